@@ -1,0 +1,51 @@
+import type { Row } from './types.ts'
+
+/**
+ * The forms in which rows can travel from a source to a destination. Two connectors agree on the best form that both
+ * know and that the mapping permits; `rows` is the floor that every connector has.
+ *
+ * - `pg-copy-binary`, `pg-copy-text`: PostgreSQL's COPY formats.
+ * - `csv`: RFC 4180 text of canonical values (see text.ts); no quotes around nothing is null, `""` is an empty text.
+ * - `duckdb-sql`: a query that the destination's own DuckDB runs; no byte passes through JavaScript.
+ * - `rows`: JavaScript values by position.
+ */
+export type Encoding = 'pg-copy-binary' | 'pg-copy-text' | 'csv' | 'duckdb-sql' | 'rows'
+
+/** How a CSV stream is written. Every value is one character; `header` says whether the first record names columns. */
+export interface CsvDialect {
+  delimiter: string
+  quote: string
+  escape: string
+  nullText: string
+  encoding: string
+}
+
+export const FERRY_CSV: CsvDialect = { delimiter: ',', quote: '"', escape: '"', nullText: '', encoding: 'utf-8' }
+
+/** A query for a DuckDB: statements that make its sources known, then the query itself. */
+export interface DuckdbQuery {
+  setup: string[]
+  sql: string
+  teardown: string[]
+}
+
+/** A place within a split from which reading can go on; opaque outside the connector that made it. */
+export type Checkpoint = string
+
+/**
+ * A piece of a split on its way. `checkpoint`, where present, is the place right behind this batch: the engine may
+ * commit there. `bytes` is the size as read, for progress, throughput and rate limits.
+ */
+export type Batch =
+  | { kind: 'bytes'; data: Buffer; rows?: number; bytes: number; checkpoint?: Checkpoint }
+  | { kind: 'rows'; rows: Row[]; bytes: number; checkpoint?: Checkpoint; rejected?: Rejected[] }
+  | { kind: 'query'; query: DuckdbQuery; bytes: number }
+
+/** A row that could not be read, with its reason; `place` says where it stands (a line, a key). */
+export interface Rejected {
+  place: string
+  reason: string
+  column?: string
+  /** The row as text, for the error file. */
+  raw: string
+}

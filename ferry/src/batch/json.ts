@@ -1,0 +1,188 @@
+/**
+ * Values as JSON and back, exact: numbers are taken from their digits and never through a double that cannot hold
+ * them, `json` values keep their text, keys keep their order.
+ */
+import { RowError } from '../errors.ts'
+import { formatText, parseText } from './text.ts'
+import type { LogicalType, Value } from './types.ts'
+
+/** The JSON text of a value; throws a RowError for what JSON cannot hold (NaN and the infinities). */
+export function toJson(value: Value, type: LogicalType): string {
+  if (value === null) return 'null'
+  switch (type.kind) {
+    case 'bool':
+    case 'int':
+      return String(value)
+    case 'float':
+    case 'decimal':
+    case 'numeric': {
+      const text = formatText(value, type)
+      if (/[NI]/.test(text)) throw new RowError('FERRY-4001', `JSON has no number for ${text}`)
+      return text
+    }
+    case 'json':
+      return value as string
+    case 'binary': {
+      const bytes = value as Uint8Array
+      return `"${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64')}"`
+    }
+    case 'timestamp': {
+      const text = formatText(value, type)
+      return `"${/^\d/.test(text) ? text.replace(' ', 'T').replace('+00', 'Z') : text}"`
+    }
+    case 'list':
+    case 'struct':
+    case 'map':
+      return nestedToJson(value, type)
+    default:
+      return JSON.stringify(wellFormed(formatText(value, type)))
+  }
+}
+
+/** JSON.stringify would write a lone surrogate as an escape that other readers refuse: refuse it here, by name. */
+function wellFormed(text: string): string {
+  if (!text.isWellFormed()) throw new RowError('FERRY-4001', 'the text has half a surrogate pair')
+  return text
+}
+
+/** The JSON text of a list, struct or map: an array, an object, an object (or array of pairs for keys that are no text). */
+export function nestedToJson(value: Value, type: LogicalType & { kind: 'list' | 'struct' | 'map' }): string {
+  const values = value as Value[]
+  if (type.kind === 'list') return `[${values.map(item => toJson(item, type.item)).join(',')}]`
+  if (type.kind === 'struct') {
+    return `{${type.fields.map((f, i) => `${JSON.stringify(f.name)}:${toJson(values[i] ?? null, f.type)}`).join(',')}}`
+  }
+  const pairs = values as [Value, Value][]
+  if (type.key.kind === 'utf8') {
+    return `{${pairs.map(([k, v]) => `${toJson(k, type.key)}:${toJson(v, type.value)}`).join(',')}}`
+  }
+  return `[${pairs.map(([k, v]) => `[${toJson(k, type.key)},${toJson(v, type.value)}]`).join(',')}]`
+}
+
+/** A nested value from its JSON text, or undefined where the text is not JSON of that shape. */
+export function parseNested(text: string, type: LogicalType & { kind: 'list' | 'struct' | 'map' }): Value[] | undefined {
+  try {
+    JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  return fromJson(text.trim(), type) as Value[]
+}
+
+/** The value of one JSON text that is known to be valid, under a type. */
+export function fromJson(text: string, type: LogicalType): Value {
+  if (type.kind === 'json') return text
+  if (text === 'null') return null
+  const first = text[0]
+  switch (type.kind) {
+    case 'list':
+      if (first !== '[') throw mismatch(text, 'an array')
+      return elements(text).map(item => fromJson(item, type.item))
+    case 'struct': {
+      if (first !== '{') throw mismatch(text, 'an object')
+      const found = new Map(members(text))
+      return type.fields.map(f => {
+        const item = found.get(f.name)
+        return item === undefined ? null : fromJson(item, f.type)
+      })
+    }
+    case 'map':
+      if (first === '{') {
+        return members(text).map(([k, v]) => [parseText(k, type.key), fromJson(v, type.value)])
+      }
+      if (first !== '[') throw mismatch(text, 'an object')
+      return elements(text).map(pair => {
+        const [k = 'null', v = 'null'] = elements(pair)
+        return [fromJson(k, type.key), fromJson(v, type.value)]
+      })
+    case 'binary':
+      if (first !== '"') throw mismatch(text, 'a base64 string')
+      return fromBase64(JSON.parse(text) as string)
+    case 'utf8':
+      // A number or object under a text column keeps its own text.
+      return first === '"' ? parseText(JSON.parse(text) as string, type) : parseText(text, type)
+    default:
+      return first === '"' ? parseText(JSON.parse(text) as string, type) : parseText(text, type)
+  }
+}
+
+function mismatch(text: string, wanted: string): RowError {
+  return new RowError('FERRY-4001', `${text.length > 60 ? `${text.slice(0, 57)}...` : text} is not ${wanted}`)
+}
+
+function fromBase64(text: string): Buffer {
+  const bytes = Buffer.from(text, 'base64')
+  if (bytes.toString('base64').replace(/=+$/, '') !== text.replace(/=+$/, '')) throw mismatch(text, 'base64')
+  return bytes
+}
+
+/** The members of a JSON object that is known to be valid: each key with the text of its value, in order. */
+export function members(text: string): [string, string][] {
+  const found: [string, string][] = []
+  let at = skipSpace(text, skipSpace(text, 0) + 1)
+  while (text[at] === '"') {
+    const keyEnd = endOfString(text, at)
+    const key = text.slice(at, keyEnd)
+    const start = skipSpace(text, skipSpace(text, keyEnd) + 1)
+    const end = endOfValue(text, start)
+    found.push([key.includes('\\') ? (JSON.parse(key) as string) : key.slice(1, -1), text.slice(start, end)])
+    at = skipSpace(text, end)
+    if (text[at] !== ',') break
+    at = skipSpace(text, at + 1)
+  }
+  return found
+}
+
+/** The texts of the elements of a JSON array that is known to be valid. */
+export function elements(text: string): string[] {
+  const found: string[] = []
+  let at = skipSpace(text, skipSpace(text, 0) + 1)
+  while (at < text.length && text[at] !== ']') {
+    const end = endOfValue(text, at)
+    found.push(text.slice(at, end))
+    at = skipSpace(text, end)
+    if (text[at] !== ',') break
+    at = skipSpace(text, at + 1)
+  }
+  return found
+}
+
+function skipSpace(text: string, at: number): number {
+  for (;;) {
+    const c = text.charCodeAt(at)
+    if (c !== 32 && c !== 9 && c !== 10 && c !== 13) return at
+    at++
+  }
+}
+
+function endOfString(text: string, at: number): number {
+  for (;;) {
+    const quote = text.indexOf('"', at + 1)
+    let backslashes = 0
+    while (text.charCodeAt(quote - 1 - backslashes) === 92) backslashes++
+    if (backslashes % 2 === 0 || quote < 0) return quote < 0 ? text.length : quote + 1
+    at = quote
+  }
+}
+
+function endOfValue(text: string, at: number): number {
+  const first = text.charCodeAt(at)
+  if (first === 34) return endOfString(text, at)
+  if (first !== 123 && first !== 91) {
+    for (;;) {
+      const c = text.charCodeAt(at)
+      if (c === 44 || c === 93 || c === 125 || c <= 32 || Number.isNaN(c)) return at
+      at++
+    }
+  }
+  let depth = 0
+  for (;;) {
+    const c = text.charCodeAt(at)
+    if (c === 34) at = endOfString(text, at) - 1
+    else if (c === 123 || c === 91) depth++
+    else if (c === 125 || c === 93) {
+      if (--depth === 0) return at + 1
+    } else if (Number.isNaN(c)) return at
+    at++
+  }
+}

@@ -1,0 +1,61 @@
+import { parseLocator } from '../job/locator.ts'
+import { withVariables } from '../job/read.ts'
+import { openStore } from '../runtime/stores.ts'
+import { findConnection, listConnections, removeConnection, saveConnection } from '../state/connections.ts'
+import { openState } from '../state/database.ts'
+import { FerryError } from '../errors.ts'
+import { type VariableOptions, variablesOf } from './job.ts'
+import { printJson, table } from './output.ts'
+
+type Options = VariableOptions & { json: boolean }
+
+export default async function connections(args: string[], options: Options): Promise<void> {
+  const [action = 'list', name, locator] = args
+  const state = await openState()
+  const say = (value: unknown, line: string) => (options.json ? printJson(value) : process.stdout.write(`${line}\n`))
+  try {
+    switch (action) {
+      case 'list': {
+        const all = await listConnections(state.db)
+        const rows = all.map(c => [c.name, c.kind, JSON.stringify(c.settings)])
+        say(all, all.length > 0 ? table(['name', 'kind', 'settings'], rows) : 'No connections yet.')
+        break
+      }
+      case 'add': {
+        if (!name || !locator) throw usage('ferry connections add NAME LOCATOR [--set password=\'${SHOP_PASSWORD}\']')
+        const { kind, settings } = parseLocator(locator)
+        const extra = Object.fromEntries((options.set ?? []).map(pair => [pair.split('=')[0]!, pair.slice(pair.indexOf('=') + 1)]))
+        const connection = { name, kind, settings: { ...settings, ...extra } }
+        await saveConnection(state.db, connection)
+        say(connection, `added ${name}; try it: ferry connections test ${name}`)
+        break
+      }
+      case 'test': {
+        if (!name) throw usage('ferry connections test NAME')
+        const found = await findConnection(state.db, name)
+        const store = await openStore({ kind: found.kind, settings: withVariables(found.settings, variablesOf(options)) })
+        try {
+          const answer = await store.test()
+          say({ name, ok: true, answer }, `${name}: ${answer}`)
+        } finally {
+          await store.close()
+        }
+        break
+      }
+      case 'remove': {
+        if (!name) throw usage('ferry connections remove NAME')
+        await removeConnection(state.db, name)
+        say({ removed: name }, `removed ${name}`)
+        break
+      }
+      default:
+        throw usage('ferry connections add|list|test|remove')
+    }
+  } finally {
+    await state.close()
+  }
+}
+
+function usage(line: string): FerryError {
+  return new FerryError('FERRY-1007', `usage: ${line}`, { hint: 'See docs/connections.md.' })
+}

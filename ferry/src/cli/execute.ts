@@ -1,0 +1,91 @@
+/** Running a job in the foreground: progress while it runs, the report at its end. Shared by `copy`, `run`, `resume`. */
+import type { Variables } from '../job/read.ts'
+import type { CopyJob } from '../job/schema.ts'
+import type { RunReport } from '../runtime/report.ts'
+import { runJob } from '../runtime/run.ts'
+import { openState } from '../state/database.ts'
+import { count, EXIT, paint, printError, printJson, seconds, size, table } from './output.ts'
+import { ProgressDisplay } from './progress.ts'
+
+export interface ExecuteOptions {
+  json: boolean
+  quiet?: boolean
+  fresh?: boolean
+  only?: string[]
+  variables: Variables
+}
+
+export async function execute(job: CopyJob, options: ExecuteOptions): Promise<RunReport> {
+  const state = await openState()
+  const stop = new AbortController()
+  const display = new ProgressDisplay()
+  let signals = 0
+  const onSignal = () => {
+    // The second one does not wait for the splits at work.
+    if (++signals > 1) process.exit(130)
+    process.stderr.write('\nPausing: the splits at work are given up, what is committed stays. Again to stop at once.\n')
+    stop.abort()
+  }
+  process.on('SIGINT', onSignal)
+  process.on('SIGTERM', onSignal)
+  try {
+    const report = await runJob({
+      state,
+      job,
+      variables: options.variables,
+      signal: stop.signal,
+      ...(options.fresh ? { fresh: true } : {}),
+      ...(options.only ? { only: options.only } : {}),
+      onStart: run => {
+        if (options.json || options.quiet) return
+        if (run.resumed) process.stderr.write(`Run ${run.id} goes on where it stopped.\n`)
+        display.start(run.tables)
+      },
+    })
+    display.stop()
+    if (options.json) printJson(report)
+    else printReport(report)
+    process.exitCode = exitOf(report)
+    return report
+  } finally {
+    display.stop()
+    process.off('SIGINT', onSignal)
+    process.off('SIGTERM', onSignal)
+    await state.close()
+  }
+}
+
+function exitOf(report: RunReport): number {
+  if (report.status === 'completed') return EXIT.done
+  return report.status === 'failed' ? EXIT.failed : EXIT.stopped
+}
+
+/** The report for a person; on stderr, so that a copy to standard output stays clean. */
+export function printReport(report: RunReport): void {
+  const rows = report.executionDetails.map(t => [
+    t.source,
+    t.sink,
+    t.status,
+    t.encoding,
+    t.rowsRead,
+    t.rowsCopied,
+    t.rowsSkipped,
+    size(t.dataRead),
+    seconds(t.duration),
+  ])
+  const out = process.stderr
+  if (rows.length > 0) {
+    const headings = ['source', 'destination', 'status', 'encoding', 'rows read', 'copied', 'skipped', 'data', 'time']
+    out.write(`\n${table(headings, rows)}\n`)
+  }
+  const colour = report.status === 'completed' ? '32' : report.status === 'failed' ? '31' : '33'
+  out.write(
+    `\n${paint(colour, report.status)}: ${count(report.rowsCopied)} rows, ${size(report.dataRead)} in ${seconds(report.copyDuration)} ` +
+      `(${count(Math.round(report.rowsCopied / Math.max(report.copyDuration, 0.001)))} rows/s, ${size(report.throughput * 1000)}/s)  run ${report.runId}\n`,
+  )
+  if (report.errorFiles) {
+    out.write(`${count(report.rowsSkipped)} rows were skipped: see ${report.errorFiles}, then: ferry retry ${report.runId}\n`)
+  }
+  for (const error of report.errors) printError(error as Parameters<typeof printError>[0])
+  if (report.status === 'paused') out.write('To go on, run the same command again.\n')
+}

@@ -1,0 +1,59 @@
+/** The jobs that commands work on: from a file, or from a source and a destination on the command line. */
+import { createHash } from 'node:crypto'
+import { parseLocator, withoutPassword } from '../job/locator.ts'
+import { readJobFile, readVariables, type Variables } from '../job/read.ts'
+import { type CopyJob, jobSchema } from '../job/schema.ts'
+
+export interface VariableOptions {
+  variables?: string
+  set?: string[]
+}
+
+export function variablesOf(options: VariableOptions): Variables {
+  const fromFile = options.variables === undefined ? {} : readVariables(options.variables)
+  const pairs = (options.set ?? []).map(pair => {
+    const at = pair.indexOf('=')
+    return at < 0 ? [pair, ''] : [pair.slice(0, at), pair.slice(at + 1)]
+  })
+  return { ...fromFile, ...Object.fromEntries(pairs) }
+}
+
+export function jobOf(path: string): CopyJob {
+  return readJobFile(path)
+}
+
+/**
+ * A one-off job. Its name comes from its words, so that the same command given again finds its unfinished run and goes
+ * on with it.
+ */
+export function oneOffJob(source: string, destination: string, settings: Record<string, unknown>): CopyJob {
+  const from = parseLocator(source)
+  const to = parseLocator(destination)
+  const { tables, query, format, toFormat, ...rest } = settings
+  const objects = (tables as string[] | undefined) ?? (from.object === undefined ? ['*'] : [from.object])
+  const words = JSON.stringify([withoutPassword(source), withoutPassword(destination), settings])
+  const entries =
+    query === undefined
+      ? objects.map(object => ({ from: object, ...(to.object === undefined ? {} : { to: target(to.object, objects) }) }))
+      : [{ query, to: to.object ?? 'query' }]
+  return jobSchema.parse({
+    name: `copy-${createHash('sha256').update(words).digest('hex').slice(0, 12)}`,
+    source: endpointOf(from),
+    destination: endpointOf(to),
+    // A file is replaced when it is written again; a table is added to.
+    update: to.kind === 'files' ? 'overwrite' : 'append',
+    ...rest,
+    ...(format === undefined ? {} : { read: { format } }),
+    ...(toFormat === undefined ? {} : { write: { format: toFormat } }),
+    tables: entries,
+  })
+}
+
+function target(object: string, objects: string[]): string {
+  const many = objects.length > 1 || objects.some(o => /[*?]/.test(o))
+  return many && !object.includes('{') ? `${object.replace(/\/$/, '')}/{table}` : object
+}
+
+function endpointOf(locator: { kind: string; settings: Record<string, unknown> }) {
+  return { kind: locator.kind, ...locator.settings }
+}

@@ -1,0 +1,101 @@
+/** The command line. Each command is a file of its own, loaded when it is called. */
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { EXIT, fail } from './output.ts'
+
+const version = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version as string
+
+const program = new Command('ferry')
+  .description('Copy jobs between databases, documents and files: exact, resumable, fast.')
+  .version(version)
+  .option('--json', 'print JSON, for scripts', false)
+  .option('--home <folder>', 'folder of the state (default: FERRY_HOME, else ~/.ferry)')
+  .showSuggestionAfterError()
+  .exitOverride()
+  .hook('preAction', command => {
+    const { home } = command.opts<{ home?: string }>()
+    if (home !== undefined) process.env.FERRY_HOME = home
+  })
+
+const list = (value: string, before: string[] = []) => [...before, value]
+const integer = (value: string) => Number.parseInt(value, 10)
+
+type Action = { default: (args: string[], options: never) => Promise<void> }
+
+/** Adds a command whose file is loaded when it is called; `--json` may stand before or behind its name. */
+function add(words: string, description: string, load: () => Promise<Action>): Command {
+  return program
+    .command(words)
+    .description(description)
+    .option('--json', 'print JSON, for scripts')
+    .action(async (...args: unknown[]) => {
+      const command = args.at(-1) as Command
+      const options = { ...command.opts(), json: command.optsWithGlobals().json === true || program.opts().json === true }
+      const { default: run } = await load()
+      await run(command.args, options as never)
+    })
+}
+
+const withVariables = (command: Command) =>
+  command
+    .option('--variables <file>', 'file of values for ${NAME}')
+    .option('--set <NAME=value>', 'one such value; may be repeated', list)
+
+withVariables(add('copy <source> <destination>', 'copy once, without a job file', () => import('./copy.ts')))
+  .option('--table <name>', 'source table or pattern; may be repeated', list)
+  .option('--query <sql>', 'a query as the source')
+  .option('--update <method>', 'append, overwrite or merge')
+  .option('--key <column>', 'merge key; may be repeated', list)
+  .option('--where <filter>', "filter in the source's language")
+  .option('--limit <rows>', 'at most so many rows', integer)
+  .option('--truncate', 'empty the destination first')
+  .option('--format <format>', 'format of source files: csv, jsonl, json, parquet')
+  .option('--to-format <format>', 'format of destination files')
+  .option('--casing <casing>', 'column names: asIs, lower, upper, snake')
+  .option('--on-row-error <what>', 'fail or skip')
+  .option('--narrowing <what>', 'refuse or check')
+  .option('--parallel <splits>', 'splits at work at one time', integer)
+  .option('--bytes-per-second <size>', 'limit, for example 20MB')
+  .option('--rows-per-second <rows>', 'limit', integer)
+  .option('--full-refresh', 'give up an unfinished run and begin anew')
+  .option('--quiet', 'no progress')
+withVariables(add('run <job>', 'run a job file in the foreground; an unfinished run goes on', () => import('./run.ts')))
+  .option('--full-refresh', 'give up an unfinished run and begin anew')
+  .option('--table <name>', 'only this table; may be repeated', list)
+  .option('--quiet', 'no progress')
+withVariables(add('plan <job>', 'show what a run would do; nothing is changed', () => import('./plan.ts')))
+withVariables(add('verify <job>', 'compare both sides: counts, checksums, differing keys', () => import('./verify.ts')))
+  .option('--table <name>', 'only this table; may be repeated', list)
+  .option('--most <keys>', 'list at most so many differing keys', integer, 20)
+add('list', 'jobs and their newest run', () => import('./list.ts'))
+add('runs [job]', 'runs, newest first', () => import('./runs.ts')).option('--most <runs>', 'at most so many', integer, 20)
+add('show <run>', 'one run by its id, or the newest of a job', () => import('./show.ts'))
+add('pause <run>', 'stop a run so that it can go on later', async () => ({
+  default: (await import('./control.ts')).pause,
+}))
+add('cancel <run>', 'stop a run for good and remove what it has not published', async () => ({
+  default: (await import('./control.ts')).cancel,
+}))
+withVariables(
+  add('resume <run>', 'go on with a paused or failed run in the foreground', async () => ({
+    default: (await import('./control.ts')).resume,
+  })),
+)
+withVariables(
+  add('reset <job>', "forget a job's unfinished run and remove what it has not published", async () => ({
+    default: (await import('./control.ts')).reset,
+  })),
+)
+withVariables(add('retry <run>', 'copy the skipped rows of a run again', () => import('./retry.ts')))
+withVariables(
+  add('connections [action] [name] [locator]', 'named connections: add, list, test, remove', () => import('./connections.ts')),
+)
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // Commander has printed what is wrong, or the help that was asked for.
+    process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage
+  } else fail(error, process.argv.includes('--json'))
+}

@@ -1,0 +1,19 @@
+import { execute } from './execute.ts'
+import { jobOf, type VariableOptions, variablesOf } from './job.ts'
+
+interface Options extends VariableOptions {
+  json: boolean
+  quiet?: boolean
+  fullRefresh?: boolean
+  table?: string[]
+}
+
+export default async function run([path]: string[], options: Options): Promise<void> {
+  await execute(jobOf(path!), {
+    json: options.json,
+    ...(options.quiet ? { quiet: true } : {}),
+    ...(options.fullRefresh ? { fresh: true } : {}),
+    ...(options.table ? { only: options.table } : {}),
+    variables: variablesOf(options),
+  })
+}

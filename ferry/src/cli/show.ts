@@ -1,0 +1,46 @@
+import { existsSync } from 'node:fs'
+import { errorFolder } from '../runtime/errorfiles.ts'
+import { openState } from '../state/database.ts'
+import { findRun, isAlive, runTables } from '../state/runs.ts'
+import { printError, printJson, size, table } from './output.ts'
+
+export default async function show([id]: string[], options: { json: boolean }): Promise<void> {
+  const state = await openState()
+  try {
+    const run = await findRun(state.db, id!)
+    const tables = await runTables(state.db, run.id)
+    const splits = await state.db
+      .selectFrom('split')
+      .select(['ordinal', 'done'])
+      .where('run', '=', run.id)
+      .execute()
+    const folder = errorFolder(state.home, run.id)
+    const error = run.error === null ? undefined : JSON.parse(run.error)
+    const orphaned = run.state === 'running' && !isAlive(run)
+    if (options.json) {
+      printJson({
+        ...run,
+        definition: JSON.parse(run.definition),
+        error: error ?? null,
+        orphaned,
+        errorFiles: existsSync(folder) ? folder : null,
+        tables: tables.map(t => ({ ...t, plan: JSON.parse(t.plan), error: t.error && JSON.parse(t.error) })),
+      })
+      return
+    }
+    const out = process.stdout
+    out.write(`run ${run.id} of ${run.job}: ${run.state}${orphaned ? ' (its process is gone: run the job again to go on)' : ''}\n`)
+    out.write(`started ${run.started_at ?? ''}${run.ended_at ? `, ended ${run.ended_at}` : ''}\n\n`)
+    const rows = tables.map(t => {
+      const own = splits.filter(s => s.ordinal === t.ordinal)
+      const done = `${own.filter(s => s.done === 1).length}/${own.length}`
+      return [t.source, t.destination, t.state, done, t.rows_read, t.rows_copied, t.rows_skipped, size(t.bytes_read)]
+    })
+    const headings = ['source', 'destination', 'state', 'splits', 'rows read', 'copied', 'skipped', 'data']
+    out.write(`${table(headings, rows)}\n`)
+    if (existsSync(folder)) out.write(`\nskipped rows: ${folder}   to copy them again: ferry retry ${run.id}\n`)
+    if (error) printError(error)
+  } finally {
+    await state.close()
+  }
+}

@@ -1,0 +1,239 @@
+/**
+ * What a store must do to be copied from and to. A connector is a folder that exports one {@link Connector}; engine and
+ * CLI know stores only through these interfaces.
+ */
+import type { Batch, Checkpoint, CsvDialect, Encoding, Rejected } from '../batch/encoding.ts'
+import type { Column, LogicalType } from '../batch/types.ts'
+import type { FerryError } from '../errors.ts'
+
+/** Settings of a connection: flat, secrets already resolved. Each connector checks them with its own zod schema. */
+export type Settings = Record<string, unknown>
+
+/** A kind of store. */
+export interface Connector {
+  /** The name in job files and locators: `postgres`. */
+  readonly kind: string
+  /** What the store can do; the contract suite follows this declaration. */
+  readonly abilities: Abilities
+  /** Checks the settings and makes a store that is not connected yet. Throws FERRY-2003. */
+  open(settings: Settings): Store
+}
+
+export interface Abilities {
+  /** Update methods that the store's sink knows. */
+  update: UpdateMethod[]
+  /** Whether rows and checkpoint commit in one transaction. */
+  transactional: boolean
+}
+
+export type UpdateMethod = 'append' | 'overwrite' | 'merge'
+
+/** One reachable store: a database, a folder of files. */
+export interface Store {
+  readonly kind: string
+  /** The store as messages name it, without secrets: `postgres://localhost:5432/shop`. */
+  readonly label: string
+  /** Connects and says what answered, for `connections test`. */
+  test(): Promise<string>
+  /** All objects that can be copied, in a stable order. */
+  objects(): Promise<string[]>
+  /** An object as it is now, or undefined where there is none. */
+  describe(object: ObjectSpec): Promise<TableInfo | undefined>
+  /** The column that automatic table creation makes for a column of a store of `kind`. */
+  created(column: Column, kind: string): { type: LogicalType; native: string }
+  /** Where an object goes when a job does not say: `public.orders` -> `orders`. */
+  defaultObject(from: string): string
+  /** Opens the store for reading: one consistent snapshot for all tables where the store has one. */
+  source(): Promise<SourceSession>
+  /** Opens the store for writing. */
+  sink(run: RunIdentity): Promise<SinkSession>
+  close(): Promise<void>
+}
+
+/** What to read: an object by name, or the result of a query; `options` are the connector's own (format, header, ...). */
+export interface ObjectSpec {
+  object: string
+  query?: string
+  options: Record<string, unknown>
+}
+
+export interface TableInfo {
+  /** The object's full name as the store writes it. */
+  object: string
+  columns: TableColumn[]
+  primaryKey: string[]
+  /** Estimates, for progress and splits. */
+  rows?: number
+  bytes?: number
+}
+
+export interface TableColumn extends Column {
+  /** Whether the store fills the column itself when it gets no value. */
+  hasDefault?: boolean
+  /** Whether the store computes the column and takes no value for it. */
+  generated?: boolean
+  /** Whether the type is a guess from text, so that the destination's type may be read from the text instead. */
+  inferred?: boolean
+}
+
+/** A column on its way: where its values come from and what the destination holds. */
+export interface MappedColumn {
+  /** Name at the destination. */
+  name: string
+  /** The source column; undefined where the value is a constant. */
+  from?: string
+  /** Type as read from the source; of a constant, utf8. */
+  sourceType: LogicalType
+  sourceNative?: string
+  /** A constant value, or the value that stands in for null, as canonical text. */
+  constant?: string
+  default?: string
+  /** Type at the destination. */
+  type: LogicalType
+  native?: string
+  nullable: boolean
+  /** Whether each value must be checked because some may not fit. */
+  checked: boolean
+}
+
+/** A form in which a sink takes rows. The source says whether it can make it. */
+export type Offer =
+  | { encoding: 'pg-copy-binary' | 'pg-copy-text'; wire: string[] }
+  | { encoding: 'csv'; types: LogicalType[]; wire?: string[]; dialect: CsvDialect | 'any'; ordered: boolean }
+  | { encoding: 'duckdb-sql'; types: LogicalType[] }
+  | { encoding: 'rows' }
+
+export interface ReadRequest extends ObjectSpec {
+  columns: MappedColumn[]
+  /** A filter in the source's own language. */
+  where?: string
+  /** At most so many rows. */
+  limit?: number
+  /** How many bytes a split should have, about. */
+  splitBytes: number
+  /** Whether a row that cannot be read is handed over as rejected, instead of ending the run. */
+  skipBadRows: boolean
+}
+
+/** Reading from one store in one run. */
+export interface SourceSession {
+  table(request: ReadRequest): Promise<SourceTable>
+  close(): Promise<void>
+}
+
+export interface SourceTable {
+  /** Why the offer cannot be served, or undefined where it can. `rows` always can. */
+  refuses(offer: Offer): string | undefined
+  /** The dialect of the CSV that `read` gives, where the offer leaves it open. */
+  csvDialect?(): CsvDialect
+  /** The columns of the rows encoding, in order: what is read before the engine maps. */
+  readonly rowColumns: Column[]
+  splits(offer: Offer): Promise<Split[]>
+  /** What must be unchanged for the splits to be resumed in a later snapshot; undefined where nothing must. */
+  fingerprint(): Promise<string | undefined>
+  read(split: Split, options: ReadOptions): AsyncIterable<Batch>
+}
+
+export interface ReadOptions {
+  offer: Offer
+  from?: Checkpoint
+  signal: AbortSignal
+}
+
+/** An independently readable piece of a table. `spec` is opaque outside the connector. */
+export interface Split {
+  id: number
+  label: string
+  spec: string
+  rows?: number
+  bytes?: number
+}
+
+/** Which run writes: ledgers and temporary names are made from it. */
+export interface RunIdentity {
+  run: string
+  job: string
+}
+
+export interface WriteRequest {
+  object: string
+  options: Record<string, unknown>
+  /** Position of the table in its job: part of ledger keys and temporary names. */
+  ordinal: number
+  columns: MappedColumn[]
+  /** The destination as it was at plan time; undefined where it is to be created. */
+  existing?: TableInfo
+  /** Key columns (destination names): the primary key of a created table, the match of a merge. */
+  keys: string[]
+  update: UpdateMethod
+  /** Empty the destination before a full copy. */
+  truncate: boolean
+  before: string[]
+  after: string[]
+  skipBadRows: boolean
+}
+
+/** Writing to one store in one run. */
+export interface SinkSession {
+  table(request: WriteRequest): Promise<SinkTable>
+  close(): Promise<void>
+}
+
+/** What committed before a crash: the engine starts from it. */
+export interface Committed {
+  splits: Map<number, CommittedSplit>
+  published: boolean
+}
+
+export interface CommittedSplit {
+  /** `undefined` where the split is done. */
+  checkpoint: Checkpoint | undefined
+  rows: number
+  bytes: number
+}
+
+export interface SinkTable {
+  /** What `plan` prints: statements that would run, the guarantee, and what a user should know. */
+  readonly plan: { statements: string[]; guarantee: string; notes: string[] }
+  /**
+   * `split`: every split commits by itself, in parallel up to `lanes`. `table`: one commit for all, fed by at most
+   * `lanes` splits at a time (a single file).
+   */
+  readonly unit: 'split' | 'table'
+  readonly lanes: number
+  /** The offer for an encoding, or the reason why this table does not take it. */
+  offer(encoding: Encoding): Offer | string
+  /**
+   * Makes the destination ready; harmless when repeated. Gives back what this run has committed already: from the
+   * destination's ledger where there is one, else `known`, which the state remembers.
+   */
+  prepare(known: Committed): Promise<Committed>
+  open(split: Split, offer: Offer, lanes: number): Promise<SplitWriter>
+  /** The change-over after the last split, at once and once; harmless when repeated. */
+  publish(): Promise<void>
+  /** Removes the run's ledger lines, once the state has recorded the end. */
+  forget(): Promise<void>
+  /** Removes everything unpublished, for a run that will not go on. */
+  discard(): Promise<void>
+}
+
+export interface SplitWriter {
+  /** Takes a batch; gives back the rows that the store refused, where the table skips such rows. */
+  write(batch: Batch, lane: number): Promise<Refused[]>
+  /** Commits what was written since the last commit together with the checkpoint; `undefined` ends the split. */
+  commit(checkpoint: Checkpoint | undefined, counts: { rows: number; bytes: number }): Promise<CommitResult>
+  abort(): Promise<void>
+}
+
+export interface CommitResult {
+  /** Rows that the store says it took, where only it knows (bytes lanes). */
+  rows?: number
+  bytesWritten?: number
+  rejected?: Rejected[]
+}
+
+/** A row that the sink refused: its position in the batch, and why. */
+export interface Refused {
+  index: number
+  error: FerryError
+}

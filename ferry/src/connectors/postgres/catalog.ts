@@ -1,0 +1,132 @@
+/** What a PostgreSQL database holds, read from its catalog. */
+import type pg from 'pg'
+import type { TableColumn, TableInfo } from '../connector.ts'
+import { joinName, quoteName, splitName } from './client.ts'
+import { toLogical } from './types.ts'
+
+const COLUMNS = `
+  WITH RECURSIVE domains(oid, base, typmod) AS (
+    SELECT oid, typbasetype, typtypmod FROM pg_type WHERE typtype = 'd'
+    UNION ALL
+    SELECT d.oid, t.typbasetype, t.typtypmod FROM domains d JOIN pg_type t ON t.oid = d.base WHERE t.typtype = 'd'
+  )
+  SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS native, t.typtype AS kind,
+    (SELECT format_type(d.base, d.typmod) FROM domains d JOIN pg_type b ON b.oid = d.base
+      WHERE d.oid = a.atttypid AND b.typtype <> 'd') AS base,
+    NOT a.attnotnull AS nullable, a.attgenerated <> '' AS generated, a.attidentity AS identity,
+    a.atthasdef OR a.attidentity <> '' AS has_default
+  FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+  WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
+
+const RELATION = `
+  SELECT c.oid, c.relkind AS kind, c.reltuples::float8 AS rows,
+    CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) END AS bytes,
+    (SELECT sum(pg_relation_size(i.relid)) FROM pg_partition_tree(c.oid) i WHERE i.isleaf) AS tree_bytes,
+    (SELECT sum(greatest(p.reltuples, 0))::float8 FROM pg_partition_tree(c.oid) i
+      JOIN pg_class p ON p.oid = i.relid WHERE i.isleaf) AS tree_rows
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`
+
+const PRIMARY_KEY = `
+  SELECT a.attname AS name FROM pg_index i
+  CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, ord)
+  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+  WHERE i.indrelid = $1 AND i.indisprimary ORDER BY k.ord`
+
+const OBJECTS = `
+  SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+    AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_t%'
+    AND c.relname NOT LIKE 'ferry\\_%'
+  ORDER BY 1, 2`
+
+export interface PostgresTable extends TableInfo {
+  schema: string
+  table: string
+  oid: number
+  /** `r` table, `p` partitioned, `v` view, `m` materialised view, `f` foreign table. */
+  kind: string
+  columns: PostgresColumn[]
+}
+
+export interface PostgresColumn extends TableColumn {
+  native: string
+  /** The native type below a domain, else the native type itself. */
+  base: string
+  /** `b` base, `d` domain, `e` enum, `c` composite, `r` range, `m` multirange, `p` pseudo. */
+  typeKind: string
+  /** `a` always, `d` by default, empty where the column is no identity. */
+  identity: string
+}
+
+export async function listObjects(client: pg.Client): Promise<string[]> {
+  const { rows } = await client.query<{ schema: string; name: string }>(OBJECTS)
+  return rows.map(r => joinName(r.schema, r.name))
+}
+
+/** The table or view of that name, or undefined. */
+export async function describeTable(
+  client: pg.Client,
+  object: string,
+  defaultSchema: string,
+): Promise<PostgresTable | undefined> {
+  const { schema, table } = splitName(object, defaultSchema)
+  const { rows } = await client.query(RELATION, [schema, table])
+  const relation = rows[0]
+  if (!relation) return undefined
+  const columns = await readColumns(client, relation.oid)
+  const key = await client.query<{ name: string }>(PRIMARY_KEY, [relation.oid])
+  const estimate = relation.kind === 'p' ? relation.tree_rows : relation.rows
+  const bytes = relation.kind === 'p' ? relation.tree_bytes : relation.bytes
+  return {
+    object: joinName(schema, table),
+    schema,
+    table,
+    oid: relation.oid,
+    kind: relation.kind,
+    columns,
+    primaryKey: key.rows.map(r => r.name),
+    ...(estimate > 0 ? { rows: Math.round(estimate) } : {}),
+    ...(bytes === null ? {} : { bytes: Number(bytes) }),
+  }
+}
+
+async function readColumns(client: pg.Client, oid: number): Promise<PostgresColumn[]> {
+  const { rows } = await client.query(COLUMNS, [oid])
+  return rows.map(r => {
+    const base: string = r.base ?? r.native
+    return {
+      name: r.name,
+      type: toLogical(base),
+      nullable: r.nullable,
+      native: r.native,
+      base,
+      typeKind: r.kind,
+      identity: r.identity,
+      hasDefault: r.has_default,
+      generated: r.generated,
+    }
+  })
+}
+
+/** The columns that a query gives, found by a temporary view in a transaction that is rolled back. */
+export async function describeQuery(client: pg.Client, query: string): Promise<PostgresTable> {
+  await client.query('BEGIN')
+  try {
+    await client.query(`CREATE TEMPORARY VIEW ferry_query AS ${stripSemicolon(query)}`)
+    const { rows } = await client.query(`SELECT 'pg_temp.ferry_query'::regclass::oid AS oid`)
+    const columns = await readColumns(client, rows[0].oid)
+    return { object: '(query)', schema: '', table: '', oid: 0, kind: 'v', columns, primaryKey: [] }
+  } finally {
+    await client.query('ROLLBACK')
+  }
+}
+
+export function stripSemicolon(query: string): string {
+  return query.trim().replace(/;\s*$/, '')
+}
+
+/** `"schema"."table"` for use in SQL. */
+export function qualified(table: { schema: string; table: string }): string {
+  return `${quoteName(table.schema)}.${quoteName(table.table)}`
+}

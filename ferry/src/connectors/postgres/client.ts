@@ -1,0 +1,141 @@
+/** Connections to PostgreSQL: one session setup, one translation of its errors. */
+import pg from 'pg'
+import { type ErrorCode, FerryError, RowError } from '../../errors.ts'
+import type { PostgresSettings } from './settings.ts'
+
+/** Text forms are fixed for every session, so that a value has one text whatever the server's configuration. */
+const SESSION = [
+  `SET TimeZone = 'UTC'`,
+  `SET DateStyle = 'ISO, YMD'`,
+  `SET IntervalStyle = 'iso_8601'`,
+  `SET bytea_output = 'hex'`,
+  'SET extra_float_digits = 1',
+  'SET standard_conforming_strings = on',
+  'SET statement_timeout = 0',
+  'SET idle_in_transaction_session_timeout = 0',
+].join('; ')
+
+/** A connected client in Ferry's session settings. Throws FERRY-2001 or FERRY-2002. */
+export async function connect(settings: PostgresSettings): Promise<pg.Client> {
+  const client = new pg.Client({
+    host: settings.host,
+    port: settings.port,
+    database: settings.database,
+    user: settings.user,
+    password: settings.password,
+    ssl: settings.ssl === 'disable' ? false : { rejectUnauthorized: settings.ssl === 'verify-full' },
+    application_name: 'ferry',
+    connectionTimeoutMillis: settings.connectTimeout * 1000,
+    keepAlive: true,
+  })
+  // A connection lost while idle is reported by the next query; without a listener it would end the process.
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    await client.query(SESSION)
+  } catch (error) {
+    await client.end().catch(() => undefined)
+    throw translate(error, labelOf(settings))
+  }
+  return client
+}
+
+export function labelOf(settings: PostgresSettings): string {
+  return `postgres://${settings.host}:${settings.port}/${settings.database}`
+}
+
+/** Runs statements in a transaction, rolled back when the work throws. */
+export async function inTransaction<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
+  await client.query('BEGIN')
+  try {
+    const result = await work()
+    await client.query('COMMIT')
+    return result
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined)
+    throw error
+  }
+}
+
+interface ServerError extends Error {
+  code?: string
+  detail?: string
+  where?: string
+  column?: string
+  table?: string
+  constraint?: string
+}
+
+/** What PostgreSQL or the network said, as one of Ferry's errors. `place` names the table or the store. */
+export function translate(error: unknown, place: string): FerryError {
+  if (error instanceof FerryError) return error
+  const e = (error instanceof AggregateError ? error.errors[0] : error) as ServerError
+  const code = classify(e)
+  const parts = [`${place}: ${e.message || e.code}`]
+  if (e.detail) parts.push(e.detail)
+  // Of the context only COPY's own line helps; it names line and column.
+  const copy = /COPY .*/.exec(e.where ?? '')?.[0]
+  if (copy) parts.push(copy.slice(0, 300))
+  const message = parts.join('. ')
+  if (code === 'FERRY-4001' || code === 'FERRY-4005') {
+    const column = e.column ?? /, column ([^:]+):?/.exec(e.where ?? '')?.[1]
+    return new RowError(code, message, column, { cause: error })
+  }
+  return new FerryError(code, message, { cause: error })
+}
+
+function classify(e: ServerError): ErrorCode {
+  const code = e.code ?? ''
+  if (/^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)$/.test(code)) return 'FERRY-2001'
+  if (/timeout expired|timeout exceeded/.test(e.message)) return 'FERRY-2001'
+  if (/^28/.test(code) || /SASL|password must be a string/.test(e.message)) return 'FERRY-2002'
+  if (code === '3D000') return 'FERRY-2003'
+  if (code === '42501') return 'FERRY-2004'
+  if (/^(53100|53200|53400|54000)$/.test(code) || /No space left|File too large/.test(e.message)) return 'FERRY-4006'
+  if (code === '58030' && /write|extend/.test(e.message)) return 'FERRY-4006'
+  if (/^(57P0[1-5]|08|EPIPE|ECONNRESET)/.test(code)) return 'FERRY-2005'
+  if (/Connection terminated|not queryable|connection.*(closed|lost|ended)|stream.*premature/i.test(e.message)) {
+    return 'FERRY-2005'
+  }
+  if (/invalid byte sequence for encoding/.test(e.message) && !/0x00/.test(e.message)) return 'FERRY-4003'
+  if (/^22P04|missing data for column|extra data after last expected column/.test(`${code} ${e.message}`)) {
+    return 'FERRY-4002'
+  }
+  if (code.startsWith('22')) return 'FERRY-4001'
+  if (code.startsWith('23')) return 'FERRY-4005'
+  if (code === '42P01' || code === '3F000') return 'FERRY-3001'
+  if (code === '42703') return 'FERRY-3002'
+  return 'FERRY-9000'
+}
+
+/** An identifier as PostgreSQL quotes it. */
+export function quoteName(name: string): string {
+  if (name.includes('\0')) throw new FerryError('FERRY-3002', 'a name cannot hold a NUL character')
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+/** A text literal as PostgreSQL reads it with standard_conforming_strings on. */
+export function quoteText(text: string): string {
+  if (text.includes('\0')) throw new FerryError('FERRY-4001', 'PostgreSQL text cannot hold a NUL character')
+  return `'${text.replaceAll("'", "''")}'`
+}
+
+/** Schema and table of an object's name: `orders`, `sales.orders`, `"My Schema"."Odd.Name"`. */
+export function splitName(object: string, defaultSchema: string): { schema: string; table: string } {
+  const parts: string[] = []
+  const part = /\s*(?:"((?:[^"]|"")+)"|([^".]+))\s*(\.|$)/y
+  while (part.lastIndex < object.length) {
+    const match = part.exec(object)
+    if (!match) throw new FerryError('FERRY-3001', `${object} is not a table name: write schema.table or "Schema"."Table"`)
+    parts.push(match[1]?.replaceAll('""', '"') ?? match[2]!.trim())
+  }
+  if (parts.length === 1) return { schema: defaultSchema, table: parts[0]! }
+  if (parts.length === 2) return { schema: parts[0]!, table: parts[1]! }
+  throw new FerryError('FERRY-3001', `${object} is not a table name: write schema.table or "Schema"."Table"`)
+}
+
+/** The name of an object as job files write it: quoted only where it must be. */
+export function joinName(schema: string, table: string): string {
+  const plain = (name: string) => (/^[^".\s]+$/.test(name) ? name : quoteName(name))
+  return `${plain(schema)}.${plain(table)}`
+}

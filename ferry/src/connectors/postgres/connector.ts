@@ -1,0 +1,89 @@
+import type pg from 'pg'
+import type { Column, LogicalType } from '../../batch/types.ts'
+import type {
+  Connector,
+  ObjectSpec,
+  RunIdentity,
+  Settings,
+  SinkSession,
+  SourceSession,
+  Store,
+  TableInfo,
+} from '../connector.ts'
+import { describeQuery, describeTable, listObjects } from './catalog.ts'
+import { connect, joinName, labelOf, translate } from './client.ts'
+import { type PostgresSettings, readSettings } from './settings.ts'
+import { PostgresSink } from './sink.ts'
+import { PostgresSource } from './source.ts'
+import { isBuiltIn, toLogical, toNative } from './types.ts'
+
+/** PostgreSQL 12 and later. */
+export const postgres: Connector = {
+  kind: 'postgres',
+  abilities: { update: ['append', 'overwrite', 'merge'], transactional: true },
+  open: (settings: Settings) => new PostgresStore(readSettings(settings)),
+}
+
+class PostgresStore implements Store {
+  readonly kind = 'postgres'
+  readonly label: string
+  private readonly settings: PostgresSettings
+  private client: Promise<pg.Client> | undefined
+
+  constructor(settings: PostgresSettings) {
+    this.settings = settings
+    this.label = labelOf(settings)
+  }
+
+  async test(): Promise<string> {
+    const { rows } = await (await this.catalog()).query('SELECT version() AS version')
+    return String(rows[0].version).split(' ').slice(0, 2).join(' ')
+  }
+
+  async objects(): Promise<string[]> {
+    return listObjects(await this.catalog())
+  }
+
+  async describe({ object, query }: ObjectSpec): Promise<TableInfo | undefined> {
+    const client = await this.catalog()
+    try {
+      return query === undefined
+        ? await describeTable(client, object, this.settings.schema)
+        : await describeQuery(client, query)
+    } catch (error) {
+      throw translate(error, query === undefined ? object : 'query')
+    }
+  }
+
+  created(column: Column, kind: string): { type: LogicalType; native: string } {
+    const own = kind === 'postgres' ? column.native : undefined
+    const native = own !== undefined && isBuiltIn(own) ? own : toNative(column.type)
+    return { type: toLogical(native), native }
+  }
+
+  defaultObject(from: string): string {
+    const parts = from.replace(/^.*[/\\]/, '').split('.')
+    const table = /^".*"$/.test(from) || parts.length === 1 ? from : parts.slice(1).join('.')
+    return joinName(this.settings.schema, table.replace(/^"(.*)"$/, '$1'))
+  }
+
+  async source(): Promise<SourceSession> {
+    return PostgresSource.open(this.settings)
+  }
+
+  async sink(run: RunIdentity): Promise<SinkSession> {
+    return new PostgresSink(this.settings, run)
+  }
+
+  async close(): Promise<void> {
+    const client = await this.client?.catch(() => undefined)
+    this.client = undefined
+    await client?.end()
+  }
+
+  /** One connection for catalog questions, made when first needed. */
+  private catalog(): Promise<pg.Client> {
+    this.client ??= connect(this.settings)
+    return this.client
+  }
+}

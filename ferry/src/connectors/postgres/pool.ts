@@ -1,0 +1,45 @@
+import type pg from 'pg'
+import { connect } from './client.ts'
+import type { PostgresSettings } from './settings.ts'
+
+/** Connections of one session that are handed from split to split, each prepared once. */
+export class ConnectionPool {
+  private readonly settings: PostgresSettings
+  private readonly prepare: (client: pg.Client) => Promise<void>
+  private readonly idle: pg.Client[] = []
+  private readonly all = new Set<pg.Client>()
+
+  constructor(settings: PostgresSettings, prepare: (client: pg.Client) => Promise<void> = async () => {}) {
+    this.settings = settings
+    this.prepare = prepare
+  }
+
+  async take(): Promise<pg.Client> {
+    const idle = this.idle.pop()
+    if (idle) return idle
+    const client = await connect(this.settings)
+    this.all.add(client)
+    await this.prepare(client)
+    return client
+  }
+
+  /** Gives a connection back for the next split. */
+  release(client: pg.Client): void {
+    this.idle.push(client)
+  }
+
+  /** Closes a connection whose state is unknown: a COPY was broken off, or it failed. */
+  drop(client: pg.Client): void {
+    this.all.delete(client)
+    // Breaking the socket is the only way to end a COPY that nobody reads any more.
+    const { connection } = client as unknown as { connection: { stream: { destroy(): void } } }
+    connection.stream.destroy()
+  }
+
+  async close(): Promise<void> {
+    const clients = [...this.all]
+    this.all.clear()
+    this.idle.length = 0
+    await Promise.all(clients.map(client => client.end().catch(() => undefined)))
+  }
+}

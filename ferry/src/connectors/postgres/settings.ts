@@ -1,0 +1,32 @@
+import { z } from 'zod'
+import { FerryError } from '../../errors.ts'
+import type { Settings } from '../connector.ts'
+
+/** Settings of a PostgreSQL connection. The README's table is checked against this schema. */
+export const settingsSchema = z.strictObject({
+  host: z.string().default('localhost').describe('Host name, address, or folder of a Unix socket'),
+  port: z.coerce.number().int().min(1).max(65535).default(5432).describe('Port'),
+  database: z.string().default('postgres').describe('Database'),
+  user: z.string().default('postgres').describe('User (role)'),
+  password: z.string().optional().describe('Password; write `${NAME}` to take it from the environment'),
+  ssl: z
+    .enum(['disable', 'require', 'verify-full'])
+    .default('disable')
+    .describe('`require` encrypts, `verify-full` also checks the certificate and the host name'),
+  schema: z.string().default('public').describe('Schema of object names that name none'),
+  connectTimeout: z.coerce.number().positive().default(15).describe('Seconds to wait for a connection'),
+  ledger: z
+    .enum(['auto', 'off'])
+    .default('auto')
+    .describe('`off` keeps no ledger table at the destination; `ferry plan` then says which guarantee is left'),
+})
+
+export type PostgresSettings = z.infer<typeof settingsSchema>
+
+/** Checked settings. Throws FERRY-2003 naming the setting. */
+export function readSettings(settings: Settings): PostgresSettings {
+  const result = settingsSchema.safeParse(settings)
+  if (result.success) return result.data
+  const issue = result.error.issues[0]!
+  throw new FerryError('FERRY-2003', `postgres connection: ${issue.path.join('.')} ${issue.message}`.trim())
+}

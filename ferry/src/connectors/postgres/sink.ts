@@ -1,0 +1,423 @@
+import type pg from 'pg'
+import type { Encoding } from '../../batch/encoding.ts'
+import { typeName } from '../../batch/types.ts'
+import { FerryError } from '../../errors.ts'
+import type {
+  Committed,
+  Offer,
+  RunIdentity,
+  SinkSession,
+  SinkTable,
+  Split,
+  SplitWriter,
+  WriteRequest,
+} from '../connector.ts'
+import type { PostgresColumn, PostgresTable } from './catalog.ts'
+import { describeTable, qualified } from './catalog.ts'
+import { connect, inTransaction, quoteName, splitName, translate } from './client.ts'
+import { ConnectionPool } from './pool.ts'
+import type { PostgresSettings } from './settings.ts'
+import * as sql from './statements.ts'
+import { isKnown, toNative } from './types.ts'
+import { wireType } from './wire.ts'
+import { PostgresSplitWriter } from './writer.ts'
+
+export class PostgresSink implements SinkSession {
+  readonly settings: PostgresSettings
+  readonly run: RunIdentity
+  readonly pool: ConnectionPool
+  private control: Promise<pg.Client> | undefined
+  private readonly ledgers = new Map<string, Promise<boolean>>()
+
+  constructor(settings: PostgresSettings, run: RunIdentity) {
+    this.settings = settings
+    this.run = run
+    this.pool = new ConnectionPool(settings)
+  }
+
+  async table(request: WriteRequest): Promise<SinkTable> {
+    const client = await this.client()
+    try {
+      return await PostgresSinkTable.open(this, client, request)
+    } catch (error) {
+      throw translate(error, request.object)
+    }
+  }
+
+  /** The connection for everything but rows. */
+  client(): Promise<pg.Client> {
+    this.control ??= connect(this.settings)
+    return this.control
+  }
+
+  /** Whether the user may create a ledger in this schema; `plan` asks without creating it. */
+  async mayKeepLedger(client: pg.Client, schema: string): Promise<boolean> {
+    if (this.settings.ledger === 'off') return false
+    const { rows } = await client.query(
+      `SELECT to_regclass($2) IS NOT NULL AND has_table_privilege(to_regclass($2), 'SELECT, INSERT, UPDATE, DELETE')
+         OR EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1 AND has_schema_privilege(oid, 'CREATE'))
+         OR NOT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1) AS ok`,
+      [schema, qualified({ schema, table: 'ferry_ledger' })],
+    )
+    return rows[0].ok
+  }
+
+  /** Makes the schema and its ledger, once a session; several tables and processes may ask at the same time. */
+  ensureLedger(schema: string): Promise<boolean> {
+    let ready = this.ledgers.get(schema)
+    if (!ready) {
+      ready = this.createLedger(schema)
+      this.ledgers.set(schema, ready)
+    }
+    return ready
+  }
+
+  private async createLedger(schema: string): Promise<boolean> {
+    const client = await this.client()
+    const ledger = { schema, table: 'ferry_ledger' }
+    const { rows } = await client.query('SELECT to_regclass($1) IS NOT NULL AS there', [qualified(ledger)])
+    if (rows[0].there) return true
+    await inTransaction(client, async () => {
+      await client.query(`SELECT pg_advisory_xact_lock(hashtext('ferry_ledger'))`)
+      await ensureSchema(client, schema)
+      await client.query(sql.createLedger(ledger))
+    })
+    return true
+  }
+
+  async close(): Promise<void> {
+    await this.pool.close()
+    const client = await this.control?.catch(() => undefined)
+    await client?.end().catch(() => undefined)
+  }
+}
+
+async function ensureSchema(client: pg.Client, schema: string): Promise<void> {
+  const { rows } = await client.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema])
+  if (rows.length === 0) await client.query(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
+}
+
+/** How the destination is filled; decided when the table is opened, from what hangs on it. */
+export type Way =
+  /** Straight into the live table. */
+  | { kind: 'direct' }
+  /** Through a temporary table and an upsert, split by split. */
+  | { kind: 'merge'; conflict: boolean }
+  /** Into a staging table; at the end it becomes the table, or its rows replace the table's. */
+  | { kind: 'stage'; publish: 'rename' | 'swap' | 'refill' | 'byKey' }
+
+export class PostgresSinkTable implements SinkTable {
+  readonly plan: { statements: string[]; guarantee: string; notes: string[] } = { statements: [], guarantee: '', notes: [] }
+  readonly unit: 'split' | 'table'
+  readonly lanes: number
+  readonly session: PostgresSink
+  readonly request: WriteRequest
+  readonly way: Way
+  readonly ledger: { schema: string; table: string } | undefined
+  readonly target: { schema: string; table: string }
+  readonly stage: { schema: string; table: string }
+  /** Whether an identity column needs OVERRIDING SYSTEM VALUE in an INSERT. */
+  readonly overriding: boolean
+  private readonly columns: PostgresColumn[]
+
+  private constructor(
+    session: PostgresSink,
+    request: WriteRequest,
+    way: Way,
+    hasLedger: boolean,
+    existing: PostgresTable | undefined,
+  ) {
+    this.session = session
+    this.request = request
+    this.way = way
+    this.target = splitName(request.object, session.settings.schema)
+    const short = session.run.run.replace(/[^a-zA-Z0-9]/g, '').slice(-24)
+    this.stage = { schema: this.target.schema, table: `ferry_${short}_${request.ordinal}` }
+    this.ledger = hasLedger ? { schema: this.target.schema, table: 'ferry_ledger' } : undefined
+    this.unit = hasLedger ? 'split' : 'table'
+    this.lanes = !hasLedger || (way.kind === 'merge' && !way.conflict) ? 1 : 16
+    const found = new Map(existing?.columns.map(c => [c.name, c]))
+    this.columns = request.columns.map(c => found.get(c.name) ?? created(c.name, c.native ?? toNative(c.type)))
+    this.overriding = this.columns.some(c => c.identity === 'a')
+    this.describePlan()
+  }
+
+  static async open(session: PostgresSink, client: pg.Client, request: WriteRequest): Promise<PostgresSinkTable> {
+    const target = splitName(request.object, session.settings.schema)
+    const existing = request.existing && (await describeTable(client, request.object, session.settings.schema))
+    if (request.existing && !existing) {
+      throw new FerryError('FERRY-5007', `${request.object} was there when the run was planned, and is gone`)
+    }
+    const way = await chooseWay(client, request, existing)
+    const hasLedger = await session.mayKeepLedger(client, target.schema)
+    return new PostgresSinkTable(session, request, way, hasLedger, existing)
+  }
+
+  /** Where COPY writes to. */
+  get copyTarget(): string {
+    if (this.way.kind === 'merge') return 'ferry_merge'
+    return qualified(this.way.kind === 'stage' ? this.stage : this.target)
+  }
+
+  get columnNames(): string[] {
+    return this.request.columns.map(c => c.name)
+  }
+
+  offer(encoding: Encoding): Offer | string {
+    if (this.request.skipBadRows && encoding !== 'rows') return 'bad rows are to be skipped one by one'
+    switch (encoding) {
+      case 'rows':
+        return { encoding }
+      case 'pg-copy-binary':
+      case 'pg-copy-text':
+        return { encoding, wire: this.columns.map(wireType) }
+      case 'csv':
+        return {
+          encoding,
+          types: this.request.columns.map(c => c.type),
+          wire: this.columns.map(c => c.base),
+          dialect: 'any',
+          ordered: false,
+        }
+      default:
+        return 'PostgreSQL does not read it'
+    }
+  }
+
+  /** Columns as the rows encoding writes them: binary where every type has an encoder here, else text. */
+  writerColumns() {
+    return this.request.columns.map((c, i) => ({ name: c.name, type: c.type, native: this.columns[i]!.base }))
+  }
+
+  get binaryRows(): boolean {
+    return this.columns.every(c => isKnown(c.base) || wireType(c) === 'text')
+  }
+
+  async prepare(): Promise<Committed> {
+    const client = await this.session.client()
+    const { request, ledger } = this
+    try {
+      if (!ledger) {
+        await this.prepareTables(client)
+        return { splits: new Map(), published: false }
+      }
+      await this.session.ensureLedger(ledger.schema)
+      const before = await this.readLedger(client, ledger)
+      if (before.published) return before
+      await inTransaction(client, async () => {
+        const { rows } = await client.query(sql.claim(ledger), this.ledgerKey(sql.PREPARE))
+        if (rows[0].done) return
+        await this.prepareTables(client)
+        await client.query(sql.record(ledger), [...this.recordKey(sql.PREPARE), true, null, 0, 0])
+      })
+      return await this.readLedger(client, ledger)
+    } catch (error) {
+      throw translate(error, request.object)
+    }
+  }
+
+  ledgerKey(part: number) {
+    return [this.session.run.run, this.session.run.job, this.request.ordinal, part]
+  }
+
+  recordKey(part: number) {
+    return [this.session.run.run, this.request.ordinal, part]
+  }
+
+  private async readLedger(client: pg.Client, ledger: { schema: string; table: string }): Promise<Committed> {
+    const { rows } = await client.query(sql.committed(ledger), [this.session.run.run, this.request.ordinal])
+    const splits: Committed['splits'] = new Map()
+    let published = false
+    for (const row of rows) {
+      if (row.part === sql.PUBLISH) published = row.done
+      else if (row.part >= 0 && (row.done || row.checkpoint !== null)) {
+        const checkpoint = row.done ? undefined : row.checkpoint
+        splits.set(row.part, { checkpoint, rows: Number(row.rows), bytes: Number(row.bytes) })
+      }
+    }
+    return { splits, published }
+  }
+
+  private async prepareTables(client: pg.Client): Promise<void> {
+    for (const statement of this.preparation()) await client.query(statement)
+  }
+
+  /** What runs once, before the first row. */
+  private preparation(): string[] {
+    const { request, way, target, stage } = this
+    const statements = [...request.before]
+    const isNew = !request.existing
+    if (isNew) statements.push(`CREATE SCHEMA IF NOT EXISTS ${quoteName(target.schema)}`)
+    if (way.kind === 'stage') {
+      // A stage that an earlier try without a ledger left behind holds unknown rows.
+      if (!this.ledger) statements.push(`DROP TABLE IF EXISTS ${qualified(stage)}`)
+      statements.push(
+        isNew
+          ? sql.createTable(stage, request.columns, [])
+          : `CREATE TABLE IF NOT EXISTS ${qualified(stage)} (LIKE ${qualified(target)}${way.publish === 'swap' ? ' INCLUDING ALL EXCLUDING INDEXES' : ''})`,
+      )
+      if (!isNew && way.publish !== 'swap') {
+        // Columns that get no value stay null in the stage; the live table's defaults fill them on publishing.
+        const mapped = new Set(this.columnNames)
+        for (const c of request.existing!.columns) {
+          if (!c.nullable && !mapped.has(c.name)) {
+            statements.push(`ALTER TABLE ${qualified(stage)} ALTER COLUMN ${quoteName(c.name)} DROP NOT NULL`)
+          }
+        }
+      }
+    } else {
+      if (isNew) statements.push(sql.createTable(target, request.columns, way.kind === 'merge' ? request.keys : []))
+      if (request.truncate) statements.push(`TRUNCATE ${qualified(target)}`)
+    }
+    return statements.filter(s => !s.startsWith('CREATE SCHEMA') || target.schema !== 'public')
+  }
+
+  /** What runs once, after the last split. */
+  private publication(): string[] {
+    const { request, way, target, stage } = this
+    const live = qualified(target)
+    const staged = qualified(stage)
+    const columns = this.columnNames
+    const statements: string[] = []
+    const addKey = (table: string) => {
+      if (request.keys.length > 0) statements.push(`ALTER TABLE ${table} ADD PRIMARY KEY (${sql.names(request.keys)})`)
+    }
+    if (way.kind === 'direct' && !request.existing) addKey(live)
+    if (way.kind === 'stage') {
+      const insert = `INSERT INTO ${live} (${sql.names(columns)})${this.overriding ? ' OVERRIDING SYSTEM VALUE' : ''} SELECT ${sql.names(columns)} FROM ${staged}`
+      if (way.publish === 'rename') {
+        addKey(staged)
+        statements.push(`ALTER TABLE ${staged} RENAME TO ${quoteName(target.table)}`)
+      } else if (way.publish === 'refill') {
+        statements.push(`TRUNCATE ${live}`, insert, `DROP TABLE ${staged}`)
+      } else if (way.publish === 'byKey') {
+        statements.push(...sql.replaceByKey(live, staged, columns, request.keys, this.overriding), `DROP TABLE ${staged}`)
+      }
+    }
+    return [...statements, ...request.after]
+  }
+
+  async open(split: Split, offer: Offer): Promise<SplitWriter> {
+    return new PostgresSplitWriter(this, split, await this.session.pool.take(), offer)
+  }
+
+  async publish(): Promise<void> {
+    const client = await this.session.client()
+    const { ledger, request } = this
+    try {
+      await inTransaction(client, async () => {
+        if (ledger) {
+          const { rows } = await client.query(sql.claim(ledger), this.ledgerKey(sql.PUBLISH))
+          if (rows[0].done) return
+        }
+        if (this.way.kind === 'stage' && this.way.publish === 'swap') await this.swap(client)
+        for (const statement of this.publication()) await client.query(statement)
+        if (request.existing) await this.advanceSequences(client)
+        if (ledger) await client.query(sql.record(ledger), [...this.recordKey(sql.PUBLISH), true, null, 0, 0])
+      })
+    } catch (error) {
+      throw translate(error, request.object)
+    }
+  }
+
+  /** The stage takes the table's place, with its indexes and constraints under their own names. */
+  private async swap(client: pg.Client): Promise<void> {
+    const live = qualified(this.target)
+    const staged = qualified(this.stage)
+    await client.query(`LOCK TABLE ${live} IN ACCESS EXCLUSIVE MODE`)
+    const { rows: constraints } = await client.query(
+      `SELECT conname AS name, pg_get_constraintdef(oid) AS definition FROM pg_constraint
+       WHERE conrelid = $1::regclass AND contype IN ('p', 'u', 'x') ORDER BY contype, conname`,
+      [live],
+    )
+    const { rows: indexes } = await client.query(
+      `SELECT pg_get_indexdef(i.indexrelid) AS definition FROM pg_index i WHERE i.indrelid = $1::regclass
+       AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conindid = i.indexrelid AND c.conrelid = i.indrelid)`,
+      [live],
+    )
+    await client.query(`DROP TABLE ${live}`)
+    await client.query(`ALTER TABLE ${staged} RENAME TO ${quoteName(this.target.table)}`)
+    for (const c of constraints) await client.query(`ALTER TABLE ${live} ADD CONSTRAINT ${quoteName(c.name)} ${c.definition}`)
+    for (const i of indexes) await client.query(i.definition)
+  }
+
+  /** Sequences behind identity and serial columns go on behind the highest value that was copied. */
+  private async advanceSequences(client: pg.Client): Promise<void> {
+    const live = qualified(this.target)
+    const { rows } = await client.query(sql.SEQUENCES.replace('$1', '$1::regclass'), [live, live])
+    for (const { name, sequence } of rows) {
+      if (!this.columnNames.includes(name)) continue
+      await client.query(
+        `SELECT setval($1, highest) FROM (SELECT max(${quoteName(name)}) AS highest FROM ${live}) m
+         WHERE highest > (SELECT last_value FROM ${sequence})`,
+        [sequence],
+      )
+    }
+  }
+
+  async forget(): Promise<void> {
+    if (!this.ledger) return
+    const client = await this.session.client()
+    await client.query(sql.forget(this.ledger), [this.session.run.run, this.request.ordinal, this.session.run.job])
+  }
+
+  async discard(): Promise<void> {
+    const client = await this.session.client()
+    await client.query(`DROP TABLE IF EXISTS ${qualified(this.stage)}`)
+    if (!this.ledger) return
+    const { rows } = await client.query('SELECT to_regclass($1) IS NOT NULL AS there', [qualified(this.ledger)])
+    if (rows[0].there) await this.forget()
+  }
+
+  private describePlan(): void {
+    const { way, plan, request } = this
+    plan.statements.push(...this.preparation())
+    if (way.kind === 'merge') plan.statements.push('-- each split: COPY into a temporary table, then INSERT ... ON CONFLICT by key')
+    else plan.statements.push(sql.copyIn(this.copyTarget, this.columnNames, '...'))
+    if (way.kind === 'stage' && way.publish === 'swap') {
+      plan.statements.push(`-- at the end, in one transaction: the staging table takes the place of ${request.object}`)
+    }
+    plan.statements.push(...this.publication())
+    if (this.ledger) plan.guarantee = 'exactly once: each split commits with its ledger line'
+    else if (way.kind === 'merge') plan.guarantee = 'exactly once by key: a repeated split writes the same rows again'
+    else if (way.kind === 'stage') plan.guarantee = 'exactly once: staged in one transaction, published at once'
+    else plan.guarantee = 'all or nothing in one transaction; a crash in the moment of its commit can repeat it'
+    if (!this.ledger) plan.notes.push(`no ledger table in schema ${this.target.schema}: one transaction for the table`)
+    if (way.kind === 'stage' && way.publish === 'refill') {
+      plan.notes.push('the table keeps its identity (something depends on it): its rows are replaced in one transaction')
+    }
+    for (const [i, c] of request.columns.entries()) {
+      if (!request.existing && this.columns[i]!.native === 'text' && c.sourceNative && c.type.kind === 'utf8' && c.sourceType.kind !== 'utf8') {
+        plan.notes.push(`${c.name}: ${typeName(c.sourceType)} is created as text`)
+      }
+    }
+  }
+}
+
+function created(name: string, native: string): PostgresColumn {
+  return { name, type: { kind: 'utf8' }, nullable: true, native, base: native, typeKind: 'b', identity: '' }
+}
+
+async function chooseWay(client: pg.Client, request: WriteRequest, existing: PostgresTable | undefined): Promise<Way> {
+  if (existing && existing.kind !== 'r' && existing.kind !== 'p' && request.update !== 'append') {
+    throw new FerryError('FERRY-3006', `${request.object} is not a table: only append can write to it`)
+  }
+  if (request.update === 'append') return { kind: 'direct' }
+  if (request.update === 'merge') {
+    if (!existing) return { kind: 'merge', conflict: true }
+    const { rows } = await client.query(sql.UNIQUE_ON, [existing.oid, request.keys])
+    return { kind: 'merge', conflict: rows[0].found }
+  }
+  if (!existing) return { kind: 'stage', publish: 'rename' }
+  const inbound = await client.query(sql.INBOUND_KEYS, [existing.oid])
+  if (inbound.rows[0].count > 0) {
+    const { rows } = await client.query(sql.UNIQUE_ON, [existing.oid, request.keys])
+    if (!rows[0].found) {
+      throw new FerryError('FERRY-3005', `${request.object} is referenced by foreign keys: overwriting it needs its keys`)
+    }
+    return { kind: 'stage', publish: 'byKey' }
+  }
+  const { rows } = await client.query(sql.HAS_DEPENDANTS, [existing.oid])
+  const partial = existing.columns.some(c => !c.generated && !request.columns.some(r => r.name === c.name))
+  return { kind: 'stage', publish: rows[0].found || partial ? 'refill' : 'swap' }
+}

@@ -1,0 +1,307 @@
+import type pg from 'pg'
+import { to as copyTo } from 'pg-copy-streams'
+import { type Batch, type CsvDialect, FERRY_CSV } from '../../batch/encoding.ts'
+import type { Column } from '../../batch/types.ts'
+import { FerryError } from '../../errors.ts'
+import type {
+  MappedColumn,
+  Offer,
+  ReadOptions,
+  ReadRequest,
+  SourceSession,
+  SourceTable,
+  Split,
+} from '../connector.ts'
+import { BinaryReader } from './binary.ts'
+import { describeQuery, describeTable, type PostgresColumn, type PostgresTable, qualified, stripSemicolon } from './catalog.ts'
+import { connect, quoteName, quoteText, translate } from './client.ts'
+import { ConnectionPool } from './pool.ts'
+import { refusesWire, wireExpression } from './wire.ts'
+import type { PostgresSettings } from './settings.ts'
+import { isKnown } from './types.ts'
+
+/** Reading in one exported snapshot: whatever connection reads, it sees the database as of the run's start. */
+export class PostgresSource implements SourceSession {
+  private readonly settings: PostgresSettings
+  private readonly leader: pg.Client
+  readonly pool: ConnectionPool
+
+  private constructor(settings: PostgresSettings, leader: pg.Client, snapshot: string) {
+    this.settings = settings
+    this.leader = leader
+    this.pool = new ConnectionPool(settings, async client => {
+      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+      await client.query(`SET TRANSACTION SNAPSHOT ${quoteText(snapshot)}`)
+    })
+  }
+
+  static async open(settings: PostgresSettings): Promise<PostgresSource> {
+    const leader = await connect(settings)
+    await leader.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+    const { rows } = await leader.query('SELECT pg_export_snapshot() AS snapshot')
+    return new PostgresSource(settings, leader, rows[0].snapshot)
+  }
+
+  async table(request: ReadRequest): Promise<SourceTable> {
+    // Describing uses the catalog as it is now; a query is described outside the snapshot's read-only transaction.
+    const client = await connect(this.settings)
+    try {
+      const table =
+        request.query === undefined
+          ? await describeTable(client, request.object, this.settings.schema)
+          : await describeQuery(client, request.query)
+      if (!table) throw new FerryError('FERRY-3001', `there is no table ${request.object}`)
+      return new PostgresSourceTable(this, request, table)
+    } finally {
+      await client.end()
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.pool.close()
+    await this.leader.end().catch(() => undefined)
+  }
+}
+
+interface Piece {
+  /** The relation to read when it is not the table itself: a partition. */
+  relation?: { schema: string; table: string }
+  /** A condition that bounds the split. */
+  condition?: string
+}
+
+class PostgresSourceTable implements SourceTable {
+  readonly rowColumns: Column[]
+  private readonly session: PostgresSource
+  private readonly request: ReadRequest
+  private readonly table: PostgresTable
+  private readonly columns: Map<string, PostgresColumn>
+  /** How the splits were cut: `page` splits hold only while no row moves. */
+  private cutByPage = false
+
+  constructor(session: PostgresSource, request: ReadRequest, table: PostgresTable) {
+    this.session = session
+    this.request = request
+    this.table = table
+    this.columns = new Map(table.columns.map(c => [c.name, c]))
+    const wanted = [...new Set(request.columns.flatMap(c => (c.from === undefined ? [] : [c.from])))]
+    this.rowColumns = wanted.map(name => this.columns.get(name)!)
+  }
+
+  refuses(offer: Offer): string | undefined {
+    const { columns } = this.request
+    switch (offer.encoding) {
+      case 'rows':
+        return undefined
+      case 'pg-copy-binary':
+      case 'pg-copy-text':
+        for (const [i, column] of columns.entries()) {
+          const reason = refusesWire(column, this.source(column), offer.wire[i]!, offer.encoding)
+          if (reason) return reason
+        }
+        return undefined
+      case 'csv':
+        for (const [i, column] of columns.entries()) {
+          if (column.checked) return `${column.name}: each value must be checked`
+          const type = offer.types[i]!
+          if (['list', 'struct', 'map'].includes(type.kind)) return `${column.name} is nested`
+          const reason = refusesWire(column, this.source(column), offer.wire?.[i] ?? 'as is', 'pg-copy-text')
+          if (reason) return reason
+        }
+        return undefined
+      default:
+        return 'PostgreSQL does not give it'
+    }
+  }
+
+  csvDialect(): CsvDialect {
+    return FERRY_CSV
+  }
+
+  private source(column: MappedColumn): PostgresColumn | undefined {
+    return column.from === undefined ? undefined : this.columns.get(column.from)
+  }
+
+  async fingerprint(): Promise<string | undefined> {
+    if (!this.cutByPage) return undefined
+    const client = await this.session.pool.take()
+    try {
+      const { rows } = await client.query(
+        `SELECT pg_relation_filenode(oid) || ':' || pg_relation_size(oid) || ':' || pg_stat_get_tuples_updated(oid)
+           || ':' || pg_stat_get_tuples_deleted(oid) || ':' || pg_stat_get_tuples_inserted(oid) AS print
+         FROM pg_class WHERE oid = $1`,
+        [this.table.oid],
+      )
+      return rows[0]?.print
+    } finally {
+      this.session.pool.release(client)
+    }
+  }
+
+  async splits(offer: Offer): Promise<Split[]> {
+    const { request, table } = this
+    const whole: Piece[] = [{}]
+    const divisible = request.limit === undefined && request.query === undefined
+    const pieces =
+      !divisible || offer.encoding === 'duckdb-sql'
+        ? whole
+        : table.kind === 'p'
+          ? await this.partitions()
+          : table.kind === 'r' || table.kind === 'm'
+            ? await this.ranges(table, table.bytes ?? 0)
+            : whole
+    return pieces.map((piece, id) => ({
+      id,
+      label: piece.condition ?? (piece.relation ? piece.relation.table : 'all'),
+      spec: JSON.stringify(piece),
+      ...(table.rows === undefined ? {} : { rows: Math.round(table.rows / pieces.length) }),
+      ...(table.bytes === undefined ? {} : { bytes: Math.round(table.bytes / pieces.length) }),
+    }))
+  }
+
+  private async partitions(): Promise<Piece[]> {
+    return this.withClient(async client => {
+      const { rows } = await client.query(
+        `SELECT n.nspname AS schema, c.relname AS table FROM pg_partition_tree($1) p
+         JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE p.isleaf AND c.relkind IN ('r', 'f') ORDER BY 1, 2`,
+        [this.table.oid],
+      )
+      return rows.length === 0 ? [{}] : rows.map(relation => ({ relation }))
+    })
+  }
+
+  /**
+   * Key ranges where the primary key's order is about the order of the pages: a later snapshot can go on with them, as
+   * rows do not change their key. Else page ranges, which read in physical order but hold in one snapshot only.
+   */
+  private async ranges(table: PostgresTable, bytes: number): Promise<Piece[]> {
+    const count = Math.min(4096, Math.round(bytes / this.request.splitBytes))
+    if (count < 2) return [{}]
+    const key = table.primaryKey[0]
+    return this.withClient(async client => {
+      if (key !== undefined && (await this.followsPages(client, key))) {
+        const bounds = await this.keyBounds(client, key, count)
+        if (bounds.length > 0) return between(quoteName(key), bounds)
+      }
+      this.cutByPage = true
+      const pages = bytes / 8192
+      const cuts = Array.from({ length: count - 1 }, (_, i) => Math.round((pages * (i + 1)) / count))
+      return between(
+        'ctid',
+        cuts.map(page => `'(${page},0)'::tid`),
+      )
+    })
+  }
+
+  private async followsPages(client: pg.Client, key: string): Promise<boolean> {
+    const { rows } = await client.query(
+      'SELECT correlation FROM pg_stats WHERE schemaname = $1 AND tablename = $2 AND attname = $3',
+      [this.table.schema, this.table.table, key],
+    )
+    // Without statistics a key is taken to follow the pages, as those from sequences do.
+    return rows.length === 0 || rows[0].correlation === null || Math.abs(rows[0].correlation) > 0.8
+  }
+
+  private async keyBounds(client: pg.Client, key: string, count: number): Promise<string[]> {
+    const estimate = this.table.rows ?? (this.table.bytes ?? 0) / 100
+    const percent = Math.min(100, (100 * count * 300) / Math.max(1, estimate))
+    const fractions = Array.from({ length: count - 1 }, (_, i) => (i + 1) / count)
+    const { rows } = await client.query(
+      `SELECT percentile_disc($1::float8[]) WITHIN GROUP (ORDER BY ${quoteName(key)})::text[] AS bounds
+       FROM ${qualified(this.table)} TABLESAMPLE SYSTEM (${percent.toFixed(4)}) REPEATABLE (1)`,
+      [fractions],
+    )
+    const native = this.columns.get(key)!.native
+    const bounds: (string | null)[] = rows[0].bounds ?? []
+    const distinct = [...new Set(bounds.filter(b => b !== null))]
+    return distinct.map(bound => `${quoteText(bound)}::${native}`)
+  }
+
+  private async withClient<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
+    const client = await this.session.pool.take()
+    try {
+      return await work(client)
+    } catch (error) {
+      throw translate(error, this.table.object)
+    } finally {
+      this.session.pool.release(client)
+    }
+  }
+
+  async *read(split: Split, { offer, signal }: ReadOptions): AsyncIterable<Batch> {
+    const client = await this.session.pool.take()
+    const stop = () => this.session.pool.drop(client)
+    signal.addEventListener('abort', stop, { once: true })
+    let finished = false
+    try {
+      const stream = client.query(copyTo(this.statement(JSON.parse(split.spec) as Piece, offer)))
+      if (offer.encoding === 'rows') {
+        const reader = new BinaryReader(
+          this.rowColumns.map(c => wireNative(c as PostgresColumn)),
+          this.rowColumns.map(c => c.name),
+        )
+        for await (const chunk of stream) {
+          const rows = reader.push(chunk as Buffer)
+          yield { kind: 'rows', rows, bytes: (chunk as Buffer).length }
+        }
+      } else {
+        for await (const chunk of stream) {
+          const data = chunk as Buffer
+          yield { kind: 'bytes', data, bytes: data.length }
+        }
+      }
+      finished = true
+    } catch (error) {
+      throw translate(error, this.table.object)
+    } finally {
+      signal.removeEventListener('abort', stop)
+      if (finished) this.session.pool.release(client)
+      else this.session.pool.drop(client)
+    }
+  }
+
+  private statement(piece: Piece, offer: Offer): string {
+    const { request, table } = this
+    const expressions =
+      offer.encoding === 'rows'
+        ? this.rowColumns.map(c => rowExpression(c as PostgresColumn))
+        : request.columns.map((column, i) => {
+            const wire = 'wire' in offer ? (offer.wire?.[i] ?? 'as is') : 'as is'
+            return wireExpression(column, this.source(column), wire, offer.encoding)
+          })
+    const relation = piece.relation ? qualified(piece.relation) : qualified(table)
+    const from = request.query === undefined ? relation : `(${stripSemicolon(request.query)}\n) AS q`
+    const conditions = [piece.condition, request.where].filter(c => c !== undefined).map(c => `(${c})`)
+    const where = conditions.length > 0 ? ` WHERE ${conditions.join(' AND ')}` : ''
+    const limit = request.limit === undefined ? '' : ` LIMIT ${request.limit}`
+    // A table without columns to read still has rows: COPY needs one expression.
+    const list = expressions.length > 0 ? expressions.join(', ') : 'NULL::int4'
+    return `COPY (SELECT ${list} FROM ${from}${where}${limit}) TO STDOUT ${copyOptions(offer)}`
+  }
+}
+
+function copyOptions(offer: Offer): string {
+  if (offer.encoding === 'csv') return `(FORMAT csv)`
+  return offer.encoding === 'pg-copy-text' ? '(FORMAT text)' : '(FORMAT binary)'
+}
+
+function between(expression: string, bounds: string[]): Piece[] {
+  const pieces: Piece[] = []
+  for (let i = 0; i <= bounds.length; i++) {
+    const parts: string[] = []
+    if (i > 0) parts.push(`${expression} >= ${bounds[i - 1]}`)
+    if (i < bounds.length) parts.push(`${expression} < ${bounds[i]}`)
+    pieces.push({ condition: parts.join(' AND ') })
+  }
+  return pieces
+}
+
+/** In the rows encoding a type that has no binary decoder here travels as the text its output function gives. */
+function rowExpression(column: PostgresColumn): string {
+  return isKnown(column.base) ? quoteName(column.name) : `format('%s', ${quoteName(column.name)})`
+}
+
+function wireNative(column: PostgresColumn): string {
+  return isKnown(column.base) ? column.base : 'text'
+}

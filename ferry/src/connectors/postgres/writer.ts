@@ -1,0 +1,255 @@
+import { once } from 'node:events'
+import type pg from 'pg'
+import { type CopyStreamQuery, from as copyFrom } from 'pg-copy-streams'
+import type { Batch, Checkpoint, CsvDialect } from '../../batch/encoding.ts'
+import type { Row } from '../../batch/types.ts'
+import { FerryError, RowError } from '../../errors.ts'
+import type { CommitResult, Offer, Refused, Split, SplitWriter } from '../connector.ts'
+import { BinaryWriter } from './binary.ts'
+import { qualified } from './catalog.ts'
+import { quoteText, translate } from './client.ts'
+import { TextWriter } from './copytext.ts'
+import type { PostgresSinkTable } from './sink.ts'
+import * as sql from './statements.ts'
+
+const FLUSH_BYTES = 1 << 16
+
+/** Writes one split: rows go through COPY, and each commit carries the ledger line of the split with it. */
+export class PostgresSplitWriter implements SplitWriter {
+  private readonly table: PostgresSinkTable
+  private readonly split: Split
+  private readonly client: pg.Client
+  private readonly offer: Offer
+  private readonly rows: BinaryWriter | TextWriter
+  private copy: CopyStreamQuery | undefined
+  private copyError: unknown
+  private began = false
+  private checkpoint: Checkpoint | null = null
+  private copied = 0
+
+  constructor(table: PostgresSinkTable, split: Split, client: pg.Client, offer: Offer) {
+    this.table = table
+    this.split = split
+    this.client = client
+    this.offer = offer
+    this.rows = table.binaryRows ? new BinaryWriter(table.writerColumns()) : new TextWriter(table.writerColumns())
+  }
+
+  async write(batch: Batch): Promise<Refused[]> {
+    try {
+      await this.begin()
+      if (batch.kind === 'bytes') await this.send(batch.data)
+      else if (batch.kind === 'rows') {
+        if (this.table.request.skipBadRows) return await this.writeSkipping(batch.rows)
+        await this.writeRows(batch.rows)
+      }
+      return []
+    } catch (error) {
+      throw translate(error, this.table.request.object)
+    }
+  }
+
+  private async writeRows(rows: Row[]): Promise<void> {
+    for (let i = 0; i < rows.length; i++) {
+      try {
+        this.rows.row(rows[i]!)
+      } catch (error) {
+        if (error instanceof RowError) error.index = i
+        throw error
+      }
+      if (this.rows.size > FLUSH_BYTES) await this.send(this.rows.take())
+    }
+  }
+
+  /** Starts the transaction with the ledger line of the split, so that a second writer of it waits here. */
+  private async begin(): Promise<void> {
+    if (this.began) return
+    const { client, table } = this
+    await client.query('BEGIN')
+    this.began = true
+    if (table.ledger) {
+      const { rows } = await client.query(sql.claim(table.ledger), table.ledgerKey(this.split.id))
+      if (rows[0].done || (this.checkpoint !== null && rows[0].checkpoint !== this.checkpoint)) {
+        throw new FerryError('FERRY-5004', `split ${this.split.id} of ${table.request.object} was committed by another process`)
+      }
+      this.checkpoint = rows[0].checkpoint
+    }
+    if (table.way.kind === 'merge') {
+      const live = qualified(table.target)
+      await client.query(
+        `CREATE TEMPORARY TABLE ferry_merge ON COMMIT DROP AS SELECT ${sql.names(table.columnNames)} FROM ${live} WITH NO DATA`,
+      )
+      if (!table.way.conflict) await client.query(`LOCK TABLE ${live} IN SHARE ROW EXCLUSIVE MODE`)
+    }
+  }
+
+  /** The running COPY, started when the first bytes come. */
+  private start(): CopyStreamQuery {
+    if (!this.copy) {
+      const { table } = this
+      const copy = this.client.query(
+        copyFrom(sql.copyIn(table.copyTarget, table.columnNames, copyOptions(this.offer, this.rows))),
+      )
+      this.copyError = undefined
+      copy.on('error', error => {
+        this.copyError = error
+      })
+      if (this.offer.encoding === 'rows' && this.rows.header.length > 0) copy.write(this.rows.header)
+      this.copy = copy
+    }
+    return this.copy
+  }
+
+  private async send(data: Buffer): Promise<void> {
+    const copy = this.start()
+    if (this.copyError) throw this.copyError
+    if (copy.write(data)) return
+    // A COPY that fails emits no drain: its error must end the wait.
+    const waiting = new AbortController()
+    const { signal } = waiting
+    try {
+      await Promise.race([once(copy, 'drain', { signal }), once(copy, 'close', { signal })])
+    } finally {
+      waiting.abort()
+    }
+    if (this.copyError) throw this.copyError
+  }
+
+  /** Ends the COPY and gives back how many rows it took. */
+  private async finishCopy(): Promise<number> {
+    if (this.rows.size > 0) await this.send(this.rows.take())
+    const { copy } = this
+    if (!copy) return 0
+    this.copy = undefined
+    if (this.copyError) throw this.copyError
+    if (this.offer.encoding === 'rows' && this.rows.trailer.length > 0) copy.write(this.rows.trailer)
+    await new Promise<void>((resolve, reject) => {
+      copy.once('finish', resolve)
+      copy.once('error', reject)
+      copy.end()
+    })
+    return copy.rowCount
+  }
+
+  /** Tries a batch in a savepoint; where it fails, halves find the rows that do not fit. */
+  private async writeSkipping(rows: Row[], first = 0): Promise<Refused[]> {
+    const refused: Refused[] = []
+    const good: { row: Row; index: number }[] = []
+    const probe = this.rows
+    for (const [i, row] of rows.entries()) {
+      try {
+        probe.row(row)
+        good.push({ row, index: first + i })
+      } catch (error) {
+        if (!(error instanceof RowError)) throw error
+        refused.push({ index: first + i, error })
+      }
+    }
+    probe.take()
+    await this.trySome(good, refused)
+    return refused.sort((a, b) => a.index - b.index)
+  }
+
+  private async trySome(rows: { row: Row; index: number }[], refused: Refused[]): Promise<void> {
+    if (rows.length === 0) return
+    await this.client.query('SAVEPOINT ferry_batch')
+    try {
+      await this.writeRows(rows.map(r => r.row))
+      let count = await this.finishCopy()
+      if (this.table.way.kind === 'merge') {
+        await this.merge()
+        await this.client.query('TRUNCATE ferry_merge')
+        count = rows.length
+      }
+      await this.client.query('RELEASE SAVEPOINT ferry_batch')
+      this.copied += count
+    } catch (error) {
+      this.copy = undefined
+      this.rows.take()
+      const why = translate(error, this.table.request.object)
+      if (!(why instanceof RowError)) throw why
+      await this.client.query('ROLLBACK TO SAVEPOINT ferry_batch')
+      if (rows.length === 1) {
+        refused.push({ index: rows[0]!.index, error: why })
+        return
+      }
+      const half = rows.length >> 1
+      await this.trySome(rows.slice(0, half), refused)
+      await this.trySome(rows.slice(half), refused)
+    }
+  }
+
+  private async merge(): Promise<void> {
+    const { client, table } = this
+    const { way, request } = table
+    if (way.kind !== 'merge') return
+    const live = qualified(table.target)
+    const keyNull = request.keys.map(k => `${sql.names([k])} IS NULL`).join(' OR ')
+    const { rows } = await client.query(`SELECT 1 FROM ferry_merge WHERE ${keyNull} LIMIT 1`)
+    if (rows.length > 0) {
+      throw new RowError('FERRY-4001', `${request.object}: a row has no value in its merge key (${request.keys.join(', ')})`)
+    }
+    const { columnNames: columns, overriding } = table
+    if (!way.conflict) {
+      for (const statement of sql.mergeByComparison(live, 'ferry_merge', columns, request.keys, overriding)) {
+        await client.query(statement)
+      }
+      return
+    }
+    await client.query('SAVEPOINT ferry_upsert')
+    try {
+      await client.query(sql.mergeOnConflict(live, 'ferry_merge', columns, request.keys, { distinct: false, overriding }))
+    } catch (error) {
+      // 21000: two rows of this split have one key. Only then is sorting for the last of them worth it.
+      if ((error as { code?: string }).code !== '21000') throw error
+      await client.query('ROLLBACK TO SAVEPOINT ferry_upsert')
+      await client.query(sql.mergeOnConflict(live, 'ferry_merge', columns, request.keys, { distinct: true, overriding }))
+    }
+  }
+
+  async commit(checkpoint: Checkpoint | undefined, counts: { rows: number; bytes: number }): Promise<CommitResult> {
+    const { client, table } = this
+    try {
+      await this.begin()
+      const copied = (await this.finishCopy()) + this.copied
+      this.copied = 0
+      if (table.way.kind === 'merge' && !table.request.skipBadRows) await this.merge()
+      if (table.ledger) {
+        const done = checkpoint === undefined
+        await client.query(sql.record(table.ledger), [
+          ...table.recordKey(this.split.id),
+          done,
+          checkpoint ?? null,
+          copied,
+          counts.bytes,
+        ])
+      }
+      await client.query('COMMIT')
+      this.began = false
+      this.checkpoint = checkpoint ?? null
+      if (checkpoint === undefined) table.session.pool.release(client)
+      return { rows: copied }
+    } catch (error) {
+      throw translate(error, table.request.object)
+    }
+  }
+
+  async abort(): Promise<void> {
+    // Closing the connection rolls back whatever was begun, also in the middle of a COPY.
+    this.table.session.pool.drop(this.client)
+  }
+}
+
+function copyOptions(offer: Offer, rows: BinaryWriter | TextWriter): string {
+  if (offer.encoding === 'csv') return csvOptions(offer.dialect as CsvDialect)
+  if (offer.encoding === 'pg-copy-text') return '(FORMAT text)'
+  if (offer.encoding === 'rows' && rows instanceof TextWriter) return '(FORMAT text)'
+  return '(FORMAT binary)'
+}
+
+function csvOptions(dialect: CsvDialect): string {
+  const options = ['FORMAT csv', `DELIMITER ${quoteText(dialect.delimiter)}`, `NULL ${quoteText(dialect.nullText)}`]
+  options.push(`QUOTE ${quoteText(dialect.quote)}`, `ESCAPE ${quoteText(dialect.escape)}`)
+  if (dialect.encoding !== 'utf-8') options.push(`ENCODING ${quoteText(dialect.encoding)}`)
+  return `(${options.join(', ')})`
+}

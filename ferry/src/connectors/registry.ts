@@ -1,0 +1,22 @@
+/** The kinds of stores there are, each loaded only when it is used: `ferry --version` loads no driver. */
+import { FerryError, nearest } from '../errors.ts'
+import type { Connector } from './connector.ts'
+
+const LOADERS: Record<string, () => Promise<Connector>> = {
+  postgres: async () => (await import('./postgres/connector.ts')).postgres,
+  sqlite: async () => (await import('./sqlite/connector.ts')).sqlite,
+  
+  
+}
+
+export const KINDS = Object.keys(LOADERS)
+
+/** Loads a connector by kind. Throws FERRY-2003 naming the nearest kind. */
+export async function loadConnector(kind: string): Promise<Connector> {
+  const load = LOADERS[kind]
+  if (load) return load()
+  const near = nearest(kind, KINDS)
+  throw new FerryError('FERRY-2003', `there is no connector "${kind}"${near ? `: did you mean "${near}"?` : ''}`, {
+    hint: `Connectors: ${KINDS.join(', ')}.`,
+  })
+}

@@ -1,0 +1,80 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { ObjectSpec, TableColumn, TableInfo } from '../connector.ts'
+import { quoteName, tableName } from './database.ts'
+import { toLogical } from './types.ts'
+
+export interface SqliteTable extends TableInfo {
+  table: string
+  /** Whether rows have a rowid to cut ranges by. */
+  rowid: boolean
+}
+
+export function listObjects(db: DatabaseSync): string[] {
+  const rows = db
+    .prepare(
+      `SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+       AND name NOT LIKE 'ferry\\_%' ESCAPE '\\' ORDER BY name`,
+    )
+    .all()
+  return rows.map(r => r.name as string)
+}
+
+export function describe(db: DatabaseSync, spec: ObjectSpec): SqliteTable | undefined {
+  if (spec.query !== undefined) return describeQuery(db, spec.query)
+  const table = tableName(spec.object)
+  const found = db
+    .prepare(`SELECT name, type FROM sqlite_schema WHERE name = ? COLLATE NOCASE AND type IN ('table', 'view')`)
+    .get(table)
+  if (!found) return undefined
+  const name = found.name as string
+  const info = db.prepare(`SELECT * FROM pragma_table_xinfo(?)`).all(name)
+  // hidden: 2 and 3 are generated columns, 1 a hidden column of a virtual table.
+  const columns: TableColumn[] = info
+    .filter(c => c.hidden !== 1)
+    .map(c => ({
+      name: c.name as string,
+      type: toLogical(c.type as string),
+      native: c.type as string,
+      nullable: c.notnull === 0 && !(c.pk !== 0 && /INT/i.test(c.type as string)),
+      hasDefault: c.dflt_value !== null || isRowidAlias(info, c),
+      generated: c.hidden === 2 || c.hidden === 3,
+    }))
+  const key = info.filter(c => (c.pk as number) > 0).sort((a, b) => (a.pk as number) - (b.pk as number))
+  const rowid = found.type === 'table' && hasRowid(db, name)
+  const rows = rowid
+    ? (db.prepare(`SELECT max(rowid) - min(rowid) + 1 AS n FROM ${quoteName(name)}`).get()!.n as number | null)
+    : undefined
+  return {
+    object: name,
+    table: name,
+    rowid,
+    columns,
+    primaryKey: key.map(c => c.name as string),
+    ...(typeof rows === 'number' ? { rows } : rows === null ? { rows: 0 } : {}),
+  }
+}
+
+function isRowidAlias(info: Record<string, unknown>[], column: Record<string, unknown>): boolean {
+  return column.pk === 1 && /^integer$/i.test(column.type as string) && info.filter(c => c.pk !== 0).length === 1
+}
+
+function hasRowid(db: DatabaseSync, table: string): boolean {
+  try {
+    db.prepare(`SELECT rowid FROM ${quoteName(table)} LIMIT 0`)
+    // A real column may be called rowid; then the hidden one cannot be reached by this name.
+    return db.prepare(`SELECT count(*) AS n FROM pragma_table_info(?) WHERE lower(name) = 'rowid'`).get(table)!.n === 0
+  } catch {
+    return false
+  }
+}
+
+function describeQuery(db: DatabaseSync, query: string): SqliteTable {
+  const statement = db.prepare(query.replace(/;\s*$/, ''))
+  const columns = statement.columns().map(c => ({
+    name: c.name,
+    type: toLogical(c.type ?? ''),
+    native: c.type ?? '',
+    nullable: true,
+  }))
+  return { object: '(query)', table: '', rowid: false, columns, primaryKey: [] }
+}

@@ -1,0 +1,94 @@
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
+import { z } from 'zod'
+import type { Column, LogicalType } from '../../batch/types.ts'
+import { FerryError } from '../../errors.ts'
+import type {
+  Connector,
+  ObjectSpec,
+  RunIdentity,
+  Settings,
+  SinkSession,
+  SourceSession,
+  Store,
+  TableInfo,
+} from '../connector.ts'
+import { describe, listObjects } from './catalog.ts'
+import { openDatabase, translate } from './database.ts'
+import { SqliteSink } from './sink.ts'
+import { SqliteSource } from './source.ts'
+import { toLogical, toNative } from './types.ts'
+
+/** Settings of a SQLite connection. The README's table is checked against this schema. */
+export const settingsSchema = z.strictObject({
+  path: z.string().describe('The database file; created when it is written to and missing'),
+})
+
+/** SQLite 3, through Node's own driver. */
+export const sqlite: Connector = {
+  kind: 'sqlite',
+  abilities: { update: ['append', 'overwrite', 'merge'], transactional: true },
+  open(settings: Settings): Store {
+    const result = settingsSchema.safeParse(settings)
+    if (!result.success) throw new FerryError('FERRY-2003', 'sqlite connection: `path` names the database file')
+    return new SqliteStore(resolve(result.data.path))
+  },
+}
+
+class SqliteStore implements Store {
+  readonly kind = 'sqlite'
+  readonly label: string
+  private readonly path: string
+
+  constructor(path: string) {
+    this.path = path
+    this.label = `sqlite:${path}`
+  }
+
+  async test(): Promise<string> {
+    const row = this.reading(db => db.prepare('SELECT sqlite_version() AS version').get())
+    return `SQLite ${row!.version}`
+  }
+
+  async objects(): Promise<string[]> {
+    return this.reading(listObjects)
+  }
+
+  async describe(spec: ObjectSpec): Promise<TableInfo | undefined> {
+    // A destination file that is yet to be made holds nothing.
+    if (!existsSync(this.path)) return undefined
+    return this.reading(db => describe(db, spec))
+  }
+
+  created(column: Column, kind: string): { type: LogicalType; native: string } {
+    const native = kind === 'sqlite' && column.native ? column.native : toNative(column.type)
+    return { type: toLogical(native), native }
+  }
+
+  defaultObject(from: string): string {
+    const base = from.replace(/^.*[/\\]/, '')
+    return /^".*"$/.test(base) ? base : base.replace(/^[^.]*\.(?=.)/, '')
+  }
+
+  async source(): Promise<SourceSession> {
+    return new SqliteSource(this.path)
+  }
+
+  async sink(run: RunIdentity): Promise<SinkSession> {
+    return new SqliteSink(this.path, run)
+  }
+
+  async close(): Promise<void> {}
+
+  private reading<T>(work: (db: DatabaseSync) => T): T {
+    const db = openDatabase(this.path, 'read')
+    try {
+      return work(db)
+    } catch (error) {
+      throw translate(error, this.label)
+    } finally {
+      db.close()
+    }
+  }
+}

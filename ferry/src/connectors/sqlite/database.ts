@@ -1,0 +1,78 @@
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { type ErrorCode, FerryError, RowError } from '../../errors.ts'
+
+/** Opens a database file. Throws FERRY-2001 for a file that is missing, FERRY-2004 for one that may not be used. */
+export function openDatabase(path: string, mode: 'read' | 'write'): DatabaseSync {
+  if (mode === 'read' && !existsSync(path)) throw new FerryError('FERRY-2001', `${path} does not exist`)
+  try {
+    if (mode === 'write') {
+      mkdirSync(dirname(path), { recursive: true })
+      if (existsSync(path)) accessSync(path, constants.W_OK)
+    }
+    const db = new DatabaseSync(path, {
+      readOnly: mode === 'read',
+      timeout: 30_000,
+      enableForeignKeyConstraints: false,
+      allowUnknownNamedParameters: false,
+    })
+    db.prepare('SELECT count(*) FROM sqlite_schema').get()
+    return db
+  } catch (error) {
+    throw translate(error, path)
+  }
+}
+
+/** What SQLite said, as one of Ferry's errors. */
+export function translate(error: unknown, place: string): FerryError {
+  if (error instanceof FerryError) return error
+  const e = error as Error & { errcode?: number; code?: string }
+  const code = classify(e)
+  if (code === 'FERRY-4005') {
+    const column = /constraint failed: [^.]+\.(\w+)/.exec(e.message)?.[1]
+    return new RowError(code, `${place}: ${e.message}`, column, { cause: error })
+  }
+  return new FerryError(code, `${place}: ${e.message}`, { cause: error })
+}
+
+/** Primary result codes: https://www.sqlite.org/rescode.html */
+function classify(e: Error & { errcode?: number; code?: string }): ErrorCode {
+  if (e.code === 'EACCES' || e.code === 'EPERM' || e.code === 'EROFS') return 'FERRY-2004'
+  if (/no such table/.test(e.message)) return 'FERRY-3001'
+  if (/no such column|has no column/.test(e.message)) return 'FERRY-3002'
+  switch ((e.errcode ?? 0) & 0xff) {
+    case 3:
+    case 8:
+      return 'FERRY-2004'
+    case 5:
+    case 6:
+      return 'FERRY-2005'
+    case 10:
+      return /disk|full/.test(e.message) ? 'FERRY-4006' : 'FERRY-4004'
+    case 13:
+      return 'FERRY-4006'
+    case 14:
+      return 'FERRY-2001'
+    case 11:
+    case 26:
+      return 'FERRY-4004'
+    case 19:
+      return 'FERRY-4005'
+    case 18:
+    case 20:
+      return 'FERRY-4001'
+    default:
+      return 'FERRY-9000'
+  }
+}
+
+export function quoteName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+/** The table of an object's name: a bare or a quoted name; SQLite's own schema prefix `main.` is understood. */
+export function tableName(object: string): string {
+  const bare = /^main\./i.test(object) ? object.slice(5) : object
+  return /^".*"$/.test(bare) ? bare.slice(1, -1).replaceAll('""', '"') : bare
+}

@@ -1,0 +1,345 @@
+import { isUtf8 } from 'node:buffer'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { Batch, Rejected } from '../../batch/encoding.ts'
+import { fitDecimal, formatFloat, formatText, intInRange, parseText, quoteShort } from '../../batch/text.ts'
+import { compact } from '../../batch/time.ts'
+import { type Column, type LogicalType, type Row, typeName, type Value } from '../../batch/types.ts'
+import { FerryError, RowError } from '../../errors.ts'
+import type { Offer, ReadOptions, ReadRequest, SourceSession, SourceTable, Split } from '../connector.ts'
+import { describe, type SqliteTable } from './catalog.ts'
+import { openDatabase, quoteName, translate } from './database.ts'
+
+/** Rows a statement gives back at a time: enough to pay for the call, few enough to keep memory flat. */
+const CHUNK_ROWS = 2000
+const CHUNK_BYTES = 4 << 20
+
+/** Reading in one transaction: all tables as of the run's start. */
+export class SqliteSource implements SourceSession {
+  readonly db: DatabaseSync
+
+  constructor(path: string) {
+    this.db = openDatabase(path, 'read')
+    this.db.exec('BEGIN')
+    this.db.prepare('SELECT count(*) FROM sqlite_schema').get()
+  }
+
+  async table(request: ReadRequest): Promise<SourceTable> {
+    try {
+      const table = describe(this.db, request)
+      if (!table) throw new FerryError('FERRY-3001', `there is no table ${request.object}`)
+      return new SqliteSourceTable(this.db, request, table)
+    } catch (error) {
+      throw translate(error, request.object)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.db.close()
+  }
+}
+
+/** A range of rowids, both ends included; none for what has no rowid. */
+type Range = { from: string; to: string } | undefined
+
+class SqliteSourceTable implements SourceTable {
+  readonly rowColumns: Column[]
+  private readonly db: DatabaseSync
+  private readonly request: ReadRequest
+  private readonly table: SqliteTable
+
+  constructor(db: DatabaseSync, request: ReadRequest, table: SqliteTable) {
+    this.db = db
+    this.request = request
+    this.table = table
+    const wanted = new Set(request.columns.flatMap(c => (c.from === undefined ? [] : [c.from])))
+    this.rowColumns = table.columns.filter(c => wanted.has(c.name))
+  }
+
+  refuses(offer: Offer): string | undefined {
+    return offer.encoding === 'rows' ? undefined : 'SQLite gives rows only'
+  }
+
+  async fingerprint(): Promise<string | undefined> {
+    return undefined
+  }
+
+  async splits(): Promise<Split[]> {
+    const { table, request } = this
+    if (!table.rowid || request.query !== undefined || request.limit !== undefined) {
+      return [{ id: 0, label: 'all', spec: '', ...(table.rows === undefined ? {} : { rows: table.rows }) }]
+    }
+    const statement = this.db.prepare(`SELECT min(rowid) AS low, max(rowid) AS high FROM ${quoteName(table.table)}`)
+    statement.setReadBigInts(true)
+    const { low, high } = statement.get() as { low: bigint | null; high: bigint | null }
+    if (low === null || high === null) return []
+    const perSplit = BigInt(Math.max(1000, Math.floor(request.splitBytes / this.rowBytes())))
+    const splits: Split[] = []
+    for (let from = low; from <= high; from += perSplit) {
+      const last = from + perSplit - 1n
+      const to = last > high ? high : last
+      const spec = JSON.stringify({ from: String(from), to: String(to) })
+      splits.push({ id: splits.length, label: `rowid ${from} to ${to}`, spec, rows: Number(to - from) + 1 })
+    }
+    return splits
+  }
+
+  /** Bytes of a row, from the first few hundred. */
+  private rowBytes(): number {
+    const sizes = this.rowColumns.map(c => `coalesce(length(CAST(${quoteName(c.name)} AS BLOB)), 0)`)
+    if (sizes.length === 0) return 16
+    const row = this.db
+      .prepare(
+        `SELECT avg(${sizes.join(' + ')}) AS size FROM (SELECT * FROM ${quoteName(this.table.table)} LIMIT 500)`,
+      )
+      .get()!
+    return Math.max(16, Number(row.size ?? 16))
+  }
+
+  async *read(split: Split, { from, signal }: ReadOptions): AsyncIterable<Batch> {
+    try {
+      const range = (split.spec === '' ? undefined : JSON.parse(split.spec)) as Range
+      if (range) yield* this.readRange(range, from, signal)
+      else yield* this.readAll(signal)
+    } catch (error) {
+      throw translate(error, this.table.object)
+    }
+  }
+
+  private async *readRange(range: { from: string; to: string }, from: string | undefined, signal: AbortSignal) {
+    const list = [...this.rowColumns.map(c => quoteName(c.name)), 'rowid'].join(', ')
+    const filter = this.request.where === undefined ? '' : ` AND (${this.request.where})`
+    const text = `SELECT ${list} FROM ${quoteName(this.table.table)}
+      WHERE rowid >= ? AND rowid <= ?${filter} ORDER BY rowid LIMIT ?`
+    const statement = this.db.prepare(text)
+    statement.setReturnArrays(true)
+    const wide = this.db.prepare(text)
+    wide.setReturnArrays(true)
+    wide.setReadBigInts(true)
+    const to = BigInt(range.to)
+    let at = from === undefined ? BigInt(range.from) : BigInt(from) + 1n
+    let limit = Math.max(1, Math.min(CHUNK_ROWS, Math.floor(CHUNK_BYTES / this.rowBytes())))
+    const checks = this.rowColumns.map(c => reader(c.type))
+    while (at <= to && !signal.aborted) {
+      const raw = chunk(statement, wide, at, to, limit)
+      if (raw.length === 0) break
+      const last = raw[raw.length - 1]!.pop() as number | bigint
+      for (let i = 0; i < raw.length - 1; i++) raw[i]!.pop()
+      const lost = this.lostText(raw)
+      const places = () => `rowid`
+      const batch = this.batch(raw, checks, places, lost === undefined ? undefined : this.verifyText(at, to, lost))
+      yield { ...batch, checkpoint: String(last) }
+      // Wide rows: fewer at a time, so that memory stays flat.
+      const size = batch.bytes / raw.length
+      limit = Math.max(1, Math.min(CHUNK_ROWS, Math.floor(CHUNK_BYTES / Math.max(16, size))))
+      at = BigInt(last) + 1n
+    }
+  }
+
+  private *readAll(signal: AbortSignal): Generator<Batch> {
+    const { request } = this
+    const list = this.rowColumns.map(c => quoteName(c.name)).join(', ') || 'NULL'
+    const from =
+      request.query === undefined ? quoteName(this.table.table) : `(${request.query.trim().replace(/;\s*$/, '')}\n)`
+    const filter = request.where === undefined ? '' : ` WHERE (${request.where})`
+    const limit = request.limit === undefined ? '' : ` LIMIT ${request.limit}`
+    const text = `SELECT ${list} FROM ${from}${filter}${limit}`
+    const statement = this.db.prepare(text)
+    statement.setReturnArrays(true)
+    statement.setReadBigInts(true)
+    const checks = this.rowColumns.map(c => reader(c.type))
+    let rows: Row[] = []
+    let bytes = 0
+    let seen = 0
+    const flush = (): Batch => {
+      const lost = this.lostText(rows)
+      if (lost !== undefined) this.verifyAt(text, seen - rows.length + lost.row, lost.column)
+      const first = seen - rows.length
+      const batch = this.batch(rows, checks, i => `row ${first + i + 1}`)
+      rows = []
+      bytes = 0
+      return batch
+    }
+    for (const row of statement.iterate() as Iterable<unknown>) {
+      rows.push(row as Row)
+      bytes += sizeOf(row as Row)
+      seen++
+      if (rows.length >= CHUNK_ROWS || bytes > CHUNK_BYTES) {
+        yield flush()
+        if (signal.aborted) return
+      }
+    }
+    if (rows.length > 0) yield flush()
+  }
+
+  /** Values under their logical types; rows whose values are not of the declared type are refused by name. */
+  private batch(
+    raw: Row[],
+    checks: (Check | undefined)[],
+    place: (index: number) => string,
+    bad?: (index: number) => string | undefined,
+  ): Batch & { kind: 'rows' } {
+    let bytes = 0
+    let rejected: Rejected[] | undefined
+    const rows: Row[] = []
+    for (const [index, row] of raw.entries()) {
+      try {
+        const column = bad?.(index)
+        if (column !== undefined) throw new RowError('FERRY-4001', 'the text is not valid UTF-8', column)
+        for (let i = 0; i < checks.length; i++) {
+          const value = row[i]!
+          const check = checks[i]
+          if (value !== null && check !== undefined) {
+            try {
+              row[i] = check(value)
+            } catch (error) {
+              throw named(error, this.rowColumns[i]!.name)
+            }
+          }
+        }
+        bytes += sizeOf(row)
+        rows.push(row)
+      } catch (error) {
+        const reason = this.explain(error, row, place(index))
+        if (!this.request.skipBadRows) throw reason
+        rejected ??= []
+        rejected.push({ place: this.keyOf(row) ?? place(index), reason: reason.message, raw: JSON.stringify(row.map(plain)) })
+      }
+    }
+    return { kind: 'rows', rows, bytes, ...(rejected ? { rejected } : {}) }
+  }
+
+  private explain(error: unknown, row: Row, place: string): RowError {
+    if (!(error instanceof RowError)) throw error
+    const key = this.keyOf(row) ?? place
+    const column = error.column === undefined ? '' : `, column ${error.column}`
+    return new RowError(error.code, `${this.table.object}${column}, ${key}: ${error.message}`, error.column)
+  }
+
+  private keyOf(row: Row): string | undefined {
+    const parts = this.table.primaryKey.map(key => {
+      const at = this.rowColumns.findIndex(c => c.name === key)
+      return at < 0 ? undefined : `${key} ${plain(row[at]!)}`
+    })
+    return parts.length === 0 || parts.includes(undefined) ? undefined : parts.join(', ')
+  }
+
+  /** Node decodes text and puts U+FFFD for bytes that are no UTF-8: only the bytes tell it from a real U+FFFD. */
+  private lostText(rows: Row[]): { row: number; column: number } | undefined {
+    for (let i = 0; i < rows.length; i++) {
+      const row = rows[i]!
+      for (let j = 0; j < row.length; j++) {
+        const value = row[j]
+        if (typeof value === 'string' && value.includes('\uFFFD')) return { row: i, column: j }
+      }
+    }
+    return undefined
+  }
+
+  private verifyText(at: bigint, to: bigint, _lost: { row: number; column: number }) {
+    const list = this.rowColumns.map(c => `CASE typeof(${quoteName(c.name)}) WHEN 'text' THEN CAST(${quoteName(c.name)} AS BLOB) END`)
+    const filter = this.request.where === undefined ? '' : ` AND (${this.request.where})`
+    const statement = this.db.prepare(
+      `SELECT ${list.join(', ')} FROM ${quoteName(this.table.table)} WHERE rowid >= ? AND rowid <= ?${filter} ORDER BY rowid LIMIT ${CHUNK_ROWS}`,
+    )
+    statement.setReturnArrays(true)
+    const rows = statement.all(at, to) as unknown as (Uint8Array | null)[][]
+    return (index: number): string | undefined => {
+      const column = rows[index]?.findIndex(bytes => bytes !== null && !isUtf8(bytes)) ?? -1
+      return column < 0 ? undefined : this.rowColumns[column]!.name
+    }
+  }
+
+  private verifyAt(query: string, offset: number, column: number): void {
+    const name = quoteName(this.rowColumns[column]!.name)
+    const row = this.db.prepare(`SELECT CAST(${name} AS BLOB) AS bytes FROM (${query}) LIMIT 1 OFFSET ${offset}`).get()
+    if (row && !isUtf8(row.bytes as Uint8Array)) {
+      throw new RowError(
+        'FERRY-4001',
+        `${this.table.object}, column ${this.rowColumns[column]!.name}, row ${offset + 1}: the text is not valid UTF-8`,
+      )
+    }
+  }
+}
+
+/** Integers arrive as numbers, which is cheaper; a chunk with one beyond 2^53 is read again as bigints. */
+function chunk(statement: StatementSync, wide: StatementSync, at: bigint, to: bigint, limit: number): Row[] {
+  try {
+    return statement.all(at, to, limit) as unknown as Row[]
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'ERR_OUT_OF_RANGE') throw error
+    return wide.all(at, to, limit) as unknown as Row[]
+  }
+}
+
+function named(error: unknown, column: string): unknown {
+  return error instanceof RowError ? new RowError(error.code, error.message, column) : error
+}
+
+function plain(value: Value): unknown {
+  if (typeof value === 'bigint') return String(value)
+  return value instanceof Uint8Array ? formatText(value, { kind: 'binary' }) : value
+}
+
+function sizeOf(row: Row): number {
+  let bytes = 0
+  for (const value of row) {
+    if (typeof value === 'string') bytes += value.length
+    else if (value instanceof Uint8Array) bytes += value.length
+    else bytes += 8
+  }
+  return bytes
+}
+
+type Check = (value: Exclude<Value, null>) => Value
+
+/** Turns what SQLite stored into a value of the logical type; throws a RowError where it is something else. */
+function reader(type: LogicalType): Check | undefined {
+  const refuse = (value: Value): never => {
+    const shown = value instanceof Uint8Array ? 'a blob' : typeof value === 'string' ? quoteShort(value) : String(value)
+    throw new RowError('FERRY-4001', `${shown} is not a ${typeName(type)}`)
+  }
+  switch (type.kind) {
+    case 'int':
+      return value => {
+        if (typeof value === 'number' && Number.isSafeInteger(value) && type.bits === 64 && type.signed) return value
+        if (typeof value !== 'bigint' && !Number.isInteger(value)) {
+          return typeof value === 'string' && !type.signed ? parseText(value, type) : refuse(value)
+        }
+        return intInRange(value as number | bigint, type) ?? refuse(value)
+      }
+    case 'float':
+      return value => {
+        if (typeof value === 'number') {
+          return type.bits === 64 || Object.is(Math.fround(value), value) ? value : refuse(value)
+        }
+        return typeof value === 'bigint' && BigInt(Number(value)) === value ? Number(value) : refuse(value)
+      }
+    case 'bool':
+      return value => (value === 0 || value === 0n ? false : value === 1 || value === 1n ? true : refuse(value))
+    case 'utf8':
+      return value => {
+        if (typeof value === 'string') return value
+        if (typeof value === 'bigint') return String(value)
+        return typeof value === 'number' ? formatFloat(value, 64) : refuse(value)
+      }
+    case 'decimal':
+      return value => {
+        const text = decimalText(value)
+        return (text === undefined ? undefined : fitDecimal(text, type.precision, type.scale)) ?? refuse(value)
+      }
+    case 'numeric':
+      return value => parseText(decimalText(value) ?? refuse(value), type)
+    case 'binary':
+      return value => (value instanceof Uint8Array ? value : refuse(value))
+    case 'json':
+      return value => (typeof value === 'string' ? value : typeof value === 'object' ? refuse(value) : String(value))
+    default:
+      return value => (typeof value === 'string' ? parseText(value, type) : refuse(value))
+  }
+}
+
+function decimalText(value: Exclude<Value, null>): string | undefined {
+  if (typeof value === 'string') return value
+  if (typeof value === 'bigint') return String(compact(value))
+  return typeof value === 'number' ? formatFloat(value, 64) : undefined
+}

@@ -1,0 +1,203 @@
+/** The columns of a table on their way: chosen, renamed, cast, with constants and defaults; every misfit explained. */
+import { fit } from '../batch/convert.ts'
+import { parseText } from '../batch/text.ts'
+import { parseType, typeName, utf8 } from '../batch/types.ts'
+import type { MappedColumn, Store, TableColumn, TableInfo } from '../connectors/connector.ts'
+import { FerryError, nearest } from '../errors.ts'
+import { applyCasing, type TableSpec } from '../job/tables.ts'
+
+interface Wanted {
+  to: string
+  from?: TableColumn
+  type?: string
+  constant?: string
+  default?: string
+  /** Whether the job names the column, or it is taken because the source has it. */
+  named: boolean
+}
+
+/** The mapping of a table. Throws FERRY-3002, 3003, 3004 or 3010 with everything that is wrong. */
+export function mapColumns(
+  spec: TableSpec,
+  source: TableInfo,
+  existing: TableInfo | undefined,
+  stores: { source: Store; destination: Store },
+): MappedColumn[] {
+  const mapped: MappedColumn[] = []
+  const problems: FerryError[] = []
+  for (const wanted of wantedColumns(spec, source)) {
+    try {
+      const column = existing
+        ? intoExisting(wanted, existing, spec)
+        : intoNew(wanted, stores.source.kind, stores.destination, source)
+      if (column) mapped.push(column)
+    } catch (error) {
+      if (!(error instanceof FerryError)) throw error
+      problems.push(error)
+    }
+  }
+  const missing = (existing?.columns ?? []).filter(
+    c => !c.nullable && !c.hasDefault && !c.generated && !mapped.some(m => m.name === c.name),
+  )
+  if (missing.length > 0) {
+    problems.push(new FerryError('FERRY-3010', `${missing.map(c => c.name).join(', ')} gets no value, and may not be null`))
+  }
+  if (problems.length === 0) return mapped
+  const [first] = problems
+  const text = problems.map(p => p.message).join('; ')
+  throw new FerryError(first!.code, `${spec.from} -> ${existing?.object ?? spec.to ?? 'destination'}: ${text}`, {
+    hint: first!.hint,
+  })
+}
+
+function wantedColumns(spec: TableSpec, source: TableInfo): Wanted[] {
+  const wanted: Wanted[] = []
+  const byName = new Map(source.columns.map(c => [c.name, c]))
+  if (spec.columns) {
+    for (const [name, target] of Object.entries(spec.columns)) {
+      const from = byName.get(name)
+      if (!from) throw noColumn(name, source)
+      const options = typeof target === 'string' ? { to: target } : target
+      wanted.push({
+        to: options.to ?? applyCasing(name, spec.casing),
+        from,
+        named: true,
+        ...(options.type === undefined ? {} : { type: options.type }),
+        ...(options.default === undefined ? {} : { default: String(options.default) }),
+      })
+    }
+  } else {
+    for (const from of source.columns) wanted.push({ to: applyCasing(from.name, spec.casing), from, named: false })
+  }
+  for (const [name, value] of Object.entries(spec.constants ?? {})) {
+    const constant = typeof value === 'object' ? value : { value }
+    const at = wanted.findIndex(w => w.to === name && !w.named)
+    if (at >= 0) wanted.splice(at, 1)
+    wanted.push({
+      to: name,
+      constant: String(constant.value),
+      named: true,
+      ...('type' in constant && constant.type !== undefined ? { type: constant.type } : {}),
+    })
+  }
+  const twice = wanted.find((w, i) => wanted.findIndex(o => o.to === w.to) !== i)
+  if (twice) throw new FerryError('FERRY-1003', `${spec.from}: two columns go to ${twice.to}`)
+  return wanted
+}
+
+function noColumn(name: string, table: TableInfo): FerryError {
+  const names = table.columns.map(c => c.name)
+  const near = nearest(name, names)
+  return new FerryError('FERRY-3002', `${table.object} has no column ${name}${near ? `: did you mean ${near}?` : ''}`, {
+    hint: `Its columns: ${names.join(', ')}.`,
+  })
+}
+
+function requestedType(wanted: Wanted) {
+  if (wanted.type === undefined) return undefined
+  const type = parseType(wanted.type)
+  if (type) return type
+  throw new FerryError('FERRY-1003', `${wanted.to}: there is no type "${wanted.type}"`, {
+    hint: 'Types: bool, int8 ... int64, uint8 ... uint64, float32, float64, decimal(p,s), utf8, json, uuid, binary, date, time, timestamp[us], timestamp[us, tz], interval, list<...>.',
+  })
+}
+
+function intoExisting(wanted: Wanted, existing: TableInfo, spec: TableSpec): MappedColumn | undefined {
+  const target =
+    existing.columns.find(c => c.name === wanted.to) ??
+    existing.columns.find(c => c.name.toLowerCase() === wanted.to.toLowerCase())
+  if (!target) throw noColumn(wanted.to, existing)
+  if (target.generated) {
+    // The destination computes it: by name alone it is simply left to it.
+    if (!wanted.named) return undefined
+    throw new FerryError('FERRY-3003', `${target.name} is generated at the destination and takes no value`)
+  }
+  const { from } = wanted
+  const asked = requestedType(wanted)
+  const sourceType = from ? (from.inferred && isFlat(target.type.kind) ? target.type : from.type) : utf8
+  const relation = from ? fit(asked ?? sourceType, target.type) : 'same'
+  const native = `${target.name} (${target.native ?? typeName(target.type)})`
+  if (relation === 'none') {
+    throw new FerryError('FERRY-3003', `${native} cannot hold ${typeName(sourceType)} of ${from!.name}`)
+  }
+  if (relation === 'narrower' && asked === undefined && spec.narrowing === 'refuse') {
+    throw new FerryError('FERRY-3004', `${native} is narrower than ${typeName(sourceType)} of ${from!.name}`)
+  }
+  return finish(wanted, {
+    name: target.name,
+    sourceType,
+    type: target.type,
+    native: target.native,
+    nullable: target.nullable,
+    checked: relation === 'narrower' || (asked !== undefined && fit(sourceType, target.type) === 'narrower'),
+  })
+}
+
+function intoNew(wanted: Wanted, sourceKind: string, destination: Store, source: TableInfo): MappedColumn {
+  const { from } = wanted
+  const asked = requestedType(wanted)
+  const sourceType = from ? (asked !== undefined && from.inferred && isFlat(asked.kind) ? asked : from.type) : utf8
+  const wish = asked ?? (from ? from.type : utf8)
+  const made = destination.created(
+    { name: wanted.to, type: wish, nullable: true, ...(asked || !from?.native ? {} : { native: from.native }) },
+    sourceKind,
+  )
+  const relation = from ? fit(sourceType, made.type) : 'same'
+  if (relation === 'none') {
+    throw new FerryError('FERRY-3003', `${wanted.to}: ${destination.kind} cannot hold ${typeName(sourceType)}`)
+  }
+  const required = from !== undefined && !from.nullable
+  return finish(wanted, {
+    name: wanted.to,
+    sourceType,
+    type: made.type,
+    native: made.native,
+    nullable: !required && !(from && source.primaryKey.includes(from.name)) && wanted.constant === undefined,
+    checked: relation === 'narrower',
+  })
+}
+
+/** Types whose values a text file holds as text: they can be read under whatever type the destination has. */
+function isFlat(kind: string): boolean {
+  return !['list', 'struct', 'map'].includes(kind)
+}
+
+function finish(wanted: Wanted, column: MappedColumn): MappedColumn {
+  for (const text of [wanted.constant, wanted.default]) {
+    if (text !== undefined) parseText(text, column.type)
+  }
+  return {
+    ...column,
+    ...(wanted.from ? { from: wanted.from.name, sourceNative: wanted.from.native } : {}),
+    ...(wanted.constant === undefined ? {} : { constant: wanted.constant }),
+    ...(wanted.default === undefined ? {} : { default: wanted.default }),
+  }
+}
+
+/**
+ * The keys of a table, as destination columns: the job's, else the destination's primary key, else the source's.
+ * Throws FERRY-3005 where a merge has none.
+ */
+export function chooseKeys(
+  spec: TableSpec,
+  columns: MappedColumn[],
+  source: TableInfo,
+  existing: TableInfo | undefined,
+): string[] {
+  const toDestination = (key: string) => columns.find(c => c.name === key)?.name ?? columns.find(c => c.from === key)?.name
+  if (spec.keys) {
+    return spec.keys.map(key => {
+      const found = toDestination(key)
+      if (found === undefined) throw new FerryError('FERRY-3002', `${spec.from}: the key ${key} is not among its columns`)
+      return found
+    })
+  }
+  const own = existing?.primaryKey ?? []
+  if (own.length > 0 && own.every(k => columns.some(c => c.name === k))) return own
+  const fromSource = source.primaryKey.map(k => columns.find(c => c.from === k)?.name)
+  const keys = fromSource.length > 0 && fromSource.every(k => k !== undefined) ? (fromSource as string[]) : []
+  if (spec.update === 'merge' && keys.length === 0) {
+    throw new FerryError('FERRY-3005', `${spec.from}: merge needs keys, and the table has no primary key`)
+  }
+  return existing && spec.update !== 'merge' ? [] : keys
+}

@@ -1,0 +1,291 @@
+/** Copying one table: splits in parallel, each read, mapped, written and committed with its checkpoint. */
+import { setImmediate } from 'node:timers/promises'
+import type { Batch, Rejected } from '../batch/encoding.ts'
+import { formatText } from '../batch/text.ts'
+import type { Column, Row } from '../batch/types.ts'
+import type { Committed, CommittedSplit, Split, SplitWriter } from '../connectors/connector.ts'
+import { FerryError, RowError } from '../errors.ts'
+import type { RateLimit, Slots } from './limits.ts'
+import type { OpenTable } from './plan.ts'
+import type { TableProgress } from './progress.ts'
+import { type RowMapper, rowMapper } from './rows.ts'
+
+/** A split that can say where it is commits at least after so many bytes. */
+const COMMIT_BYTES = 64_000_000
+/** Reading from a driver that never waits must let timers and signals have their turn this often. */
+const TURN_MS = 25
+
+/** What the copy of a table needs from the run around it. */
+export interface CopyContext {
+  signal: AbortSignal
+  slots: Slots
+  rows?: RateLimit
+  bytes?: RateLimit
+  progress: TableProgress
+  /** The splits as the run began with them; made and kept on the first call. */
+  splits: () => Promise<{ splits: Split[]; known: Committed }>
+  /** Records a commit in the state. */
+  committed: (split: Split, done: boolean, progress: CommittedSplit) => Promise<void>
+  /** Keeps rows that were skipped since the checkpoint, before they are committed as skipped. */
+  rejected: (split: Split, from: string | undefined, rows: Rejected[]) => Promise<void>
+}
+
+/** Copies what is left of a table and changes over. Throws what ended it; what is committed stays. */
+export async function copyTable(table: OpenTable, context: CopyContext): Promise<void> {
+  const { sink } = table
+  const { splits, known } = await context.splits()
+  const committed = await sink.prepare(known)
+  const { progress } = context
+  progress.splits = splits.length
+  if (!committed.published) {
+    const open = splits.filter(split => {
+      const done = committed.splits.get(split.id)
+      if (!done) return true
+      progress.rowsRead += done.rows
+      progress.rowsCopied += done.rows
+      progress.bytesRead += done.bytes
+      if (done.checkpoint === undefined) progress.splitsDone++
+      return done.checkpoint !== undefined
+    })
+    if (sink.unit === 'table') await copyTogether(table, context, splits)
+    else await copyApart(table, context, open, committed)
+    context.signal.throwIfAborted()
+    await sink.publish()
+  }
+}
+
+/** Every split commits by itself. */
+async function copyApart(table: OpenTable, context: CopyContext, splits: Split[], committed: Committed): Promise<void> {
+  const queue = [...splits]
+  const failures: unknown[] = []
+  const lane = async () => {
+    for (let split = queue.shift(); split && failures.length === 0; split = queue.shift()) {
+      try {
+        await context.slots.use(() => copySplit(table, context, split, committed.splits.get(split.id)))
+      } catch (error) {
+        failures.push(error)
+      }
+      if (context.signal.aborted) return
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(table.sink.lanes, splits.length) }, lane))
+  if (failures.length > 0) throw failures[0]
+}
+
+async function copySplit(
+  table: OpenTable,
+  context: CopyContext,
+  split: Split,
+  before: CommittedSplit | undefined,
+): Promise<void> {
+  if (context.signal.aborted) return
+  const writer = await table.sink.open(split, table.plan.offer, 1)
+  const segment = new Segment(table, context, split, before)
+  try {
+    await feed(table, context, split, before?.checkpoint, async batch => {
+      await segment.take(batch, await segment.write(writer, batch, 0))
+      if (batch.kind !== 'query' && batch.checkpoint !== undefined && segment.bytes >= COMMIT_BYTES) {
+        await segment.commit(writer, batch.checkpoint)
+      }
+    })
+    context.signal.throwIfAborted()
+    await segment.commit(writer, undefined)
+    context.progress.splitsDone++
+  } catch (error) {
+    await writer.abort()
+    throw error
+  }
+}
+
+/** One commit for all splits, which feed one writer through its lanes. */
+async function copyTogether(table: OpenTable, context: CopyContext, splits: Split[]): Promise<void> {
+  const lanes = Math.max(1, Math.min(table.sink.lanes, splits.length))
+  const all: Split = { id: 0, label: 'all', spec: '' }
+  const queue = [...splits]
+  await context.slots.use(async () => {
+    const writer = await table.sink.open(all, table.plan.offer, lanes)
+    const segment = new Segment(table, context, all, undefined)
+    const failures: unknown[] = []
+    const lane = async (_: unknown, index: number) => {
+      for (let split = queue.shift(); split && failures.length === 0; split = queue.shift()) {
+        try {
+          await feed(table, context, split, undefined, async batch => {
+            await segment.take(batch, await segment.write(writer, batch, index))
+          })
+          context.progress.splitsDone++
+        } catch (error) {
+          failures.push(error)
+        }
+      }
+    }
+    try {
+      await Promise.all(Array.from({ length: lanes }, lane))
+      if (failures.length > 0) throw failures[0]
+      context.signal.throwIfAborted()
+      await segment.commit(writer, undefined)
+    } catch (error) {
+      await writer.abort()
+      throw error
+    }
+  })
+}
+
+/** Reads a split batch by batch, within the limits, until it ends or the run is stopped. */
+async function feed(
+  table: OpenTable,
+  context: CopyContext,
+  split: Split,
+  from: string | undefined,
+  take: (batch: Batch) => Promise<void>,
+): Promise<void> {
+  let turn = performance.now()
+  const options = { offer: table.plan.offer, signal: context.signal, ...(from === undefined ? {} : { from }) }
+  for await (const batch of table.source.read(split, options)) {
+    await context.bytes?.take(batch.bytes, context.signal)
+    if (batch.kind === 'rows') await context.rows?.take(batch.rows.length, context.signal)
+    context.signal.throwIfAborted()
+    await take(batch)
+    if (performance.now() - turn > TURN_MS) {
+      await setImmediate()
+      context.signal.throwIfAborted()
+      turn = performance.now()
+    }
+  }
+}
+
+/** What was written since the last commit, with the rows that were skipped in it. */
+class Segment {
+  bytes = 0
+  private rows = 0
+  private total: { rows: number; bytes: number }
+  private from: string | undefined
+  private rejected: Rejected[] = []
+  private readonly table: OpenTable
+  private readonly context: CopyContext
+  private readonly split: Split
+  private readonly map: RowMapper | undefined
+  private readonly keyAt: { name: string; at: number }[]
+
+  constructor(table: OpenTable, context: CopyContext, split: Split, before: CommittedSplit | undefined) {
+    this.table = table
+    this.context = context
+    this.split = split
+    this.from = before?.checkpoint
+    this.total = { rows: before?.rows ?? 0, bytes: before?.bytes ?? 0 }
+    const columns = table.source.rowColumns
+    this.map = table.plan.offer.encoding === 'rows' ? rowMapper(columns, table.plan.read.columns) : undefined
+    const keys = table.plan.write.keys.map(k => table.plan.read.columns.find(c => c.name === k)?.from)
+    this.keyAt = keys.flatMap(name => {
+      const at = columns.findIndex(c => c.name === name)
+      return at < 0 ? [] : [{ name: name!, at }]
+    })
+  }
+
+  /** Maps and writes a batch; gives back how many rows were written. */
+  async write(writer: SplitWriter, batch: Batch, lane: number): Promise<number | undefined> {
+    if (batch.kind !== 'rows') {
+      await writer.write(batch, lane)
+      return batch.kind === 'bytes' ? batch.rows : undefined
+    }
+    const skip = this.table.plan.onRowError === 'skip'
+    if (batch.rejected) this.reject(batch.rejected)
+    const rows = this.map ? this.mapRows(batch.rows, skip) : batch.rows
+    try {
+      const refused = await writer.write(this.map ? { ...batch, rows } : batch, lane)
+      for (const { index, error } of refused) {
+        const original = this.map ? (sources.get(rows[index]!) ?? rows[index]!) : rows[index]!
+        this.reject([this.rejection(original, error)])
+      }
+      return rows.length - refused.length
+    } catch (error) {
+      throw this.explain(error, rows)
+    }
+  }
+
+  private mapRows(rows: Row[], skip: boolean): Row[] {
+    const mapped: Row[] = []
+    for (const row of rows) {
+      try {
+        const out = this.map!(row)
+        if (skip) sources.set(out, row)
+        mapped.push(out)
+      } catch (error) {
+        if (!(error instanceof RowError)) throw error
+        if (!skip) {
+          throw new RowError(error.code, `${this.table.plan.from}${this.place(row)}: ${error.message}`, error.column)
+        }
+        this.reject([this.rejection(row, error)])
+      }
+    }
+    return mapped
+  }
+
+  /** An error of the sink names its column and the row's position: the table and the row's key are added here. */
+  private explain(error: unknown, rows: Row[]): unknown {
+    if (!(error instanceof RowError) || error.message.startsWith(this.table.plan.to)) return error
+    const row = error.index === undefined ? undefined : rows[error.index]
+    const { columns, keys } = this.table.plan.write
+    const key = keys.map(name => columns.findIndex(c => c.name === name))
+    const place = row ? key.map(at => `, ${columns[at]!.name} ${shown(row[at]!, columns[at]!)}`).join('') : ''
+    return new RowError(error.code, `${this.table.plan.to}${place}: ${error.message}`, error.column, { cause: error.cause })
+  }
+
+  private place(row: Row): string {
+    const { rowColumns } = this.table.source
+    const parts = this.keyAt.map(({ name, at }) => `${name} ${shown(row[at]!, rowColumns[at]!)}`)
+    return parts.length > 0 ? `, ${parts.join(', ')}` : ''
+  }
+
+  private rejection(row: Row, error: FerryError): Rejected {
+    const { rowColumns } = this.table.source
+    const values = Object.fromEntries(rowColumns.map((c, i) => [c.name, row[i] === null ? null : shown(row[i]!, c)] as const))
+    return {
+      place: this.place(row).replace(/^, /, ''),
+      reason: error.message,
+      raw: JSON.stringify(values),
+      ...(error instanceof RowError && error.column !== undefined ? { column: error.column } : {}),
+    }
+  }
+
+  private reject(rows: Rejected[]): void {
+    this.rejected.push(...rows)
+    this.context.progress.rowsSkipped += rows.length
+    this.context.progress.rowsRead += rows.length
+  }
+
+  async take(batch: Batch, written: number | undefined): Promise<void> {
+    const { progress } = this.context
+    this.bytes += batch.bytes
+    progress.bytesRead += batch.bytes
+    if (written === undefined) return
+    this.rows += written
+    progress.rowsRead += written
+    progress.rowsCopied += written
+  }
+
+  async commit(writer: SplitWriter, checkpoint: string | undefined): Promise<void> {
+    const { context, split } = this
+    if (this.table.plan.onRowError === 'skip') await context.rejected(split, this.from, this.rejected)
+    const result = await writer.commit(checkpoint, { rows: this.rows, bytes: this.bytes })
+    // Where bytes passed unread only the store knows how many rows they were.
+    if (result.rows !== undefined && this.rows === 0) {
+      this.rows = result.rows
+      context.progress.rowsRead += result.rows
+      context.progress.rowsCopied += result.rows
+    }
+    context.progress.bytesWritten += result.bytesWritten ?? this.bytes
+    this.total = { rows: this.total.rows + this.rows, bytes: this.total.bytes + this.bytes }
+    await context.committed(split, checkpoint === undefined, { checkpoint, ...this.total })
+    this.rows = 0
+    this.bytes = 0
+    this.rejected = []
+    this.from = checkpoint
+  }
+}
+
+/** The source row that a mapped row came from, while its batch is on its way. */
+const sources = new WeakMap<Row, Row>()
+
+function shown(value: Row[number], column: Pick<Column, 'type'>): string {
+  return value === null ? 'null' : formatText(value, column.type)
+}

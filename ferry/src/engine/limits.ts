@@ -1,0 +1,48 @@
+/** Rate limits and the number of splits at work. */
+import { setTimeout } from 'node:timers/promises'
+
+/** Lets so many units a second pass, in bursts of at most a second's worth. */
+export class RateLimit {
+  private readonly perSecond: number
+  private allowance: number
+  private last: number
+
+  constructor(perSecond: number) {
+    this.perSecond = perSecond
+    this.allowance = perSecond
+    this.last = performance.now()
+  }
+
+  /** Waits until the units are paid for; a batch larger than the allowance goes into debt and is waited off. */
+  async take(units: number, signal: AbortSignal): Promise<void> {
+    const now = performance.now()
+    this.allowance = Math.min(this.perSecond, this.allowance + ((now - this.last) / 1000) * this.perSecond)
+    this.last = now
+    this.allowance -= units
+    if (this.allowance >= 0) return
+    const milliseconds = (-this.allowance / this.perSecond) * 1000
+    await setTimeout(milliseconds, undefined, { signal }).catch(() => undefined)
+  }
+}
+
+/** At most so many at a time; others wait in order. */
+export class Slots {
+  private free: number
+  private readonly waiting: (() => void)[] = []
+
+  constructor(count: number) {
+    this.free = count
+  }
+
+  async use<T>(work: () => Promise<T>): Promise<T> {
+    if (this.free > 0) this.free--
+    else await new Promise<void>(resolve => this.waiting.push(resolve))
+    try {
+      return await work()
+    } finally {
+      const next = this.waiting.shift()
+      if (next) next()
+      else this.free++
+    }
+  }
+}

@@ -1,0 +1,149 @@
+/** Planning: each table's mapping, the encoding that both sides agree on, and what would be written. */
+import type { Encoding } from '../batch/encoding.ts'
+import type {
+  Offer,
+  ReadRequest,
+  SinkSession,
+  SinkTable,
+  SourceSession,
+  SourceTable,
+  Store,
+  WriteRequest,
+} from '../connectors/connector.ts'
+import { asFerryError, FerryError, nearest } from '../errors.ts'
+import type { TableSpec } from '../job/tables.ts'
+import { chooseKeys, mapColumns } from './columns.ts'
+
+/** Best first: the fewer hands touch the bytes, the better. */
+const PREFERENCE: Encoding[] = ['duckdb-sql', 'pg-copy-binary', 'csv', 'pg-copy-text', 'rows']
+
+/** All that a run needs to copy a table, as plain data: a resumed run goes on with it. */
+export interface TablePlan {
+  ordinal: number
+  from: string
+  to: string
+  read: ReadRequest
+  write: WriteRequest
+  offer: Offer
+  /** Why better encodings were passed over. */
+  passedOver: string[]
+  guarantee: string
+  statements: string[]
+  notes: string[]
+  rows?: number
+  bytes?: number
+  onRowError: 'fail' | 'skip'
+  /** See SourceTable.fingerprint. */
+  fingerprint?: string
+}
+
+export interface OpenTable {
+  plan: TablePlan
+  source: SourceTable
+  sink: SinkTable
+}
+
+/** Both stores of a run with their sessions. */
+export interface Sessions {
+  sourceStore: Store
+  destinationStore: Store
+  source: SourceSession
+  sink: SinkSession
+}
+
+/** Plans one table. Nothing is written. Throws the FerryError that a user sees. */
+export async function planTable(
+  sessions: Sessions,
+  spec: TableSpec,
+  ordinal: number,
+  options: { rowsOnly: boolean },
+): Promise<OpenTable> {
+  const { sourceStore, destinationStore } = sessions
+  const to = spec.to ?? destinationStore.defaultObject(spec.from)
+  const object = { object: spec.from, options: spec.read, ...(spec.query === undefined ? {} : { query: spec.query }) }
+  const source = await sourceStore.describe(object)
+  if (!source) throw await noObject(sourceStore, spec.from)
+  const existing = await destinationStore.describe({ object: to, options: spec.write })
+  if (!existing && spec.create === 'never') {
+    throw new FerryError('FERRY-3007', `${destinationStore.label} has no ${to}, and create is "never"`)
+  }
+  const columns = mapColumns(spec, source, existing, { source: sourceStore, destination: destinationStore })
+  const keys = chooseKeys(spec, columns, source, existing)
+  const skipBadRows = spec.onRowError === 'skip'
+  const read: ReadRequest = {
+    ...object,
+    columns,
+    splitBytes: spec.splitBytes,
+    skipBadRows,
+    ...(spec.where === undefined ? {} : { where: spec.where }),
+    ...(spec.limit === undefined ? {} : { limit: spec.limit }),
+  }
+  const write: WriteRequest = {
+    object: to,
+    options: spec.write,
+    ordinal,
+    columns,
+    keys,
+    update: spec.update,
+    truncate: spec.truncate,
+    before: spec.before,
+    after: spec.after,
+    skipBadRows,
+    ...(existing ? { existing } : {}),
+  }
+  const sourceTable = await sessions.source.table(read)
+  const sinkTable = await sessions.sink.table(write)
+  const { offer, passedOver } = negotiate(sourceTable, sinkTable, options.rowsOnly)
+  const plan: TablePlan = {
+    ordinal,
+    from: spec.query === undefined ? source.object : '(query)',
+    to,
+    read,
+    write,
+    offer,
+    passedOver,
+    guarantee: sinkTable.plan.guarantee,
+    statements: sinkTable.plan.statements,
+    notes: sinkTable.plan.notes,
+    onRowError: spec.onRowError,
+    ...(source.rows === undefined ? {} : { rows: Math.min(source.rows, spec.limit ?? Infinity) }),
+    ...(source.bytes === undefined || spec.limit !== undefined ? {} : { bytes: source.bytes }),
+  }
+  return { plan, source: sourceTable, sink: sinkTable }
+}
+
+/** The table of a plan, opened again for a run that goes on. */
+export async function reopenTable(sessions: Sessions, plan: TablePlan): Promise<OpenTable> {
+  const source = await sessions.source.table(plan.read)
+  const sink = await sessions.sink.table(plan.write)
+  return { plan, source, sink }
+}
+
+function negotiate(source: SourceTable, sink: SinkTable, rowsOnly: boolean): { offer: Offer; passedOver: string[] } {
+  const passedOver: string[] = []
+  for (const encoding of PREFERENCE) {
+    const offer = sink.offer(encoding)
+    if (typeof offer === 'string') continue
+    if (rowsOnly && encoding !== 'rows') {
+      passedOver.push(`${encoding}: a limit counts rows`)
+      continue
+    }
+    const reason = source.refuses(offer)
+    if (reason === undefined) {
+      const open = offer.encoding === 'csv' && offer.dialect === 'any'
+      return { offer: open ? { ...offer, dialect: source.csvDialect!() } : offer, passedOver }
+    }
+    passedOver.push(`${encoding}: ${reason}`)
+  }
+  throw new FerryError('FERRY-9000', 'the two stores share no encoding')
+}
+
+async function noObject(store: Store, name: string): Promise<FerryError> {
+  const objects = await store.objects().catch(error => {
+    throw asFerryError(error)
+  })
+  const near = nearest(name, objects) ?? objects.find(o => o.toLowerCase().endsWith(`.${name.toLowerCase()}`))
+  return new FerryError('FERRY-3001', `${store.label} has no ${name}${near ? `: did you mean ${near}?` : ''}`, {
+    hint: objects.length > 0 ? `It has: ${objects.slice(0, 12).join(', ')}${objects.length > 12 ? ', ...' : ''}` : 'It is empty.',
+  })
+}

@@ -1,0 +1,35 @@
+/** What a run has done so far, table by table: written by the engine, read by whoever shows it. */
+import type { FerryError } from '../errors.ts'
+import type { RunState } from '../state/schema.ts'
+
+export interface TableProgress {
+  ordinal: number
+  from: string
+  to: string
+  encoding: string
+  state: RunState
+  /** Estimates of what there is, where the source has them. */
+  totalRows?: number
+  totalBytes?: number
+  rowsRead: number
+  rowsCopied: number
+  rowsSkipped: number
+  bytesRead: number
+  bytesWritten: number
+  splits: number
+  splitsDone: number
+  startedAt?: number
+  endedAt?: number
+  error?: FerryError
+}
+
+/** The share of a table that is done, between 0 and 1, or undefined where nothing is known to measure it by. */
+export function fraction(table: TableProgress): number | undefined {
+  if (table.state === 'completed') return 1
+  const bySplits = table.splits > 0 ? table.splitsDone / table.splits : 0
+  const byRows = table.totalRows ? table.rowsRead / table.totalRows : undefined
+  const byBytes = table.totalBytes ? table.bytesRead / table.totalBytes : undefined
+  const best = Math.max(bySplits, byRows ?? byBytes ?? 0)
+  if (table.splits === 0 || (table.splits === 1 && byRows === undefined && byBytes === undefined)) return undefined
+  return Math.min(0.99, best)
+}

@@ -1,0 +1,108 @@
+/**
+ * Every error that Ferry tells a user about: one code a case, what it means and what to do. `docs/errors.md` is made
+ * from this list, and a test holds the two together.
+ *
+ * 1xxx the job file and its words, 2xxx connections, 3xxx the plan, 4xxx the data, 5xxx runs and state.
+ */
+export const ERRORS = {
+  'FERRY-1001': ['The job file cannot be read', 'Check the path and that you may read the file.'],
+  'FERRY-1002': ['The job file is not valid YAML or JSON', 'Mend the line that the message names.'],
+  'FERRY-1003': ['The job file has an unknown or a wrong setting', 'Use the nearest known key that the message names.'],
+  'FERRY-1004': ['A variable has no value', 'Set the environment variable, or name a variables file with --variables.'],
+  'FERRY-1005': ['Two tables have one destination', 'Give each table a destination of its own with `to`.'],
+  'FERRY-1006': ['A source or destination is not a locator', 'Write scheme://host/database#object, a path, a glob, or -.'],
+  'FERRY-1007': ['There is no such job, run or connection', 'See `ferry list`, `ferry runs` or `ferry connections list`.'],
+  'FERRY-2001': ['The store cannot be reached', 'Check host, port and network, then `ferry connections test NAME`.'],
+  'FERRY-2002': ['The store refused the credentials', 'Check user and password of the connection.'],
+  'FERRY-2003': ['A connection setting is missing or wrong', "See the connector's README for its settings."],
+  'FERRY-2004': ['The store refused permission', 'Grant what the message names, or use another user.'],
+  'FERRY-2005': ['The connection to the store was lost', 'Run the job again: it goes on where it stopped.'],
+  'FERRY-3001': ['The source object does not exist', 'Check the name; the message lists the nearest ones.'],
+  'FERRY-3002': ['A column does not exist', 'Check the mapping; the message lists the columns there are.'],
+  'FERRY-3003': ['The destination cannot hold a column', 'Map the column to a type that fits, or leave it out.'],
+  'FERRY-3004': ['The destination type is narrower than the source', 'Widen the destination, or set `narrowing: check`.'],
+  'FERRY-3005': ['Merge has no keys', 'Name `keys`, or give the table a primary key.'],
+  'FERRY-3006': ['The destination does not support this update method', 'Choose one that the message names.'],
+  'FERRY-3007': ['The destination table does not exist', 'Create it, or set `create: ifMissing`.'],
+  'FERRY-3008': ['No table matches', 'Check the patterns of `tables` and `exclude`.'],
+  'FERRY-3009': ['This copy mode is not supported here', 'Use `mode: full`.'],
+  'FERRY-3010': ['A required destination column gets no value', 'Map a column to it, or give it a constant or default.'],
+  'FERRY-4001': ['A value does not fit its destination', 'Mend the row, widen the column, or set `onRowError: skip`.'],
+  'FERRY-4002': ['A file is not in the format it should be', 'Mend the line or the byte that the message names.'],
+  'FERRY-4003': ['A file is not in the encoding it should be', 'Set `encoding`, for example `latin1`.'],
+  'FERRY-4004': ['A file is damaged or cut off', 'Fetch the file again.'],
+  'FERRY-4005': ['The destination refused a row', 'See the constraint in the message; mend the rows, then run again.'],
+  'FERRY-4006': ['The disk or store is full', 'Free space, then run again: the job goes on where it stopped.'],
+  'FERRY-5001': ['The job is running already', 'Wait for it, or `ferry cancel RUN`.'],
+  'FERRY-5002': ['The state was written by a newer Ferry', 'Use that version, or another FERRY_HOME.'],
+  'FERRY-5003': ['The state cannot be opened', 'Check FERRY_HOME or FERRY_DATABASE_URL and its permissions.'],
+  'FERRY-5004': ['The run was taken over by another process', 'Nothing to do: the other process goes on with it.'],
+  'FERRY-5005': ['The source changed while the run was interrupted', 'Start again with --full-refresh.'],
+  'FERRY-5006': ['The run is not in a state for this', 'See `ferry show RUN`.'],
+  'FERRY-5007': ['The destination was changed by someone else during the run', 'Start again with --full-refresh.'],
+  'FERRY-5008': ['Verification found differences', 'See the listed keys; run the job again or mend them.'],
+  'FERRY-9000': ['Unexpected error', 'Please report it, with the output of `ferry show RUN --json`.'],
+} as const
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** An error meant for a user's eyes: it names the case, the place, and the next step; it never holds a secret. */
+export class FerryError extends Error {
+  readonly code: ErrorCode
+  /** What to do, more exact than the code's own advice where the place is known. */
+  readonly hint: string
+
+  constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'FerryError'
+    this.code = code
+    this.hint = options.hint ?? ERRORS[code][1]
+  }
+}
+
+/** One row that cannot be copied: the engine stops or skips it, as the table's `onRowError` says. */
+export class RowError extends FerryError {
+  readonly column: string | undefined
+  /** Position of the row in the batch that was written, where the sink knows it. */
+  index: number | undefined
+
+  constructor(code: ErrorCode, message: string, column?: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(code, message, options)
+    this.name = 'RowError'
+    this.column = column
+  }
+}
+
+/** The error as a FerryError: what is not one already becomes FERRY-9000 with the original as its cause. */
+export function asFerryError(error: unknown): FerryError {
+  if (error instanceof FerryError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  return new FerryError('FERRY-9000', message, { cause: error })
+}
+
+/** The known word nearest to a mistyped one, when it is near enough to be meant. */
+export function nearest(word: string, known: Iterable<string>): string | undefined {
+  let best: string | undefined
+  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1
+  for (const candidate of known) {
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase())
+    if (distance < bestDistance) {
+      best = candidate
+      bestDistance = distance
+    }
+  }
+  return best
+}
+
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
+      row.push(Math.min(substitution, previous[j]! + 1, row[j - 1]! + 1))
+    }
+    previous = row
+  }
+  return previous[b.length]!
+}

@@ -1,0 +1,74 @@
+/**
+ * Locators: a store, and an object in it, in one word.
+ *
+ *     postgres://user@host:5432/db#schema.table    sqlite:shop.db#orders    shop.db#orders    lake.duckdb#t
+ *     ./orders.parquet    data/*.csv.gz    -       (standard input or output)
+ */
+import { FerryError } from '../errors.ts'
+
+export interface Locator {
+  kind: string
+  settings: Record<string, unknown>
+  object?: string
+}
+
+const DATABASE_FILE = /\.(db|sqlite|sqlite3)$/i
+const DUCKDB_FILE = /\.(duckdb|ddb)$/i
+
+/** Reads a locator. Throws FERRY-1006. */
+export function parseLocator(text: string): Locator {
+  const scheme = /^([a-z][a-z0-9+]*):/i.exec(text)?.[1]?.toLowerCase()
+  if (scheme === 'postgres' || scheme === 'postgresql') return postgres(text)
+  if (scheme === 'sqlite' || scheme === 'duckdb') return databaseFile(scheme, text.slice(scheme.length + 1))
+  if (scheme === 'file') return { kind: 'files', settings: {}, object: decodeURIComponent(new URL(text).pathname) }
+  // One letter is a Windows drive, not a scheme.
+  if (scheme !== undefined && scheme.length > 1 && text[scheme.length + 1] === '/') {
+    throw new FerryError('FERRY-1006', `${withoutPassword(text)}: there is no connector for "${scheme}:"`)
+  }
+  const path = beforeHash(text)
+  if (DATABASE_FILE.test(path)) return databaseFile('sqlite', text)
+  if (DUCKDB_FILE.test(path)) return databaseFile('duckdb', text)
+  if (text === '') throw new FerryError('FERRY-1006', 'a locator is empty')
+  return { kind: 'files', settings: {}, object: text }
+}
+
+function postgres(text: string): Locator {
+  let url: URL
+  try {
+    url = new URL(text)
+  } catch {
+    throw new FerryError('FERRY-1006', `${withoutPassword(text)} is not a URL`)
+  }
+  const settings: Record<string, unknown> = {}
+  const put = (name: string, value: string) => {
+    if (value !== '') settings[name] = decodeURIComponent(value)
+  }
+  put('host', url.hostname)
+  put('port', url.port)
+  put('database', url.pathname.replace(/^\//, ''))
+  put('user', url.username)
+  put('password', url.password)
+  for (const [name, value] of url.searchParams) {
+    if (name === 'sslmode') settings.ssl = value === 'disable' || value === 'verify-full' ? value : 'require'
+    else settings[name] = value
+  }
+  const object = decodeURIComponent(url.hash.slice(1))
+  return { kind: 'postgres', settings, ...(object === '' ? {} : { object }) }
+}
+
+function databaseFile(kind: string, text: string): Locator {
+  const path = beforeHash(text).replace(/^\/\/(?=\/|[^/])/, '')
+  const object = text.includes('#') ? text.slice(text.indexOf('#') + 1) : ''
+  if (path === '') throw new FerryError('FERRY-1006', `${kind}: names no file`)
+  return { kind, settings: { path }, ...(object === '' ? {} : { object }) }
+}
+
+function beforeHash(text: string): string {
+  const hash = text.indexOf('#')
+  return hash < 0 ? text : text.slice(0, hash)
+}
+
+/** The text with a password in a URL replaced, for messages and for the state. */
+export function withoutPassword(text: string): string {
+  return text.replace(/^([a-z][a-z0-9+]*:\/\/[^:/?#@]*):[^@]*@/i, '$1:***@')
+}

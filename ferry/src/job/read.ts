@@ -1,0 +1,143 @@
+/** Reading a job file: YAML or JSON, variables put in, every fault with its line and the nearest known word. */
+import { readFileSync } from 'node:fs'
+import { type Document, isNode, LineCounter, parseDocument } from 'yaml'
+import type { z } from 'zod'
+import { FerryError, nearest } from '../errors.ts'
+import { type CopyJob, jobSchema } from './schema.ts'
+
+export type Variables = Record<string, string>
+
+/** Reads and checks a job file. Throws FERRY-1001 to FERRY-1004. */
+export function readJobFile(path: string): CopyJob {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new FerryError('FERRY-1001', `${path}: ${(error as Error).message}`, { cause: error })
+  }
+  return parseJob(text, path)
+}
+
+/** Checks the text of a job. `${NAME}` stays as it is: see {@link withVariables}. */
+export function parseJob(text: string, path: string): CopyJob {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const fault = document.errors[0]
+  if (fault) {
+    const { line, col } = lines.linePos(fault.pos[0])
+    throw new FerryError('FERRY-1002', `${path}:${line}:${col}: ${fault.message}`)
+  }
+  const result = jobSchema.safeParse(document.toJS())
+  if (result.success) return result.data
+  throw explain(result.error.issues, document, lines, path)
+}
+
+function explain(issues: z.core.$ZodIssue[], document: Document, lines: LineCounter, path: string): FerryError {
+  const messages: string[] = []
+  for (const issue of issues.flatMap(deepest)) {
+    if (issue.code === 'unrecognized_keys') {
+      for (const key of issue.keys) {
+        const known = knownKeys(issue.path)
+        const near = nearest(key, known)
+        const advice = near ? `did you mean "${near}"?` : `known here: ${known.join(', ')}`
+        messages.push(`${path}:${lineOf(document, lines, [...issue.path, key])}: unknown key "${key}": ${advice}`)
+      }
+    } else {
+      const where = issue.path.length > 0 ? `${issue.path.join('.')}: ` : ''
+      messages.push(`${path}:${lineOf(document, lines, issue.path)}: ${where}${issue.message}`)
+    }
+  }
+  return new FerryError('FERRY-1003', [...new Set(messages)].join('\n'))
+}
+
+/** Of a union the branch that came closest speaks: the one that got past the value's own kind. */
+function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  if (issue.code !== 'invalid_union' || issue.errors.length === 0) return [issue]
+  const score = (branch: z.core.$ZodIssue[]) => (branch.some(i => i.code === 'invalid_type' && i.path.length === 0) ? 0 : 1)
+  const best = [...issue.errors].sort((a, b) => score(b) - score(a))[0]!
+  return best.flatMap(inner => deepest({ ...inner, path: [...issue.path, ...inner.path] } as z.core.$ZodIssue))
+}
+
+function lineOf(document: Document, lines: LineCounter, path: PropertyKey[]): number {
+  for (let length = path.length; length > 0; length--) {
+    const parent = document.getIn(path.slice(0, length - 1), true)
+    const items = (parent as { items?: { key?: unknown }[] } | undefined)?.items
+    const key = path[length - 1]
+    const pair = items?.find(p => isNode(p.key) && 'value' in p.key && p.key.value === key)
+    const node = pair?.key ?? document.getIn(path.slice(0, length), true)
+    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line
+  }
+  return 1
+}
+
+/** The keys that the schema knows at a path. */
+function knownKeys(path: PropertyKey[]): string[] {
+  let schema: unknown = jobSchema
+  for (const step of path) schema = stepInto(schema, step)
+  return shapesOf(schema).flatMap(Object.keys)
+}
+
+interface AnySchema {
+  def: { type: string; innerType?: AnySchema; element?: AnySchema; options?: AnySchema[]; shape?: Record<string, AnySchema> }
+}
+
+function unwrap(schema: AnySchema): AnySchema {
+  return schema.def.innerType ? unwrap(schema.def.innerType) : schema
+}
+
+function stepInto(schema: unknown, step: PropertyKey): unknown {
+  const options = branches(schema)
+  for (const option of options) {
+    if (option.def.element && typeof step === 'number') return option.def.element
+    const next = option.def.shape?.[String(step)]
+    if (next) return next
+  }
+  return undefined
+}
+
+function branches(schema: unknown): AnySchema[] {
+  if (!schema) return []
+  const bare = unwrap(schema as AnySchema)
+  return bare.def.options ? bare.def.options.flatMap(branches) : [bare]
+}
+
+function shapesOf(schema: unknown): Record<string, AnySchema>[] {
+  return branches(schema).flatMap(s => (s.def.shape ? [s.def.shape] : []))
+}
+
+/** A variables file: a flat YAML or JSON map of names to values. */
+export function readVariables(path: string): Variables {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new FerryError('FERRY-1001', `${path}: ${(error as Error).message}`, { cause: error })
+  }
+  const document = parseDocument(text)
+  const values: unknown = document.errors.length > 0 ? undefined : document.toJS()
+  if (values === null || typeof values !== 'object' || Array.isArray(values)) {
+    throw new FerryError('FERRY-1002', `${path}: a variables file is a map of NAME: value`)
+  }
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]))
+}
+
+/**
+ * A value with `${NAME}` replaced in every text, from the variables first and the environment second; `$${` stays
+ * `${`. Throws FERRY-1004 naming the variable.
+ */
+export function withVariables<T>(value: T, variables: Variables, environment: NodeJS.ProcessEnv = process.env): T {
+  if (typeof value === 'string') {
+    return value.replace(/\$?\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (whole, name: string) => {
+      if (whole.startsWith('$$')) return whole.slice(1)
+      const found = variables[name] ?? environment[name]
+      if (found === undefined) throw new FerryError('FERRY-1004', `\${${name}} has no value`)
+      return found
+    }) as T
+  }
+  if (Array.isArray(value)) return value.map(item => withVariables(item, variables, environment)) as T
+  if (value !== null && typeof value === 'object') {
+    const entries = Object.entries(value).map(([k, v]) => [k, withVariables(v, variables, environment)])
+    return Object.fromEntries(entries) as T
+  }
+  return value
+}

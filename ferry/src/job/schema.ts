@@ -1,0 +1,91 @@
+/** The copy job: what a job file may say, checked by one zod schema. */
+import { z } from 'zod'
+
+const text = z.string().min(1)
+const scalar = z.union([z.string(), z.number(), z.boolean()])
+
+/** Either a named connection, a locator, or a kind with its settings. */
+const endpoint = z.union([
+  text,
+  z.strictObject({ connection: text }),
+  z.looseObject({ kind: text }).describe('A connector kind with its settings'),
+])
+
+const columnTarget = z.union([
+  text,
+  z.strictObject({
+    to: text.optional().describe('Name at the destination'),
+    type: text.optional().describe('Logical type at the destination, e.g. `decimal(10,2)`'),
+    default: scalar.optional().describe('Value in place of null'),
+  }),
+])
+
+const constant = z.union([scalar, z.strictObject({ value: scalar, type: text.optional() })])
+
+/** Settings of how a table is copied: for one table, or under `defaults` for all. */
+const tableSettings = {
+  update: z.enum(['append', 'overwrite', 'merge']).describe('How rows are written at the destination'),
+  keys: z.array(text).min(1).describe('Merge keys; the primary key where omitted'),
+  columns: z.record(text, columnTarget).describe('Source column -> destination name, or { to, type, default }; only these'),
+  constants: z.record(text, constant).describe('Destination column -> the same value in every row'),
+  casing: z.enum(['asIs', 'lower', 'upper', 'snake']).describe('Spelling of destination column names'),
+  where: text.describe("Filter in the source's own language"),
+  limit: z.number().int().nonnegative().describe('At most so many rows'),
+  create: z.enum(['ifMissing', 'never']).describe('Whether a missing destination table is created'),
+  truncate: z.boolean().describe('Empty the destination before a full copy'),
+  narrowing: z.enum(['refuse', 'check']).describe('`check`: values into a narrower type, each one checked'),
+  onRowError: z.enum(['fail', 'skip']).describe('What happens to a row that cannot be copied'),
+  before: z.union([text, z.array(text)]).describe('SQL at the destination, once, before the first row'),
+  after: z.union([text, z.array(text)]).describe('SQL at the destination, once, after the last row'),
+  splitSize: z.union([z.number().positive(), text]).describe('About how much one split holds, e.g. `64MB`'),
+  read: z.record(text, z.unknown()).describe("The source connector's own options: format, header, delimiter, ..."),
+  write: z.record(text, z.unknown()).describe("The destination connector's own options: format, compression, ..."),
+}
+
+const settings = z.strictObject(tableSettings).partial()
+
+const tableSchema = z
+  .strictObject({
+    from: text.optional().describe('Source object; `*` and `?` match many'),
+    query: text.optional().describe('A query as the source'),
+    to: text.optional().describe('Destination object; {schema} and {table} stand for the source name'),
+    ...settings.shape,
+  })
+  .refine(t => (t.from === undefined) !== (t.query === undefined), { message: 'a table has either `from` or `query`' })
+  .refine(t => t.query === undefined || t.to !== undefined, { message: 'a `query` needs `to`' })
+
+export const jobSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'letters, digits, dot, dash and underscore, at most 100')
+    .describe('Unique name of the job'),
+  description: z.string().optional(),
+  source: endpoint.describe('Where rows come from'),
+  destination: endpoint.describe('Where rows go to'),
+  mode: z.enum(['full', 'incremental', 'online']).default('full'),
+  ...settings.shape,
+  defaults: settings.optional().describe('Settings for all tables; a table overrides them'),
+  tables: z.array(z.union([text, tableSchema])).min(1),
+  exclude: z.array(text).default([]).describe('Patterns of objects that are not copied'),
+  limits: z
+    .strictObject({
+      parallel: z.number().int().min(1).max(64).optional().describe('Splits at work at one time'),
+      rowsPerSecond: z.number().positive().optional(),
+      bytesPerSecond: z.union([z.number().positive(), text]).optional().describe('e.g. `20MB`'),
+    })
+    .default({}),
+})
+
+export type CopyJob = z.output<typeof jobSchema>
+export type TableSettings = z.output<typeof settings>
+export type TableEntry = z.output<typeof tableSchema>
+export type EndpointSpec = z.output<typeof endpoint>
+
+/** Bytes of a size such as `64MB`, `1.5 GiB` or a bare number; undefined where it is none. */
+export function parseSize(size: string | number): number | undefined {
+  if (typeof size === 'number') return size
+  const match = /^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*$/i.exec(size)
+  if (!match) return undefined
+  const power = 'kmgt'.indexOf(match[2]!.toLowerCase()) + (match[2] === '' ? 0 : 1)
+  return Number(match[1]) * (match[3] === '' ? 1000 : 1024) ** power
+}

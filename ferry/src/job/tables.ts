@@ -1,0 +1,147 @@
+/** The tables of a job: patterns expanded, defaults filled in, destinations named. */
+import { FerryError, nearest } from '../errors.ts'
+import { type CopyJob, parseSize, type TableEntry, type TableSettings } from './schema.ts'
+
+/** One table of a job with all its settings decided. */
+export interface TableSpec extends Required<Pick<TableSettings, 'create' | 'truncate' | 'narrowing' | 'onRowError' | 'casing'>> {
+  from: string
+  query?: string
+  /** Undefined where the destination names the object itself (a locator's `#object`, a single file). */
+  to?: string
+  update: 'append' | 'overwrite' | 'merge'
+  keys?: string[]
+  columns?: TableSettings['columns']
+  constants?: TableSettings['constants']
+  where?: string
+  limit?: number
+  before: string[]
+  after: string[]
+  splitBytes: number
+  read: Record<string, unknown>
+  write: Record<string, unknown>
+}
+
+const SPLIT_BYTES = 64_000_000
+
+/** Whether any table of the job needs the source's list of objects. */
+export function needsListing(job: CopyJob): boolean {
+  return job.tables.some(t => isPattern(typeof t === 'string' ? t : t.from))
+}
+
+function isPattern(name: string | undefined): boolean {
+  return name !== undefined && /[*?]/.test(name)
+}
+
+/**
+ * The tables that a job names. `objects` is the source's list, needed for patterns (of files, the connector's own
+ * globs serve, so `globs` keeps them whole). Throws FERRY-3008 for a pattern without match, FERRY-1005 for two tables
+ * with one destination.
+ */
+export function expandTables(job: CopyJob, objects: string[], options: { globs: boolean }): TableSpec[] {
+  const excluded = job.exclude.map(pattern)
+  const specs: TableSpec[] = []
+  for (const item of job.tables) {
+    const entry: TableEntry = typeof item === 'string' ? { from: item } : item
+    if (!isPattern(entry.from) || options.globs) {
+      specs.push(specOf(job, entry, entry.from ?? '(query)'))
+      continue
+    }
+    const wanted = pattern(entry.from!)
+    const found = objects.filter(o => wanted.test(o) && !excluded.some(e => e.test(o)))
+    if (found.length === 0) {
+      const near = nearest(entry.from!.replace(/[*?]/g, ''), objects)
+      throw new FerryError('FERRY-3008', `no table matches ${entry.from}${near ? `; the nearest is ${near}` : ''}`)
+    }
+    // A table that the job also names by itself is not taken twice.
+    const named = new Set(job.tables.map(t => (typeof t === 'string' ? t : t.from)))
+    for (const object of found) if (!named.has(object)) specs.push(specOf(job, entry, object))
+  }
+  const seen = new Map<string, string>()
+  for (const spec of specs) {
+    if (spec.to === undefined) continue
+    const first = seen.get(spec.to)
+    if (first !== undefined) {
+      throw new FerryError('FERRY-1005', `${first} and ${spec.from} both go to ${spec.to}`)
+    }
+    seen.set(spec.to, spec.from)
+  }
+  return specs
+}
+
+function specOf(job: CopyJob, entry: TableEntry, from: string): TableSpec {
+  const s: TableSettings = { ...pick(job), ...job.defaults, ...definedOnly(entry) }
+  const splitBytes = s.splitSize === undefined ? SPLIT_BYTES : parseSize(s.splitSize)
+  if (splitBytes === undefined) {
+    throw new FerryError('FERRY-1003', `splitSize: ${s.splitSize} is not a size such as 64MB`)
+  }
+  const list = (statements: string | string[] | undefined) =>
+    statements === undefined ? [] : typeof statements === 'string' ? [statements] : statements
+  return {
+    from,
+    ...(entry.query === undefined ? {} : { query: entry.query }),
+    ...(entry.to === undefined ? {} : { to: fillName(entry.to, from) }),
+    update: s.update ?? 'append',
+    keys: s.keys,
+    columns: s.columns,
+    constants: s.constants,
+    casing: s.casing ?? 'asIs',
+    where: s.where,
+    limit: s.limit,
+    create: s.create ?? 'ifMissing',
+    truncate: s.truncate ?? false,
+    narrowing: s.narrowing ?? 'refuse',
+    onRowError: s.onRowError ?? 'fail',
+    before: list(s.before),
+    after: list(s.after),
+    splitBytes,
+    read: { ...job.read, ...job.defaults?.read, ...entry.read },
+    write: { ...job.write, ...job.defaults?.write, ...entry.write },
+  }
+}
+
+const SETTINGS = [
+  'update', 'keys', 'columns', 'constants', 'casing', 'where', 'limit', 'create', 'truncate', 'narrowing', 'onRowError',
+  'before', 'after', 'splitSize',
+] as const
+
+function pick(job: CopyJob): TableSettings {
+  return Object.fromEntries(SETTINGS.flatMap(k => (job[k] === undefined ? [] : [[k, job[k]]])))
+}
+
+function definedOnly(entry: TableEntry): TableSettings {
+  return Object.fromEntries(SETTINGS.flatMap(k => (entry[k] === undefined ? [] : [[k, entry[k]]])))
+}
+
+/** `{schema}`, `{table}` and `{object}` in a destination name, from the source's name. */
+function fillName(to: string, from: string): string {
+  const base = from.replace(/^.*[/\\]/, '')
+  const dot = base.indexOf('.')
+  const table = dot < 0 ? base : base.slice(dot + 1)
+  return to
+    .replaceAll('{schema}', dot < 0 ? '' : base.slice(0, dot))
+    .replaceAll('{table}', table)
+    .replaceAll('{object}', base)
+}
+
+function pattern(glob: string): RegExp {
+  const body = glob.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')
+  return new RegExp(`^${body}$`, 'i')
+}
+
+/** A column's name in the casing that a job asks for. */
+export function applyCasing(name: string, casing: TableSpec['casing']): string {
+  switch (casing) {
+    case 'lower':
+      return name.toLowerCase()
+    case 'upper':
+      return name.toUpperCase()
+    case 'snake':
+      return name
+        .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
+        .replace(/([A-Z]+)([A-Z][a-z])/g, '$1_$2')
+        .replace(/[\s-]+/g, '_')
+        .toLowerCase()
+    default:
+      return name
+  }
+}

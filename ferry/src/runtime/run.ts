@@ -1,0 +1,460 @@
+/** One run of a copy job, from the claim to the report: new, or going on where an earlier try stopped. */
+import { availableParallelism } from 'node:os'
+import type { Split, Store } from '../connectors/connector.ts'
+import { copyTable } from '../engine/copy.ts'
+import { RateLimit, Slots } from '../engine/limits.ts'
+import { type OpenTable, planTable, reopenTable, type Sessions, type TablePlan } from '../engine/plan.ts'
+import type { TableProgress } from '../engine/progress.ts'
+import { asFerryError, FerryError } from '../errors.ts'
+import { type Variables, withVariables } from '../job/read.ts'
+import { type CopyJob, jobSchema, parseSize } from '../job/schema.ts'
+import { expandTables, needsListing, type TableSpec } from '../job/tables.ts'
+import type { State } from '../state/database.ts'
+import * as runs from '../state/runs.ts'
+import type { RunRow, RunState, Wish } from '../state/schema.ts'
+import { errorFolder, readErrors, writeErrors } from './errorfiles.ts'
+import { errorInfo, reportOf, type RunReport } from './report.ts'
+import { openStore, resolveEndpoint, withoutSecrets } from './stores.ts'
+
+export interface RunOptions {
+  state: State
+  job: CopyJob
+  variables?: Variables
+  /** Give up an unfinished run and begin anew. */
+  fresh?: boolean
+  /** Only these source objects. */
+  only?: string[]
+  /** Stops the run as a pause does: a signal of the terminal. */
+  signal?: AbortSignal
+  /** Told once the tables are known; the array is live. */
+  onStart?: (run: { id: string; resumed: boolean; tables: TableProgress[] }) => void
+}
+
+/** How often the wishes of other terminals are looked for. */
+const WISH_MS = 250
+
+export function defaultParallel(job: CopyJob): number {
+  return job.limits.parallel ?? Math.max(2, Math.min(8, availableParallelism()))
+}
+
+/** Runs a job to its end. Throws only what kept the run from starting; everything later is in the report. */
+export async function runJob(options: RunOptions): Promise<RunReport> {
+  const { state, job } = options
+  const db = state.db
+  if (job.mode !== 'full') {
+    throw new FerryError('FERRY-3009', `mode ${job.mode} is not there yet`)
+  }
+  const definition = JSON.stringify(withoutSecrets(job))
+  const stores = await openStores(job, state, options.variables ?? {})
+  try {
+    const claimed = await runs.claimRun(db, job.name, definition, {
+      fresh: options.fresh ?? false,
+      abandon: row => abandon(state, row, stores),
+    })
+    const run = new Run(options, stores, claimed)
+    return await run.execute()
+  } finally {
+    await stores.source.close()
+    await stores.destination.close()
+  }
+}
+
+interface Stores {
+  source: Store
+  destination: Store
+}
+
+async function openStores(job: CopyJob, state: State | undefined, variables: Variables): Promise<Stores> {
+  const source = await openStore(await resolveEndpoint(job.source, state?.db, variables))
+  const destination = await openStore(await resolveEndpoint(job.destination, state?.db, variables))
+  return { source, destination }
+}
+
+/** Removes what an unfinished run that will not go on left at the destination. */
+async function abandon(state: State, row: RunRow, stores: Stores): Promise<void> {
+  const tables = await runs.runTables(state.db, row.id)
+  const sink = await stores.destination.sink({ run: row.id, job: row.job })
+  try {
+    for (const table of tables) {
+      const plan = JSON.parse(table.plan) as TablePlan
+      if (table.state === 'completed') continue
+      // A destination that is gone has nothing to remove either.
+      const opened = await sink.table(plan.write).catch(error => {
+        if (error instanceof FerryError && error.code === 'FERRY-5007') return undefined
+        throw error
+      })
+      await opened?.discard()
+    }
+  } finally {
+    await sink.close()
+  }
+}
+
+/** Gives up the unfinished run of a job that nobody executes. Gives back its id, or undefined where there is none. */
+export async function discardRun(state: State, job: string, variables: Variables): Promise<string | undefined> {
+  const row = await state.db.selectFrom('job').selectAll().where('name', '=', job).executeTakeFirst()
+  if (!row) throw new FerryError('FERRY-1007', `there is no job "${job}"`)
+  const definition = jobSchema.parse(JSON.parse(row.definition))
+  const stores = await openStores(definition, state, variables)
+  try {
+    return await runs.giveUp(state.db, job, run => abandon(state, run, stores))
+  } finally {
+    await stores.source.close()
+    await stores.destination.close()
+  }
+}
+
+/** The tables of a job as its stores have them now. */
+export async function tablesOf(job: CopyJob, variables: Variables, source: Store, only?: string[]): Promise<TableSpec[]> {
+  const filled = { ...withVariables({ ...job, source: '', destination: '' }, variables), source: job.source, destination: job.destination }
+  const globs = source.kind === 'files'
+  const objects = needsListing(filled) && !globs ? await source.objects() : []
+  const specs = expandTables(filled, objects, { globs })
+  if (!only || only.length === 0) return specs
+  const chosen = specs.filter(s => only.some(o => s.from === o || s.from.endsWith(`.${o}`)))
+  if (chosen.length > 0) return chosen
+  throw new FerryError('FERRY-3008', `the job has no table ${only.join(', ')}`, {
+    hint: `Its tables: ${specs.map(s => s.from).join(', ')}.`,
+  })
+}
+
+/** Plans a job without running it: nothing is written. */
+export async function planJob(
+  job: CopyJob,
+  state: State | undefined,
+  variables: Variables,
+): Promise<{ tables: (TablePlan & { splits: number })[]; problems: { table: string; error: FerryError }[] }> {
+  const stores = await openStores(job, state, variables)
+  try {
+    const sessions = await openSessions(stores, { run: 'plan', job: job.name })
+    const tables: (TablePlan & { splits: number })[] = []
+    const problems: { table: string; error: FerryError }[] = []
+    try {
+      for (const [ordinal, spec] of (await tablesOf(job, variables, stores.source)).entries()) {
+        try {
+          const { plan, source } = await planTable(sessions, spec, ordinal, { rowsOnly: countsRows(job) })
+          tables.push({ ...plan, splits: (await source.splits(plan.offer)).length })
+        } catch (error) {
+          problems.push({ table: spec.from, error: asFerryError(error) })
+        }
+      }
+    } finally {
+      await closeSessions(sessions)
+    }
+    return { tables, problems }
+  } finally {
+    await stores.source.close()
+    await stores.destination.close()
+  }
+}
+
+function countsRows(job: CopyJob): boolean {
+  return job.limits.rowsPerSecond !== undefined
+}
+
+async function openSessions(stores: Stores, identity: { run: string; job: string }): Promise<Sessions> {
+  const source = await stores.source.source()
+  const sink = await stores.destination.sink(identity)
+  return { sourceStore: stores.source, destinationStore: stores.destination, source, sink }
+}
+
+async function closeSessions(sessions: Sessions): Promise<void> {
+  await sessions.source.close()
+  await sessions.sink.close()
+}
+
+class Run {
+  private readonly options: RunOptions
+  private readonly stores: Stores
+  private readonly lease: runs.Lease
+  private readonly row: RunRow
+  private readonly resumed: boolean
+  private readonly abort = new AbortController()
+  private readonly tables: TableProgress[] = []
+  private readonly parallel: number
+  private readonly folder: string
+  private wish: Wish | undefined
+  private readonly started = performance.now()
+
+  constructor(options: RunOptions, stores: Stores, claimed: runs.Claimed) {
+    this.options = options
+    this.stores = stores
+    this.lease = claimed.lease
+    this.row = claimed.row
+    this.resumed = claimed.resumed
+    this.parallel = defaultParallel(options.job)
+    this.folder = errorFolder(options.state.home, claimed.lease.run)
+  }
+
+  async execute(): Promise<RunReport> {
+    const watch = this.watch()
+    let failure: FerryError | undefined
+    try {
+      await this.copyAll()
+    } catch (error) {
+      failure = asFerryError(error)
+    }
+    watch.stop()
+    const status = this.statusAfter(failure)
+    if (status === 'cancelled') await this.cleanUp()
+    const seconds = (performance.now() - this.started) / 1000
+    const report = reportOf(
+      {
+        id: this.lease.run,
+        job: this.row.job,
+        resumed: this.resumed,
+        parallel: this.parallel,
+        seconds,
+        errorFiles: this.folder,
+      },
+      status,
+      this.tables,
+      status === 'failed' ? failure : undefined,
+    )
+    const first = report.errors[0]
+    await runs.finishRun(this.options.state.db, this.lease, status, status === 'failed' ? first : undefined)
+    return report
+  }
+
+  private statusAfter(failure: FerryError | undefined): RunState {
+    if (this.wish === 'cancel') return 'cancelled'
+    if (this.tables.some(t => t.error) || (failure && !this.abort.signal.aborted)) return 'failed'
+    return this.abort.signal.aborted ? 'paused' : 'completed'
+  }
+
+  private async copyAll(): Promise<void> {
+    const { job, state } = this.options
+    const sessions = await openSessions(this.stores, { run: this.lease.run, job: this.row.job })
+    try {
+      await runs.setState(state.db, this.lease, 'planning')
+      const opened = await this.openTables(sessions)
+      this.options.onStart?.({ id: this.lease.run, resumed: this.resumed, tables: this.tables })
+      await runs.setState(state.db, this.lease, 'running')
+      const slots = new Slots(this.parallel)
+      const rows = job.limits.rowsPerSecond === undefined ? undefined : new RateLimit(job.limits.rowsPerSecond)
+      const perSecond = job.limits.bytesPerSecond === undefined ? undefined : parseSize(job.limits.bytesPerSecond)
+      const bytes = perSecond === undefined ? undefined : new RateLimit(perSecond)
+      const tables = new Slots(this.parallel)
+      await Promise.all(
+        opened.map((table, i) => tables.use(() => this.copyOne(table, this.tables[i]!, { slots, rows, bytes }))),
+      )
+    } finally {
+      await closeSessions(sessions)
+    }
+  }
+
+  /** Plans of a new run, or those that the run began with. */
+  private async openTables(sessions: Sessions): Promise<(OpenTable | undefined)[]> {
+    const { state, job, variables = {}, only } = this.options
+    const kept = await runs.runTables(state.db, this.lease.run)
+    const opened: (OpenTable | undefined)[] = []
+    if (kept.length > 0) {
+      for (const row of kept) {
+        const plan = JSON.parse(row.plan) as TablePlan
+        const progress = this.track(plan)
+        if (row.state === 'completed') {
+          Object.assign(progress, {
+            state: 'completed',
+            rowsRead: row.rows_read,
+            rowsCopied: row.rows_copied,
+            rowsSkipped: row.rows_skipped,
+            bytesRead: row.bytes_read,
+            bytesWritten: row.bytes_written,
+          })
+          opened.push(undefined)
+        } else opened.push(await reopenTable(sessions, plan))
+      }
+      return opened
+    }
+    const specs = await tablesOf(job, variables, sessions.sourceStore, only)
+    for (const [ordinal, spec] of specs.entries()) {
+      const table = await planTable(sessions, spec, ordinal, { rowsOnly: countsRows(job) })
+      opened.push(table)
+    }
+    // Kept only when all are planned: before any row moves, a fault of one table stops the run.
+    for (const table of opened) {
+      const progress = this.track(table!.plan)
+      await this.saveTable(table!.plan, progress)
+    }
+    return opened
+  }
+
+  private track(plan: TablePlan): TableProgress {
+    const progress: TableProgress = {
+      ordinal: plan.ordinal,
+      from: plan.from,
+      to: plan.to,
+      encoding: plan.offer.encoding,
+      state: 'pending',
+      rowsRead: 0,
+      rowsCopied: 0,
+      rowsSkipped: 0,
+      bytesRead: 0,
+      bytesWritten: 0,
+      splits: 0,
+      splitsDone: 0,
+      ...(plan.rows === undefined ? {} : { totalRows: plan.rows }),
+      ...(plan.bytes === undefined ? {} : { totalBytes: plan.bytes }),
+    }
+    this.tables.push(progress)
+    return progress
+  }
+
+  private async copyOne(
+    table: OpenTable | undefined,
+    progress: TableProgress,
+    limits: { slots: Slots; rows?: RateLimit | undefined; bytes?: RateLimit | undefined },
+  ): Promise<void> {
+    if (!table || this.abort.signal.aborted) return
+    progress.startedAt = Date.now()
+    progress.state = 'running'
+    const { db } = this.options.state
+    const { plan } = table
+    try {
+      await copyTable(table, {
+        signal: this.abort.signal,
+        slots: limits.slots,
+        ...(limits.rows ? { rows: limits.rows } : {}),
+        ...(limits.bytes ? { bytes: limits.bytes } : {}),
+        progress,
+        splits: () => this.splitsOf(table),
+        committed: async (split, done, at) => {
+          await runs.saveProgress(db, this.lease.run, plan.ordinal, split.id, { done, ...at })
+        },
+        rejected: async (split, from, rows) => {
+          writeErrors(this.folder, plan.ordinal, split.id, from, plan.from, rows)
+        },
+      })
+      progress.state = 'completed'
+      progress.rowsSkipped = this.countErrors(plan.ordinal)
+    } catch (error) {
+      if (this.abort.signal.aborted) progress.state = 'paused'
+      else {
+        progress.state = 'failed'
+        progress.error = asFerryError(error)
+      }
+    }
+    progress.endedAt = Date.now()
+    await this.saveTable(plan, progress)
+    // The ledger's lines go only when the state knows the end: until then they are what decides.
+    if (progress.state === 'completed') await table.sink.forget()
+  }
+
+  private countErrors(ordinal: number): number {
+    return readErrors(this.folder, ordinal).reduce((count, file) => count + file.lines.length, 0)
+  }
+
+  /** The cuts that the run began with, or new ones, kept before the first row moves. */
+  private async splitsOf(table: OpenTable) {
+    const { db } = this.options.state
+    const { run } = this.lease
+    const { plan, source } = table
+    const kept = await runs.splitsOf(db, run, plan.ordinal)
+    if (kept.length > 0) {
+      if (plan.fingerprint !== undefined && kept.some(s => s.done === 1 || s.checkpoint !== null)) {
+        await this.refuseChangedSource(table)
+      }
+      const done = kept.filter(s => s.done === 1 || s.checkpoint !== null)
+      const splits: Split[] = kept.map(s => ({ id: s.id, label: s.label, spec: s.spec }))
+      const known = new Map(
+        done.map(s => [
+          s.id,
+          { checkpoint: s.done === 1 ? undefined : (s.checkpoint ?? undefined), rows: s.rows_done, bytes: s.bytes_done },
+        ]),
+      )
+      return { splits, known: { splits: known, published: false } }
+    }
+    const splits = await source.splits(plan.offer)
+    plan.fingerprint = await source.fingerprint()
+    await this.saveTable(plan, this.tables[plan.ordinal]!)
+    await runs.saveSplits(
+      db,
+      run,
+      plan.ordinal,
+      splits.map(s => ({
+        run,
+        ordinal: plan.ordinal,
+        id: s.id,
+        label: s.label,
+        spec: s.spec,
+        rows: s.rows ?? null,
+        bytes: s.bytes ?? null,
+        done: 0,
+        checkpoint: null,
+        rows_done: 0,
+        bytes_done: 0,
+      })),
+    )
+    return { splits, known: { splits: new Map(), published: false } }
+  }
+
+  private async refuseChangedSource(table: OpenTable): Promise<void> {
+    // The splits are cut by page: cutting them again makes the source know that, and its print comparable.
+    await table.source.splits(table.plan.offer)
+    if ((await table.source.fingerprint()) === table.plan.fingerprint) return
+    throw new FerryError(
+      'FERRY-5005',
+      `${table.plan.from} changed while the run was interrupted, and has no key by which its splits would still hold`,
+      { hint: 'Start again: ferry run JOB --full-refresh. Rows that an append has committed already stay there.' },
+    )
+  }
+
+  private async saveTable(plan: TablePlan, progress: TableProgress): Promise<void> {
+    const time = (ms: number | undefined) => (ms === undefined ? null : new Date(ms).toISOString())
+    await runs.saveTable(this.options.state.db, {
+      run: this.lease.run,
+      ordinal: plan.ordinal,
+      source: plan.from,
+      destination: plan.to,
+      state: progress.state,
+      plan: JSON.stringify(plan),
+      rows_read: progress.rowsRead,
+      rows_copied: progress.rowsCopied,
+      rows_skipped: progress.rowsSkipped,
+      bytes_read: progress.bytesRead,
+      bytes_written: progress.bytesWritten,
+      started_at: time(progress.startedAt),
+      ended_at: time(progress.endedAt),
+      error: progress.error ? JSON.stringify(errorInfo(progress.error)) : null,
+    })
+  }
+
+  /** Gives signs of life and looks for wishes until stopped; losing the run to another process ends it at once. */
+  private watch(): { stop: () => void } {
+    const { db } = this.options.state
+    const stopBy = (wish: Wish) => {
+      this.wish = wish
+      this.abort.abort(new FerryError('FERRY-5006', `the run was ${wish === 'pause' ? 'paused' : 'cancelled'}`))
+    }
+    const onSignal = () => stopBy('pause')
+    this.options.signal?.addEventListener('abort', onSignal, { once: true })
+    let lastBeat = 0
+    let busy = false
+    const timer = setInterval(async () => {
+      if (busy) return
+      busy = true
+      try {
+        const wish = await runs.readWish(db, this.lease)
+        if (wish && wish !== 'complete') stopBy(wish)
+        if (Date.now() - lastBeat > runs.HEARTBEAT_MS) {
+          await runs.heartbeat(db, this.lease)
+          lastBeat = Date.now()
+        }
+      } catch (error) {
+        this.abort.abort(asFerryError(error))
+      } finally {
+        busy = false
+      }
+    }, WISH_MS)
+    return {
+      stop: () => {
+        clearInterval(timer)
+        this.options.signal?.removeEventListener('abort', onSignal)
+      },
+    }
+  }
+
+  private async cleanUp(): Promise<void> {
+    await abandon(this.options.state, { ...this.row, id: this.lease.run }, this.stores)
+  }
+}

@@ -1,0 +1,46 @@
+/** The stores of a job: named connections looked up, variables put in, connectors loaded. */
+import type { Kysely } from 'kysely'
+import type { Store } from '../connectors/connector.ts'
+import { loadConnector } from '../connectors/registry.ts'
+import { type Locator, parseLocator, withoutPassword } from '../job/locator.ts'
+import { type Variables, withVariables } from '../job/read.ts'
+import type { CopyJob, EndpointSpec } from '../job/schema.ts'
+import { findConnection } from '../state/connections.ts'
+import type { Schema } from '../state/schema.ts'
+
+/** What an endpoint of a job stands for, variables put in. */
+export async function resolveEndpoint(
+  spec: EndpointSpec,
+  db: Kysely<Schema> | undefined,
+  variables: Variables,
+): Promise<Locator> {
+  if (typeof spec === 'string') {
+    const locator = parseLocator(withVariables(spec, variables))
+    // A job's endpoint is the store itself; of files that is the folder.
+    if (locator.kind !== 'files' || locator.object === '-') return locator
+    return { kind: 'files', settings: { folder: locator.object } }
+  }
+  if ('connection' in spec && db) {
+    const found = await findConnection(db, withVariables(spec.connection as string, variables))
+    return { kind: found.kind, settings: withVariables(found.settings, variables) }
+  }
+  const { kind, ...settings } = withVariables(spec, variables) as { kind: string }
+  return { kind, settings }
+}
+
+export async function openStore(locator: Locator): Promise<Store> {
+  return (await loadConnector(locator.kind)).open(locator.settings)
+}
+
+/** The job as the state keeps it: no password in it, neither in a locator nor in settings. */
+export function withoutSecrets(job: CopyJob): CopyJob {
+  const clean = (endpoint: EndpointSpec): EndpointSpec => {
+    if (typeof endpoint === 'string') return withoutPassword(endpoint)
+    const entries = Object.entries(endpoint).map(([k, v]) => {
+      const secret = /password|secret|token|key$/i.test(k) && typeof v === 'string' && !/^\$\{\w+\}$/.test(v)
+      return [k, secret ? '***' : v]
+    })
+    return Object.fromEntries(entries) as EndpointSpec
+  }
+  return { ...job, source: clean(job.source), destination: clean(job.destination) }
+}

@@ -1,0 +1,52 @@
+/** Named connections in the state. Secrets are kept as `${NAME}` only, and resolved when a store is opened. */
+import type { Kysely } from 'kysely'
+import { FerryError, nearest } from '../errors.ts'
+import type { Schema } from './schema.ts'
+
+export interface Connection {
+  name: string
+  kind: string
+  settings: Record<string, unknown>
+}
+
+/** Settings whose values are secrets, in any connector. */
+const SECRET = /password|secret|key$|token|accountKey|connectionString/i
+
+export async function saveConnection(db: Kysely<Schema>, connection: Connection): Promise<void> {
+  for (const [name, value] of Object.entries(connection.settings)) {
+    if (SECRET.test(name) && typeof value === 'string' && !/^\$\{\w+\}$/.test(value)) {
+      throw new FerryError('FERRY-2003', `${name} would be stored as it is: give the name of a variable instead`, {
+        hint: `For example --set ${name}='\${${connection.name.toUpperCase().replace(/\W/g, '_')}_${name.toUpperCase()}}', and set that variable where Ferry runs.`,
+      })
+    }
+  }
+  const values = { kind: connection.kind, settings: JSON.stringify(connection.settings) }
+  await db
+    .insertInto('connection')
+    .values({ name: connection.name, ...values, created_at: new Date().toISOString() })
+    .onConflict(c => c.column('name').doUpdateSet(values))
+    .execute()
+}
+
+export async function listConnections(db: Kysely<Schema>): Promise<Connection[]> {
+  const rows = await db.selectFrom('connection').selectAll().orderBy('name').execute()
+  return rows.map(r => ({ name: r.name, kind: r.kind, settings: JSON.parse(r.settings) }))
+}
+
+export async function findConnection(db: Kysely<Schema>, name: string): Promise<Connection> {
+  const all = await listConnections(db)
+  const found = all.find(c => c.name === name)
+  if (found) return found
+  const near = nearest(
+    name,
+    all.map(c => c.name),
+  )
+  throw new FerryError('FERRY-1007', `there is no connection "${name}"${near ? `: did you mean "${near}"?` : ''}`, {
+    hint: `Add it: ferry connections add ${name} postgres://user@host/database`,
+  })
+}
+
+export async function removeConnection(db: Kysely<Schema>, name: string): Promise<void> {
+  await findConnection(db, name)
+  await db.deleteFrom('connection').where('name', '=', name).execute()
+}

@@ -1,0 +1,103 @@
+/** The state's database: a SQLite file in FERRY_HOME, or the PostgreSQL of FERRY_DATABASE_URL. One schema for both. */
+import { mkdirSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import { Kysely, PostgresDialect, SqliteDialect, sql } from 'kysely'
+import { Migrator } from 'kysely/migration'
+import { FerryError } from '../errors.ts'
+import { withoutPassword } from '../job/locator.ts'
+import { MIGRATIONS } from './migrations.ts'
+import type { Schema } from './schema.ts'
+
+export interface State {
+  readonly db: Kysely<Schema>
+  /** The folder for error files and logs. */
+  readonly home: string
+  close(): Promise<void>
+}
+
+export function ferryHome(environment: NodeJS.ProcessEnv = process.env): string {
+  return environment.FERRY_HOME ?? join(homedir(), '.ferry')
+}
+
+/** Opens the state and brings its schema up to date. Throws FERRY-5002 or FERRY-5003. */
+export async function openState(environment: NodeJS.ProcessEnv = process.env): Promise<State> {
+  const home = ferryHome(environment)
+  const url = environment.FERRY_DATABASE_URL
+  const place = url === undefined ? home : withoutPassword(url)
+  try {
+    // Error files and the state hold copied rows: for nobody else's eyes.
+    mkdirSync(home, { recursive: true, mode: 0o700 })
+    const db = url === undefined ? openSqlite(join(home, 'state.db')) : await openPostgres(url)
+    await migrate(db, place)
+    return { db, home, close: () => db.destroy() }
+  } catch (error) {
+    if (error instanceof FerryError) throw error
+    throw new FerryError('FERRY-5003', `${place}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+/** A state in a SQLite file, with the durability that a ledger of runs needs. */
+export function openSqlite(path: string): Kysely<Schema> {
+  const file = new DatabaseSync(path, { timeout: 30_000 })
+  file.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+  // Kysely's dialect speaks to better-sqlite3; Node's own driver differs in how parameters are handed over.
+  return new Kysely<Schema>({
+    dialect: new SqliteDialect({
+      database: {
+        close: () => file.close(),
+        prepare: text => {
+          const statement = file.prepare(text)
+          return {
+            reader: statement.columns().length > 0,
+            all: parameters => statement.all(...(parameters as SQLInputValue[])),
+            run: parameters => {
+              const { changes, lastInsertRowid } = statement.run(...(parameters as SQLInputValue[]))
+              return { changes: BigInt(changes), lastInsertRowid: BigInt(lastInsertRowid) }
+            },
+            iterate: parameters => statement.iterate(...(parameters as SQLInputValue[])),
+          }
+        },
+      },
+    }),
+  })
+}
+
+async function openPostgres(url: string): Promise<Kysely<Schema>> {
+  const { default: pg } = await import('pg')
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: 4,
+    application_name: 'ferry-state',
+    options: '-c search_path=ferry',
+    // Counts are bigint: as numbers they are exact to 2^53.
+    types: { getTypeParser: (oid, format) => (oid === 20 ? Number : pg.types.getTypeParser(oid, format)) as never },
+  })
+  pool.on('error', () => {})
+  await pool.query('CREATE SCHEMA IF NOT EXISTS ferry')
+  return new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
+}
+
+/** Runs the migrations that the state has not seen. `upTo` stops at an older version, for tests. */
+export async function migrate(db: Kysely<Schema>, place: string, upTo?: string): Promise<void> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } })
+  const done = await appliedMigrations(db)
+  const unknown = done.find(name => !(name in MIGRATIONS))
+  if (unknown !== undefined) {
+    throw new FerryError('FERRY-5002', `${place} was written by a newer Ferry (it knows "${unknown}")`)
+  }
+  if (upTo === undefined && done.length === Object.keys(MIGRATIONS).length) return
+  const { error } = upTo === undefined ? await migrator.migrateToLatest() : await migrator.migrateTo(upTo)
+  if (error) throw error
+}
+
+async function appliedMigrations(db: Kysely<Schema>): Promise<string[]> {
+  try {
+    const { rows } = await sql<{ name: string }>`SELECT name FROM kysely_migration`.execute(db)
+    return rows.map(r => r.name)
+  } catch {
+    // No such table yet: a new state.
+    return []
+  }
+}

@@ -1,0 +1,271 @@
+/** Jobs and runs in the state: who executes what, how far it is, what was asked of it. */
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import type { Kysely } from 'kysely'
+import { FerryError } from '../errors.ts'
+import type { RunRow, RunState, RunTableRow, Schema, SplitRow, Wish } from './schema.ts'
+
+/** A heartbeat older than this means that its process is gone, where the process itself cannot be asked. */
+export const LEASE_MS = 30_000
+export const HEARTBEAT_MS = 5_000
+
+const UNFINISHED: RunState[] = ['pending', 'planning', 'running', 'paused', 'completing', 'failed']
+
+/** A run held by this process: writes carry the epoch, and a process that lost the run is told so. */
+export interface Lease {
+  run: string
+  epoch: number
+}
+
+export interface Claimed {
+  lease: Lease
+  row: RunRow
+  /** Whether an earlier try of this run left work to go on with. */
+  resumed: boolean
+}
+
+const now = () => new Date().toISOString()
+
+/** A run's id sorts by time: `20261121T072353.123-4f2a`. */
+export function newRunId(): string {
+  const stamp = new Date().toISOString().replace(/[-:]/g, '').replace('Z', '')
+  return `${stamp}-${Math.floor(Math.random() * 0x10000)
+    .toString(16)
+    .padStart(4, '0')}`
+}
+
+/** When a process started, so that a process id that was given out again is told apart. Linux only; else empty. */
+export function processStart(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+  } catch {
+    return ''
+  }
+}
+
+/** Whether the process that holds a run is still there. */
+export function isAlive(row: RunRow): boolean {
+  if (row.owner_pid === null) return false
+  if (row.owner_host === hostname()) {
+    if (row.owner_pid === process.pid) return row.owner_started === processStart(process.pid)
+    try {
+      process.kill(row.owner_pid, 0)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+    }
+    const start = processStart(row.owner_pid)
+    return start === '' ? Date.now() - (row.heartbeat_at ?? 0) < LEASE_MS : start === row.owner_started
+  }
+  return Date.now() - (row.heartbeat_at ?? 0) < LEASE_MS
+}
+
+/**
+ * Takes the job's unfinished run, or makes a new one. A run whose definition is no longer the job's, or that `fresh`
+ * gives up, is handed to `abandon` first (its lease is then this process's), so that nothing of it is left behind.
+ * Throws FERRY-5001 while another process executes the job.
+ */
+export async function claimRun(
+  db: Kysely<Schema>,
+  job: string,
+  definition: string,
+  options: { fresh: boolean; abandon: (row: RunRow, lease: Lease) => Promise<void> },
+): Promise<Claimed> {
+  const found = await lockJob(db, job, definition)
+  if (found && !options.fresh && found.row.definition === definition) return { ...found, resumed: true }
+  if (found) {
+    await options.abandon(found.row, found.lease)
+    await finishRun(db, found.lease, 'cancelled')
+  }
+  const id = newRunId()
+  const row: RunRow = {
+    id,
+    job,
+    definition,
+    state: 'pending',
+    wish: null,
+    epoch: 1,
+    ...self(),
+    created_at: now(),
+    started_at: now(),
+    ended_at: null,
+    error: null,
+  }
+  await db.insertInto('run').values(row).execute()
+  return { lease: { run: id, epoch: 1 }, row, resumed: false }
+}
+
+/** Ends the unfinished run of a job as cancelled, once `abandon` has removed what it left. */
+export async function giveUp(
+  db: Kysely<Schema>,
+  job: string,
+  abandon: (row: RunRow) => Promise<void>,
+): Promise<string | undefined> {
+  const row = await db.selectFrom('job').select('definition').where('name', '=', job).executeTakeFirst()
+  const found = row && (await lockJob(db, job, row.definition))
+  if (!found) return undefined
+  await abandon(found.row)
+  await finishRun(db, found.lease, 'cancelled')
+  return found.row.id
+}
+
+function self() {
+  return {
+    owner_host: hostname(),
+    owner_pid: process.pid,
+    owner_started: processStart(process.pid),
+    heartbeat_at: Date.now(),
+  }
+}
+
+/** Records the job and takes its unfinished run, in one transaction that begins with a write to the job's line. */
+async function lockJob(db: Kysely<Schema>, job: string, definition: string) {
+  return db.transaction().execute(async tx => {
+    await tx
+      .insertInto('job')
+      .values({ name: job, definition, created_at: now(), updated_at: now() })
+      .onConflict(c => c.column('name').doUpdateSet({ definition, updated_at: now() }))
+      .execute()
+    const row = await tx
+      .selectFrom('run')
+      .selectAll()
+      .where('job', '=', job)
+      .where('state', 'in', UNFINISHED)
+      .orderBy('created_at', 'desc')
+      .executeTakeFirst()
+    if (!row) return undefined
+    if (isAlive(row)) {
+      throw new FerryError(
+        'FERRY-5001',
+        `job ${job} is running already: run ${row.id}, process ${row.owner_pid} on ${row.owner_host}`,
+        { hint: `Wait for it, or: ferry cancel ${row.id}` },
+      )
+    }
+    const epoch = row.epoch + 1
+    await tx
+      .updateTable('run')
+      .set({ ...self(), epoch, wish: null, error: null, ended_at: null })
+      .where('id', '=', row.id)
+      .execute()
+    return { row: { ...row, epoch }, lease: { run: row.id, epoch } }
+  })
+}
+
+/** A sign of life; gives back what a user asked for meanwhile. Throws FERRY-5004 when the run is another's now. */
+export async function heartbeat(db: Kysely<Schema>, lease: Lease): Promise<void> {
+  await update(db, lease, { heartbeat_at: Date.now() })
+}
+
+export async function readWish(db: Kysely<Schema>, lease: Lease): Promise<Wish | null> {
+  const row = await db.selectFrom('run').select(['wish', 'epoch']).where('id', '=', lease.run).executeTakeFirst()
+  if (row && row.epoch !== lease.epoch) throw lost(lease)
+  return row?.wish ?? null
+}
+
+export async function setState(db: Kysely<Schema>, lease: Lease, state: RunState): Promise<void> {
+  await update(db, lease, { state })
+}
+
+/** Ends this process's hold on the run, in whatever state it is. */
+export async function finishRun(
+  db: Kysely<Schema>,
+  lease: Lease,
+  state: RunState,
+  error?: { code: string; message: string; hint: string },
+): Promise<void> {
+  await update(db, lease, {
+    state,
+    wish: null,
+    owner_pid: null,
+    ended_at: now(),
+    error: error ? JSON.stringify(error) : null,
+  })
+}
+
+async function update(db: Kysely<Schema>, lease: Lease, values: Partial<RunRow>): Promise<void> {
+  const result = await db
+    .updateTable('run')
+    .set(values)
+    .where('id', '=', lease.run)
+    .where('epoch', '=', lease.epoch)
+    .executeTakeFirst()
+  if (Number(result.numUpdatedRows) === 0) throw lost(lease)
+}
+
+function lost(lease: Lease): FerryError {
+  return new FerryError('FERRY-5004', `run ${lease.run} was taken over by another process`)
+}
+
+/** Asks whoever executes the run to pause, cancel or complete it; a run that nobody executes is ended here. */
+export async function wishFor(db: Kysely<Schema>, id: string, wish: Wish): Promise<RunRow> {
+  const row = await findRun(db, id)
+  if (!UNFINISHED.includes(row.state) || (row.state === 'paused' && wish === 'pause')) {
+    throw new FerryError('FERRY-5006', `run ${row.id} is ${row.state}: it cannot be ${wish === 'pause' ? 'paused' : 'cancelled'}`)
+  }
+  await db.updateTable('run').set({ wish }).where('id', '=', row.id).execute()
+  return { ...row, wish }
+}
+
+/** The run of that id, or the newest run of a job of that name. Throws FERRY-1007. */
+export async function findRun(db: Kysely<Schema>, idOrJob: string): Promise<RunRow> {
+  const row =
+    (await db.selectFrom('run').selectAll().where('id', '=', idOrJob).executeTakeFirst()) ??
+    (await db.selectFrom('run').selectAll().where('job', '=', idOrJob).orderBy('created_at', 'desc').executeTakeFirst())
+  if (!row) throw new FerryError('FERRY-1007', `there is no run and no job "${idOrJob}"`)
+  return row
+}
+
+export async function runTables(db: Kysely<Schema>, run: string): Promise<RunTableRow[]> {
+  return db.selectFrom('run_table').selectAll().where('run', '=', run).orderBy('ordinal').execute()
+}
+
+export async function saveTable(db: Kysely<Schema>, row: RunTableRow): Promise<void> {
+  const { run, ordinal, ...rest } = row
+  await db
+    .insertInto('run_table')
+    .values(row)
+    .onConflict(c => c.columns(['run', 'ordinal']).doUpdateSet(rest))
+    .execute()
+}
+
+export async function splitsOf(db: Kysely<Schema>, run: string, ordinal: number): Promise<SplitRow[]> {
+  return db
+    .selectFrom('split')
+    .selectAll()
+    .where('run', '=', run)
+    .where('ordinal', '=', ordinal)
+    .orderBy('id')
+    .execute()
+}
+
+/** Keeps the splits of a table, all or none: a run resumes with the cuts that it began with. */
+export async function saveSplits(db: Kysely<Schema>, run: string, ordinal: number, splits: SplitRow[]): Promise<void> {
+  await db.transaction().execute(async tx => {
+    await tx.deleteFrom('split').where('run', '=', run).where('ordinal', '=', ordinal).execute()
+    // SQLite takes 32,766 parameters a statement.
+    for (let i = 0; i < splits.length; i += 1000) {
+      await tx.insertInto('split').values(splits.slice(i, i + 1000)).execute()
+    }
+  })
+}
+
+export async function saveProgress(
+  db: Kysely<Schema>,
+  run: string,
+  ordinal: number,
+  id: number,
+  progress: { done: boolean; checkpoint: string | undefined; rows: number; bytes: number },
+): Promise<void> {
+  await db
+    .updateTable('split')
+    .set({
+      done: progress.done ? 1 : 0,
+      checkpoint: progress.checkpoint ?? null,
+      rows_done: progress.rows,
+      bytes_done: progress.bytes,
+    })
+    .where('run', '=', run)
+    .where('ordinal', '=', ordinal)
+    .where('id', '=', id)
+    .execute()
+}
