@@ -58,6 +58,7 @@ export type FieldGuard =
   | { kind: 'scale'; digits: number; type: string }
   | { kind: 'date'; type: string }
   | { kind: 'length'; characters: number; type: string }
+  | { kind: 'integer'; type: string }
 
 /**
  * Walks records that pass unread and refuses fields which the reading database would round or cut in silence:
@@ -123,6 +124,10 @@ export class CsvGuard {
       if (end - start <= guard.characters) return
       const text = chunk.toString('utf8', start, end).replace(/^"|"$/g, '').replaceAll('""', '"').replace(/\r$/, '')
       if ([...text].length <= guard.characters) return
+    } else if (guard.kind === 'integer') {
+      // A text with leading zeros or a plus is more than its number.
+      const first = chunk[start] === 45 || chunk[start] === 34 ? start + 1 : start
+      if (chunk[first] !== 43 && (chunk[first] !== 48 || first + 1 >= end || chunk[first + 1]! < 48)) return
     } else if (!chunk.subarray(start, end).includes(58)) return
     const text = chunk.toString('utf8', start, Math.min(end, start + 60)).trim()
     throw new FerryError(

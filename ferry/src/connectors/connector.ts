@@ -39,8 +39,10 @@ export interface Store {
   objects(): Promise<string[]>
   /** An object as it is now, or undefined where there is none. */
   describe(object: ObjectSpec): Promise<TableInfo | undefined>
-  /** The column that automatic table creation makes for a column of a store of `kind`. */
-  created(column: Column, kind: string): { type: LogicalType; native: string }
+  /** A destination object as it is now; undefined where it is to be made, as files always are. */
+  existing(target: ObjectSpec): Promise<TableInfo | undefined>
+  /** The column that making the target gives a column of a store of `kind`. */
+  created(column: Column, kind: string, target: ObjectSpec): { type: LogicalType; native: string }
   /** Where an object goes when a job does not say: `public.orders` -> `orders`. */
   defaultObject(from: string): string
   /** Opens the store for reading: one consistent snapshot for all tables where the store has one. */
@@ -94,12 +96,21 @@ export interface MappedColumn {
   nullable: boolean
   /** Whether each value must be checked because some may not fit. */
   checked: boolean
+  /** Whether the type is a guess from a text file that nobody confirmed: a text that it would alter is refused. */
+  guessed?: boolean
 }
 
 /** A form in which a sink takes rows. The source says whether it can make it. */
 export type Offer =
   | { encoding: 'pg-copy-binary' | 'pg-copy-text'; wire: string[] }
-  | { encoding: 'csv'; types: LogicalType[]; wire?: string[]; dialect: CsvDialect | 'any'; ordered: boolean }
+  | {
+      encoding: 'csv'
+      types: LogicalType[]
+      wire?: string[]
+      dialect: CsvDialect | 'any'
+      /** Who reads the fields: PostgreSQL refuses what is not of a type, DuckDB would round it, a file keeps it. */
+      parser: 'postgres' | 'duckdb' | 'none'
+    }
   | { encoding: 'duckdb-sql'; types: LogicalType[] }
   | { encoding: 'rows' }
 
@@ -132,6 +143,8 @@ export interface SourceTable {
   /** What must be unchanged for the splits to be resumed in a later snapshot; undefined where nothing must. */
   fingerprint(): Promise<string | undefined>
   read(split: Split, options: ReadOptions): AsyncIterable<Batch>
+  /** Where a line of a split's bytes stands in its file, for messages of a store that counts from its own start. */
+  locate?(split: Split, from: Checkpoint | undefined, line: number): Promise<string>
 }
 
 export interface ReadOptions {
@@ -220,6 +233,8 @@ export interface SinkTable {
 export interface SplitWriter {
   /** Takes a batch; gives back the rows that the store refused, where the table skips such rows. */
   write(batch: Batch, lane: number): Promise<Refused[]>
+  /** Says that nothing more comes through a lane, where several feed one writer. */
+  endLane?(lane: number): Promise<void>
   /** Commits what was written since the last commit together with the checkpoint; `undefined` ends the split. */
   commit(checkpoint: Checkpoint | undefined, counts: { rows: number; bytes: number }): Promise<CommitResult>
   abort(): Promise<void>

@@ -5,8 +5,8 @@ import type { Connector } from './connector.ts'
 const LOADERS: Record<string, () => Promise<Connector>> = {
   postgres: async () => (await import('./postgres/connector.ts')).postgres,
   sqlite: async () => (await import('./sqlite/connector.ts')).sqlite,
-  
-  
+  duckdb: async () => (await import('./duckdb/connector.ts')).duckdb,
+  files: async () => (await import('./files/connector.ts')).files,
 }
 
 export const KINDS = Object.keys(LOADERS)

@@ -2,7 +2,7 @@
 import { fit } from '../batch/convert.ts'
 import { parseText } from '../batch/text.ts'
 import { parseType, typeName, utf8 } from '../batch/types.ts'
-import type { MappedColumn, Store, TableColumn, TableInfo } from '../connectors/connector.ts'
+import type { MappedColumn, ObjectSpec, Store, TableColumn, TableInfo } from '../connectors/connector.ts'
 import { FerryError, nearest } from '../errors.ts'
 import { applyCasing, type TableSpec } from '../job/tables.ts'
 
@@ -16,12 +16,18 @@ interface Wanted {
   named: boolean
 }
 
+interface Into {
+  sourceKind: string
+  destination: Store
+  target: ObjectSpec
+}
+
 /** The mapping of a table. Throws FERRY-3002, 3003, 3004 or 3010 with everything that is wrong. */
 export function mapColumns(
   spec: TableSpec,
   source: TableInfo,
   existing: TableInfo | undefined,
-  stores: { source: Store; destination: Store },
+  into: Into,
 ): MappedColumn[] {
   const mapped: MappedColumn[] = []
   const problems: FerryError[] = []
@@ -29,7 +35,7 @@ export function mapColumns(
     try {
       const column = existing
         ? intoExisting(wanted, existing, spec)
-        : intoNew(wanted, stores.source.kind, stores.destination, source)
+        : intoNew(wanted, into, source)
       if (column) mapped.push(column)
     } catch (error) {
       if (!(error instanceof FerryError)) throw error
@@ -133,7 +139,7 @@ function intoExisting(wanted: Wanted, existing: TableInfo, spec: TableSpec): Map
   })
 }
 
-function intoNew(wanted: Wanted, sourceKind: string, destination: Store, source: TableInfo): MappedColumn {
+function intoNew(wanted: Wanted, { sourceKind, destination, target }: Into, source: TableInfo): MappedColumn {
   const { from } = wanted
   const asked = requestedType(wanted)
   const sourceType = from ? (asked !== undefined && from.inferred && isFlat(asked.kind) ? asked : from.type) : utf8
@@ -141,6 +147,7 @@ function intoNew(wanted: Wanted, sourceKind: string, destination: Store, source:
   const made = destination.created(
     { name: wanted.to, type: wish, nullable: true, ...(asked || !from?.native ? {} : { native: from.native }) },
     sourceKind,
+    target,
   )
   const relation = from ? fit(sourceType, made.type) : 'same'
   if (relation === 'none') {
@@ -154,6 +161,7 @@ function intoNew(wanted: Wanted, sourceKind: string, destination: Store, source:
     native: made.native,
     nullable: !required && !(from && source.primaryKey.includes(from.name)) && wanted.constant === undefined,
     checked: relation === 'narrower',
+    ...(from?.inferred && asked === undefined ? { guessed: true } : {}),
   })
 }
 

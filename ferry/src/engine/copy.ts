@@ -117,6 +117,7 @@ async function copyTogether(table: OpenTable, context: CopyContext, splits: Spli
           failures.push(error)
         }
       }
+      if (failures.length === 0) await writer.endLane?.(index).catch(error => failures.push(error))
     }
     try {
       await Promise.all(Array.from({ length: lanes }, lane))
@@ -184,7 +185,7 @@ class Segment {
   /** Maps and writes a batch; gives back how many rows were written. */
   async write(writer: SplitWriter, batch: Batch, lane: number): Promise<number | undefined> {
     if (batch.kind !== 'rows') {
-      await writer.write(batch, lane)
+      if (batch.kind === 'query' || batch.data.length > 0) await writer.write(batch, lane)
       return batch.kind === 'bytes' ? batch.rows : undefined
     }
     const skip = this.table.plan.onRowError === 'skip'

@@ -60,14 +60,15 @@ export async function planTable(
 ): Promise<OpenTable> {
   const { sourceStore, destinationStore } = sessions
   const to = spec.to ?? destinationStore.defaultObject(spec.from)
+  const target = { object: to, options: spec.write }
   const object = { object: spec.from, options: spec.read, ...(spec.query === undefined ? {} : { query: spec.query }) }
   const source = await sourceStore.describe(object)
   if (!source) throw await noObject(sourceStore, spec.from)
-  const existing = await destinationStore.describe({ object: to, options: spec.write })
+  const existing = await destinationStore.existing(target)
   if (!existing && spec.create === 'never') {
     throw new FerryError('FERRY-3007', `${destinationStore.label} has no ${to}, and create is "never"`)
   }
-  const columns = mapColumns(spec, source, existing, { source: sourceStore, destination: destinationStore })
+  const columns = mapColumns(spec, source, existing, { sourceKind: sourceStore.kind, destination: destinationStore, target })
   const keys = chooseKeys(spec, columns, source, existing)
   const skipBadRows = spec.onRowError === 'skip'
   const read: ReadRequest = {
@@ -139,6 +140,9 @@ function negotiate(source: SourceTable, sink: SinkTable, rowsOnly: boolean): { o
 }
 
 async function noObject(store: Store, name: string): Promise<FerryError> {
+  if (store.kind === 'files') {
+    return new FerryError('FERRY-3001', `there is no file ${name} (${store.label})`, { hint: 'Check the path; relative paths start from the folder of the connection, else from here.' })
+  }
   const objects = await store.objects().catch(error => {
     throw asFerryError(error)
   })

@@ -55,6 +55,10 @@ class PostgresStore implements Store {
     }
   }
 
+  existing(target: ObjectSpec): Promise<TableInfo | undefined> {
+    return this.describe(target)
+  }
+
   created(column: Column, kind: string): { type: LogicalType; native: string } {
     const own = kind === 'postgres' ? column.native : undefined
     const native = own !== undefined && isBuiltIn(own) ? own : toNative(column.type)

@@ -177,7 +177,7 @@ export class PostgresSinkTable implements SinkTable {
           types: this.request.columns.map(c => c.type),
           wire: this.columns.map(c => c.base),
           dialect: 'any',
-          ordered: false,
+          parser: 'postgres',
         }
       default:
         return 'PostgreSQL does not read it'

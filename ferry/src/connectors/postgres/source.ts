@@ -250,6 +250,8 @@ class PostgresSourceTable implements SourceTable {
           const data = chunk as Buffer
           yield { kind: 'bytes', data, bytes: data.length }
         }
+        // How many rows passed is known at the end only.
+        yield { kind: 'bytes', data: Buffer.alloc(0), rows: stream.rowCount, bytes: 0 }
       }
       finished = true
     } catch (error) {

@@ -61,6 +61,10 @@ class SqliteStore implements Store {
     return this.reading(db => describe(db, spec))
   }
 
+  existing(target: ObjectSpec): Promise<TableInfo | undefined> {
+    return this.describe(target)
+  }
+
   created(column: Column, kind: string): { type: LogicalType; native: string } {
     const native = kind === 'sqlite' && column.native ? column.native : toNative(column.type)
     return { type: toLogical(native), native }

@@ -1,0 +1,91 @@
+import type { Relation } from '../../duckdb/relation.ts'
+import { type Duckdb, quoteName, quoteText } from '../../duckdb/engine.ts'
+import { toLogical } from '../../duckdb/types.ts'
+import type { ObjectSpec, TableInfo } from '../connector.ts'
+
+export interface DuckdbTable extends TableInfo {
+  relation: Relation
+}
+
+/** Schema and table of an object's name; the schema is `main` where none is named. */
+export function splitName(object: string): { schema: string; table: string } {
+  const match = /^(?:(?:"([^"]+)"|([^".]+))\.)?(?:"([^"]+)"|([^"]+))$/.exec(object)
+  return { schema: match?.[1] ?? match?.[2] ?? 'main', table: match?.[3] ?? match?.[4] ?? object }
+}
+
+export function qualified(name: { schema: string; table: string }): string {
+  return `${quoteName(name.schema)}.${quoteName(name.table)}`
+}
+
+export async function listObjects(db: Duckdb): Promise<string[]> {
+  const rows = await db.all(
+    `SELECT table_schema AS s, table_name AS t FROM information_schema.tables
+     WHERE table_catalog = current_database() AND table_name NOT LIKE 'ferry\\_%' ESCAPE '\\' ORDER BY 1, 2`,
+  )
+  return rows.map(r => (r.s === 'main' ? String(r.t) : `${r.s}.${r.t}`))
+}
+
+export async function describe(db: Duckdb, spec: ObjectSpec): Promise<DuckdbTable | undefined> {
+  if (spec.query !== undefined) {
+    const sql = `(${spec.query.trim().replace(/;\s*$/, '')}\n)`
+    return { object: '(query)', columns: await columnsOf(db, sql), primaryKey: [], relation: await relationOf(db, sql) }
+  }
+  const name = splitName(spec.object)
+  const [found] = await db.all(
+    `SELECT estimated_size::DOUBLE AS rows FROM duckdb_tables() WHERE database_name = current_database()
+     AND schema_name = ${quoteText(name.schema)} AND lower(table_name) = lower(${quoteText(name.table)})
+     UNION ALL SELECT NULL FROM duckdb_views() WHERE database_name = current_database()
+     AND schema_name = ${quoteText(name.schema)} AND lower(view_name) = lower(${quoteText(name.table)})`,
+  )
+  if (!found) return undefined
+  const sql = qualified(name)
+  const details = await db.all(
+    `SELECT column_name AS name, is_nullable AS nullable, column_default AS def FROM duckdb_columns()
+     WHERE database_name = current_database() AND schema_name = ${quoteText(name.schema)}
+     AND lower(table_name) = lower(${quoteText(name.table)})`,
+  )
+  const [key] = await db.all(
+    `SELECT constraint_column_names AS names FROM duckdb_constraints() WHERE database_name = current_database()
+     AND schema_name = ${quoteText(name.schema)} AND lower(table_name) = lower(${quoteText(name.table)})
+     AND constraint_type = 'PRIMARY KEY'`,
+  )
+  const known = new Map(details.map(d => [d.name, d]))
+  const columns = (await columnsOf(db, sql)).map(c => ({
+    ...c,
+    nullable: known.get(c.name)?.nullable !== false,
+    hasDefault: typeof known.get(c.name)?.def === 'string',
+  }))
+  return {
+    object: name.schema === 'main' ? name.table : `${name.schema}.${name.table}`,
+    columns,
+    primaryKey: (key?.names as string[] | undefined) ?? [],
+    relation: await relationOf(db, sql),
+    ...(typeof found.rows === 'number' ? { rows: found.rows } : {}),
+  }
+}
+
+async function columnsOf(db: Duckdb, sql: string) {
+  return (await typesOf(db, sql)).map(({ name, type }) => ({
+    name,
+    type: toLogical(type),
+    native: String(type),
+    nullable: true,
+  }))
+}
+
+/** Names and types of what a relation gives. */
+export async function typesOf(db: Duckdb, sql: string) {
+  const result = await db.connection.run(`SELECT * FROM ${sql} LIMIT 0`)
+  const types = result.columnTypes()
+  return result.columnNames().map((name, i) => ({ name, type: types[i]! }))
+}
+
+async function relationOf(db: Duckdb, sql: string): Promise<Relation> {
+  const columns = (await typesOf(db, sql)).map(({ name, type }) => ({
+    name,
+    type: toLogical(type),
+    native: type,
+    nullable: true,
+  }))
+  return { sql, setup: [], teardown: [], columns }
+}

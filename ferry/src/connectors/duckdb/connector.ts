@@ -1,0 +1,98 @@
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { z } from 'zod'
+import type { Column, LogicalType } from '../../batch/types.ts'
+import { Duckdb, translate } from '../../duckdb/engine.ts'
+import { held, toNative } from '../../duckdb/types.ts'
+import { FerryError } from '../../errors.ts'
+import type {
+  Connector,
+  ObjectSpec,
+  RunIdentity,
+  Settings,
+  SinkSession,
+  SourceSession,
+  Store,
+  TableInfo,
+} from '../connector.ts'
+import { describe, listObjects } from './catalog.ts'
+import { DuckdbSink } from './sink.ts'
+import { DuckdbSource } from './source.ts'
+
+/** Settings of a DuckDB connection. The README's table is checked against this schema. */
+export const settingsSchema = z.strictObject({
+  path: z.string().describe('The database file; created when it is written to and missing'),
+})
+
+/** DuckDB database files. One process at a time may write to one. */
+export const duckdb: Connector = {
+  kind: 'duckdb',
+  abilities: { update: ['append', 'overwrite', 'merge'], transactional: true },
+  open(settings: Settings): Store {
+    const result = settingsSchema.safeParse(settings)
+    if (!result.success) throw new FerryError('FERRY-2003', 'duckdb connection: `path` names the database file')
+    return new DuckdbStore(resolve(result.data.path))
+  },
+}
+
+class DuckdbStore implements Store {
+  readonly kind = 'duckdb'
+  readonly label: string
+  private readonly path: string
+
+  constructor(path: string) {
+    this.path = path
+    this.label = `duckdb:${path}`
+  }
+
+  async test(): Promise<string> {
+    const rows = await this.reading(db => db.all('SELECT version() AS version'))
+    return `DuckDB ${rows[0]!.version}`
+  }
+
+  async objects(): Promise<string[]> {
+    return this.reading(listObjects)
+  }
+
+  async describe(spec: ObjectSpec): Promise<TableInfo | undefined> {
+    if (!existsSync(this.path)) return undefined
+    return this.reading(db => describe(db, spec))
+  }
+
+  existing(target: ObjectSpec): Promise<TableInfo | undefined> {
+    return this.describe(target)
+  }
+
+  created(column: Column): { type: LogicalType; native: string } {
+    const type = held(column.type)
+    return { type, native: toNative(type) }
+  }
+
+  defaultObject(from: string): string {
+    const base = from.replace(/^.*[/\\]/, '')
+    return /^".*"$/.test(base) ? base : base.replace(/^[^.]*\.(?=.)/, '')
+  }
+
+  async source(): Promise<SourceSession> {
+    return new DuckdbSource(this.path)
+  }
+
+  async sink(run: RunIdentity): Promise<SinkSession> {
+    return new DuckdbSink(this.path, run)
+  }
+
+  async close(): Promise<void> {}
+
+  /** Opened for each question and closed again, since a file that is open here cannot be written elsewhere. */
+  private async reading<T>(work: (db: Duckdb) => Promise<T>): Promise<T> {
+    if (!existsSync(this.path)) throw new FerryError('FERRY-2001', `${this.path} does not exist`)
+    const db = await Duckdb.open(this.path, 'read')
+    try {
+      return await work(db)
+    } catch (error) {
+      throw translate(error, this.label)
+    } finally {
+      db.close()
+    }
+  }
+}

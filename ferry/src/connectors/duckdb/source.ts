@@ -1,0 +1,90 @@
+import type { Batch, CsvDialect } from '../../batch/encoding.ts'
+import type { Column } from '../../batch/types.ts'
+import { Duckdb, quoteText } from '../../duckdb/engine.ts'
+import { csvDialect, readRelation, refuses, rowColumns, wholeSplit } from '../../duckdb/relation.ts'
+import { FerryError } from '../../errors.ts'
+import type { Offer, ReadOptions, ReadRequest, SourceSession, SourceTable, Split } from '../connector.ts'
+import { type DuckdbTable, describe, qualified, splitName } from './catalog.ts'
+
+/** Rows of one split of a DuckDB table: a row group of DuckDB's own. */
+const SPLIT_ROWS = 122_880 * 8
+
+/** Reading a database file. It is opened read-only for each split, so that the destination's DuckDB may attach it. */
+export class DuckdbSource implements SourceSession {
+  private readonly path: string
+
+  constructor(path: string) {
+    this.path = path
+  }
+
+  async table(request: ReadRequest): Promise<SourceTable> {
+    const db = await Duckdb.open(this.path, 'read')
+    try {
+      const table = await describe(db, request)
+      if (!table) throw new FerryError('FERRY-3001', `there is no table ${request.object}`)
+      return new DuckdbSourceTable(this.path, request, table)
+    } finally {
+      db.close()
+    }
+  }
+
+  async close(): Promise<void> {}
+}
+
+class DuckdbSourceTable implements SourceTable {
+  readonly rowColumns: Column[]
+  private readonly path: string
+  private readonly request: ReadRequest
+  private readonly table: DuckdbTable
+
+  constructor(path: string, request: ReadRequest, table: DuckdbTable) {
+    this.path = path
+    this.request = request
+    this.table = table
+    this.rowColumns = rowColumns(table.relation, request.columns)
+  }
+
+  refuses(offer: Offer): string | undefined {
+    if (offer.encoding === 'duckdb-sql' && this.request.query !== undefined) {
+      return 'a query names tables as its own database does'
+    }
+    return refuses(this.table.relation, this.request.columns, offer)
+  }
+
+  csvDialect(): CsvDialect {
+    return csvDialect()
+  }
+
+  async fingerprint(): Promise<string | undefined> {
+    return undefined
+  }
+
+  async splits(offer: Offer): Promise<Split[]> {
+    const { rows } = this.table
+    const divisible = this.request.query === undefined && this.request.limit === undefined && rows !== undefined
+    if (!divisible || offer.encoding === 'duckdb-sql' || rows <= SPLIT_ROWS) return wholeSplit(rows, undefined)
+    const count = Math.ceil(rows / SPLIT_ROWS)
+    return Array.from({ length: count }, (_, id) => {
+      // The last one is open: the estimate of the rows may be low.
+      const until = id < count - 1 ? ` AND rowid < ${(id + 1) * SPLIT_ROWS}` : ''
+      const condition = `rowid >= ${id * SPLIT_ROWS}${until}`
+      return { id, label: condition, spec: condition, rows: Math.round(rows / count) }
+    })
+  }
+
+  read(split: Split, { offer, signal }: ReadOptions): AsyncIterable<Batch> {
+    const { relation } = this.table
+    const options = { offer, signal, place: this.table.object, ...(split.spec === '' ? {} : { condition: split.spec }) }
+    if (offer.encoding !== 'duckdb-sql') {
+      return readRelation(() => Duckdb.open(this.path, 'read'), relation, this.request, options)
+    }
+    const alias = 'ferry_source'
+    const attached = {
+      ...relation,
+      sql: `${alias}.${qualified(splitName(this.request.object))}`,
+      setup: [`ATTACH ${quoteText(this.path)} AS ${alias} (READ_ONLY)`],
+      teardown: [`DETACH ${alias}`],
+    }
+    return readRelation(() => Duckdb.open(), attached, this.request, options)
+  }
+}

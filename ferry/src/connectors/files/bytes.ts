@@ -1,0 +1,99 @@
+/** A file's bytes as a stream: from an offset, decompressed, and in UTF-8. */
+import { isUtf8 } from 'node:buffer'
+import { createReadStream } from 'node:fs'
+import { pipeline, Transform } from 'node:stream'
+import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { FerryError } from '../../errors.ts'
+import type { Compression } from './options.ts'
+
+export const STDIN = '-'
+const CHUNK = 1 << 18
+
+export interface FileBytes {
+  path: string
+  compression: Compression
+  encoding: string
+}
+
+/** Reads a file's bytes as UTF-8. Throws FERRY-4003 for what is not in the encoding, FERRY-4004 for a damaged file. */
+export async function* readBytes(
+  file: FileBytes,
+  range: { start: number; end?: number },
+  signal?: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const raw =
+    file.path === STDIN
+      ? process.stdin
+      : createReadStream(file.path, {
+          start: range.start,
+          highWaterMark: CHUNK,
+          ...(range.end === undefined ? {} : { end: range.end - 1 }),
+          ...(signal ? { signal } : {}),
+        })
+  const stages: Transform[] = []
+  if (file.compression === 'gzip') stages.push(createGunzip({ chunkSize: CHUNK }))
+  if (file.compression === 'zstd') stages.push(createZstdDecompress({ chunkSize: CHUNK }))
+  if (!isUtf8Name(file.encoding)) stages.push(transcode(file.encoding))
+  const out = stages.length === 0 ? raw : pipeline([raw, ...stages] as never, () => {}) as unknown as Transform
+  try {
+    for await (const chunk of out) yield chunk as Buffer
+  } catch (error) {
+    throw explain(error, file)
+  } finally {
+    // A reader that stops early must not leave the file open.
+    if (raw !== process.stdin) (raw as { destroy?: () => void }).destroy?.()
+  }
+}
+
+export function isUtf8Name(encoding: string): boolean {
+  return /^utf-?8$/i.test(encoding)
+}
+
+function transcode(encoding: string): Transform {
+  let decoder: InstanceType<typeof TextDecoder>
+  try {
+    decoder = new TextDecoder(encoding, { fatal: true })
+  } catch {
+    throw new FerryError('FERRY-2003', `there is no encoding "${encoding}"`)
+  }
+  return new Transform({
+    transform(chunk: Buffer, _, done) {
+      try {
+        done(null, Buffer.from(decoder.decode(chunk, { stream: true })))
+      } catch (error) {
+        done(error as Error)
+      }
+    },
+    flush(done) {
+      try {
+        done(null, Buffer.from(decoder.decode()))
+      } catch (error) {
+        done(error as Error)
+      }
+    },
+  })
+}
+
+function explain(error: unknown, file: FileBytes): unknown {
+  const e = error as NodeJS.ErrnoException
+  if (e.code === 'ENOENT') return new FerryError('FERRY-3001', `${file.path} does not exist`, { cause: error })
+  if (e.code === 'EACCES' || e.code === 'EPERM') {
+    return new FerryError('FERRY-2004', `${file.path}: ${e.message}`, { cause: error })
+  }
+  if (e.code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return notInEncoding(file)
+  if (/^Z_|^ZSTD|^ERR_ZSTD/.test(e.code ?? '') || /unexpected end of file|incorrect header|Frame|zstd/i.test(e.message)) {
+    return new FerryError('FERRY-4004', `${file.path}: ${e.message} (${file.compression})`, { cause: error })
+  }
+  return error
+}
+
+export function notInEncoding(file: FileBytes): FerryError {
+  return new FerryError('FERRY-4003', `${file.path} is not in ${file.encoding}`, {
+    hint: isUtf8Name(file.encoding) ? 'Set its encoding, for example: read: { encoding: latin1 }.' : 'Check the encoding.',
+  })
+}
+
+/** Checks that whole records are UTF-8; a record boundary never lies inside a character. */
+export function requireUtf8(chunk: Buffer, file: FileBytes): void {
+  if (isUtf8Name(file.encoding) && !isUtf8(chunk)) throw notInEncoding(file)
+}

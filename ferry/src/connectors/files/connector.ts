@@ -1,0 +1,164 @@
+import { constants } from 'node:fs'
+import { access, glob, stat } from 'node:fs/promises'
+import { isAbsolute, join } from 'node:path'
+import { z } from 'zod'
+import type { Column, LogicalType } from '../../batch/types.ts'
+import { heldByParquet, toNative } from '../../duckdb/types.ts'
+import { FerryError } from '../../errors.ts'
+import type {
+  Connector,
+  ObjectSpec,
+  ReadRequest,
+  RunIdentity,
+  Settings,
+  SinkSession,
+  SinkTable,
+  SourceSession,
+  SourceTable,
+  Store,
+  TableInfo,
+  WriteRequest,
+} from '../connector.ts'
+import { STDIN } from './bytes.ts'
+import { CsvSourceTable, describeCsv } from './csv.ts'
+import { describeJson, JsonSourceTable } from './json.ts'
+import { formatOf, readOptions, writeOptions } from './options.ts'
+import { describeParquet, ParquetSourceTable } from './parquet.ts'
+import { FilesSinkTable } from './sink.ts'
+
+/** Settings of a files connection. The README's table is checked against this schema. */
+export const settingsSchema = z.strictObject({
+  folder: z.string().default('.').describe('Folder that relative names start from'),
+})
+
+/** Files: CSV, JSON Lines, JSON arrays, Parquet; plain, gzip, zstd; `-` is standard input and output. */
+export const files: Connector = {
+  kind: 'files',
+  abilities: { update: ['append', 'overwrite'], transactional: false },
+  open(settings: Settings): Store {
+    const result = settingsSchema.safeParse(settings)
+    if (!result.success) throw new FerryError('FERRY-2003', 'files connection: only `folder` is a setting')
+    return new FilesStore(result.data.folder)
+  },
+}
+
+/** The files of one object, found and sorted. */
+export interface FileSet {
+  object: string
+  paths: string[]
+  bytes: number
+}
+
+class FilesStore implements Store {
+  readonly kind = 'files'
+  readonly label: string
+  private readonly folder: string
+
+  constructor(folder: string) {
+    this.folder = folder
+    this.label = `files:${folder}`
+  }
+
+  resolve(name: string): string {
+    return name === STDIN || isAbsolute(name) ? name : join(this.folder, name)
+  }
+
+  async test(): Promise<string> {
+    await access(this.folder, constants.R_OK).catch(error => {
+      throw new FerryError('FERRY-2001', `${this.folder}: ${error.message}`)
+    })
+    return `folder ${this.folder}`
+  }
+
+  async objects(): Promise<string[]> {
+    const found: string[] = []
+    for await (const path of glob('**/*.{csv,tsv,jsonl,ndjson,json,parquet,csv.gz,csv.zst,jsonl.gz,jsonl.zst}', { cwd: this.folder })) {
+      found.push(path)
+    }
+    return found.sort()
+  }
+
+  async describe(spec: ObjectSpec): Promise<TableInfo | undefined> {
+    if (spec.query !== undefined) throw new FerryError('FERRY-3001', 'files have no queries: use a .duckdb file as the source')
+    const set = await this.find(spec.object)
+    if (!set) return undefined
+    return (await this.reader(set, spec)).info
+  }
+
+  private async find(object: string): Promise<FileSet | undefined> {
+    if (object === STDIN) return { object, paths: [STDIN], bytes: 0 }
+    const path = this.resolve(object)
+    const paths: string[] = []
+    const single = await stat(path).catch(() => undefined)
+    if (single?.isFile()) paths.push(path)
+    else {
+      const pattern = single?.isDirectory() ? join(path, '*') : path
+      for await (const found of glob(pattern)) paths.push(found)
+    }
+    const sized = await Promise.all(paths.map(async p => ({ path: p, info: await stat(p) })))
+    const usable = sized.filter(f => f.info.isFile() && !/(^|[/\\])\./.test(f.path.slice(this.folder.length)))
+    if (usable.length === 0) return undefined
+    return {
+      object,
+      paths: usable.map(f => f.path).sort(),
+      bytes: usable.reduce((sum, f) => sum + f.info.size, 0),
+    }
+  }
+
+  private async reader(set: FileSet, spec: ObjectSpec) {
+    const options = readOptions(spec.options)
+    const format = formatOf(set.paths[0]!, options)
+    switch (format) {
+      case 'csv': {
+        const described = await describeCsv(set, options)
+        return { info: described.info, open: (request: ReadRequest) => new CsvSourceTable(described, request) }
+      }
+      case 'jsonl':
+      case 'json': {
+        const described = await describeJson(set, options, format)
+        return { info: described.info, open: (request: ReadRequest) => new JsonSourceTable(described, request) }
+      }
+      case 'parquet': {
+        const described = await describeParquet(set)
+        return { info: described.info, open: (request: ReadRequest) => new ParquetSourceTable(described, request) }
+      }
+    }
+  }
+
+  /** Files are written anew, whatever stands there. */
+  async existing(): Promise<undefined> {
+    return undefined
+  }
+
+  created(column: Column, _kind: string, target: ObjectSpec): { type: LogicalType; native: string } {
+    // Text formats hold every type as its text.
+    if (formatOf(target.object, writeOptions(target.options)) !== 'parquet') return { type: column.type, native: '' }
+    const type = heldByParquet(column.type)
+    return { type, native: toNative(type) }
+  }
+
+  defaultObject(from: string): string {
+    return `${from.replace(/^.*[/\\]/, '').replace(/^[^.]*\.(?=.)/, '').replaceAll('"', '')}.parquet`
+  }
+
+  async source(): Promise<SourceSession> {
+    return {
+      table: async (request: ReadRequest): Promise<SourceTable> => {
+        const set = await this.find(request.object)
+        if (!set) throw new FerryError('FERRY-3001', `there is no file ${request.object}`)
+        return (await this.reader(set, request)).open(request)
+      },
+      close: async () => {},
+    }
+  }
+
+  async sink(run: RunIdentity): Promise<SinkSession> {
+    return {
+      table: async (request: WriteRequest): Promise<SinkTable> =>
+        new FilesSinkTable(run, request, this.resolve(request.object), writeOptions(request.options)),
+      close: async () => {},
+    }
+  }
+
+  async close(): Promise<void> {}
+}

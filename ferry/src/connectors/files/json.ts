@@ -1,0 +1,315 @@
+/** JSON Lines and JSON arrays as a source: one row an object, values taken from their own digits. */
+import { fromJson, members } from '../../batch/json.ts'
+import type { Batch, Rejected } from '../../batch/encoding.ts'
+import { type Column, type LogicalType, parseType, type Row } from '../../batch/types.ts'
+import { FerryError, RowError } from '../../errors.ts'
+import { open } from 'node:fs/promises'
+import type { Offer, ReadOptions as SplitRead, ReadRequest, SourceTable, Split, TableInfo } from '../connector.ts'
+import { type FileBytes, isUtf8Name, readBytes, requireUtf8, STDIN } from './bytes.ts'
+import type { FileSet } from './connector.ts'
+import { countLines, fileOf } from './csv.ts'
+import { inferJson } from './infer.ts'
+import type { ReadOptions } from './options.ts'
+import { Peeked } from './peek.ts'
+
+const SAMPLE_BYTES = 1 << 20
+
+export interface JsonFiles {
+  info: TableInfo
+  set: FileSet
+  options: ReadOptions
+  format: 'jsonl' | 'json'
+  peeked?: Peeked
+}
+
+export async function describeJson(set: FileSet, options: ReadOptions, format: 'jsonl' | 'json'): Promise<JsonFiles> {
+  const path = set.paths[0]!
+  const peeked = path === STDIN ? Peeked.stdin() : undefined
+  const file = fileOf(path, options)
+  const texts: string[] = []
+  let seen = 0
+  const source = peeked ? once(await peeked.sample(SAMPLE_BYTES)) : readBytes(file, { start: 0 })
+  for await (const { objects, bytes } of objectTexts(source, file, format, 1, true)) {
+    for (const object of objects) texts.push(object.text)
+    seen += bytes
+    if (seen >= SAMPLE_BYTES || texts.length >= options.sample) break
+  }
+  const inferred = inferJson(texts.slice(0, options.sample).map((t, i) => members(checked(t, path, i + 1))))
+  const known = new Map(inferred.map(c => [c.name, c.type]))
+  for (const [name, text] of Object.entries(options.types ?? {})) {
+    const type = parseType(text)
+    if (!type) throw new FerryError('FERRY-1003', `read.types.${name}: there is no type "${text}"`)
+    known.set(name, type)
+  }
+  const columns = [...known].map(([name, type]) => ({
+    name,
+    type,
+    nullable: true,
+    inferred: options.types?.[name] === undefined,
+  }))
+  const rows = seen > 0 && file.compression === 'none' && path !== STDIN ? Math.round((set.bytes * texts.length) / seen) : undefined
+  const info: TableInfo = {
+    object: set.object,
+    columns,
+    primaryKey: [],
+    ...(path === STDIN ? {} : { bytes: set.bytes }),
+    ...(rows === undefined ? {} : { rows }),
+  }
+  return { info, set, options, format, ...(peeked ? { peeked } : {}) }
+}
+
+async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes
+}
+
+function checked(text: string, path: string, line: number): string {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (value !== null && typeof value === 'object' && !Array.isArray(value)) return text
+  } catch (error) {
+    throw new FerryError('FERRY-4002', `${path}, record ${line}: ${(error as Error).message}`)
+  }
+  throw new FerryError('FERRY-4002', `${path}, record ${line}: a record is a JSON object, not ${text.slice(0, 40)}`)
+}
+
+interface ObjectText {
+  text: string
+  /** Line (JSON Lines) or position (array) of the object, from 1. */
+  at: number
+}
+
+/** The texts of the objects in a stream, with how many bytes each step covers. */
+async function* objectTexts(
+  source: AsyncIterable<Buffer>,
+  file: FileBytes,
+  format: 'jsonl' | 'json',
+  first: number,
+  partial: boolean,
+): AsyncGenerator<{ objects: ObjectText[]; bytes: number }> {
+  if (format === 'jsonl') yield* lines(source, file, first, partial)
+  else yield* arrayElements(source, file, partial)
+}
+
+async function* lines(source: AsyncIterable<Buffer>, file: FileBytes, first: number, partial: boolean) {
+  let pending: Buffer[] = []
+  let line = first
+  const emit = (data: Buffer) => {
+    requireUtf8(data, file)
+    const objects: ObjectText[] = []
+    for (const text of data.toString('utf8').split('\n')) {
+      if (text.trim() !== '') objects.push({ text: line === 1 ? text.replace(/^\uFEFF/, '') : text, at: line })
+      line++
+    }
+    // The text behind the last line feed is empty: it is no line yet.
+    line--
+    return { objects, bytes: data.length }
+  }
+  for await (const chunk of source) {
+    const end = chunk.lastIndexOf(10) + 1
+    if (end === 0) {
+      pending.push(chunk)
+      continue
+    }
+    yield emit(Buffer.concat([...pending, chunk.subarray(0, end)]))
+    pending = end < chunk.length ? [chunk.subarray(end)] : []
+  }
+  const rest = Buffer.concat(pending)
+  // A sample ends anywhere: what is cut off is not looked at, unless it is all there is.
+  if (rest.length > 0 && (!partial || line === first)) yield emit(rest)
+}
+
+async function* arrayElements(source: AsyncIterable<Buffer>, file: FileBytes, partial: boolean) {
+  const decoder = new TextDecoder('utf-8', { fatal: true })
+  let text = ''
+  let scan = 0
+  let start = -1
+  let depth = 0
+  let inString = false
+  let escaped = false
+  let position = 0
+  let opened = false
+  let closed = false
+  for await (const chunk of source) {
+    try {
+      text += decoder.decode(chunk, { stream: true })
+    } catch {
+      throw new FerryError('FERRY-4003', `${file.path} is not in ${file.encoding}`)
+    }
+    const objects: ObjectText[] = []
+    for (; scan < text.length; scan++) {
+      const c = text.charCodeAt(scan)
+      if (inString) {
+        if (escaped) escaped = false
+        else if (c === 92) escaped = true
+        else if (c === 34) inString = false
+      } else if (c === 34) inString = true
+      else if (c === 91 || c === 123) {
+        if (!opened && c !== 91) throw new FerryError('FERRY-4002', `${file.path} is not a JSON array; of objects line by line it is jsonl`)
+        opened = true
+        if (depth === 1 && start < 0) start = scan
+        depth++
+      } else if (c === 93 || c === 125) {
+        depth--
+        if (depth === 1) {
+          objects.push({ text: text.slice(start, scan + 1), at: ++position })
+          start = -1
+        } else if (depth === 0) closed = true
+      } else if (!opened && c > 32 && c !== 0xfeff) {
+        throw new FerryError('FERRY-4002', `${file.path} is not a JSON array`)
+      } else if (depth === 1 && c > 32 && c !== 44) {
+        throw new FerryError('FERRY-4002', `${file.path}: element ${position + 1} of the array is no object`)
+      }
+    }
+    const keep = start >= 0 ? start : text.length
+    text = text.slice(keep)
+    scan -= keep
+    if (start >= 0) start = 0
+    yield { objects, bytes: chunk.length }
+  }
+  if (!closed && !partial) throw new FerryError('FERRY-4004', `${file.path}: the array is not closed: the file is cut off`)
+}
+
+interface Piece {
+  path: string
+  start: number
+  end?: number
+}
+
+export class JsonSourceTable implements SourceTable {
+  readonly rowColumns: Column[]
+  private readonly files: JsonFiles
+  private readonly request: ReadRequest
+
+  constructor(files: JsonFiles, request: ReadRequest) {
+    this.files = files
+    this.request = request
+    if (request.where !== undefined) {
+      throw new FerryError('FERRY-3006', 'files have no filter: `where` needs a store with a query language')
+    }
+    this.rowColumns = files.info.columns.flatMap(c => {
+      const mapped = request.columns.find(m => m.from === c.name)
+      return mapped ? [{ name: c.name, type: mapped.sourceType, nullable: true }] : []
+    })
+  }
+
+  refuses(offer: Offer): string | undefined {
+    return offer.encoding === 'rows' ? undefined : 'JSON files give rows only'
+  }
+
+  async fingerprint(): Promise<string | undefined> {
+    return undefined
+  }
+
+  async splits(): Promise<Split[]> {
+    const splits: Split[] = []
+    for (const path of this.files.set.paths) {
+      const file = fileOf(path, this.files.options)
+      const plain = path !== STDIN && file.compression === 'none' && isUtf8Name(file.encoding)
+      const divisible = plain && this.files.format === 'jsonl' && this.request.limit === undefined
+      const pieces = divisible ? await this.cut(path) : [{ path, start: 0 }]
+      for (const piece of pieces) {
+        const bytes = piece.end === undefined ? {} : { bytes: piece.end - piece.start }
+        splits.push({ id: splits.length, label: `${path} from byte ${piece.start}`, spec: JSON.stringify(piece), ...bytes })
+      }
+    }
+    return splits
+  }
+
+  /** A line feed always ends a record, so each cut is the first one behind the place where it should be. */
+  private async cut(path: string): Promise<Piece[]> {
+    const handle = await open(path)
+    try {
+      const { size } = await handle.stat()
+      const pieces: Piece[] = []
+      const buffer = Buffer.alloc(1 << 16)
+      let start = 0
+      while (start < size) {
+        let at = start + this.request.splitBytes
+        let end = size
+        while (at < size) {
+          const { bytesRead } = await handle.read(buffer, 0, buffer.length, at)
+          const found = buffer.subarray(0, bytesRead).indexOf(10)
+          if (found >= 0) {
+            end = at + found + 1
+            break
+          }
+          at += bytesRead
+          if (bytesRead === 0) break
+        }
+        pieces.push({ path, start, end })
+        start = end
+      }
+      return pieces.length > 0 ? pieces : [{ path, start: 0, end: size }]
+    } finally {
+      await handle.close()
+    }
+  }
+
+  async *read(split: Split, { from, signal }: SplitRead): AsyncGenerator<Batch> {
+    const piece = JSON.parse(split.spec) as Piece
+    const file = fileOf(piece.path, this.files.options)
+    const start = from === undefined ? piece.start : Number(from)
+    const range = piece.end === undefined ? { start } : { start, end: piece.end }
+    const source = this.files.peeked?.rest() ?? readBytes(file, range, signal)
+    let at = start
+    let left = this.request.limit ?? Infinity
+    for await (const { objects, bytes } of objectTexts(source, file, this.files.format, 1, false)) {
+      const rows: Row[] = []
+      const rejected: Rejected[] = []
+      for (const object of objects) {
+        if (rows.length >= left) break
+        try {
+          rows.push(this.row(object.text))
+        } catch (error) {
+          if (!(error instanceof FerryError)) throw error
+          const where = await this.where(piece.path, start, object.at)
+          const message = `${where}${error instanceof RowError && error.column ? `, column ${error.column}` : ''}: ${error.message}`
+          if (!this.request.skipBadRows) throw new RowError(error.code, message, error instanceof RowError ? error.column : undefined)
+          rejected.push({ place: where, reason: message, raw: object.text })
+        }
+      }
+      at += bytes
+      left -= rows.length
+      const resumable = piece.end !== undefined && at < piece.end
+      yield {
+        kind: 'rows',
+        rows,
+        bytes,
+        ...(rejected.length > 0 ? { rejected } : {}),
+        ...(resumable ? { checkpoint: String(at) } : {}),
+      }
+      if (left <= 0) return
+    }
+  }
+
+  private async where(path: string, start: number, at: number): Promise<string> {
+    if (this.files.format === 'json') return `${path}, element ${at}`
+    if (start === 0) return `${path}, line ${at}`
+    let before = 0
+    const file = { path, compression: 'none', encoding: 'utf-8' } as const
+    for await (const chunk of readBytes(file, { start: 0, end: start })) before += countLines(chunk)
+    return `${path}, line ${before + at}`
+  }
+
+  private row(text: string): Row {
+    let value: unknown
+    try {
+      value = JSON.parse(text)
+    } catch (error) {
+      throw new FerryError('FERRY-4002', (error as Error).message)
+    }
+    if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+      throw new FerryError('FERRY-4002', `a record is a JSON object, not ${text.slice(0, 40)}`)
+    }
+    const found = new Map(members(text))
+    return this.rowColumns.map(column => {
+      const member = found.get(column.name)
+      try {
+        return member === undefined ? null : member === 'null' ? null : fromJson(member, column.type as LogicalType)
+      } catch (error) {
+        if (!(error instanceof RowError)) throw error
+        throw new RowError(error.code, error.message, column.name)
+      }
+    })
+  }
+}

@@ -1,0 +1,100 @@
+/** The files connector's own options, under `read` and `write` of a table. */
+import { z } from 'zod'
+import { parseSize } from '../../job/schema.ts'
+import { FerryError, nearest } from '../../errors.ts'
+
+export type Format = 'csv' | 'jsonl' | 'json' | 'parquet'
+export type Compression = 'none' | 'gzip' | 'zstd'
+
+export const readSchema = z.strictObject({
+  format: z.enum(['csv', 'tsv', 'jsonl', 'json', 'parquet']).optional().describe('Where the name does not tell it'),
+  compression: z.enum(['none', 'gzip', 'zstd']).optional().describe('Where the name does not tell it (`.gz`, `.zst`)'),
+  encoding: z.string().default('utf-8').describe('Character encoding of text files, for example `latin1`'),
+  delimiter: z.string().length(1).optional().describe('CSV: found out where omitted'),
+  quote: z.string().max(1).default('"').describe('CSV: empty for none'),
+  escape: z.string().max(1).optional().describe('CSV: what stands before a quote inside quotes; the quote where omitted'),
+  header: z.boolean().optional().describe('CSV: whether the first record names the columns; found out where omitted'),
+  nullText: z.string().default('').describe('CSV: unquoted text that stands for null'),
+  sample: z.number().int().positive().default(10_000).describe('Records that types are found out from'),
+  types: z.record(z.string(), z.string()).optional().describe('Logical types of columns that should not be found out'),
+})
+
+export const writeSchema = z.strictObject({
+  format: z.enum(['csv', 'tsv', 'jsonl', 'json', 'parquet']).optional().describe('Where the name does not tell it'),
+  compression: z
+    .enum(['none', 'gzip', 'zstd', 'snappy'])
+    .optional()
+    .describe('Where the name does not tell it; Parquet: snappy where omitted'),
+  delimiter: z.string().length(1).optional().describe('CSV: comma; tab for `tsv`'),
+  header: z.boolean().default(true).describe('CSV: whether the first record names the columns'),
+  nullText: z.string().default('').describe('CSV: what stands for null'),
+  rowsPerFile: z.number().int().positive().optional().describe('Begin a new file after so many rows'),
+  bytesPerFile: z
+    .union([z.number().positive(), z.string()])
+    .optional()
+    .describe('Begin a new file after about so many bytes, before compression'),
+})
+
+export type ReadOptions = z.output<typeof readSchema>
+export type WriteOptions = z.output<typeof writeSchema>
+
+function check<T>(schema: z.ZodType<T>, options: Record<string, unknown>, side: string): T {
+  const result = schema.safeParse(options)
+  if (result.success) return result.data
+  const issue = result.error.issues[0]!
+  if (issue.code === 'unrecognized_keys') {
+    const known = Object.keys((schema as unknown as { shape: object }).shape)
+    const near = nearest(issue.keys[0]!, known)
+    throw new FerryError('FERRY-1003', `${side}: unknown option "${issue.keys[0]}"${near ? `: did you mean "${near}"?` : ''}`, {
+      hint: `Options: ${known.join(', ')}.`,
+    })
+  }
+  throw new FerryError('FERRY-1003', `${side}.${issue.path.join('.')}: ${issue.message}`)
+}
+
+export function readOptions(options: Record<string, unknown>): ReadOptions {
+  return check(readSchema, options, 'read')
+}
+
+export function writeOptions(options: Record<string, unknown>): WriteOptions & { bytes?: number } {
+  const checked = check(writeSchema, options, 'write')
+  if (checked.bytesPerFile === undefined) return checked
+  const bytes = parseSize(checked.bytesPerFile)
+  if (bytes === undefined) throw new FerryError('FERRY-1003', `write.bytesPerFile: ${checked.bytesPerFile} is not a size`)
+  return { ...checked, bytes }
+}
+
+const EXTENSIONS: Record<string, Format> = {
+  csv: 'csv',
+  tsv: 'csv',
+  txt: 'csv',
+  jsonl: 'jsonl',
+  ndjson: 'jsonl',
+  json: 'json',
+  parquet: 'parquet',
+  pq: 'parquet',
+}
+
+/** Format and compression that a name tells: `orders.csv.gz`. */
+export function fromName(name: string): { format?: Format; compression: Compression; delimiter?: string } {
+  const parts = name.toLowerCase().split('.').slice(1)
+  const last = parts.at(-1)
+  const compression: Compression = last === 'gz' ? 'gzip' : last === 'zst' || last === 'zstd' ? 'zstd' : 'none'
+  const extension = compression === 'none' ? last : parts.at(-2)
+  const format = extension === undefined ? undefined : EXTENSIONS[extension]
+  return {
+    compression,
+    ...(format === undefined ? {} : { format }),
+    ...(extension === 'tsv' ? { delimiter: '\t' } : {}),
+  }
+}
+
+/** The format that options and name say together. Throws FERRY-2003 where neither tells it. */
+export function formatOf(name: string, options: { format?: string | undefined }): Format {
+  const named = options.format === 'tsv' ? 'csv' : (options.format as Format | undefined)
+  const format = named ?? fromName(name).format
+  if (format) return format
+  throw new FerryError('FERRY-2003', `${name}: the name does not tell the format`, {
+    hint: 'Say it: format csv, jsonl, json or parquet (ferry copy: --format, --to-format).',
+  })
+}

@@ -1,0 +1,191 @@
+/** Parquet written by DuckDB: from a query, from CSV through pipes, or from rows gathered in a scratch database. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { open, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { DuckDBValue } from '@duckdb/node-api'
+import type { Batch, Checkpoint } from '../../batch/encoding.ts'
+import type { Row } from '../../batch/types.ts'
+import { Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
+import { PipeIntake, RowIntake } from '../../duckdb/intake.ts'
+import { toNative } from '../../duckdb/types.ts'
+import { RowError } from '../../errors.ts'
+import type { CommitResult, Offer, Refused, SplitWriter } from '../connector.ts'
+import type { FilesSinkTable } from './sink.ts'
+
+export class ParquetWriter implements SplitWriter {
+  private readonly table: FilesSinkTable
+  private readonly db: Duckdb
+  private readonly lanes: number
+  private readonly place: (part: number) => string
+  private readonly scratch: string
+  private pipe: PipeIntake | undefined
+  private rows: RowIntake | undefined
+  private rowsInFile = 0
+  private bytesInFile = 0
+  private copied = 0
+  private part = 0
+  private bytesWritten = 0
+
+  private constructor(table: FilesSinkTable, db: Duckdb, scratch: string, lanes: number, place: (part: number) => string) {
+    this.table = table
+    this.db = db
+    this.scratch = scratch
+    this.lanes = lanes
+    this.place = place
+  }
+
+  static async open(
+    table: FilesSinkTable,
+    offer: Offer,
+    lanes: number,
+    place: (part: number) => string,
+  ): Promise<ParquetWriter> {
+    const scratch = mkdtempSync(join(tmpdir(), 'ferry-parquet-'))
+    // Rows are gathered on disk, so that a table of any size stays within DuckDB's memory.
+    const path = offer.encoding === 'rows' ? join(scratch, 'rows.duckdb') : ':memory:'
+    const db = await Duckdb.open(path)
+    if (offer.encoding === 'rows') {
+      const columns = table.request.columns.map(c => `${quoteName(c.name)} ${toNative(c.type)}`)
+      await db.run(`CREATE TABLE gathered (${columns.join(', ')})`)
+    }
+    return new ParquetWriter(table, db, scratch, lanes, place)
+  }
+
+  private get columns() {
+    return this.table.request.columns.map(c => ({ name: c.name, type: c.type }))
+  }
+
+  async write(batch: Batch, lane: number): Promise<Refused[]> {
+    const place = this.table.target
+    try {
+      if (batch.kind === 'query') {
+        for (const statement of batch.query.setup) await this.db.run(statement)
+        const result = await this.db.connection.run(this.copyTo(this.finiteQuery(batch.query.sql), this.place(++this.part)))
+        this.copied += result.rowsChanged
+        for (const statement of batch.query.teardown) await this.db.run(statement)
+        return []
+      }
+      if (batch.kind === 'bytes') {
+        if (!this.pipe) {
+          const to = this.place(++this.part)
+          this.pipe = new PipeIntake(this.db, this.lanes, this.columns, { finite: true, place }, query => this.copyTo(query, to))
+        }
+        await this.pipe.write(batch.data, lane)
+        return []
+      }
+      return await this.writeRows(batch.rows, batch.bytes)
+    } catch (error) {
+      throw translate(error, place)
+    }
+  }
+
+  async endLane(lane: number): Promise<void> {
+    await this.pipe?.endLane(lane)
+  }
+
+  /** Infinite dates are refused, since Parquet would hold a number that only DuckDB understands. */
+  private finiteQuery(query: string): string {
+    const list = this.columns.map(c => {
+      const name = quoteName(c.name)
+      if (c.type.kind !== 'date' && c.type.kind !== 'timestamp') return name
+      const message = quoteText(`Conversion Error: column ${c.name}: Parquet has no infinite dates and timestamps`)
+      return `CASE WHEN NOT isfinite(${name}) THEN error(${message}) ELSE ${name} END AS ${name}`
+    })
+    return list.every((l, i) => l === quoteName(this.columns[i]!.name)) ? query : `SELECT ${list.join(', ')} FROM (${query})`
+  }
+
+  private copyTo(query: string, path: string): string {
+    return `COPY (${query}) TO ${quoteText(path)} (FORMAT parquet, COMPRESSION ${this.table.output.compression === 'none' ? 'uncompressed' : this.table.output.compression})`
+  }
+
+  private async writeRows(rows: Row[], bytes: number): Promise<Refused[]> {
+    const { rowsPerFile, bytesPerFile } = this.table.output
+    const refused: Refused[] = []
+    let good: DuckDBValue[][] = []
+    const append = () => {
+      this.rows!.append(good)
+      good = []
+    }
+    for (let i = 0; i < rows.length; i++) {
+      this.rows ??= await RowIntake.open(this.db, { schema: 'main', table: 'gathered' }, this.columns, true)
+      try {
+        good.push(this.rows.convert(rows[i]!, i))
+      } catch (error) {
+        if (!this.table.request.skipBadRows || !(error instanceof RowError)) throw error
+        refused.push({ index: i, error })
+        continue
+      }
+      this.rowsInFile++
+      this.bytesInFile += bytes / rows.length
+      const full =
+        (rowsPerFile !== undefined && this.rowsInFile >= rowsPerFile) ||
+        (bytesPerFile !== undefined && this.bytesInFile >= bytesPerFile)
+      if (full) {
+        append()
+        await this.finishFile()
+      }
+    }
+    if (good.length > 0) append()
+    return refused
+  }
+
+  private async finishFile(): Promise<void> {
+    this.rows?.close()
+    this.rows = undefined
+    const path = this.place(++this.part)
+    await this.db.run(this.copyTo('SELECT * FROM gathered', path))
+    await this.db.run('DELETE FROM gathered')
+    await this.sync(path)
+    this.rowsInFile = 0
+    this.bytesInFile = 0
+  }
+
+  private async sync(path: string): Promise<void> {
+    const handle = await open(path, 'r+')
+    await handle.sync()
+    await handle.close()
+    this.bytesWritten += (await stat(path)).size
+  }
+
+  async commit(_checkpoint: Checkpoint | undefined): Promise<CommitResult> {
+    const place = this.table.target
+    try {
+      if (this.pipe) {
+        await this.pipe.finish()
+        this.pipe = undefined
+        await this.sync(this.place(this.part))
+        const [count] = await this.db.all(
+          `SELECT sum(num_rows)::DOUBLE AS n FROM parquet_file_metadata(${quoteText(this.place(this.part))})`,
+        )
+        this.copied = count!.n as number
+      } else if (this.copied > 0) await this.sync(this.place(this.part))
+      else if (this.rowsInFile > 0 || this.part === 0) await this.writeLast()
+      return { bytesWritten: this.bytesWritten, ...(this.copied > 0 ? { rows: this.copied } : {}) }
+    } catch (error) {
+      throw translate(error, place)
+    } finally {
+      this.close()
+    }
+  }
+
+  /** What was gathered; an empty table is a file with its columns. */
+  private async writeLast(): Promise<void> {
+    if (this.part === 0 && this.rowsInFile === 0) {
+      const columns = this.table.request.columns.map(c => `NULL::${toNative(c.type)} AS ${quoteName(c.name)}`)
+      const path = this.place(++this.part)
+      await this.db.run(this.copyTo(`SELECT ${columns.join(', ')} LIMIT 0`, path))
+      await this.sync(path)
+    } else await this.finishFile()
+  }
+
+  async abort(): Promise<void> {
+    await this.pipe?.abort()
+    this.close()
+  }
+
+  private close(): void {
+    this.db.close()
+    rmSync(this.scratch, { recursive: true, force: true })
+  }
+}

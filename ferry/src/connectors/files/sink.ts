@@ -1,0 +1,232 @@
+import { existsSync } from 'node:fs'
+import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { type Encoding, FERRY_CSV } from '../../batch/encoding.ts'
+import { FerryError } from '../../errors.ts'
+import { hasPipes } from '../../duckdb/pipe.ts'
+import type { Committed, Offer, RunIdentity, SinkTable, Split, SplitWriter, WriteRequest } from '../connector.ts'
+import { STDIN } from './bytes.ts'
+import { type Compression, type Format, formatOf, fromName, type writeOptions } from './options.ts'
+import { ParquetWriter } from './parquetwriter.ts'
+import { TextWriter } from './textwriter.ts'
+
+export interface Output {
+  format: Format
+  compression: Compression | 'snappy'
+  delimiter: string
+  header: boolean
+  nullText: string
+  rowsPerFile?: number
+  bytesPerFile?: number
+}
+
+/**
+ * Files at the destination. One file is written under a temporary name and renamed when it is whole; a folder is
+ * filled in a hidden folder beside it, whose files are moved at the end. Names follow from run and split, so that a
+ * split that is written again replaces its own files.
+ */
+export class FilesSinkTable implements SinkTable {
+  readonly plan
+  readonly unit: 'split' | 'table'
+  readonly lanes: number
+  readonly request: WriteRequest
+  readonly output: Output
+  /** The file, or the folder. */
+  readonly target: string
+  private readonly run: RunIdentity
+  private readonly isFolder: boolean
+
+  constructor(run: RunIdentity, request: WriteRequest, path: string, options: ReturnType<typeof writeOptions>) {
+    this.run = run
+    this.request = request
+    this.target = path.replace(/(?<=.)[/\\]$/, '')
+    const named = fromName(basename(path))
+    const format = formatOf(path, options)
+    this.output = {
+      format,
+      compression: options.compression ?? (format === 'parquet' ? 'snappy' : named.compression),
+      delimiter: options.delimiter ?? named.delimiter ?? (options.format === 'tsv' ? '\t' : ','),
+      header: options.header,
+      nullText: options.nullText,
+      ...(options.rowsPerFile === undefined ? {} : { rowsPerFile: options.rowsPerFile }),
+      ...(options.bytes === undefined ? {} : { bytesPerFile: options.bytes }),
+    }
+    if (format !== 'parquet' && this.output.compression === 'snappy') {
+      throw new FerryError('FERRY-1003', 'write.compression: snappy is for Parquet')
+    }
+    if (request.update === 'merge') {
+      throw new FerryError('FERRY-3006', 'files cannot be merged into: use overwrite, or append into a folder')
+    }
+    if (request.before.length + request.after.length > 0) {
+      throw new FerryError('FERRY-3006', 'files run no SQL: `before` and `after` need a database')
+    }
+    this.isFolder = path !== STDIN && (/[/\\]$/.test(path) || this.rotates)
+    this.unit = this.isFolder ? 'split' : 'table'
+    this.lanes = this.isFolder ? 16 : format === 'parquet' ? 4 : 1
+    this.plan = { statements: [`-- ${this.describe()}`], guarantee: this.guarantee(), notes: this.notes() }
+  }
+
+  get isStdout(): boolean {
+    return this.request.object === STDIN
+  }
+
+  get rotates(): boolean {
+    return this.output.rowsPerFile !== undefined || this.output.bytesPerFile !== undefined
+  }
+
+  private describe(): string {
+    const { format, compression } = this.output
+    const form = `${format}${compression === 'none' ? '' : `, ${compression}`}`
+    if (this.isStdout) return `standard output (${form})`
+    return this.isFolder ? `files ${join(this.target, this.partName(0, 1))} ... (${form})` : `${this.target} (${form})`
+  }
+
+  private guarantee(): string {
+    if (this.isStdout) return 'at most once: what went to standard output cannot be taken back'
+    return this.isFolder
+      ? 'exactly once: files are moved into the folder when all are whole'
+      : 'exactly once: the file appears whole, by a rename'
+  }
+
+  private notes(): string[] {
+    return this.isFolder || this.isStdout ? [] : ['the file is replaced as a whole, if it is there']
+  }
+
+  offer(encoding: Encoding): Offer | string {
+    if (encoding === 'rows') return { encoding }
+    if (this.request.skipBadRows) return 'bad rows are to be skipped one by one'
+    const types = this.request.columns.map(c => c.type)
+    const { format } = this.output
+    if (encoding === 'duckdb-sql') {
+      if (format !== 'parquet') return `${format} is written by Ferry`
+      return this.rotates ? 'files are cut by rows or bytes' : { encoding, types }
+    }
+    if (encoding !== 'csv') return 'files do not hold it'
+    if (this.rotates) return 'files are cut by rows or bytes'
+    if (types.some(t => ['list', 'struct', 'map'].includes(t.kind))) return 'a column is nested'
+    if (format === 'csv') {
+      const plain = this.output.delimiter === ',' && this.output.nullText === ''
+      return plain ? { encoding, types, dialect: FERRY_CSV, parser: 'none' } : 'the dialect is not the common one'
+    }
+    if (format !== 'parquet') return `${format} is written from rows`
+    return hasPipes ? { encoding, types, dialect: FERRY_CSV, parser: 'duckdb' } : 'this system has no named pipes'
+  }
+
+  /** The hidden place where files are until they are whole. */
+  private get work(): string {
+    return join(dirname(this.target), `.${basename(this.target)}.ferry-${this.run.run}-${this.request.ordinal}`)
+  }
+
+  private get marker(): string {
+    return `${this.work}.done`
+  }
+
+  partName(split: number, part: number): string {
+    const { format, compression } = this.output
+    const ending = format === 'parquet' || compression === 'none' ? '' : compression === 'gzip' ? '.gz' : '.zst'
+    const id = this.run.run.replace(/[^A-Za-z0-9]/g, '')
+    const numbers = `${String(split).padStart(5, '0')}-${String(part).padStart(4, '0')}`
+    return `${basename(this.target)}-${id}-${numbers}.${format}${ending}`
+  }
+
+  async prepare(known: Committed): Promise<Committed> {
+    if (this.isStdout) return { splits: new Map(), published: false }
+    if (existsSync(this.marker)) return { splits: known.splits, published: true }
+    if (this.isFolder) {
+      if (existsSync(this.work)) return { splits: known.splits, published: false }
+      await mkdir(this.work, { recursive: true })
+      return { splits: new Map(), published: false }
+    }
+    await mkdir(dirname(this.target), { recursive: true })
+    return { splits: new Map(), published: false }
+  }
+
+  async open(split: Split, offer: Offer, lanes: number): Promise<SplitWriter> {
+    const place = (part: number) => (this.isFolder ? join(this.work, this.partName(split.id, part)) : this.work)
+    if (this.isFolder) await this.removeParts(split.id)
+    if (this.output.format === 'parquet') return ParquetWriter.open(this, offer, lanes, place)
+    return new TextWriter(this, place)
+  }
+
+  /** Files of a split that was broken off. */
+  private async removeParts(split: number): Promise<void> {
+    const prefix = this.partName(split, 0).replace(/-0000\..*$/, '-')
+    for (const name of await readdir(this.work)) {
+      if (name.startsWith(prefix)) await rm(join(this.work, name))
+    }
+  }
+
+  async publish(): Promise<void> {
+    if (this.isStdout) return
+    try {
+      if (this.isFolder) await this.publishFolder()
+      else await rename(this.work, this.target)
+      await syncFolder(dirname(this.target))
+    } catch (error) {
+      throw translate(error, this.target)
+    }
+  }
+
+  private async publishFolder(): Promise<void> {
+    await mkdir(this.target, { recursive: true })
+    const fresh = new Set(await readdir(this.work))
+    if (this.request.update === 'overwrite' || this.request.truncate) {
+      // New files first, old ones last: a reader may see both for a moment, but never none.
+      const old = (await readdir(this.target)).filter(name => !name.startsWith('.') && !this.isOwn(name))
+      for (const name of fresh) await rename(join(this.work, name), join(this.target, name))
+      for (const name of old) await rm(join(this.target, name), { recursive: true })
+    } else for (const name of fresh) await rename(join(this.work, name), join(this.target, name))
+    await syncFolder(this.target)
+    await writeFile(this.marker, '', { flush: true })
+    await rm(this.work, { recursive: true, force: true })
+  }
+
+  /** Whether a file of the folder was made by this run: moved already, when publishing was broken off. */
+  private isOwn(name: string): boolean {
+    return name.startsWith(this.partName(0, 0).replace(/-00000-0000\..*$/, '-'))
+  }
+
+  async forget(): Promise<void> {
+    await rm(this.marker, { force: true })
+  }
+
+  async discard(): Promise<void> {
+    await rm(this.work, { recursive: true, force: true })
+    await rm(this.marker, { force: true })
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** What the file system said, as one of Ferry's errors. */
+export function translate(error: unknown, place: string): FerryError {
+  if (error instanceof FerryError) return error
+  const e = error as NodeJS.ErrnoException
+  const message = `${place}: ${e.message}`
+  switch (e.code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+    case 'EFBIG':
+      return new FerryError('FERRY-4006', message, { cause: error })
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return new FerryError('FERRY-2004', message, { cause: error })
+    case 'EPIPE':
+      return new FerryError('FERRY-2005', `${place}: whoever read it has gone`, { cause: error })
+    case 'EISDIR':
+    case 'ENOTDIR':
+    case 'ENOENT':
+      return new FerryError('FERRY-3001', message, { cause: error })
+    default:
+      return new FerryError('FERRY-9000', message, { cause: error })
+  }
+}

@@ -1,0 +1,236 @@
+/** CSV, JSON Lines and JSON arrays written to a file or to standard output. */
+import { type FileHandle, open } from 'node:fs/promises'
+import { once } from 'node:events'
+import type { Transform } from 'node:stream'
+import { createGzip, createZstdCompress } from 'node:zlib'
+import { csvEncoder, csvHeader } from '../../batch/csv.ts'
+import type { Batch, Checkpoint } from '../../batch/encoding.ts'
+import { toJson } from '../../batch/json.ts'
+import type { Row } from '../../batch/types.ts'
+import { RowError } from '../../errors.ts'
+import type { CommitResult, Refused, SplitWriter } from '../connector.ts'
+import { type FilesSinkTable, type Output, translate } from './sink.ts'
+
+/** Turns rows into a format's text. */
+type RowText = (row: Row, first: boolean) => string
+
+export class TextWriter implements SplitWriter {
+  private readonly table: FilesSinkTable
+  private readonly output: Output
+  private readonly place: (part: number) => string
+  private readonly text: RowText
+  private file: OutputFile | undefined
+  private part = 0
+  private rowsInFile = 0
+  private bytesWritten = 0
+
+  constructor(table: FilesSinkTable, place: (part: number) => string) {
+    this.table = table
+    this.output = table.output
+    this.place = place
+    this.text = rowText(table)
+  }
+
+  async write(batch: Batch): Promise<Refused[]> {
+    try {
+      if (batch.kind === 'bytes') {
+        const file = await this.current()
+        await file.write(batch.data)
+        return []
+      }
+      return batch.kind === 'rows' ? await this.writeRows(batch.rows) : []
+    } catch (error) {
+      throw translate(error, this.table.target)
+    }
+  }
+
+  private async writeRows(rows: Row[]): Promise<Refused[]> {
+    const refused: Refused[] = []
+    let pieces: string[] = []
+    let size = 0
+    let file = await this.current()
+    const flush = async () => {
+      if (pieces.length > 0) await file.write(Buffer.from(pieces.join('')))
+      pieces = []
+      size = 0
+    }
+    for (let i = 0; i < rows.length; i++) {
+      let text: string
+      try {
+        text = this.text(rows[i]!, this.rowsInFile === 0)
+      } catch (error) {
+        if (!(error instanceof RowError)) throw error
+        if (!this.table.request.skipBadRows) {
+          error.index = i
+          throw error
+        }
+        refused.push({ index: i, error })
+        continue
+      }
+      pieces.push(text)
+      size += text.length
+      this.rowsInFile++
+      const full =
+        (this.output.rowsPerFile !== undefined && this.rowsInFile >= this.output.rowsPerFile) ||
+        (this.output.bytesPerFile !== undefined && file.bytes + size >= this.output.bytesPerFile)
+      if (size > 1 << 18 || full) await flush()
+      if (full) {
+        await this.finishFile()
+        if (i < rows.length - 1) file = await this.current()
+      }
+    }
+    if (pieces.length > 0) await flush()
+    return refused
+  }
+
+  private async current(): Promise<OutputFile> {
+    if (this.file) return this.file
+    this.part++
+    this.rowsInFile = 0
+    this.file = this.table.isStdout
+      ? OutputFile.stdout()
+      : await OutputFile.create(this.place(this.part), this.output.compression)
+    const names = this.table.request.columns.map(c => c.name)
+    if (this.output.format === 'csv' && this.output.header) {
+      await this.file.write(Buffer.from(csvHeader(names, dialectOf(this.output))))
+    }
+    return this.file
+  }
+
+  private async finishFile(): Promise<void> {
+    const { file } = this
+    if (!file) return
+    if (this.output.format === 'json') await file.write(Buffer.from(this.rowsInFile === 0 ? '[]\n' : '\n]\n'))
+    await file.finish()
+    this.bytesWritten += file.bytes
+    this.file = undefined
+  }
+
+  async commit(_checkpoint: Checkpoint | undefined): Promise<CommitResult> {
+    try {
+      // An empty table is a file too: its header, or an empty array.
+      if (this.part === 0) await this.current()
+      await this.finishFile()
+      return { bytesWritten: this.bytesWritten }
+    } catch (error) {
+      throw translate(error, this.table.target)
+    }
+  }
+
+  async abort(): Promise<void> {
+    await this.file?.abandon()
+    this.file = undefined
+  }
+}
+
+function dialectOf(output: Output) {
+  return { delimiter: output.delimiter, quote: '"', escape: '"', nullText: output.nullText, encoding: 'utf-8' }
+}
+
+function rowText(table: FilesSinkTable): RowText {
+  const { columns } = table.request
+  const named = <T>(i: number, work: () => T): T => {
+    try {
+      return work()
+    } catch (error) {
+      if (!(error instanceof RowError)) throw error
+      throw new RowError(error.code, `column ${columns[i]!.name}: ${error.message}`, columns[i]!.name)
+    }
+  }
+  if (table.output.format === 'csv') {
+    const types = columns.map(c => c.type)
+    const encode = csvEncoder(types, dialectOf(table.output))
+    return row => {
+      for (let i = 0; i < row.length; i++) {
+        const value = row[i]
+        if (typeof value === 'string' && !value.isWellFormed()) {
+          named(i, () => {
+            throw new RowError('FERRY-4001', 'the text has half a surrogate pair')
+          })
+        }
+      }
+      return encode([row])
+    }
+  }
+  const names = columns.map(c => `${JSON.stringify(c.name)}:`)
+  const object = (row: Row) =>
+    `{${row.map((value, i) => names[i] + named(i, () => oneLine(toJson(value, columns[i]!.type)))).join(',')}}`
+  if (table.output.format === 'jsonl') return row => `${object(row)}\n`
+  return (row, first) => `${first ? '[\n' : ',\n'}${object(row)}`
+}
+
+/** A json value may have line feeds between its tokens, which a line of JSON Lines must not have. */
+function oneLine(text: string): string {
+  return text.includes('\n') ? text.replace(/\s*\n\s*/g, ' ') : text
+}
+
+/** A file being written, compressed on the way; finished means on the disk. */
+class OutputFile {
+  bytes = 0
+  private readonly handle: FileHandle | undefined
+  private readonly compressor: Transform | undefined
+  private pumping: Promise<void> | undefined
+  private failure: unknown
+
+  private constructor(handle: FileHandle | undefined, compressor: Transform | undefined) {
+    this.handle = handle
+    this.compressor = compressor
+    if (handle && compressor) {
+      this.pumping = pump(compressor, handle).catch(error => {
+        this.failure = error
+        compressor.destroy()
+      })
+    }
+  }
+
+  static async create(path: string, compression: Output['compression']): Promise<OutputFile> {
+    const handle = await open(path, 'w')
+    const compressor = compression === 'gzip' ? createGzip() : compression === 'zstd' ? createZstdCompress() : undefined
+    compressor?.on('error', () => {})
+    return new OutputFile(handle, compressor)
+  }
+
+  static stdout(): OutputFile {
+    return new OutputFile(undefined, undefined)
+  }
+
+  async write(data: Buffer): Promise<void> {
+    this.bytes += data.length
+    if (this.compressor) {
+      if (this.failure) throw this.failure
+      if (!this.compressor.write(data)) {
+        await Promise.race([once(this.compressor, 'drain'), once(this.compressor, 'close')])
+        if (this.failure) throw this.failure
+      }
+    } else if (this.handle) await writeFully(this.handle, data)
+    else if (!process.stdout.write(data)) await once(process.stdout, 'drain')
+  }
+
+  async finish(): Promise<void> {
+    if (this.compressor) {
+      this.compressor.end()
+      await this.pumping
+      if (this.failure) throw this.failure
+    }
+    await this.handle?.sync()
+    await this.handle?.close()
+  }
+
+  async abandon(): Promise<void> {
+    this.compressor?.destroy()
+    await this.pumping?.catch(() => undefined)
+    await this.handle?.close().catch(() => undefined)
+  }
+}
+
+async function pump(from: Transform, to: FileHandle): Promise<void> {
+  for await (const chunk of from) await writeFully(to, chunk as Buffer)
+}
+
+async function writeFully(handle: FileHandle, data: Buffer): Promise<void> {
+  let at = 0
+  while (at < data.length) {
+    const { bytesWritten } = await handle.write(data, at)
+    at += bytesWritten
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * DuckDB as Ferry uses it: for Parquet, for `.duckdb` files, and for queries between the two. Memory is limited, and
+ * no extension is fetched from anywhere.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import { type ErrorCode, FerryError, RowError } from '../errors.ts'
+
+/** DuckDB's own memory, next to what Node needs. */
+export const MEMORY_LIMIT = '160MB'
+
+/** An open DuckDB with one connection. */
+export class Duckdb {
+  readonly connection: DuckDBConnection
+  private readonly instance: DuckDBInstance
+  private readonly scratch: string
+
+  private constructor(instance: DuckDBInstance, connection: DuckDBConnection, scratch: string) {
+    this.instance = instance
+    this.connection = connection
+    this.scratch = scratch
+  }
+
+  /** Opens a database file, or one in memory. Throws FERRY-2001 or FERRY-4004. */
+  static async open(path = ':memory:', mode: 'read' | 'write' = 'write'): Promise<Duckdb> {
+    const scratch = mkdtempSync(join(tmpdir(), 'ferry-duckdb-'))
+    try {
+      const instance = await DuckDBInstance.create(path, {
+        threads: String(Math.min(4, availableParallelism())),
+        memory_limit: MEMORY_LIMIT,
+        temp_directory: scratch,
+        autoinstall_known_extensions: 'false',
+        autoload_known_extensions: 'false',
+        ...(mode === 'read' && path !== ':memory:' ? { access_mode: 'READ_ONLY' } : {}),
+      })
+      const connection = await instance.connect()
+      await connection.run(`SET TimeZone = 'UTC'`)
+      return new Duckdb(instance, connection, scratch)
+    } catch (error) {
+      rmSync(scratch, { recursive: true, force: true })
+      throw translate(error, path)
+    }
+  }
+
+  async run(sql: string): Promise<void> {
+    await this.connection.run(sql)
+  }
+
+  /** All rows of a small result, as objects of plain JavaScript values. */
+  async all(sql: string): Promise<Record<string, unknown>[]> {
+    const reader = await this.connection.runAndReadAll(sql)
+    return reader.getRowObjectsJS() as Record<string, unknown>[]
+  }
+
+  /** A further connection to the same database. */
+  connect(): Promise<DuckDBConnection> {
+    return this.instance.connect()
+  }
+
+  close(): void {
+    this.connection.closeSync()
+    this.instance.closeSync()
+    rmSync(this.scratch, { recursive: true, force: true })
+  }
+}
+
+/** What DuckDB said, as one of Ferry's errors. */
+export function translate(error: unknown, place: string): FerryError {
+  if (error instanceof FerryError) return error
+  const e = error as Error
+  const code = classify(e.message)
+  // DuckDB explains CSV options over many lines; the first ones name the fault.
+  const message = `${place}: ${e.message.split('\n\n')[0]!.split('\n').slice(0, 3).join(' ')}`
+  if (code === 'FERRY-4001' || code === 'FERRY-4005') return new RowError(code, message, undefined, { cause: error })
+  return new FerryError(code, message, { cause: error })
+}
+
+function classify(message: string): ErrorCode {
+  if (/No such file|does not exist.*file|Cannot open file.*No such|No files found/i.test(message)) return 'FERRY-3001'
+  if (/Conflicting lock|already open|lock on file/i.test(message)) return 'FERRY-2001'
+  if (/Permission denied/i.test(message)) return 'FERRY-2004'
+  if (/No space left|File too large|disk.*full/i.test(message)) return 'FERRY-4006'
+  if (/^(Invalid|IO).*(not a valid|magic|Parquet|footer|too small|corrupt|cannot be opened|not a DuckDB)/is.test(message)) {
+    return 'FERRY-4004'
+  }
+  if (/^Constraint Error/.test(message)) return 'FERRY-4005'
+  if (/^(Conversion|Out of Range|Invalid Input) Error/i.test(message)) return 'FERRY-4001'
+  if (/^Catalog Error.*Table/i.test(message)) return 'FERRY-3001'
+  if (/^Binder Error.*column/i.test(message)) return 'FERRY-3002'
+  return 'FERRY-9000'
+}
+
+export function quoteName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+export function quoteText(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`
+}

@@ -1,0 +1,210 @@
+/** Rows into DuckDB: CSV through pipes that a statement reads, or data chunks appended to a table. */
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { type DuckDBAppender, DuckDBDataChunk, type DuckDBType, type DuckDBValue } from '@duckdb/node-api'
+import type { LogicalType, Row } from '../batch/types.ts'
+import { RowError } from '../errors.ts'
+import { type Duckdb, quoteName, quoteText, translate } from './engine.ts'
+import { NamedPipe } from './pipe.ts'
+import { toNative } from './types.ts'
+import { valueWriter } from './vectors.ts'
+
+/** Longest CSV record that DuckDB is asked to take. */
+const LONGEST_LINE = 32 << 20
+
+/**
+ * CSV that arrives in lanes, read by one DuckDB statement while it comes. `statement` makes the whole statement from
+ * the query that reads the pipes.
+ */
+export class PipeIntake {
+  private readonly pipes: NamedPipe[] = []
+  private readonly sockets: Socket[] = []
+  private readonly done: Promise<void>
+  private failure: unknown
+  private readonly db: Duckdb
+  private readonly place: string
+
+  constructor(
+    db: Duckdb,
+    lanes: number,
+    columns: { name: string; type: LogicalType }[],
+    options: { finite: boolean; place: string },
+    statement: (query: string) => string,
+  ) {
+    this.db = db
+    this.place = options.place
+    for (let i = 0; i < lanes; i++) this.pipes.push(new NamedPipe())
+    const query = this.pipes.map(p => pipeQuery(p.path, columns, options.finite)).join(' UNION ALL ')
+    for (const pipe of this.pipes) {
+      const socket = pipe.writer()
+      socket.on('error', error => {
+        this.failure ??= error
+      })
+      this.sockets.push(socket)
+    }
+    this.done = db.run(statement(query)).catch(error => {
+      // What DuckDB says comes before the broken pipe that follows from it.
+      this.failure = error
+      for (const socket of this.sockets) socket.destroy()
+    })
+  }
+
+  async write(data: Buffer, lane: number): Promise<void> {
+    const socket = this.sockets[lane]!
+    if (this.failure) await this.fail()
+    if (socket.write(data)) return
+    const waiting = new AbortController()
+    try {
+      await Promise.race([
+        once(socket, 'drain', { signal: waiting.signal }),
+        once(socket, 'close', { signal: waiting.signal }),
+      ]).catch(() => undefined)
+    } finally {
+      waiting.abort()
+    }
+    if (this.failure) await this.fail()
+  }
+
+  private async fail(): Promise<never> {
+    for (const pipe of this.pipes) pipe.finish()
+    await this.done
+    throw translate(this.failure, this.place)
+  }
+
+  /** Ends a lane: DuckDB reads pipes one behind the other where it has no thread to spare, and waits for each end. */
+  async endLane(lane: number): Promise<void> {
+    const socket = this.sockets[lane]!
+    const pipe = this.pipes[lane]!
+    await new Promise<void>(resolve => {
+      if (socket.destroyed) resolve()
+      socket.once('close', () => resolve())
+      socket.end(() => socket.destroy())
+    })
+    pipe.finish()
+  }
+
+  /** Ends all lanes and waits for the statement. */
+  async finish(): Promise<void> {
+    await Promise.all(this.sockets.map((_, lane) => this.endLane(lane)))
+    await this.done
+    this.close()
+    if (this.failure) throw translate(this.failure, this.place)
+  }
+
+  async abort(): Promise<void> {
+    this.db.connection.interrupt()
+    for (const socket of this.sockets) socket.destroy()
+    for (const pipe of this.pipes) pipe.finish()
+    await this.done
+    this.close()
+  }
+
+  private close(): void {
+    for (const pipe of this.pipes) pipe.close()
+  }
+}
+
+function pipeQuery(path: string, columns: { name: string; type: LogicalType }[], finite: boolean): string {
+  const read = columns.map((c, i) => `c${i}: '${readType(c.type)}'`)
+  const list = columns.map((c, i) => `${fromText(`c${i}`, c.type, finite)} AS ${quoteName(c.name)}`)
+  const options = [
+    'auto_detect = false',
+    'header = false',
+    `delim = ','`,
+    `quote = '"'`,
+    `escape = '"'`,
+    `nullstr = ''`,
+    'allow_quoted_nulls = false',
+    'parallel = false',
+    `max_line_size = ${LONGEST_LINE}`,
+    `buffer_size = ${LONGEST_LINE}`,
+  ]
+  return `SELECT ${list.join(', ')} FROM read_csv(${quoteText(path)}, columns = {${read.join(', ')}}, ${options.join(', ')})`
+}
+
+function readType(type: LogicalType): string {
+  return ['binary', 'date', 'timestamp', 'json'].includes(type.kind) ? 'VARCHAR' : toNative(type)
+}
+
+function fromText(column: string, type: LogicalType, finite: boolean): string {
+  switch (type.kind) {
+    case 'binary':
+      return `unhex(substr(${column}, 3))`
+    case 'date':
+    case 'timestamp': {
+      const value = `CAST(replace(${column}, ' BC', ' (BC)') AS ${toNative(type)})`
+      // Parquet has no infinity: what a reader would make of the number behind it is anybody's guess.
+      return finite
+        ? `CASE WHEN contains(${column}, 'infinity') THEN error('Conversion Error: Parquet has no infinite dates and timestamps') ELSE ${value} END`
+        : value
+    }
+    case 'json':
+      return `CAST(${column} AS JSON)`
+    default:
+      return column
+  }
+}
+
+/** Appends rows to a DuckDB table. */
+export class RowIntake {
+  private readonly appender: DuckDBAppender
+  private readonly types: DuckDBType[]
+  private readonly writers: ((value: NonNullable<Row[number]>) => DuckDBValue)[]
+  private readonly names: string[]
+
+  private constructor(appender: DuckDBAppender, columns: { name: string; type: LogicalType }[], finite: boolean) {
+    this.appender = appender
+    this.types = columns.map((_, i) => appender.columnType(i))
+    this.writers = columns.map(c => valueWriter(c.type, finite))
+    this.names = columns.map(c => c.name)
+  }
+
+  static async open(
+    db: Duckdb,
+    table: { catalog?: string; schema: string; table: string },
+    columns: { name: string; type: LogicalType }[],
+    finite: boolean,
+  ): Promise<RowIntake> {
+    return new RowIntake(await db.connection.createAppender(table.table, table.schema, table.catalog), columns, finite)
+  }
+
+  /** Values as DuckDB takes them; throws a RowError naming column and position. */
+  convert(row: Row, index: number): DuckDBValue[] {
+    const out: DuckDBValue[] = new Array(row.length)
+    for (let i = 0; i < this.writers.length; i++) {
+      const value = row[i]!
+      try {
+        out[i] = value === null ? null : this.writers[i]!(value)
+      } catch (error) {
+        if (!(error instanceof RowError)) throw error
+        const named = new RowError(error.code, `column ${this.names[i]}: ${error.message}`, this.names[i])
+        named.index = index
+        throw named
+      }
+    }
+    return out
+  }
+
+  /** Appends converted rows, a chunk of at most 2,048 at a time. */
+  append(rows: DuckDBValue[][]): void {
+    for (let from = 0; from < rows.length; from += 2048) {
+      const some = rows.slice(from, from + 2048)
+      const chunk = DuckDBDataChunk.create(this.types, some.length)
+      for (let column = 0; column < this.types.length; column++) {
+        chunk.setColumnValues(
+          column,
+          some.map(row => row[column]!),
+        )
+      }
+      this.appender.appendDataChunk(chunk)
+    }
+  }
+
+  flush(): void {
+    this.appender.flushSync()
+  }
+
+  close(): void {
+    this.appender.closeSync()
+  }
+}
