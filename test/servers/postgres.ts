@@ -45,10 +45,14 @@ export async function startPostgres(settings: Record<string, string> = {}): Prom
   chmodSync(folder, 0o755)
   if (asRoot) chownSync(folder, NOBODY, NOBODY)
   const data = join(folder, 'data')
-  const made = spawnSync(initdb, ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'], {
-    ...user,
-    encoding: 'utf8',
-  })
+  const made = spawnSync(
+    initdb,
+    ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
+    {
+      ...user,
+      encoding: 'utf8',
+    },
+  )
   if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}${made.error ?? ''}`)
   const port = await freePort()
   const options = {

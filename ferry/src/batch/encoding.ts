@@ -46,6 +46,8 @@ export interface Rejected {
   place: string
   reason: string
   column?: string
-  /** The row as text, for the error file. */
-  raw: string
+  /** The source row, column by column as canonical text; what `retry` copies again. */
+  values?: Record<string, string | null>
+  /** The record as it stands in its file, where it could not be taken apart. */
+  raw?: string
 }

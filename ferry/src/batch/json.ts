@@ -60,7 +60,10 @@ export function nestedToJson(value: Value, type: LogicalType & { kind: 'list' | 
 }
 
 /** A nested value from its JSON text, or undefined where the text is not JSON of that shape. */
-export function parseNested(text: string, type: LogicalType & { kind: 'list' | 'struct' | 'map' }): Value[] | undefined {
+export function parseNested(
+  text: string,
+  type: LogicalType & { kind: 'list' | 'struct' | 'map' },
+): Value[] | undefined {
   try {
     JSON.parse(text)
   } catch {

@@ -159,7 +159,8 @@ export function parseTimestamp(text: string, unit: TimeUnit, zone: boolean): num
 function zoneSeconds(zone: string | undefined): number {
   if (zone === undefined || !/^[+-]/.test(zone)) return 0
   const digits = zone.slice(1).replaceAll(':', '')
-  const seconds = Number(digits.slice(0, 2)) * 3600 + Number(digits.slice(2, 4) || 0) * 60 + Number(digits.slice(4) || 0)
+  const seconds =
+    Number(digits.slice(0, 2)) * 3600 + Number(digits.slice(2, 4) || 0) * 60 + Number(digits.slice(4) || 0)
   return zone[0] === '-' ? -seconds : seconds
 }
 

@@ -47,15 +47,7 @@ export interface Interval {
   micros: number | bigint
 }
 
-export type Value =
-  | null
-  | boolean
-  | number
-  | bigint
-  | string
-  | Uint8Array
-  | Interval
-  | Value[]
+export type Value = null | boolean | number | bigint | string | Uint8Array | Interval | Value[]
 /** One row: values by position under a schema. */
 export type Row = Value[]
 

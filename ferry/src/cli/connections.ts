@@ -1,9 +1,9 @@
+import { FerryError } from '../errors.ts'
 import { parseLocator } from '../job/locator.ts'
 import { withVariables } from '../job/read.ts'
 import { openStore } from '../runtime/stores.ts'
 import { findConnection, listConnections, removeConnection, saveConnection } from '../state/connections.ts'
 import { openState } from '../state/database.ts'
-import { FerryError } from '../errors.ts'
 import { type VariableOptions, variablesOf } from './job.ts'
 import { printJson, table } from './output.ts'
 
@@ -22,9 +22,11 @@ export default async function connections(args: string[], options: Options): Pro
         break
       }
       case 'add': {
-        if (!name || !locator) throw usage('ferry connections add NAME LOCATOR [--set password=\'${SHOP_PASSWORD}\']')
+        if (!name || !locator) throw usage("ferry connections add NAME LOCATOR [--set password='${SHOP_PASSWORD}']")
         const { kind, settings } = parseLocator(locator)
-        const extra = Object.fromEntries((options.set ?? []).map(pair => [pair.split('=')[0]!, pair.slice(pair.indexOf('=') + 1)]))
+        const extra = Object.fromEntries(
+          (options.set ?? []).map(pair => [pair.split('=')[0]!, pair.slice(pair.indexOf('=') + 1)]),
+        )
         const connection = { name, kind, settings: { ...settings, ...extra } }
         await saveConnection(state.db, connection)
         say(connection, `added ${name}; try it: ferry connections test ${name}`)
@@ -33,7 +35,10 @@ export default async function connections(args: string[], options: Options): Pro
       case 'test': {
         if (!name) throw usage('ferry connections test NAME')
         const found = await findConnection(state.db, name)
-        const store = await openStore({ kind: found.kind, settings: withVariables(found.settings, variablesOf(options)) })
+        const store = await openStore({
+          kind: found.kind,
+          settings: withVariables(found.settings, variablesOf(options)),
+        })
         try {
           const answer = await store.test()
           say({ name, ok: true, answer }, `${name}: ${answer}`)

@@ -22,7 +22,10 @@ async function wish(id: string, what: Wish, options: Options): Promise<void> {
     if (!alive && what === 'cancel') await discardRun(state, run.job, variablesOf(options))
     if (options.json) printJson({ run: run.id, job: run.job, wish: what, executing: alive })
     else if (alive) process.stdout.write(`run ${run.id}: asked to ${what}\n`)
-    else process.stdout.write(`run ${run.id}: ${what === 'cancel' ? 'cancelled' : 'is not at work; it stays where it is'}\n`)
+    else
+      process.stdout.write(
+        `run ${run.id}: ${what === 'cancel' ? 'cancelled' : 'is not at work; it stays where it is'}\n`,
+      )
   } finally {
     await state.close()
   }
@@ -45,7 +48,10 @@ export async function reset([job]: string[], options: Options): Promise<void> {
   try {
     const run = await discardRun(state, job!, variablesOf(options))
     if (options.json) printJson({ job, discarded: run ?? null })
-    else process.stdout.write(run ? `run ${run} is given up; the next run begins anew\n` : `${job} has no unfinished run\n`)
+    else
+      process.stdout.write(
+        run ? `run ${run} is given up; the next run begins anew\n` : `${job} has no unfinished run\n`,
+      )
   } finally {
     await state.close()
   }

@@ -14,7 +14,8 @@ interface CopyOptions extends VariableOptions {
 }
 
 export default async function copy([source, destination]: string[], options: CopyOptions): Promise<void> {
-  const { json, quiet, fullRefresh, table, key, parallel, bytesPerSecond, rowsPerSecond, variables, set, ...rest } = options
+  const { json, quiet, fullRefresh, table, key, parallel, bytesPerSecond, rowsPerSecond, variables, set, ...rest } =
+    options
   const job = oneOffJob(source!, destination!, {
     ...rest,
     ...(table ? { tables: table } : {}),
@@ -25,5 +26,10 @@ export default async function copy([source, destination]: string[], options: Cop
       ...(rowsPerSecond === undefined ? {} : { rowsPerSecond }),
     },
   })
-  await execute(job, { json, ...(quiet ? { quiet } : {}), ...(fullRefresh ? { fresh: true } : {}), variables: variablesOf(options) })
+  await execute(job, {
+    json,
+    ...(quiet ? { quiet } : {}),
+    ...(fullRefresh ? { fresh: true } : {}),
+    variables: variablesOf(options),
+  })
 }

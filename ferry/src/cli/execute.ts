@@ -23,7 +23,9 @@ export async function execute(job: CopyJob, options: ExecuteOptions): Promise<Ru
   const onSignal = () => {
     // The second one does not wait for the splits at work.
     if (++signals > 1) process.exit(130)
-    process.stderr.write('\nPausing: the splits at work are given up, what is committed stays. Again to stop at once.\n')
+    process.stderr.write(
+      '\nPausing: the splits at work are given up, what is committed stays. Again to stop at once.\n',
+    )
     stop.abort()
   }
   process.on('SIGINT', onSignal)
@@ -84,7 +86,9 @@ export function printReport(report: RunReport): void {
       `(${count(Math.round(report.rowsCopied / Math.max(report.copyDuration, 0.001)))} rows/s, ${size(report.throughput * 1000)}/s)  run ${report.runId}\n`,
   )
   if (report.errorFiles) {
-    out.write(`${count(report.rowsSkipped)} rows were skipped: see ${report.errorFiles}, then: ferry retry ${report.runId}\n`)
+    out.write(
+      `${count(report.rowsSkipped)} rows were skipped: see ${report.errorFiles}, then: ferry retry ${report.runId}\n`,
+    )
   }
   for (const error of report.errors) printError(error as Parameters<typeof printError>[0])
   if (report.status === 'paused') out.write('To go on, run the same command again.\n')

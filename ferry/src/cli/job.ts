@@ -34,7 +34,10 @@ export function oneOffJob(source: string, destination: string, settings: Record<
   const words = JSON.stringify([withoutPassword(source), withoutPassword(destination), settings])
   const entries =
     query === undefined
-      ? objects.map(object => ({ from: object, ...(to.object === undefined ? {} : { to: target(to.object, objects) }) }))
+      ? objects.map(object => ({
+          from: object,
+          ...(to.object === undefined ? {} : { to: target(to.object, objects) }),
+        }))
       : [{ query, to: to.object ?? 'query' }]
   return jobSchema.parse({
     name: `copy-${createHash('sha256').update(words).digest('hex').slice(0, 12)}`,

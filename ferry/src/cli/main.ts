@@ -30,7 +30,10 @@ function add(words: string, description: string, load: () => Promise<Action>): C
     .option('--json', 'print JSON, for scripts')
     .action(async (...args: unknown[]) => {
       const command = args.at(-1) as Command
-      const options = { ...command.opts(), json: command.optsWithGlobals().json === true || program.opts().json === true }
+      const options = {
+        ...command.opts(),
+        json: command.optsWithGlobals().json === true || program.opts().json === true,
+      }
       const { default: run } = await load()
       await run(command.args, options as never)
     })
@@ -68,7 +71,12 @@ withVariables(add('verify <job>', 'compare both sides: counts, checksums, differ
   .option('--table <name>', 'only this table; may be repeated', list)
   .option('--most <keys>', 'list at most so many differing keys', integer, 20)
 add('list', 'jobs and their newest run', () => import('./list.ts'))
-add('runs [job]', 'runs, newest first', () => import('./runs.ts')).option('--most <runs>', 'at most so many', integer, 20)
+add('runs [job]', 'runs, newest first', () => import('./runs.ts')).option(
+  '--most <runs>',
+  'at most so many',
+  integer,
+  20,
+)
 add('show <run>', 'one run by its id, or the newest of a job', () => import('./show.ts'))
 add('pause <run>', 'stop a run so that it can go on later', async () => ({
   default: (await import('./control.ts')).pause,
@@ -88,7 +96,11 @@ withVariables(
 )
 withVariables(add('retry <run>', 'copy the skipped rows of a run again', () => import('./retry.ts')))
 withVariables(
-  add('connections [action] [name] [locator]', 'named connections: add, list, test, remove', () => import('./connections.ts')),
+  add(
+    'connections [action] [name] [locator]',
+    'named connections: add, list, test, remove',
+    () => import('./connections.ts'),
+  ),
 )
 
 try {

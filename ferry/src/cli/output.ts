@@ -5,7 +5,15 @@ import { asFerryError, type FerryError } from '../errors.ts'
 export const EXIT = { done: 0, failed: 1, usage: 2, stopped: 3 } as const
 
 /** Codes of errors that are the caller's words rather than the stores' doing. */
-const USAGE = new Set(['FERRY-1001', 'FERRY-1002', 'FERRY-1003', 'FERRY-1004', 'FERRY-1005', 'FERRY-1006', 'FERRY-1007'])
+const USAGE = new Set([
+  'FERRY-1001',
+  'FERRY-1002',
+  'FERRY-1003',
+  'FERRY-1004',
+  'FERRY-1005',
+  'FERRY-1006',
+  'FERRY-1007',
+])
 
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
@@ -40,7 +48,12 @@ export function table(headings: string[], rows: (string | number)[][]): string {
   const widths = headings.map((_, i) => Math.max(...cells.map(r => (r[i] ?? '').length)))
   const right = headings.map((_, i) => rows.length > 0 && rows.every(r => typeof r[i] === 'number'))
   return cells
-    .map(r => r.map((c, i) => (right[i] ? c.padStart(widths[i]!) : c.padEnd(widths[i]!))).join('  ').trimEnd())
+    .map(r =>
+      r
+        .map((c, i) => (right[i] ? c.padStart(widths[i]!) : c.padEnd(widths[i]!)))
+        .join('  ')
+        .trimEnd(),
+    )
     .join('\n')
 }
 

@@ -14,7 +14,12 @@ export default async function plan([path]: string[], options: VariableOptions & 
       printJson({
         job: job.name,
         tables,
-        problems: problems.map(p => ({ table: p.table, code: p.error.code, message: p.error.message, hint: p.error.hint })),
+        problems: problems.map(p => ({
+          table: p.table,
+          code: p.error.code,
+          message: p.error.message,
+          hint: p.error.hint,
+        })),
       })
       return
     }
@@ -22,15 +27,21 @@ export default async function plan([path]: string[], options: VariableOptions & 
     for (const t of tables) {
       const rows = t.rows === undefined ? '' : `, about ${count(t.rows)} rows`
       const bytes = t.bytes === undefined ? '' : `, ${size(t.bytes)}`
-      out.write(`${paint('1', `${t.from} -> ${t.to}`, out)}  (${t.write.update}${t.write.existing ? '' : ', to be created'})\n`)
+      out.write(
+        `${paint('1', `${t.from} -> ${t.to}`, out)}  (${t.write.update}${t.write.existing ? '' : ', to be created'})\n`,
+      )
       out.write(`  splits     ${count(t.splits)}${rows}${bytes}\n`)
-      out.write(`  encoding   ${t.offer.encoding}${t.passedOver.length > 0 ? `   (not ${t.passedOver.join('; not ')})` : ''}\n`)
+      out.write(
+        `  encoding   ${t.offer.encoding}${t.passedOver.length > 0 ? `   (not ${t.passedOver.join('; not ')})` : ''}\n`,
+      )
       out.write(`  guarantee  ${t.guarantee}\n`)
       if (t.write.keys.length > 0) out.write(`  keys       ${t.write.keys.join(', ')}\n`)
       for (const c of t.read.columns) {
         const from = c.from ?? `'${c.constant}'`
         const changes = typeName(c.sourceType) === typeName(c.type) ? '' : ` -> ${typeName(c.type)}`
-        out.write(`  column     ${from === c.name ? c.name : `${from} -> ${c.name}`}: ${typeName(c.sourceType)}${changes}${c.native ? `  ${c.native}` : ''}${c.checked ? '  (each value checked)' : ''}\n`)
+        out.write(
+          `  column     ${from === c.name ? c.name : `${from} -> ${c.name}`}: ${typeName(c.sourceType)}${changes}${c.native ? `  ${c.native}` : ''}${c.checked ? '  (each value checked)' : ''}\n`,
+        )
       }
       for (const note of t.notes) out.write(`  note       ${note}\n`)
       for (const s of t.statements) out.write(`  writes     ${s.replaceAll('\n', '\n             ')}\n`)

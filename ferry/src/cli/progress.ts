@@ -64,7 +64,8 @@ export class ProgressDisplay {
 }
 
 function rate(t: TableProgress, elapsed: number): string {
-  const perSecond = elapsed > 0 ? `${size(t.bytesRead / elapsed)}/s  ${count(Math.round(t.rowsRead / elapsed))} rows/s` : ''
+  const perSecond =
+    elapsed > 0 ? `${size(t.bytesRead / elapsed)}/s  ${count(Math.round(t.rowsRead / elapsed))} rows/s` : ''
   return t.state === 'running' ? perSecond : t.state
 }
 

@@ -9,11 +9,7 @@ export default async function show([id]: string[], options: { json: boolean }): 
   try {
     const run = await findRun(state.db, id!)
     const tables = await runTables(state.db, run.id)
-    const splits = await state.db
-      .selectFrom('split')
-      .select(['ordinal', 'done'])
-      .where('run', '=', run.id)
-      .execute()
+    const splits = await state.db.selectFrom('split').select(['ordinal', 'done']).where('run', '=', run.id).execute()
     const folder = errorFolder(state.home, run.id)
     const error = run.error === null ? undefined : JSON.parse(run.error)
     const orphaned = run.state === 'running' && !isAlive(run)
@@ -29,7 +25,9 @@ export default async function show([id]: string[], options: { json: boolean }): 
       return
     }
     const out = process.stdout
-    out.write(`run ${run.id} of ${run.job}: ${run.state}${orphaned ? ' (its process is gone: run the job again to go on)' : ''}\n`)
+    out.write(
+      `run ${run.id} of ${run.job}: ${run.state}${orphaned ? ' (its process is gone: run the job again to go on)' : ''}\n`,
+    )
     out.write(`started ${run.started_at ?? ''}${run.ended_at ? `, ended ${run.ended_at}` : ''}\n\n`)
     const rows = tables.map(t => {
       const own = splits.filter(s => s.ordinal === t.ordinal)

@@ -143,6 +143,11 @@ export interface SourceTable {
   /** What must be unchanged for the splits to be resumed in a later snapshot; undefined where nothing must. */
   fingerprint(): Promise<string | undefined>
   read(split: Split, options: ReadOptions): AsyncIterable<Batch>
+  /**
+   * Checksums of the rows by bucket of their keys, computed inside the store, with the columns in the given wire types.
+   * Two tables of one kind that give the same map are equal.
+   */
+  checksums?(wires: string[], keys: number[], buckets: number): Promise<Map<number, string> | undefined>
   /** Where a line of a split's bytes stands in its file, for messages of a store that counts from its own start. */
   locate?(split: Split, from: Checkpoint | undefined, line: number): Promise<string>
 }

@@ -82,7 +82,9 @@ function classify(message: string): ErrorCode {
   if (/Conflicting lock|already open|lock on file/i.test(message)) return 'FERRY-2001'
   if (/Permission denied/i.test(message)) return 'FERRY-2004'
   if (/No space left|File too large|disk.*full/i.test(message)) return 'FERRY-4006'
-  if (/^(Invalid|IO).*(not a valid|magic|Parquet|footer|too small|corrupt|cannot be opened|not a DuckDB)/is.test(message)) {
+  if (
+    /^(Invalid|IO).*(not a valid|magic|Parquet|footer|too small|corrupt|cannot be opened|not a DuckDB)/is.test(message)
+  ) {
     return 'FERRY-4004'
   }
   if (/^Constraint Error/.test(message)) return 'FERRY-4005'

@@ -3,7 +3,7 @@
  * JavaScript. Windows has none; the rows encoding serves there.
  */
 import { spawnSync } from 'node:child_process'
-import { constants, closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -4,7 +4,7 @@ import { fit } from '../batch/convert.ts'
 import { type Batch, type CsvDialect, FERRY_CSV } from '../batch/encoding.ts'
 import type { Column, LogicalType } from '../batch/types.ts'
 import type { MappedColumn, Offer, ReadRequest, Split } from '../connectors/connector.ts'
-import { Duckdb, quoteName, quoteText, translate } from './engine.ts'
+import { type Duckdb, quoteName, quoteText, translate } from './engine.ts'
 import { hasPipes, NamedPipe } from './pipe.ts'
 import { isKnown, toNative } from './types.ts'
 import { rowsOf } from './vectors.ts'
@@ -26,15 +26,28 @@ export function refuses(relation: Relation, columns: MappedColumn[], offer: Offe
     if (column.checked) return `${column.name}: each value must be checked`
     const source = relation.columns.find(c => c.name === column.from)
     if (source && !isExact(source.type, column.type)) return `${column.name}: the conversion needs Ferry's own`
-    if (source && !isKnown(source.native) && offer.encoding === 'duckdb-sql') return `${column.name} is not a common type`
-    if (offer.encoding === 'csv' && !CSV_KINDS.has(column.type.kind)) return `${column.name} (${column.type.kind}) has no common text`
+    if (source && !isKnown(source.native) && offer.encoding === 'duckdb-sql')
+      return `${column.name} is not a common type`
+    if (offer.encoding === 'csv' && !CSV_KINDS.has(column.type.kind))
+      return `${column.name} (${column.type.kind}) has no common text`
   }
   return undefined
 }
 
 /** Types whose CSV text DuckDB writes as every reader of canonical text takes it. */
 const CSV_KINDS = new Set([
-  'bool', 'int', 'float', 'decimal', 'numeric', 'utf8', 'json', 'uuid', 'binary', 'date', 'time', 'timestamp',
+  'bool',
+  'int',
+  'float',
+  'decimal',
+  'numeric',
+  'utf8',
+  'json',
+  'uuid',
+  'binary',
+  'date',
+  'time',
+  'timestamp',
 ])
 
 function isExact(from: LogicalType, to: LogicalType): boolean {
@@ -64,7 +77,8 @@ function select(list: string[], relation: Relation, request: ReadRequest, condit
 
 function typedExpression(column: MappedColumn, source: Relation['columns'][number] | undefined): string {
   const native = toNative(column.type)
-  if (!source) return column.constant === undefined ? `NULL::${native}` : `CAST(${quoteText(column.constant)} AS ${native})`
+  if (!source)
+    return column.constant === undefined ? `NULL::${native}` : `CAST(${quoteText(column.constant)} AS ${native})`
   const name = quoteName(source.name)
   const same = fit(source.type, column.type) === 'same' && isKnown(source.native)
   const expression = same ? name : `CAST(${name} AS ${native})`
@@ -89,7 +103,9 @@ function csvText(expression: string, type: LogicalType): string {
 /** The rows encoding's columns: all that the mapping needs. */
 export function rowColumns(relation: Relation, columns: MappedColumn[]): Column[] {
   const wanted = new Set(columns.map(c => c.from))
-  return relation.columns.filter(c => wanted.has(c.name)).map(c => ({ name: c.name, type: c.type, nullable: c.nullable }))
+  return relation.columns
+    .filter(c => wanted.has(c.name))
+    .map(c => ({ name: c.name, type: c.type, nullable: c.nullable }))
 }
 
 /** Reads a relation in the form of the offer. `condition` bounds the split. */

@@ -1,7 +1,7 @@
 /** Rows to DuckDB's data chunks and back, value by value and exact. */
 import {
-  type DuckDBDataChunk,
   DuckDBBlobValue,
+  type DuckDBDataChunk,
   DuckDBDateValue,
   DuckDBDecimalValue,
   DuckDBIntervalValue,
@@ -10,14 +10,14 @@ import {
   DuckDBStructValue,
   DuckDBTimestampMillisecondsValue,
   DuckDBTimestampNanosecondsValue,
-  DuckDBTimestampSecondsValue,
+  type DuckDBTimestampSecondsValue,
   DuckDBTimestampTZValue,
   DuckDBTimestampValue,
   DuckDBTimeValue,
   type DuckDBType,
-  DuckDBTypeId as Id,
   DuckDBUUIDValue,
   type DuckDBValue,
+  DuckDBTypeId as Id,
 } from '@duckdb/node-api'
 import { intInRange, quoteShort } from '../batch/text.ts'
 import { compact } from '../batch/time.ts'
@@ -87,7 +87,10 @@ function valueReader(type: DuckDBType): (value: DuckDBValue) => Value {
       return v => (v as DuckDBListValue).items.map(i => (i === null ? null : item(i)))
     }
     case Id.STRUCT: {
-      const { entryNames, entryTypes } = type as { entryNames: readonly string[]; entryTypes: readonly DuckDBType[] } & DuckDBType
+      const { entryNames, entryTypes } = type as {
+        entryNames: readonly string[]
+        entryTypes: readonly DuckDBType[]
+      } & DuckDBType
       const readers = entryTypes.map(valueReader)
       return v =>
         entryNames.map((name, i) => {

@@ -33,9 +33,7 @@ export function mapColumns(
   const problems: FerryError[] = []
   for (const wanted of wantedColumns(spec, source)) {
     try {
-      const column = existing
-        ? intoExisting(wanted, existing, spec)
-        : intoNew(wanted, into, source)
+      const column = existing ? intoExisting(wanted, existing, spec) : intoNew(wanted, into, source)
       if (column) mapped.push(column)
     } catch (error) {
       if (!(error instanceof FerryError)) throw error
@@ -46,7 +44,9 @@ export function mapColumns(
     c => !c.nullable && !c.hasDefault && !c.generated && !mapped.some(m => m.name === c.name),
   )
   if (missing.length > 0) {
-    problems.push(new FerryError('FERRY-3010', `${missing.map(c => c.name).join(', ')} gets no value, and may not be null`))
+    problems.push(
+      new FerryError('FERRY-3010', `${missing.map(c => c.name).join(', ')} gets no value, and may not be null`),
+    )
   }
   if (problems.length === 0) return mapped
   const [first] = problems
@@ -192,11 +192,13 @@ export function chooseKeys(
   source: TableInfo,
   existing: TableInfo | undefined,
 ): string[] {
-  const toDestination = (key: string) => columns.find(c => c.name === key)?.name ?? columns.find(c => c.from === key)?.name
+  const toDestination = (key: string) =>
+    columns.find(c => c.name === key)?.name ?? columns.find(c => c.from === key)?.name
   if (spec.keys) {
     return spec.keys.map(key => {
       const found = toDestination(key)
-      if (found === undefined) throw new FerryError('FERRY-3002', `${spec.from}: the key ${key} is not among its columns`)
+      if (found === undefined)
+        throw new FerryError('FERRY-3002', `${spec.from}: the key ${key} is not among its columns`)
       return found
     })
   }

@@ -4,7 +4,7 @@ import type { Batch, Rejected } from '../batch/encoding.ts'
 import { formatText } from '../batch/text.ts'
 import type { Column, Row } from '../batch/types.ts'
 import type { Committed, CommittedSplit, Split, SplitWriter } from '../connectors/connector.ts'
-import { FerryError, RowError } from '../errors.ts'
+import { type FerryError, RowError } from '../errors.ts'
 import type { RateLimit, Slots } from './limits.ts'
 import type { OpenTable } from './plan.ts'
 import type { TableProgress } from './progress.ts'
@@ -228,7 +228,9 @@ class Segment {
     const { columns, keys } = this.table.plan.write
     const key = keys.map(name => columns.findIndex(c => c.name === name))
     const place = row ? key.map(at => `, ${columns[at]!.name} ${shown(row[at]!, columns[at]!)}`).join('') : ''
-    return new RowError(error.code, `${this.table.plan.to}${place}: ${error.message}`, error.column, { cause: error.cause })
+    return new RowError(error.code, `${this.table.plan.to}${place}: ${error.message}`, error.column, {
+      cause: error.cause,
+    })
   }
 
   private place(row: Row): string {
@@ -239,11 +241,13 @@ class Segment {
 
   private rejection(row: Row, error: FerryError): Rejected {
     const { rowColumns } = this.table.source
-    const values = Object.fromEntries(rowColumns.map((c, i) => [c.name, row[i] === null ? null : shown(row[i]!, c)] as const))
+    const values = Object.fromEntries(
+      rowColumns.map((c, i) => [c.name, row[i] === null ? null : shown(row[i]!, c)] as const),
+    )
     return {
       place: this.place(row).replace(/^, /, ''),
       reason: error.message,
-      raw: JSON.stringify(values),
+      values,
       ...(error instanceof RowError && error.column !== undefined ? { column: error.column } : {}),
     }
   }

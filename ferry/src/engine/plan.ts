@@ -68,7 +68,11 @@ export async function planTable(
   if (!existing && spec.create === 'never') {
     throw new FerryError('FERRY-3007', `${destinationStore.label} has no ${to}, and create is "never"`)
   }
-  const columns = mapColumns(spec, source, existing, { sourceKind: sourceStore.kind, destination: destinationStore, target })
+  const columns = mapColumns(spec, source, existing, {
+    sourceKind: sourceStore.kind,
+    destination: destinationStore,
+    target,
+  })
   const keys = chooseKeys(spec, columns, source, existing)
   const skipBadRows = spec.onRowError === 'skip'
   const read: ReadRequest = {
@@ -141,13 +145,18 @@ function negotiate(source: SourceTable, sink: SinkTable, rowsOnly: boolean): { o
 
 async function noObject(store: Store, name: string): Promise<FerryError> {
   if (store.kind === 'files') {
-    return new FerryError('FERRY-3001', `there is no file ${name} (${store.label})`, { hint: 'Check the path; relative paths start from the folder of the connection, else from here.' })
+    return new FerryError('FERRY-3001', `there is no file ${name} (${store.label})`, {
+      hint: 'Check the path; relative paths start from the folder of the connection, else from here.',
+    })
   }
   const objects = await store.objects().catch(error => {
     throw asFerryError(error)
   })
   const near = nearest(name, objects) ?? objects.find(o => o.toLowerCase().endsWith(`.${name.toLowerCase()}`))
   return new FerryError('FERRY-3001', `${store.label} has no ${name}${near ? `: did you mean ${near}?` : ''}`, {
-    hint: objects.length > 0 ? `It has: ${objects.slice(0, 12).join(', ')}${objects.length > 12 ? ', ...' : ''}` : 'It is empty.',
+    hint:
+      objects.length > 0
+        ? `It has: ${objects.slice(0, 12).join(', ')}${objects.length > 12 ? ', ...' : ''}`
+        : 'It is empty.',
   })
 }

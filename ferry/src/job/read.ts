@@ -53,7 +53,8 @@ function explain(issues: z.core.$ZodIssue[], document: Document, lines: LineCoun
 /** Of a union the branch that came closest speaks: the one that got past the value's own kind. */
 function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
   if (issue.code !== 'invalid_union' || issue.errors.length === 0) return [issue]
-  const score = (branch: z.core.$ZodIssue[]) => (branch.some(i => i.code === 'invalid_type' && i.path.length === 0) ? 0 : 1)
+  const score = (branch: z.core.$ZodIssue[]) =>
+    branch.some(i => i.code === 'invalid_type' && i.path.length === 0) ? 0 : 1
   const best = [...issue.errors].sort((a, b) => score(b) - score(a))[0]!
   return best.flatMap(inner => deepest({ ...inner, path: [...issue.path, ...inner.path] } as z.core.$ZodIssue))
 }
@@ -78,7 +79,13 @@ function knownKeys(path: PropertyKey[]): string[] {
 }
 
 interface AnySchema {
-  def: { type: string; innerType?: AnySchema; element?: AnySchema; options?: AnySchema[]; shape?: Record<string, AnySchema> }
+  def: {
+    type: string
+    innerType?: AnySchema
+    element?: AnySchema
+    options?: AnySchema[]
+    shape?: Record<string, AnySchema>
+  }
 }
 
 function unwrap(schema: AnySchema): AnySchema {

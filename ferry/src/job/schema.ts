@@ -26,7 +26,9 @@ const constant = z.union([scalar, z.strictObject({ value: scalar, type: text.opt
 const tableSettings = {
   update: z.enum(['append', 'overwrite', 'merge']).describe('How rows are written at the destination'),
   keys: z.array(text).min(1).describe('Merge keys; the primary key where omitted'),
-  columns: z.record(text, columnTarget).describe('Source column -> destination name, or { to, type, default }; only these'),
+  columns: z
+    .record(text, columnTarget)
+    .describe('Source column -> destination name, or { to, type, default }; only these'),
   constants: z.record(text, constant).describe('Destination column -> the same value in every row'),
   casing: z.enum(['asIs', 'lower', 'upper', 'snake']).describe('Spelling of destination column names'),
   where: text.describe("Filter in the source's own language"),

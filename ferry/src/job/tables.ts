@@ -3,7 +3,8 @@ import { FerryError, nearest } from '../errors.ts'
 import { type CopyJob, parseSize, type TableEntry, type TableSettings } from './schema.ts'
 
 /** One table of a job with all its settings decided. */
-export interface TableSpec extends Required<Pick<TableSettings, 'create' | 'truncate' | 'narrowing' | 'onRowError' | 'casing'>> {
+export interface TableSpec
+  extends Required<Pick<TableSettings, 'create' | 'truncate' | 'narrowing' | 'onRowError' | 'casing'>> {
   from: string
   query?: string
   /** Undefined where the destination names the object itself (a locator's `#object`, a single file). */
@@ -100,8 +101,20 @@ function specOf(job: CopyJob, entry: TableEntry, from: string): TableSpec {
 }
 
 const SETTINGS = [
-  'update', 'keys', 'columns', 'constants', 'casing', 'where', 'limit', 'create', 'truncate', 'narrowing', 'onRowError',
-  'before', 'after', 'splitSize',
+  'update',
+  'keys',
+  'columns',
+  'constants',
+  'casing',
+  'where',
+  'limit',
+  'create',
+  'truncate',
+  'narrowing',
+  'onRowError',
+  'before',
+  'after',
+  'splitSize',
 ] as const
 
 function pick(job: CopyJob): TableSettings {
@@ -124,7 +137,10 @@ function fillName(to: string, from: string): string {
 }
 
 function pattern(glob: string): RegExp {
-  const body = glob.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')
+  const body = glob
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.')
   return new RegExp(`^${body}$`, 'i')
 }
 

@@ -1,7 +1,8 @@
 /** The report of a run, with the names that Azure Data Factory's copy activity output has. */
+
+import type { TableProgress } from '../engine/progress.ts'
 import type { FerryError } from '../errors.ts'
 import type { RunState } from '../state/schema.ts'
-import type { TableProgress } from '../engine/progress.ts'
 
 export interface RunReport {
   runId: string

@@ -13,7 +13,7 @@ import type { State } from '../state/database.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, RunState, Wish } from '../state/schema.ts'
 import { errorFolder, readErrors, writeErrors } from './errorfiles.ts'
-import { errorInfo, reportOf, type RunReport } from './report.ts'
+import { errorInfo, type RunReport, reportOf } from './report.ts'
 import { openStore, resolveEndpoint, withoutSecrets } from './stores.ts'
 
 export interface RunOptions {
@@ -64,14 +64,14 @@ interface Stores {
   destination: Store
 }
 
-async function openStores(job: CopyJob, state: State | undefined, variables: Variables): Promise<Stores> {
+export async function openStores(job: CopyJob, state: State | undefined, variables: Variables): Promise<Stores> {
   const source = await openStore(await resolveEndpoint(job.source, state?.db, variables))
   const destination = await openStore(await resolveEndpoint(job.destination, state?.db, variables))
   return { source, destination }
 }
 
 /** Removes what an unfinished run that will not go on left at the destination. */
-async function abandon(state: State, row: RunRow, stores: Stores): Promise<void> {
+export async function abandon(state: State, row: RunRow, stores: Stores): Promise<void> {
   const tables = await runs.runTables(state.db, row.id)
   const sink = await stores.destination.sink({ run: row.id, job: row.job })
   try {
@@ -105,8 +105,17 @@ export async function discardRun(state: State, job: string, variables: Variables
 }
 
 /** The tables of a job as its stores have them now. */
-export async function tablesOf(job: CopyJob, variables: Variables, source: Store, only?: string[]): Promise<TableSpec[]> {
-  const filled = { ...withVariables({ ...job, source: '', destination: '' }, variables), source: job.source, destination: job.destination }
+export async function tablesOf(
+  job: CopyJob,
+  variables: Variables,
+  source: Store,
+  only?: string[],
+): Promise<TableSpec[]> {
+  const filled = {
+    ...withVariables({ ...job, source: '', destination: '' }, variables),
+    source: job.source,
+    destination: job.destination,
+  }
   const globs = source.kind === 'files'
   const objects = needsListing(filled) && !globs ? await source.objects() : []
   const specs = expandTables(filled, objects, { globs })
@@ -152,13 +161,13 @@ function countsRows(job: CopyJob): boolean {
   return job.limits.rowsPerSecond !== undefined
 }
 
-async function openSessions(stores: Stores, identity: { run: string; job: string }): Promise<Sessions> {
+export async function openSessions(stores: Stores, identity: { run: string; job: string }): Promise<Sessions> {
   const source = await stores.source.source()
   const sink = await stores.destination.sink(identity)
   return { sourceStore: stores.source, destinationStore: stores.destination, source, sink }
 }
 
-async function closeSessions(sessions: Sessions): Promise<void> {
+export async function closeSessions(sessions: Sessions): Promise<void> {
   await sessions.source.close()
   await sessions.sink.close()
 }
@@ -359,7 +368,11 @@ class Run {
       const known = new Map(
         done.map(s => [
           s.id,
-          { checkpoint: s.done === 1 ? undefined : (s.checkpoint ?? undefined), rows: s.rows_done, bytes: s.bytes_done },
+          {
+            checkpoint: s.done === 1 ? undefined : (s.checkpoint ?? undefined),
+            rows: s.rows_done,
+            bytes: s.bytes_done,
+          },
         ]),
       )
       return { splits, known: { splits: known, published: false } }

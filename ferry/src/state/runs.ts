@@ -200,7 +200,10 @@ function lost(lease: Lease): FerryError {
 export async function wishFor(db: Kysely<Schema>, id: string, wish: Wish): Promise<RunRow> {
   const row = await findRun(db, id)
   if (!UNFINISHED.includes(row.state) || (row.state === 'paused' && wish === 'pause')) {
-    throw new FerryError('FERRY-5006', `run ${row.id} is ${row.state}: it cannot be ${wish === 'pause' ? 'paused' : 'cancelled'}`)
+    throw new FerryError(
+      'FERRY-5006',
+      `run ${row.id} is ${row.state}: it cannot be ${wish === 'pause' ? 'paused' : 'cancelled'}`,
+    )
   }
   await db.updateTable('run').set({ wish }).where('id', '=', row.id).execute()
   return { ...row, wish }
@@ -244,7 +247,10 @@ export async function saveSplits(db: Kysely<Schema>, run: string, ordinal: numbe
     await tx.deleteFrom('split').where('run', '=', run).where('ordinal', '=', ordinal).execute()
     // SQLite takes 32,766 parameters a statement.
     for (let i = 0; i < splits.length; i += 1000) {
-      await tx.insertInto('split').values(splits.slice(i, i + 1000)).execute()
+      await tx
+        .insertInto('split')
+        .values(splits.slice(i, i + 1000))
+        .execute()
     }
   })
 }

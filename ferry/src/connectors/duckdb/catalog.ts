@@ -1,5 +1,5 @@
-import type { Relation } from '../../duckdb/relation.ts'
 import { type Duckdb, quoteName, quoteText } from '../../duckdb/engine.ts'
+import type { Relation } from '../../duckdb/relation.ts'
 import { toLogical } from '../../duckdb/types.ts'
 import type { ObjectSpec, TableInfo } from '../connector.ts'
 

@@ -1,15 +1,15 @@
 import type { DuckDBValue } from '@duckdb/node-api'
 import type { Batch, Checkpoint, Encoding } from '../../batch/encoding.ts'
+import { FERRY_CSV } from '../../batch/encoding.ts'
 import type { Row } from '../../batch/types.ts'
 import { Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
 import { PipeIntake, RowIntake } from '../../duckdb/intake.ts'
 import { hasPipes } from '../../duckdb/pipe.ts'
 import { toNative } from '../../duckdb/types.ts'
-import { FERRY_CSV } from '../../batch/encoding.ts'
 import { RowError } from '../../errors.ts'
 import type {
-  Committed,
   CommitResult,
+  Committed,
   Offer,
   Refused,
   RunIdentity,
@@ -84,7 +84,9 @@ export class DuckdbSinkTable implements SinkTable {
     this.plan = {
       statements: [...this.preparation(), ...this.publication()],
       guarantee: 'exactly once: each split commits with its ledger line',
-      notes: request.skipBadRows ? ['a row that violates a constraint ends the run: DuckDB gives up its transaction'] : [],
+      notes: request.skipBadRows
+        ? ['a row that violates a constraint ends the run: DuckDB gives up its transaction']
+        : [],
     }
   }
 
@@ -334,7 +336,12 @@ class DuckdbSplitWriter implements SplitWriter {
         `CREATE OR REPLACE TEMP TABLE ferry_rows AS SELECT ${names} FROM ${qualified(this.table.staged ? this.table.stage : target)} LIMIT 0`,
       )
     }
-    return RowIntake.open(db, { catalog: 'temp', schema: 'main', table: this.merging ? 'ferry_merge' : 'ferry_rows' }, columns, false)
+    return RowIntake.open(
+      db,
+      { catalog: 'temp', schema: 'main', table: this.merging ? 'ferry_merge' : 'ferry_rows' },
+      columns,
+      false,
+    )
   }
 
   async commit(checkpoint: Checkpoint | undefined, counts: { rows: number; bytes: number }): Promise<CommitResult> {
@@ -349,12 +356,21 @@ class DuckdbSplitWriter implements SplitWriter {
         this.rows.close()
         this.rows = undefined
         if (!this.merging) {
-          await db.run(`INSERT INTO ${qualified(this.into)} (${table.names}) SELECT ${table.names} FROM temp.main.ferry_rows`)
+          await db.run(
+            `INSERT INTO ${qualified(this.into)} (${table.names}) SELECT ${table.names} FROM temp.main.ferry_rows`,
+          )
           await db.run('DROP TABLE temp.main.ferry_rows')
         }
       }
       if (this.merging) await this.merge(db)
-      await table.record(db, this.split.id, checkpoint === undefined, checkpoint, counts.rows || this.copied, counts.bytes)
+      await table.record(
+        db,
+        this.split.id,
+        checkpoint === undefined,
+        checkpoint,
+        counts.rows || this.copied,
+        counts.bytes,
+      )
       await db.run('COMMIT')
       for (const statement of this.teardown.splice(0)) await db.run(statement)
       const rows = this.copied
@@ -369,7 +385,9 @@ class DuckdbSplitWriter implements SplitWriter {
   private async merge(db: Duckdb): Promise<void> {
     const { request, names, target } = this.table
     const keys = request.keys.map(quoteName)
-    const [empty] = await db.all(`SELECT 1 AS x FROM temp.main.ferry_merge WHERE ${keys.map(k => `${k} IS NULL`).join(' OR ')} LIMIT 1`)
+    const [empty] = await db.all(
+      `SELECT 1 AS x FROM temp.main.ferry_merge WHERE ${keys.map(k => `${k} IS NULL`).join(' OR ')} LIMIT 1`,
+    )
     if (empty) throw new RowError('FERRY-4001', `a row has no value in its merge key (${request.keys.join(', ')})`)
     const live = qualified(target)
     const last = `SELECT DISTINCT ON (${keys.join(', ')}) ${names} FROM temp.main.ferry_merge ORDER BY ${keys.join(', ')}, rowid DESC`

@@ -34,7 +34,7 @@ export async function* readBytes(
   if (file.compression === 'gzip') stages.push(createGunzip({ chunkSize: CHUNK }))
   if (file.compression === 'zstd') stages.push(createZstdDecompress({ chunkSize: CHUNK }))
   if (!isUtf8Name(file.encoding)) stages.push(transcode(file.encoding))
-  const out = stages.length === 0 ? raw : pipeline([raw, ...stages] as never, () => {}) as unknown as Transform
+  const out = stages.length === 0 ? raw : (pipeline([raw, ...stages] as never, () => {}) as unknown as Transform)
   try {
     for await (const chunk of out) yield chunk as Buffer
   } catch (error) {
@@ -81,7 +81,10 @@ function explain(error: unknown, file: FileBytes): unknown {
     return new FerryError('FERRY-2004', `${file.path}: ${e.message}`, { cause: error })
   }
   if (e.code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return notInEncoding(file)
-  if (/^Z_|^ZSTD|^ERR_ZSTD/.test(e.code ?? '') || /unexpected end of file|incorrect header|Frame|zstd/i.test(e.message)) {
+  if (
+    /^Z_|^ZSTD|^ERR_ZSTD/.test(e.code ?? '') ||
+    /unexpected end of file|incorrect header|Frame|zstd/i.test(e.message)
+  ) {
     return new FerryError('FERRY-4004', `${file.path}: ${e.message} (${file.compression})`, { cause: error })
   }
   return error
@@ -89,7 +92,9 @@ function explain(error: unknown, file: FileBytes): unknown {
 
 export function notInEncoding(file: FileBytes): FerryError {
   return new FerryError('FERRY-4003', `${file.path} is not in ${file.encoding}`, {
-    hint: isUtf8Name(file.encoding) ? 'Set its encoding, for example: read: { encoding: latin1 }.' : 'Check the encoding.',
+    hint: isUtf8Name(file.encoding)
+      ? 'Set its encoding, for example: read: { encoding: latin1 }.'
+      : 'Check the encoding.',
   })
 }
 

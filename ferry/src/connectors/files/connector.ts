@@ -72,14 +72,17 @@ class FilesStore implements Store {
 
   async objects(): Promise<string[]> {
     const found: string[] = []
-    for await (const path of glob('**/*.{csv,tsv,jsonl,ndjson,json,parquet,csv.gz,csv.zst,jsonl.gz,jsonl.zst}', { cwd: this.folder })) {
+    for await (const path of glob('**/*.{csv,tsv,jsonl,ndjson,json,parquet,csv.gz,csv.zst,jsonl.gz,jsonl.zst}', {
+      cwd: this.folder,
+    })) {
       found.push(path)
     }
     return found.sort()
   }
 
   async describe(spec: ObjectSpec): Promise<TableInfo | undefined> {
-    if (spec.query !== undefined) throw new FerryError('FERRY-3001', 'files have no queries: use a .duckdb file as the source')
+    if (spec.query !== undefined)
+      throw new FerryError('FERRY-3001', 'files have no queries: use a .duckdb file as the source')
     const set = await this.find(spec.object)
     if (!set) return undefined
     return (await this.reader(set, spec)).info
@@ -138,7 +141,10 @@ class FilesStore implements Store {
   }
 
   defaultObject(from: string): string {
-    return `${from.replace(/^.*[/\\]/, '').replace(/^[^.]*\.(?=.)/, '').replaceAll('"', '')}.parquet`
+    return `${from
+      .replace(/^.*[/\\]/, '')
+      .replace(/^[^.]*\.(?=.)/, '')
+      .replaceAll('"', '')}.parquet`
   }
 
   async source(): Promise<SourceSession> {

@@ -2,12 +2,12 @@
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { CsvGuard, type FieldGuard, parseRecords, RecordEnds } from '../../batch/csv.ts'
-import { parseText } from '../../batch/text.ts'
 import type { Batch, CsvDialect, Rejected } from '../../batch/encoding.ts'
+import { parseText } from '../../batch/text.ts'
 import type { Column, LogicalType, Row } from '../../batch/types.ts'
 import { parseType, typeName } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import type { Offer, ReadOptions as SplitRead, ReadRequest, SourceTable, Split, TableInfo } from '../connector.ts'
+import type { Offer, ReadRequest, SourceTable, Split, ReadOptions as SplitRead, TableInfo } from '../connector.ts'
 import { type FileBytes, isUtf8Name, readBytes, requireUtf8, STDIN } from './bytes.ts'
 import type { FileSet } from './connector.ts'
 import { type CsvShape, inferCsv } from './infer.ts'
@@ -111,10 +111,6 @@ export class CsvSourceTable implements SourceTable {
     }
   }
 
-  private get file(): FileBytes {
-    return fileOf(this.files.set.paths[0]!, this.files.options)
-  }
-
   refuses(offer: Offer): string | undefined {
     if (offer.encoding === 'rows') return undefined
     if (offer.encoding !== 'csv') return 'CSV files do not give it'
@@ -127,8 +123,11 @@ export class CsvSourceTable implements SourceTable {
     }
     const odd = columns.find(c => c.checked || c.default !== undefined)
     if (odd) return `${odd.name}: each value must be looked at`
-    if (dialect.quote === '' || dialect.delimiter.charCodeAt(0) > 127) return 'the dialect is not one that PostgreSQL reads'
-    const nested = columns.find((c, i) => c.sourceType.kind === 'binary' || ['list', 'struct', 'map'].includes(offer.types[i]!.kind))
+    if (dialect.quote === '' || dialect.delimiter.charCodeAt(0) > 127)
+      return 'the dialect is not one that PostgreSQL reads'
+    const nested = columns.find(
+      (c, i) => c.sourceType.kind === 'binary' || ['list', 'struct', 'map'].includes(offer.types[i]!.kind),
+    )
     if (nested) return `${nested.name} has a form of its own`
     const converted = columns.find(c => typeName(c.sourceType) !== typeName(c.type))
     return converted ? `${converted.name} is converted` : undefined
@@ -197,7 +196,9 @@ export class CsvSourceTable implements SourceTable {
     const guard = offer.encoding === 'csv' ? this.guard(offer) : undefined
     const parser = offer.encoding === 'csv' ? undefined : new RecordParser(this)
     const ends = new RecordEnds(this.files.shape.dialect)
-    const source = this.files.peeked?.rest() ?? readBytes(file, piece.end === undefined ? { start } : { start, end: piece.end }, signal)
+    const source =
+      this.files.peeked?.rest() ??
+      readBytes(file, piece.end === undefined ? { start } : { start, end: piece.end }, signal)
     const resumable = piece.end !== undefined
     let pending: Buffer[] = []
     let pendingBytes = 0
@@ -274,8 +275,12 @@ export class CsvSourceTable implements SourceTable {
     const { names, dialect } = this.files.shape
     const [found] = parseRecords(record.toString('utf8'), dialect, 1)
     const own = found?.fields.map((f, i) => ((i === 0 ? f?.replace(/^\uFEFF/, '') : f) ?? '').trim()) ?? []
-    if (own.length === names.length && own.every((n, i) => n === names[i] || n === '' || names[i]!.startsWith(`${n}_`))) return
-    throw new FerryError('FERRY-4002', `${path}: its header (${own.join(', ')}) is not that of ${this.files.set.paths[0]} (${names.join(', ')})`)
+    if (own.length === names.length && own.every((n, i) => n === names[i] || n === '' || names[i]!.startsWith(`${n}_`)))
+      return
+    throw new FerryError(
+      'FERRY-4002',
+      `${path}: its header (${own.join(', ')}) is not that of ${this.files.set.paths[0]} (${names.join(', ')})`,
+    )
   }
 
   private async place(error: unknown, path: string, start: number): Promise<unknown> {
@@ -298,7 +303,13 @@ export class CsvSourceTable implements SourceTable {
   /** What a record parser needs to know of this table. */
   get parsing() {
     const { shape } = this.files
-    return { dialect: shape.dialect, names: shape.names, readAs: this.readAs, guessed: shape.names.map(name => this.request.columns.find(c => c.from === name)?.guessed === true), skip: this.request.skipBadRows }
+    return {
+      dialect: shape.dialect,
+      names: shape.names,
+      readAs: this.readAs,
+      guessed: shape.names.map(name => this.request.columns.find(c => c.from === name)?.guessed === true),
+      skip: this.request.skipBadRows,
+    }
   }
 }
 
@@ -343,7 +354,10 @@ class RecordParser {
   private row(fields: (string | null)[], line: number): Row {
     const { names, readAs, guessed } = this.table
     if (fields.length !== names.length) {
-      throw new FerryError('FERRY-4002', `line ${line}: ${fields.length} fields where the file has ${names.length} columns`)
+      throw new FerryError(
+        'FERRY-4002',
+        `line ${line}: ${fields.length} fields where the file has ${names.length} columns`,
+      )
     }
     const row: Row = []
     for (let i = 0; i < fields.length; i++) {

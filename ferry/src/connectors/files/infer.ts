@@ -1,10 +1,23 @@
 /** What a text file's columns are, found out from its first records: strict, so that nothing is altered by a guess. */
-import { elements } from '../../batch/json.ts'
+
 import { type CsvRecord, parseRecords } from '../../batch/csv.ts'
 import type { CsvDialect } from '../../batch/encoding.ts'
+import { elements } from '../../batch/json.ts'
 import { significantDigits } from '../../batch/text.ts'
 import { parseDate, parseTimestamp } from '../../batch/time.ts'
-import { bool, date, float64, int64, json, type LogicalType, sameType, timestamp, timestamptz, utf8, uuid } from '../../batch/types.ts'
+import {
+  bool,
+  date,
+  float64,
+  int64,
+  json,
+  type LogicalType,
+  sameType,
+  timestamp,
+  timestamptz,
+  utf8,
+  uuid,
+} from '../../batch/types.ts'
 import type { ReadOptions } from './options.ts'
 
 const INT = /^(0|-?[1-9]\d{0,18})$/
@@ -55,7 +68,8 @@ export function inferCsv(text: string, options: ReadOptions, named: { delimiter?
     nullText: options.nullText,
     encoding: 'utf-8',
   }
-  const delimiter = options.delimiter ?? named.delimiter ?? (options.format === 'tsv' ? '\t' : findDelimiter(text, base))
+  const delimiter =
+    options.delimiter ?? named.delimiter ?? (options.format === 'tsv' ? '\t' : findDelimiter(text, base))
   const dialect: CsvDialect = { ...base, delimiter }
   const records = take(parseRecords(text, dialect, 1), options.sample + 1)
   const first = records[0]?.fields ?? []
@@ -160,4 +174,3 @@ function typeOfJson(text: string): LogicalType {
 
 /** Stands for the items of an array that was always empty, until one with items is seen. */
 const EMPTY: LogicalType = { kind: 'utf8' }
-

@@ -1,10 +1,11 @@
 /** JSON Lines and JSON arrays as a source: one row an object, values taken from their own digits. */
-import { fromJson, members } from '../../batch/json.ts'
+
+import { open } from 'node:fs/promises'
 import type { Batch, Rejected } from '../../batch/encoding.ts'
+import { fromJson, members } from '../../batch/json.ts'
 import { type Column, type LogicalType, parseType, type Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import { open } from 'node:fs/promises'
-import type { Offer, ReadOptions as SplitRead, ReadRequest, SourceTable, Split, TableInfo } from '../connector.ts'
+import type { Offer, ReadRequest, SourceTable, Split, ReadOptions as SplitRead, TableInfo } from '../connector.ts'
 import { type FileBytes, isUtf8Name, readBytes, requireUtf8, STDIN } from './bytes.ts'
 import type { FileSet } from './connector.ts'
 import { countLines, fileOf } from './csv.ts'
@@ -47,7 +48,10 @@ export async function describeJson(set: FileSet, options: ReadOptions, format: '
     nullable: true,
     inferred: options.types?.[name] === undefined,
   }))
-  const rows = seen > 0 && file.compression === 'none' && path !== STDIN ? Math.round((set.bytes * texts.length) / seen) : undefined
+  const rows =
+    seen > 0 && file.compression === 'none' && path !== STDIN
+      ? Math.round((set.bytes * texts.length) / seen)
+      : undefined
   const info: TableInfo = {
     object: set.object,
     columns,
@@ -144,7 +148,8 @@ async function* arrayElements(source: AsyncIterable<Buffer>, file: FileBytes, pa
         else if (c === 34) inString = false
       } else if (c === 34) inString = true
       else if (c === 91 || c === 123) {
-        if (!opened && c !== 91) throw new FerryError('FERRY-4002', `${file.path} is not a JSON array; of objects line by line it is jsonl`)
+        if (!opened && c !== 91)
+          throw new FerryError('FERRY-4002', `${file.path} is not a JSON array; of objects line by line it is jsonl`)
         opened = true
         if (depth === 1 && start < 0) start = scan
         depth++
@@ -166,7 +171,8 @@ async function* arrayElements(source: AsyncIterable<Buffer>, file: FileBytes, pa
     if (start >= 0) start = 0
     yield { objects, bytes: chunk.length }
   }
-  if (!closed && !partial) throw new FerryError('FERRY-4004', `${file.path}: the array is not closed: the file is cut off`)
+  if (!closed && !partial)
+    throw new FerryError('FERRY-4004', `${file.path}: the array is not closed: the file is cut off`)
 }
 
 interface Piece {
@@ -209,7 +215,12 @@ export class JsonSourceTable implements SourceTable {
       const pieces = divisible ? await this.cut(path) : [{ path, start: 0 }]
       for (const piece of pieces) {
         const bytes = piece.end === undefined ? {} : { bytes: piece.end - piece.start }
-        splits.push({ id: splits.length, label: `${path} from byte ${piece.start}`, spec: JSON.stringify(piece), ...bytes })
+        splits.push({
+          id: splits.length,
+          label: `${path} from byte ${piece.start}`,
+          spec: JSON.stringify(piece),
+          ...bytes,
+        })
       }
     }
     return splits
@@ -264,7 +275,8 @@ export class JsonSourceTable implements SourceTable {
           if (!(error instanceof FerryError)) throw error
           const where = await this.where(piece.path, start, object.at)
           const message = `${where}${error instanceof RowError && error.column ? `, column ${error.column}` : ''}: ${error.message}`
-          if (!this.request.skipBadRows) throw new RowError(error.code, message, error instanceof RowError ? error.column : undefined)
+          if (!this.request.skipBadRows)
+            throw new RowError(error.code, message, error instanceof RowError ? error.column : undefined)
           rejected.push({ place: where, reason: message, raw: object.text })
         }
       }

@@ -1,7 +1,7 @@
 /** The files connector's own options, under `read` and `write` of a table. */
 import { z } from 'zod'
-import { parseSize } from '../../job/schema.ts'
 import { FerryError, nearest } from '../../errors.ts'
+import { parseSize } from '../../job/schema.ts'
 
 export type Format = 'csv' | 'jsonl' | 'json' | 'parquet'
 export type Compression = 'none' | 'gzip' | 'zstd'
@@ -12,7 +12,11 @@ export const readSchema = z.strictObject({
   encoding: z.string().default('utf-8').describe('Character encoding of text files, for example `latin1`'),
   delimiter: z.string().length(1).optional().describe('CSV: found out where omitted'),
   quote: z.string().max(1).default('"').describe('CSV: empty for none'),
-  escape: z.string().max(1).optional().describe('CSV: what stands before a quote inside quotes; the quote where omitted'),
+  escape: z
+    .string()
+    .max(1)
+    .optional()
+    .describe('CSV: what stands before a quote inside quotes; the quote where omitted'),
   header: z.boolean().optional().describe('CSV: whether the first record names the columns; found out where omitted'),
   nullText: z.string().default('').describe('CSV: unquoted text that stands for null'),
   sample: z.number().int().positive().default(10_000).describe('Records that types are found out from'),
@@ -45,9 +49,13 @@ function check<T>(schema: z.ZodType<T>, options: Record<string, unknown>, side: 
   if (issue.code === 'unrecognized_keys') {
     const known = Object.keys((schema as unknown as { shape: object }).shape)
     const near = nearest(issue.keys[0]!, known)
-    throw new FerryError('FERRY-1003', `${side}: unknown option "${issue.keys[0]}"${near ? `: did you mean "${near}"?` : ''}`, {
-      hint: `Options: ${known.join(', ')}.`,
-    })
+    throw new FerryError(
+      'FERRY-1003',
+      `${side}: unknown option "${issue.keys[0]}"${near ? `: did you mean "${near}"?` : ''}`,
+      {
+        hint: `Options: ${known.join(', ')}.`,
+      },
+    )
   }
   throw new FerryError('FERRY-1003', `${side}.${issue.path.join('.')}: ${issue.message}`)
 }
@@ -60,7 +68,8 @@ export function writeOptions(options: Record<string, unknown>): WriteOptions & {
   const checked = check(writeSchema, options, 'write')
   if (checked.bytesPerFile === undefined) return checked
   const bytes = parseSize(checked.bytesPerFile)
-  if (bytes === undefined) throw new FerryError('FERRY-1003', `write.bytesPerFile: ${checked.bytesPerFile} is not a size`)
+  if (bytes === undefined)
+    throw new FerryError('FERRY-1003', `write.bytesPerFile: ${checked.bytesPerFile} is not a size`)
   return { ...checked, bytes }
 }
 

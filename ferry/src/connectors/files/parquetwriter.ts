@@ -27,7 +27,13 @@ export class ParquetWriter implements SplitWriter {
   private part = 0
   private bytesWritten = 0
 
-  private constructor(table: FilesSinkTable, db: Duckdb, scratch: string, lanes: number, place: (part: number) => string) {
+  private constructor(
+    table: FilesSinkTable,
+    db: Duckdb,
+    scratch: string,
+    lanes: number,
+    place: (part: number) => string,
+  ) {
     this.table = table
     this.db = db
     this.scratch = scratch
@@ -61,7 +67,9 @@ export class ParquetWriter implements SplitWriter {
     try {
       if (batch.kind === 'query') {
         for (const statement of batch.query.setup) await this.db.run(statement)
-        const result = await this.db.connection.run(this.copyTo(this.finiteQuery(batch.query.sql), this.place(++this.part)))
+        const result = await this.db.connection.run(
+          this.copyTo(this.finiteQuery(batch.query.sql), this.place(++this.part)),
+        )
         this.copied += result.rowsChanged
         for (const statement of batch.query.teardown) await this.db.run(statement)
         return []
@@ -69,7 +77,9 @@ export class ParquetWriter implements SplitWriter {
       if (batch.kind === 'bytes') {
         if (!this.pipe) {
           const to = this.place(++this.part)
-          this.pipe = new PipeIntake(this.db, this.lanes, this.columns, { finite: true, place }, query => this.copyTo(query, to))
+          this.pipe = new PipeIntake(this.db, this.lanes, this.columns, { finite: true, place }, query =>
+            this.copyTo(query, to),
+          )
         }
         await this.pipe.write(batch.data, lane)
         return []
@@ -92,7 +102,9 @@ export class ParquetWriter implements SplitWriter {
       const message = quoteText(`Conversion Error: column ${c.name}: Parquet has no infinite dates and timestamps`)
       return `CASE WHEN NOT isfinite(${name}) THEN error(${message}) ELSE ${name} END AS ${name}`
     })
-    return list.every((l, i) => l === quoteName(this.columns[i]!.name)) ? query : `SELECT ${list.join(', ')} FROM (${query})`
+    return list.every((l, i) => l === quoteName(this.columns[i]!.name))
+      ? query
+      : `SELECT ${list.join(', ')} FROM (${query})`
   }
 
   private copyTo(query: string, path: string): string {

@@ -1,5 +1,5 @@
 /** Standard input, looked at before it is read: what was looked at comes again. */
-import { STDIN, readBytes } from './bytes.ts'
+import { readBytes, STDIN } from './bytes.ts'
 
 export class Peeked {
   private static instance: Peeked | undefined

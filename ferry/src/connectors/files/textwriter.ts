@@ -1,6 +1,7 @@
 /** CSV, JSON Lines and JSON arrays written to a file or to standard output. */
-import { type FileHandle, open } from 'node:fs/promises'
+
 import { once } from 'node:events'
+import { type FileHandle, open } from 'node:fs/promises'
 import type { Transform } from 'node:stream'
 import { createGzip, createZstdCompress } from 'node:zlib'
 import { csvEncoder, csvHeader } from '../../batch/csv.ts'

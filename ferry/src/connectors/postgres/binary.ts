@@ -114,7 +114,8 @@ function decodeArray(buffer: Buffer, at: number, item: Decode): Value[] {
   const dimensions = buffer.readInt32BE(at)
   if (dimensions === 0) return []
   if (dimensions > 1) throw new RowError('FERRY-4001', 'an array of more than one dimension is no list')
-  if (buffer.readInt32BE(at + 16) !== 1) throw new RowError('FERRY-4001', 'an array that does not start at 1 is no list')
+  if (buffer.readInt32BE(at + 16) !== 1)
+    throw new RowError('FERRY-4001', 'an array that does not start at 1 is no list')
   const count = buffer.readInt32BE(at + 12)
   const items: Value[] = new Array(count)
   let from = at + 20

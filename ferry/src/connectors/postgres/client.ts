@@ -126,7 +126,8 @@ export function splitName(object: string, defaultSchema: string): { schema: stri
   const part = /\s*(?:"((?:[^"]|"")+)"|([^".]+))\s*(\.|$)/y
   while (part.lastIndex < object.length) {
     const match = part.exec(object)
-    if (!match) throw new FerryError('FERRY-3001', `${object} is not a table name: write schema.table or "Schema"."Table"`)
+    if (!match)
+      throw new FerryError('FERRY-3001', `${object} is not a table name: write schema.table or "Schema"."Table"`)
     parts.push(match[1]?.replaceAll('""', '"') ?? match[2]!.trim())
   }
   if (parts.length === 1) return { schema: defaultSchema, table: parts[0]! }

@@ -29,7 +29,11 @@ export class TextWriter {
       }
       const text = literal(value, column.type, column.native)
       if (text.includes('\0')) {
-        throw new RowError('FERRY-4001', `column ${column.name}: PostgreSQL text cannot hold a NUL character`, column.name)
+        throw new RowError(
+          'FERRY-4001',
+          `column ${column.name}: PostgreSQL text cannot hold a NUL character`,
+          column.name,
+        )
       }
       if (!text.isWellFormed()) {
         throw new RowError('FERRY-4001', `column ${column.name}: the text has half a surrogate pair`, column.name)

@@ -107,7 +107,11 @@ export type Way =
   | { kind: 'stage'; publish: 'rename' | 'swap' | 'refill' | 'byKey' }
 
 export class PostgresSinkTable implements SinkTable {
-  readonly plan: { statements: string[]; guarantee: string; notes: string[] } = { statements: [], guarantee: '', notes: [] }
+  readonly plan: { statements: string[]; guarantee: string; notes: string[] } = {
+    statements: [],
+    guarantee: '',
+    notes: [],
+  }
   readonly unit: 'split' | 'table'
   readonly lanes: number
   readonly session: PostgresSink
@@ -291,7 +295,10 @@ export class PostgresSinkTable implements SinkTable {
       } else if (way.publish === 'refill') {
         statements.push(`TRUNCATE ${live}`, insert, `DROP TABLE ${staged}`)
       } else if (way.publish === 'byKey') {
-        statements.push(...sql.replaceByKey(live, staged, columns, request.keys, this.overriding), `DROP TABLE ${staged}`)
+        statements.push(
+          ...sql.replaceByKey(live, staged, columns, request.keys, this.overriding),
+          `DROP TABLE ${staged}`,
+        )
       }
     }
     return [...statements, ...request.after]
@@ -337,7 +344,8 @@ export class PostgresSinkTable implements SinkTable {
     )
     await client.query(`DROP TABLE ${live}`)
     await client.query(`ALTER TABLE ${staged} RENAME TO ${quoteName(this.target.table)}`)
-    for (const c of constraints) await client.query(`ALTER TABLE ${live} ADD CONSTRAINT ${quoteName(c.name)} ${c.definition}`)
+    for (const c of constraints)
+      await client.query(`ALTER TABLE ${live} ADD CONSTRAINT ${quoteName(c.name)} ${c.definition}`)
     for (const i of indexes) await client.query(i.definition)
   }
 
@@ -372,7 +380,8 @@ export class PostgresSinkTable implements SinkTable {
   private describePlan(): void {
     const { way, plan, request } = this
     plan.statements.push(...this.preparation())
-    if (way.kind === 'merge') plan.statements.push('-- each split: COPY into a temporary table, then INSERT ... ON CONFLICT by key')
+    if (way.kind === 'merge')
+      plan.statements.push('-- each split: COPY into a temporary table, then INSERT ... ON CONFLICT by key')
     else plan.statements.push(sql.copyIn(this.copyTarget, this.columnNames, '...'))
     if (way.kind === 'stage' && way.publish === 'swap') {
       plan.statements.push(`-- at the end, in one transaction: the staging table takes the place of ${request.object}`)
@@ -384,10 +393,18 @@ export class PostgresSinkTable implements SinkTable {
     else plan.guarantee = 'all or nothing in one transaction; a crash in the moment of its commit can repeat it'
     if (!this.ledger) plan.notes.push(`no ledger table in schema ${this.target.schema}: one transaction for the table`)
     if (way.kind === 'stage' && way.publish === 'refill') {
-      plan.notes.push('the table keeps its identity (something depends on it): its rows are replaced in one transaction')
+      plan.notes.push(
+        'the table keeps its identity (something depends on it): its rows are replaced in one transaction',
+      )
     }
     for (const [i, c] of request.columns.entries()) {
-      if (!request.existing && this.columns[i]!.native === 'text' && c.sourceNative && c.type.kind === 'utf8' && c.sourceType.kind !== 'utf8') {
+      if (
+        !request.existing &&
+        this.columns[i]!.native === 'text' &&
+        c.sourceNative &&
+        c.type.kind === 'utf8' &&
+        c.sourceType.kind !== 'utf8'
+      ) {
         plan.notes.push(`${c.name}: ${typeName(c.sourceType)} is created as text`)
       }
     }
@@ -413,7 +430,10 @@ async function chooseWay(client: pg.Client, request: WriteRequest, existing: Pos
   if (inbound.rows[0].count > 0) {
     const { rows } = await client.query(sql.UNIQUE_ON, [existing.oid, request.keys])
     if (!rows[0].found) {
-      throw new FerryError('FERRY-3005', `${request.object} is referenced by foreign keys: overwriting it needs its keys`)
+      throw new FerryError(
+        'FERRY-3005',
+        `${request.object} is referenced by foreign keys: overwriting it needs its keys`,
+      )
     }
     return { kind: 'stage', publish: 'byKey' }
   }

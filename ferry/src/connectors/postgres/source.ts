@@ -3,22 +3,21 @@ import { to as copyTo } from 'pg-copy-streams'
 import { type Batch, type CsvDialect, FERRY_CSV } from '../../batch/encoding.ts'
 import type { Column } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
-import type {
-  MappedColumn,
-  Offer,
-  ReadOptions,
-  ReadRequest,
-  SourceSession,
-  SourceTable,
-  Split,
-} from '../connector.ts'
+import type { MappedColumn, Offer, ReadOptions, ReadRequest, SourceSession, SourceTable, Split } from '../connector.ts'
 import { BinaryReader } from './binary.ts'
-import { describeQuery, describeTable, type PostgresColumn, type PostgresTable, qualified, stripSemicolon } from './catalog.ts'
+import {
+  describeQuery,
+  describeTable,
+  type PostgresColumn,
+  type PostgresTable,
+  qualified,
+  stripSemicolon,
+} from './catalog.ts'
 import { connect, quoteName, quoteText, translate } from './client.ts'
 import { ConnectionPool } from './pool.ts'
-import { refusesWire, wireExpression } from './wire.ts'
 import type { PostgresSettings } from './settings.ts'
 import { isKnown } from './types.ts'
+import { refusesWire, wireExpression } from './wire.ts'
 
 /** Reading in one exported snapshot: whatever connection reads, it sees the database as of the run's start. */
 export class PostgresSource implements SourceSession {
@@ -261,6 +260,30 @@ class PostgresSourceTable implements SourceTable {
       if (finished) this.session.pool.release(client)
       else this.session.pool.drop(client)
     }
+  }
+
+  /**
+   * Count and order-independent checksum of the rows in each of so many buckets by key, computed in the server over
+   * the columns' text in the given types; undefined where the columns cannot be given so.
+   */
+  async checksums(wires: string[], keys: number[], buckets: number): Promise<Map<number, string> | undefined> {
+    const { request } = this
+    const fits = request.columns.every((c, i) => !refusesWire(c, this.source(c), wires[i]!, 'pg-copy-text'))
+    if (!fits) return undefined
+    const list = request.columns.map((c, i) => wireExpression(c, this.source(c), wires[i]!, 'pg-copy-text'))
+    const row = (items: string[]) => `ROW(${items.join(', ')})::text COLLATE "C"`
+    const key = row(keys.length > 0 ? keys.map(i => list[i]!) : list)
+    const from = request.query === undefined ? qualified(this.table) : `(${stripSemicolon(request.query)}\n) AS q`
+    const where = request.where === undefined ? '' : ` WHERE (${request.where})`
+    const limit = request.limit === undefined ? '' : ` LIMIT ${request.limit}`
+    return this.withClient(async client => {
+      const { rows } = await client.query(
+        `SELECT bucket, count(*) || ':' || sum(hashtextextended(text, 0)) || ':' || sum(hashtextextended(text, 1)) AS sums
+         FROM (SELECT (hashtextextended(${key}, 7) & ${buckets - 1})::int AS bucket, ${row(list)} AS text FROM ${from}${where}${limit}) r
+         GROUP BY bucket`,
+      )
+      return new Map(rows.map(r => [r.bucket as number, r.sums as string]))
+    })
   }
 
   private statement(piece: Piece, offer: Offer): string {

@@ -46,7 +46,8 @@ export function forget(ledger: Name): string {
 /** The destination's statement for a table that is not there yet. */
 export function createTable(table: Name, columns: MappedColumn[], primaryKey: string[]): string {
   const lines = columns.map(
-    c => `${quoteName(c.name)} ${c.native ?? toNative(c.type)}${c.nullable && !primaryKey.includes(c.name) ? '' : ' NOT NULL'}`,
+    c =>
+      `${quoteName(c.name)} ${c.native ?? toNative(c.type)}${c.nullable && !primaryKey.includes(c.name) ? '' : ' NOT NULL'}`,
   )
   if (primaryKey.length > 0) lines.push(`PRIMARY KEY (${names(primaryKey)})`)
   return `CREATE TABLE IF NOT EXISTS ${qualified(table)} (\n  ${lines.join(',\n  ')}\n)`
@@ -66,7 +67,9 @@ export function mergeOnConflict(
 ): string {
   const rest = columns.filter(c => !keys.includes(c))
   const action =
-    rest.length === 0 ? 'DO NOTHING' : `DO UPDATE SET ${rest.map(c => `${quoteName(c)} = excluded.${quoteName(c)}`).join(', ')}`
+    rest.length === 0
+      ? 'DO NOTHING'
+      : `DO UPDATE SET ${rest.map(c => `${quoteName(c)} = excluded.${quoteName(c)}`).join(', ')}`
   // Of several rows with one key the last one read stands.
   const rows = options.distinct
     ? `SELECT DISTINCT ON (${names(keys)}) ${names(columns)} FROM ${staging} ORDER BY ${names(keys)}, ctid DESC`

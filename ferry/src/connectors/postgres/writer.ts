@@ -70,7 +70,10 @@ export class PostgresSplitWriter implements SplitWriter {
     if (table.ledger) {
       const { rows } = await client.query(sql.claim(table.ledger), table.ledgerKey(this.split.id))
       if (rows[0].done || (this.checkpoint !== null && rows[0].checkpoint !== this.checkpoint)) {
-        throw new FerryError('FERRY-5004', `split ${this.split.id} of ${table.request.object} was committed by another process`)
+        throw new FerryError(
+          'FERRY-5004',
+          `split ${this.split.id} of ${table.request.object} was committed by another process`,
+        )
       }
       this.checkpoint = rows[0].checkpoint
     }
@@ -187,7 +190,10 @@ export class PostgresSplitWriter implements SplitWriter {
     const keyNull = request.keys.map(k => `${sql.names([k])} IS NULL`).join(' OR ')
     const { rows } = await client.query(`SELECT 1 FROM ferry_merge WHERE ${keyNull} LIMIT 1`)
     if (rows.length > 0) {
-      throw new RowError('FERRY-4001', `${request.object}: a row has no value in its merge key (${request.keys.join(', ')})`)
+      throw new RowError(
+        'FERRY-4001',
+        `${request.object}: a row has no value in its merge key (${request.keys.join(', ')})`,
+      )
     }
     const { columnNames: columns, overriding } = table
     if (!way.conflict) {
@@ -198,12 +204,16 @@ export class PostgresSplitWriter implements SplitWriter {
     }
     await client.query('SAVEPOINT ferry_upsert')
     try {
-      await client.query(sql.mergeOnConflict(live, 'ferry_merge', columns, request.keys, { distinct: false, overriding }))
+      await client.query(
+        sql.mergeOnConflict(live, 'ferry_merge', columns, request.keys, { distinct: false, overriding }),
+      )
     } catch (error) {
       // 21000: two rows of this split have one key. Only then is sorting for the last of them worth it.
       if ((error as { code?: string }).code !== '21000') throw error
       await client.query('ROLLBACK TO SAVEPOINT ferry_upsert')
-      await client.query(sql.mergeOnConflict(live, 'ferry_merge', columns, request.keys, { distinct: true, overriding }))
+      await client.query(
+        sql.mergeOnConflict(live, 'ferry_merge', columns, request.keys, { distinct: true, overriding }),
+      )
     }
   }
 

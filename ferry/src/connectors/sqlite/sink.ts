@@ -4,8 +4,8 @@ import { formatText, significantDigits } from '../../batch/text.ts'
 import { type LogicalType, type Row, typeName, type Value } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import type {
-  Committed,
   CommitResult,
+  Committed,
   Offer,
   Refused,
   RunIdentity,
@@ -148,7 +148,8 @@ class SqliteSinkTable implements SinkTable {
     const insert = `INSERT INTO ${target} (${this.names()}) VALUES ${rows}`
     if (request.update !== 'merge') return insert
     const rest = request.columns.filter(c => !request.keys.includes(c.name)).map(c => quoteName(c.name))
-    const action = rest.length === 0 ? 'DO NOTHING' : `DO UPDATE SET ${rest.map(c => `${c} = excluded.${c}`).join(', ')}`
+    const action =
+      rest.length === 0 ? 'DO NOTHING' : `DO UPDATE SET ${rest.map(c => `${c} = excluded.${c}`).join(', ')}`
     return `${insert} ON CONFLICT (${request.keys.map(quoteName).join(', ')}) ${action}`
   }
 
@@ -217,7 +218,10 @@ class SqliteSinkTable implements SinkTable {
       .prepare('SELECT "table" AS child, parent FROM pragma_foreign_key_check WHERE parent = ? OR "table" = ? LIMIT 1')
       .get(this.name, this.name)
     if (!violation) return
-    throw new RowError('FERRY-4005', `after the overwrite, rows of ${violation.child} would refer to none of ${violation.parent}`)
+    throw new RowError(
+      'FERRY-4005',
+      `after the overwrite, rows of ${violation.child} would refer to none of ${violation.parent}`,
+    )
   }
 
   async forget(): Promise<void> {

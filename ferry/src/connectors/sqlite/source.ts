@@ -88,9 +88,7 @@ class SqliteSourceTable implements SourceTable {
     const sizes = this.rowColumns.map(c => `coalesce(length(CAST(${quoteName(c.name)} AS BLOB)), 0)`)
     if (sizes.length === 0) return 16
     const row = this.db
-      .prepare(
-        `SELECT avg(${sizes.join(' + ')}) AS size FROM (SELECT * FROM ${quoteName(this.table.table)} LIMIT 500)`,
-      )
+      .prepare(`SELECT avg(${sizes.join(' + ')}) AS size FROM (SELECT * FROM ${quoteName(this.table.table)} LIMIT 500)`)
       .get()!
     return Math.max(16, Number(row.size ?? 16))
   }
@@ -202,7 +200,7 @@ class SqliteSourceTable implements SourceTable {
         const reason = this.explain(error, row, place(index))
         if (!this.request.skipBadRows) throw reason
         rejected ??= []
-        rejected.push({ place: this.keyOf(row) ?? place(index), reason: reason.message, raw: JSON.stringify(row.map(plain)) })
+        rejected.push({ place: this.keyOf(row) ?? place(index), reason: reason.message, values: this.plainValues(row) })
       }
     }
     return { kind: 'rows', rows, bytes, ...(rejected ? { rejected } : {}) }
@@ -213,6 +211,11 @@ class SqliteSourceTable implements SourceTable {
     const key = this.keyOf(row) ?? place
     const column = error.column === undefined ? '' : `, column ${error.column}`
     return new RowError(error.code, `${this.table.object}${column}, ${key}: ${error.message}`, error.column)
+  }
+
+  private plainValues(row: Row): Record<string, string | null> {
+    const text = (value: Value) => (value === null ? null : String(plain(value)))
+    return Object.fromEntries(this.rowColumns.map((c, i) => [c.name, text(row[i]!)] as const))
   }
 
   private keyOf(row: Row): string | undefined {
@@ -236,7 +239,9 @@ class SqliteSourceTable implements SourceTable {
   }
 
   private verifyText(at: bigint, to: bigint, _lost: { row: number; column: number }) {
-    const list = this.rowColumns.map(c => `CASE typeof(${quoteName(c.name)}) WHEN 'text' THEN CAST(${quoteName(c.name)} AS BLOB) END`)
+    const list = this.rowColumns.map(
+      c => `CASE typeof(${quoteName(c.name)}) WHEN 'text' THEN CAST(${quoteName(c.name)} AS BLOB) END`,
+    )
     const filter = this.request.where === undefined ? '' : ` AND (${this.request.where})`
     const statement = this.db.prepare(
       `SELECT ${list.join(', ')} FROM ${quoteName(this.table.table)} WHERE rowid >= ? AND rowid <= ?${filter} ORDER BY rowid LIMIT ${CHUNK_ROWS}`,

@@ -19,7 +19,10 @@ export function affinity(declared: string): Affinity {
 /** The logical type of a declared one. */
 export function toLogical(declared: string): t.LogicalType {
   const type = declared.toUpperCase().trim()
-  const word = type.replace(/\(.*\)/, '').replace(/ TEXT$/, '').trim()
+  const word = type
+    .replace(/\(.*\)/, '')
+    .replace(/ TEXT$/, '')
+    .trim()
   const bounds = /\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)/.exec(type)
   switch (word) {
     case 'BOOLEAN':

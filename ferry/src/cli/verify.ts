@@ -1,0 +1,37 @@
+import { verifyJob } from '../runtime/verify.ts'
+import { openState } from '../state/database.ts'
+import { jobOf, type VariableOptions, variablesOf } from './job.ts'
+import { count, EXIT, paint, printJson } from './output.ts'
+
+interface Options extends VariableOptions {
+  json: boolean
+  table?: string[]
+  most: number
+}
+
+export default async function verify([path]: string[], options: Options): Promise<void> {
+  const job = jobOf(path!)
+  const state = await openState()
+  try {
+    const results = await verifyJob(job, state, variablesOf(options), {
+      most: options.most,
+      ...(options.table ? { only: options.table } : {}),
+    })
+    const equal = results.every(r => r.equal)
+    if (!equal) process.exitCode = EXIT.failed
+    if (options.json) {
+      printJson({ job: job.name, equal, tables: results })
+      return
+    }
+    for (const r of results) {
+      const mark = r.equal ? paint('32', 'equal', process.stdout) : paint('31', 'DIFFERENT', process.stdout)
+      process.stdout.write(
+        `${r.from} -> ${r.to}: ${mark}  ${count(r.sourceRows)} rows / ${count(r.destinationRows)} rows  (checksums ${r.method === 'stores' ? 'inside the stores' : 'over the values'})\n`,
+      )
+      for (const d of r.differences) process.stdout.write(`  ${d.kind.padEnd(8)} ${d.key}\n`)
+      if (r.more) process.stdout.write('  ... and more; --most N lists more of them\n')
+    }
+  } finally {
+    await state.close()
+  }
+}

@@ -1,0 +1,148 @@
+/** Copying skipped rows again, from the error files of a run, once their cause is mended. */
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { parseText } from '../batch/text.ts'
+import type { Column, Row } from '../batch/types.ts'
+import type { SinkSession, Split, Store } from '../connectors/connector.ts'
+import type { TablePlan } from '../engine/plan.ts'
+import { rowMapper } from '../engine/rows.ts'
+import { asFerryError, FerryError } from '../errors.ts'
+import type { Variables } from '../job/read.ts'
+import { jobSchema } from '../job/schema.ts'
+import type { State } from '../state/database.ts'
+import { findRun, runTables } from '../state/runs.ts'
+import { type ErrorLine, errorFolder, readErrors } from './errorfiles.ts'
+import { openStores } from './run.ts'
+
+export interface RetryReport {
+  run: string
+  tables: { table: string; tried: number; copied: number; left: number }[]
+}
+
+/** Tries all skipped rows of a run again. Rows that still do not fit stay in the error files with their new reason. */
+export async function retryRun(state: State, id: string, variables: Variables): Promise<RetryReport> {
+  const run = await findRun(state.db, id)
+  if (run.state !== 'completed') {
+    throw new FerryError(
+      'FERRY-5006',
+      `run ${run.id} is ${run.state}: its skipped rows are retried when it has completed`,
+    )
+  }
+  const folder = errorFolder(state.home, run.id)
+  const stores = await openStores(jobSchema.parse(JSON.parse(run.definition)), state, variables)
+  const report: RetryReport = { run: run.id, tables: [] }
+  try {
+    for (const row of await runTables(state.db, run.id)) {
+      const plan = JSON.parse(row.plan) as TablePlan
+      const total = { table: plan.from, tried: 0, copied: 0, left: 0 }
+      for (const file of readErrors(folder, plan.ordinal)) {
+        const left = await retryFile(run, stores.destination, plan, file.path)
+        total.tried += file.lines.length
+        total.left += left
+        total.copied += file.lines.length - left
+      }
+      if (total.tried > 0) report.tables.push(total)
+    }
+  } finally {
+    await stores.source.close()
+    await stores.destination.close()
+  }
+  return report
+}
+
+/**
+ * One error file, exactly once: the lines that stay are written beside it before the rows commit, under a ledger entry
+ * named after the file's content. A crash in between is settled by the ledger when it is tried again.
+ */
+async function retryFile(
+  run: { id: string; job: string },
+  store: Store,
+  plan: TablePlan,
+  path: string,
+): Promise<number> {
+  const content = readFileSync(path, 'utf8')
+  const print = createHash('sha256').update(content).digest('hex').slice(0, 8)
+  const next = `${path}.${print}.next`
+  const session = await store.sink({ run: `${run.id}.retry.${print}`, job: `${run.job}#retry` })
+  try {
+    const existing = await store.existing({ object: plan.write.object, options: plan.write.options })
+    if (!existing) {
+      throw new FerryError('FERRY-3006', `${plan.to} takes no further rows: files are written whole`, {
+        hint: 'Mend the source and run the job again.',
+      })
+    }
+    const lines = content
+      .split('\n')
+      .filter(Boolean)
+      .map(line => JSON.parse(line) as ErrorLine)
+    const left = await write(session, { ...plan, write: { ...plan.write, existing } }, lines, kept => {
+      writeFileSync(next, kept.map(line => `${JSON.stringify(line)}\n`).join(''), { mode: 0o600, flush: true })
+    })
+    const remaining = left ?? (existsSync(next) ? readFileSync(next, 'utf8').split('\n').filter(Boolean).length : 0)
+    if (remaining === 0) rmSync(path)
+    else renameSync(next, path)
+    rmSync(next, { force: true })
+    return remaining
+  } finally {
+    await session.close()
+  }
+}
+
+/** Writes the lines' rows; gives back how many stay, or undefined where an earlier try had committed them already. */
+async function write(
+  session: SinkSession,
+  plan: TablePlan,
+  lines: ErrorLine[],
+  keep: (lines: ErrorLine[]) => void,
+): Promise<number | undefined> {
+  const update = plan.write.update === 'merge' ? 'merge' : 'append'
+  const sink = await session.table({
+    ...plan.write,
+    update,
+    truncate: false,
+    before: [],
+    after: [],
+    skipBadRows: true,
+  })
+  const committed = await sink.prepare({ splits: new Map(), published: false })
+  const split: Split = { id: 0, label: 'retry', spec: '' }
+  if (committed.splits.has(0)) {
+    await sink.forget()
+    return undefined
+  }
+  const kept: ErrorLine[] = []
+  const rows: Row[] = []
+  const from: ErrorLine[] = []
+  const columns = sourceColumns(plan)
+  const map = rowMapper(columns, plan.read.columns) ?? (row => row)
+  for (const line of lines) {
+    try {
+      if (!line.values) throw new FerryError('FERRY-4002', `${line.reason}; to retry it, give the line "values"`)
+      const { values } = line
+      rows.push(map(columns.map(c => (values[c.name] == null ? null : parseText(values[c.name]!, c.type)))))
+      from.push(line)
+    } catch (error) {
+      kept.push({ ...line, reason: asFerryError(error).message })
+    }
+  }
+  const writer = await sink.open(split, { encoding: 'rows' }, 1)
+  try {
+    const refused = await writer.write({ kind: 'rows', rows, bytes: 0 }, 0)
+    for (const { index, error } of refused) kept.push({ ...from[index]!, reason: error.message })
+    keep(kept)
+    await writer.commit(undefined, { rows: rows.length - refused.length, bytes: 0 })
+  } catch (error) {
+    await writer.abort()
+    throw error
+  }
+  await sink.forget()
+  return kept.length
+}
+
+function sourceColumns(plan: TablePlan): Column[] {
+  const found = new Map<string, Column>()
+  for (const c of plan.read.columns) {
+    if (c.from !== undefined) found.set(c.from, { name: c.from, type: c.sourceType, nullable: true })
+  }
+  return [...found.values()]
+}
