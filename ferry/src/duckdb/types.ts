@@ -124,6 +124,9 @@ export function heldByParquet(type: t.LogicalType): t.LogicalType {
   switch (type.kind) {
     case 'interval':
       return t.utf8
+    case 'timestamp':
+      // DuckDB reads milliseconds back as microseconds.
+      return type.unit === 'ms' ? timestamp('us', type.zone) : held(type)
     case 'list':
       return { kind: 'list', item: heldByParquet(type.item) }
     case 'struct':

@@ -1,0 +1,177 @@
+/** One suite that every store passes: each value goes through unaltered, or is refused by name. */
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { makeDatabase, readRows, temporaryFolder, writeRows } from '../../../test/support.ts'
+import { SAMPLES, type Sample } from '../../../test/values.ts'
+import { converter } from '../batch/convert.ts'
+import { type Column, type LogicalType, type Row, typeName, type Value } from '../batch/types.ts'
+import { canonicalJson } from '../engine/verify.ts'
+import { FerryError } from '../errors.ts'
+import { formatText } from '../batch/text.ts'
+import { jobSchema } from '../job/schema.ts'
+import { runJob } from '../runtime/run.ts'
+import { openState } from '../state/database.ts'
+import type { Store } from './connector.ts'
+import { loadConnector } from './registry.ts'
+
+const seed = Number(process.env.FERRY_SEED ?? Math.floor(Math.random() * 2 ** 31))
+console.log(`contract suite: FERRY_SEED=${seed}`)
+
+interface Place {
+  store: Store
+  endpoint: Record<string, unknown>
+  object: (name: string) => string
+  options: Record<string, unknown>
+}
+
+/** The stores under test, each made anew for a test. */
+const STORES: Record<string, () => Promise<Place>> = {
+  postgres: async () => {
+    const { settings } = await makeDatabase()
+    const store = (await loadConnector('postgres')).open(settings)
+    return { store, endpoint: { kind: 'postgres', ...settings }, object: name => `public.${name}`, options: {} }
+  },
+  sqlite: async () => fileStore('sqlite', 'store.db'),
+  duckdb: async () => fileStore('duckdb', 'store.duckdb'),
+  csv: async () => filesStore('csv', 'csv'),
+  'csv.gz': async () => filesStore('csv', 'csv.gz'),
+  jsonl: async () => filesStore('jsonl', 'jsonl'),
+  'jsonl.zst': async () => filesStore('jsonl', 'jsonl.zst'),
+  json: async () => filesStore('json', 'json'),
+  parquet: async () => filesStore('parquet', 'parquet'),
+}
+
+async function fileStore(kind: string, file: string): Promise<Place> {
+  const settings = { path: join(temporaryFolder(), file) }
+  const store = (await loadConnector(kind)).open(settings)
+  return { store, endpoint: { kind, ...settings }, object: name => name, options: {} }
+}
+
+async function filesStore(format: string, ending: string): Promise<Place> {
+  const settings = { folder: temporaryFolder() }
+  const store = (await loadConnector('files')).open(settings)
+  return { store, endpoint: { kind: 'files', ...settings }, object: name => `${name}.${ending}`, options: { format } }
+}
+
+/** A value's text, the same for equal values. */
+function shown(value: Value, type: LogicalType): string {
+  if (value === null) return 'null'
+  if (type.kind === 'json') return canonicalJson((value as string).trim())
+  if (type.kind === 'list' || type.kind === 'struct' || type.kind === 'map') return JSON.stringify(value, (_, v) => (typeof v === 'bigint' ? String(v) : Object.is(v, -0) ? '-0' : v))
+  return formatText(value, type)
+}
+
+function values(sample: Sample): Value[] {
+  return [null, ...sample.extremes, ...fc.sample(sample.any, { numRuns: 20, seed })]
+}
+
+/** What a value looks like in the type that the store gives the column; undefined where it has none there. */
+function carried(value: Value, from: LogicalType, to: LogicalType): Value | undefined {
+  try {
+    return (converter(from, to) ?? (v => v))(value)
+  } catch {
+    return undefined
+  }
+}
+
+describe.each(Object.keys(STORES))('%s', name => {
+  it.each(Object.entries(SAMPLES))('holds %s exactly, or refuses it by name', async (_, sample) => {
+    const place = await STORES[name]!()
+    const columns: Column[] = [
+      { name: 'id', type: { kind: 'int', bits: 32, signed: true }, nullable: false },
+      { name: 'v', type: sample.type, nullable: true },
+    ]
+    const accepted: Row[] = []
+    const candidates = values(sample)
+    // All at once where all fit; else one by one, to see which are refused.
+    const rows = candidates.map((v, i): Row => [i, v])
+    try {
+      await writeRows(place.store, place.object('t'), place.options, columns, rows)
+      accepted.push(...rows)
+    } catch (error) {
+      expect(error).toBeInstanceOf(FerryError)
+      for (const row of rows) {
+        try {
+          await writeRows(place.store, place.object(`one${row[0]}`), place.options, columns, [row])
+          accepted.push(row)
+        } catch (refusal) {
+          expect(refusal, `${shown(row[1]!, sample.type).slice(0, 80)}`).toBeInstanceOf(FerryError)
+          expect((refusal as FerryError).code, (refusal as FerryError).message.slice(0, 300)).toMatch(/^FERRY-(4001|4002|3003)$/)
+        }
+      }
+      if (accepted.length > 0) await writeRows(place.store, place.object('t'), place.options, columns, accepted)
+    }
+    expect(accepted.length, 'values accepted').toBeGreaterThan(1)
+    const made = place.store.created(columns[1]!, 'test', { object: place.object('t'), options: place.options })
+    const read = await readRows(place.store, place.object('t'), place.options, [
+      { name: 'id', type: columns[0]!.type },
+      { name: 'v', type: made.type },
+    ])
+    const wanted = new Map(accepted.map(row => [Number(row[0]), shown(carried(row[1]!, sample.type, made.type)!, made.type)]))
+    const found = new Map(read.map(row => [Number(row[0]), shown(row[1]!, made.type)]))
+    expect(found).toEqual(wanted)
+    await place.store.close()
+  })
+})
+
+describe('every pair of stores', () => {
+  const pairs = Object.keys(STORES).flatMap(a => Object.keys(STORES).map(b => [a, b] as const))
+
+  it.each(pairs)('%s -> %s carries every type', async (a, b) => {
+    const from = await STORES[a]!()
+    const to = await STORES[b]!()
+    const columns: Column[] = [{ name: 'id', type: { kind: 'int', bits: 32, signed: true }, nullable: false }]
+    const pools: Value[][] = [[]]
+    for (const [name, sample] of Object.entries(SAMPLES)) {
+      columns.push({ name, type: sample.type, nullable: true })
+      pools.push(plainValues(sample))
+    }
+    const rows: Row[] = Array.from({ length: 24 }, (_, i) =>
+      columns.map((_, at) => (at === 0 ? i : (pools[at]![i % pools[at]!.length] ?? null))),
+    )
+    const written = await writeRows(from.store, from.object('t'), from.options, columns, rows)
+    const state = await openState({ FERRY_HOME: temporaryFolder() })
+    const types = from.store.kind === 'files' && from.options.format !== 'parquet'
+      ? { types: Object.fromEntries(written.map(c => [c.name, typeName(c.type)])) }
+      : {}
+    const job = jobSchema.parse({
+      name: `${a}-to-${b}`,
+      source: from.endpoint,
+      destination: to.endpoint,
+      update: 'overwrite',
+      read: { ...from.options, ...types },
+      write: to.options,
+      tables: [{ from: from.object('t'), to: to.object('copy') }],
+    })
+    const report = await runJob({ state, job })
+    expect(report.errors).toEqual([])
+    expect(report).toMatchObject({ status: 'completed', rowsRead: 24, rowsCopied: 24 })
+    const plan = JSON.parse((await state.db.selectFrom('run_table').select('plan').executeTakeFirstOrThrow()).plan)
+    const made: { name: string; type: LogicalType }[] = plan.write.columns
+    const read = await readRows(to.store, to.object('copy'), to.options, made)
+    const text = (row: Row, types: LogicalType[]) => row.map((v, i) => shown(v, types[i]!))
+    const wanted = rows.map(row =>
+      text(
+        row.map((v, i) => carried(carried(v, columns[i]!.type, written[i]!.type)!, written[i]!.type, made[i]!.type)!),
+        made.map(c => c.type),
+      ),
+    )
+    const found = [...read].sort((x, y) => Number(x[0]) - Number(y[0])).map(row => text(row, made.map(c => c.type)))
+    expect(found).toEqual(wanted)
+    await state.close()
+    await from.store.close()
+    await to.store.close()
+  })
+})
+
+/** Values that every store holds. */
+function plainValues(sample: Sample): Value[] {
+  const odd = (v: Value): boolean =>
+    (typeof v === 'number' && (!Number.isFinite(v) || Object.is(v, -0))) ||
+    (typeof v === 'string' && (/[\0\ud800]/.test(v) || v === 'NaN' || v.length > 10_000 || v === '1e400')) ||
+    (typeof v === 'bigint' && v > 2n ** 63n - 1n) ||
+    (sample.type.kind === 'timestamp' && sample.type.unit === 'ns' && BigInt(v as number) % 1000n !== 0n) ||
+    (Array.isArray(v) && JSON.stringify(v, (_, x) => (typeof x === 'bigint' ? String(x) : Object.is(x, -0) ? 'odd' : x)).includes('odd'))
+  return [...sample.extremes, ...fc.sample(sample.any, { numRuns: 10, seed })].filter(v => !odd(v))
+}
