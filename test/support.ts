@@ -5,10 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { inject, onTestFinished } from 'vitest'
+import { converter, fit } from '../ferry/src/batch/convert.ts'
 import type { Column, Row } from '../ferry/src/batch/types.ts'
 import { typeName } from '../ferry/src/batch/types.ts'
-import { converter } from '../ferry/src/batch/convert.ts'
-import { fit } from '../ferry/src/batch/convert.ts'
 import type { MappedColumn, Store } from '../ferry/src/connectors/connector.ts'
 
 export const root = join(import.meta.dirname, '..')
@@ -61,7 +60,10 @@ export interface RunningFerry {
 }
 
 /** Starts the command line as a user does: a process of its own. */
-export function startFerry(args: string[], options: { home: string; cwd?: string; env?: NodeJS.ProcessEnv; input?: string }): RunningFerry {
+export function startFerry(
+  args: string[],
+  options: { home: string; cwd?: string; env?: NodeJS.ProcessEnv; input?: string },
+): RunningFerry {
   const child = spawn(process.execPath, [join(root, 'ferry', 'bin', 'ferry.js'), ...args], {
     cwd: options.cwd ?? root,
     env: { ...process.env, NO_COLOR: '1', FERRY_HOME: options.home, ...options.env },
@@ -87,7 +89,12 @@ export async function ferry(args: string[], options: Parameters<typeof startFerr
 }
 
 /** The mapping that writes columns into a new object of a store. */
-export function mappingInto(store: Store, object: string, options: Record<string, unknown>, columns: Column[]): MappedColumn[] {
+export function mappingInto(
+  store: Store,
+  object: string,
+  options: Record<string, unknown>,
+  columns: Column[],
+): MappedColumn[] {
   return columns.map(c => {
     const made = store.created(c, 'test', { object, options })
     return {
@@ -147,7 +154,11 @@ export async function writeRows(
 }
 
 /** Options to read back what was written: text formats are told the types. */
-export function readOptionsFor(store: Store, columns: { name: string; type: Column['type'] }[], options: Record<string, unknown>) {
+export function readOptionsFor(
+  store: Store,
+  columns: { name: string; type: Column['type'] }[],
+  options: Record<string, unknown>,
+) {
   if (store.kind !== 'files' || options.format === 'parquet') return options
   return { ...options, types: Object.fromEntries(columns.map(c => [c.name, typeName(c.type)])) }
 }
@@ -164,7 +175,14 @@ export async function readRows(
     const table = await session.table({
       object,
       options: readOptionsFor(store, columns, options),
-      columns: columns.map(c => ({ name: c.name, from: c.name, sourceType: c.type, type: c.type, nullable: true, checked: false })),
+      columns: columns.map(c => ({
+        name: c.name,
+        from: c.name,
+        sourceType: c.type,
+        type: c.type,
+        nullable: true,
+        checked: false,
+      })),
       splitBytes: 64_000_000,
       skipBadRows: false,
     })

@@ -5,10 +5,10 @@ import { describe, expect, it } from 'vitest'
 import { makeDatabase, readRows, temporaryFolder, writeRows } from '../../../test/support.ts'
 import { SAMPLES, type Sample } from '../../../test/values.ts'
 import { converter } from '../batch/convert.ts'
+import { formatText } from '../batch/text.ts'
 import { type Column, type LogicalType, type Row, typeName, type Value } from '../batch/types.ts'
 import { canonicalJson } from '../engine/verify.ts'
 import { FerryError } from '../errors.ts'
-import { formatText } from '../batch/text.ts'
 import { jobSchema } from '../job/schema.ts'
 import { runJob } from '../runtime/run.ts'
 import { openState } from '../state/database.ts'
@@ -58,7 +58,8 @@ async function filesStore(format: string, ending: string): Promise<Place> {
 function shown(value: Value, type: LogicalType): string {
   if (value === null) return 'null'
   if (type.kind === 'json') return canonicalJson((value as string).trim())
-  if (type.kind === 'list' || type.kind === 'struct' || type.kind === 'map') return JSON.stringify(value, (_, v) => (typeof v === 'bigint' ? String(v) : Object.is(v, -0) ? '-0' : v))
+  if (type.kind === 'list' || type.kind === 'struct' || type.kind === 'map')
+    return JSON.stringify(value, (_, v) => (typeof v === 'bigint' ? String(v) : Object.is(v, -0) ? '-0' : v))
   return formatText(value, type)
 }
 
@@ -97,7 +98,9 @@ describe.each(Object.keys(STORES))('%s', name => {
           accepted.push(row)
         } catch (refusal) {
           expect(refusal, `${shown(row[1]!, sample.type).slice(0, 80)}`).toBeInstanceOf(FerryError)
-          expect((refusal as FerryError).code, (refusal as FerryError).message.slice(0, 300)).toMatch(/^FERRY-(4001|4002|3003)$/)
+          expect((refusal as FerryError).code, (refusal as FerryError).message.slice(0, 300)).toMatch(
+            /^FERRY-(4001|4002|3003)$/,
+          )
         }
       }
       if (accepted.length > 0) await writeRows(place.store, place.object('t'), place.options, columns, accepted)
@@ -108,7 +111,9 @@ describe.each(Object.keys(STORES))('%s', name => {
       { name: 'id', type: columns[0]!.type },
       { name: 'v', type: made.type },
     ])
-    const wanted = new Map(accepted.map(row => [Number(row[0]), shown(carried(row[1]!, sample.type, made.type)!, made.type)]))
+    const wanted = new Map(
+      accepted.map(row => [Number(row[0]), shown(carried(row[1]!, sample.type, made.type)!, made.type)]),
+    )
     const found = new Map(read.map(row => [Number(row[0]), shown(row[1]!, made.type)]))
     expect(found).toEqual(wanted)
     await place.store.close()
@@ -132,9 +137,10 @@ describe('every pair of stores', () => {
     )
     const written = await writeRows(from.store, from.object('t'), from.options, columns, rows)
     const state = await openState({ FERRY_HOME: temporaryFolder() })
-    const types = from.store.kind === 'files' && from.options.format !== 'parquet'
-      ? { types: Object.fromEntries(written.map(c => [c.name, typeName(c.type)])) }
-      : {}
+    const types =
+      from.store.kind === 'files' && from.options.format !== 'parquet'
+        ? { types: Object.fromEntries(written.map(c => [c.name, typeName(c.type)])) }
+        : {}
     const job = jobSchema.parse({
       name: `${a}-to-${b}`,
       source: from.endpoint,
@@ -157,7 +163,14 @@ describe('every pair of stores', () => {
         made.map(c => c.type),
       ),
     )
-    const found = [...read].sort((x, y) => Number(x[0]) - Number(y[0])).map(row => text(row, made.map(c => c.type)))
+    const found = [...read]
+      .sort((x, y) => Number(x[0]) - Number(y[0]))
+      .map(row =>
+        text(
+          row,
+          made.map(c => c.type),
+        ),
+      )
     expect(found).toEqual(wanted)
     await state.close()
     await from.store.close()
@@ -172,6 +185,7 @@ function plainValues(sample: Sample): Value[] {
     (typeof v === 'string' && (/[\0\ud800]/.test(v) || v === 'NaN' || v.length > 10_000 || v === '1e400')) ||
     (typeof v === 'bigint' && v > 2n ** 63n - 1n) ||
     (sample.type.kind === 'timestamp' && sample.type.unit === 'ns' && BigInt(v as number) % 1000n !== 0n) ||
-    (Array.isArray(v) && JSON.stringify(v, (_, x) => (typeof x === 'bigint' ? String(x) : Object.is(x, -0) ? 'odd' : x)).includes('odd'))
+    (Array.isArray(v) &&
+      JSON.stringify(v, (_, x) => (typeof x === 'bigint' ? String(x) : Object.is(x, -0) ? 'odd' : x)).includes('odd'))
   return [...sample.extremes, ...fc.sample(sample.any, { numRuns: 10, seed })].filter(v => !odd(v))
 }

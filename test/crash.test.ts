@@ -1,0 +1,13 @@
+/** Killed at a random moment and started again: the result is as if nothing had happened. */
+import { describe, it } from 'vitest'
+import { crashScenarios, runCrashScenario } from './crash.ts'
+
+const seed = Number(process.env.FERRY_SEED ?? Math.floor(Math.random() * 2 ** 31))
+console.log(`crash tests: FERRY_SEED=${seed}`)
+const KILLS = Number(process.env.FERRY_KILLS ?? 2)
+
+describe('kill -9 at random moments', () => {
+  it.each(Object.keys(crashScenarios))('%s', { timeout: 300_000 }, async name => {
+    await runCrashScenario(name, KILLS, seed)
+  })
+})

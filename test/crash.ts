@@ -1,0 +1,226 @@
+/** Crash scenarios: a copy job in a process of its own is killed again and again, resumed, and its result compared. */
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import type pg from 'pg'
+import { expect } from 'vitest'
+import { makeDatabase, startFerry, temporaryFolder } from './support.ts'
+
+interface Scenario {
+  /** Makes source and destination; gives the job and how to compare. */
+  make: (folder: string) => Promise<{ job: Record<string, unknown>; check: () => Promise<void> }>
+}
+
+const ROWS = 120_000
+const COLUMNS = `id bigint, code text, amount numeric(12,2), at timestamptz, note text`
+const FILL = `SELECT i, md5(i::text), (i * 7 % 100000) / 100.0, timestamptz '2024-01-01 00:00:00+00' + i * interval '1 second',
+  CASE WHEN i % 10 = 0 THEN NULL ELSE repeat('n', i % 40) END FROM generate_series(1, ${ROWS}) i`
+const SUM = (table: string) =>
+  `SELECT count(*)::int AS rows, count(DISTINCT id)::int AS keys, sum(hashtextextended(ROW(id, code, amount, at, note)::text, 0))::text AS sum FROM ${table}`
+
+async function checksum(client: pg.Client, table: string) {
+  const { rows } = await client.query(SUM(table))
+  return rows[0]
+}
+
+async function source(): Promise<{ url: string; client: pg.Client; settings: Record<string, unknown> }> {
+  const database = await makeDatabase()
+  await database.client.query(`CREATE TABLE orders (${COLUMNS}, PRIMARY KEY (id))`)
+  await database.client.query(`INSERT INTO orders ${FILL}`)
+  await database.client.query('VACUUM ANALYZE orders')
+  return database
+}
+
+async function nothingLeft(client: pg.Client) {
+  const { rows } = await client.query(
+    `SELECT relname FROM pg_class WHERE relname LIKE 'ferry\\_%' AND relkind = 'r' AND relname <> 'ferry_ledger'`,
+  )
+  expect(rows, 'staging tables left behind').toEqual([])
+  const ledger = await client.query('SELECT count(*)::int AS lines FROM ferry_ledger')
+  expect(ledger.rows[0].lines, 'ledger lines left behind').toBe(0)
+}
+
+async function intoPostgres(
+  update: string,
+  prepare: string[],
+  from: Record<string, unknown>,
+  table: string,
+  expected: () => Promise<unknown>,
+) {
+  const to = await makeDatabase()
+  for (const statement of prepare) await to.client.query(statement)
+  return {
+    job: {
+      source: from,
+      destination: { kind: 'postgres', ...to.settings },
+      update,
+      splitSize: '500kB',
+      tables: [{ from: table, to: 'public.orders' }],
+    },
+    check: async () => {
+      expect(await checksum(to.client, 'orders')).toEqual(await expected())
+      await nothingLeft(to.client)
+    },
+  }
+}
+
+export const crashScenarios: Record<string, Scenario> = {
+  'PostgreSQL -> PostgreSQL, append': {
+    make: async () => {
+      const from = await source()
+      return intoPostgres('append', [], { kind: 'postgres', ...from.settings }, 'public.orders', () =>
+        checksum(from.client, 'orders'),
+      )
+    },
+  },
+  'PostgreSQL -> PostgreSQL, merge': {
+    make: async () => {
+      const from = await source()
+      const stale = [
+        `CREATE TABLE orders (${COLUMNS}, PRIMARY KEY (id))`,
+        `INSERT INTO orders ${FILL.replace('md5(i::text)', "'old'")} WHERE i % 3 = 0`,
+      ]
+      return intoPostgres('merge', stale, { kind: 'postgres', ...from.settings }, 'public.orders', () =>
+        checksum(from.client, 'orders'),
+      )
+    },
+  },
+  'PostgreSQL -> PostgreSQL, overwrite': {
+    make: async () => {
+      const from = await source()
+      const live = [
+        `CREATE TABLE orders (${COLUMNS}, PRIMARY KEY (id))`,
+        `INSERT INTO orders VALUES (-1, 'old')`,
+        'CREATE VIEW seen AS SELECT * FROM orders',
+      ]
+      return intoPostgres('overwrite', live, { kind: 'postgres', ...from.settings }, 'public.orders', () =>
+        checksum(from.client, 'orders'),
+      )
+    },
+  },
+  'SQLite -> PostgreSQL, append': {
+    make: async folder => {
+      const { DatabaseSync } = await import('node:sqlite')
+      const from = await source()
+      const path = join(folder, 'shop.db')
+      const db = new DatabaseSync(path)
+      db.exec(
+        'CREATE TABLE orders (id INTEGER PRIMARY KEY, code TEXT, amount DECIMAL TEXT(12,2), at TIMESTAMPTZ TEXT, note TEXT); BEGIN',
+      )
+      const insert = db.prepare('INSERT INTO orders VALUES (?, ?, ?, ?, ?)')
+      const { rows } = await from.client.query(
+        'SELECT id::int, code, amount::text, at::text, note FROM orders ORDER BY id',
+      )
+      for (const r of rows) insert.run(r.id, r.code, r.amount, r.at, r.note)
+      db.exec('COMMIT')
+      db.close()
+      return intoPostgres('append', [], { kind: 'sqlite', path }, 'orders', () => checksum(from.client, 'orders'))
+    },
+  },
+  'CSV -> PostgreSQL, append': {
+    make: async folder => {
+      const from = await source()
+      const { rows } = await from.client.query(
+        `SELECT string_agg(id || ',' || code || ',' || amount || ',"' || at || '",' || coalesce('"' || note || E'\\n"', ''), E'\\n' ORDER BY id) AS text FROM orders`,
+      )
+      writeFileSync(join(folder, 'orders.csv'), `id,code,amount,at,note\n${rows[0].text}\n`)
+      const table = [`CREATE TABLE orders (${COLUMNS})`]
+      return intoPostgres('append', table, { kind: 'files', folder }, 'orders.csv', async () => {
+        await from.client.query(
+          `UPDATE orders SET note = note || E'\\n' WHERE note IS NOT NULL AND note NOT LIKE E'%\\n'`,
+        )
+        return checksum(from.client, 'orders')
+      })
+    },
+  },
+  'PostgreSQL -> Parquet': {
+    make: async folder => {
+      const from = await source()
+      const out = join(folder, 'out')
+      return {
+        job: {
+          source: { kind: 'postgres', ...from.settings },
+          destination: { kind: 'files', folder: out },
+          update: 'overwrite',
+          splitSize: '500kB',
+          tables: [
+            { from: 'public.orders', to: 'orders.parquet' },
+            { query: 'SELECT * FROM orders', to: 'parts/', write: { format: 'parquet', rowsPerFile: 20_000 } },
+          ],
+        },
+        check: async () => {
+          const { Duckdb } = await import('../ferry/src/duckdb/engine.ts')
+          const db = await Duckdb.open()
+          for (const place of ['orders.parquet', 'parts/*.parquet']) {
+            const [row] = await db.all(
+              `SELECT count(*)::INT AS rows, count(DISTINCT id)::INT AS keys, sum(id)::VARCHAR AS ids, sum(amount)::VARCHAR AS amount,
+               count(note)::INT AS notes FROM read_parquet('${join(out, place)}')`,
+            )
+            const { rows } = await from.client.query(
+              'SELECT count(*)::int AS rows, count(DISTINCT id)::int AS keys, sum(id)::text AS ids, sum(amount)::text AS amount, count(note)::int AS notes FROM orders',
+            )
+            expect(row).toEqual(rows[0])
+          }
+          db.close()
+          const left = readdirSync(out).filter(name => name.startsWith('.'))
+          expect(left, 'temporary files left behind').toEqual([])
+        },
+      }
+    },
+  },
+}
+
+/** Runs a scenario with so many kills; the moments come from the seed. Gives back how many kills hit a running job. */
+export async function runCrashScenario(name: string, kills: number, seed: number): Promise<number> {
+  const folder = temporaryFolder()
+  const home = join(folder, 'home')
+  const { job, check } = await crashScenarios[name]!.make(folder)
+  const path = join(folder, 'job.json')
+  writeFileSync(path, JSON.stringify({ name: 'crash', limits: { parallel: 2 }, ...job }))
+  let state = seed
+  const random = () => {
+    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff
+    return state / 0x7fffffff
+  }
+  let hits = 0
+  for (let i = 0; i < kills; i++) {
+    // Every other time a fresh start: otherwise little would be left to kill.
+    const fresh = i % 2 === 0 && name.includes('overwrite')
+    const running = startFerry(['run', path, '--quiet', ...(fresh ? ['--full-refresh'] : [])], { home })
+    const ended = { done: false }
+    running.done.then(() => {
+      ended.done = true
+    })
+    await untilMoving(home, ended)
+    await setTimeout(random() * 900)
+    if (!ended.done) hits++
+    running.kill('SIGKILL')
+    await running.done
+    if (ended.done && existsSync(join(home, 'state.db')) && (await isCompleted(home))) break
+  }
+  for (;;) {
+    if (await isCompleted(home)) break
+    const { code, stderr } = await startFerry(['run', path, '--quiet'], { home }).done
+    expect(code, stderr).toBe(0)
+  }
+  await check()
+  return hits
+}
+
+/** Waits until the run's state is there: before that there is nothing to interrupt. */
+async function untilMoving(home: string, ended: { done: boolean }): Promise<void> {
+  const until = Date.now() + 20_000
+  while (!existsSync(join(home, 'state.db')) && !ended.done && Date.now() < until) await setTimeout(10)
+}
+
+async function isCompleted(home: string): Promise<boolean> {
+  if (!existsSync(join(home, 'state.db'))) return false
+  const { openState } = await import('../ferry/src/state/database.ts')
+  const state = await openState({ FERRY_HOME: home })
+  try {
+    const run = await state.db.selectFrom('run').select('state').orderBy('created_at', 'desc').executeTakeFirst()
+    return run?.state === 'completed'
+  } finally {
+    await state.close()
+  }
+}
