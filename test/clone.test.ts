@@ -17,7 +17,7 @@ describe('a fresh clone', () => {
     for (const file of new Set(changed.split('\0').filter(Boolean))) {
       if (existsSync(join(root, file))) execFileSync('cp', ['--parents', file, folder], { cwd: root })
     }
-    const environment = { ...process.env, CI: '1' }
+    const environment: NodeJS.ProcessEnv = { ...process.env, CI: '1' }
     delete environment.FERRY_HOME
     // npm start installs by itself, as the first command.
     const start = spawnSync('npm', ['start'], { cwd: folder, env: environment, encoding: 'utf8' })

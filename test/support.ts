@@ -134,11 +134,11 @@ export async function writeRows(
       skipBadRows: false,
     })
     await table.prepare({ splits: new Map(), published: false })
-    const writer = await table.open({ id: 0, label: 'all', spec: '' }, { encoding: 'rows' }, 1)
+    const writer = await table.open({ id: 0, label: 'all', spec: '' }, { encoding: 'rows' })
     try {
       const converters = mapped.map(c => converter(c.sourceType, c.type))
       const out = rows.map(row => row.map((value, i) => converters[i]?.(value) ?? value))
-      await writer.write({ kind: 'rows', rows: out, bytes: 0 }, 0)
+      await writer.write({ kind: 'rows', rows: out, bytes: 0 })
       await writer.commit(undefined, { rows: rows.length, bytes: 0 })
     } catch (error) {
       await writer.abort()

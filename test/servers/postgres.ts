@@ -75,6 +75,7 @@ export async function startPostgres(settings: Record<string, string> = {}): Prom
   }
   const stop = async (signal: NodeJS.Signals) => {
     if (child.exitCode !== null || child.signalCode !== null) return
+    child.ref()
     const exited = new Promise(resolve => child.once('exit', resolve))
     child.kill(signal)
     await exited

@@ -215,7 +215,7 @@ export interface SinkTable {
   readonly plan: { statements: string[]; guarantee: string; notes: string[] }
   /**
    * `split`: every split commits by itself, in parallel up to `lanes`. `table`: one commit for all, fed by at most
-   * `lanes` splits at a time (a single file).
+   * `lanes` splits at a time, each batch of whole rows (a single file).
    */
   readonly unit: 'split' | 'table'
   readonly lanes: number
@@ -226,7 +226,7 @@ export interface SinkTable {
    * destination's ledger where there is one, else `known`, which the state remembers.
    */
   prepare(known: Committed): Promise<Committed>
-  open(split: Split, offer: Offer, lanes: number): Promise<SplitWriter>
+  open(split: Split, offer: Offer): Promise<SplitWriter>
   /** The change-over after the last split, at once and once; harmless when repeated. */
   publish(): Promise<void>
   /** Removes the run's ledger lines, once the state has recorded the end. */
@@ -237,9 +237,7 @@ export interface SinkTable {
 
 export interface SplitWriter {
   /** Takes a batch; gives back the rows that the store refused, where the table skips such rows. */
-  write(batch: Batch, lane: number): Promise<Refused[]>
-  /** Says that nothing more comes through a lane, where several feed one writer. */
-  endLane?(lane: number): Promise<void>
+  write(batch: Batch): Promise<Refused[]>
   /** Commits what was written since the last commit together with the checkpoint; `undefined` ends the split. */
   commit(checkpoint: Checkpoint | undefined, counts: { rows: number; bytes: number }): Promise<CommitResult>
   abort(): Promise<void>

@@ -15,9 +15,10 @@ export const MEMORY_LIMIT = '160MB'
 export class Duckdb {
   readonly connection: DuckDBConnection
   private readonly instance: DuckDBInstance
-  private readonly scratch: string
+  /** Where it spills; undefined for a further connection. */
+  private readonly scratch: string | undefined
 
-  private constructor(instance: DuckDBInstance, connection: DuckDBConnection, scratch: string) {
+  private constructor(instance: DuckDBInstance, connection: DuckDBConnection, scratch: string | undefined) {
     this.instance = instance
     this.connection = connection
     this.scratch = scratch
@@ -54,13 +55,16 @@ export class Duckdb {
     return reader.getRowObjectsJS() as Record<string, unknown>[]
   }
 
-  /** A further connection to the same database. */
-  connect(): Promise<DuckDBConnection> {
-    return this.instance.connect()
+  /** A further connection to the same database, within the same memory; the first one is closed last. */
+  async sibling(): Promise<Duckdb> {
+    const connection = await this.instance.connect()
+    await connection.run(`SET TimeZone = 'UTC'`)
+    return new Duckdb(this.instance, connection, undefined)
   }
 
   close(): void {
     this.connection.closeSync()
+    if (this.scratch === undefined) return
     this.instance.closeSync()
     rmSync(this.scratch, { recursive: true, force: true })
   }

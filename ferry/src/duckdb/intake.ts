@@ -5,20 +5,20 @@ import { type DuckDBAppender, DuckDBDataChunk, type DuckDBType, type DuckDBValue
 import type { LogicalType, Row } from '../batch/types.ts'
 import { RowError } from '../errors.ts'
 import { type Duckdb, quoteName, quoteText, translate } from './engine.ts'
+import { toNative } from './logical.ts'
 import { NamedPipe } from './pipe.ts'
-import { toNative } from './types.ts'
 import { valueWriter } from './vectors.ts'
 
-/** Longest CSV record that DuckDB is asked to take. */
+/** Longest CSV record that DuckDB is asked to take, and how much of the pipe it reads at a time. */
 const LONGEST_LINE = 32 << 20
 
 /**
- * CSV that arrives in lanes, read by one DuckDB statement while it comes. `statement` makes the whole statement from
- * the query that reads the pipes.
+ * CSV that one DuckDB statement reads from a pipe while it comes. `statement` makes the whole statement from the query
+ * that reads the pipe. Several lanes may write, since each write is of whole records.
  */
 export class PipeIntake {
-  private readonly pipes: NamedPipe[] = []
-  private readonly sockets: Socket[] = []
+  private readonly pipe = new NamedPipe()
+  private readonly socket: Socket
   private readonly done: Promise<void>
   private failure: unknown
   private readonly db: Duckdb
@@ -26,81 +26,66 @@ export class PipeIntake {
 
   constructor(
     db: Duckdb,
-    lanes: number,
     columns: { name: string; type: LogicalType }[],
     options: { finite: boolean; place: string },
     statement: (query: string) => string,
   ) {
     this.db = db
     this.place = options.place
-    for (let i = 0; i < lanes; i++) this.pipes.push(new NamedPipe())
-    const query = this.pipes.map(p => pipeQuery(p.path, columns, options.finite)).join(' UNION ALL ')
-    for (const pipe of this.pipes) {
-      const socket = pipe.writer()
-      socket.on('error', error => {
-        this.failure ??= error
-      })
-      this.sockets.push(socket)
-    }
-    this.done = db.run(statement(query)).catch(error => {
+    this.socket = this.pipe.writer()
+    this.socket.on('error', error => {
+      this.failure ??= error
+    })
+    this.done = this.read(statement(pipeQuery(this.pipe.path, columns, options.finite))).catch(error => {
       // What DuckDB says comes before the broken pipe that follows from it.
       this.failure = error
-      for (const socket of this.sockets) socket.destroy()
+      this.socket.destroy()
     })
   }
 
-  async write(data: Buffer, lane: number): Promise<void> {
-    const socket = this.sockets[lane]!
+  private async read(statement: string): Promise<void> {
+    // Keeping the order of the records would cost twice the time, and splits come in no order anyway.
+    await this.db.run('SET preserve_insertion_order = false')
+    await this.db.run(statement)
+  }
+
+  async write(data: Buffer): Promise<void> {
     if (this.failure) await this.fail()
-    if (socket.write(data)) return
+    if (this.socket.write(data)) return
     const waiting = new AbortController()
-    try {
-      await Promise.race([
-        once(socket, 'drain', { signal: waiting.signal }),
-        once(socket, 'close', { signal: waiting.signal }),
-      ]).catch(() => undefined)
-    } finally {
-      waiting.abort()
-    }
+    const { signal } = waiting
+    await Promise.race([once(this.socket, 'drain', { signal }), once(this.socket, 'close', { signal })]).catch(
+      () => undefined,
+    )
+    waiting.abort()
     if (this.failure) await this.fail()
   }
 
   private async fail(): Promise<never> {
-    for (const pipe of this.pipes) pipe.finish()
+    this.pipe.finish()
     await this.done
     throw translate(this.failure, this.place)
   }
 
-  /** Ends a lane: DuckDB reads pipes one behind the other where it has no thread to spare, and waits for each end. */
-  async endLane(lane: number): Promise<void> {
-    const socket = this.sockets[lane]!
-    const pipe = this.pipes[lane]!
-    await new Promise<void>(resolve => {
-      if (socket.destroyed) resolve()
-      socket.once('close', () => resolve())
-      socket.end(() => socket.destroy())
-    })
-    pipe.finish()
-  }
-
-  /** Ends all lanes and waits for the statement. */
+  /** Ends the pipe and waits for the statement. */
   async finish(): Promise<void> {
-    await Promise.all(this.sockets.map((_, lane) => this.endLane(lane)))
+    await new Promise<void>(resolve => {
+      if (this.socket.destroyed) resolve()
+      this.socket.once('close', () => resolve())
+      this.socket.end(() => this.socket.destroy())
+    })
+    this.pipe.finish()
     await this.done
-    this.close()
+    this.pipe.close()
     if (this.failure) throw translate(this.failure, this.place)
   }
 
   async abort(): Promise<void> {
     this.db.connection.interrupt()
-    for (const socket of this.sockets) socket.destroy()
-    for (const pipe of this.pipes) pipe.finish()
+    this.socket.destroy()
+    this.pipe.finish()
     await this.done
-    this.close()
-  }
-
-  private close(): void {
-    for (const pipe of this.pipes) pipe.close()
+    this.pipe.close()
   }
 }
 
@@ -115,7 +100,7 @@ function pipeQuery(path: string, columns: { name: string; type: LogicalType }[],
     `escape = '"'`,
     `nullstr = ''`,
     'allow_quoted_nulls = false',
-    'parallel = false',
+    'parallel = true',
     `max_line_size = ${LONGEST_LINE}`,
     `buffer_size = ${LONGEST_LINE}`,
   ]
@@ -132,11 +117,13 @@ function fromText(column: string, type: LogicalType, finite: boolean): string {
       return `unhex(substr(${column}, 3))`
     case 'date':
     case 'timestamp': {
-      const value = `CAST(replace(${column}, ' BC', ' (BC)') AS ${toNative(type)})`
+      const native = toNative(type)
+      const before = `WHEN contains(${column}, 'BC') THEN CAST(replace(${column}, ' BC', ' (BC)') AS ${native})`
       // Parquet has no infinity: what a reader would make of the number behind it is anybody's guess.
-      return finite
-        ? `CASE WHEN contains(${column}, 'infinity') THEN error('Conversion Error: Parquet has no infinite dates and timestamps') ELSE ${value} END`
-        : value
+      const infinite = finite
+        ? ` WHEN contains(${column}, 'inf') THEN error('Conversion Error: Parquet has no infinite dates and timestamps')`
+        : ''
+      return `CASE ${before}${infinite} ELSE CAST(${column} AS ${native}) END`
     }
     case 'json':
       return `CAST(${column} AS JSON)`

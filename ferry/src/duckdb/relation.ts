@@ -5,8 +5,9 @@ import { type Batch, type CsvDialect, FERRY_CSV } from '../batch/encoding.ts'
 import type { Column, LogicalType } from '../batch/types.ts'
 import type { MappedColumn, Offer, ReadRequest, Split } from '../connectors/connector.ts'
 import { type Duckdb, quoteName, quoteText, translate } from './engine.ts'
+import { toNative } from './logical.ts'
 import { hasPipes, NamedPipe } from './pipe.ts'
-import { isKnown, toNative } from './types.ts'
+import { isKnown } from './types.ts'
 import { rowsOf } from './vectors.ts'
 
 /** A relation: the SQL that names it, and what must run first in the DuckDB that reads it. */
@@ -94,7 +95,7 @@ function csvText(expression: string, type: LogicalType): string {
     case 'date':
     case 'timestamp':
       // DuckDB writes years before 1 as `(BC)`, and behind the zone.
-      return `replace(CAST(${expression} AS VARCHAR), ' (BC)', ' BC')`
+      return `CASE WHEN ${expression} < '0001-01-01' THEN replace(CAST(${expression} AS VARCHAR), ' (BC)', ' BC') ELSE CAST(${expression} AS VARCHAR) END`
     default:
       return expression
   }
@@ -126,6 +127,7 @@ export async function* readRelation(
   options.signal.addEventListener('abort', stop, { once: true })
   try {
     for (const statement of relation.setup) await db.run(statement)
+    if (offer.encoding === 'csv') await db.run('SET preserve_insertion_order = false')
     if (offer.encoding === 'csv') yield* csvThroughPipe(db, mappedQuery(relation, request, offer, condition))
     else yield* readRows(db, relation, request, condition)
   } catch (error) {

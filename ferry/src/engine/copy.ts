@@ -19,6 +19,8 @@ const TURN_MS = 25
 export interface CopyContext {
   signal: AbortSignal
   slots: Slots
+  /** Splits that one table may have at work. */
+  parallel: number
   rows?: RateLimit
   bytes?: RateLimit
   progress: TableProgress
@@ -79,11 +81,11 @@ async function copySplit(
   before: CommittedSplit | undefined,
 ): Promise<void> {
   if (context.signal.aborted) return
-  const writer = await table.sink.open(split, table.plan.offer, 1)
+  const writer = await table.sink.open(split, table.plan.offer)
   const segment = new Segment(table, context, split, before)
   try {
     await feed(table, context, split, before?.checkpoint, async batch => {
-      await segment.take(batch, await segment.write(writer, batch, 0))
+      await segment.take(batch, await segment.write(writer, batch))
       if (batch.kind !== 'query' && batch.checkpoint !== undefined && segment.bytes >= COMMIT_BYTES) {
         await segment.commit(writer, batch.checkpoint)
       }
@@ -99,25 +101,24 @@ async function copySplit(
 
 /** One commit for all splits, which feed one writer through its lanes. */
 async function copyTogether(table: OpenTable, context: CopyContext, splits: Split[]): Promise<void> {
-  const lanes = Math.max(1, Math.min(table.sink.lanes, splits.length))
+  const lanes = Math.max(1, Math.min(table.sink.lanes, splits.length, context.parallel))
   const all: Split = { id: 0, label: 'all', spec: '' }
   const queue = [...splits]
   await context.slots.use(async () => {
-    const writer = await table.sink.open(all, table.plan.offer, lanes)
+    const writer = await table.sink.open(all, table.plan.offer)
     const segment = new Segment(table, context, all, undefined)
     const failures: unknown[] = []
-    const lane = async (_: unknown, index: number) => {
+    const lane = async () => {
       for (let split = queue.shift(); split && failures.length === 0; split = queue.shift()) {
         try {
           await feed(table, context, split, undefined, async batch => {
-            await segment.take(batch, await segment.write(writer, batch, index))
+            await segment.take(batch, await segment.write(writer, batch))
           })
           context.progress.splitsDone++
         } catch (error) {
           failures.push(error)
         }
       }
-      if (failures.length === 0) await writer.endLane?.(index).catch(error => failures.push(error))
     }
     try {
       await Promise.all(Array.from({ length: lanes }, lane))
@@ -183,16 +184,16 @@ class Segment {
   }
 
   /** Maps and writes a batch; gives back how many rows were written. */
-  async write(writer: SplitWriter, batch: Batch, lane: number): Promise<number | undefined> {
+  async write(writer: SplitWriter, batch: Batch): Promise<number | undefined> {
     if (batch.kind !== 'rows') {
-      if (batch.kind === 'query' || batch.data.length > 0) await writer.write(batch, lane)
+      if (batch.kind === 'query' || batch.data.length > 0) await writer.write(batch)
       return batch.kind === 'bytes' ? batch.rows : undefined
     }
     const skip = this.table.plan.onRowError === 'skip'
     if (batch.rejected) this.reject(batch.rejected)
     const rows = this.map ? this.mapRows(batch.rows, skip) : batch.rows
     try {
-      const refused = await writer.write(this.map ? { ...batch, rows } : batch, lane)
+      const refused = await writer.write(this.map ? { ...batch, rows } : batch)
       for (const { index, error } of refused) {
         const original = this.map ? (sources.get(rows[index]!) ?? rows[index]!) : rows[index]!
         this.reject([this.rejection(original, error)])

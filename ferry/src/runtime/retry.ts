@@ -125,9 +125,9 @@ async function write(
       kept.push({ ...line, reason: asFerryError(error).message })
     }
   }
-  const writer = await sink.open(split, { encoding: 'rows' }, 1)
+  const writer = await sink.open(split, { encoding: 'rows' })
   try {
-    const refused = await writer.write({ kind: 'rows', rows, bytes: 0 }, 0)
+    const refused = await writer.write({ kind: 'rows', rows, bytes: 0 })
     for (const { index, error } of refused) kept.push({ ...from[index]!, reason: error.message })
     keep(kept)
     await writer.commit(undefined, { rows: rows.length - refused.length, bytes: 0 })

@@ -323,6 +323,7 @@ class Run {
       await copyTable(table, {
         signal: this.abort.signal,
         slots: limits.slots,
+        parallel: this.parallel,
         ...(limits.rows ? { rows: limits.rows } : {}),
         ...(limits.bytes ? { bytes: limits.bytes } : {}),
         progress,

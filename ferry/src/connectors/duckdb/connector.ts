@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { z } from 'zod'
 import type { Column, LogicalType } from '../../batch/types.ts'
 import { Duckdb, translate } from '../../duckdb/engine.ts'
-import { held, toNative } from '../../duckdb/types.ts'
+import { held, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
 import type {
   Connector,

@@ -4,8 +4,8 @@ import { FERRY_CSV } from '../../batch/encoding.ts'
 import type { Row } from '../../batch/types.ts'
 import { Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
 import { PipeIntake, RowIntake } from '../../duckdb/intake.ts'
+import { toNative } from '../../duckdb/logical.ts'
 import { hasPipes } from '../../duckdb/pipe.ts'
-import { toNative } from '../../duckdb/types.ts'
 import { RowError } from '../../errors.ts'
 import type {
   CommitResult,
@@ -282,7 +282,7 @@ class DuckdbSplitWriter implements SplitWriter {
     return this.merging ? { schema: 'main', table: 'ferry_merge' } : this.table.intakeTarget
   }
 
-  async write(batch: Batch, lane: number): Promise<Refused[]> {
+  async write(batch: Batch): Promise<Refused[]> {
     const place = this.table.request.object
     try {
       const db = await this.begin()
@@ -292,8 +292,8 @@ class DuckdbSplitWriter implements SplitWriter {
         this.copied += await this.insertQuery(db, insert(batch.query.sql))
         for (const statement of batch.query.teardown) this.teardown.push(statement)
       } else if (batch.kind === 'bytes') {
-        this.pipe ??= new PipeIntake(db, 1, this.table.columns, { finite: false, place }, insert)
-        await this.pipe.write(batch.data, lane)
+        this.pipe ??= new PipeIntake(db, this.table.columns, { finite: false, place }, insert)
+        await this.pipe.write(batch.data)
       } else return await this.writeRows(db, batch.rows)
       return []
     } catch (error) {

@@ -3,7 +3,8 @@ import { access, glob, stat } from 'node:fs/promises'
 import { isAbsolute, join } from 'node:path'
 import { z } from 'zod'
 import type { Column, LogicalType } from '../../batch/types.ts'
-import { heldByParquet, toNative } from '../../duckdb/types.ts'
+import type { Duckdb } from '../../duckdb/engine.ts'
+import { heldByParquet, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
 import type {
   Connector,
@@ -23,7 +24,6 @@ import { STDIN } from './bytes.ts'
 import { CsvSourceTable, describeCsv } from './csv.ts'
 import { describeJson, JsonSourceTable } from './json.ts'
 import { formatOf, readOptions, writeOptions } from './options.ts'
-import { describeParquet, ParquetSourceTable } from './parquet.ts'
 import { FilesSinkTable } from './sink.ts'
 
 /** Settings of a files connection. The README's table is checked against this schema. */
@@ -53,6 +53,7 @@ class FilesStore implements Store {
   readonly kind = 'files'
   readonly label: string
   private readonly folder: string
+  private duckdb: Promise<Duckdb> | undefined
 
   constructor(folder: string) {
     this.folder = folder
@@ -122,8 +123,11 @@ class FilesStore implements Store {
         return { info: described.info, open: (request: ReadRequest) => new JsonSourceTable(described, request) }
       }
       case 'parquet': {
-        const described = await describeParquet(set)
-        return { info: described.info, open: (request: ReadRequest) => new ParquetSourceTable(described, request) }
+        // DuckDB is loaded only where it takes part.
+        const { describeParquet, ParquetSourceTable } = await import('./parquet.ts')
+        const described = await describeParquet(set, await this.db())
+        const open = (request: ReadRequest) => new ParquetSourceTable(described, request, () => this.db())
+        return { info: described.info, open }
       }
     }
   }
@@ -166,5 +170,15 @@ class FilesStore implements Store {
     }
   }
 
-  async close(): Promise<void> {}
+  /** One DuckDB for all that this store reads with it, so that its memory limit holds for all together. */
+  private db(): Promise<Duckdb> {
+    this.duckdb ??= import('../../duckdb/engine.ts').then(engine => engine.Duckdb.open())
+    return this.duckdb
+  }
+
+  async close(): Promise<void> {
+    const db = await this.duckdb?.catch(() => undefined)
+    this.duckdb = undefined
+    db?.close()
+  }
 }

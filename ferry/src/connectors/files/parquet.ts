@@ -1,7 +1,7 @@
 /** Parquet files as a source, through DuckDB. */
 import type { Batch, CsvDialect } from '../../batch/encoding.ts'
 import type { Column } from '../../batch/types.ts'
-import { Duckdb, quoteText, translate } from '../../duckdb/engine.ts'
+import { type Duckdb, quoteText, translate } from '../../duckdb/engine.ts'
 import { csvDialect, type Relation, readRelation, refuses, rowColumns } from '../../duckdb/relation.ts'
 import { toLogical } from '../../duckdb/types.ts'
 import type { Offer, ReadOptions, ReadRequest, SourceTable, Split, TableInfo } from '../connector.ts'
@@ -13,8 +13,7 @@ export interface ParquetFiles {
   columns: Relation['columns']
 }
 
-export async function describeParquet(set: FileSet): Promise<ParquetFiles> {
-  const db = await Duckdb.open()
+export async function describeParquet(set: FileSet, db: Duckdb): Promise<ParquetFiles> {
   try {
     const sql = parquet(set.paths)
     const result = await db.connection.run(`SELECT * FROM ${sql} LIMIT 0`)
@@ -37,8 +36,6 @@ export async function describeParquet(set: FileSet): Promise<ParquetFiles> {
     return { info, set, columns }
   } catch (error) {
     throw translate(error, set.object)
-  } finally {
-    db.close()
   }
 }
 
@@ -46,14 +43,28 @@ function parquet(paths: string[]): string {
   return `read_parquet([${paths.map(quoteText).join(', ')}])`
 }
 
+/** Rows of a row group as DuckDB and most writers make them: splits are cut at their multiples. */
+const GROUP_ROWS = 122_880
+/** How much larger rows are than their Parquet bytes, about. */
+const EXPANSION = 3
+
+interface Piece {
+  paths: string[]
+  /** Row numbers within the file, the last one excluded. */
+  from?: number
+  to?: number
+}
+
 export class ParquetSourceTable implements SourceTable {
   readonly rowColumns: Column[]
   private readonly files: ParquetFiles
   private readonly request: ReadRequest
+  private readonly db: () => Promise<Duckdb>
 
-  constructor(files: ParquetFiles, request: ReadRequest) {
+  constructor(files: ParquetFiles, request: ReadRequest, db: () => Promise<Duckdb>) {
     this.files = files
     this.request = request
+    this.db = db
     this.rowColumns = rowColumns(this.relation(files.set.paths), request.columns)
   }
 
@@ -73,23 +84,50 @@ export class ParquetSourceTable implements SourceTable {
     return undefined
   }
 
-  /** One split a file; DuckDB itself reads a file's row groups in parallel. A query takes all files at once. */
+  /** Ranges of rows within each file: DuckDB reads only the row groups that they touch. A query takes all at once. */
   async splits(offer: Offer): Promise<Split[]> {
     const { paths } = this.files.set
-    const { rows = 0, bytes = 0 } = this.files.info
-    const together = offer.encoding === 'duckdb-sql' || this.request.limit !== undefined
-    const groups = together ? [paths] : paths.map(path => [path])
-    return groups.map((group, id) => ({
-      id,
-      label: group.length === 1 ? group[0]! : `${group.length} files`,
-      spec: JSON.stringify(group),
-      rows: Math.round(rows / groups.length),
-      bytes: Math.round(bytes / groups.length),
-    }))
+    if (offer.encoding === 'duckdb-sql' || this.request.limit !== undefined) {
+      return [this.split(0, { paths }, this.files.info.rows ?? 0)]
+    }
+    const db = await this.db()
+    const splits: Split[] = []
+    for (const path of paths) {
+      const [count] = await db.all(
+        `SELECT num_rows::DOUBLE AS rows, file_size_bytes::DOUBLE AS bytes FROM parquet_file_metadata(${quoteText(path)})`,
+      )
+      const { rows, bytes } = count as { rows: number; bytes: number }
+      const each =
+        Math.max(1, Math.round((this.request.splitBytes * rows) / (bytes * EXPANSION * GROUP_ROWS))) * GROUP_ROWS
+      if (rows <= each * 1.5) splits.push(this.split(splits.length, { paths: [path] }, rows))
+      else {
+        for (let from = 0; from < rows; from += each) {
+          splits.push(this.split(splits.length, { paths: [path], from, to: from + each }, Math.min(each, rows - from)))
+        }
+      }
+    }
+    return splits
   }
 
-  read(split: Split, { offer, signal }: ReadOptions): AsyncIterable<Batch> {
-    const paths = JSON.parse(split.spec) as string[]
-    return readRelation(() => Duckdb.open(), this.relation(paths), this.request, { offer, signal, place: split.label })
+  private split(id: number, piece: Piece, rows: number): Split {
+    const { info } = this.files
+    const range = piece.from === undefined ? '' : ` rows ${piece.from} to ${piece.to! - 1}`
+    const label = piece.paths.length === 1 ? `${piece.paths[0]}${range}` : `${piece.paths.length} files`
+    const bytes = Math.round(((info.bytes ?? 0) * rows) / Math.max(1, info.rows ?? 1))
+    return { id, label, spec: JSON.stringify(piece), rows, bytes }
+  }
+
+  async *read(split: Split, { offer, signal }: ReadOptions): AsyncGenerator<Batch> {
+    const piece = JSON.parse(split.spec) as Piece
+    const whole = piece.from === undefined
+    const relation = this.relation(piece.paths)
+    const options = { offer, signal, place: split.label }
+    const open = async () => (await this.db()).sibling()
+    if (whole) yield* readRelation(open, relation, this.request, options)
+    else {
+      const numbered = { ...relation, sql: relation.sql.replace(/\)$/, ', file_row_number = true)') }
+      const condition = `file_row_number >= ${piece.from} AND file_row_number < ${piece.to}`
+      yield* readRelation(open, numbered, this.request, { ...options, condition })
+    }
   }
 }

@@ -8,7 +8,7 @@ import type { Batch, Checkpoint } from '../../batch/encoding.ts'
 import type { Row } from '../../batch/types.ts'
 import { Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
 import { PipeIntake, RowIntake } from '../../duckdb/intake.ts'
-import { toNative } from '../../duckdb/types.ts'
+import { toNative } from '../../duckdb/logical.ts'
 import { RowError } from '../../errors.ts'
 import type { CommitResult, Offer, Refused, SplitWriter } from '../connector.ts'
 import type { FilesSinkTable } from './sink.ts'
@@ -16,7 +16,6 @@ import type { FilesSinkTable } from './sink.ts'
 export class ParquetWriter implements SplitWriter {
   private readonly table: FilesSinkTable
   private readonly db: Duckdb
-  private readonly lanes: number
   private readonly place: (part: number) => string
   private readonly scratch: string
   private pipe: PipeIntake | undefined
@@ -27,26 +26,14 @@ export class ParquetWriter implements SplitWriter {
   private part = 0
   private bytesWritten = 0
 
-  private constructor(
-    table: FilesSinkTable,
-    db: Duckdb,
-    scratch: string,
-    lanes: number,
-    place: (part: number) => string,
-  ) {
+  private constructor(table: FilesSinkTable, db: Duckdb, scratch: string, place: (part: number) => string) {
     this.table = table
     this.db = db
     this.scratch = scratch
-    this.lanes = lanes
     this.place = place
   }
 
-  static async open(
-    table: FilesSinkTable,
-    offer: Offer,
-    lanes: number,
-    place: (part: number) => string,
-  ): Promise<ParquetWriter> {
+  static async open(table: FilesSinkTable, offer: Offer, place: (part: number) => string): Promise<ParquetWriter> {
     const scratch = mkdtempSync(join(tmpdir(), 'ferry-parquet-'))
     // Rows are gathered on disk, so that a table of any size stays within DuckDB's memory.
     const path = offer.encoding === 'rows' ? join(scratch, 'rows.duckdb') : ':memory:'
@@ -55,14 +42,14 @@ export class ParquetWriter implements SplitWriter {
       const columns = table.request.columns.map(c => `${quoteName(c.name)} ${toNative(c.type)}`)
       await db.run(`CREATE TABLE gathered (${columns.join(', ')})`)
     }
-    return new ParquetWriter(table, db, scratch, lanes, place)
+    return new ParquetWriter(table, db, scratch, place)
   }
 
   private get columns() {
     return this.table.request.columns.map(c => ({ name: c.name, type: c.type }))
   }
 
-  async write(batch: Batch, lane: number): Promise<Refused[]> {
+  async write(batch: Batch): Promise<Refused[]> {
     const place = this.table.target
     try {
       if (batch.kind === 'query') {
@@ -77,21 +64,15 @@ export class ParquetWriter implements SplitWriter {
       if (batch.kind === 'bytes') {
         if (!this.pipe) {
           const to = this.place(++this.part)
-          this.pipe = new PipeIntake(this.db, this.lanes, this.columns, { finite: true, place }, query =>
-            this.copyTo(query, to),
-          )
+          this.pipe = new PipeIntake(this.db, this.columns, { finite: true, place }, query => this.copyTo(query, to))
         }
-        await this.pipe.write(batch.data, lane)
+        await this.pipe.write(batch.data)
         return []
       }
       return await this.writeRows(batch.rows, batch.bytes)
     } catch (error) {
       throw translate(error, place)
     }
-  }
-
-  async endLane(lane: number): Promise<void> {
-    await this.pipe?.endLane(lane)
   }
 
   /** Infinite dates are refused, since Parquet would hold a number that only DuckDB understands. */

@@ -7,7 +7,6 @@ import { FerryError } from '../../errors.ts'
 import type { Committed, Offer, RunIdentity, SinkTable, Split, SplitWriter, WriteRequest } from '../connector.ts'
 import { STDIN } from './bytes.ts'
 import { type Compression, type Format, formatOf, fromName, type writeOptions } from './options.ts'
-import { ParquetWriter } from './parquetwriter.ts'
 import { TextWriter } from './textwriter.ts'
 
 export interface Output {
@@ -62,7 +61,8 @@ export class FilesSinkTable implements SinkTable {
     }
     this.isFolder = path !== STDIN && (/[/\\]$/.test(path) || this.rotates)
     this.unit = this.isFolder ? 'split' : 'table'
-    this.lanes = this.isFolder ? 16 : format === 'parquet' ? 4 : 1
+    // Splits are written as they come, whole rows at a time; one lane keeps the order of the splits.
+    this.lanes = this.isFolder ? 16 : 4
     this.plan = { statements: [`-- ${this.describe()}`], guarantee: this.guarantee(), notes: this.notes() }
   }
 
@@ -141,10 +141,13 @@ export class FilesSinkTable implements SinkTable {
     return { splits: new Map(), published: false }
   }
 
-  async open(split: Split, offer: Offer, lanes: number): Promise<SplitWriter> {
+  async open(split: Split, offer: Offer): Promise<SplitWriter> {
     const place = (part: number) => (this.isFolder ? join(this.work, this.partName(split.id, part)) : this.work)
     if (this.isFolder) await this.removeParts(split.id)
-    if (this.output.format === 'parquet') return ParquetWriter.open(this, offer, lanes, place)
+    if (this.output.format === 'parquet') {
+      const { ParquetWriter } = await import('./parquetwriter.ts')
+      return ParquetWriter.open(this, offer, place)
+    }
     return new TextWriter(this, place)
   }
 

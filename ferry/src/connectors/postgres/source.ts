@@ -1,5 +1,4 @@
 import type pg from 'pg'
-import { to as copyTo } from 'pg-copy-streams'
 import { type Batch, type CsvDialect, FERRY_CSV } from '../../batch/encoding.ts'
 import type { Column } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
@@ -14,6 +13,7 @@ import {
   stripSemicolon,
 } from './catalog.ts'
 import { connect, quoteName, quoteText, translate } from './client.ts'
+import { copyOut } from './copyout.ts'
 import { ConnectionPool } from './pool.ts'
 import type { PostgresSettings } from './settings.ts'
 import { isKnown } from './types.ts'
@@ -234,7 +234,7 @@ class PostgresSourceTable implements SourceTable {
     signal.addEventListener('abort', stop, { once: true })
     let finished = false
     try {
-      const stream = client.query(copyTo(this.statement(JSON.parse(split.spec) as Piece, offer)))
+      const stream = copyOut(client, this.statement(JSON.parse(split.spec) as Piece, offer))
       if (offer.encoding === 'rows') {
         const reader = new BinaryReader(
           this.rowColumns.map(c => wireNative(c as PostgresColumn)),
