@@ -16,7 +16,8 @@ const only = process.argv[2]
 
 const root = join(import.meta.dirname, '..')
 const folder = mkdtempSync(join(tmpdir(), 'ferry-bench-'))
-const ferry = `node ${join(root, 'ferry', 'bin', 'ferry.js')}`
+// The built program, as it is when it is installed.
+const ferry = `node ${join(root, 'ferry', 'dist', 'main.js')}`
 const duck = `node ${join(import.meta.dirname, 'duckdb.ts')}`
 const COLUMNS = 'id int8, customer int4, quantity int4, price numeric(10,2), name text, placed timestamptz'
 process.env.FERRY_HOME = join(folder, 'home')

@@ -13,5 +13,5 @@ if (rest.length === 0 && (first === '--version' || first === '-V')) {
   // Stripped types and compiled code are kept: the second start takes half as long.
   module.enableCompileCache()
   const source = new URL('../src/cli/main.ts', import.meta.url)
-  await import(existsSync(source) ? source.href : new URL('../dist/cli/main.js', import.meta.url).href)
+  await import(existsSync(source) ? source.href : new URL('../dist/main.js', import.meta.url).href)
 }

@@ -194,8 +194,25 @@ export function normalDecimal(text: string): string | undefined {
   return (match[1] === '-' && !zero ? '-' : '') + whole + (part === '' ? '' : `.${part}`)
 }
 
+/** Whether the text is already digits, a point and exactly `scale` digits, and fits: the common case, without a regex. */
+function isPlainDecimal(text: string, precision: number, scale: number): boolean {
+  const { length } = text
+  const start = text.charCodeAt(0) === 45 ? 1 : 0
+  const point = scale === 0 ? length : length - scale - 1
+  const whole = point - start
+  if (whole < 1 || whole > precision - scale) return false
+  // A leading zero stands for itself only, and `-0.00` is 0.00.
+  if (text.charCodeAt(start) === 48 && (whole > 1 || start === 1)) return false
+  for (let i = start; i < length; i++) {
+    const c = text.charCodeAt(i)
+    if (i === point ? c !== 46 : c < 48 || c > 57) return false
+  }
+  return true
+}
+
 /** The text with exactly `scale` digits behind the point; undefined where it does not fit without rounding. */
 export function fitDecimal(text: string, precision: number, scale: number): string | undefined {
+  if (isPlainDecimal(text, precision, scale)) return text
   const normal = normalDecimal(text)
   if (normal === undefined || normal === 'Infinity' || normal === '-Infinity') return undefined
   // PostgreSQL's numeric(p,s) holds NaN; stores whose decimals do not must refuse it themselves.

@@ -1,13 +1,11 @@
 /** The command line. Each command is a file of its own, loaded when it is called. */
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import manifest from '../../package.json' with { type: 'json' }
 import { EXIT, fail } from './output.ts'
-
-const version = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version as string
 
 const program = new Command('ferry')
   .description('Copy jobs between databases, documents and files: exact, resumable, fast.')
-  .version(version)
+  .version(manifest.version)
   .option('--json', 'print JSON, for scripts', false)
   .option('--home <folder>', 'folder of the state (default: FERRY_HOME, else ~/.ferry)')
   .showSuggestionAfterError()

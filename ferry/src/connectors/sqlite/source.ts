@@ -68,7 +68,11 @@ class SqliteSourceTable implements SourceTable {
     if (!table.rowid || request.query !== undefined || request.limit !== undefined) {
       return [{ id: 0, label: 'all', spec: '', ...(table.rows === undefined ? {} : { rows: table.rows }) }]
     }
-    const statement = this.db.prepare(`SELECT min(rowid) AS low, max(rowid) AS high FROM ${quoteName(table.table)}`)
+    // Each alone is a look at one end of the tree; both in one query would be a scan.
+    const name = quoteName(table.table)
+    const statement = this.db.prepare(
+      `SELECT (SELECT min(rowid) FROM ${name}) AS low, (SELECT max(rowid) FROM ${name}) AS high`,
+    )
     statement.setReadBigInts(true)
     const { low, high } = statement.get() as { low: bigint | null; high: bigint | null }
     if (low === null || high === null) return []

@@ -1,0 +1,20 @@
+/** The published program: sources and pure JavaScript libraries in a few files, so that it starts at once. */
+import { defineConfig } from 'vite'
+
+export default defineConfig({
+  root: import.meta.dirname,
+  logLevel: 'warn',
+  build: {
+    ssr: 'src/cli/main.ts',
+    outDir: 'dist',
+    emptyOutDir: true,
+    target: 'node24',
+    minify: false,
+    sourcemap: true,
+  },
+  ssr: {
+    noExternal: true,
+    // Native code stays in its package; pg asks for its native twin only when told to.
+    external: ['@duckdb/node-api', 'pg-native'],
+  },
+})
