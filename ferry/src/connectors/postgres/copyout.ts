@@ -12,6 +12,7 @@ const COPY_DONE = 0x63
 const COPY_OUT_RESPONSE = 0x48
 const HEADER_BYTES = 5
 const CHUNK_BYTES = 1 << 17
+const BUFFER_BYTES = CHUNK_BYTES + (1 << 16)
 
 type DataListener = (chunk: Buffer) => void
 
@@ -27,12 +28,11 @@ export class CopyOut extends Readable {
   private readonly text: string
   private connection: Connection | undefined
   private clientListeners: DataListener[] = []
-  /** The beginning of a message that is not whole yet, and how many bytes it takes to go on. */
-  private partial: Buffer[] = []
-  private needed = 0
-  private have = 0
-  private chunk: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES)
-  private gathered = 0
+  /** Stripped rows up to `rows`, then messages that are not looked at yet from `at` to `end`. */
+  private buffer: Buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
+  private rows = 0
+  private at = 0
+  private end = 0
 
   constructor(text: string) {
     super({ highWaterMark: 1 << 20 })
@@ -53,76 +53,57 @@ export class CopyOut extends Readable {
   }
 
   private readonly onData = (arrived: Buffer): void => {
-    const chunk = this.partial.length === 0 ? arrived : this.join(arrived)
-    if (!chunk) return
-    let at = 0
-    let out = 0
-    this.needed = 0
-    for (;;) {
-      if (at + HEADER_BYTES > chunk.length) {
-        this.needed = HEADER_BYTES
-        break
-      }
-      const type = chunk[at]
+    if (this.end + arrived.length > this.buffer.length) this.makeRoom(arrived.length)
+    this.buffer.set(arrived, this.end)
+    this.end += arrived.length
+    const { buffer, end } = this
+    let { at, rows } = this
+    while (at + HEADER_BYTES <= end) {
+      const type = buffer[at]
       if (type !== COPY_DATA && type !== COPY_OUT_RESPONSE && type !== COPY_DONE) {
         // Anything else (an error, the end of the statement, a notice) is the client's to read.
-        this.giveBack(Buffer.from(chunk.subarray(at)), chunk.subarray(0, out))
+        this.rows = rows
+        this.giveBack(Buffer.from(buffer.subarray(at, end)))
         return
       }
-      const end = at + 1 + chunk.readInt32BE(at + 1)
-      if (end > chunk.length) {
-        this.needed = end - at
-        break
-      }
+      const next = at + 1 + buffer.readInt32BE(at + 1)
+      if (next > end) break
       if (type === COPY_DATA) {
-        chunk.copyWithin(out, at + HEADER_BYTES, end)
-        out += end - at - HEADER_BYTES
+        buffer.copyWithin(rows, at + HEADER_BYTES, next)
+        rows += next - at - HEADER_BYTES
       }
-      at = end
+      at = next
     }
-    if (at < chunk.length) {
-      this.partial = [Buffer.from(chunk.subarray(at))]
-      this.have = chunk.length - at
-    }
-    if (!this.hold(chunk.subarray(0, out))) this.connection!.stream.pause()
+    this.at = at
+    this.rows = rows
+    // The server sends 8 kB at a time: many of them make a chunk.
+    if (rows >= CHUNK_BYTES && !this.flush(0)) this.connection!.stream.pause()
   }
 
-  /** What is there of a message with its next piece; undefined while it is not whole. Long rows come in many pieces. */
-  private join(arrived: Buffer): Buffer | undefined {
-    this.partial.push(arrived)
-    this.have += arrived.length
-    if (this.have < this.needed) return undefined
-    const joined = Buffer.concat(this.partial)
-    this.partial = []
-    return joined
+  /** Room for so many bytes more: what is stripped goes on its way; a row longer than the buffer gets a larger one. */
+  private makeRoom(bytes: number): void {
+    const message = this.end - this.at >= HEADER_BYTES ? this.buffer.readInt32BE(this.at + 1) + 1 : 0
+    if (!this.flush(Math.max(message, this.end - this.at) + bytes)) this.connection!.stream.pause()
   }
 
-  /** The server sends 8 kB at a time: several make a chunk. Says whether more may come. */
-  private hold(data: Buffer): boolean {
-    if (data.length > CHUNK_BYTES / 2) {
-      this.flush()
-      return this.push(data)
-    }
-    const more = this.gathered + data.length <= CHUNK_BYTES || this.flush()
-    this.chunk.set(data, this.gathered)
-    this.gathered += data.length
-    return more
+  /** Pushes the stripped rows and goes on in a new buffer. Says whether more may come. */
+  private flush(atLeast: number): boolean {
+    const { buffer, rows, at, end } = this
+    const next = Buffer.allocUnsafeSlow(Math.max(BUFFER_BYTES, atLeast, end - at))
+    buffer.copy(next, 0, at, end)
+    this.buffer = next
+    this.rows = 0
+    this.at = 0
+    this.end = end - at
+    return rows === 0 || this.push(buffer.subarray(0, rows))
   }
 
-  private flush(): boolean {
-    if (this.gathered === 0) return true
-    const full = this.chunk.subarray(0, this.gathered)
-    this.chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
-    this.gathered = 0
-    return this.push(full)
-  }
-
-  private giveBack(rest: Buffer, data: Buffer): void {
+  private giveBack(rest: Buffer): void {
     const { stream } = this.connection!
     stream.removeListener('data', this.onData)
     for (const listener of this.clientListeners) stream.on('data', listener)
-    this.hold(data)
-    this.flush()
+    this.at = this.end
+    this.flush(0)
     stream.resume()
     for (const listener of this.clientListeners) listener(rest)
   }
@@ -132,7 +113,6 @@ export class CopyOut extends Readable {
   }
 
   handleReadyForQuery(): void {
-    this.flush()
     this.push(null)
   }
 
@@ -149,7 +129,7 @@ export class CopyOut extends Readable {
 
   /** Rows behind a notice come through the client. */
   handleCopyData(message: { chunk: Buffer }): void {
-    this.hold(message.chunk)
+    this.push(message.chunk)
   }
 }
 
