@@ -2,6 +2,7 @@
 import pg from 'pg'
 import { type ErrorCode, FerryError, RowError } from '../../errors.ts'
 import type { PostgresSettings } from './settings.ts'
+import { ReadSocket } from './socket.ts'
 
 /** Text forms are fixed for every session, so that a value has one text whatever the server's configuration. */
 const SESSION = [
@@ -27,6 +28,7 @@ export async function connect(settings: PostgresSettings): Promise<pg.Client> {
     application_name: 'ferry',
     connectionTimeoutMillis: settings.connectTimeout * 1000,
     keepAlive: true,
+    ...(settings.ssl === 'disable' ? { stream: () => new ReadSocket() } : {}),
   })
   // A connection lost while idle is reported by the next query; without a listener it would end the process.
   client.on('error', () => {})

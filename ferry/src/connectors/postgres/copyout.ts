@@ -6,6 +6,7 @@
  */
 import { Readable } from 'node:stream'
 import type pg from 'pg'
+import { ReadSocket } from './socket.ts'
 
 const COPY_DATA = 0x64
 const COPY_DONE = 0x63
@@ -35,16 +36,21 @@ export class CopyOut extends Readable {
   private end = 0
 
   constructor(text: string) {
-    super({ highWaterMark: 1 << 20 })
+    // Chunks are handed over as they are: a byte stream would join those that wait.
+    super({ objectMode: true, highWaterMark: 4 })
     this.text = text
   }
 
   /** Called by the client when it is this statement's turn. */
   submit(connection: Connection): void {
     this.connection = connection
-    this.clientListeners = connection.stream.listeners('data') as DataListener[]
-    connection.stream.removeAllListeners('data')
-    connection.stream.on('data', this.onData)
+    const { stream } = connection
+    if (stream instanceof ReadSocket) stream.takeBytes = this.onData
+    else {
+      this.clientListeners = stream.listeners('data') as DataListener[]
+      stream.removeAllListeners('data')
+      stream.on('data', this.onData)
+    }
     connection.query(this.text)
   }
 
@@ -100,8 +106,13 @@ export class CopyOut extends Readable {
 
   private giveBack(rest: Buffer): void {
     const { stream } = this.connection!
-    stream.removeListener('data', this.onData)
-    for (const listener of this.clientListeners) stream.on('data', listener)
+    if (stream instanceof ReadSocket) {
+      stream.takeBytes = undefined
+      this.clientListeners = stream.listeners('data') as DataListener[]
+    } else {
+      stream.removeListener('data', this.onData)
+      for (const listener of this.clientListeners) stream.on('data', listener)
+    }
     this.at = this.end
     this.flush(0)
     stream.resume()
@@ -129,7 +140,7 @@ export class CopyOut extends Readable {
 
   /** Rows behind a notice come through the client. */
   handleCopyData(message: { chunk: Buffer }): void {
-    this.push(message.chunk)
+    this.push(Buffer.from(message.chunk))
   }
 }
 
