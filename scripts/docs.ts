@@ -21,9 +21,34 @@ const root = join(import.meta.dirname, '..')
 
 /** The logical types that the type tables show. */
 const SHOWN = [
-  'bool', 'int8', 'int16', 'int32', 'int64', 'uint8', 'uint32', 'uint64', 'float32', 'float64', 'decimal(10,2)',
-  'decimal(50,10)', 'decimal', 'utf8', 'utf8(20)', 'json', 'uuid', 'binary', 'date', 'time', 'timestamp[ms]',
-  'timestamp[us]', 'timestamp[ns]', 'timestamp[us, tz]', 'interval', 'list<int32>', 'struct<a: int32>', 'map<utf8, int64>',
+  'bool',
+  'int8',
+  'int16',
+  'int32',
+  'int64',
+  'uint8',
+  'uint32',
+  'uint64',
+  'float32',
+  'float64',
+  'decimal(10,2)',
+  'decimal(50,10)',
+  'decimal',
+  'utf8',
+  'utf8(20)',
+  'json',
+  'uuid',
+  'binary',
+  'date',
+  'time',
+  'timestamp[ms]',
+  'timestamp[us]',
+  'timestamp[ns]',
+  'timestamp[us, tz]',
+  'interval',
+  'list<int32>',
+  'struct<a: int32>',
+  'map<utf8, int64>',
 ]
 
 const cell = (text: string) => text.replaceAll('|', '\\|')
@@ -37,14 +62,27 @@ function table(headings: string[], rows: string[][]): string {
 function options(schema: z.ZodObject): string {
   const rows = Object.entries(schema.shape).map(([name, field]) => {
     const { values, fallback } = describe(field as unknown as Described)
-    return [`\`${name}\``, values, fallback, (field as unknown as Described).description ?? inner(field as unknown as Described)?.description ?? '']
+    return [
+      `\`${name}\``,
+      values,
+      fallback,
+      (field as unknown as Described).description ?? inner(field as unknown as Described)?.description ?? '',
+    ]
   })
   return table(['name', 'values', 'default', 'meaning'], rows)
 }
 
 interface Described {
   description?: string
-  def: { type: string; innerType?: Described; defaultValue?: unknown; entries?: Record<string, string>; options?: Described[]; in?: Described; element?: Described }
+  def: {
+    type: string
+    innerType?: Described
+    defaultValue?: unknown
+    entries?: Record<string, string>
+    options?: Described[]
+    in?: Described
+    element?: Described
+  }
 }
 
 function inner(field: Described): Described | undefined {
@@ -56,8 +94,15 @@ function describe(field: Described): { values: string; fallback: string } {
     return { ...describe(field.def.innerType!), fallback: `\`${JSON.stringify(field.def.defaultValue)}\`` }
   }
   if (field.def.type === 'optional') return { ...describe(field.def.innerType!), fallback: '' }
-  if (field.def.type === 'enum') return { values: Object.values(field.def.entries!).map(v => `\`${v}\``).join(', '), fallback: '' }
-  if (field.def.type === 'union') return { values: field.def.options!.map(o => describe(o).values).join(' or '), fallback: '' }
+  if (field.def.type === 'enum')
+    return {
+      values: Object.values(field.def.entries!)
+        .map(v => `\`${v}\``)
+        .join(', '),
+      fallback: '',
+    }
+  if (field.def.type === 'union')
+    return { values: field.def.options!.map(o => describe(o).values).join(' or '), fallback: '' }
   if (field.def.type === 'array') return { values: `list of ${describe(field.def.element!).values}`, fallback: '' }
   return { values: { record: 'map', object: 'map', string: 'text' }[field.def.type] ?? field.def.type, fallback: '' }
 }
@@ -72,8 +117,19 @@ function types(native: (type: LogicalType) => string, held: (type: LogicalType) 
 }
 
 function errors(): string {
-  const groups: Record<string, string> = { 1: 'The job and its words', 2: 'Connections', 3: 'The plan', 4: 'The data', 5: 'Runs and state', 9: 'Anything else' }
-  const parts = ['# Errors', '', 'Every error has a code, says where it happened (table, column, key, line) and what to do. With `--json` the code, message and hint come as an object. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 paused or cancelled.']
+  const groups: Record<string, string> = {
+    1: 'The job and its words',
+    2: 'Connections',
+    3: 'The plan',
+    4: 'The data',
+    5: 'Runs and state',
+    9: 'Anything else',
+  }
+  const parts = [
+    '# Errors',
+    '',
+    'Every error has a code, says where it happened (table, column, key, line) and what to do. With `--json` the code, message and hint come as an object. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 paused or cancelled.',
+  ]
   let group = ''
   for (const [code, [meaning, advice]] of Object.entries(ERRORS)) {
     if (code[6] !== group) {

@@ -4,7 +4,7 @@ import type { CopyJob } from '../job/schema.ts'
 import type { RunReport } from '../runtime/report.ts'
 import { runJob } from '../runtime/run.ts'
 import { openState } from '../state/database.ts'
-import { count, EXIT, paint, printError, printJson, seconds, size, table } from './output.ts'
+import { count, EXIT, isUsage, paint, printError, printJson, seconds, size, table } from './output.ts'
 import { ProgressDisplay } from './progress.ts'
 
 export interface ExecuteOptions {
@@ -59,7 +59,8 @@ export async function execute(job: CopyJob, options: ExecuteOptions): Promise<Ru
 
 function exitOf(report: RunReport): number {
   if (report.status === 'completed') return EXIT.done
-  return report.status === 'failed' ? EXIT.failed : EXIT.stopped
+  if (report.status !== 'failed') return EXIT.stopped
+  return report.errors.every(e => isUsage(e.code)) ? EXIT.usage : EXIT.failed
 }
 
 /** The report for a person; on stderr, so that a copy to standard output stays clean. */

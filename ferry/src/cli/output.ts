@@ -4,16 +4,10 @@ import { asFerryError, type FerryError } from '../errors.ts'
 /** Exit codes that scripts can use. */
 export const EXIT = { done: 0, failed: 1, usage: 2, stopped: 3 } as const
 
-/** Codes of errors that are the caller's words rather than the stores' doing. */
-const USAGE = new Set([
-  'FERRY-1001',
-  'FERRY-1002',
-  'FERRY-1003',
-  'FERRY-1004',
-  'FERRY-1005',
-  'FERRY-1006',
-  'FERRY-1007',
-])
+/** Whether a code is about the caller's words rather than the stores' doing. */
+export function isUsage(code: string): boolean {
+  return code.startsWith('FERRY-1')
+}
 
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
@@ -22,7 +16,7 @@ export function printJson(value: unknown): void {
 /** Prints an error and sets the exit code. */
 export function fail(error: unknown, json: boolean): void {
   const e = asFerryError(error)
-  process.exitCode = USAGE.has(e.code) ? EXIT.usage : EXIT.failed
+  process.exitCode = isUsage(e.code) ? EXIT.usage : EXIT.failed
   if (json) printJson({ error: { code: e.code, message: e.message, hint: e.hint } })
   else printError(e)
 }

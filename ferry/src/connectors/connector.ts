@@ -148,8 +148,11 @@ export interface SourceTable {
    * Two tables of one kind that give the same map are equal.
    */
   checksums?(wires: string[], keys: number[], buckets: number): Promise<Map<number, string> | undefined>
-  /** Where a line of a split's bytes stands in its file, for messages of a store that counts from its own start. */
-  locate?(split: Split, from: Checkpoint | undefined, line: number): Promise<string>
+  /**
+   * What is wrong with bytes that the destination refused, in the words of the source: file, line and column. Undefined
+   * where the source finds no fault in them.
+   */
+  explain?(split: Split, from: Checkpoint | undefined): Promise<FerryError | undefined>
 }
 
 export interface ReadOptions {

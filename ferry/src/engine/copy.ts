@@ -4,7 +4,7 @@ import type { Batch, Rejected } from '../batch/encoding.ts'
 import { formatText } from '../batch/text.ts'
 import type { Column, Row } from '../batch/types.ts'
 import type { Committed, CommittedSplit, Split, SplitWriter } from '../connectors/connector.ts'
-import { type FerryError, RowError } from '../errors.ts'
+import { FerryError, RowError } from '../errors.ts'
 import type { RateLimit, Slots } from './limits.ts'
 import type { OpenTable } from './plan.ts'
 import type { TableProgress } from './progress.ts'
@@ -95,8 +95,15 @@ async function copySplit(
     context.progress.splitsDone++
   } catch (error) {
     await writer.abort()
-    throw error
+    throw await explained(table, split, segment, error)
   }
+}
+
+/** Bytes that passed unread are refused by the destination in its own words: the source knows file, line and column. */
+async function explained(table: OpenTable, split: Split, segment: Segment, error: unknown): Promise<unknown> {
+  const aboutData = error instanceof FerryError && /^FERRY-400[123]$/.test(error.code)
+  if (!aboutData || table.plan.offer.encoding !== 'csv') return error
+  return (await table.source.explain?.(split, segment.from)) ?? error
 }
 
 /** One commit for all splits, which feed one writer through its lanes. */
@@ -160,7 +167,8 @@ class Segment {
   bytes = 0
   private rows = 0
   private total: { rows: number; bytes: number }
-  private from: string | undefined
+  /** The checkpoint that what was written since the last commit began at. */
+  from: string | undefined
   private rejected: Rejected[] = []
   private readonly table: OpenTable
   private readonly context: CopyContext

@@ -193,7 +193,8 @@ export class CsvSourceTable implements SourceTable {
     const piece = JSON.parse(split.spec) as Piece
     const file = fileOf(piece.path, this.files.options)
     const start = from === undefined ? piece.start : Number(from)
-    const guard = offer.encoding === 'csv' ? this.guard(offer) : undefined
+    const guard =
+      offer.encoding === 'csv' ? this.guard(offer, start === 0 && this.files.shape.header ? 2 : 1) : undefined
     const parser = offer.encoding === 'csv' ? undefined : new RecordParser(this)
     const ends = new RecordEnds(this.files.shape.dialect)
     const source =
@@ -250,7 +251,7 @@ export class CsvSourceTable implements SourceTable {
   }
 
   /** Fields that a database reading them as text would round or cut without a word. */
-  private guard(offer: Offer & { encoding: 'csv' }): CsvGuard | undefined {
+  private guard(offer: Offer & { encoding: 'csv' }, firstLine: number): CsvGuard | undefined {
     if (offer.parser !== 'postgres') return undefined
     const guards = this.request.columns.map((column, i): FieldGuard | undefined => {
       const type = offer.types[i]!
@@ -267,7 +268,7 @@ export class CsvSourceTable implements SourceTable {
         : undefined
     })
     if (guards.every(g => g === undefined)) return undefined
-    return new CsvGuard(this.files.shape.dialect, this.files.shape.names, guards, 1)
+    return new CsvGuard(this.files.shape.dialect, this.files.shape.names, guards, firstLine)
   }
 
   /** All files of one object have the same columns in the same order. */
@@ -293,11 +294,20 @@ export class CsvSourceTable implements SourceTable {
       : new FerryError(error.code, message, { hint: error.hint })
   }
 
-  async locate(split: Split, from: string | undefined, line: number): Promise<string> {
-    const piece = JSON.parse(split.spec) as Piece
-    const start = from === undefined ? piece.start : Number(from)
-    const header = start === 0 && this.files.shape.header ? 1 : 0
-    return `${piece.path}, line ${line + (await linesBefore(piece.path, start)) + header}`
+  async explain(split: Split, from: string | undefined): Promise<FerryError | undefined> {
+    if (this.files.peeked) return undefined
+    const { signal } = new AbortController()
+    try {
+      for await (const _ of this.read(split, {
+        offer: { encoding: 'rows' },
+        signal,
+        ...(from === undefined ? {} : { from }),
+      }));
+      return undefined
+    } catch (error) {
+      if (error instanceof FerryError) return error
+      throw error
+    }
   }
 
   /** What a record parser needs to know of this table. */

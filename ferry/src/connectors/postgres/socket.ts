@@ -11,17 +11,15 @@ export class ReadSocket extends Socket {
   takeBytes: ((bytes: Buffer) => void) | undefined
 
   constructor() {
-    let own: ReadSocket | undefined
     super({
       onread: {
         buffer: Buffer.allocUnsafeSlow(READ_BYTES),
         callback: (count: number, buffer: Uint8Array): boolean => {
-          own?.arrived(Buffer.from(buffer.buffer as ArrayBuffer, buffer.byteOffset, count))
+          this?.arrived(Buffer.from(buffer.buffer as ArrayBuffer, buffer.byteOffset, count))
           return true
         },
       },
     })
-    own = this
   }
 
   private arrived(bytes: Buffer): void {

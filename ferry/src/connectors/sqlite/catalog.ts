@@ -42,7 +42,11 @@ export function describe(db: DatabaseSync, spec: ObjectSpec): SqliteTable | unde
   const key = info.filter(c => (c.pk as number) > 0).sort((a, b) => (a.pk as number) - (b.pk as number))
   const rowid = found.type === 'table' && hasRowid(db, name)
   const rows = rowid
-    ? (db.prepare(`SELECT (SELECT max(rowid) FROM ${quoteName(name)}) - (SELECT min(rowid) FROM ${quoteName(name)}) + 1 AS n`).get()!.n as number | null)
+    ? (db
+        .prepare(
+          `SELECT (SELECT max(rowid) FROM ${quoteName(name)}) - (SELECT min(rowid) FROM ${quoteName(name)}) + 1 AS n`,
+        )
+        .get()!.n as number | null)
     : undefined
   return {
     object: name,

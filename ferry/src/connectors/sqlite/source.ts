@@ -201,7 +201,7 @@ class SqliteSourceTable implements SourceTable {
         bytes += sizeOf(row)
         rows.push(row)
       } catch (error) {
-        const reason = this.explain(error, row, place(index))
+        const reason = this.refusal(error, row, place(index))
         if (!this.request.skipBadRows) throw reason
         rejected ??= []
         rejected.push({ place: this.keyOf(row) ?? place(index), reason: reason.message, values: this.plainValues(row) })
@@ -210,7 +210,7 @@ class SqliteSourceTable implements SourceTable {
     return { kind: 'rows', rows, bytes, ...(rejected ? { rejected } : {}) }
   }
 
-  private explain(error: unknown, row: Row, place: string): RowError {
+  private refusal(error: unknown, row: Row, place: string): RowError {
     if (!(error instanceof RowError)) throw error
     const key = this.keyOf(row) ?? place
     const column = error.column === undefined ? '' : `, column ${error.column}`

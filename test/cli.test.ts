@@ -1,0 +1,338 @@
+/** The command line as a user meets it: its answers, its errors, its exit codes. */
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { gzipSync } from 'node:zlib'
+import { describe, expect, it } from 'vitest'
+import { ferry, makeDatabase, startFerry, temporaryFolder } from './support.ts'
+
+function shop(folder: string, rows = 10): string {
+  const path = join(folder, 'shop.db')
+  const db = new DatabaseSync(path)
+  db.exec('CREATE TABLE orders (id INTEGER PRIMARY KEY, total DECIMAL TEXT(10,2) NOT NULL, note TEXT)')
+  const insert = db.prepare('INSERT INTO orders VALUES (?, ?, ?)')
+  for (let i = 1; i <= rows; i++) insert.run(i, `${i}.50`, i % 2 ? null : `note ${i}`)
+  db.close()
+  return path
+}
+
+function jobFile(folder: string, text: string): string {
+  const path = join(folder, 'job.yaml')
+  writeFileSync(path, text)
+  return path
+}
+
+describe('ferry', () => {
+  it('tells its version without loading a driver', async () => {
+    const home = temporaryFolder()
+    const coverage = temporaryFolder()
+    const { stdout, code } = await ferry(['--version'], { home, env: { NODE_V8_COVERAGE: coverage } })
+    expect({ stdout, code }).toEqual({ stdout: '0.1.0\n', code: 0 })
+    expect(readdirSync(home)).toEqual([])
+    const loaded = readdirSync(coverage)
+      .map(name => readFileSync(join(coverage, name), 'utf8'))
+      .join()
+    expect(loaded).toContain('bin/ferry.js')
+    expect(loaded).not.toMatch(/node_modules|connectors/)
+  })
+
+  it('answers wrong usage with exit code 2 and a suggestion', async () => {
+    const { code, stderr } = await ferry(['cpoy'], { home: temporaryFolder() })
+    expect(code).toBe(2)
+    expect(stderr).toContain('Did you mean copy?')
+  })
+
+  it('copies a table to a file and reports with the names of a copy activity', async () => {
+    const folder = temporaryFolder()
+    const { code, stdout } = await ferry(['copy', `${shop(folder)}#orders`, join(folder, 'orders.csv'), '--json'], {
+      home: folder,
+    })
+    expect(code).toBe(0)
+    const report = JSON.parse(stdout)
+    expect(report).toMatchObject({ status: 'completed', rowsRead: 10, rowsCopied: 10, rowsSkipped: 0, errors: [] })
+    for (const name of ['dataRead', 'dataWritten', 'copyDuration', 'throughput', 'usedParallelCopies']) {
+      expect(report[name], name).toBeTypeOf('number')
+    }
+    expect(readFileSync(join(folder, 'orders.csv'), 'utf8').split('\n').slice(0, 3)).toEqual([
+      'id,total,note',
+      '1,1.50,',
+      '2,2.50,note 2',
+    ])
+  })
+
+  it('reads standard input and writes standard output', async () => {
+    const folder = temporaryFolder()
+    const input = 'id,name\n1,Ada\n2,"B, C"\n'
+    const { stdout, code } = await ferry(['copy', '-', '-', '--format', 'csv', '--to-format', 'jsonl'], {
+      home: folder,
+      input,
+    })
+    expect({ stdout, code }).toEqual({ stdout: '{"id":1,"name":"Ada"}\n{"id":2,"name":"B, C"}\n', code: 0 })
+  })
+
+  it('plans without changing anything', async () => {
+    const folder = temporaryFolder()
+    const { client, settings } = await makeDatabase()
+    const job = jobFile(
+      folder,
+      `name: plan\nsource: sqlite:${shop(folder)}\ndestination: { kind: postgres, host: 127.0.0.1, port: ${settings.port}, database: ${settings.database} }\nupdate: merge\ntables: [orders]\n`,
+    )
+    const { code, stdout } = await ferry(['plan', job], { home: folder })
+    expect(code).toBe(0)
+    expect(stdout).toContain('encoding   rows')
+    expect(stdout).toContain('guarantee  exactly once')
+    expect(stdout).toContain('CREATE TABLE IF NOT EXISTS "public"."orders"')
+    const { rows } = await client.query(
+      `SELECT count(*)::int AS n FROM pg_class WHERE relname LIKE 'orders%' OR relname LIKE 'ferry%'`,
+    )
+    expect(rows[0].n).toBe(0)
+  })
+
+  it('lists jobs and runs, and shows a run', async () => {
+    const folder = temporaryFolder()
+    const job = jobFile(
+      folder,
+      `name: listed\nsource: sqlite:${shop(folder)}\ndestination: ${folder}/out\ntables: [{ from: orders, to: orders.jsonl }]\n`,
+    )
+    expect((await ferry(['run', job], { home: folder })).code).toBe(0)
+    const jobs = JSON.parse((await ferry(['list', '--json'], { home: folder })).stdout)
+    expect(jobs).toMatchObject([{ name: 'listed', lastRun: { state: 'completed' } }])
+    const runs = JSON.parse((await ferry(['runs', 'listed', '--json'], { home: folder })).stdout)
+    expect(runs).toHaveLength(1)
+    const shown = (await ferry(['show', runs[0].id], { home: folder })).stdout
+    expect(shown).toContain('completed')
+    expect(shown).toMatch(/orders\s+orders\.jsonl\s+completed\s+1\/1\s+10/)
+  })
+
+  it('keeps connections with secrets by reference only', async () => {
+    const folder = temporaryFolder()
+    const { settings } = await makeDatabase()
+    const url = `postgres://postgres@127.0.0.1:${settings.port}/${settings.database}`
+    const refused = await ferry(['connections', 'add', 'w', url.replace('postgres@', 'postgres:hunter2@')], {
+      home: folder,
+    })
+    expect(refused.code).toBe(1)
+    expect(refused.stderr).not.toContain('hunter2')
+    expect(
+      (await ferry(['connections', 'add', 'w', url, '--set', 'password=${WAREHOUSE_PASSWORD}'], { home: folder })).code,
+    ).toBe(0)
+    const without = await ferry(['connections', 'test', 'w'], { home: folder })
+    expect(without.stderr).toContain('FERRY-1004 ${WAREHOUSE_PASSWORD} has no value')
+    const tested = await ferry(['connections', 'test', 'w'], { home: folder, env: { WAREHOUSE_PASSWORD: 'x' } })
+    expect(tested.stdout).toContain('PostgreSQL 18')
+    const job = jobFile(
+      folder,
+      `name: named\nsource: sqlite:${shop(folder)}\ndestination: { connection: w }\ntables: [orders]\n`,
+    )
+    const run = await ferry(['run', job, '--json', '--set', 'WAREHOUSE_PASSWORD=topsecret'], { home: folder })
+    expect(JSON.parse(run.stdout)).toMatchObject({ status: 'completed', rowsCopied: 10 })
+    expect(readFileSync(join(folder, 'state.db')).includes('topsecret')).toBe(false)
+  })
+
+  it('pauses and cancels from another terminal, and resumes by itself', async () => {
+    const folder = temporaryFolder()
+    const { client, settings } = await makeDatabase()
+    const job = jobFile(
+      folder,
+      `name: slow\nsource: sqlite:${shop(folder, 5000)}\ndestination: { kind: postgres, host: 127.0.0.1, port: ${settings.port}, database: ${settings.database} }\nlimits: { rowsPerSecond: 900 }\nsplitSize: 4kB\ntables: [orders]\n`,
+    )
+    const first = startFerry(['run', job, '--json'], { home: folder })
+    await until(async () => (await runState(folder)) === 'running')
+    const second = await ferry(['run', job], { home: folder })
+    expect(second.code).toBe(1)
+    expect(second.stderr).toContain('FERRY-5001')
+    expect(second.stderr).toContain(`process ${first.pid}`)
+    expect((await ferry(['pause', 'slow'], { home: folder })).code).toBe(0)
+    const paused = await first.done
+    expect(paused.code).toBe(3)
+    expect(JSON.parse(paused.stdout).status).toBe('paused')
+    const again = startFerry(['run', job, '--json'], { home: folder })
+    await until(async () => (await runState(folder)) === 'running')
+    expect((await ferry(['cancel', 'slow'], { home: folder })).code).toBe(0)
+    expect((await again.done).code).toBe(3)
+    expect(await runState(folder)).toBe('cancelled')
+    const left = await client.query(`SELECT relname FROM pg_class WHERE relname LIKE 'ferry\\_2%'`)
+    expect(left.rows).toEqual([])
+  })
+})
+
+async function runState(home: string): Promise<string | undefined> {
+  if (!existsSync(join(home, 'state.db'))) return undefined
+  const { stdout } = await ferry(['runs', '--json'], { home })
+  return JSON.parse(stdout)[0]?.state
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  const end = Date.now() + 30_000
+  while (!(await condition())) if (Date.now() > end) throw new Error('waited too long')
+}
+
+describe('bad input', () => {
+  const cases: Record<string, { job: (folder: string) => string; code: string; says: RegExp; exit?: number }> = {
+    'an unknown key': {
+      job: f => `name: x\nsource: ${f}\ndestination: ${f}/o\ntabels: [a.csv]\n`,
+      code: 'FERRY-1003',
+      says: /job\.yaml:4: unknown key "tabels": did you mean "tables"/,
+      exit: 2,
+    },
+    'an unknown key in a table': {
+      job: f => `name: x\nsource: ${f}\ndestination: ${f}/o\ntables:\n  - from: a.csv\n    wher: id > 1\n`,
+      code: 'FERRY-1003',
+      says: /job\.yaml:6: unknown key "wher": did you mean "where"/,
+      exit: 2,
+    },
+    'malformed YAML': { job: () => 'name: x\nsource: [a\n', code: 'FERRY-1002', says: /job\.yaml:\d+:\d+:/, exit: 2 },
+    'two tables with one destination': {
+      job: f =>
+        `name: x\nsource: sqlite:${shop(f)}\ndestination: ${f}/o\ntables:\n  - { from: orders, to: a.csv }\n  - { from: orders, to: a.csv }\n`,
+      code: 'FERRY-1005',
+      says: /both go to a\.csv/,
+      exit: 2,
+    },
+    'a missing variable': {
+      job: () => 'name: x\nsource: "${NOWHERE_SET}"\ndestination: out\ntables: [a]\n',
+      code: 'FERRY-1004',
+      says: /NOWHERE_SET/,
+      exit: 2,
+    },
+    'a missing table': {
+      job: f => `name: x\nsource: sqlite:${shop(f)}\ndestination: ${f}/o\ntables: [order]\n`,
+      code: 'FERRY-3001',
+      says: /has no order: did you mean orders/,
+    },
+    'a missing file': {
+      job: f => `name: x\nsource: ${f}\ndestination: ${f}/o\ntables: [nothing.csv]\n`,
+      code: 'FERRY-3001',
+      says: /no file nothing\.csv/,
+    },
+    'a missing column': {
+      job: f =>
+        `name: x\nsource: sqlite:${shop(f)}\ndestination: ${f}/o\ntables: [{ from: orders, to: a.csv, columns: { totl: t } }]\n`,
+      code: 'FERRY-3002',
+      says: /no column totl: did you mean total/,
+    },
+    'an unreachable host': {
+      job: f => `name: x\nsource: postgres://x@127.0.0.1:1/none\ndestination: ${f}/o\ntables: [a]\n`,
+      code: 'FERRY-2001',
+      says: /127\.0\.0\.1:1/,
+    },
+    'merge into files': {
+      job: f =>
+        `name: x\nsource: sqlite:${shop(f)}\ndestination: ${f}/o\nupdate: merge\ntables: [{ from: orders, to: a.csv }]\n`,
+      code: 'FERRY-3006',
+      says: /cannot be merged/,
+    },
+    'ragged CSV': {
+      job: f => csv(f, 'id,name\n1,a\n2,b,c\n', 'b.jsonl'),
+      code: 'FERRY-4002',
+      says: /a\.csv, line 3: 3 fields where the file has 2 columns/,
+    },
+    'text behind a quote': {
+      job: f => csv(f, 'id,name\n1,"a"x\n', 'b.jsonl'),
+      code: 'FERRY-4002',
+      says: /line 2: text behind the closing quote/,
+    },
+    'a wrong encoding': {
+      job: f => csv(f, Buffer.from('id,name\n1,Andr\xe9\n', 'latin1'), 'b.jsonl'),
+      code: 'FERRY-4003',
+      says: /is not in utf-8/,
+    },
+    'truncated gzip': {
+      job: f => csv(f, gzipSync('id,name\n1,a\n'.repeat(9000)).subarray(0, 60), 'b.jsonl', 'a.csv.gz'),
+      code: 'FERRY-4004',
+      says: /unexpected end of file/,
+    },
+    'a truncated Parquet file': {
+      job: f => csv(f, Buffer.from('PAR1 not a parquet file at all PAR'), 'b.jsonl', 'a.parquet'),
+      code: 'FERRY-4004',
+      says: /a\.parquet/,
+    },
+    'leading zeros that a number would lose': {
+      job: f => csv(f, `zip\n${'12345\n'.repeat(10_001)}01234\n`, 'b.jsonl'),
+      code: 'FERRY-4001',
+      says: /line 10003, column zip: 01234 would lose its leading zeros/,
+    },
+    'a truncated JSON line': {
+      job: f => csv(f, '{"a":1}\n{"a":', 'b.csv', 'a.jsonl'),
+      code: 'FERRY-4002',
+      says: /a\.jsonl, (line|record) 2/,
+    },
+  }
+
+  function csv(folder: string, content: string | Buffer, to: string, name = 'a.csv'): string {
+    writeFileSync(join(folder, name), content)
+    return `name: x\nsource: ${folder}\ndestination: ${folder}/o\ntables: [{ from: ${name}, to: ${to} }]\n`
+  }
+
+  it.each(Object.entries(cases))(
+    '%s is explained, and nothing is left behind',
+    async (_, { job, code, says, exit = 1 }) => {
+      const folder = temporaryFolder()
+      const result = await ferry(['run', jobFile(folder, job(folder))], { home: join(folder, 'home') })
+      expect(result.stderr).toContain(code)
+      expect(result.stderr).toMatch(says)
+      expect(result.code).toBe(exit)
+      if (existsSync(join(folder, 'o')))
+        expect(readdirSync(join(folder, 'o')).filter(n => !n.startsWith('.'))).toEqual([])
+    },
+  )
+
+  it('a wrong password is told, and never shown', async () => {
+    const folder = temporaryFolder()
+    const { client, settings } = await makeDatabase()
+    await client.query(`SELECT 1`)
+    const url = `postgres://nobody_here:s3cr3t-word@127.0.0.1:${settings.port}/${settings.database}`
+    const result = await ferry(['copy', `${url}#t`, join(folder, 'o.csv')], { home: folder })
+    expect(result.code).toBe(1)
+    expect(result.stderr).toContain('FERRY-2002')
+    expect(result.stderr + result.stdout).not.toContain('s3cr3t-word')
+    for (const name of readdirSync(folder))
+      expect(readFileSync(join(folder, name)).includes('s3cr3t-word'), name).toBe(false)
+  })
+
+  it('ragged CSV into PostgreSQL names the line of the file', async () => {
+    const folder = temporaryFolder()
+    const { url, client } = await makeDatabase()
+    await client.query('CREATE TABLE a (id int, name text)')
+    writeFileSync(join(folder, 'a.csv'), `id,name\n${'1,"x\ny"\n'.repeat(20)}2,b,c\n`)
+    const result = await ferry(['copy', join(folder, 'a.csv'), `${url}#a`], { home: folder })
+    expect(result.stderr).toContain('FERRY-4002')
+    expect(result.stderr).toContain('a.csv, line 42')
+    expect((await client.query('SELECT count(*)::int AS n FROM a')).rows[0].n).toBe(0)
+  })
+
+  it('what PostgreSQL would round in silence is refused before it gets there', async () => {
+    const folder = temporaryFolder()
+    const { url, client } = await makeDatabase()
+    await client.query('CREATE TABLE a (id int, price numeric(10,2), day date, code varchar(3))')
+    for (const [row, column] of [
+      ['1,1.239,2024-01-01,abc', 'price'],
+      ['1,1.20,2024-01-01 10:00,abc', 'day'],
+      ['1,1.2,2024-01-01,"abc  "', 'code'],
+    ] as const) {
+      writeFileSync(join(folder, 'a.csv'), `id,price,day,code\n${row}\n`)
+      const result = await ferry(['copy', join(folder, 'a.csv'), `${url}#a`, '--full-refresh'], { home: folder })
+      expect(result.stderr).toMatch(new RegExp(`FERRY-4001 .*line 2, column ${column}`))
+    }
+    expect((await client.query('SELECT count(*)::int AS n FROM a')).rows[0].n).toBe(0)
+  })
+
+  it('a folder that may not be written to', { skip: process.getuid?.() === 0 }, async () => {
+    const folder = temporaryFolder()
+    mkdirSync(join(folder, 'o'))
+    chmodSync(join(folder, 'o'), 0o500)
+    const result = await ferry(['copy', `${shop(folder)}#orders`, join(folder, 'o', 'a.csv')], { home: folder })
+    expect(result.stderr).toContain('FERRY-2004')
+  })
+
+  it('a state of a newer version', async () => {
+    const folder = temporaryFolder()
+    await ferry(['list'], { home: folder })
+    const db = new DatabaseSync(join(folder, 'state.db'))
+    db.exec(`INSERT INTO kysely_migration VALUES ('9999_from_the_future', '2099')`)
+    db.close()
+    const result = await ferry(['list'], { home: folder })
+    expect(result.stderr).toContain('FERRY-5002')
+    expect(result.code).toBe(1)
+  })
+})
