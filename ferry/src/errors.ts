@@ -53,6 +53,10 @@ export const ERRORS = {
   'FERRY-5006': ['The run is not in a state for this', 'See `ferry show RUN`.'],
   'FERRY-5007': ['The destination was changed by someone else during the run', 'Start again with --full-refresh.'],
   'FERRY-5008': ['Verification found differences', 'See the listed keys; run the job again or mend them.'],
+  'FERRY-5009': [
+    'The job was edited while a run of it is unfinished',
+    'Undo the edit and run again, or give up that run: `ferry reset JOB`.',
+  ],
   'FERRY-9000': ['Unexpected error', 'Please report it, with the output of `ferry show RUN --json`.'],
 } as const
 

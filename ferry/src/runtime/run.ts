@@ -49,7 +49,10 @@ export async function runJob(options: RunOptions): Promise<RunReport> {
   try {
     const claimed = await runs.claimRun(db, job.name, definition, {
       fresh: options.fresh ?? false,
-      abandon: row => abandon(state, row, stores),
+      abandon: async row => {
+        if (!options.fresh) await refuseEdited(state, row)
+        await abandon(state, row, stores)
+      },
     })
     const run = new Run(options, stores, claimed)
     return await run.execute()
@@ -68,6 +71,21 @@ export async function openStores(job: CopyJob, state: State | undefined, variabl
   const source = await openStore(await resolveEndpoint(job.source, state?.db, variables))
   const destination = await openStore(await resolveEndpoint(job.destination, state?.db, variables))
   return { source, destination }
+}
+
+/** An edited job begins a new run; rows that the unfinished one has appended would then be there twice. */
+async function refuseEdited(state: State, row: RunRow): Promise<void> {
+  for (const table of await runs.runTables(state.db, row.id)) {
+    const { write } = JSON.parse(table.plan) as TablePlan
+    if (write.update !== 'append') continue
+    const splits = await runs.splitsOf(state.db, row.id, table.ordinal)
+    if (table.state !== 'completed' && !splits.some(s => s.done === 1 || s.checkpoint !== null)) continue
+    throw new FerryError(
+      'FERRY-5009',
+      `job ${row.job} was edited, and its unfinished run ${row.id} has appended rows to ${table.destination} already`,
+      { hint: `Undo the edit and run again to finish it; or give it up (its rows stay): ferry reset ${row.job}` },
+    )
+  }
 }
 
 /** Removes what an unfinished run that will not go on left at the destination. */

@@ -72,9 +72,17 @@ export async function claimRun(
   options: { fresh: boolean; abandon: (row: RunRow, lease: Lease) => Promise<void> },
 ): Promise<Claimed> {
   const found = await lockJob(db, job, definition)
-  if (found && !options.fresh && found.row.definition === definition) return { ...found, resumed: true }
+  if (found && !options.fresh && identity(found.row.definition) === identity(definition)) {
+    return { ...found, resumed: true }
+  }
   if (found) {
-    await options.abandon(found.row, found.lease)
+    try {
+      await options.abandon(found.row, found.lease)
+    } catch (error) {
+      // It stays as it was, for whoever decides what becomes of it.
+      await finishRun(db, found.lease, found.row.state === 'paused' ? 'paused' : 'failed')
+      throw error
+    }
     await finishRun(db, found.lease, 'cancelled')
   }
   const id = newRunId()
@@ -93,6 +101,12 @@ export async function claimRun(
   }
   await db.insertInto('run').values(row).execute()
   return { lease: { run: id, epoch: 1 }, row, resumed: false }
+}
+
+/** What makes two definitions the same work: limits and the description may change between a run and its resumption. */
+function identity(definition: string): string {
+  const { limits: _, description: __, ...rest } = JSON.parse(definition) as Record<string, unknown>
+  return JSON.stringify(rest)
 }
 
 /** Ends the unfinished run of a job as cancelled, once `abandon` has removed what it left. */

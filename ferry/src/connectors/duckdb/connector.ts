@@ -15,6 +15,7 @@ import type {
   Store,
   TableInfo,
 } from '../connector.ts'
+import { bareName } from '../names.ts'
 import { describe, listObjects } from './catalog.ts'
 import { DuckdbSink } from './sink.ts'
 import { DuckdbSource } from './source.ts'
@@ -69,8 +70,7 @@ class DuckdbStore implements Store {
   }
 
   defaultObject(from: string): string {
-    const base = from.replace(/^.*[/\\]/, '')
-    return /^".*"$/.test(base) ? base : base.replace(/^[^.]*\.(?=.)/, '')
+    return bareName(from)
   }
 
   async source(): Promise<SourceSession> {

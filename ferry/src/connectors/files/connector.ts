@@ -20,6 +20,7 @@ import type {
   TableInfo,
   WriteRequest,
 } from '../connector.ts'
+import { bareName } from '../names.ts'
 import { STDIN } from './bytes.ts'
 import { CsvSourceTable, describeCsv } from './csv.ts'
 import { describeJson, JsonSourceTable } from './json.ts'
@@ -145,10 +146,7 @@ class FilesStore implements Store {
   }
 
   defaultObject(from: string): string {
-    return `${from
-      .replace(/^.*[/\\]/, '')
-      .replace(/^[^.]*\.(?=.)/, '')
-      .replaceAll('"', '')}.parquet`
+    return `${bareName(from)}.parquet`
   }
 
   async source(): Promise<SourceSession> {

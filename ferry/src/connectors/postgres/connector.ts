@@ -10,6 +10,7 @@ import type {
   Store,
   TableInfo,
 } from '../connector.ts'
+import { bareName } from '../names.ts'
 import { describeQuery, describeTable, listObjects } from './catalog.ts'
 import { connect, joinName, labelOf, translate } from './client.ts'
 import { type PostgresSettings, readSettings } from './settings.ts'
@@ -66,9 +67,7 @@ class PostgresStore implements Store {
   }
 
   defaultObject(from: string): string {
-    const parts = from.replace(/^.*[/\\]/, '').split('.')
-    const table = /^".*"$/.test(from) || parts.length === 1 ? from : parts.slice(1).join('.')
-    return joinName(this.settings.schema, table.replace(/^"(.*)"$/, '$1'))
+    return joinName(this.settings.schema, bareName(from))
   }
 
   async source(): Promise<SourceSession> {

@@ -39,6 +39,8 @@ export class CopyOut extends Readable {
     // Chunks are handed over as they are: a byte stream would join those that wait.
     super({ objectMode: true, highWaterMark: 4 })
     this.text = text
+    // Whoever reads is told by the stream; when nobody reads any more, a lost connection must not end the process.
+    this.on('error', () => {})
   }
 
   /** Called by the client when it is this statement's turn. */

@@ -14,6 +14,7 @@ import type {
   Store,
   TableInfo,
 } from '../connector.ts'
+import { bareName } from '../names.ts'
 import { describe, listObjects } from './catalog.ts'
 import { openDatabase, translate } from './database.ts'
 import { SqliteSink } from './sink.ts'
@@ -71,8 +72,7 @@ class SqliteStore implements Store {
   }
 
   defaultObject(from: string): string {
-    const base = from.replace(/^.*[/\\]/, '')
-    return /^".*"$/.test(base) ? base : base.replace(/^[^.]*\.(?=.)/, '')
+    return bareName(from)
   }
 
   async source(): Promise<SourceSession> {

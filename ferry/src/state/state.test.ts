@@ -1,0 +1,133 @@
+/** The state's rules, on SQLite and on PostgreSQL alike. */
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { makeDatabase, temporaryFolder } from '../../../test/support.ts'
+import { migrate, openSqlite, openState, type State } from './database.ts'
+import { MIGRATIONS } from './migrations.ts'
+import * as runs from './runs.ts'
+
+const STATES: Record<string, () => Promise<NodeJS.ProcessEnv>> = {
+  SQLite: async () => ({ FERRY_HOME: temporaryFolder() }),
+  PostgreSQL: async () => ({ FERRY_HOME: temporaryFolder(), FERRY_DATABASE_URL: (await makeDatabase()).url }),
+}
+
+async function withState(environment: NodeJS.ProcessEnv, work: (state: State) => Promise<void>) {
+  const state = await openState(environment)
+  try {
+    await work(state)
+  } finally {
+    await state.close()
+  }
+}
+
+const fresh = { fresh: false, abandon: async () => {} }
+
+describe.each(Object.entries(STATES))('%s', (_, place) => {
+  it('gives a job one run at a time, and a finished one makes room', async () => {
+    await withState(await place(), async ({ db }) => {
+      const first = await runs.claimRun(db, 'j', '{}', fresh)
+      await expect(runs.claimRun(db, 'j', '{}', fresh)).rejects.toMatchObject({ code: 'FERRY-5001' })
+      await runs.finishRun(db, first.lease, 'completed')
+      const second = await runs.claimRun(db, 'j', '{}', fresh)
+      expect(second.resumed).toBe(false)
+      expect(second.lease.run).not.toBe(first.lease.run)
+    })
+  })
+
+  it('hands a failed run on, and refuses what its former owner writes late', async () => {
+    await withState(await place(), async ({ db }) => {
+      const first = await runs.claimRun(db, 'j', '{}', fresh)
+      await runs.finishRun(db, first.lease, 'failed', { code: 'FERRY-2005', message: 'm', hint: 'h' })
+      const second = await runs.claimRun(db, 'j', '{}', fresh)
+      expect(second).toMatchObject({ resumed: true, lease: { run: first.lease.run, epoch: 2 } })
+      await expect(runs.setState(db, first.lease, 'completed')).rejects.toMatchObject({ code: 'FERRY-5004' })
+      await runs.setState(db, second.lease, 'running')
+    })
+  })
+
+  it('takes over from a process that is gone, not from one that lives elsewhere', async () => {
+    await withState(await place(), async ({ db }) => {
+      const { lease } = await runs.claimRun(db, 'j', '{}', fresh)
+      const owner = (values: object) => db.updateTable('run').set(values).where('id', '=', lease.run).execute()
+      await owner({ owner_host: 'elsewhere', heartbeat_at: Date.now() })
+      await expect(runs.claimRun(db, 'j', '{}', fresh)).rejects.toMatchObject({ code: 'FERRY-5001' })
+      await owner({ heartbeat_at: Date.now() - runs.LEASE_MS - 1 })
+      expect(await runs.claimRun(db, 'j', '{}', fresh)).toMatchObject({ resumed: true })
+      // A process id that was given out again belongs to another process.
+      await owner({ owner_pid: process.ppid, owner_started: 'long ago' })
+      expect(await runs.claimRun(db, 'j', '{}', fresh)).toMatchObject({ resumed: true })
+    })
+  })
+
+  it('gives up a run whose job was edited, after cleaning up', async () => {
+    await withState(await place(), async ({ db }) => {
+      const first = await runs.claimRun(db, 'j', '{"a":1}', fresh)
+      await runs.finishRun(db, first.lease, 'paused')
+      const abandoned: string[] = []
+      const second = await runs.claimRun(db, 'j', '{"a":2}', {
+        fresh: false,
+        abandon: async row => {
+          abandoned.push(row.id)
+        },
+      })
+      expect(abandoned).toEqual([first.lease.run])
+      expect(second.resumed).toBe(false)
+      expect((await runs.findRun(db, first.lease.run)).state).toBe('cancelled')
+    })
+  })
+
+  it('keeps wishes until the run sees them', async () => {
+    await withState(await place(), async ({ db }) => {
+      const { lease } = await runs.claimRun(db, 'j', '{}', fresh)
+      await runs.setState(db, lease, 'running')
+      await runs.wishFor(db, 'j', 'pause')
+      expect(await runs.readWish(db, lease)).toBe('pause')
+      await runs.finishRun(db, lease, 'paused')
+      await expect(runs.wishFor(db, 'j', 'pause')).rejects.toMatchObject({ code: 'FERRY-5006' })
+      await expect(runs.wishFor(db, 'nothing', 'pause')).rejects.toMatchObject({ code: 'FERRY-1007' })
+    })
+  })
+
+  it('keeps thousands of splits, all or none', async () => {
+    await withState(await place(), async ({ db }) => {
+      const { lease } = await runs.claimRun(db, 'j', '{}', fresh)
+      const split = (id: number) => ({
+        run: lease.run,
+        ordinal: 0,
+        id,
+        label: 'l',
+        spec: 's',
+        rows: 2 ** 40,
+        bytes: null,
+        done: 0,
+        checkpoint: null,
+        rows_done: 0,
+        bytes_done: 0,
+      })
+      await runs.saveSplits(
+        db,
+        lease.run,
+        0,
+        Array.from({ length: 4000 }, (_, id) => split(id)),
+      )
+      await runs.saveProgress(db, lease.run, 0, 7, { done: true, checkpoint: undefined, rows: 2 ** 40, bytes: 5 })
+      const kept = await runs.splitsOf(db, lease.run, 0)
+      expect(kept).toHaveLength(4000)
+      expect(kept[7]).toMatchObject({ done: 1, rows: 2 ** 40, rows_done: 2 ** 40 })
+    })
+  })
+})
+
+it('brings a state of every older version up to date', async () => {
+  for (const version of Object.keys(MIGRATIONS)) {
+    const home = temporaryFolder()
+    const old = openSqlite(join(home, 'state.db'))
+    await migrate(old, home, version)
+    await old.insertInto('job').values({ name: 'kept', definition: '{}', created_at: 'a', updated_at: 'b' }).execute()
+    await old.destroy()
+    await withState({ FERRY_HOME: home }, async ({ db }) => {
+      expect(await db.selectFrom('job').select('name').execute()).toEqual([{ name: 'kept' }])
+      expect(await db.selectFrom('connection').selectAll().execute()).toEqual([])
+    })
+  }
+})

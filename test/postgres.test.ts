@@ -1,0 +1,366 @@
+/** What PostgreSQL tables keep and what copies into them must do, against a real server. */
+
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import pg from 'pg'
+import { describe, expect, it } from 'vitest'
+import { type CopyJob, jobSchema } from '../ferry/src/job/schema.ts'
+import { retryRun } from '../ferry/src/runtime/retry.ts'
+import { planJob, runJob } from '../ferry/src/runtime/run.ts'
+import { verifyJob } from '../ferry/src/runtime/verify.ts'
+import { openState, type State } from '../ferry/src/state/database.ts'
+import { startPostgres } from './servers/postgres.ts'
+import { makeDatabase, temporaryFolder } from './support.ts'
+
+async function pair() {
+  const from = await makeDatabase()
+  const to = await makeDatabase()
+  const state = await openState({ FERRY_HOME: temporaryFolder() })
+  const job = (rest: Record<string, unknown>): CopyJob =>
+    jobSchema.parse({
+      name: 'test',
+      source: { kind: 'postgres', ...from.settings },
+      destination: { kind: 'postgres', ...to.settings },
+      ...rest,
+    })
+  return { from: from.client, to: to.client, state, job, settings: to.settings }
+}
+
+async function run(state: State, job: CopyJob) {
+  const report = await runJob({ state, job })
+  expect(report.errors).toEqual([])
+  return report
+}
+
+const rowsOf = async (client: pg.Client, sql: string) => (await client.query({ text: sql, rowMode: 'array' })).rows
+
+describe('PostgreSQL to PostgreSQL', () => {
+  it('carries every native type as it is, with quoted names', async () => {
+    const { from, to, state, job } = await pair()
+    await from.query(`CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+      CREATE SCHEMA "Odd Schema";
+      CREATE TABLE "Odd Schema"."Odd.Table" ("Id" bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "with ""quote" text,
+        m mood, p positive, i inet, c cidr, mac macaddr, r int4range, tr tstzrange, b bit(5), vb bit varying(7), mo money,
+        pt point, ts tsvector, j json, jb jsonb, a int[], aa text[], n numeric, n2 numeric(38,10), t timetz, iv interval,
+        u uuid, x xml, ch char(4), d date, doubled int GENERATED ALWAYS AS (length("with ""quote") * 2) STORED)`)
+    await from.query(`INSERT INTO "Odd Schema"."Odd.Table" ("with ""quote", m, p, i, c, mac, r, tr, b, vb, mo, pt, ts, j, jb, a, aa, n, n2, t, iv, u, x, ch, d)
+      VALUES ('é😀', 'happy', 5, '10.0.0.1', '10.0.0.0/8', '08:00:2b:01:02:03', '[1,5)', '[2024-01-01,infinity)', '10101', '101', 12.5,
+        '(1,2)', 'a:1 b:2', '{"b": 1, "a": 12345678901234567890.5}', '{"b": [1, null]}', '{1,NULL,3}', '{"a,b","",NULL}', 'NaN',
+        -1234567890123456789.0000000001, '10:20:30.5+02', '1 year -2 days 03:04:05.000001', gen_random_uuid(), '<a>1</a>', 'ab', 'infinity'),
+      (NULL, NULL, NULL, NULL, NULL, NULL, 'empty', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '{}', 'Infinity', NULL, NULL, NULL, NULL, NULL, NULL, '0044-03-15 BC')`)
+    await run(state, job({ tables: [{ from: '"Odd Schema"."Odd.Table"' }] }))
+    const all = (schema: string) => `SELECT * FROM ${schema}."Odd.Table" ORDER BY 1`
+    expect(await rowsOf(to, all('public'))).toEqual(await rowsOf(from, all('"Odd Schema"')))
+    const kept = await to.query(
+      `SELECT attname, format_type(atttypid, atttypmod) AS type FROM pg_attribute WHERE attrelid = '"Odd.Table"'::regclass AND attname IN ('i', 'r', 'n2', 'ch', 'm', 'aa') ORDER BY 1`,
+    )
+    expect(Object.fromEntries(kept.rows.map(r => [r.attname, r.type]))).toEqual({
+      aa: 'text[]',
+      ch: 'character(4)',
+      i: 'inet',
+      m: 'text',
+      n2: 'numeric(38,10)',
+      r: 'int4range',
+    })
+  })
+
+  it('reads partitioned tables, views and queries', async () => {
+    const { from, to, state, job } = await pair()
+    await from.query(`CREATE TABLE m (id int, at date) PARTITION BY RANGE (at);
+      CREATE TABLE m1 PARTITION OF m FOR VALUES FROM ('2024-01-01') TO ('2024-02-01');
+      CREATE TABLE m2 PARTITION OF m FOR VALUES FROM ('2024-02-01') TO ('2024-03-01');
+      INSERT INTO m SELECT i, date '2024-01-01' + i % 59 FROM generate_series(1, 1000) i;
+      CREATE VIEW odd AS SELECT * FROM m WHERE id % 2 = 1`)
+    const tables = [
+      'public.m',
+      'public.odd',
+      { query: 'SELECT count(*) AS n FROM m;', to: 'public.counted' },
+      { from: 'public.m', to: 'public.some', where: 'id > 990', limit: 5 },
+    ]
+    const report = await run(state, job({ tables }))
+    expect(report.executionDetails.map(t => t.rowsCopied)).toEqual([1000, 500, 1, 5])
+    expect(await rowsOf(to, 'SELECT n FROM counted')).toEqual([['1000']])
+  })
+
+  it('overwrites a table that others depend on, and keeps what depends on it', async () => {
+    const { from, to, state, job } = await pair()
+    await from.query(`CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'new'), (2, 'two')`)
+    await to.query(`CREATE TABLE t (id int GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, v text, extra text DEFAULT 'kept');
+      INSERT INTO t (id, v) VALUES (1, 'old'), (9, 'gone'); CREATE VIEW seen AS SELECT * FROM t; CREATE INDEX by_v ON t (v);
+      CREATE TABLE child (t int REFERENCES t); INSERT INTO child VALUES (1)`)
+    const before = await rowsOf(to, `SELECT 't'::regclass::oid`)
+    await run(state, job({ update: 'overwrite', tables: [{ from: 'public.t' }] }))
+    expect(await rowsOf(to, 'SELECT * FROM seen ORDER BY id')).toEqual([
+      [1, 'new', 'kept'],
+      [2, 'two', 'kept'],
+    ])
+    expect(await rowsOf(to, `SELECT 't'::regclass::oid`)).toEqual(before)
+    await to.query(`INSERT INTO t (v) VALUES ('next')`)
+    expect(await rowsOf(to, `SELECT id FROM t WHERE v = 'next'`)).toEqual([[3]])
+  })
+
+  it('swaps a table that nothing depends on, under its own index and constraint names', async () => {
+    const { from, to, state, job } = await pair()
+    await from.query(`CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'new')`)
+    await to.query(
+      `CREATE TABLE t (id int CONSTRAINT own_key PRIMARY KEY, v text CHECK (v <> ''), n int DEFAULT 7); CREATE INDEX by_v ON t (v)`,
+    )
+    await to.query(`INSERT INTO t VALUES (5, 'old')`)
+    await run(state, job({ update: 'overwrite', tables: [{ from: 'public.t', constants: { n: 3 } }] }))
+    expect(await rowsOf(to, 'SELECT * FROM t')).toEqual([[1, 'new', 3]])
+    expect(await rowsOf(to, `SELECT indexname FROM pg_indexes WHERE tablename = 't' ORDER BY 1`)).toEqual([
+      ['by_v'],
+      ['own_key'],
+    ])
+    await expect(to.query(`INSERT INTO t VALUES (2, '')`)).rejects.toThrow(/check constraint/)
+  })
+
+  it('readers never see half of an overwrite, and a failed one leaves the old rows', async () => {
+    const { from, to, state, job } = await pair()
+    await from.query(
+      `CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t SELECT i, i FROM generate_series(1, 20000) i`,
+    )
+    await to.query(
+      `CREATE TABLE t (id int PRIMARY KEY, v int CHECK (v < 15000)); INSERT INTO t SELECT i, 1 FROM generate_series(1, 77) i; CREATE VIEW w AS SELECT * FROM t`,
+    )
+    const failed = await runJob({ state, job: job({ update: 'overwrite', tables: ['public.t'] }) })
+    expect(failed.status).toBe('failed')
+    expect(failed.errors[0]).toMatchObject({ code: 'FERRY-4005' })
+    expect(await rowsOf(to, 'SELECT count(*)::int FROM t')).toEqual([[77]])
+    await to.query('ALTER TABLE t DROP CONSTRAINT t_v_check')
+    const counts = new Set<number>()
+    let done = false
+    const reader = (async () => {
+      while (!done) counts.add((await rowsOf(to, 'SELECT count(*)::int FROM w'))[0]![0])
+    })()
+    const report = await run(state, job({ update: 'overwrite', tables: ['public.t'] }))
+    done = true
+    await reader
+    expect(report.resumed).toBe(true)
+    expect(
+      [...counts].every(n => n === 77 || n === 20000),
+      [...counts].join(),
+    ).toBe(true)
+    expect(await rowsOf(to, `SELECT relname FROM pg_class WHERE relname LIKE 'ferry\\_2%'`)).toEqual([])
+  })
+
+  it('merges by composite keys, with and without a unique index, the last of equal keys standing', async () => {
+    const { from, to, state, job } = await pair()
+    await from.query(
+      `CREATE TABLE t (a int, b text, v int); INSERT INTO t VALUES (1, 'x', 10), (1, 'y', 11), (2, 'x', 12), (2, 'x', 13)`,
+    )
+    await to.query(
+      `CREATE TABLE t (a int, b text, v int, kept int DEFAULT 5); INSERT INTO t VALUES (1, 'x', 0, 6), (3, 'z', 1, 6)`,
+    )
+    const merge = job({ update: 'merge', keys: ['a', 'b'], tables: ['public.t'] })
+    const wanted = [
+      [1, 'x', 10, 6],
+      [1, 'y', 11, 5],
+      [2, 'x', 13, 5],
+      [3, 'z', 1, 6],
+    ]
+    await run(state, merge)
+    expect(await rowsOf(to, 'SELECT * FROM t ORDER BY a, b')).toEqual(wanted)
+    await to.query('ALTER TABLE t ADD UNIQUE (b, a)')
+    await run(state, merge)
+    expect(await rowsOf(to, 'SELECT * FROM t ORDER BY a, b')).toEqual(wanted)
+  })
+
+  it('truncates before a full copy, and runs SQL before and after, once', async () => {
+    const { from, to, state, job } = await pair()
+    await from.query(`CREATE TABLE t (id int); INSERT INTO t VALUES (1)`)
+    await to.query(`CREATE TABLE t (id int); INSERT INTO t VALUES (8); CREATE TABLE log (what text)`)
+    const tables = [
+      {
+        from: 'public.t',
+        truncate: true,
+        before: `INSERT INTO log VALUES ('before')`,
+        after: [`INSERT INTO log VALUES ('after')`],
+      },
+    ]
+    await run(state, job({ tables }))
+    expect(await rowsOf(to, 'SELECT * FROM t')).toEqual([[1]])
+    expect(await rowsOf(to, 'SELECT * FROM log')).toEqual([['before'], ['after']])
+  })
+
+  it('explains what does not fit before any row moves', async () => {
+    const { from, to, state, job } = await pair()
+    await from.query(`CREATE TABLE t (id bigint, v text, n numeric(10,4)); INSERT INTO t VALUES (1, 'a', 1.5)`)
+    await to.query(`CREATE TABLE t (id int, v varchar(3), n numeric(10,2), must int NOT NULL)`)
+    const { problems } = await planJob(job({ tables: ['public.t'] }), state, {})
+    expect(problems[0]!.error.message).toMatch(
+      /id \(integer\) is narrower than int64.*v \(character varying\(3\)\).*n \(numeric\(10,2\)\).*must gets no value/,
+    )
+    await to.query('ALTER TABLE t ALTER must SET DEFAULT 1')
+    await run(state, job({ narrowing: 'check', tables: ['public.t'] }))
+    await from.query(`INSERT INTO t VALUES (3000000000, 'b', 1)`)
+    const report = await runJob({ state, job: job({ narrowing: 'check', tables: ['public.t'] }) })
+    expect(report.errors[0]!.message).toMatch(/public\.t.*column id: 3000000000 does not fit int32/)
+  })
+
+  it('copies many tables by pattern, without those excluded', async () => {
+    const { from, to, state, job } = await pair()
+    await from.query(
+      'CREATE TABLE a1 (x int); CREATE TABLE a2 (x int); CREATE TABLE tmp_a (x int); CREATE TABLE b (x int)',
+    )
+    await run(
+      state,
+      job({ tables: [{ from: 'public.*', to: 'copy.{table}_copy', casing: 'upper' }], exclude: ['*.tmp_*'] }),
+    )
+    expect(
+      await rowsOf(
+        to,
+        `SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'copy' AND table_name LIKE '%copy' ORDER BY 1`,
+      ),
+    ).toEqual([
+      ['a1_copy', 'X'],
+      ['a2_copy', 'X'],
+      ['b_copy', 'X'],
+    ])
+  })
+
+  it('skips bad rows, keeps them with their reason, and retries them once', async () => {
+    const { from, to, state, job } = await pair()
+    await from.query(
+      `CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t SELECT i, i FROM generate_series(1, 500) i`,
+    )
+    await to.query('CREATE TABLE t (id int PRIMARY KEY, v int CHECK (v % 100 <> 0))')
+    const report = await run(state, job({ onRowError: 'skip', tables: ['public.t'] }))
+    expect(report).toMatchObject({ rowsRead: 500, rowsCopied: 495, rowsSkipped: 5 })
+    const still = await retryRun(state, report.runId, {})
+    expect(still.tables).toEqual([{ table: 'public.t', tried: 5, copied: 0, left: 5 }])
+    await to.query('ALTER TABLE t DROP CONSTRAINT t_v_check')
+    expect((await retryRun(state, report.runId, {})).tables).toEqual([
+      { table: 'public.t', tried: 5, copied: 5, left: 0 },
+    ])
+    expect((await retryRun(state, report.runId, {})).tables).toEqual([])
+    expect(await rowsOf(to, 'SELECT count(*)::int, sum(v)::int FROM t')).toEqual([[500, 125250]])
+  })
+
+  it('verify finds one changed byte, and names the key', async () => {
+    const { from, to, state, job } = await pair()
+    await from.query(
+      `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 50000) i`,
+    )
+    const copy = job({ tables: ['public.t'] })
+    await run(state, copy)
+    expect(await verifyJob(copy, state, {}, { most: 10 })).toMatchObject([
+      { equal: true, method: 'stores', sourceRows: 50000, destinationRows: 50000 },
+    ])
+    await to.query(
+      `UPDATE t SET v = overlay(v placing 'Z' from 7) WHERE id = 31415; DELETE FROM t WHERE id = 5; INSERT INTO t VALUES (60000, 'x')`,
+    )
+    const [result] = await verifyJob(copy, state, {}, { most: 10 })
+    expect(result!.equal).toBe(false)
+    expect(result!.differences.map(d => `${d.kind} ${d.key}`).sort()).toEqual([
+      'changed 31415',
+      'extra 60000',
+      'missing 5',
+    ])
+  })
+
+  it('copies without a ledger where it may not make one, and says so', async () => {
+    const { from, to, state, job, settings } = await pair()
+    await from.query(`CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)`)
+    await to.query(
+      `CREATE TABLE t (id int PRIMARY KEY); DROP ROLE IF EXISTS writer_only; CREATE ROLE writer_only LOGIN; GRANT SELECT, INSERT ON t TO writer_only`,
+    )
+    const limited = {
+      ...job({ tables: ['public.t'] }),
+      destination: { kind: 'postgres', ...settings, user: 'writer_only' },
+    }
+    const { tables } = await planJob(limited, state, {})
+    expect(tables[0]!.guarantee).toMatch(/all or nothing in one transaction/)
+    await run(state, limited)
+    expect(await rowsOf(to, `SELECT count(*)::int, to_regclass('ferry_ledger') FROM t`)).toEqual([[100, null]])
+    await to.query('DROP OWNED BY writer_only; DROP ROLE writer_only')
+  })
+})
+
+describe('when the world fails', () => {
+  it('a server that crashes in the middle ends the run clearly; a later run completes it', {
+    timeout: 180_000,
+  }, async () => {
+    const server = await startPostgres()
+    try {
+      const admin = new pg.Client({ connectionString: server.url() })
+      admin.on('error', () => {})
+      await admin.connect()
+      await admin.query(
+        `CREATE TABLE s (id int PRIMARY KEY, v text); INSERT INTO s SELECT i, repeat('v', 50) FROM generate_series(1, 60000) i`,
+      )
+      const place = { kind: 'postgres', host: '127.0.0.1', port: server.port, user: 'postgres', database: 'postgres' }
+      const state = await openState({ FERRY_HOME: temporaryFolder() })
+      const job = jobSchema.parse({
+        name: 'crash',
+        source: place,
+        destination: place,
+        splitSize: '200kB',
+        limits: { rowsPerSecond: 20_000, parallel: 2 },
+        tables: [{ from: 'public.s', to: 'public.d' }],
+      })
+      let restarted: Promise<void> | undefined
+      const broken = await runJob({
+        state,
+        job,
+        onStart: ({ tables }) => {
+          const timer = setInterval(() => {
+            if (tables[0]!.splitsDone < 2) return
+            clearInterval(timer)
+            restarted = server.restart('immediate')
+          }, 20)
+        },
+      })
+      await restarted
+      expect(broken.status).toBe('failed')
+      expect(broken.errors[0]!.code).toBe('FERRY-2005')
+      const report = await runJob({ state, job: { ...job, limits: { parallel: 2 } } as CopyJob }).catch(e => e)
+      expect(report.status ?? report).toBe('completed')
+      const client = new pg.Client({ connectionString: server.url() })
+      await client.connect()
+      const { rows } = await client.query('SELECT count(*)::int AS n, count(DISTINCT id)::int AS k FROM d')
+      expect(rows).toEqual([{ n: 60000, k: 60000 }])
+      await client.end()
+      await admin.end().catch(() => undefined)
+    } finally {
+      await server.stop()
+    }
+  })
+
+  it('a full disk under a file is told, and leaves nothing', async () => {
+    const { from, state, settings } = await pair().then(async p => ({
+      ...p,
+      settings: (await makeDatabase()).settings,
+    }))
+    await from.query('SELECT 1')
+    const folder = temporaryFolder()
+    const { client, settings: place } = await makeDatabase()
+    await client.query(`CREATE TABLE t (v text); INSERT INTO t SELECT repeat('v', 1000) FROM generate_series(1, 20000)`)
+    const { spawnSync } = await import('node:child_process')
+    const path = join(folder, 'job.json')
+    writeFileSync(
+      path,
+      JSON.stringify({
+        name: 'full',
+        source: { kind: 'postgres', ...place },
+        destination: join(folder, 'out'),
+        tables: [{ from: 'public.t', to: 't.csv' }],
+      }),
+    )
+    const main = join(import.meta.dirname, '..', 'ferry', 'bin', 'ferry.js')
+    const limited = spawnSync('bash', ['-c', `ulimit -f 8000; exec "${process.execPath}" "${main}" run "${path}"`], {
+      encoding: 'utf8',
+      env: { ...process.env, FERRY_HOME: join(folder, 'home') },
+    })
+    expect(limited.stderr).toContain('FERRY-4006')
+    expect(limited.status).toBe(1)
+    const complete = spawnSync(process.execPath, [main, 'run', path], {
+      encoding: 'utf8',
+      env: { ...process.env, FERRY_HOME: join(folder, 'home') },
+    })
+    expect(complete.status, complete.stderr).toBe(0)
+    expect(complete.stderr).toContain('goes on where it stopped')
+    void state
+    void settings
+  })
+})
