@@ -8,6 +8,7 @@ const KILLS = Number(process.env.FERRY_KILLS ?? 2)
 
 describe('kill -9 at random moments', () => {
   it.each(Object.keys(crashScenarios))('%s', { timeout: 300_000 }, async name => {
-    await runCrashScenario(name, KILLS, seed)
+    const hits = await runCrashScenario(name, KILLS, seed)
+    console.log(`${name}: ${hits} of ${KILLS} kills hit a running copy`)
   })
 })

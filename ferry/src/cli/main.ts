@@ -1,4 +1,5 @@
 /** The command line. Each command is a file of its own, loaded when it is called. */
+
 import { Command, CommanderError } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
 import { EXIT, fail } from './output.ts'

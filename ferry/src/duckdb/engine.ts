@@ -9,7 +9,7 @@ import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { type ErrorCode, FerryError, RowError } from '../errors.ts'
 
 /** DuckDB's own memory, next to what Node needs. */
-export const MEMORY_LIMIT = '160MB'
+export const MEMORY_LIMIT = '144MB'
 
 /** An open DuckDB with one connection. */
 export class Duckdb {

@@ -10,7 +10,7 @@ import { NamedPipe } from './pipe.ts'
 import { valueWriter } from './vectors.ts'
 
 /** Longest CSV record that DuckDB is asked to take, and how much of the pipe it reads at a time. */
-const LONGEST_LINE = 32 << 20
+const LONGEST_LINE = 16 << 20
 
 /**
  * CSV that one DuckDB statement reads from a pipe while it comes. `statement` makes the whole statement from the query

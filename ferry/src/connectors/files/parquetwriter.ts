@@ -38,6 +38,9 @@ export class ParquetWriter implements SplitWriter {
     // Rows are gathered on disk, so that a table of any size stays within DuckDB's memory.
     const path = offer.encoding === 'rows' ? join(scratch, 'rows.duckdb') : ':memory:'
     const db = await Duckdb.open(path)
+    // Row groups bounded by bytes need this; with one thread rows that were gathered stay in order all the same.
+    await db.run('SET preserve_insertion_order = false')
+    if (offer.encoding === 'rows') await db.run('SET threads = 1')
     if (offer.encoding === 'rows') {
       const columns = table.request.columns.map(c => `${quoteName(c.name)} ${toNative(c.type)}`)
       await db.run(`CREATE TABLE gathered (${columns.join(', ')})`)
@@ -89,7 +92,11 @@ export class ParquetWriter implements SplitWriter {
   }
 
   private copyTo(query: string, path: string): string {
-    return `COPY (${query}) TO ${quoteText(path)} (FORMAT parquet, COMPRESSION ${this.table.output.compression === 'none' ? 'uncompressed' : this.table.output.compression})`
+    const { compression } = this.table.output
+    const codec = compression === 'none' ? 'uncompressed' : compression
+    // A row group is held in memory until it is written: wide rows make it end early.
+    const options = `FORMAT parquet, COMPRESSION ${codec}, ROW_GROUP_SIZE_BYTES '12MB'`
+    return `COPY (${query}) TO ${quoteText(path)} (${options})`
   }
 
   private async writeRows(rows: Row[], bytes: number): Promise<Refused[]> {

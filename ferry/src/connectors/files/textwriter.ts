@@ -62,7 +62,7 @@ export class TextWriter implements SplitWriter {
     let size = 0
     let file = await this.current()
     const flush = async () => {
-      if (pieces.length > 0) await file.write(Buffer.from(pieces.join('')))
+      if (pieces.length > 0) await file.writeText(pieces.join(''))
       pieces = []
       size = 0
     }
@@ -183,6 +183,7 @@ class OutputFile {
   private readonly compressor: Transform | undefined
   private pumping: Promise<void> | undefined
   private failure: unknown
+  private scratch = Buffer.alloc(0)
 
   private constructor(handle: FileHandle | undefined, compressor: Transform | undefined) {
     this.handle = handle
@@ -204,6 +205,14 @@ class OutputFile {
 
   static stdout(): OutputFile {
     return new OutputFile(undefined, undefined)
+  }
+
+  /** Writes a text. The same memory serves every time, where the bytes are on the disk before the next ones come. */
+  async writeText(text: string): Promise<void> {
+    if (this.compressor || !this.handle) return this.write(Buffer.from(text))
+    // A UTF-16 unit becomes three bytes at most.
+    if (this.scratch.length < text.length * 3) this.scratch = Buffer.allocUnsafeSlow(text.length * 3)
+    await this.write(this.scratch.subarray(0, this.scratch.write(text)))
   }
 
   async write(data: Buffer): Promise<void> {

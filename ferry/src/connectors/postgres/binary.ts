@@ -18,6 +18,8 @@ const INT64_MIN = -9223372036854775808n
 export const HEADER = Buffer.from('5047434f50590aff0d0a000000000000000000', 'hex')
 export const TRAILER = Buffer.from([0xff, 0xff])
 
+const EMPTY = Buffer.alloc(0)
+
 type Decode = (buffer: Buffer, at: number, length: number) => Value
 
 function int64(buffer: Buffer, at: number): number | bigint {
@@ -131,11 +133,11 @@ function decodeArray(buffer: Buffer, at: number, item: Decode): Value[] {
   return items
 }
 
-/** Turns the bytes of a binary COPY into rows, in whatever pieces they arrive. */
+/** Turns the bytes of a binary COPY into rows, in whatever pieces they arrive. It keeps no part of a piece. */
 export class BinaryReader {
   private readonly decoders: Decode[]
   private readonly names: string[]
-  private rest: Buffer = Buffer.alloc(0)
+  private rest: Buffer = EMPTY
   private pieces: Buffer[] = []
   private missing = 0
   private started = false
@@ -149,7 +151,7 @@ export class BinaryReader {
   push(chunk: Buffer): Row[] {
     // A row of many megabytes arrives in many pieces: join them once, when the last is there.
     if (this.missing > chunk.length) {
-      this.pieces.push(chunk)
+      this.pieces.push(Buffer.from(chunk))
       this.missing -= chunk.length
       return []
     }
@@ -161,7 +163,7 @@ export class BinaryReader {
     let at = 0
     if (!this.started) {
       if (buffer.length < HEADER.length) {
-        this.rest = buffer
+        this.rest = Buffer.from(buffer)
         return rows
       }
       at = HEADER.length
@@ -202,7 +204,7 @@ export class BinaryReader {
       }
       rows.push(row)
     }
-    this.rest = at === buffer.length ? Buffer.alloc(0) : buffer.subarray(at)
+    this.rest = at === buffer.length ? EMPTY : Buffer.from(buffer.subarray(at))
     return rows
   }
 

@@ -34,10 +34,11 @@ export class CopyOut extends Readable {
   private rows = 0
   private at = 0
   private end = 0
+  private spare: Buffer | undefined
 
   constructor(text: string) {
     // Chunks are handed over as they are: a byte stream would join those that wait.
-    super({ objectMode: true, highWaterMark: 4 })
+    super({ objectMode: true, highWaterMark: 2 })
     this.text = text
     // Whoever reads is told by the stream; when nobody reads any more, a lost connection must not end the process.
     this.on('error', () => {})
@@ -94,10 +95,18 @@ export class CopyOut extends Readable {
     if (!this.flush(Math.max(message, this.end - this.at) + bytes)) this.connection!.stream.pause()
   }
 
+  /** Takes back a chunk that its reader is done with, to read into it again. */
+  recycle(chunk: Buffer): void {
+    const whole = Buffer.from(chunk.buffer as ArrayBuffer)
+    if (!this.spare || this.spare.length < whole.length) this.spare = whole
+  }
+
   /** Pushes the stripped rows and goes on in a new buffer. Says whether more may come. */
   private flush(atLeast: number): boolean {
     const { buffer, rows, at, end } = this
-    const next = Buffer.allocUnsafeSlow(Math.max(BUFFER_BYTES, atLeast, end - at))
+    const size = Math.max(BUFFER_BYTES, atLeast, end - at)
+    const next = this.spare && this.spare.length >= size ? this.spare : Buffer.allocUnsafeSlow(size)
+    this.spare = undefined
     buffer.copy(next, 0, at, end)
     this.buffer = next
     this.rows = 0

@@ -242,7 +242,10 @@ class PostgresSourceTable implements SourceTable {
         )
         for await (const chunk of stream) {
           const rows = reader.push(chunk as Buffer)
-          yield { kind: 'rows', rows, bytes: (chunk as Buffer).length }
+          const bytes = (chunk as Buffer).length
+          // The values are copies: memory stays flat by reading into the same few buffers.
+          stream.recycle(chunk as Buffer)
+          yield { kind: 'rows', rows, bytes }
         }
       } else {
         for await (const chunk of stream) {
