@@ -3,7 +3,7 @@
  * something. Needs `psql` on the PATH; everything else comes from npm.
  */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -80,6 +80,16 @@ time(
   `${duck} "COPY (SELECT * FROM read_csv('${csv}', columns = {id: 'BIGINT', customer: 'INTEGER', quantity: 'INTEGER', price: 'DECIMAL(10,2)', name: 'VARCHAR', placed: 'TIMESTAMPTZ'})) TO '${parquet}' (FORMAT parquet)"`,
 )
 makeSqlite()
+
+/** Puts the table of a whole run into the README. */
+function keep(result: string): void {
+  const path = join(import.meta.dirname, 'README.md')
+  const text = readFileSync(path, 'utf8')
+  writeFileSync(
+    path,
+    text.replace(/(<!-- last -->\n)[\s\S]*?(<!-- end -->)/, (_, a: string, b: string) => `${a}${result}\n${b}`),
+  )
+}
 
 function makeSqlite(): void {
   const db = new DatabaseSync(sqlite)
@@ -184,7 +194,7 @@ try {
   }
   const head = `${ROWS.toLocaleString('en-US')} rows of 6 columns, medians of ${RUNS} runs in turn, whole processes; ${cpus().length} processors, Node ${process.versions.node}, PostgreSQL 18.`
   console.log(`\n${head}\n\n${lines.join('\n')}`)
-  writeFileSync(join(import.meta.dirname, 'last.md'), `${head}\n\n${lines.join('\n')}\n`)
+  if (!only) keep(`${head}\n\n${lines.join('\n')}`)
 } finally {
   await Promise.all([admin.end(), shop.end(), warehouse.end()])
   await server.stop()

@@ -159,6 +159,10 @@ export function intInRange(
   value: number | bigint,
   type: { bits: 8 | 16 | 32 | 64; signed: boolean },
 ): number | bigint | undefined {
+  if (typeof value === 'number' && type.bits <= 32) {
+    const high = 2 ** (type.signed ? type.bits - 1 : type.bits)
+    return value >= (type.signed ? -high : 0) && value < high ? value + 0 : undefined
+  }
   const [low, high] = INT_RANGES[`${type.signed ? '' : 'u'}${type.bits}`]!
   if (value < low || value > high) return undefined
   return typeof value === 'bigint' ? compact(value) : value === 0 ? 0 : value

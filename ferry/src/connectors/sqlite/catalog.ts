@@ -7,6 +7,8 @@ export interface SqliteTable extends TableInfo {
   table: string
   /** Whether rows have a rowid to cut ranges by. */
   rowid: boolean
+  /** The column that is the rowid itself: INTEGER PRIMARY KEY. */
+  rowidAlias?: string
 }
 
 export function listObjects(db: DatabaseSync): string[] {
@@ -52,6 +54,7 @@ export function describe(db: DatabaseSync, spec: ObjectSpec): SqliteTable | unde
     object: name,
     table: name,
     rowid,
+    ...(key.length === 1 && isRowidAlias(info, key[0]!) ? { rowidAlias: key[0]!.name as string } : {}),
     columns,
     primaryKey: key.map(c => c.name as string),
     ...(typeof rows === 'number' ? { rows } : rows === null ? { rows: 0 } : {}),

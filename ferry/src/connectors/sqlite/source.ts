@@ -108,7 +108,9 @@ class SqliteSourceTable implements SourceTable {
   }
 
   private async *readRange(range: { from: string; to: string }, from: string | undefined, signal: AbortSignal) {
-    const list = [...this.rowColumns.map(c => quoteName(c.name)), 'rowid'].join(', ')
+    const aliasAt = this.rowColumns.findIndex(c => c.name === this.table.rowidAlias)
+    const names = this.rowColumns.map(c => quoteName(c.name))
+    const list = (aliasAt < 0 ? [...names, 'rowid'] : names).join(', ')
     const filter = this.request.where === undefined ? '' : ` AND (${this.request.where})`
     const text = `SELECT ${list} FROM ${quoteName(this.table.table)}
       WHERE rowid >= ? AND rowid <= ?${filter} ORDER BY rowid LIMIT ?`
@@ -124,8 +126,9 @@ class SqliteSourceTable implements SourceTable {
     while (at <= to && !signal.aborted) {
       const raw = chunk(statement, wide, at, to, limit)
       if (raw.length === 0) break
-      const last = raw[raw.length - 1]!.pop() as number | bigint
-      for (let i = 0; i < raw.length - 1; i++) raw[i]!.pop()
+      const final = raw[raw.length - 1]!
+      const last = final[aliasAt < 0 ? final.length - 1 : aliasAt] as number | bigint
+      if (aliasAt < 0) for (const row of raw) row.pop()
       const lost = this.lostText(raw)
       const places = () => `rowid`
       const batch = this.batch(raw, checks, places, lost === undefined ? undefined : this.verifyText(at, to, lost))
