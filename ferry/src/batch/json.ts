@@ -35,8 +35,16 @@ export function toJson(value: Value, type: LogicalType): string {
     case 'map':
       return nestedToJson(value, type)
     default:
-      return JSON.stringify(wellFormed(formatText(value, type)))
+      return quoted(wellFormed(formatText(value, type)))
   }
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what JSON escapes
+const ESCAPED = /["\\\u0000-\u001f]/
+
+/** A long text without anything to escape is not copied once more. */
+function quoted(text: string): string {
+  return text.length > 1024 && !ESCAPED.test(text) ? `"${text}"` : JSON.stringify(text)
 }
 
 /** JSON.stringify would write a lone surrogate as an escape that other readers refuse: refuse it here, by name. */

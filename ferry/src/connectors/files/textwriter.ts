@@ -210,8 +210,8 @@ class OutputFile {
   /** Writes a text. The same memory serves every time, where the bytes are on the disk before the next ones come. */
   async writeText(text: string): Promise<void> {
     if (this.compressor || !this.handle) return this.write(Buffer.from(text))
-    // A UTF-16 unit becomes three bytes at most.
-    if (this.scratch.length < text.length * 3) this.scratch = Buffer.allocUnsafeSlow(text.length * 3)
+    const bytes = Buffer.byteLength(text)
+    if (this.scratch.length < bytes) this.scratch = Buffer.allocUnsafeSlow(bytes)
     await this.write(this.scratch.subarray(0, this.scratch.write(text)))
   }
 
