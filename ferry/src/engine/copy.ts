@@ -6,7 +6,7 @@ import type { Column, Row } from '../batch/types.ts'
 import type { Committed, CommittedSplit, Split, SplitWriter } from '../connectors/connector.ts'
 import { FerryError, RowError } from '../errors.ts'
 import type { RateLimit, Slots } from './limits.ts'
-import { WideRows } from './memory.ts'
+import { RowGarbage } from './memory.ts'
 import type { OpenTable } from './plan.ts'
 import type { TableProgress } from './progress.ts'
 import { type RowMapper, rowMapper } from './rows.ts'
@@ -149,14 +149,14 @@ async function feed(
   take: (batch: Batch) => Promise<void>,
 ): Promise<void> {
   let turn = performance.now()
-  const wide = new WideRows()
+  const garbage = new RowGarbage()
   const options = { offer: table.plan.offer, signal: context.signal, ...(from === undefined ? {} : { from }) }
   for await (const batch of table.source.read(split, options)) {
     await context.bytes?.take(batch.bytes, context.signal)
     if (batch.kind === 'rows') await context.rows?.take(batch.rows.length, context.signal)
     context.signal.throwIfAborted()
     await take(batch)
-    if (batch.kind === 'rows') wide.passed(batch.rows.length, batch.bytes)
+    if (batch.kind === 'rows') garbage.passed(batch.bytes)
     if (performance.now() - turn > TURN_MS) {
       await setImmediate()
       context.signal.throwIfAborted()
