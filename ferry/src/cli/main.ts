@@ -1,12 +1,8 @@
 /** The command line. Each command is a file of its own, loaded when it is called. */
 
-import { setFlagsFromString } from 'node:v8'
 import { Command, CommanderError } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
 import { EXIT, fail } from './output.ts'
-
-// The longer a copy takes the more V8 would give to young values, up to 100 MB: it keeps what it begins with.
-setFlagsFromString('--semi-space-growth-factor=1')
 
 const program = new Command('ferry')
   .description('Copy jobs between databases, documents and files: exact, resumable, fast.')
