@@ -19,6 +19,7 @@ import type {
   SplitWriter,
   WriteRequest,
 } from '../connector.ts'
+import { Turns } from '../turns.ts'
 import { qualified, splitName } from './catalog.ts'
 
 const PREPARE = -1
@@ -32,7 +33,7 @@ export class DuckdbSink implements SinkSession {
   readonly run: RunIdentity
   private readonly path: string
   private opened: Promise<Duckdb> | undefined
-  private tail: Promise<void> = Promise.resolve()
+  readonly turns = new Turns()
 
   constructor(path: string, run: RunIdentity) {
     this.path = path
@@ -46,17 +47,6 @@ export class DuckdbSink implements SinkSession {
 
   async table(request: WriteRequest): Promise<SinkTable> {
     return new DuckdbSinkTable(this, request)
-  }
-
-  /** Waits for the connection's turn; the result ends it. */
-  async turn(): Promise<() => void> {
-    const before = this.tail
-    let done = () => {}
-    this.tail = new Promise(resolve => {
-      done = resolve
-    })
-    await before
-    return done
   }
 
   async close(): Promise<void> {
@@ -235,7 +225,7 @@ export class DuckdbSinkTable implements SinkTable {
   }
 
   private async inTurn<T>(work: (db: Duckdb) => Promise<T>): Promise<T> {
-    const done = await this.session.turn()
+    const done = await this.session.turns.take()
     try {
       return await work(await this.session.db())
     } catch (error) {
@@ -263,7 +253,7 @@ class DuckdbSplitWriter implements SplitWriter {
 
   private async begin(): Promise<Duckdb> {
     if (this.db) return this.db
-    this.done = await this.table.session.turn()
+    this.done = await this.table.session.turns.take()
     const db = await this.table.session.db()
     await db.run('BEGIN')
     this.db = db

@@ -1,6 +1,5 @@
 /** The SQL that writing to PostgreSQL needs, readable in one place. */
 import type { MappedColumn } from '../connector.ts'
-import type { PostgresTable } from './catalog.ts'
 import { qualified } from './catalog.ts'
 import { quoteName } from './client.ts'
 import { toNative } from './types.ts'
@@ -156,7 +155,3 @@ export const HAS_DEPENDANTS = `SELECT
 export const SEQUENCES = `SELECT a.attname AS name, pg_get_serial_sequence($2, a.attname) AS sequence
   FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
     AND pg_get_serial_sequence($2, a.attname) IS NOT NULL`
-
-export function table(target: PostgresTable): Name {
-  return { schema: target.schema, table: target.table }
-}

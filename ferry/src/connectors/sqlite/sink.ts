@@ -15,6 +15,7 @@ import type {
   SplitWriter,
   WriteRequest,
 } from '../connector.ts'
+import { Turns } from '../turns.ts'
 import { openDatabase, quoteName, tableName, translate } from './database.ts'
 import { affinity, toNative } from './types.ts'
 
@@ -34,7 +35,7 @@ export class SqliteSink implements SinkSession {
   readonly run: RunIdentity
   private readonly path: string
   private opened: DatabaseSync | undefined
-  private tail: Promise<void> = Promise.resolve()
+  readonly turns = new Turns()
 
   constructor(path: string, run: RunIdentity) {
     this.path = path
@@ -48,17 +49,6 @@ export class SqliteSink implements SinkSession {
 
   async table(request: WriteRequest): Promise<SinkTable> {
     return new SqliteSinkTable(this, request)
-  }
-
-  /** Waits for the writer's turn; the result ends it. */
-  async turn(): Promise<() => void> {
-    const before = this.tail
-    let done = () => {}
-    this.tail = new Promise(resolve => {
-      done = resolve
-    })
-    await before
-    return done
   }
 
   async close(): Promise<void> {
@@ -245,7 +235,7 @@ class SqliteSinkTable implements SinkTable {
   }
 
   private async inTurn<T>(work: (db: DatabaseSync) => T): Promise<T> {
-    const done = await this.session.turn()
+    const done = await this.session.turns.take()
     try {
       return work(this.session.db)
     } catch (error) {
@@ -329,7 +319,7 @@ class SqliteSplitWriter implements SplitWriter {
 
   private async begin(): Promise<void> {
     if (this.done) return
-    this.done = await this.table.session.turn()
+    this.done = await this.table.session.turns.take()
     const { db, table } = this
     try {
       db.exec('PRAGMA foreign_keys = ON')

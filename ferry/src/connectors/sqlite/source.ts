@@ -131,7 +131,7 @@ class SqliteSourceTable implements SourceTable {
       if (aliasAt < 0) for (const row of raw) row.pop()
       const lost = this.lostText(raw)
       const places = () => `rowid`
-      const batch = this.batch(raw, checks, places, lost === undefined ? undefined : this.verifyText(at, to, lost))
+      const batch = this.batch(raw, checks, places, lost === undefined ? undefined : this.verifyText(at, to))
       yield { ...batch, checkpoint: String(last) }
       // Wide rows: fewer at a time, so that memory stays flat.
       const size = batch.bytes / raw.length
@@ -245,7 +245,7 @@ class SqliteSourceTable implements SourceTable {
     return undefined
   }
 
-  private verifyText(at: bigint, to: bigint, _lost: { row: number; column: number }) {
+  private verifyText(at: bigint, to: bigint) {
     const list = this.rowColumns.map(
       c => `CASE typeof(${quoteName(c.name)}) WHEN 'text' THEN CAST(${quoteName(c.name)} AS BLOB) END`,
     )
