@@ -317,6 +317,15 @@ describe('bad input', () => {
     expect((await client.query('SELECT count(*)::int AS n FROM a')).rows[0].n).toBe(0)
   })
 
+  it('a value that SQLite cannot hold is refused by table, key and column', async () => {
+    const folder = temporaryFolder()
+    const { url, client } = await makeDatabase()
+    await client.query(`CREATE TABLE m (id int PRIMARY KEY, v float8); INSERT INTO m VALUES (1, 1), (2, 2), (3, 'NaN')`)
+    const result = await ferry(['copy', `${url}#m`, join(folder, 'm.db')], { home: folder })
+    expect(result.stderr).toMatch(/FERRY-4001 m, id 3: column v: SQLite has no NaN/)
+    expect(result.code).toBe(1)
+  })
+
   it('a folder that may not be written to', { skip: process.getuid?.() === 0 }, async () => {
     const folder = temporaryFolder()
     mkdirSync(join(folder, 'o'))

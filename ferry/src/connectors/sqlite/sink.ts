@@ -278,13 +278,12 @@ class SqliteSplitWriter implements SplitWriter {
       let filled = 0
       for (const [index, row] of rows.entries()) {
         try {
-          this.encode(row, parameters, filled * width)
+          this.encode(row, index, parameters, filled * width)
           if (++filled < this.perStatement) continue
           this.many!.run(...parameters)
           filled = 0
         } catch (error) {
           const why = translate(error, this.table.request.object)
-          if (why instanceof RowError && filled === 0) why.index = index
           if (!this.table.request.skipBadRows || !(why instanceof RowError)) throw why
           refused.push({ index, error: why })
           filled = 0
@@ -297,7 +296,7 @@ class SqliteSplitWriter implements SplitWriter {
     }
   }
 
-  private encode(row: Row, into: Stored[], at: number): void {
+  private encode(row: Row, index: number, into: Stored[], at: number): void {
     const { columns, keys, update } = this.table.request
     for (let i = 0; i < this.encoders.length; i++) {
       const value = row[i]!
@@ -312,7 +311,9 @@ class SqliteSplitWriter implements SplitWriter {
         into[at + i] = this.encoders[i]!(value)
       } catch (error) {
         if (!(error instanceof RowError)) throw error
-        throw new RowError(error.code, `column ${columns[i]!.name}: ${error.message}`, columns[i]!.name)
+        const named = new RowError(error.code, `column ${columns[i]!.name}: ${error.message}`, columns[i]!.name)
+        named.index = index
+        throw named
       }
     }
   }
