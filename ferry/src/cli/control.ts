@@ -1,6 +1,6 @@
 /** Pause, cancel, resume and reset: wishes written to the run, seen by whichever process executes it. */
 import { jobSchema } from '../job/schema.ts'
-import { discardRun } from '../runtime/run.ts'
+import { discardRun } from '../runtime/giveup.ts'
 import { openState } from '../state/database.ts'
 import { findRun, isAlive, wishFor } from '../state/runs.ts'
 import type { Wish } from '../state/schema.ts'

@@ -1,5 +1,5 @@
 import { typeName } from '../batch/types.ts'
-import { planJob } from '../runtime/run.ts'
+import { planJob } from '../runtime/plan.ts'
 import { openState } from '../state/database.ts'
 import { jobOf, type VariableOptions, variablesOf } from './job.ts'
 import { count, EXIT, paint, printError, printJson, size } from './output.ts'

@@ -12,7 +12,7 @@ import { jobSchema } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
 import { findRun, runTables } from '../state/runs.ts'
 import { type ErrorLine, errorFolder, readErrors } from './errorfiles.ts'
-import { openStores } from './run.ts'
+import { closeStores, openStores } from './stores.ts'
 
 export interface RetryReport {
   run: string
@@ -44,8 +44,7 @@ export async function retryRun(state: State, id: string, variables: Variables): 
       if (total.tried > 0) report.tables.push(total)
     }
   } finally {
-    await stores.source.close()
-    await stores.destination.close()
+    await closeStores(stores)
   }
   return report
 }

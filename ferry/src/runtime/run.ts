@@ -1,20 +1,21 @@
 /** One run of a copy job, from the claim to the report: new, or going on where an earlier try stopped. */
 import { availableParallelism } from 'node:os'
-import type { Split, Store } from '../connectors/connector.ts'
+import type { Split } from '../connectors/connector.ts'
 import { copyTable } from '../engine/copy.ts'
 import { RateLimit, Slots } from '../engine/limits.ts'
 import { type OpenTable, planTable, reopenTable, type Sessions, type TablePlan } from '../engine/plan.ts'
 import type { TableProgress } from '../engine/progress.ts'
 import { asFerryError, FerryError } from '../errors.ts'
-import { type Variables, withVariables } from '../job/read.ts'
-import { type CopyJob, jobSchema, parseSize } from '../job/schema.ts'
-import { expandTables, needsListing, type TableSpec } from '../job/tables.ts'
+import type { Variables } from '../job/read.ts'
+import { type CopyJob, parseSize } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, RunState, Wish } from '../state/schema.ts'
 import { errorFolder, readErrors, writeErrors } from './errorfiles.ts'
+import { abandon, refuseEdited } from './giveup.ts'
+import { countsRows, tablesOf } from './plan.ts'
 import { errorInfo, type RunReport, reportOf } from './report.ts'
-import { openStore, resolveEndpoint, withoutSecrets } from './stores.ts'
+import { closeSessions, closeStores, openSessions, openStores, type Stores, withoutSecrets } from './stores.ts'
 
 export interface RunOptions {
   state: State
@@ -57,137 +58,8 @@ export async function runJob(options: RunOptions): Promise<RunReport> {
     const run = new Run(options, stores, claimed)
     return await run.execute()
   } finally {
-    await stores.source.close()
-    await stores.destination.close()
+    await closeStores(stores)
   }
-}
-
-interface Stores {
-  source: Store
-  destination: Store
-}
-
-export async function openStores(job: CopyJob, state: State | undefined, variables: Variables): Promise<Stores> {
-  const source = await openStore(await resolveEndpoint(job.source, state?.db, variables))
-  const destination = await openStore(await resolveEndpoint(job.destination, state?.db, variables))
-  return { source, destination }
-}
-
-/** An edited job begins a new run; rows that the unfinished one has appended would then be there twice. */
-async function refuseEdited(state: State, row: RunRow): Promise<void> {
-  for (const table of await runs.runTables(state.db, row.id)) {
-    const { write } = JSON.parse(table.plan) as TablePlan
-    if (write.update !== 'append') continue
-    const splits = await runs.splitsOf(state.db, row.id, table.ordinal)
-    if (table.state !== 'completed' && !splits.some(s => s.done === 1 || s.checkpoint !== null)) continue
-    throw new FerryError(
-      'FERRY-5009',
-      `job ${row.job} was edited, and its unfinished run ${row.id} has appended rows to ${table.destination} already`,
-      { hint: `Undo the edit and run again to finish it; or give it up (its rows stay): ferry reset ${row.job}` },
-    )
-  }
-}
-
-/** Removes what an unfinished run that will not go on left at the destination. */
-export async function abandon(state: State, row: RunRow, stores: Stores): Promise<void> {
-  const tables = await runs.runTables(state.db, row.id)
-  const sink = await stores.destination.sink({ run: row.id, job: row.job })
-  try {
-    for (const table of tables) {
-      const plan = JSON.parse(table.plan) as TablePlan
-      if (table.state === 'completed') continue
-      // A destination that is gone has nothing to remove either.
-      const opened = await sink.table(plan.write).catch(error => {
-        if (error instanceof FerryError && error.code === 'FERRY-5007') return undefined
-        throw error
-      })
-      await opened?.discard()
-    }
-  } finally {
-    await sink.close()
-  }
-}
-
-/** Gives up the unfinished run of a job that nobody executes. Gives back its id, or undefined where there is none. */
-export async function discardRun(state: State, job: string, variables: Variables): Promise<string | undefined> {
-  const row = await state.db.selectFrom('job').selectAll().where('name', '=', job).executeTakeFirst()
-  if (!row) throw new FerryError('FERRY-1007', `there is no job "${job}"`)
-  const definition = jobSchema.parse(JSON.parse(row.definition))
-  const stores = await openStores(definition, state, variables)
-  try {
-    return await runs.giveUp(state.db, job, run => abandon(state, run, stores))
-  } finally {
-    await stores.source.close()
-    await stores.destination.close()
-  }
-}
-
-/** The tables of a job as its stores have them now. */
-export async function tablesOf(
-  job: CopyJob,
-  variables: Variables,
-  source: Store,
-  only?: string[],
-): Promise<TableSpec[]> {
-  const filled = {
-    ...withVariables({ ...job, source: '', destination: '' }, variables),
-    source: job.source,
-    destination: job.destination,
-  }
-  const globs = source.kind === 'files'
-  const objects = needsListing(filled) && !globs ? await source.objects() : []
-  const specs = expandTables(filled, objects, { globs })
-  if (!only || only.length === 0) return specs
-  const chosen = specs.filter(s => only.some(o => s.from === o || s.from.endsWith(`.${o}`)))
-  if (chosen.length > 0) return chosen
-  throw new FerryError('FERRY-3008', `the job has no table ${only.join(', ')}`, {
-    hint: `Its tables: ${specs.map(s => s.from).join(', ')}.`,
-  })
-}
-
-/** Plans a job without running it: nothing is written. */
-export async function planJob(
-  job: CopyJob,
-  state: State | undefined,
-  variables: Variables,
-): Promise<{ tables: (TablePlan & { splits: number })[]; problems: { table: string; error: FerryError }[] }> {
-  const stores = await openStores(job, state, variables)
-  try {
-    const sessions = await openSessions(stores, { run: 'plan', job: job.name })
-    const tables: (TablePlan & { splits: number })[] = []
-    const problems: { table: string; error: FerryError }[] = []
-    try {
-      for (const [ordinal, spec] of (await tablesOf(job, variables, stores.source)).entries()) {
-        try {
-          const { plan, source } = await planTable(sessions, spec, ordinal, { rowsOnly: countsRows(job) })
-          tables.push({ ...plan, splits: (await source.splits(plan.offer)).length })
-        } catch (error) {
-          problems.push({ table: spec.from, error: asFerryError(error) })
-        }
-      }
-    } finally {
-      await closeSessions(sessions)
-    }
-    return { tables, problems }
-  } finally {
-    await stores.source.close()
-    await stores.destination.close()
-  }
-}
-
-function countsRows(job: CopyJob): boolean {
-  return job.limits.rowsPerSecond !== undefined
-}
-
-export async function openSessions(stores: Stores, identity: { run: string; job: string }): Promise<Sessions> {
-  const source = await stores.source.source()
-  const sink = await stores.destination.sink(identity)
-  return { sourceStore: stores.source, destinationStore: stores.destination, source, sink }
-}
-
-export async function closeSessions(sessions: Sessions): Promise<void> {
-  await sessions.source.close()
-  await sessions.sink.close()
 }
 
 class Run {

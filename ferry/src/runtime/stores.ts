@@ -2,10 +2,12 @@
 import type { Kysely } from 'kysely'
 import type { Store } from '../connectors/connector.ts'
 import { loadConnector } from '../connectors/registry.ts'
+import type { Sessions } from '../engine/plan.ts'
 import { type Locator, parseLocator, withoutPassword } from '../job/locator.ts'
 import { type Variables, withVariables } from '../job/read.ts'
 import type { CopyJob, EndpointSpec } from '../job/schema.ts'
 import { findConnection } from '../state/connections.ts'
+import type { State } from '../state/database.ts'
 import type { Schema } from '../state/schema.ts'
 
 /** What an endpoint of a job stands for, variables put in. */
@@ -30,6 +32,34 @@ export async function resolveEndpoint(
 
 export async function openStore(locator: Locator): Promise<Store> {
   return (await loadConnector(locator.kind)).open(locator.settings)
+}
+
+/** Both stores of a job. */
+export interface Stores {
+  source: Store
+  destination: Store
+}
+
+export async function openStores(job: CopyJob, state: State | undefined, variables: Variables): Promise<Stores> {
+  const source = await openStore(await resolveEndpoint(job.source, state?.db, variables))
+  const destination = await openStore(await resolveEndpoint(job.destination, state?.db, variables))
+  return { source, destination }
+}
+
+export async function closeStores(stores: Stores): Promise<void> {
+  await stores.source.close()
+  await stores.destination.close()
+}
+
+export async function openSessions(stores: Stores, identity: { run: string; job: string }): Promise<Sessions> {
+  const source = await stores.source.source()
+  const sink = await stores.destination.sink(identity)
+  return { sourceStore: stores.source, destinationStore: stores.destination, source, sink }
+}
+
+export async function closeSessions(sessions: Sessions): Promise<void> {
+  await sessions.source.close()
+  await sessions.sink.close()
 }
 
 /** The job as the state keeps it: no password in it, neither in a locator nor in settings. */

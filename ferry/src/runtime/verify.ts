@@ -4,7 +4,8 @@ import { readBack, type Verification, verifyTable } from '../engine/verify.ts'
 import type { Variables } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
-import { closeSessions, openSessions, openStores, tablesOf } from './run.ts'
+import { tablesOf } from './plan.ts'
+import { closeSessions, closeStores, openSessions, openStores } from './stores.ts'
 
 export async function verifyJob(
   job: CopyJob,
@@ -29,8 +30,7 @@ export async function verifyJob(
       await closeSessions(sessions)
     }
   } finally {
-    await stores.source.close()
-    await stores.destination.close()
+    await closeStores(stores)
   }
   return results
 }

@@ -12,10 +12,12 @@ import type {
   SplitWriter,
   WriteRequest,
 } from '../connector.ts'
+import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
 import type { PostgresColumn, PostgresTable } from './catalog.ts'
 import { describeTable, qualified } from './catalog.ts'
 import { connect, inTransaction, quoteName, splitName, translate } from './client.ts'
 import { ConnectionPool } from './pool.ts'
+import { advanceSequences, swapTables } from './publish.ts'
 import type { PostgresSettings } from './settings.ts'
 import * as sql from './statements.ts'
 import { isKnown, toNative } from './types.ts'
@@ -27,7 +29,7 @@ export class PostgresSink implements SinkSession {
   readonly run: RunIdentity
   readonly pool: ConnectionPool
   private control: Promise<pg.Client> | undefined
-  private readonly ledgers = new Map<string, Promise<boolean>>()
+  private readonly ledgers = new Map<string, Promise<void>>()
 
   constructor(settings: PostgresSettings, run: RunIdentity) {
     this.settings = settings
@@ -57,32 +59,29 @@ export class PostgresSink implements SinkSession {
       `SELECT to_regclass($2) IS NOT NULL AND has_table_privilege(to_regclass($2), 'SELECT, INSERT, UPDATE, DELETE')
          OR EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1 AND has_schema_privilege(oid, 'CREATE'))
          OR NOT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1) AS ok`,
-      [schema, qualified({ schema, table: 'ferry_ledger' })],
+      [schema, qualified({ schema, table: LEDGER })],
     )
     return rows[0].ok
   }
 
   /** Makes the schema and its ledger, once a session; several tables and processes may ask at the same time. */
-  ensureLedger(schema: string): Promise<boolean> {
+  ensureLedger(schema: string, create: string): Promise<void> {
     let ready = this.ledgers.get(schema)
     if (!ready) {
-      ready = this.createLedger(schema)
+      ready = this.createLedger(schema, create)
       this.ledgers.set(schema, ready)
     }
     return ready
   }
 
-  private async createLedger(schema: string): Promise<boolean> {
+  private async createLedger(schema: string, create: string): Promise<void> {
     const client = await this.client()
-    const ledger = { schema, table: 'ferry_ledger' }
-    const { rows } = await client.query('SELECT to_regclass($1) IS NOT NULL AS there', [qualified(ledger)])
-    if (rows[0].there) return true
+    if (await hasLedger(client, schema)) return
     await inTransaction(client, async () => {
       await client.query(`SELECT pg_advisory_xact_lock(hashtext('ferry_ledger'))`)
       await ensureSchema(client, schema)
-      await client.query(sql.createLedger(ledger))
+      await client.query(create)
     })
-    return true
   }
 
   async close(): Promise<void> {
@@ -90,6 +89,13 @@ export class PostgresSink implements SinkSession {
     const client = await this.control?.catch(() => undefined)
     await client?.end().catch(() => undefined)
   }
+}
+
+async function hasLedger(client: pg.Client, schema: string): Promise<boolean> {
+  const { rows } = await client.query('SELECT to_regclass($1) IS NOT NULL AS there', [
+    qualified({ schema, table: LEDGER }),
+  ])
+  return rows[0].there
 }
 
 async function ensureSchema(client: pg.Client, schema: string): Promise<void> {
@@ -117,7 +123,7 @@ export class PostgresSinkTable implements SinkTable {
   readonly session: PostgresSink
   readonly request: WriteRequest
   readonly way: Way
-  readonly ledger: { schema: string; table: string } | undefined
+  readonly ledger: Ledger | undefined
   readonly target: { schema: string; table: string }
   readonly stage: { schema: string; table: string }
   /** Whether an identity column needs OVERRIDING SYSTEM VALUE in an INSERT. */
@@ -135,9 +141,9 @@ export class PostgresSinkTable implements SinkTable {
     this.request = request
     this.way = way
     this.target = splitName(request.object, session.settings.schema)
-    const short = session.run.run.replace(/[^a-zA-Z0-9]/g, '').slice(-24)
-    this.stage = { schema: this.target.schema, table: `ferry_${short}_${request.ordinal}` }
-    this.ledger = hasLedger ? { schema: this.target.schema, table: 'ferry_ledger' } : undefined
+    this.stage = { schema: this.target.schema, table: stageName(session.run, request.ordinal) }
+    const ledger = qualified({ schema: this.target.schema, table: LEDGER })
+    this.ledger = hasLedger ? new Ledger(ledger, session.run, request.ordinal) : undefined
     this.unit = hasLedger ? 'split' : 'table'
     this.lanes = !hasLedger || (way.kind === 'merge' && !way.conflict) ? 1 : 16
     const found = new Map(existing?.columns.map(c => [c.name, c]))
@@ -198,52 +204,28 @@ export class PostgresSinkTable implements SinkTable {
   }
 
   async prepare(): Promise<Committed> {
+    const { ledger } = this
+    return this.withClient(async client => {
+      const run = async () => {
+        for (const statement of this.preparation()) await client.query(statement)
+      }
+      if (ledger) {
+        await this.session.ensureLedger(this.target.schema, ledger.create)
+        return ledger.prepare(client, run)
+      }
+      await run()
+      return { splits: new Map(), published: false }
+    })
+  }
+
+  /** Works on the connection for everything but rows; what the server says against it is told as of this table. */
+  private async withClient<T>(work: (client: LedgerClient) => Promise<T>): Promise<T> {
     const client = await this.session.client()
-    const { request, ledger } = this
     try {
-      if (!ledger) {
-        await this.prepareTables(client)
-        return { splits: new Map(), published: false }
-      }
-      await this.session.ensureLedger(ledger.schema)
-      const before = await this.readLedger(client, ledger)
-      if (before.published) return before
-      await inTransaction(client, async () => {
-        const { rows } = await client.query(sql.claim(ledger), this.ledgerKey(sql.PREPARE))
-        if (rows[0].done) return
-        await this.prepareTables(client)
-        await client.query(sql.record(ledger), [...this.recordKey(sql.PREPARE), true, null, 0, 0])
-      })
-      return await this.readLedger(client, ledger)
+      return await work(ledgerClient(client))
     } catch (error) {
-      throw translate(error, request.object)
+      throw translate(error, this.request.object)
     }
-  }
-
-  ledgerKey(part: number) {
-    return [this.session.run.run, this.session.run.job, this.request.ordinal, part]
-  }
-
-  recordKey(part: number) {
-    return [this.session.run.run, this.request.ordinal, part]
-  }
-
-  private async readLedger(client: pg.Client, ledger: { schema: string; table: string }): Promise<Committed> {
-    const { rows } = await client.query(sql.committed(ledger), [this.session.run.run, this.request.ordinal])
-    const splits: Committed['splits'] = new Map()
-    let published = false
-    for (const row of rows) {
-      if (row.part === sql.PUBLISH) published = row.done
-      else if (row.part >= 0 && (row.done || row.checkpoint !== null)) {
-        const checkpoint = row.done ? undefined : row.checkpoint
-        splits.set(row.part, { checkpoint, rows: Number(row.rows), bytes: Number(row.bytes) })
-      }
-    }
-    return { splits, published }
-  }
-
-  private async prepareTables(client: pg.Client): Promise<void> {
-    for (const statement of this.preparation()) await client.query(statement)
   }
 
   /** What runs once, before the first row. */
@@ -309,72 +291,25 @@ export class PostgresSinkTable implements SinkTable {
   }
 
   async publish(): Promise<void> {
-    const client = await this.session.client()
-    const { ledger, request } = this
-    try {
-      await inTransaction(client, async () => {
-        if (ledger) {
-          const { rows } = await client.query(sql.claim(ledger), this.ledgerKey(sql.PUBLISH))
-          if (rows[0].done) return
-        }
-        if (this.way.kind === 'stage' && this.way.publish === 'swap') await this.swap(client)
+    const { ledger } = this
+    await this.withClient(async client => {
+      const run = async () => {
+        if (this.way.kind === 'stage' && this.way.publish === 'swap') await swapTables(client, this.target, this.stage)
         for (const statement of this.publication()) await client.query(statement)
-        if (request.existing) await this.advanceSequences(client)
-        if (ledger) await client.query(sql.record(ledger), [...this.recordKey(sql.PUBLISH), true, null, 0, 0])
-      })
-    } catch (error) {
-      throw translate(error, request.object)
-    }
-  }
-
-  /** The stage takes the table's place, with its indexes and constraints under their own names. */
-  private async swap(client: pg.Client): Promise<void> {
-    const live = qualified(this.target)
-    const staged = qualified(this.stage)
-    await client.query(`LOCK TABLE ${live} IN ACCESS EXCLUSIVE MODE`)
-    const { rows: constraints } = await client.query(
-      `SELECT conname AS name, pg_get_constraintdef(oid) AS definition FROM pg_constraint
-       WHERE conrelid = $1::regclass AND contype IN ('p', 'u', 'x') ORDER BY contype, conname`,
-      [live],
-    )
-    const { rows: indexes } = await client.query(
-      `SELECT pg_get_indexdef(i.indexrelid) AS definition FROM pg_index i WHERE i.indrelid = $1::regclass
-       AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conindid = i.indexrelid AND c.conrelid = i.indrelid)`,
-      [live],
-    )
-    await client.query(`DROP TABLE ${live}`)
-    await client.query(`ALTER TABLE ${staged} RENAME TO ${quoteName(this.target.table)}`)
-    for (const c of constraints)
-      await client.query(`ALTER TABLE ${live} ADD CONSTRAINT ${quoteName(c.name)} ${c.definition}`)
-    for (const i of indexes) await client.query(i.definition)
-  }
-
-  /** Sequences behind identity and serial columns go on behind the highest value that was copied. */
-  private async advanceSequences(client: pg.Client): Promise<void> {
-    const live = qualified(this.target)
-    const { rows } = await client.query(sql.SEQUENCES.replace('$1', '$1::regclass'), [live, live])
-    for (const { name, sequence } of rows) {
-      if (!this.columnNames.includes(name)) continue
-      await client.query(
-        `SELECT setval($1, highest) FROM (SELECT max(${quoteName(name)}) AS highest FROM ${live}) m
-         WHERE highest > (SELECT last_value FROM ${sequence})`,
-        [sequence],
-      )
-    }
+        if (this.request.existing) await advanceSequences(client, this.target, this.columnNames)
+      }
+      await (ledger ? ledger.publish(client, run) : client.transaction(run))
+    })
   }
 
   async forget(): Promise<void> {
-    if (!this.ledger) return
-    const client = await this.session.client()
-    await client.query(sql.forget(this.ledger), [this.session.run.run, this.request.ordinal, this.session.run.job])
+    const { ledger } = this
+    if (ledger) await this.withClient(client => client.query(ledger.forget))
   }
 
   async discard(): Promise<void> {
-    const client = await this.session.client()
-    await client.query(`DROP TABLE IF EXISTS ${qualified(this.stage)}`)
-    if (!this.ledger) return
-    const { rows } = await client.query('SELECT to_regclass($1) IS NOT NULL AS there', [qualified(this.ledger)])
-    if (rows[0].there) await this.forget()
+    await this.withClient(client => client.query(`DROP TABLE IF EXISTS ${qualified(this.stage)}`))
+    if (await hasLedger(await this.session.client(), this.target.schema)) await this.forget()
   }
 
   private describePlan(): void {
@@ -408,6 +343,14 @@ export class PostgresSinkTable implements SinkTable {
         plan.notes.push(`${c.name}: ${typeName(c.sourceType)} is created as text`)
       }
     }
+  }
+}
+
+/** Statements in SQL text over one connection. */
+export function ledgerClient(client: pg.Client): LedgerClient {
+  return {
+    query: async sql => (await client.query(sql)).rows,
+    transaction: work => inTransaction(client, work),
   }
 }
 

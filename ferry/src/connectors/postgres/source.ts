@@ -3,7 +3,7 @@ import { type Batch, type CsvDialect, FERRY_CSV } from '../../batch/encoding.ts'
 import type { Column } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
 import type { MappedColumn, Offer, ReadOptions, ReadRequest, SourceSession, SourceTable, Split } from '../connector.ts'
-import { BinaryReader } from './binary.ts'
+import { BinaryReader } from './binaryread.ts'
 import {
   describeQuery,
   describeTable,
@@ -23,6 +23,7 @@ import { refusesWire, wireExpression } from './wire.ts'
 export class PostgresSource implements SourceSession {
   private readonly settings: PostgresSettings
   private readonly leader: pg.Client
+  private describer: Promise<pg.Client> | undefined
   readonly pool: ConnectionPool
 
   private constructor(settings: PostgresSettings, leader: pg.Client, snapshot: string) {
@@ -43,21 +44,20 @@ export class PostgresSource implements SourceSession {
 
   async table(request: ReadRequest): Promise<SourceTable> {
     // Describing uses the catalog as it is now; a query is described outside the snapshot's read-only transaction.
-    const client = await connect(this.settings)
-    try {
-      const table =
-        request.query === undefined
-          ? await describeTable(client, request.object, this.settings.schema)
-          : await describeQuery(client, request.query)
-      if (!table) throw new FerryError('FERRY-3001', `there is no table ${request.object}`)
-      return new PostgresSourceTable(this, request, table)
-    } finally {
-      await client.end()
-    }
+    this.describer ??= connect(this.settings)
+    const client = await this.describer
+    const table =
+      request.query === undefined
+        ? await describeTable(client, request.object, this.settings.schema)
+        : await describeQuery(client, request.query)
+    if (!table) throw new FerryError('FERRY-3001', `there is no table ${request.object}`)
+    return new PostgresSourceTable(this, request, table)
   }
 
   async close(): Promise<void> {
     await this.pool.close()
+    const describer = await this.describer?.catch(() => undefined)
+    await describer?.end().catch(() => undefined)
     await this.leader.end().catch(() => undefined)
   }
 }

@@ -6,41 +6,7 @@ import { toNative } from './types.ts'
 
 type Name = { schema: string; table: string }
 
-export const PREPARE = -1
-export const PUBLISH = -2
-
 export const names = (columns: string[]): string => columns.map(quoteName).join(', ')
-
-/** Ferry's ledger: one line a split of a run, written in the transaction of the split's rows. */
-export function createLedger(ledger: Name): string {
-  return `CREATE TABLE IF NOT EXISTS ${qualified(ledger)} (
-    run text NOT NULL, job text NOT NULL, tbl int NOT NULL, part int NOT NULL,
-    done boolean NOT NULL DEFAULT false, checkpoint text,
-    row_count bigint NOT NULL DEFAULT 0, byte_count bigint NOT NULL DEFAULT 0,
-    written_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (run, tbl, part))`
-}
-
-/** Takes the line of a split, waiting for whoever holds it; gives back how far it is. */
-export function claim(ledger: Name): string {
-  return `INSERT INTO ${qualified(ledger)} (run, job, tbl, part) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (run, tbl, part) DO UPDATE SET written_at = now() RETURNING done, checkpoint`
-}
-
-export function record(ledger: Name): string {
-  return `UPDATE ${qualified(ledger)} SET done = $4, checkpoint = $5, row_count = row_count + $6,
-    byte_count = byte_count + $7, written_at = now() WHERE run = $1 AND tbl = $2 AND part = $3`
-}
-
-export function committed(ledger: Name): string {
-  return `SELECT part, done, checkpoint, row_count AS rows, byte_count AS bytes FROM ${qualified(ledger)}
-    WHERE run = $1 AND tbl = $2`
-}
-
-/** Drops the lines of this run's table, and those that earlier runs of the job left behind. */
-export function forget(ledger: Name): string {
-  return `DELETE FROM ${qualified(ledger)} WHERE (run = $1 AND tbl = $2) OR (job = $3 AND run < $1)`
-}
 
 /** The destination's statement for a table that is not there yet. */
 export function createTable(table: Name, columns: MappedColumn[], primaryKey: string[]): string {
@@ -150,8 +116,3 @@ export const HAS_DEPENDANTS = `SELECT
   OR EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = $1 AND (c.relkind <> 'r' OR c.relacl IS NOT NULL
     OR c.reloptions IS NOT NULL OR c.relrowsecurity OR c.relreplident <> 'd' OR c.reltablespace <> 0
     OR c.relowner <> (SELECT oid FROM pg_roles WHERE rolname = current_user))) AS found`
-
-/** The identity and serial columns of a table with their sequences. */
-export const SEQUENCES = `SELECT a.attname AS name, pg_get_serial_sequence($2, a.attname) AS sequence
-  FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
-    AND pg_get_serial_sequence($2, a.attname) IS NOT NULL`

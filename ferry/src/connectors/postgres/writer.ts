@@ -5,11 +5,11 @@ import type { Batch, Checkpoint, CsvDialect } from '../../batch/encoding.ts'
 import type { Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import type { CommitResult, Offer, Refused, Split, SplitWriter } from '../connector.ts'
-import { BinaryWriter } from './binary.ts'
+import { BinaryWriter } from './binarywrite.ts'
 import { qualified } from './catalog.ts'
 import { quoteText, translate } from './client.ts'
 import { TextWriter } from './copytext.ts'
-import type { PostgresSinkTable } from './sink.ts'
+import { ledgerClient, type PostgresSinkTable } from './sink.ts'
 import * as sql from './statements.ts'
 
 const FLUSH_BYTES = 1 << 16
@@ -68,14 +68,14 @@ export class PostgresSplitWriter implements SplitWriter {
     await client.query('BEGIN')
     this.began = true
     if (table.ledger) {
-      const { rows } = await client.query(sql.claim(table.ledger), table.ledgerKey(this.split.id))
-      if (rows[0].done || (this.checkpoint !== null && rows[0].checkpoint !== this.checkpoint)) {
+      const line = await table.ledger.claim(ledgerClient(client), this.split.id)
+      if (line.done || (this.checkpoint !== null && line.checkpoint !== this.checkpoint)) {
         throw new FerryError(
           'FERRY-5004',
           `split ${this.split.id} of ${table.request.object} was committed by another process`,
         )
       }
-      this.checkpoint = rows[0].checkpoint
+      this.checkpoint = line.checkpoint
     }
     if (table.way.kind === 'merge') {
       const live = qualified(table.target)
@@ -225,14 +225,7 @@ export class PostgresSplitWriter implements SplitWriter {
       this.copied = 0
       if (table.way.kind === 'merge' && !table.request.skipBadRows) await this.merge()
       if (table.ledger) {
-        const done = checkpoint === undefined
-        await client.query(sql.record(table.ledger), [
-          ...table.recordKey(this.split.id),
-          done,
-          checkpoint ?? null,
-          copied,
-          counts.bytes,
-        ])
+        await client.query(table.ledger.record(this.split.id, checkpoint, { rows: copied, bytes: counts.bytes }))
       }
       await client.query('COMMIT')
       this.began = false

@@ -1,0 +1,183 @@
+import type { DuckDBValue } from '@duckdb/node-api'
+import type { Batch, Checkpoint } from '../../batch/encoding.ts'
+import type { Row } from '../../batch/types.ts'
+import { type Duckdb, quoteName, translate } from '../../duckdb/engine.ts'
+import { PipeIntake, RowIntake } from '../../duckdb/intake.ts'
+import { RowError } from '../../errors.ts'
+import type { CommitResult, Refused, Split, SplitWriter } from '../connector.ts'
+import { qualified } from './catalog.ts'
+import type { DuckdbSinkTable } from './sink.ts'
+
+/** Rows of one split, in one transaction with the split's ledger line. */
+export class DuckdbSplitWriter implements SplitWriter {
+  private readonly table: DuckdbSinkTable
+  private readonly split: Split
+  private db: Duckdb | undefined
+  private done: (() => void) | undefined
+  private pipe: PipeIntake | undefined
+  private rows: RowIntake | undefined
+  private copied = 0
+
+  constructor(table: DuckdbSinkTable, split: Split) {
+    this.table = table
+    this.split = split
+  }
+
+  private async begin(): Promise<Duckdb> {
+    if (this.db) return this.db
+    this.done = await this.table.session.turns.take()
+    const db = await this.table.session.db()
+    await db.run('BEGIN')
+    this.db = db
+    if (this.merging) {
+      const { names, target } = this.table
+      await db.run(`CREATE OR REPLACE TEMP TABLE ferry_merge AS SELECT ${names} FROM ${qualified(target)} LIMIT 0`)
+    }
+    return db
+  }
+
+  private get merging(): boolean {
+    return this.table.request.update === 'merge'
+  }
+
+  private get into(): { schema: string; table: string } {
+    return this.merging ? { schema: 'main', table: 'ferry_merge' } : this.table.intakeTarget
+  }
+
+  async write(batch: Batch): Promise<Refused[]> {
+    const place = this.table.request.object
+    try {
+      const db = await this.begin()
+      const insert = (query: string) => `INSERT INTO ${this.intoSql()} (${this.table.names}) ${query}`
+      if (batch.kind === 'query') {
+        for (const statement of batch.query.setup) await db.run(statement)
+        this.copied += await this.insertQuery(db, insert(batch.query.sql))
+        for (const statement of batch.query.teardown) this.teardown.push(statement)
+      } else if (batch.kind === 'bytes') {
+        this.pipe ??= new PipeIntake(db, this.table.columns, { finite: false, place }, insert)
+        await this.pipe.write(batch.data)
+      } else return await this.writeRows(db, batch.rows)
+      return []
+    } catch (error) {
+      throw translate(error, place)
+    }
+  }
+
+  private readonly teardown: string[] = []
+
+  private intoSql(): string {
+    return this.merging ? 'temp.main.ferry_merge' : qualified(this.into)
+  }
+
+  private async insertQuery(db: Duckdb, sql: string): Promise<number> {
+    const result = await db.connection.run(sql)
+    return result.rowsChanged
+  }
+
+  private async writeRows(db: Duckdb, rows: Row[]): Promise<Refused[]> {
+    // The appender needs the table's columns in their own order: rows go through a staging table of the mapped ones.
+    this.rows ??= await this.openRows(db)
+    const refused: Refused[] = []
+    const good: DuckDBValue[][] = []
+    for (let i = 0; i < rows.length; i++) {
+      try {
+        good.push(this.rows.convert(rows[i]!, i))
+      } catch (error) {
+        if (!this.table.request.skipBadRows || !(error instanceof RowError)) throw error
+        refused.push({ index: i, error })
+      }
+    }
+    this.rows.append(good)
+    return refused
+  }
+
+  private async openRows(db: Duckdb): Promise<RowIntake> {
+    const { columns, names, target } = this.table
+    if (!this.merging) {
+      await db.run(
+        `CREATE OR REPLACE TEMP TABLE ferry_rows AS SELECT ${names} FROM ${qualified(this.table.staged ? this.table.stage : target)} LIMIT 0`,
+      )
+    }
+    return RowIntake.open(
+      db,
+      { catalog: 'temp', schema: 'main', table: this.merging ? 'ferry_merge' : 'ferry_rows' },
+      columns,
+      false,
+    )
+  }
+
+  async commit(checkpoint: Checkpoint | undefined, counts: { rows: number; bytes: number }): Promise<CommitResult> {
+    const { table } = this
+    try {
+      const db = await this.begin()
+      if (this.pipe) {
+        await this.pipe.finish()
+        this.pipe = undefined
+      }
+      if (this.rows) {
+        this.rows.close()
+        this.rows = undefined
+        if (!this.merging) {
+          await db.run(
+            `INSERT INTO ${qualified(this.into)} (${table.names}) SELECT ${table.names} FROM temp.main.ferry_rows`,
+          )
+          await db.run('DROP TABLE temp.main.ferry_rows')
+        }
+      }
+      if (this.merging) await this.merge(db)
+      const rows = counts.rows || this.copied
+      await db.run(table.ledger.record(this.split.id, checkpoint, { rows, bytes: counts.bytes }))
+      await db.run('COMMIT')
+      for (const statement of this.teardown.splice(0)) await db.run(statement)
+      const { copied } = this
+      this.copied = 0
+      this.end()
+      return copied > 0 ? { rows: copied } : {}
+    } catch (error) {
+      throw translate(error, table.request.object)
+    }
+  }
+
+  private async merge(db: Duckdb): Promise<void> {
+    const { request, names, target } = this.table
+    const keys = request.keys.map(quoteName)
+    const [empty] = await db.all(
+      `SELECT 1 AS x FROM temp.main.ferry_merge WHERE ${keys.map(k => `${k} IS NULL`).join(' OR ')} LIMIT 1`,
+    )
+    if (empty) throw new RowError('FERRY-4001', `a row has no value in its merge key (${request.keys.join(', ')})`)
+    const live = qualified(target)
+    const last = `SELECT DISTINCT ON (${keys.join(', ')}) ${names} FROM temp.main.ferry_merge ORDER BY ${keys.join(', ')}, rowid DESC`
+    const key = request.existing ? request.existing.primaryKey : request.keys
+    const sameKey = key.length === request.keys.length && key.every(k => request.keys.includes(k))
+    if (sameKey) {
+      const rest = request.columns.filter(c => !request.keys.includes(c.name)).map(c => quoteName(c.name))
+      const set = rest.map(c => `${c} = excluded.${c}`).join(', ')
+      const action = rest.length === 0 ? 'DO NOTHING' : `DO UPDATE SET ${set}`
+      await db.run(`INSERT INTO ${live} (${names}) ${last} ON CONFLICT (${keys.join(', ')}) ${action}`)
+    } else {
+      const match = keys.map(k => `t.${k} = s.${k}`).join(' AND ')
+      await db.run(`DELETE FROM ${live} AS t USING temp.main.ferry_merge AS s WHERE ${match}`)
+      await db.run(`INSERT INTO ${live} (${names}) ${last}`)
+    }
+    await db.run('DROP TABLE temp.main.ferry_merge')
+  }
+
+  private end(): void {
+    this.db = undefined
+    this.done?.()
+    this.done = undefined
+  }
+
+  async abort(): Promise<void> {
+    if (!this.db) {
+      this.end()
+      return
+    }
+    await this.pipe?.abort()
+    this.pipe = undefined
+    this.rows = undefined
+    await this.db.run('ROLLBACK').catch(() => undefined)
+    for (const statement of this.teardown.splice(0)) await this.db.run(statement).catch(() => undefined)
+    this.end()
+  }
+}

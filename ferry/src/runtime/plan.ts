@@ -1,0 +1,66 @@
+/** What a job would copy: its tables, and the plan of each. */
+import type { Store } from '../connectors/connector.ts'
+import { planTable, type TablePlan } from '../engine/plan.ts'
+import { asFerryError, FerryError } from '../errors.ts'
+import { type Variables, withVariables } from '../job/read.ts'
+import type { CopyJob } from '../job/schema.ts'
+import { expandTables, needsListing, type TableSpec } from '../job/tables.ts'
+import type { State } from '../state/database.ts'
+import { closeSessions, closeStores, openSessions, openStores } from './stores.ts'
+
+/** The tables of a job as its stores have them now. */
+export async function tablesOf(
+  job: CopyJob,
+  variables: Variables,
+  source: Store,
+  only?: string[],
+): Promise<TableSpec[]> {
+  const filled = {
+    ...withVariables({ ...job, source: '', destination: '' }, variables),
+    source: job.source,
+    destination: job.destination,
+  }
+  const globs = source.kind === 'files'
+  const objects = needsListing(filled) && !globs ? await source.objects() : []
+  const specs = expandTables(filled, objects, { globs })
+  if (!only || only.length === 0) return specs
+  const chosen = specs.filter(s => only.some(o => s.from === o || s.from.endsWith(`.${o}`)))
+  if (chosen.length > 0) return chosen
+  throw new FerryError('FERRY-3008', `the job has no table ${only.join(', ')}`, {
+    hint: `Its tables: ${specs.map(s => s.from).join(', ')}.`,
+  })
+}
+
+/** Plans a job without running it: nothing is written. */
+export async function planJob(
+  job: CopyJob,
+  state: State | undefined,
+  variables: Variables,
+): Promise<{ tables: (TablePlan & { splits: number })[]; problems: { table: string; error: FerryError }[] }> {
+  const stores = await openStores(job, state, variables)
+  try {
+    const sessions = await openSessions(stores, { run: 'plan', job: job.name })
+    const tables: (TablePlan & { splits: number })[] = []
+    const problems: { table: string; error: FerryError }[] = []
+    try {
+      for (const [ordinal, spec] of (await tablesOf(job, variables, stores.source)).entries()) {
+        try {
+          const { plan, source } = await planTable(sessions, spec, ordinal, { rowsOnly: countsRows(job) })
+          tables.push({ ...plan, splits: (await source.splits(plan.offer)).length })
+        } catch (error) {
+          problems.push({ table: spec.from, error: asFerryError(error) })
+        }
+      }
+    } finally {
+      await closeSessions(sessions)
+    }
+    return { tables, problems }
+  } finally {
+    await closeStores(stores)
+  }
+}
+
+/** Whether a limit counts rows, so that bytes may not pass unread. */
+export function countsRows(job: CopyJob): boolean {
+  return job.limits.rowsPerSecond !== undefined
+}
