@@ -4,7 +4,7 @@ import type { Row } from './types.ts'
  * The forms in which rows can travel from a source to a destination. Two connectors agree on the best form that both
  * know and that the mapping permits; `rows` is the floor that every connector has.
  *
- * - `pg-copy-binary`, `pg-copy-text`: PostgreSQL's COPY formats.
+ * - `pg-copy-binary`, `pg-copy-text`: PostgreSQL's COPY formats, in whole CopyData messages as a server sends them.
  * - `csv`: RFC 4180 text of canonical values (see text.ts); no quotes around nothing is null, `""` is an empty text.
  * - `duckdb-sql`: a query that the destination's own DuckDB runs; no byte passes through JavaScript.
  * - `rows`: JavaScript values by position.
@@ -34,10 +34,11 @@ export type Checkpoint = string
 
 /**
  * A piece of a split on its way. `checkpoint`, where present, is the place right behind this batch: the engine may
- * commit there. `bytes` is the size as read, for progress, throughput and rate limits.
+ * commit there. `bytes` is the size as read, for progress, throughput and rate limits. Who has written `data` out may
+ * call `release`: the source then reads into the same memory again.
  */
 export type Batch =
-  | { kind: 'bytes'; data: Buffer; rows?: number; bytes: number; checkpoint?: Checkpoint }
+  | { kind: 'bytes'; data: Buffer; rows?: number; bytes: number; checkpoint?: Checkpoint; release?: () => void }
   | { kind: 'rows'; rows: Row[]; bytes: number; checkpoint?: Checkpoint; rejected?: Rejected[] }
   | { kind: 'query'; query: DuckdbQuery; bytes: number }
 

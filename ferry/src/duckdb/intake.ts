@@ -49,9 +49,10 @@ export class PipeIntake {
     await this.db.run(statement)
   }
 
-  async write(data: Buffer): Promise<void> {
+  /** Sends bytes; `release` is told when they are in the pipe. */
+  async write(data: Buffer, release?: () => void): Promise<void> {
     if (this.failure) await this.fail()
-    if (this.socket.write(data)) return
+    if (this.socket.write(data, release)) return
     const waiting = new AbortController()
     const { signal } = waiting
     await Promise.race([once(this.socket, 'drain', { signal }), once(this.socket, 'close', { signal })]).catch(

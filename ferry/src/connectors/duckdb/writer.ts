@@ -55,7 +55,7 @@ export class DuckdbSplitWriter implements SplitWriter {
         for (const statement of batch.query.teardown) this.teardown.push(statement)
       } else if (batch.kind === 'bytes') {
         this.pipe ??= new PipeIntake(db, this.table.columns, { finite: false, place }, insert)
-        await this.pipe.write(batch.data)
+        await this.pipe.write(batch.data, batch.release)
       } else return await this.writeRows(db, batch.rows)
       return []
     } catch (error) {

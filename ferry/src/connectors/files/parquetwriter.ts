@@ -69,7 +69,7 @@ export class ParquetWriter implements SplitWriter {
           const to = this.place(++this.part)
           this.pipe = new PipeIntake(this.db, this.columns, { finite: true, place }, query => this.copyTo(query, to))
         }
-        await this.pipe.write(batch.data)
+        await this.pipe.write(batch.data, batch.release)
         return []
       }
       return await this.writeRows(batch.rows, batch.bytes)

@@ -47,7 +47,7 @@ export class TextWriter implements SplitWriter {
     try {
       if (batch.kind === 'bytes') {
         const file = await this.current()
-        await file.write(batch.data)
+        await file.write(batch.data, batch.release)
         return []
       }
       return batch.kind === 'rows' ? await this.writeRows(batch.rows) : []
@@ -215,16 +215,19 @@ class OutputFile {
     await this.write(this.scratch.subarray(0, this.scratch.write(text)))
   }
 
-  async write(data: Buffer): Promise<void> {
+  /** Writes bytes; `release` is told when they are needed no more. */
+  async write(data: Buffer, release?: () => void): Promise<void> {
     this.bytes += data.length
-    if (this.compressor) {
-      if (this.failure) throw this.failure
-      if (!this.compressor.write(data)) {
-        await Promise.race([once(this.compressor, 'drain'), once(this.compressor, 'close')])
-        if (this.failure) throw this.failure
-      }
-    } else if (this.handle) await writeFully(this.handle, data)
-    else if (!process.stdout.write(data)) await once(process.stdout, 'drain')
+    if (this.handle && !this.compressor) {
+      await writeFully(this.handle, data)
+      release?.()
+      return
+    }
+    if (this.failure) throw this.failure
+    const stream = this.compressor ?? process.stdout
+    if (stream.write(data, release)) return
+    await Promise.race([once(stream, 'drain'), once(stream, 'close')])
+    if (this.failure) throw this.failure
   }
 
   async finish(): Promise<void> {

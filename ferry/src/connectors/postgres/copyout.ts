@@ -1,6 +1,7 @@
 /**
  * COPY ... TO STDOUT as large chunks. The server sends one message a row; taking each as a chunk of its own costs more
- * than everything else in a copy, so messages are stripped in place within what the socket gave.
+ * than everything else in a copy, so messages are stripped in place within what the socket gave, or left as they are
+ * for another server.
  *
  * Source: https://www.postgresql.org/docs/current/protocol-message-formats.html (CopyOutResponse, CopyData, CopyDone).
  */
@@ -14,6 +15,9 @@ const COPY_OUT_RESPONSE = 0x48
 const HEADER_BYTES = 5
 const CHUNK_BYTES = 1 << 17
 const BUFFER_BYTES = CHUNK_BYTES + (1 << 16)
+
+/** Chunks on their way at one time: two that wait, one being written, one being filled. */
+const MOST_SPARE = 4
 
 type DataListener = (chunk: Buffer) => void
 
@@ -29,17 +33,19 @@ export class CopyOut extends Readable {
   private readonly text: string
   private connection: Connection | undefined
   private clientListeners: DataListener[] = []
-  /** Stripped rows up to `rows`, then messages that are not looked at yet from `at` to `end`. */
+  private readonly framed: boolean
+  /** Rows up to `rows`, then messages that are not looked at yet from `at` to `end`. */
   private buffer: Buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
   private rows = 0
   private at = 0
   private end = 0
-  private spare: Buffer | undefined
+  private readonly spare: Buffer[] = []
 
-  constructor(text: string) {
+  constructor(text: string, framed: boolean) {
     // Chunks are handed over as they are: a byte stream would join those that wait.
     super({ objectMode: true, highWaterMark: 2 })
     this.text = text
+    this.framed = framed
     // Whoever reads is told by the stream; when nobody reads any more, a lost connection must not end the process.
     this.on('error', () => {})
   }
@@ -66,6 +72,7 @@ export class CopyOut extends Readable {
     this.buffer.set(arrived, this.end)
     this.end += arrived.length
     const { buffer, end } = this
+    const skipped = this.framed ? 0 : HEADER_BYTES
     let { at, rows } = this
     while (at + HEADER_BYTES <= end) {
       const type = buffer[at]
@@ -78,8 +85,9 @@ export class CopyOut extends Readable {
       const next = at + 1 + buffer.readInt32BE(at + 1)
       if (next > end) break
       if (type === COPY_DATA) {
-        buffer.copyWithin(rows, at + HEADER_BYTES, next)
-        rows += next - at - HEADER_BYTES
+        const from = at + skipped
+        if (from !== rows) buffer.copyWithin(rows, from, next)
+        rows += next - from
       }
       at = next
     }
@@ -89,7 +97,7 @@ export class CopyOut extends Readable {
     if (rows >= CHUNK_BYTES && !this.flush(0)) this.connection!.stream.pause()
   }
 
-  /** Room for so many bytes more: what is stripped goes on its way; a row longer than the buffer gets a larger one. */
+  /** Room for so many bytes more: what is whole goes on its way; a row longer than the buffer gets a larger one. */
   private makeRoom(bytes: number): void {
     const message = this.end - this.at >= HEADER_BYTES ? this.buffer.readInt32BE(this.at + 1) + 1 : 0
     if (!this.flush(Math.max(message, this.end - this.at) + bytes)) this.connection!.stream.pause()
@@ -97,16 +105,18 @@ export class CopyOut extends Readable {
 
   /** Takes back a chunk that its reader is done with, to read into it again. */
   recycle(chunk: Buffer): void {
-    const whole = Buffer.from(chunk.buffer as ArrayBuffer)
-    if (!this.spare || this.spare.length < whole.length) this.spare = whole
+    const { buffer } = chunk
+    // A small one may be part of memory that Node shares between buffers.
+    if (buffer.byteLength < BUFFER_BYTES || this.spare.length >= MOST_SPARE) return
+    this.spare.push(Buffer.from(buffer as ArrayBuffer))
   }
 
-  /** Pushes the stripped rows and goes on in a new buffer. Says whether more may come. */
+  /** Pushes the whole rows and goes on in a new buffer. Says whether more may come. */
   private flush(atLeast: number): boolean {
     const { buffer, rows, at, end } = this
     const size = Math.max(BUFFER_BYTES, atLeast, end - at)
-    const next = this.spare && this.spare.length >= size ? this.spare : Buffer.allocUnsafeSlow(size)
-    this.spare = undefined
+    const spare = this.spare.pop()
+    const next = spare && spare.length >= size ? spare : Buffer.allocUnsafeSlow(size)
     buffer.copy(next, 0, at, end)
     this.buffer = next
     this.rows = 0
@@ -151,13 +161,22 @@ export class CopyOut extends Readable {
 
   /** Rows behind a notice come through the client. */
   handleCopyData(message: { chunk: Buffer }): void {
-    this.push(Buffer.from(message.chunk))
+    this.push(this.framed ? copyData(message.chunk) : Buffer.from(message.chunk))
   }
 }
 
-/** Starts a COPY ... TO STDOUT. */
-export function copyOut(client: pg.Client, text: string): CopyOut {
-  const copy = new CopyOut(text)
+/** The bytes as a message of their own. */
+function copyData(bytes: Buffer): Buffer {
+  const message = Buffer.allocUnsafe(HEADER_BYTES + bytes.length)
+  message[0] = COPY_DATA
+  message.writeInt32BE(bytes.length + 4, 1)
+  bytes.copy(message, HEADER_BYTES)
+  return message
+}
+
+/** Starts a COPY ... TO STDOUT; `framed` leaves the rows in the messages that they came in. */
+export function copyOut(client: pg.Client, text: string, framed: boolean): CopyOut {
+  const copy = new CopyOut(text, framed)
   ;(client as unknown as { query(submittable: CopyOut): void }).query(copy)
   return copy
 }

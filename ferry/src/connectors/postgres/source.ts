@@ -17,7 +17,7 @@ import { copyOut } from './copyout.ts'
 import { ConnectionPool } from './pool.ts'
 import type { PostgresSettings } from './settings.ts'
 import { isKnown } from './types.ts'
-import { refusesWire, wireExpression } from './wire.ts'
+import { isFramed, refusesWire, wireExpression } from './wire.ts'
 
 /** Reading in one exported snapshot: whatever connection reads, it sees the database as of the run's start. */
 export class PostgresSource implements SourceSession {
@@ -234,7 +234,7 @@ class PostgresSourceTable implements SourceTable {
     signal.addEventListener('abort', stop, { once: true })
     let finished = false
     try {
-      const stream = copyOut(client, this.statement(JSON.parse(split.spec) as Piece, offer))
+      const stream = copyOut(client, this.statement(JSON.parse(split.spec) as Piece, offer), isFramed(offer))
       if (offer.encoding === 'rows') {
         const reader = new BinaryReader(
           this.rowColumns.map(c => wireNative(c as PostgresColumn)),
@@ -250,7 +250,7 @@ class PostgresSourceTable implements SourceTable {
       } else {
         for await (const chunk of stream) {
           const data = chunk as Buffer
-          yield { kind: 'bytes', data, bytes: data.length }
+          yield { kind: 'bytes', data, bytes: data.length, release: () => stream.recycle(data) }
         }
         // How many rows passed is known at the end only.
         yield { kind: 'bytes', data: Buffer.alloc(0), rows: stream.rowCount, bytes: 0 }

@@ -4,10 +4,15 @@
  */
 import { fit } from '../../batch/convert.ts'
 import type { LogicalType } from '../../batch/types.ts'
-import type { MappedColumn } from '../connector.ts'
+import type { MappedColumn, Offer } from '../connector.ts'
 import type { PostgresColumn } from './catalog.ts'
 import { quoteName, quoteText } from './client.ts'
 import { bare, isKnown, OTHER_BUILT_INS } from './types.ts'
+
+/** Whether rows travel in the protocol's own messages, from one server's COPY to another's. */
+export function isFramed(offer: Offer): boolean {
+  return offer.encoding === 'pg-copy-binary' || offer.encoding === 'pg-copy-text'
+}
 
 type CopyEncoding = 'pg-copy-binary' | 'pg-copy-text' | 'csv' | 'rows' | 'duckdb-sql'
 

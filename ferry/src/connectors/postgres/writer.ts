@@ -1,6 +1,4 @@
-import { once } from 'node:events'
 import type pg from 'pg'
-import { type CopyStreamQuery, from as copyFrom } from 'pg-copy-streams'
 import type { Batch, Checkpoint, CsvDialect } from '../../batch/encoding.ts'
 import type { Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
@@ -8,9 +6,11 @@ import type { CommitResult, Offer, Refused, Split, SplitWriter } from '../connec
 import { BinaryWriter } from './binarywrite.ts'
 import { qualified } from './catalog.ts'
 import { quoteText, translate } from './client.ts'
+import { type CopyIn, copyIn } from './copyin.ts'
 import { TextWriter } from './copytext.ts'
 import { ledgerClient, type PostgresSinkTable } from './sink.ts'
 import * as sql from './statements.ts'
+import { isFramed } from './wire.ts'
 
 const FLUSH_BYTES = 1 << 16
 
@@ -21,8 +21,7 @@ export class PostgresSplitWriter implements SplitWriter {
   private readonly client: pg.Client
   private readonly offer: Offer
   private readonly rows: BinaryWriter | TextWriter
-  private copy: CopyStreamQuery | undefined
-  private copyError: unknown
+  private copy: CopyIn | undefined
   private began = false
   private checkpoint: Checkpoint | null = null
   private copied = 0
@@ -38,7 +37,7 @@ export class PostgresSplitWriter implements SplitWriter {
   async write(batch: Batch): Promise<Refused[]> {
     try {
       await this.begin()
-      if (batch.kind === 'bytes') await this.send(batch.data)
+      if (batch.kind === 'bytes') await this.send(batch.data, isFramed(this.offer), batch.release)
       else if (batch.kind === 'rows') {
         if (this.table.request.skipBadRows) return await this.writeSkipping(batch.rows)
         await this.writeRows(batch.rows)
@@ -86,36 +85,15 @@ export class PostgresSplitWriter implements SplitWriter {
     }
   }
 
-  /** The running COPY, started when the first bytes come. */
-  private start(): CopyStreamQuery {
+  /** Sends bytes into the COPY, which the first ones start. */
+  private async send(data: Buffer, framed = false, release?: () => void): Promise<void> {
     if (!this.copy) {
-      const { table } = this
-      const copy = this.client.query(
-        copyFrom(sql.copyIn(table.copyTarget, table.columnNames, copyOptions(this.offer, this.rows))),
-      )
-      this.copyError = undefined
-      copy.on('error', error => {
-        this.copyError = error
-      })
-      if (this.offer.encoding === 'rows' && this.rows.header.length > 0) copy.write(this.rows.header)
-      this.copy = copy
+      const { table, rows } = this
+      const options = copyOptions(this.offer, rows)
+      this.copy = copyIn(this.client, sql.copyIn(table.copyTarget, table.columnNames, options))
+      if (this.offer.encoding === 'rows') await this.copy.write(rows.header, false)
     }
-    return this.copy
-  }
-
-  private async send(data: Buffer): Promise<void> {
-    const copy = this.start()
-    if (this.copyError) throw this.copyError
-    if (copy.write(data)) return
-    // A COPY that fails emits no drain: its error must end the wait.
-    const waiting = new AbortController()
-    const { signal } = waiting
-    try {
-      await Promise.race([once(copy, 'drain', { signal }), once(copy, 'close', { signal })])
-    } finally {
-      waiting.abort()
-    }
-    if (this.copyError) throw this.copyError
+    await this.copy.write(data, framed, release)
   }
 
   /** Ends the COPY and gives back how many rows it took. */
@@ -124,14 +102,8 @@ export class PostgresSplitWriter implements SplitWriter {
     const { copy } = this
     if (!copy) return 0
     this.copy = undefined
-    if (this.copyError) throw this.copyError
-    if (this.offer.encoding === 'rows' && this.rows.trailer.length > 0) copy.write(this.rows.trailer)
-    await new Promise<void>((resolve, reject) => {
-      copy.once('finish', resolve)
-      copy.once('error', reject)
-      copy.end()
-    })
-    return copy.rowCount
+    if (this.offer.encoding === 'rows') await copy.write(this.rows.trailer, false)
+    return copy.end()
   }
 
   /** Tries a batch in a savepoint; where it fails, halves find the rows that do not fit. */
