@@ -62,12 +62,13 @@ export interface RunningFerry {
 /** Starts the command line as a user does: a process of its own. */
 export function startFerry(
   args: string[],
-  options: { home: string; cwd?: string; env?: NodeJS.ProcessEnv; input?: string },
+  options: { home: string; cwd?: string; env?: NodeJS.ProcessEnv; input?: string | Buffer; uid?: number },
 ): RunningFerry {
   const child = spawn(process.execPath, [join(root, 'ferry', 'bin', 'ferry.js'), ...args], {
     cwd: options.cwd ?? root,
     env: { ...process.env, NO_COLOR: '1', FERRY_HOME: options.home, ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],
+    ...(options.uid === undefined ? {} : { uid: options.uid }),
   })
   child.stdin.end(options.input ?? '')
   let stdout = ''

@@ -18,8 +18,13 @@ export interface Server {
   port: number
   url: (database?: string) => string
   /** Stops and starts again: `fast` as an administrator does, `immediate` as a crash. */
-  restart: (how: 'fast' | 'immediate') => Promise<void>
+  restart: (how: 'fast' | 'immediate', options?: StartOptions) => Promise<void>
   stop: () => Promise<void>
+}
+
+export interface StartOptions {
+  /** No file of the server grows beyond so many kB: to it, the disk is full. */
+  fileLimit?: number
 }
 
 async function binaries(): Promise<{ initdb: string; postgres: string }> {
@@ -68,8 +73,10 @@ export async function startPostgres(settings: Record<string, string> = {}): Prom
   writeFileSync(join(data, 'postgresql.conf'), `include 'ferry.conf'\n`, { flag: 'a' })
   const url = (database = 'postgres') => `postgres://postgres@127.0.0.1:${port}/${database}`
   let child: ChildProcess
-  const start = async () => {
-    child = spawn(postgres, ['-D', data], { ...user, stdio: 'ignore', detached: true })
+  const start = async (options: StartOptions = {}) => {
+    const limit = options.fileLimit === undefined ? '' : `ulimit -f ${options.fileLimit}; `
+    const args = ['-c', `${limit}exec "$0" -D "$1"`, postgres, data]
+    child = spawn('bash', args, { ...user, stdio: 'ignore', detached: true })
     child.unref()
     await ready(url())
   }
@@ -84,9 +91,9 @@ export async function startPostgres(settings: Record<string, string> = {}): Prom
   return {
     port,
     url,
-    restart: async how => {
+    restart: async (how, options) => {
       await stop(how === 'fast' ? 'SIGINT' : 'SIGQUIT')
-      await start()
+      await start(options)
     },
     stop: async () => {
       await stop('SIGINT')

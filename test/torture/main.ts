@@ -1,5 +1,5 @@
 /** `npm run torture`: the full counts of what `npm test` samples. Its last result is kept in docs/torture.md. */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
@@ -8,19 +8,15 @@ import { stripVTControlCharacters } from 'node:util'
 const root = join(import.meta.dirname, '..', '..')
 const environment = { ...process.env, FERRY_TORTURE: '1', FERRY_KILLS: process.env.FERRY_KILLS ?? '10' }
 const began = Date.now()
-const result = spawnSync(
-  'npx',
-  ['vitest', 'run', '--config', join('test', 'torture', 'vitest.config.ts'), ...process.argv.slice(2)],
-  {
-    cwd: root,
-    env: environment,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-    maxBuffer: 1 << 26,
-  },
-)
-process.stdout.write(result.stdout)
-const plain = stripVTControlCharacters(result.stdout)
+const args = ['vitest', 'run', '--config', join('test', 'torture', 'vitest.config.ts'), ...process.argv.slice(2)]
+const child = spawn('npx', args, { cwd: root, env: environment, stdio: ['ignore', 'pipe', 'inherit'] })
+let output = ''
+child.stdout.setEncoding('utf8').on('data', text => {
+  output += text
+  process.stdout.write(text)
+})
+const status = await new Promise<number | null>(resolve => child.on('close', resolve))
+const plain = stripVTControlCharacters(output)
 const kept = plain
   .split('\n')
   .filter(line => /FERRY_SEED=|kills|MB for|ms$|Tests |rows in/.test(line) && !/RUN/.test(line))
@@ -29,4 +25,4 @@ writeFileSync(
   join(root, 'docs', 'torture.md'),
   `# The last torture\n\n\`npm run torture\` on ${cpus().length} processors, Node ${process.versions.node}, in ${minutes} minutes:\n\n\`\`\`\n${kept.map(l => l.trim()).join('\n')}\n\`\`\`\n`,
 )
-process.exit(result.status ?? 1)
+process.exit(status ?? 1)

@@ -123,9 +123,10 @@ function conversion(from: LogicalType, to: LogicalType): (value: NotNull) => Val
     case 'float':
       return value => need(toFloat(value, from, to.bits), value)
     case 'decimal':
-      return value => need(fitDecimal(decimalText(value, from), to.precision, to.scale), value)
+      return value =>
+        Object.is(value, -0) ? refuse(value) : need(fitDecimal(decimalText(value, from), to.precision, to.scale), value)
     case 'numeric':
-      return value => decimalText(value, from)
+      return value => (Object.is(value, -0) ? refuse(value) : decimalText(value, from))
     case 'json':
       return value => toJson(value, from)
     case 'date':
@@ -165,7 +166,7 @@ function toInt(
   if (typeof value === 'boolean') return value ? 1 : 0
   if (from.kind === 'int') return intInRange(value as number | bigint, to)
   if (from.kind === 'float') {
-    return Number.isInteger(value) ? intInRange(BigInt(value as number), to) : undefined
+    return Number.isInteger(value) && !Object.is(value, -0) ? intInRange(BigInt(value as number), to) : undefined
   }
   const whole = fitDecimal(value as string, 1000, 0)
   return whole === undefined || whole === 'NaN' ? undefined : intInRange(BigInt(whole), to)

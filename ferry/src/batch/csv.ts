@@ -116,10 +116,7 @@ export class CsvGuard {
         else if (digits >= 0) break
       }
       if (digits <= guard.digits) return
-      const match = /\.(\d*)(?:[eE]([+-]?\d+))?/.exec(chunk.toString('latin1', start, end))
-      const places = match ? match[1]!.replace(/0+$/, '').length - Number(match[2] ?? 0) : 0
-      if (match !== null && places <= guard.digits) return
-      if (match === null && !/e-/i.test(chunk.toString('latin1', start, end))) return
+      if (decimalPlaces(chunk.toString('latin1', start, end)) <= guard.digits) return
     } else if (guard.kind === 'length') {
       if (end - start <= guard.characters) return
       const text = chunk.toString('utf8', start, end).replace(/^"|"$/g, '').replaceAll('""', '"').replace(/\r$/, '')
@@ -135,6 +132,15 @@ export class CsvGuard {
       `line ${this.line}, column ${this.names[column]}: ${text} does not fit ${guard.type} without being altered`,
     )
   }
+}
+
+/** How many digits behind the point the first number in a text needs. */
+function decimalPlaces(text: string): number {
+  const match = /(\d*)\.(\d*)(?:[eE]([+-]?\d+))?|(\d+)[eE]([+-]?\d+)/.exec(text)
+  if (!match) return 0
+  const digits = `${match[1] ?? match[4]}${match[2] ?? ''}`
+  const zeros = digits.length - digits.replace(/0+$/, '').length
+  return (match[2] ?? '').length - zeros - Number(match[3] ?? match[5] ?? 0)
 }
 
 /** One record: its fields (null for the unquoted null text), the line it starts on and its own text. */

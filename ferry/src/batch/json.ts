@@ -3,8 +3,8 @@
  * them, `json` values keep their text, keys keep their order.
  */
 import { RowError } from '../errors.ts'
-import { formatText, parseText } from './text.ts'
-import type { LogicalType, Value } from './types.ts'
+import { formatText, parseText, quoteShort } from './text.ts'
+import { type LogicalType, typeName, type Value } from './types.ts'
 
 /** The JSON text of a value; throws a RowError for what JSON cannot hold (NaN and the infinities). */
 export function toJson(value: Value, type: LogicalType): string {
@@ -92,6 +92,8 @@ export function fromJson(text: string, type: LogicalType): Value {
     case 'struct': {
       if (first !== '{') throw mismatch(text, 'an object')
       const found = new Map(members(text))
+      const unknown = [...found.keys()].find(name => !type.fields.some(f => f.name === name))
+      if (unknown !== undefined) throw mismatch(text, `of ${typeName(type)}: it has a member ${quoteShort(unknown)}`)
       return type.fields.map(f => {
         const item = found.get(f.name)
         return item === undefined ? null : fromJson(item, f.type)
@@ -103,16 +105,15 @@ export function fromJson(text: string, type: LogicalType): Value {
       }
       if (first !== '[') throw mismatch(text, 'an object')
       return elements(text).map(pair => {
-        const [k = 'null', v = 'null'] = elements(pair)
+        const [k, v, more] = pair[0] === '[' ? elements(pair) : []
+        if (k === undefined || v === undefined || more !== undefined) throw mismatch(pair, 'a pair of key and value')
         return [fromJson(k, type.key), fromJson(v, type.value)]
       })
     case 'binary':
       if (first !== '"') throw mismatch(text, 'a base64 string')
       return fromBase64(JSON.parse(text) as string)
-    case 'utf8':
-      // A number or object under a text column keeps its own text.
-      return first === '"' ? parseText(JSON.parse(text) as string, type) : parseText(text, type)
     default:
+      // A number or object under a text column keeps its own text.
       return first === '"' ? parseText(JSON.parse(text) as string, type) : parseText(text, type)
   }
 }

@@ -1,9 +1,9 @@
 /** Rows into DuckDB: CSV through pipes that a statement reads, or data chunks appended to a table. */
-import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { type DuckDBAppender, DuckDBDataChunk, type DuckDBType, type DuckDBValue } from '@duckdb/node-api'
 import type { LogicalType, Row } from '../batch/types.ts'
 import { RowError } from '../errors.ts'
+import { drained } from '../streams.ts'
 import { type Duckdb, quoteName, quoteText, translate } from './engine.ts'
 import { toNative } from './logical.ts'
 import { NamedPipe } from './pipe.ts'
@@ -53,12 +53,7 @@ export class PipeIntake {
   async write(data: Buffer, release?: () => void): Promise<void> {
     if (this.failure) await this.fail()
     if (this.socket.write(data, release)) return
-    const waiting = new AbortController()
-    const { signal } = waiting
-    await Promise.race([once(this.socket, 'drain', { signal }), once(this.socket, 'close', { signal })]).catch(
-      () => undefined,
-    )
-    waiting.abort()
+    await drained(this.socket)
     if (this.failure) await this.fail()
   }
 

@@ -9,7 +9,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { FerryError } from '../errors.ts'
 
-export const hasPipes = process.platform !== 'win32'
+/** Whether there are named pipes; `FERRY_PIPES=off` where the temporary folder cannot hold any. */
+export const hasPipes = process.platform !== 'win32' && process.env.FERRY_PIPES !== 'off'
 
 export class NamedPipe {
   readonly path: string

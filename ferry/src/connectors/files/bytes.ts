@@ -1,5 +1,6 @@
 /** A file's bytes as a stream: from an offset, decompressed, and in UTF-8. */
 import { isUtf8 } from 'node:buffer'
+import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { pipeline, Transform } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
@@ -31,8 +32,9 @@ export async function* readBytes(
           ...(signal ? { signal } : {}),
         })
   const stages: Transform[] = []
-  if (file.compression === 'gzip') stages.push(createGunzip({ chunkSize: CHUNK }))
-  if (file.compression === 'zstd') stages.push(createZstdDecompress({ chunkSize: CHUNK }))
+  const compression = raw === process.stdin && file.compression === 'none' ? await toldByStdin() : file.compression
+  if (compression === 'gzip') stages.push(createGunzip({ chunkSize: CHUNK }))
+  if (compression === 'zstd') stages.push(createZstdDecompress({ chunkSize: CHUNK }))
   if (!isUtf8Name(file.encoding)) stages.push(transcode(file.encoding))
   const out = stages.length === 0 ? raw : (pipeline([raw, ...stages] as never, () => {}) as unknown as Transform)
   try {
@@ -43,6 +45,21 @@ export async function* readBytes(
     // A reader that stops early must not leave the file open.
     if (raw !== process.stdin) (raw as { destroy?: () => void }).destroy?.()
   }
+}
+
+/** The compression that the first bytes of standard input tell: it has no name that would. */
+async function toldByStdin(): Promise<Compression> {
+  const { stdin } = process
+  if (!stdin.readableEnded && stdin.readableLength === 0) await once(stdin, 'readable')
+  const first = stdin.read() as Buffer | null
+  if (first) stdin.unshift(first)
+  return first ? compressionOf(first) : 'none'
+}
+
+/** The compression that bytes begin with. Neither mark is the beginning of a text in UTF-8. */
+function compressionOf(bytes: Buffer): Compression {
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) return 'gzip'
+  return bytes.length >= 4 && bytes.readUInt32LE(0) === 0xfd2fb528 ? 'zstd' : 'none'
 }
 
 export function isUtf8Name(encoding: string): boolean {
@@ -90,7 +107,13 @@ function explain(error: unknown, file: FileBytes): unknown {
   return error
 }
 
-export function notInEncoding(file: FileBytes): FerryError {
+export function notInEncoding(file: FileBytes, bytes?: Buffer): FerryError {
+  const compression = bytes ? compressionOf(bytes) : 'none'
+  if (compression !== 'none') {
+    return new FerryError('FERRY-4003', `${file.path} is not text: it is compressed with ${compression}`, {
+      hint: `Say so: read: { compression: ${compression} }.`,
+    })
+  }
   return new FerryError('FERRY-4003', `${file.path} is not in ${file.encoding}`, {
     hint: isUtf8Name(file.encoding)
       ? 'Set its encoding, for example: read: { encoding: latin1 }.'
@@ -100,5 +123,5 @@ export function notInEncoding(file: FileBytes): FerryError {
 
 /** Checks that whole records are UTF-8; a record boundary never lies inside a character. */
 export function requireUtf8(chunk: Buffer, file: FileBytes): void {
-  if (isUtf8Name(file.encoding) && !isUtf8(chunk)) throw notInEncoding(file)
+  if (isUtf8Name(file.encoding) && !isUtf8(chunk)) throw notInEncoding(file, chunk)
 }

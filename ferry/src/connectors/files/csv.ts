@@ -29,7 +29,7 @@ export interface CsvFiles {
 export async function describeCsv(set: FileSet, options: ReadOptions): Promise<CsvFiles> {
   const path = set.paths[0]!
   const file = fileOf(path, options)
-  const peeked = path === STDIN ? Peeked.stdin() : undefined
+  const peeked = Peeked.at(file)
   const sample = peeked ? await peeked.sample(SAMPLE_BYTES) : await readSample(file)
   const shape = inferCsv(wholeRecords(sample, options), options, fromName(path))
   const types = shape.types.map((type, i) => declared(options, shape.names[i]!) ?? type)
@@ -176,7 +176,7 @@ export class CsvSourceTable implements SourceTable {
     const pieces: (Piece & { end: number })[] = []
     let start = 0
     let at = 0
-    for await (const data of createReadStream(path, { highWaterMark: 1 << 20 })) {
+    for await (const data of createReadStream(path, { highWaterMark: Math.min(1 << 20, splitBytes) })) {
       const chunk = data as Buffer
       const last = ends.last(chunk)
       if (last > 0 && at + last - start >= splitBytes) {

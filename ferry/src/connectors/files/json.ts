@@ -25,8 +25,8 @@ export interface JsonFiles {
 
 export async function describeJson(set: FileSet, options: ReadOptions, format: 'jsonl' | 'json'): Promise<JsonFiles> {
   const path = set.paths[0]!
-  const peeked = path === STDIN ? Peeked.stdin() : undefined
   const file = fileOf(path, options)
+  const peeked = Peeked.at(file)
   const texts: string[] = []
   let seen = 0
   const source = peeked ? once(await peeked.sample(SAMPLE_BYTES)) : readBytes(file, { start: 0 })

@@ -1,5 +1,5 @@
 /** Standard input, looked at before it is read: what was looked at comes again. */
-import { readBytes, STDIN } from './bytes.ts'
+import { type FileBytes, readBytes, STDIN } from './bytes.ts'
 
 export class Peeked {
   private static instance: Peeked | undefined
@@ -7,13 +7,14 @@ export class Peeked {
   private readonly seen: Buffer[] = []
   private ended = false
 
-  private constructor() {
-    this.source = readBytes({ path: STDIN, compression: 'none', encoding: 'utf-8' }, { start: 0 })
+  private constructor(file: FileBytes) {
+    this.source = readBytes(file, { start: 0 })
   }
 
-  /** There is one standard input, whoever asks. */
-  static stdin(): Peeked {
-    Peeked.instance ??= new Peeked()
+  /** Where a file is standard input: there is one, whoever asks. */
+  static at(file: FileBytes): Peeked | undefined {
+    if (file.path !== STDIN) return undefined
+    Peeked.instance ??= new Peeked(file)
     return Peeked.instance
   }
 

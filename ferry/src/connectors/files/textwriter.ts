@@ -1,6 +1,5 @@
 /** CSV, JSON Lines and JSON arrays written to a file or to standard output. */
 
-import { once } from 'node:events'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Transform } from 'node:stream'
 import { createGzip, createZstdCompress } from 'node:zlib'
@@ -9,6 +8,7 @@ import type { Batch, Checkpoint } from '../../batch/encoding.ts'
 import { toJson } from '../../batch/json.ts'
 import type { Row } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
+import { drained } from '../../streams.ts'
 import type { CommitResult, Refused, SplitWriter } from '../connector.ts'
 import { type FilesSinkTable, type Output, translate } from './sink.ts'
 
@@ -226,7 +226,7 @@ class OutputFile {
     if (this.failure) throw this.failure
     const stream = this.compressor ?? process.stdout
     if (stream.write(data, release)) return
-    await Promise.race([once(stream, 'drain'), once(stream, 'close')])
+    await drained(stream)
     if (this.failure) throw this.failure
   }
 

@@ -73,7 +73,8 @@ export function translate(error: unknown, place: string): FerryError {
   if (error instanceof FerryError) return error
   const e = (error instanceof AggregateError ? error.errors[0] : error) as ServerError
   const code = classify(e)
-  const parts = [`${place}: ${e.message || e.code}`]
+  const lost = /not queryable|Connection terminated unexpectedly/.test(e.message)
+  const parts = [`${place}: ${lost ? 'the connection to the server was lost' : e.message || e.code}`]
   if (e.detail) parts.push(e.detail)
   // Of the context only COPY's own line helps; it names line and column.
   const copy = /COPY .*/.exec(e.where ?? '')?.[0]

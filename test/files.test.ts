@@ -1,0 +1,163 @@
+/** Files as sources and destinations: splits, parts, compression, streams, and systems without named pipes. */
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { gunzipSync, gzipSync, zstdDecompressSync } from 'node:zlib'
+import { describe, expect, it } from 'vitest'
+import { Duckdb } from '../ferry/src/duckdb/engine.ts'
+import { ferry, makeDatabase, temporaryFolder } from './support.ts'
+
+/** Records with line feeds and quotes inside, so that a cut at any byte would fall into one. */
+function awkwardCsv(rows: number): string {
+  const lines = ['id,note']
+  for (let i = 1; i <= rows; i++) lines.push(`${i},"line one of ${i}\nline ""two"", with a comma"`)
+  return `${lines.join('\n')}\n`
+}
+
+async function run(folder: string, job: Record<string, unknown>, env: Record<string, string> = {}) {
+  const path = join(folder, 'job.json')
+  writeFileSync(path, JSON.stringify({ name: 'files', ...job }))
+  const plan = await ferry(['plan', path, '--json'], { home: join(folder, 'home'), env })
+  const result = await ferry(['run', path, '--json'], { home: join(folder, 'home'), env })
+  expect(result.code, result.stderr).toBe(0)
+  return { plan: JSON.parse(plan.stdout).tables[0], report: JSON.parse(result.stdout) }
+}
+
+describe('files', () => {
+  it.each(['csv', 'jsonl'])('a large %s file is read in splits by byte range, each record once', async format => {
+    const folder = temporaryFolder()
+    const { client, settings } = await makeDatabase()
+    const rows = 20_000
+    const jsonl = () =>
+      Array.from({ length: rows }, (_, i) => `{"id":${i + 1},"note":"line one\\nof ${i + 1} ünd"}\n`).join('')
+    writeFileSync(join(folder, `t.${format}`), format === 'csv' ? awkwardCsv(rows) : jsonl())
+    const { plan, report } = await run(folder, {
+      source: folder,
+      destination: { kind: 'postgres', ...settings },
+      splitSize: '64kB',
+      tables: [{ from: `t.${format}`, to: 'public.t' }],
+    })
+    expect(plan.splits).toBeGreaterThan(5)
+    expect(report).toMatchObject({ rowsRead: rows, rowsCopied: rows })
+    const found = await client.query(
+      'SELECT count(*)::int AS n, count(DISTINCT id)::int AS k, sum(id)::int AS s FROM t',
+    )
+    expect(found.rows).toEqual([{ n: rows, k: rows, s: (rows * (rows + 1)) / 2 }])
+  })
+
+  it.each([
+    ['rowsPerFile', { rowsPerFile: 300 }, 4],
+    ['bytesPerFile', { bytesPerFile: '10kB' }, 4],
+  ])('a destination split by %s', async (_, write, atLeast) => {
+    const folder = temporaryFolder()
+    writeFileSync(join(folder, 't.csv'), awkwardCsv(1000))
+    await run(folder, {
+      source: folder,
+      destination: join(folder, 'out'),
+      tables: [{ from: 't.csv', to: 'parts/', write: { format: 'jsonl', compression: 'gzip', ...write } }],
+    })
+    const parts = readdirSync(join(folder, 'out', 'parts')).filter(n => !n.startsWith('.'))
+    expect(parts.length).toBeGreaterThanOrEqual(atLeast)
+    const lines = parts.flatMap(name =>
+      gunzipSync(readFileSync(join(folder, 'out', 'parts', name)))
+        .toString()
+        .trim()
+        .split('\n'),
+    )
+    expect(new Set(lines.map(l => JSON.parse(l).id)).size).toBe(1000)
+    expect(lines).toHaveLength(1000)
+  })
+
+  it('compressed on both sides, whatever the name says', async () => {
+    const folder = temporaryFolder()
+    writeFileSync(join(folder, 't.csv.gz'), gzipSync(awkwardCsv(500)))
+    await run(folder, {
+      source: folder,
+      destination: join(folder, 'o'),
+      tables: [{ from: 't.csv.gz', to: 't.csv.zst' }],
+    })
+    expect(zstdDecompressSync(readFileSync(join(folder, 'o', 't.csv.zst'))).toString()).toBe(awkwardCsv(500))
+  })
+
+  it('gzip from standard input, told by its first bytes', async () => {
+    const home = temporaryFolder()
+    const input = gzipSync('id,name\n1,Ada\n')
+    const result = await ferry(['copy', '-', '-', '--format', 'csv', '--to-format', 'jsonl'], { home, input })
+    expect(result).toMatchObject({ code: 0, stdout: '{"id":1,"name":"Ada"}\n' })
+  })
+
+  it('compressed under a name that does not say so is explained', async () => {
+    const folder = temporaryFolder()
+    writeFileSync(join(folder, 't.csv'), gzipSync('id\n1\n'))
+    const result = await ferry(['copy', join(folder, 't.csv'), join(folder, 't.jsonl')], { home: folder })
+    expect(result.stderr).toMatch(/FERRY-4003 .*t\.csv is not text: it is compressed with gzip/)
+  })
+
+  it('standard input in another encoding', async () => {
+    const home = temporaryFolder()
+    const input = Buffer.from('id,name\n1,André\n', 'latin1')
+    const job = join(home, 'job.json')
+    const table = { from: '-', to: 'o.jsonl', read: { format: 'csv', encoding: 'latin1' } }
+    writeFileSync(job, JSON.stringify({ name: 'l1', source: '-', destination: home, tables: [table] }))
+    expect(await ferry(['run', job], { home, input })).toMatchObject({ code: 0 })
+    expect(readFileSync(join(home, 'o.jsonl'), 'utf8')).toBe('{"id":1,"name":"André"}\n')
+  })
+
+  it('between PostgreSQL and Parquet without named pipes', async () => {
+    const folder = temporaryFolder()
+    const { client, settings } = await makeDatabase()
+    const place = { kind: 'postgres', ...settings }
+    await client.query(
+      `CREATE TABLE s (id int PRIMARY KEY, at timestamptz, n numeric(20,5), v text);
+       INSERT INTO s SELECT i, '2024-01-01'::timestamptz + i * interval '1.000001 s', i / 7.0, nullif('v' || i % 5, 'v0') FROM generate_series(1, 5000) i`,
+    )
+    const env = { FERRY_PIPES: 'off' }
+    const out = await run(
+      folder,
+      { source: place, destination: folder, tables: [{ from: 'public.s', to: 's.parquet' }] },
+      env,
+    )
+    expect(out.plan.offer.encoding).toBe('rows')
+    const back = await run(
+      folder,
+      { name: 'back', source: folder, destination: place, tables: [{ from: 's.parquet', to: 'public.d' }] },
+      env,
+    )
+    expect(back.plan.offer.encoding).toBe('rows')
+    const { rows } = await client.query('SELECT count(*)::int AS n FROM s JOIN d ON s IS NOT DISTINCT FROM d')
+    expect(rows).toEqual([{ n: 5000 }])
+  })
+
+  it('Parquet goes to Parquet and DuckDB inside DuckDB', async () => {
+    const folder = temporaryFolder()
+    const db = await Duckdb.open()
+    await db.run(`COPY (SELECT i AS id, [i, i + 1] AS l, {'a': i} AS s FROM range(1000) t(i)) TO '${folder}/t.parquet'`)
+    db.close()
+    const { plan } = await run(folder, {
+      source: folder,
+      destination: { kind: 'duckdb', path: join(folder, 'd.duckdb') },
+      tables: [{ from: 't.parquet', to: 't' }],
+    })
+    expect(plan.offer.encoding).toBe('duckdb-sql')
+    const made = await Duckdb.open(join(folder, 'd.duckdb'), 'read')
+    expect(await made.all('SELECT count(*)::INT AS n, sum(l[2])::INT AS l, sum(s.a)::INT AS s FROM t')).toEqual([
+      { n: 1000, l: 500500, s: 499500 },
+    ])
+    made.close()
+  })
+
+  it('bytes a second are limited', async () => {
+    const folder = temporaryFolder()
+    writeFileSync(join(folder, 't.csv'), awkwardCsv(20_000))
+    const size = statSync(join(folder, 't.csv')).size
+    const { report } = await run(folder, {
+      source: folder,
+      destination: join(folder, 'o'),
+      limits: { bytesPerSecond: size / 2 },
+      splitSize: '100kB',
+      tables: [{ from: 't.csv', to: 't.jsonl' }],
+    })
+    // The first second's worth may pass at once.
+    expect(report.copyDuration).toBeGreaterThanOrEqual(0.9)
+    expect(report.rowsCopied).toBe(20_000)
+  })
+})

@@ -1,0 +1,6 @@
+/** The seed of a suite's random values: printed, so that a failure can be repeated with FERRY_SEED. */
+export function seedOf(suite: string): number {
+  const seed = Number(process.env.FERRY_SEED ?? Math.floor(Math.random() * 2 ** 31))
+  console.log(`${suite}: FERRY_SEED=${seed}`)
+  return seed
+}
