@@ -156,6 +156,95 @@ describe('ferry', () => {
   })
 })
 
+describe('jobs and their runs', () => {
+  /** A job over a table of which one row does not fit until the constraint is gone. */
+  async function halfDone() {
+    const folder = temporaryFolder()
+    const { client, settings, url } = await makeDatabase()
+    await client.query('CREATE TABLE orders (id int PRIMARY KEY, total numeric(10,2), note text, CHECK (id <> 7))')
+    const job = jobFile(
+      folder,
+      `name: half\nsource: sqlite:${shop(folder)}\ndestination: { kind: postgres, host: 127.0.0.1, port: ${settings.port}, database: "\${DATABASE}" }\nnarrowing: check\nonRowError: \${ON_ERROR}\nlimits: { parallel: "\${PARALLEL}" }\ntables: [{ from: orders, to: public.orders }]\n`,
+    )
+    const variables = join(folder, 'test.env.yaml')
+    writeFileSync(variables, `DATABASE: ${settings.database}\nON_ERROR: skip\nPARALLEL: 3\n`)
+    const call = (...args: string[]) => ferry([...args, '--variables', variables], { home: folder })
+    return { folder, client, url, job, call }
+  }
+
+  it('takes values from a variables file, and one given beside it wins', async () => {
+    const { job, call } = await halfDone()
+    const planned = await call('plan', job, '--json')
+    expect(planned.code, planned.stderr).toBe(0)
+    expect(JSON.parse(planned.stdout).tables[0]).toMatchObject({ onRowError: 'skip' })
+    const other = await call('plan', job, '--json', '--set', 'ON_ERROR=fail')
+    expect(JSON.parse(other.stdout).tables[0]).toMatchObject({ onRowError: 'fail' })
+  })
+
+  it('skips a row, shows it, and copies it once its cause is mended', async () => {
+    const { client, job, call, folder } = await halfDone()
+    const run = await call('run', job, '--json')
+    expect(JSON.parse(run.stdout)).toMatchObject({ rowsCopied: 9, rowsSkipped: 1 })
+    const shown = await ferry(['show', 'half'], { home: folder })
+    expect(shown.stdout).toMatch(/skipped|errors/i)
+    const still = await call('retry', 'half')
+    expect(still).toMatchObject({ code: 1, stdout: expect.stringContaining('0 of 1 rows copied, 1 left') })
+    await client.query('ALTER TABLE orders DROP CONSTRAINT orders_id_check')
+    expect((await call('retry', 'half')).stdout).toContain('1 of 1 rows copied, 0 left')
+    const verified = await call('verify', job)
+    expect(verified).toMatchObject({ code: 0, stdout: expect.stringContaining('equal') })
+    await client.query(`UPDATE orders SET note = 'other' WHERE id = 3`)
+    const different = await call('verify', job)
+    expect(different.code).toBe(1)
+    expect(different.stdout).toMatch(/DIFFERENT[\s\S]*changed\s+3/)
+  })
+
+  it('resumes a failed run by name, and resets one that is not to go on', async () => {
+    const { client, job, call, folder } = await halfDone()
+    const failed = await call('run', job, '--set', 'ON_ERROR=fail')
+    expect(failed.code).toBe(1)
+    expect(failed.stderr).toContain('FERRY-4005')
+    await client.query('ALTER TABLE orders DROP CONSTRAINT orders_id_check')
+    const resumed = await call('resume', 'half', '--json', '--set', 'ON_ERROR=fail')
+    expect(JSON.parse(resumed.stdout)).toMatchObject({ status: 'completed', resumed: true, rowsCopied: 10 })
+    expect((await call('reset', 'half')).stdout).toContain('half has no unfinished run')
+    await client.query('TRUNCATE orders; ALTER TABLE orders ADD CHECK (id <> 8)')
+    expect((await call('run', job, '--set', 'ON_ERROR=fail')).code).toBe(1)
+    expect((await call('reset', 'half')).stdout).toMatch(/run \S+ is given up/)
+    expect(await runState(folder)).toBe('cancelled')
+  })
+
+  it('names the run or job that is not there', async () => {
+    const home = temporaryFolder()
+    for (const args of [
+      ['show', 'nothing'],
+      ['resume', 'nothing'],
+      ['reset', 'nothing'],
+      ['retry', 'nothing'],
+      ['pause', 'nothing'],
+    ]) {
+      const result = await ferry(args, { home })
+      expect(result.stderr, args.join(' ')).toMatch(/FERRY-100\d .*nothing/)
+      expect(result.code).toBe(2)
+    }
+  })
+
+  it('passes text COPY where a type has no common binary form', async () => {
+    const folder = temporaryFolder()
+    const { client, url } = await makeDatabase()
+    await client.query(
+      `CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE TABLE s (id int, m mood, p point[]);
+       CREATE TABLE d (LIKE s); INSERT INTO s VALUES (1, 'happy', '{"(1,2)"}'), (2, NULL, NULL)`,
+    )
+    const job = jobFile(folder, `name: text\nsource: ${url}\ndestination: ${url}\ntables: [{ from: s, to: d }]\n`)
+    const planned = JSON.parse((await ferry(['plan', job, '--json'], { home: folder })).stdout)
+    expect(planned.tables[0].offer.encoding).toBe('pg-copy-text')
+    expect((await ferry(['run', job], { home: folder })).code).toBe(0)
+    const { rows } = await client.query('SELECT count(*)::int AS n FROM s JOIN d ON s::text = d::text')
+    expect(rows[0].n).toBe(2)
+  })
+})
+
 async function runState(home: string): Promise<string | undefined> {
   if (!existsSync(join(home, 'state.db'))) return undefined
   const { stdout } = await ferry(['runs', '--json'], { home })

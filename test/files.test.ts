@@ -143,6 +143,77 @@ describe('files', () => {
       { n: 1000, l: 500500, s: 499500 },
     ])
     made.close()
+    const verify = () => ferry(['verify', join(folder, 'job.json'), '--json'], { home: join(folder, 'home') })
+    expect(JSON.parse((await verify()).stdout).tables).toMatchObject([
+      { equal: true, method: 'stores', sourceRows: 1000, destinationRows: 1000 },
+    ])
+    const altered = await Duckdb.open(join(folder, 'd.duckdb'))
+    await altered.run('UPDATE t SET s = {a: 0} WHERE id = 77; DELETE FROM t WHERE id = 5')
+    altered.close()
+    const [result] = JSON.parse((await verify()).stdout).tables
+    expect(result).toMatchObject({ equal: false, method: 'stores', sourceRows: 1000, destinationRows: 999 })
+    // Without keys a row is its own key: the one that changed is missing, and another one is there.
+    expect(result.differences.map((d: { kind: string }) => d.kind).sort()).toEqual(['extra', 'missing', 'missing'])
+  })
+
+  it.each(['append', 'merge'])(
+    'rows that constraints of a DuckDB table refuse are skipped one by one (%s)',
+    async update => {
+      const folder = temporaryFolder()
+      writeFileSync(
+        join(folder, 't.csv'),
+        'id,a,code,f\n1,5,x,1\n2,-1,y,1\n3,7,x,1\n4,8,z,9\n1,9,w,1\n6,,v,1\n7,1,u,1\n',
+      )
+      const path = join(folder, 'd.duckdb')
+      const db = await Duckdb.open(path)
+      await db.run(`CREATE TABLE p (x INTEGER PRIMARY KEY); INSERT INTO p VALUES (1);
+      CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER NOT NULL CHECK (a > 0), code VARCHAR UNIQUE, f INTEGER REFERENCES p(x));
+      INSERT INTO t VALUES (7, 70, 'old', 1)`)
+      db.close()
+      const { report } = await run(folder, {
+        source: folder,
+        destination: { kind: 'duckdb', path },
+        update,
+        narrowing: 'check',
+        onRowError: 'skip',
+        tables: [{ from: 't.csv', to: 't' }],
+      })
+      const after = await Duckdb.open(path, 'read')
+      const rows = await after.all('SELECT id, a FROM t ORDER BY id')
+      after.close()
+      const merged = update === 'merge'
+      // 2: CHECK, 3: UNIQUE, 4: FOREIGN KEY, 6: NOT NULL; the second 1 and the 7 meet the key, which a merge replaces.
+      expect(report).toMatchObject({ rowsRead: 7, rowsSkipped: merged ? 4 : 6 })
+      expect(rows).toEqual(
+        merged
+          ? [
+              { id: 1, a: 9 },
+              { id: 7, a: 1 },
+            ]
+          : [
+              { id: 1, a: 5 },
+              { id: 7, a: 70 },
+            ],
+      )
+      const errors = join(folder, 'home', 'errors', report.runId)
+      const reasons = readdirSync(errors)
+        .map(name => readFileSync(join(errors, name), 'utf8'))
+        .join('')
+      for (const reason of ['CHECK((a > 0))', 'UNIQUE(code)', 'FOREIGN KEY (f) REFERENCES p(x)', 'NOT NULL of a']) {
+        expect(reasons).toContain(`violates ${reason}`)
+      }
+    },
+  )
+
+  it('a record too long for a pipe is told, and goes through without', async () => {
+    const folder = temporaryFolder()
+    const { url, client } = await makeDatabase()
+    await client.query(`CREATE TABLE t AS SELECT repeat('x', 20000000) AS v`)
+    const call = (env: Record<string, string>) =>
+      ferry(['copy', `${url}#t`, join(folder, 't.parquet'), '--full-refresh'], { home: join(folder, 'home'), env })
+    const refused = await call({})
+    expect(refused.stderr).toMatch(/FERRY-4001 .*longer than 16 MB[\s\S]*FERRY_PIPES=off/)
+    expect(await call({ FERRY_PIPES: 'off' })).toMatchObject({ code: 0 })
   })
 
   it('bytes a second are limited', async () => {

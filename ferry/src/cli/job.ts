@@ -18,8 +18,8 @@ export function variablesOf(options: VariableOptions): Variables {
   return { ...fromFile, ...Object.fromEntries(pairs) }
 }
 
-export function jobOf(path: string): CopyJob {
-  return readJobFile(path)
+export function jobOf(path: string, options: VariableOptions): CopyJob {
+  return readJobFile(path, variablesOf(options))
 }
 
 /**

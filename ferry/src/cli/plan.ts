@@ -5,7 +5,7 @@ import { jobOf, type VariableOptions, variablesOf } from './job.ts'
 import { count, EXIT, paint, printError, printJson, size } from './output.ts'
 
 export default async function plan([path]: string[], options: VariableOptions & { json: boolean }): Promise<void> {
-  const job = jobOf(path!)
+  const job = jobOf(path!, options)
   const state = await openState()
   try {
     const { tables, problems } = await planJob(job, state, variablesOf(options))

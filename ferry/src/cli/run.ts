@@ -9,7 +9,7 @@ interface Options extends VariableOptions {
 }
 
 export default async function run([path]: string[], options: Options): Promise<void> {
-  await execute(jobOf(path!), {
+  await execute(jobOf(path!, options), {
     json: options.json,
     ...(options.quiet ? { quiet: true } : {}),
     ...(options.fullRefresh ? { fresh: true } : {}),

@@ -9,14 +9,21 @@ interface Options extends VariableOptions {
   most: number
 }
 
+/** One line on a terminal that the next one replaces. */
+function status(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`)
+}
+
 export default async function verify([path]: string[], options: Options): Promise<void> {
-  const job = jobOf(path!)
+  const job = jobOf(path!, options)
   const state = await openState()
   try {
     const results = await verifyJob(job, state, variablesOf(options), {
       most: options.most,
+      onTable: (name, position, of) => status(`verifying ${name} (${position} of ${of})`),
       ...(options.table ? { only: options.table } : {}),
     })
+    status('')
     const equal = results.every(r => r.equal)
     if (!equal) process.exitCode = EXIT.failed
     if (options.json) {

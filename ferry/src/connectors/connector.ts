@@ -143,16 +143,34 @@ export interface SourceTable {
   /** What must be unchanged for the splits to be resumed in a later snapshot; undefined where nothing must. */
   fingerprint(): Promise<string | undefined>
   read(split: Split, options: ReadOptions): AsyncIterable<Batch>
-  /**
-   * Checksums of the rows by bucket of their keys, computed inside the store, with the columns in the given wire types.
-   * Two tables of one kind that give the same map are equal.
-   */
-  checksums?(wires: string[], keys: number[], buckets: number): Promise<Map<number, string> | undefined>
+  /** Checksums that the store computes itself, over the columns as `target` holds them; undefined where it cannot. */
+  checksums?(target: ChecksumTarget): StoreChecksums | undefined
   /**
    * What is wrong with bytes that the destination refused, in the words of the source: file, line and column. Undefined
    * where the source finds no fault in them.
    */
   explain?(split: Split, from: Checkpoint | undefined): Promise<FerryError | undefined>
+}
+
+/** What checksums are computed over: the destination's columns, and which of them are keys. */
+export interface ChecksumTarget {
+  columns: MappedColumn[]
+  keys: number[]
+  /** Rows are spread over so many buckets by their keys, a power of two. */
+  buckets: number
+}
+
+/** Checksums of a table's rows, whatever order they come in. */
+export interface Checksums {
+  /** How many rows are in each bucket that has any, and their checksum. */
+  buckets(): Promise<Map<number, { rows: number; sum: string }>>
+  /** Key and checksum of each row in some buckets, at most so many. */
+  rowsIn(buckets: number[], most: number): AsyncIterable<{ key: string; sum: string }>
+}
+
+/** Checksums computed inside a store: comparable with those that the same functions compute elsewhere. */
+export interface StoreChecksums extends Checksums {
+  by: string
 }
 
 export interface ReadOptions {

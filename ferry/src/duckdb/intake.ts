@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import { type DuckDBAppender, DuckDBDataChunk, type DuckDBType, type DuckDBValue } from '@duckdb/node-api'
 import type { LogicalType, Row } from '../batch/types.ts'
-import { RowError } from '../errors.ts'
+import { FerryError, RowError } from '../errors.ts'
 import { drained } from '../streams.ts'
 import { type Duckdb, quoteName, quoteText, translate } from './engine.ts'
 import { toNative } from './logical.ts'
@@ -60,7 +60,16 @@ export class PipeIntake {
   private async fail(): Promise<never> {
     this.pipe.finish()
     await this.done
-    throw translate(this.failure, this.place)
+    throw this.explained()
+  }
+
+  /** A record that is too long for the pipe is not too long for DuckDB. */
+  private explained(): FerryError {
+    if (!/Maximum line size/.test((this.failure as Error).message)) return translate(this.failure, this.place)
+    return new FerryError('FERRY-4001', `${this.place}: a record is longer than ${LONGEST_LINE >> 20} MB`, {
+      hint: 'Run again with FERRY_PIPES=off: rows then go one by one.',
+      cause: this.failure,
+    })
   }
 
   /** Ends the pipe and waits for the statement. */
@@ -73,7 +82,7 @@ export class PipeIntake {
     this.pipe.finish()
     await this.done
     this.pipe.close()
-    if (this.failure) throw translate(this.failure, this.place)
+    if (this.failure) throw this.explained()
   }
 
   async abort(): Promise<void> {

@@ -3,7 +3,14 @@ import type { DuckDBType } from '@duckdb/node-api'
 import { fit } from '../batch/convert.ts'
 import { type Batch, type CsvDialect, FERRY_CSV } from '../batch/encoding.ts'
 import type { Column, LogicalType } from '../batch/types.ts'
-import type { MappedColumn, Offer, ReadRequest, Split } from '../connectors/connector.ts'
+import type {
+  ChecksumTarget,
+  MappedColumn,
+  Offer,
+  ReadRequest,
+  Split,
+  StoreChecksums,
+} from '../connectors/connector.ts'
 import { type Duckdb, quoteName, quoteText, translate } from './engine.ts'
 import { toNative } from './logical.ts'
 import { hasPipes, NamedPipe } from './pipe.ts'
@@ -98,6 +105,48 @@ function csvText(expression: string, type: LogicalType): string {
       return `CASE WHEN ${expression} < '0001-01-01' THEN replace(CAST(${expression} AS VARCHAR), ' (BC)', ' BC') ELSE CAST(${expression} AS VARCHAR) END`
     default:
       return expression
+  }
+}
+
+/** Checksums that DuckDB computes over the mapped columns; undefined where it cannot map them. */
+export function checksums(
+  open: () => Promise<Duckdb>,
+  relation: Relation,
+  request: ReadRequest,
+  { columns, keys, buckets }: ChecksumTarget,
+): StoreChecksums | undefined {
+  // A column of the copy is as wide as it is there, whatever the mapping that made it.
+  const offer: Offer = { encoding: 'duckdb-sql', types: columns.map(c => c.type) }
+  if (refuses(relation, request.columns, offer)) return undefined
+  const name = (i: number) => quoteName(request.columns[i]!.name)
+  // As numbers 0 and -0 are equal; as texts they are not.
+  const list = request.columns.map((c, i) => (c.type.kind === 'float' ? `CAST(${name(i)} AS VARCHAR)` : name(i)))
+  const by = keys.length > 0 ? keys.map(i => list[i]!) : list
+  const key = `concat_ws(', ', ${by.map(k => `coalesce(CAST(${k} AS VARCHAR), 'null')`).join(', ')})`
+  const rows = `(SELECT CAST(hash(${by.join(', ')}) % ${buckets} AS INTEGER) AS bucket, ${key} AS key, hash(${list.join(', ')}) AS sum
+    FROM (${mappedQuery(relation, request, offer)}))`
+  const ask = async (sql: string) => {
+    const db = await open()
+    try {
+      for (const statement of relation.setup) await db.run(statement)
+      return await db.all(sql)
+    } finally {
+      db.close()
+    }
+  }
+  return {
+    by: 'duckdb',
+    async buckets() {
+      const found = await ask(
+        `SELECT bucket, count(*)::DOUBLE AS n, sum(sum::HUGEINT)::VARCHAR AS sum FROM ${rows} GROUP BY bucket`,
+      )
+      return new Map(found.map(r => [r.bucket as number, { rows: r.n as number, sum: r.sum as string }]))
+    },
+    async *rowsIn(some, most) {
+      yield* (await ask(
+        `SELECT key, sum::VARCHAR AS sum FROM ${rows} WHERE bucket IN (${some.join(', ')}) LIMIT ${most}`,
+      )) as { key: string; sum: string }[]
+    },
   }
 }
 

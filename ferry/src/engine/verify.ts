@@ -6,7 +6,7 @@ import { hash } from 'node:crypto'
 import { elements, members } from '../batch/json.ts'
 import { formatText, normalDecimal } from '../batch/text.ts'
 import { type LogicalType, type Row, typeName, type Value } from '../batch/types.ts'
-import type { MappedColumn, ReadRequest, SourceSession, SourceTable } from '../connectors/connector.ts'
+import type { Checksums, MappedColumn, ReadRequest, SourceSession, SourceTable } from '../connectors/connector.ts'
 import type { TablePlan } from './plan.ts'
 import { rowMapper } from './rows.ts'
 
@@ -30,69 +30,49 @@ export interface Verification {
 
 /** Compares a table with its copy. `most` bounds the listed keys. */
 export async function verifyTable(
-  sessions: { source: SourceSession; destination: SourceSession; sameKind: boolean },
+  sessions: { source: SourceSession; destination: SourceSession },
   plan: TablePlan,
   destination: ReadRequest,
   most: number,
 ): Promise<Verification> {
-  const { columns, keys } = plan.write
-  const keyAt = keys.map(k => columns.findIndex(c => c.name === k))
-  const left = new Side(await sessions.source.table(plan.read), plan.read.columns, keyAt)
-  const right = new Side(await sessions.destination.table(destination), destination.columns, keyAt)
-  const base = { from: plan.from, to: plan.to }
-  const wires = columns.map(c => (c.native ?? '').replace(/\(.*\)/, ''))
-  if (sessions.sameKind && left.table.checksums && right.table.checksums && wires.every(w => w !== '')) {
-    const [a, b] = await Promise.all([
-      left.table.checksums(wires, keyAt, BUCKETS),
-      right.table.checksums(wires, keyAt, BUCKETS),
-    ])
-    if (a && b) {
-      const count = (sums: Map<number, string>) => [...sums.values()].reduce((n, s) => n + Number(s.split(':')[0]), 0)
-      const equal = a.size === b.size && [...a].every(([bucket, sums]) => b.get(bucket) === sums)
-      const counts = { method: 'stores' as const, sourceRows: count(a), destinationRows: count(b) }
-      if (equal) return { ...base, ...counts, equal, differences: [], more: false }
-    }
-  }
-  const a = await left.sums()
-  const b = await right.sums()
-  const differing = new Set<number>()
-  for (let bucket = 0; bucket < BUCKETS; bucket++) {
-    if (a.differs(b, bucket)) differing.add(bucket)
-  }
-  const counts = { method: 'rows' as const, sourceRows: a.rows, destinationRows: b.rows }
-  if (differing.size === 0) return { ...base, ...counts, equal: true, differences: [], more: false }
-  const { differences, more } = await compareKeys(left, right, differing, most)
-  return { ...base, ...counts, equal: false, differences, more }
-}
-
-/** Checksums by bucket: wrapping sums of each row's digest, in four words. */
-class Sums {
-  rows = 0
-  private readonly counts = new Uint32Array(BUCKETS)
-  private readonly words = new Uint32Array(BUCKETS * 4)
-
-  add(bucket: number, digest: Buffer): void {
-    this.rows++
-    this.counts[bucket]!++
-    for (let i = 0; i < 4; i++) this.words[bucket * 4 + i]! += digest.readUInt32LE(i * 4)
-  }
-
-  differs(other: Sums, bucket: number): boolean {
-    if (this.counts[bucket] !== other.counts[bucket]) return true
-    for (let i = bucket * 4; i < bucket * 4 + 4; i++) if (this.words[i] !== other.words[i]) return true
-    return false
+  const { columns } = plan.write
+  const keys = plan.write.keys.map(k => columns.findIndex(c => c.name === k))
+  const source = await sessions.source.table(plan.read)
+  const copy = await sessions.destination.table(destination)
+  const target = { columns, keys, buckets: BUCKETS }
+  const inSource = source.checksums?.(target)
+  const inCopy = copy.checksums?.(target)
+  const method = inSource && inCopy && inSource.by === inCopy.by ? 'stores' : 'rows'
+  const left = method === 'stores' ? inSource! : new RowChecksums(source, plan.read.columns, keys)
+  const right = method === 'stores' ? inCopy! : new RowChecksums(copy, destination.columns, keys)
+  const [a, b] = await Promise.all([left.buckets(), right.buckets()])
+  const differing = [...new Set([...a.keys(), ...b.keys()])].filter(bucket => {
+    const [one, other] = [a.get(bucket), b.get(bucket)]
+    return one?.rows !== other?.rows || one?.sum !== other?.sum
+  })
+  const count = (sums: typeof a) => [...sums.values()].reduce((n, s) => n + s.rows, 0)
+  const found = differing.length === 0 ? { differences: [], more: false } : await compare(left, right, differing, most)
+  return {
+    from: plan.from,
+    to: plan.to,
+    method,
+    sourceRows: count(a),
+    destinationRows: count(b),
+    equal: differing.length === 0,
+    ...found,
   }
 }
 
-class Side {
-  readonly table: SourceTable
+/** Checksums over canonical values as Ferry reads them. */
+class RowChecksums implements Checksums {
+  private readonly table: SourceTable
   private readonly columns: MappedColumn[]
-  private readonly keyAt: number[]
+  private readonly keys: number[]
 
-  constructor(table: SourceTable, columns: MappedColumn[], keyAt: number[]) {
+  constructor(table: SourceTable, columns: MappedColumn[], keys: number[]) {
     this.table = table
     this.columns = columns
-    this.keyAt = keyAt
+    this.keys = keys
   }
 
   /** Every row with its key's text, its bucket and its digest. */
@@ -118,45 +98,62 @@ class Side {
       all += `${parts[i]!.length}:${parts[i]}`
     }
     const digest = hash('md5', all, 'buffer')
-    if (this.keyAt.length === 0) return { key: all, bucket: digest.readUInt16LE(0) % BUCKETS, digest }
-    const key = this.keyAt.map(i => parts[i]!.slice(1)).join(', ')
+    if (this.keys.length === 0) return { key: all, bucket: digest.readUInt16LE(0) % BUCKETS, digest }
+    const key = this.keys.map(i => parts[i]!.slice(1)).join(', ')
     return { key, bucket: hash('md5', key, 'buffer').readUInt16LE(0) % BUCKETS, digest }
   }
 
-  async sums(): Promise<Sums> {
-    const sums = new Sums()
-    for await (const { bucket, digest } of this.digests()) sums.add(bucket, digest)
+  /** Checksums are wrapping sums of each row's digest, in four words. */
+  async buckets(): Promise<Map<number, { rows: number; sum: string }>> {
+    const counts = new Uint32Array(BUCKETS)
+    const words = new Uint32Array(BUCKETS * 4)
+    for await (const { bucket, digest } of this.digests()) {
+      counts[bucket]!++
+      for (let i = 0; i < 4; i++) words[bucket * 4 + i]! += digest.readUInt32LE(i * 4)
+    }
+    const sums = new Map<number, { rows: number; sum: string }>()
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      const sum = words.subarray(bucket * 4, bucket * 4 + 4).join()
+      if (counts[bucket]! > 0) sums.set(bucket, { rows: counts[bucket]!, sum })
+    }
     return sums
   }
 
-  /** The rows of some buckets: key to digests, since a key may stand more than once. */
-  async rowsIn(buckets: Set<number>): Promise<{ rows: Map<string, string>; complete: boolean }> {
-    const rows = new Map<string, string>()
+  async *rowsIn(buckets: number[], most: number): AsyncGenerator<{ key: string; sum: string }> {
+    const wanted = new Set(buckets)
+    let left = most
     for await (const { key, bucket, digest } of this.digests()) {
-      if (!buckets.has(bucket)) continue
-      const before = rows.get(key)
-      const text = digest.toString('base64')
-      rows.set(key, before === undefined ? text : [...before.split(' '), text].sort().join(' '))
-      if (rows.size >= MOST_KEYS) return { rows, complete: false }
+      if (!wanted.has(bucket)) continue
+      if (left-- === 0) return
+      yield { key, sum: digest.toString('base64') }
     }
-    return { rows, complete: true }
   }
 }
 
-async function compareKeys(left: Side, right: Side, differing: Set<number>, most: number) {
+/** The keys that differ in some buckets. */
+async function compare(left: Checksums, right: Checksums, differing: number[], most: number) {
   // Of very many differing buckets a few show what is wrong.
-  const some = differing.size > 64 ? new Set([...differing].slice(0, 64)) : differing
-  const a = await left.rowsIn(some)
-  const b = await right.rowsIn(some)
+  const some = differing.slice(0, 64)
+  const [a, b] = await Promise.all([gather(left, some), gather(right, some)])
   const differences: Verification['differences'] = []
-  for (const [key, digest] of a.rows) {
-    const other = b.rows.get(key)
+  for (const [key, sum] of a) {
+    const other = b.get(key)
     if (other === undefined) differences.push({ key, kind: 'missing' })
-    else if (other !== digest) differences.push({ key, kind: 'changed' })
+    else if (other !== sum) differences.push({ key, kind: 'changed' })
   }
-  for (const key of b.rows.keys()) if (!a.rows.has(key)) differences.push({ key, kind: 'extra' })
-  const more = differences.length > most || some.size < differing.size || !a.complete || !b.complete
-  return { differences: differences.slice(0, most), more }
+  for (const key of b.keys()) if (!a.has(key)) differences.push({ key, kind: 'extra' })
+  const complete = Math.max(a.size, b.size) < MOST_KEYS && some.length === differing.length
+  return { differences: differences.slice(0, most), more: differences.length > most || !complete }
+}
+
+/** Key to checksums, since a key may stand more than once. */
+async function gather(side: Checksums, buckets: number[]): Promise<Map<string, string>> {
+  const rows = new Map<string, string>()
+  for await (const { key, sum } of side.rowsIn(buckets, MOST_KEYS)) {
+    const before = rows.get(key)
+    rows.set(key, before === undefined ? sum : [...before.split(' '), sum].sort().join(' '))
+  }
+  return rows
 }
 
 /** A value's text for comparing: the same for values that are equal, whatever store they come from. */

@@ -8,28 +8,59 @@ import { type CopyJob, jobSchema } from './schema.ts'
 export type Variables = Record<string, string>
 
 /** Reads and checks a job file. Throws FERRY-1001 to FERRY-1004. */
-export function readJobFile(path: string): CopyJob {
+export function readJobFile(path: string, variables: Variables): CopyJob {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
     throw new FerryError('FERRY-1001', `${path}: ${(error as Error).message}`, { cause: error })
   }
-  return parseJob(text, path)
+  return parseJob(text, path, variables)
 }
 
-/** Checks the text of a job. `${NAME}` stays as it is: see {@link withVariables}. */
-export function parseJob(text: string, path: string): CopyJob {
+/**
+ * Checks the text of a job. `${NAME}` is replaced everywhere but in source and destination: these may hold secrets, and
+ * a job is kept in the state as it is given back here.
+ */
+export function parseJob(text: string, path: string, variables: Variables): CopyJob {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
   const fault = document.errors[0]
   if (fault) {
     const { line, col } = lines.linePos(fault.pos[0])
-    throw new FerryError('FERRY-1002', `${path}:${line}:${col}: ${fault.message}`)
+    const reference = /\$\{\w+\}/.test(text.split('\n')[line - 1] ?? '')
+    const advice = reference ? '; inside { } and [ ], "${NAME}" needs quotes' : ''
+    throw new FerryError('FERRY-1002', `${path}:${line}:${col}: ${fault.message}${advice}`)
   }
-  const result = jobSchema.safeParse(document.toJS())
+  const written: unknown = document.toJS()
+  const filled = fillIn(written, variables)
+  const first = jobSchema.safeParse(filled)
+  const result = first.success ? first : jobSchema.safeParse(readAsScalars(filled, written, first.error.issues))
   if (result.success) return result.data
   throw explain(result.error.issues, document, lines, path)
+}
+
+function fillIn(job: unknown, variables: Variables): unknown {
+  if (job === null || typeof job !== 'object' || Array.isArray(job)) return job
+  return Object.fromEntries(
+    Object.entries(job).map(([k, v]) => [k, k === 'source' || k === 'destination' ? v : withVariables(v, variables)]),
+  )
+}
+
+/** A value that is one `${NAME}` alone is a number or a boolean where the schema wants one. */
+function readAsScalars(filled: unknown, written: unknown, issues: z.core.$ZodIssue[]): unknown {
+  const again = structuredClone(filled)
+  for (const { path, code } of issues.flatMap(deepest)) {
+    const at = (root: unknown, steps: PropertyKey[]) =>
+      steps.reduce<unknown>((node, step) => (node as Record<PropertyKey, unknown> | undefined)?.[step], root)
+    const key = path.at(-1)
+    const before = at(written, path)
+    if (code !== 'invalid_type' || key === undefined || typeof before !== 'string') continue
+    if (!/^\$\{\w+\}$/.test(before)) continue
+    const parent = at(again, path.slice(0, -1)) as Record<PropertyKey, unknown>
+    parent[key] = parseDocument(String(at(filled, path))).toJS()
+  }
+  return again
 }
 
 function explain(issues: z.core.$ZodIssue[], document: Document, lines: LineCounter, path: string): FerryError {

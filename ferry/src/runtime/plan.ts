@@ -2,27 +2,17 @@
 import type { Store } from '../connectors/connector.ts'
 import { planTable, type TablePlan } from '../engine/plan.ts'
 import { asFerryError, FerryError } from '../errors.ts'
-import { type Variables, withVariables } from '../job/read.ts'
+import type { Variables } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
 import { expandTables, needsListing, type TableSpec } from '../job/tables.ts'
 import type { State } from '../state/database.ts'
 import { closeSessions, closeStores, openSessions, openStores } from './stores.ts'
 
 /** The tables of a job as its stores have them now. */
-export async function tablesOf(
-  job: CopyJob,
-  variables: Variables,
-  source: Store,
-  only?: string[],
-): Promise<TableSpec[]> {
-  const filled = {
-    ...withVariables({ ...job, source: '', destination: '' }, variables),
-    source: job.source,
-    destination: job.destination,
-  }
+export async function tablesOf(job: CopyJob, source: Store, only?: string[]): Promise<TableSpec[]> {
   const globs = source.kind === 'files'
-  const objects = needsListing(filled) && !globs ? await source.objects() : []
-  const specs = expandTables(filled, objects, { globs })
+  const objects = needsListing(job) && !globs ? await source.objects() : []
+  const specs = expandTables(job, objects, { globs })
   if (!only || only.length === 0) return specs
   const chosen = specs.filter(s => only.some(o => s.from === o || s.from.endsWith(`.${o}`)))
   if (chosen.length > 0) return chosen
@@ -43,7 +33,7 @@ export async function planJob(
     const tables: (TablePlan & { splits: number })[] = []
     const problems: { table: string; error: FerryError }[] = []
     try {
-      for (const [ordinal, spec] of (await tablesOf(job, variables, stores.source)).entries()) {
+      for (const [ordinal, spec] of (await tablesOf(job, stores.source)).entries()) {
         try {
           const { plan, source } = await planTable(sessions, spec, ordinal, { rowsOnly: countsRows(job) })
           tables.push({ ...plan, splits: (await source.splits(plan.offer)).length })

@@ -144,7 +144,7 @@ class Run {
 
   /** Plans of a new run, or those that the run began with. */
   private async openTables(sessions: Sessions): Promise<(OpenTable | undefined)[]> {
-    const { state, job, variables = {}, only } = this.options
+    const { state, job, only } = this.options
     const kept = await runs.runTables(state.db, this.lease.run)
     const opened: (OpenTable | undefined)[] = []
     if (kept.length > 0) {
@@ -165,7 +165,7 @@ class Run {
       }
       return opened
     }
-    const specs = await tablesOf(job, variables, sessions.sourceStore, only)
+    const specs = await tablesOf(job, sessions.sourceStore, only)
     for (const [ordinal, spec] of specs.entries()) {
       const table = await planTable(sessions, spec, ordinal, { rowsOnly: countsRows(job) })
       opened.push(table)

@@ -11,7 +11,7 @@ export async function verifyJob(
   job: CopyJob,
   state: State | undefined,
   variables: Variables,
-  options: { only?: string[]; most: number },
+  options: { only?: string[]; most: number; onTable?: (name: string, position: number, of: number) => void },
 ): Promise<Verification[]> {
   const stores = await openStores(job, state, variables)
   const results: Verification[] = []
@@ -19,10 +19,11 @@ export async function verifyJob(
     const sessions = await openSessions(stores, { run: 'verify', job: job.name })
     try {
       const destination = await stores.destination.source()
-      const sameKind = stores.source.kind === stores.destination.kind
-      for (const [ordinal, spec] of (await tablesOf(job, variables, stores.source, options.only)).entries()) {
+      const specs = await tablesOf(job, stores.source, options.only)
+      for (const [ordinal, spec] of specs.entries()) {
+        options.onTable?.(spec.from, ordinal + 1, specs.length)
         const { plan } = await planTable(sessions, spec, ordinal, { rowsOnly: false })
-        const sides = { source: sessions.source, destination, sameKind }
+        const sides = { source: sessions.source, destination }
         results.push(await verifyTable(sides, plan, readBack(plan, stores.destination.kind), options.most))
       }
       await destination.close()

@@ -64,9 +64,7 @@ export class DuckdbSinkTable implements SinkTable {
     this.plan = {
       statements: [...this.preparation(), ...this.publication()],
       guarantee: 'exactly once: each split commits with its ledger line',
-      notes: request.skipBadRows
-        ? ['a row that violates a constraint ends the run: DuckDB gives up its transaction']
-        : [],
+      notes: [] as string[],
     }
   }
 

@@ -1,9 +1,18 @@
 import type { Batch, CsvDialect } from '../../batch/encoding.ts'
 import type { Column } from '../../batch/types.ts'
 import { Duckdb, quoteText } from '../../duckdb/engine.ts'
-import { csvDialect, readRelation, refuses, rowColumns, wholeSplit } from '../../duckdb/relation.ts'
+import { checksums, csvDialect, readRelation, refuses, rowColumns, wholeSplit } from '../../duckdb/relation.ts'
 import { FerryError } from '../../errors.ts'
-import type { Offer, ReadOptions, ReadRequest, SourceSession, SourceTable, Split } from '../connector.ts'
+import type {
+  ChecksumTarget,
+  Offer,
+  ReadOptions,
+  ReadRequest,
+  SourceSession,
+  SourceTable,
+  Split,
+  StoreChecksums,
+} from '../connector.ts'
 import { type DuckdbTable, describe, qualified, splitName } from './catalog.ts'
 
 /** Rows of one split of a DuckDB table: a row group of DuckDB's own. */
@@ -70,6 +79,10 @@ class DuckdbSourceTable implements SourceTable {
       const condition = `rowid >= ${id * SPLIT_ROWS}${until}`
       return { id, label: condition, spec: condition, rows: Math.round(rows / count) }
     })
+  }
+
+  checksums(target: ChecksumTarget): StoreChecksums | undefined {
+    return checksums(() => Duckdb.open(this.path, 'read'), this.table.relation, this.request, target)
   }
 
   read(split: Split, { offer, signal }: ReadOptions): AsyncIterable<Batch> {

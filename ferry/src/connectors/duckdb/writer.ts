@@ -1,11 +1,12 @@
 import type { DuckDBValue } from '@duckdb/node-api'
 import type { Batch, Checkpoint } from '../../batch/encoding.ts'
-import type { Row } from '../../batch/types.ts'
+import { int32, type Row } from '../../batch/types.ts'
 import { type Duckdb, quoteName, translate } from '../../duckdb/engine.ts'
 import { PipeIntake, RowIntake } from '../../duckdb/intake.ts'
 import { RowError } from '../../errors.ts'
 import type { CommitResult, Refused, Split, SplitWriter } from '../connector.ts'
 import { qualified } from './catalog.ts'
+import { INDEX, takeRefused, WAITING } from './constraints.ts'
 import type { DuckdbSinkTable } from './sink.ts'
 
 /** Rows of one split, in one transaction with the split's ledger line. */
@@ -77,33 +78,45 @@ export class DuckdbSplitWriter implements SplitWriter {
   private async writeRows(db: Duckdb, rows: Row[]): Promise<Refused[]> {
     // The appender needs the table's columns in their own order: rows go through a staging table of the mapped ones.
     this.rows ??= await this.openRows(db)
+    const skip = this.table.request.skipBadRows
     const refused: Refused[] = []
     const good: DuckDBValue[][] = []
     for (let i = 0; i < rows.length; i++) {
       try {
-        good.push(this.rows.convert(rows[i]!, i))
+        good.push(this.rows.convert(skip ? [...rows[i]!, i] : rows[i]!, i))
       } catch (error) {
-        if (!this.table.request.skipBadRows || !(error instanceof RowError)) throw error
+        if (!skip || !(error instanceof RowError)) throw error
         refused.push({ index: i, error })
       }
     }
     this.rows.append(good)
+    if (skip) refused.push(...(await this.insertAllowed(db)))
     return refused
   }
 
   private async openRows(db: Duckdb): Promise<RowIntake> {
-    const { columns, names, target } = this.table
-    if (!this.merging) {
-      await db.run(
-        `CREATE OR REPLACE TEMP TABLE ferry_rows AS SELECT ${names} FROM ${qualified(this.table.staged ? this.table.stage : target)} LIMIT 0`,
-      )
+    const { columns, names, target, request, staged, stage } = this.table
+    const place = { catalog: 'temp', schema: 'main' }
+    if (this.merging && !request.skipBadRows) {
+      return RowIntake.open(db, { ...place, table: 'ferry_merge' }, columns, false)
     }
-    return RowIntake.open(
-      db,
-      { catalog: 'temp', schema: 'main', table: this.merging ? 'ferry_merge' : 'ferry_rows' },
-      columns,
-      false,
-    )
+    const index = request.skipBadRows ? `, 0::INTEGER AS ${INDEX}` : ''
+    const like = qualified(staged ? stage : target)
+    await db.run(`CREATE OR REPLACE TEMP TABLE ferry_rows AS SELECT ${names}${index} FROM ${like} LIMIT 0`)
+    const all = request.skipBadRows ? [...columns, { name: INDEX, type: int32 }] : columns
+    return RowIntake.open(db, { ...place, table: 'ferry_rows' }, all, false)
+  }
+
+  /** Inserts the waiting rows that no constraint refuses; gives back the others. */
+  private async insertAllowed(db: Duckdb): Promise<Refused[]> {
+    const { target, intakeTarget, names, request } = this.table
+    this.rows!.flush()
+    const columns = request.columns.map(c => c.name)
+    const keys = this.merging ? request.keys : []
+    const violations = await takeRefused(db, { target, into: intakeTarget, columns, keys })
+    await db.run(`INSERT INTO ${this.intoSql()} (${names}) SELECT ${names} FROM ${WAITING} ORDER BY ${INDEX}`)
+    await db.run(`DELETE FROM ${WAITING}`)
+    return violations.map(({ index, reason }) => ({ index, error: new RowError('FERRY-4005', reason) }))
   }
 
   async commit(checkpoint: Checkpoint | undefined, counts: { rows: number; bytes: number }): Promise<CommitResult> {
@@ -117,12 +130,12 @@ export class DuckdbSplitWriter implements SplitWriter {
       if (this.rows) {
         this.rows.close()
         this.rows = undefined
-        if (!this.merging) {
+        if (!this.merging && !table.request.skipBadRows) {
           await db.run(
             `INSERT INTO ${qualified(this.into)} (${table.names}) SELECT ${table.names} FROM temp.main.ferry_rows`,
           )
-          await db.run('DROP TABLE temp.main.ferry_rows')
         }
+        await db.run(`DROP TABLE IF EXISTS ${WAITING}`)
       }
       if (this.merging) await this.merge(db)
       const rows = counts.rows || this.copied

@@ -2,9 +2,18 @@
 import type { Batch, CsvDialect } from '../../batch/encoding.ts'
 import type { Column } from '../../batch/types.ts'
 import { type Duckdb, quoteText, translate } from '../../duckdb/engine.ts'
-import { csvDialect, type Relation, readRelation, refuses, rowColumns } from '../../duckdb/relation.ts'
+import { checksums, csvDialect, type Relation, readRelation, refuses, rowColumns } from '../../duckdb/relation.ts'
 import { toLogical } from '../../duckdb/types.ts'
-import type { Offer, ReadOptions, ReadRequest, SourceTable, Split, TableInfo } from '../connector.ts'
+import type {
+  ChecksumTarget,
+  Offer,
+  ReadOptions,
+  ReadRequest,
+  SourceTable,
+  Split,
+  StoreChecksums,
+  TableInfo,
+} from '../connector.ts'
 import type { FileSet } from './connector.ts'
 
 export interface ParquetFiles {
@@ -107,6 +116,11 @@ export class ParquetSourceTable implements SourceTable {
       }
     }
     return splits
+  }
+
+  checksums(target: ChecksumTarget): StoreChecksums | undefined {
+    const open = async () => (await this.db()).sibling()
+    return checksums(open, this.relation(this.files.set.paths), this.request, target)
   }
 
   private split(id: number, piece: Piece, rows: number): Split {

@@ -2,7 +2,17 @@ import type pg from 'pg'
 import { type Batch, type CsvDialect, FERRY_CSV } from '../../batch/encoding.ts'
 import type { Column } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
-import type { MappedColumn, Offer, ReadOptions, ReadRequest, SourceSession, SourceTable, Split } from '../connector.ts'
+import type {
+  ChecksumTarget,
+  MappedColumn,
+  Offer,
+  ReadOptions,
+  ReadRequest,
+  SourceSession,
+  SourceTable,
+  Split,
+  StoreChecksums,
+} from '../connector.ts'
 import { BinaryReader } from './binaryread.ts'
 import {
   describeQuery,
@@ -12,6 +22,7 @@ import {
   qualified,
   stripSemicolon,
 } from './catalog.ts'
+import { PostgresChecksums } from './checksums.ts'
 import { connect, quoteName, quoteText, translate } from './client.ts'
 import { copyOut } from './copyout.ts'
 import { ConnectionPool } from './pool.ts'
@@ -265,32 +276,31 @@ class PostgresSourceTable implements SourceTable {
     }
   }
 
-  /**
-   * Count and order-independent checksum of the rows in each of so many buckets by key, computed in the server over
-   * the columns' text in the given types; undefined where the columns cannot be given so.
-   */
-  async checksums(wires: string[], keys: number[], buckets: number): Promise<Map<number, string> | undefined> {
+  checksums({ columns, keys, buckets }: ChecksumTarget): StoreChecksums | undefined {
     const { request } = this
-    const fits = request.columns.every((c, i) => !refusesWire(c, this.source(c), wires[i]!, 'pg-copy-text'))
-    if (!fits) return undefined
+    const wires = columns.map(c => (c.native ?? '').replace(/\(.*\)/, ''))
+    if (wires.includes('')) return undefined
+    if (request.columns.some((c, i) => refusesWire(c, this.source(c), wires[i]!, 'pg-copy-text'))) return undefined
     const list = request.columns.map((c, i) => wireExpression(c, this.source(c), wires[i]!, 'pg-copy-text'))
-    const row = (items: string[]) => `ROW(${items.join(', ')})::text COLLATE "C"`
-    const key = row(keys.length > 0 ? keys.map(i => list[i]!) : list)
-    const from = request.query === undefined ? qualified(this.table) : `(${stripSemicolon(request.query)}\n) AS q`
-    const where = request.where === undefined ? '' : ` WHERE (${request.where})`
     const limit = request.limit === undefined ? '' : ` LIMIT ${request.limit}`
-    return this.withClient(async client => {
-      const { rows } = await client.query(
-        `SELECT bucket, count(*) || ':' || sum(hashtextextended(text, 0)) || ':' || sum(hashtextextended(text, 1)) AS sums
-         FROM (SELECT (hashtextextended(${key}, 7) & ${buckets - 1})::int AS bucket, ${row(list)} AS text FROM ${from}${where}${limit}) r
-         GROUP BY bucket`,
-      )
-      return new Map(rows.map(r => [r.bucket as number, r.sums as string]))
+    const where = request.where === undefined ? '' : ` WHERE (${request.where})`
+    return new PostgresChecksums({
+      withClient: work => this.withClient(work),
+      list,
+      keys: keys.length > 0 ? keys.map(i => list[i]!) : list,
+      from: `${this.relation(undefined)}${where}${limit}`,
+      buckets,
     })
   }
 
+  private relation(piece: Piece | undefined): string {
+    const { query } = this.request
+    if (query !== undefined) return `(${stripSemicolon(query)}\n) AS q`
+    return qualified(piece?.relation ?? this.table)
+  }
+
   private statement(piece: Piece, offer: Offer): string {
-    const { request, table } = this
+    const { request } = this
     const expressions =
       offer.encoding === 'rows'
         ? this.rowColumns.map(c => rowExpression(c as PostgresColumn))
@@ -298,14 +308,12 @@ class PostgresSourceTable implements SourceTable {
             const wire = 'wire' in offer ? (offer.wire?.[i] ?? 'as is') : 'as is'
             return wireExpression(column, this.source(column), wire, offer.encoding)
           })
-    const relation = piece.relation ? qualified(piece.relation) : qualified(table)
-    const from = request.query === undefined ? relation : `(${stripSemicolon(request.query)}\n) AS q`
     const conditions = [piece.condition, request.where].filter(c => c !== undefined).map(c => `(${c})`)
     const where = conditions.length > 0 ? ` WHERE ${conditions.join(' AND ')}` : ''
     const limit = request.limit === undefined ? '' : ` LIMIT ${request.limit}`
     // A table without columns to read still has rows: COPY needs one expression.
     const list = expressions.length > 0 ? expressions.join(', ') : 'NULL::int4'
-    return `COPY (SELECT ${list} FROM ${from}${where}${limit}) TO STDOUT ${copyOptions(offer)}`
+    return `COPY (SELECT ${list} FROM ${this.relation(piece)}${where}${limit}) TO STDOUT ${copyOptions(offer)}`
   }
 }
 
