@@ -23,9 +23,12 @@ export class ProgressDisplay {
     this.timer.unref()
   }
 
+  /** Draws the end once; what is written then stays below it. */
   stop(): void {
+    if (!this.timer) return
     clearInterval(this.timer)
-    if (this.terminal && this.timer) this.show()
+    this.timer = undefined
+    if (this.terminal) this.show()
   }
 
   private show(): void {

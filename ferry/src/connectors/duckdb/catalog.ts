@@ -1,7 +1,7 @@
 import { type Duckdb, quoteName, quoteText } from '../../duckdb/engine.ts'
-import type { Relation } from '../../duckdb/relation.ts'
 import { toLogical } from '../../duckdb/types.ts'
 import type { ObjectSpec, TableInfo } from '../connector.ts'
+import type { Relation } from '../relation.ts'
 
 export interface DuckdbTable extends TableInfo {
   relation: Relation

@@ -1,7 +1,6 @@
 import type { Batch, CsvDialect } from '../../batch/encoding.ts'
 import type { Column } from '../../batch/types.ts'
 import { Duckdb, quoteText } from '../../duckdb/engine.ts'
-import { checksums, csvDialect, readRelation, refuses, rowColumns, wholeSplit } from '../../duckdb/relation.ts'
 import { FerryError } from '../../errors.ts'
 import type {
   ChecksumTarget,
@@ -13,6 +12,7 @@ import type {
   Split,
   StoreChecksums,
 } from '../connector.ts'
+import { checksums, csvDialect, readRelation, refuses, rowColumns, wholeSplit } from '../relation.ts'
 import { type DuckdbTable, describe, qualified, splitName } from './catalog.ts'
 
 /** Rows of one split of a DuckDB table: a row group of DuckDB's own. */

@@ -5,10 +5,18 @@ import { createReadStream } from 'node:fs'
 import { pipeline, Transform } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { FerryError } from '../../errors.ts'
+import { translate } from './errors.ts'
 import type { Compression } from './options.ts'
 
 export const STDIN = '-'
 const CHUNK = 1 << 18
+
+/** The files of one object, found and sorted. */
+export interface FileSet {
+  object: string
+  paths: string[]
+  bytes: number
+}
 
 export interface FileBytes {
   path: string
@@ -94,9 +102,7 @@ function transcode(encoding: string): Transform {
 function explain(error: unknown, file: FileBytes): unknown {
   const e = error as NodeJS.ErrnoException
   if (e.code === 'ENOENT') return new FerryError('FERRY-3001', `${file.path} does not exist`, { cause: error })
-  if (e.code === 'EACCES' || e.code === 'EPERM') {
-    return new FerryError('FERRY-2004', `${file.path}: ${e.message}`, { cause: error })
-  }
+  if (e.code === 'EACCES' || e.code === 'EPERM') return translate(error, file.path)
   if (e.code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return notInEncoding(file)
   if (
     /^Z_|^ZSTD|^ERR_ZSTD/.test(e.code ?? '') ||

@@ -21,7 +21,7 @@ import type {
   WriteRequest,
 } from '../connector.ts'
 import { bareName } from '../names.ts'
-import { STDIN } from './bytes.ts'
+import { type FileSet, STDIN } from './bytes.ts'
 import { CsvSourceTable, describeCsv } from './csv.ts'
 import { describeJson, JsonSourceTable } from './json.ts'
 import { formatOf, readOptions, writeOptions } from './options.ts'
@@ -41,13 +41,6 @@ export const files: Connector = {
     if (!result.success) throw new FerryError('FERRY-2003', 'files connection: only `folder` is a setting')
     return new FilesStore(result.data.folder)
   },
-}
-
-/** The files of one object, found and sorted. */
-export interface FileSet {
-  object: string
-  paths: string[]
-  bytes: number
 }
 
 class FilesStore implements Store {

@@ -2,7 +2,6 @@
 import type { Batch, CsvDialect } from '../../batch/encoding.ts'
 import type { Column } from '../../batch/types.ts'
 import { type Duckdb, quoteText, translate } from '../../duckdb/engine.ts'
-import { checksums, csvDialect, type Relation, readRelation, refuses, rowColumns } from '../../duckdb/relation.ts'
 import { toLogical } from '../../duckdb/types.ts'
 import type {
   ChecksumTarget,
@@ -14,7 +13,8 @@ import type {
   StoreChecksums,
   TableInfo,
 } from '../connector.ts'
-import type { FileSet } from './connector.ts'
+import { checksums, csvDialect, type Relation, readRelation, refuses, rowColumns } from '../relation.ts'
+import type { FileSet } from './bytes.ts'
 
 export interface ParquetFiles {
   info: TableInfo

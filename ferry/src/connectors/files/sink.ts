@@ -6,6 +6,7 @@ import { hasPipes } from '../../duckdb/pipe.ts'
 import { FerryError } from '../../errors.ts'
 import type { Committed, Offer, RunIdentity, SinkTable, Split, SplitWriter, WriteRequest } from '../connector.ts'
 import { STDIN } from './bytes.ts'
+import { translate } from './errors.ts'
 import { type Compression, type Format, formatOf, fromName, type writeOptions } from './options.ts'
 import { TextWriter } from './textwriter.ts'
 
@@ -206,30 +207,5 @@ async function syncFolder(path: string): Promise<void> {
     await handle.sync()
   } finally {
     await handle.close()
-  }
-}
-
-/** What the file system said, as one of Ferry's errors. */
-export function translate(error: unknown, place: string): FerryError {
-  if (error instanceof FerryError) return error
-  const e = error as NodeJS.ErrnoException
-  const message = `${place}: ${e.message}`
-  switch (e.code) {
-    case 'ENOSPC':
-    case 'EDQUOT':
-    case 'EFBIG':
-      return new FerryError('FERRY-4006', message, { cause: error })
-    case 'EACCES':
-    case 'EPERM':
-    case 'EROFS':
-      return new FerryError('FERRY-2004', message, { cause: error })
-    case 'EPIPE':
-      return new FerryError('FERRY-2005', `${place}: whoever read it has gone`, { cause: error })
-    case 'EISDIR':
-    case 'ENOTDIR':
-    case 'ENOENT':
-      return new FerryError('FERRY-3001', message, { cause: error })
-    default:
-      return new FerryError('FERRY-9000', message, { cause: error })
   }
 }

@@ -10,7 +10,8 @@ import type { Row } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
 import { drained } from '../../streams.ts'
 import type { CommitResult, Refused, SplitWriter } from '../connector.ts'
-import { type FilesSinkTable, type Output, translate } from './sink.ts'
+import { translate } from './errors.ts'
+import type { FilesSinkTable, Output } from './sink.ts'
 
 /** Turns rows into a format's text. */
 type RowText = (row: Row, first: boolean) => string

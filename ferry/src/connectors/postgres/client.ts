@@ -1,6 +1,7 @@
 /** Connections to PostgreSQL: one session setup, one translation of its errors. */
 import pg from 'pg'
 import { type ErrorCode, FerryError, RowError } from '../../errors.ts'
+import type { LedgerClient } from '../ledger.ts'
 import type { PostgresSettings } from './settings.ts'
 import { ReadSocket } from './socket.ts'
 
@@ -56,6 +57,14 @@ export async function inTransaction<T>(client: pg.Client, work: () => Promise<T>
   } catch (error) {
     await client.query('ROLLBACK').catch(() => undefined)
     throw error
+  }
+}
+
+/** Statements in SQL text over one connection. */
+export function ledgerClient(client: pg.Client): LedgerClient {
+  return {
+    query: async sql => (await client.query(sql)).rows,
+    transaction: work => inTransaction(client, work),
   }
 }
 

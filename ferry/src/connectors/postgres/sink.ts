@@ -15,7 +15,7 @@ import type {
 import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
 import type { PostgresColumn, PostgresTable } from './catalog.ts'
 import { describeTable, qualified } from './catalog.ts'
-import { connect, inTransaction, quoteName, splitName, translate } from './client.ts'
+import { connect, inTransaction, ledgerClient, quoteName, splitName, translate } from './client.ts'
 import { ConnectionPool } from './pool.ts'
 import { advanceSequences, swapTables } from './publish.ts'
 import type { PostgresSettings } from './settings.ts'
@@ -343,14 +343,6 @@ export class PostgresSinkTable implements SinkTable {
         plan.notes.push(`${c.name}: ${typeName(c.sourceType)} is created as text`)
       }
     }
-  }
-}
-
-/** Statements in SQL text over one connection. */
-export function ledgerClient(client: pg.Client): LedgerClient {
-  return {
-    query: async sql => (await client.query(sql)).rows,
-    transaction: work => inTransaction(client, work),
   }
 }
 

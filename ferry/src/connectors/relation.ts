@@ -3,19 +3,12 @@ import type { DuckDBType } from '@duckdb/node-api'
 import { fit } from '../batch/convert.ts'
 import { type Batch, type CsvDialect, FERRY_CSV } from '../batch/encoding.ts'
 import type { Column, LogicalType } from '../batch/types.ts'
-import type {
-  ChecksumTarget,
-  MappedColumn,
-  Offer,
-  ReadRequest,
-  Split,
-  StoreChecksums,
-} from '../connectors/connector.ts'
-import { type Duckdb, quoteName, quoteText, translate } from './engine.ts'
-import { toNative } from './logical.ts'
-import { hasPipes, NamedPipe } from './pipe.ts'
-import { isKnown } from './types.ts'
-import { rowsOf } from './vectors.ts'
+import { type Duckdb, quoteName, quoteText, translate } from '../duckdb/engine.ts'
+import { toNative } from '../duckdb/logical.ts'
+import { hasPipes, NamedPipe } from '../duckdb/pipe.ts'
+import { isKnown } from '../duckdb/types.ts'
+import { rowsOf } from '../duckdb/vectors.ts'
+import type { ChecksumTarget, MappedColumn, Offer, ReadRequest, Split, StoreChecksums } from './connector.ts'
 
 /** A relation: the SQL that names it, and what must run first in the DuckDB that reads it. */
 export interface Relation {
