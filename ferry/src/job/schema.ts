@@ -75,7 +75,8 @@ export const jobSchema = z.strictObject({
       rowsPerSecond: z.number().positive().optional(),
       bytesPerSecond: z.union([z.number().positive(), text]).optional().describe('e.g. `20MB`'),
     })
-    .default({}),
+    .default({})
+    .describe('How fast the job may go: parallel, rowsPerSecond, bytesPerSecond'),
 })
 
 export type CopyJob = z.output<typeof jobSchema>
