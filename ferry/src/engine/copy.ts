@@ -156,7 +156,7 @@ async function feed(
     if (batch.kind === 'rows') await context.rows?.take(batch.rows.length, context.signal)
     context.signal.throwIfAborted()
     await take(batch)
-    if (batch.kind === 'rows') garbage.passed(batch.bytes)
+    if (batch.kind === 'rows') garbage.passed(batch.bytes, batch.rows.length)
     if (performance.now() - turn > TURN_MS) {
       await setImmediate()
       context.signal.throwIfAborted()

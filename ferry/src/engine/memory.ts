@@ -3,6 +3,9 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
 const COLLECT_EVERY = 64_000_000
+/** Rows wider than this leave several copies of themselves behind, each beyond what V8 collects in passing. */
+const WIDE = 250_000
+const COLLECT_WIDE_EVERY = 16_000_000
 
 /**
  * Rows are garbage as soon as they are written, but V8 lets the heap grow by a multiple before it looks, the more the
@@ -14,9 +17,9 @@ export class RowGarbage {
   private collect: (() => void) | undefined
 
   /** Told of each batch of rows that was written. */
-  passed(bytes: number): void {
+  passed(bytes: number, rows: number): void {
     this.bytes += bytes
-    if (this.bytes < COLLECT_EVERY) return
+    if (this.bytes < (bytes > rows * WIDE ? COLLECT_WIDE_EVERY : COLLECT_EVERY)) return
     this.bytes = 0
     this.collect ??= collector()
     this.collect()
