@@ -431,6 +431,12 @@ describe('bad input', () => {
     expect(result.code).toBe(1)
   })
 
+  it('many that begin at once share a new state', async () => {
+    const home = join(temporaryFolder(), 'new')
+    const results = await Promise.all(Array.from({ length: 8 }, () => ferry(['list', '--json'], { home })))
+    for (const { code, stderr } of results) expect(code, stderr).toBe(0)
+  })
+
   it('a state of a newer version', async () => {
     const folder = temporaryFolder()
     await ferry(['list'], { home: folder })

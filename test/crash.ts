@@ -7,8 +7,12 @@ import { expect } from 'vitest'
 import { makeDatabase, startFerry, temporaryFolder } from './support.ts'
 
 interface Scenario {
-  /** Makes source and destination; gives the job and how to compare. */
-  make: (folder: string) => Promise<{ job: Record<string, unknown>; check: () => Promise<void> }>
+  /** Makes source and destination; gives the job, how to compare, and how to make the destination ready once more. */
+  make: (folder: string) => Promise<{
+    job: Record<string, unknown>
+    check: () => Promise<void>
+    again: () => Promise<void>
+  }>
 }
 
 const ROWS = 120_000
@@ -48,8 +52,13 @@ async function intoPostgres(
   expected: () => Promise<unknown>,
 ) {
   const to = await makeDatabase()
-  for (const statement of prepare) await to.client.query(statement)
+  const again = async () => {
+    await to.client.query('DROP TABLE IF EXISTS orders CASCADE')
+    for (const statement of prepare) await to.client.query(statement)
+  }
+  await again()
   return {
+    again,
     job: {
       source: from,
       destination: { kind: 'postgres', ...to.settings },
@@ -138,6 +147,7 @@ export const crashScenarios: Record<string, Scenario> = {
       const from = await source()
       const out = join(folder, 'out')
       return {
+        again: async () => {},
         job: {
           source: { kind: 'postgres', ...from.settings },
           destination: { kind: 'files', folder: out },
@@ -170,11 +180,14 @@ export const crashScenarios: Record<string, Scenario> = {
   },
 }
 
-/** Runs a scenario with so many kills; the moments come from the seed. Gives back how many kills hit a running job. */
-export async function runCrashScenario(name: string, kills: number, seed: number): Promise<number> {
+/**
+ * Kills the scenario's run so many times while it is at work; the moments come from the seed. A run that ends before it
+ * is hit is compared, and begun anew.
+ */
+export async function runCrashScenario(name: string, kills: number, seed: number): Promise<void> {
   const folder = temporaryFolder()
   const home = join(folder, 'home')
-  const { job, check } = await crashScenarios[name]!.make(folder)
+  const { job, check, again } = await crashScenarios[name]!.make(folder)
   const path = join(folder, 'job.json')
   writeFileSync(path, JSON.stringify({ name: 'crash', limits: { parallel: 2 }, ...job }))
   let state = seed
@@ -182,44 +195,46 @@ export async function runCrashScenario(name: string, kills: number, seed: number
     state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff
     return state / 0x7fffffff
   }
-  let hits = 0
-  for (let i = 0; i < kills; i++) {
-    // Every other time a fresh start: otherwise little would be left to kill.
-    const fresh = i % 2 === 0 && name.includes('overwrite')
-    const running = startFerry(['run', path, '--quiet', ...(fresh ? ['--full-refresh'] : [])], { home })
+  /** The last run that was compared: what is newer belongs to the next round. */
+  let compared: string | undefined
+  const isCompleted = async () => {
+    const run = await newestRun(home)
+    return run?.state === 'completed' && run.id !== compared
+  }
+  for (let hits = 0; hits < kills; ) {
+    const running = startFerry(['run', path, '--quiet'], { home })
     const ended = { done: false }
     running.done.then(() => {
       ended.done = true
     })
-    await untilMoving(home, ended)
+    await until(async () => ended.done || ((await newestRun(home))?.id ?? compared) !== compared)
     await setTimeout(random() * 900)
     if (!ended.done) hits++
     running.kill('SIGKILL')
     await running.done
-    if (ended.done && existsSync(join(home, 'state.db')) && (await isCompleted(home))) break
+    if (!(await isCompleted())) continue
+    await check()
+    await again()
+    compared = (await newestRun(home))!.id
   }
-  for (;;) {
-    if (await isCompleted(home)) break
+  while (!(await isCompleted())) {
     const { code, stderr } = await startFerry(['run', path, '--quiet'], { home }).done
     expect(code, stderr).toBe(0)
   }
   await check()
-  return hits
 }
 
-/** Waits until the run's state is there: before that there is nothing to interrupt. */
-async function untilMoving(home: string, ended: { done: boolean }): Promise<void> {
-  const until = Date.now() + 20_000
-  while (!existsSync(join(home, 'state.db')) && !ended.done && Date.now() < until) await setTimeout(10)
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  const end = Date.now() + 20_000
+  while (!(await condition()) && Date.now() < end) await setTimeout(10)
 }
 
-async function isCompleted(home: string): Promise<boolean> {
-  if (!existsSync(join(home, 'state.db'))) return false
+async function newestRun(home: string): Promise<{ id: string; state: string } | undefined> {
+  if (!existsSync(join(home, 'state.db'))) return undefined
   const { openState } = await import('../ferry/src/state/database.ts')
   const state = await openState({ FERRY_HOME: home })
   try {
-    const run = await state.db.selectFrom('run').select('state').orderBy('created_at', 'desc').executeTakeFirst()
-    return run?.state === 'completed'
+    return await state.db.selectFrom('run').select(['id', 'state']).orderBy('created_at', 'desc').executeTakeFirst()
   } finally {
     await state.close()
   }

@@ -48,7 +48,8 @@ export function openSqlite(path: string): Kysely<Schema> {
       database: {
         close: () => file.close(),
         prepare: text => {
-          const statement = file.prepare(text)
+          // A transaction that reads before it writes must not find out then that another one was faster.
+          const statement = file.prepare(text === 'begin' ? 'begin immediate' : text)
           return {
             reader: statement.columns().length > 0,
             all: parameters => statement.all(...(parameters as SQLInputValue[])),
@@ -81,15 +82,21 @@ async function openPostgres(url: string): Promise<Kysely<Schema>> {
 
 /** Runs the migrations that the state has not seen. `upTo` stops at an older version, for tests. */
 export async function migrate(db: Kysely<Schema>, place: string, upTo?: string): Promise<void> {
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } })
   const done = await appliedMigrations(db)
   const unknown = done.find(name => !(name in MIGRATIONS))
   if (unknown !== undefined) {
     throw new FerryError('FERRY-5002', `${place} was written by a newer Ferry (it knows "${unknown}")`)
   }
   if (upTo === undefined && done.length === Object.keys(MIGRATIONS).length) return
-  const { error } = upTo === undefined ? await migrator.migrateToLatest() : await migrator.migrateTo(upTo)
-  if (error) throw error
+  await db.connection().execute(async connection => {
+    const migrator = new Migrator({ db: connection, provider: { getMigrations: async () => MIGRATIONS } })
+    // On PostgreSQL the migrator locks by itself; on SQLite several processes that begin at once would all migrate.
+    const own = !db.getExecutor().adapter.supportsTransactionalDdl
+    if (own) await sql`begin immediate`.execute(connection)
+    const { error } = upTo === undefined ? await migrator.migrateToLatest() : await migrator.migrateTo(upTo)
+    if (own) await (error ? sql`rollback` : sql`commit`).execute(connection)
+    if (error) throw error
+  })
 }
 
 async function appliedMigrations(db: Kysely<Schema>): Promise<string[]> {
