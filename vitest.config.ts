@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
-    include: ['ferry/src/**/*.test.ts', 'test/**/*.test.ts'],
+    include: ['ferry/src/**/*.test.ts', 'cosmos-local/src/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['test/torture/**', '**/node_modules/**'],
     globalSetup: ['test/servers/setup.ts'],
     testTimeout: 120_000,

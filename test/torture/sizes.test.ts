@@ -14,7 +14,12 @@ describe('peak memory of 20 GB is that of 200 MB', () => {
   it.each(Object.entries(SHAPES))('%s', async (name, shape) => {
     const { url } = await makeDatabase()
     const folder = temporaryFolder()
-    const small = await peakMemory(url, shape, 200_000_000, folder)
+    // A short copy's peak depends on when its garbage happens to be collected: the highest of three is its peak.
+    const small = Math.max(
+      await peakMemory(url, shape, 200_000_000, folder),
+      await peakMemory(url, shape, 200_000_000, folder),
+      await peakMemory(url, shape, 200_000_000, folder),
+    )
     const large = await peakMemory(url, shape, LARGE, folder)
     console.log(`${name}: ${small} MB for 200 MB, ${large} MB for ${LARGE / 1e9} GB`)
     expect(large).toBeLessThan(name.includes('DuckDB') ? 450 : 300)

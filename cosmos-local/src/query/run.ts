@@ -1,0 +1,137 @@
+/** Runs a query over the items of a range, page by page. */
+import type { Container } from '../container.ts'
+import { badRequest } from '../errors.ts'
+import type { JsonObject } from '../json.ts'
+import type { ItemRow } from '../store.ts'
+import type { Scope } from './evaluate.ts'
+import type { Value } from './values.ts'
+
+export interface RunnableQuery {
+  run: (scopes: Scope[]) => Value[]
+  /** Whether each item can be looked at by itself. */
+  streams: boolean
+  /** Whether documents leave as they are. */
+  whole: boolean
+}
+
+export interface QueryPage {
+  documents: string[]
+  continuation: string | undefined
+  scanned: number
+  bytes: number
+}
+
+/** Where a page ended: behind an item of a partition, or behind so many results. */
+type Continuation = { low: string; after: number } | { skip: number }
+
+const MOST_BYTES = 4 * 1024 * 1024
+const ROWS_AT_ONCE = 200
+
+export function readQueryPage(
+  container: Container,
+  query: RunnableQuery,
+  range: { low: string; high: string; partitions: readonly { id: number; low?: string }[]; pk: string | undefined },
+  page: { continuation: string | undefined; mostItems: number },
+): QueryPage {
+  const from = parseContinuation(page.continuation)
+  return query.streams
+    ? stream(container, query, range, from, page.mostItems)
+    : collect(container, query, range, from, page.mostItems)
+}
+
+function parseContinuation(text: string | undefined): Continuation | undefined {
+  if (text === undefined) return undefined
+  try {
+    return JSON.parse(text) as Continuation
+  } catch {
+    throw badRequest(`The continuation ${text} is invalid`)
+  }
+}
+
+type Range = Parameters<typeof readQueryPage>[2]
+
+function rowsBehind(container: Container, part: number, range: Range, after: number, most: number): ItemRow[] {
+  const byKey = range.pk === undefined ? '' : 'AND pk = ?7'
+  const values: (string | number)[] = [container.num, part, after, range.low, range.high, container.now()]
+  if (range.pk !== undefined) values.push(range.pk)
+  return container.rows(
+    `SELECT num, part, epk, pk, id, lsn, ts, expires, crts, body FROM items
+     WHERE container = ?1 AND part = ?2 AND num > ?3 AND epk >= ?4 AND epk < ?5
+     AND (expires IS NULL OR expires > ?6) ${byKey} ORDER BY num LIMIT ${most}`,
+    values,
+  )
+}
+
+function scopeOf(container: Container, row: ItemRow): Scope {
+  return { names: { ROOT: JSON.parse(container.shown(row)) as JsonObject } }
+}
+
+function stream(
+  container: Container,
+  query: RunnableQuery,
+  range: Range,
+  from: Continuation | undefined,
+  most: number,
+): QueryPage {
+  const documents: string[] = []
+  let bytes = 0
+  let scanned = 0
+  const start = from && 'low' in from ? from : undefined
+  const partitions = container.partitions.overlapping(range.low, range.high)
+  for (const partition of partitions) {
+    if (start && partition.low < start.low) continue
+    let after = start && partition.low === start.low ? start.after : 0
+    for (;;) {
+      const rows = rowsBehind(container, partition.id, range, after, Math.min(ROWS_AT_ONCE, most))
+      for (const row of rows) {
+        scanned++
+        const results = query.whole
+          ? [container.shown(row)]
+          : query.run([scopeOf(container, row)]).map(value => JSON.stringify(value))
+        documents.push(...results)
+        for (const result of results) bytes += result.length
+        after = row.num
+        if (documents.length < most && bytes < MOST_BYTES) continue
+        return { documents, continuation: JSON.stringify({ low: partition.low, after }), scanned, bytes }
+      }
+      if (rows.length < Math.min(ROWS_AT_ONCE, most)) break
+    }
+  }
+  return { documents, continuation: undefined, scanned, bytes }
+}
+
+/** All of it, since the last row may come first; a page is a piece of the result. */
+function collect(
+  container: Container,
+  query: RunnableQuery,
+  range: Range,
+  from: Continuation | undefined,
+  most: number,
+): QueryPage {
+  const scopes: Scope[] = []
+  for (const partition of container.partitions.overlapping(range.low, range.high)) {
+    for (let after = 0; ; ) {
+      const rows = rowsBehind(container, partition.id, range, after, 5000)
+      for (const row of rows) scopes.push(scopeOf(container, row))
+      if (rows.length < 5000) break
+      after = rows.at(-1)!.num
+    }
+  }
+  const skip = from && 'skip' in from ? from.skip : 0
+  const results = query.run(scopes)
+  const documents: string[] = []
+  let bytes = 0
+  for (const value of results.slice(skip, skip + most)) {
+    const text = JSON.stringify(value)
+    bytes += text.length
+    if (bytes > MOST_BYTES && documents.length > 0) break
+    documents.push(text)
+  }
+  const next = skip + documents.length
+  return {
+    documents,
+    continuation: next < results.length ? JSON.stringify({ skip: next }) : undefined,
+    scanned: scopes.length,
+    bytes,
+  }
+}

@@ -1,0 +1,336 @@
+/** Requests of the REST protocol answered: the account, databases, containers, offers; items are in items.ts. */
+import { randomUUID } from 'node:crypto'
+import { type Account, containerLink, databaseLink, type Offer, type Throughput } from './account.ts'
+import { authorize } from './auth.ts'
+import type { Container } from './container.ts'
+import { badRequest, CosmosError, notFound } from './errors.ts'
+import type { Fault, Operation } from './faults.ts'
+import { answerItems } from './items.ts'
+import { type JsonObject, parseObject } from './json.ts'
+import { compileQuery } from './query/evaluate.ts'
+import { parseQuery } from './query/parse.ts'
+
+export interface Request {
+  method: string
+  /** Path segments, decoded. */
+  path: string[]
+  headers: Record<string, string | undefined>
+  body: string
+  /** Where the caller reached the account: `http://127.0.0.1:8081`. */
+  endpoint: string
+}
+
+export interface Response {
+  status: number
+  headers: Record<string, string>
+  body: string
+}
+
+/** What a handler gives: the body as text, and what the headers say. */
+export interface Answer {
+  status?: number
+  body?: string
+  charge?: number
+  etag?: string
+  headers?: Record<string, string | undefined>
+}
+
+/** Endpoints of the regions, in their order. */
+export type Endpoints = () => string[]
+
+/** Answers a request. `faults` are those that it meets: what the connection does with them is the server's. */
+export function answer(account: Account, endpoints: Endpoints, request: Request, faults: Fault[]): Response {
+  const activityId = request.headers['x-ms-activity-id'] ?? randomUUID()
+  try {
+    authorize(signedPart(request), {
+      keys: account.keys,
+      localAuthDisabled: account.options.localAuthDisabled === true,
+      acceptToken: account.options.acceptToken,
+    })
+    const failing = faults.find(f => f.status !== undefined)
+    if (failing) {
+      throw new CosmosError(failing.status!, 'A fault on purpose', {
+        ...(failing.substatus === undefined ? {} : { substatus: failing.substatus }),
+        ...(failing.retryAfterMs === undefined ? {} : { retryAfterMs: failing.retryAfterMs }),
+      })
+    }
+    return respond(route(account, endpoints, request, faults), activityId)
+  } catch (error) {
+    const known = error instanceof CosmosError ? error : new CosmosError(500, String((error as Error).stack))
+    return failure(known, activityId)
+  }
+}
+
+function respond({ status = 200, body = '', charge = 1, etag, headers = {} }: Answer, activityId: string): Response {
+  const all: Record<string, string> = {
+    'content-type': 'application/json',
+    'x-ms-activity-id': activityId,
+    'x-ms-request-charge': String(charge),
+    'x-ms-gatewayversion': 'version=2.14.0',
+  }
+  if (etag !== undefined) all.etag = etag
+  for (const [name, value] of Object.entries(headers)) if (value !== undefined) all[name] = value
+  return { status, headers: all, body }
+}
+
+function failure(error: CosmosError, activityId: string): Response {
+  const headers: Record<string, string> = {
+    'content-type': 'application/json',
+    'x-ms-activity-id': activityId,
+    'x-ms-request-charge': error.status === 429 ? '0.38' : '1',
+  }
+  if (error.substatus !== 0) headers['x-ms-substatus'] = String(error.substatus)
+  if (error.retryAfterMs !== undefined) headers['x-ms-retry-after-ms'] = String(error.retryAfterMs)
+  return { status: error.status, headers, body: error.body(activityId) }
+}
+
+/** What kind of work a request is, for faults. */
+export function operationOf({ method, path, headers }: Request): Operation {
+  if (path[4] !== 'docs') return 'metadata'
+  if (headers['x-ms-cosmos-is-batch-request']) return 'batch'
+  if (method === 'GET') return path.length === 6 ? 'read' : 'feed'
+  return headers['x-ms-documentdb-isquery'] || headers['x-ms-cosmos-is-query-plan-request'] ? 'query' : 'write'
+}
+
+function signedPart({ method, path, headers }: Request) {
+  const even = path.length % 2 === 0
+  const resourceType = (even ? path.at(-2) : path.at(-1)) ?? ''
+  const named = even ? path : path.slice(0, -1)
+  // An offer is signed by its id alone, in lower case.
+  const resource = resourceType === 'offers' ? (path[1] ?? '').toLowerCase() : named.join('/')
+  return {
+    method,
+    resourceType,
+    resource,
+    date: headers['x-ms-date'] ?? headers.date,
+    authorization: headers.authorization,
+  }
+}
+
+function route(account: Account, endpoints: Endpoints, request: Request, faults: Fault[]): Answer {
+  const { method, path } = request
+  if (path.length === 0) return describeAccount(account, endpoints())
+  if (path[0] === 'offers') return offers(account, request)
+  if (path[0] !== 'dbs') throw notFound()
+  switch (path.length) {
+    case 1:
+      return databases(account, request)
+    case 2:
+      return database(account, method, path[1]!)
+    case 3:
+      if (path[2] === 'colls') return containers(account, request, path[1]!)
+      // Users and permissions are not kept here.
+      return emptyList(path[2]!, method)
+    case 4:
+      if (path[2] !== 'colls') throw notFound()
+      return container(account, request, path[1]!, path[3]!)
+    default: {
+      if (path[2] !== 'colls') throw notFound()
+      const found = account.container(path[1]!, path[3]!)
+      checkIntended(found, request)
+      if (path[4] === 'pkranges') return partitionKeyRanges(found)
+      if (path[4] === 'docs') return answerItems(account, found, request, faults)
+      return emptyList(path[4]!, method)
+    }
+  }
+}
+
+/** A client that knows a container by its id must not reach another one of the same name. */
+function checkIntended(container: Container, { headers }: Request): void {
+  const intended = headers['x-ms-cosmos-intended-collection-rid']
+  if (intended !== undefined && intended !== container.rid) {
+    throw badRequest('Collection rid does not match the one in the request', 1024)
+  }
+}
+
+function describeAccount(account: Account, endpoints: string[]): Answer {
+  const locations = account.regions.map((name, i) => ({ name, databaseAccountEndpoint: `${endpoints[i]!}/` }))
+  return {
+    body: JSON.stringify({
+      _self: '',
+      id: account.name,
+      _rid: `${account.name}.local`,
+      media: '//media/',
+      addresses: '//addresses/',
+      _dbs: '//dbs/',
+      writableLocations: locations.slice(0, 1),
+      readableLocations: locations,
+      enableMultipleWriteLocations: false,
+      continuousBackupEnabled: account.options.continuousBackup === true,
+      userReplicationPolicy: { asyncReplication: false, minReplicaSetSize: 1, maxReplicasetSize: 4 },
+      userConsistencyPolicy: { defaultConsistencyLevel: 'Session' },
+      systemReplicationPolicy: { minReplicaSetSize: 1, maxReplicasetSize: 4 },
+      readPolicy: { primaryReadCoefficient: 1, secondaryReadCoefficient: 1 },
+      queryEngineConfiguration: '{"maxSqlQueryInputLength":262144,"maxJoinsPerSqlQuery":10}',
+    }),
+  }
+}
+
+function throughputOf({ headers }: Request): Throughput {
+  const manual = headers['x-ms-offer-throughput']
+  const autoscale = headers['x-ms-cosmos-offer-autopilot-settings']
+  const most = autoscale === undefined ? undefined : Number(parseObject(autoscale).maxThroughput)
+  return { manual: manual === undefined ? undefined : Number(manual), autoscale: most }
+}
+
+function shownDatabase(d: { id: string; rid: string; num: number; ts: number }): JsonObject {
+  return {
+    id: d.id,
+    _rid: d.rid,
+    _self: databaseLink(d),
+    _etag: `"${d.ts}"`,
+    _colls: 'colls/',
+    _users: 'users/',
+    _ts: d.ts,
+  }
+}
+
+function databases(account: Account, request: Request): Answer {
+  if (request.method === 'POST' && !isQuery(request)) {
+    const made = account.createDatabase(parseObject(request.body).id, throughputOf(request))
+    return { status: 201, body: JSON.stringify(shownDatabase(made)), charge: 4.95 }
+  }
+  return list('Databases', '', selectFrom(account.databases().map(shownDatabase), request))
+}
+
+function database(account: Account, method: string, id: string): Answer {
+  if (method === 'DELETE') {
+    account.deleteDatabase(id)
+    return { status: 204, charge: 4.95 }
+  }
+  return { body: JSON.stringify(shownDatabase(account.database(id))) }
+}
+
+function shownContainer(c: Container): JsonObject {
+  const links = { _docs: 'docs/', _sprocs: 'sprocs/', _triggers: 'triggers/', _udfs: 'udfs/', _conflicts: 'conflicts/' }
+  const self = containerLink(c)
+  return {
+    ...(c.definition as unknown as JsonObject),
+    _rid: c.rid,
+    _ts: c.ts,
+    _self: self,
+    _etag: `"${c.num}-${c.ts}"`,
+    ...links,
+  }
+}
+
+function containers(account: Account, request: Request, db: string): Answer {
+  if (request.method === 'POST' && !isQuery(request)) {
+    const made = account.createContainer(db, parseObject(request.body), throughputOf(request))
+    return { ...containerAnswer(made, request), status: 201, charge: 4.95 }
+  }
+  const { rid } = account.database(db)
+  return list('DocumentCollections', rid, selectFrom(account.containersOf(db).map(shownContainer), request))
+}
+
+function container(account: Account, request: Request, db: string, id: string): Answer {
+  switch (request.method) {
+    case 'PUT':
+      return { ...containerAnswer(account.replaceContainer(db, id, parseObject(request.body)), request), charge: 9.9 }
+    case 'DELETE':
+      account.deleteContainer(db, id)
+      return { status: 204, charge: 4.95 }
+    default:
+      return containerAnswer(account.container(db, id), request)
+  }
+}
+
+function containerAnswer(c: Container, request: Request): Answer {
+  const headers = {
+    'x-ms-alt-content-path': request.path.slice(0, 2).join('/'),
+    'x-ms-content-path': c.rid,
+    'x-ms-session-token': `0:0#${c.lsn}`,
+    'x-ms-documentdb-collection-index-transformation-progress': '100',
+    ...(request.headers['x-ms-documentdb-populatequotainfo']
+      ? { 'x-ms-resource-usage': `documentsCount=${c.count()};` }
+      : {}),
+  }
+  return { body: JSON.stringify(shownContainer(c)), headers }
+}
+
+function partitionKeyRanges(c: Container): Answer {
+  const ranges = c.partitions.all.map(p => ({
+    _rid: c.rid,
+    id: String(p.id),
+    _etag: `"${p.id}"`,
+    minInclusive: p.low,
+    maxExclusive: p.high,
+    ridPrefix: p.id,
+    _self: `${containerLink(c)}pkranges/${p.id}/`,
+    throughputFraction: 1 / c.partitions.all.length,
+    status: 'online',
+    parents: p.parents.map(String),
+    _ts: c.ts,
+  }))
+  return list('PartitionKeyRanges', c.rid, ranges)
+}
+
+function shownOffer(offer: Offer): JsonObject {
+  const rid = Buffer.from(`o${String(offer.num).padStart(2, '0')}`).toString('base64')
+  return {
+    id: rid,
+    _rid: rid,
+    _self: `offers/${rid}/`,
+    _etag: `"${offer.ts}"`,
+    _ts: offer.ts,
+    resource: offer.resource,
+    offerResourceId: offer.resource.replace(/\/$/, '').split('/').at(-1)!,
+    offerType: 'Invalid',
+    offerVersion: 'V2',
+    content: { ...offer.content, offerIsRUPerMinuteThroughputEnabled: false } as JsonObject,
+  }
+}
+
+function offers(account: Account, request: Request): Answer {
+  const all = account.allOffers()
+  if (request.path.length === 1) return list('Offers', '', selectFrom(all.map(shownOffer), request))
+  const wanted = request.path[1]!.toLowerCase()
+  const found = all.find(o => String(shownOffer(o).id).toLowerCase() === wanted)
+  if (!found) throw notFound()
+  if (request.method !== 'PUT') return { body: JSON.stringify(shownOffer(found)) }
+  const { content } = parseObject(request.body)
+  return {
+    body: JSON.stringify(shownOffer(account.replaceOffer(found.num, content as unknown as Offer['content']))),
+    charge: 9.9,
+  }
+}
+
+function isQuery({ headers }: Request): boolean {
+  return headers['x-ms-documentdb-isquery']?.toLowerCase() === 'true'
+}
+
+/** Resources that a query chooses, or all. */
+function selectFrom(resources: JsonObject[], request: Request): unknown[] {
+  if (!isQuery(request)) return resources
+  const { query, parameters } = readQuery(request.body)
+  return compileQuery(parseQuery(query), parameters)(resources.map(r => ({ names: { ROOT: r } })))
+}
+
+export function readQuery(body: string): { query: string; parameters: JsonObject } {
+  const { query, parameters } = parseObject(body)
+  if (typeof query !== 'string') throw badRequest('The query is missing')
+  const given = (parameters ?? []) as { name: string; value: JsonObject }[]
+  return { query, parameters: Object.fromEntries(given.map(p => [p.name, p.value])) }
+}
+
+function list(name: string, rid: string, resources: unknown[]): Answer {
+  return {
+    body: JSON.stringify({ _rid: rid, [name]: resources, _count: resources.length }),
+    headers: { 'x-ms-item-count': String(resources.length) },
+  }
+}
+
+function emptyList(name: string, method: string): Answer {
+  const names: Record<string, string> = {
+    sprocs: 'StoredProcedures',
+    triggers: 'Triggers',
+    udfs: 'UserDefinedFunctions',
+    users: 'Users',
+    conflicts: 'Conflicts',
+    permissions: 'Permissions',
+    clientencryptionkeys: 'ClientEncryptionKeys',
+  }
+  if (!(name in names)) throw notFound()
+  if (method !== 'GET') throw new CosmosError(405, `This account keeps no ${name}`)
+  return list(names[name]!, '', [])
+}
