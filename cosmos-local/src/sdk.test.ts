@@ -1,4 +1,8 @@
 /** The account as the official SDK finds it. */
+
+import { readFileSync } from 'node:fs'
+import { Agent } from 'node:https'
+import { join } from 'node:path'
 import {
   ChangeFeedMode,
   ChangeFeedStartFrom,
@@ -97,7 +101,50 @@ describe('databases and containers', () => {
   })
 })
 
+describe('the account', () => {
+  it('listens for each region, and over HTTPS', async () => {
+    const pem = (name: string) => readFileSync(join(import.meta.dirname, '..', 'test', name), 'utf8')
+    const tls = { cert: pem('localhost.crt'), key: pem('localhost.key') }
+    const running = await startAccount({ tls, regions: ['West Europe', 'North Europe'] })
+    onTestFinished(() => running.close())
+    const agent = new Agent({ ca: tls.cert })
+    const client = new CosmosClient({
+      endpoint: running.endpoint,
+      key: running.key,
+      agent,
+      connectionPolicy: { preferredLocations: ['North Europe'] },
+    })
+    onTestFinished(() => client.dispose())
+    await client.databases.create({ id: 'shop' })
+    expect(await client.getReadEndpoint()).toBe(`${running.endpoints[1]}/`)
+    expect(await client.getWriteEndpoint()).toBe(`${running.endpoints[0]}/`)
+    expect((await client.databases.readAll().fetchAll()).resources).toHaveLength(1)
+  })
+})
+
 describe('items', () => {
+  it.each([1, 2])('go in bulk to the partitions that hash version %i says', async version => {
+    const { container: orders } = await container(
+      { partitions: 5 },
+      { partitionKey: { paths: ['/customer'], ...(version === 2 ? { version: 2 } : {}) } },
+    )
+    await fill(orders, 200)
+    const { resources: ranges } = await orders.readPartitionKeyRanges().fetchAll()
+    expect(ranges).toHaveLength(5)
+    for (const customer of ['c0', 'c16']) {
+      const found = await orders.items.query('SELECT * FROM c', { partitionKey: customer }).fetchAll()
+      expect(found.resources.length).toBeGreaterThan(10)
+    }
+  })
+
+  it('that are too large or not well made are refused', async () => {
+    const { container: orders } = await container()
+    const large = { id: 'large', customer: 'a', text: 'x'.repeat(2_200_000) }
+    await expect(orders.items.create(large)).rejects.toMatchObject({ code: 413 })
+    await expect(orders.items.create({ id: 'a/b', customer: 'a' })).rejects.toThrow()
+    await expect(orders.items.create({ id: 'n', customer: { a: 1 } })).rejects.toThrow()
+  })
+
   it('are created, read, replaced, upserted, patched and deleted, with etags', async () => {
     const { container: orders } = await container()
     const { resource, etag, requestCharge } = await orders.items.create({ id: '1', customer: 'a', total: 5 })
@@ -376,6 +423,33 @@ describe('throughput', () => {
 })
 
 describe('faults', () => {
+  it.each([
+    [408, 0],
+    [449, 0],
+    [503, 0],
+    [403, 3],
+    [410, 1007],
+  ])('%i/%i reaches the client', async (status, substatus) => {
+    const { running } = await account().then(({ account: a }) => ({ running: a }))
+    running.inject({ status, substatus })
+    const headers = { authorization: encodeURIComponent('type=aad&ver=1.0&sig=x') }
+    running.account.options.acceptToken = () => true
+    const response = await fetch(`${running.endpoint}/dbs`, { headers })
+    expect([response.status, Number(response.headers.get('x-ms-substatus') ?? 0)]).toEqual([status, substatus])
+  })
+
+  it('a feed may deliver twice, and an answer may get lost when the work is done', async () => {
+    const { container: orders, running } = await container()
+    await fill(orders, 20)
+    const first = await readFeed(orders, { changeFeedStartFrom: ChangeFeedStartFrom.Beginning() })
+    running.inject({ operation: 'feed', duplicates: 5, times: 1 })
+    const again = await readFeed(orders, { changeFeedStartFrom: ChangeFeedStartFrom.Continuation(first.continuation) })
+    expect(again.seen).toHaveLength(5)
+    running.inject({ operation: 'write', drop: 'after', times: 1 })
+    await orders.items.create({ id: 'lost', customer: 'a' }).catch(() => undefined)
+    expect((await orders.item('lost', 'a').read()).statusCode).toBe(200)
+  })
+
   it('are met and survived', async () => {
     const { container: orders, running } = await container()
     running.inject({ operation: 'write', status: 429, substatus: 3200, retryAfterMs: 5, times: 3 })
@@ -395,7 +469,6 @@ describe('the state', () => {
   it('is there again after a restart, continuations too', async () => {
     const { mkdtempSync, rmSync } = await import('node:fs')
     const { tmpdir } = await import('node:os')
-    const { join } = await import('node:path')
     const folder = mkdtempSync(join(tmpdir(), 'cosmos-local-'))
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
     const path = join(folder, 'account.db')

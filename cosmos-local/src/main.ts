@@ -1,0 +1,59 @@
+/** `cosmos-local`: a local account until it is stopped. */
+import { parseArgs } from 'node:util'
+import { startAccount } from './index.ts'
+
+/** The key that everyone knows from Microsoft's emulator: tools that expect it work here too. */
+const EMULATOR_KEY = 'C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=='
+
+const HELP = `cosmos-local: a local Azure Cosmos DB for NoSQL account
+
+  --port N                 port (8081); further regions get the ports behind it
+  --host ADDRESS           address to listen on (127.0.0.1)
+  --path FILE              keeps the account in a SQLite file; in memory without it
+  --key KEY                the account key, base64 (that of Microsoft's emulator)
+  --regions A,B            regions, the one that is written to first
+  --serverless             no throughput settings
+  --continuous-backup      keeps every version, for the all-versions change feed
+  --enforce-throughput     answers 429 beyond the request units
+  --disable-local-auth     refuses keys
+  --partitions N           physical partitions of a new container
+`
+
+const { values } = parseArgs({
+  options: {
+    port: { type: 'string', default: '8081' },
+    host: { type: 'string' },
+    path: { type: 'string' },
+    key: { type: 'string', default: EMULATOR_KEY },
+    regions: { type: 'string' },
+    serverless: { type: 'boolean' },
+    'continuous-backup': { type: 'boolean' },
+    'enforce-throughput': { type: 'boolean' },
+    'disable-local-auth': { type: 'boolean' },
+    partitions: { type: 'string' },
+    help: { type: 'boolean' },
+  },
+})
+
+if (values.help) process.stdout.write(HELP)
+else {
+  const account = await startAccount({
+    port: Number(values.port),
+    key: values.key,
+    ...(values.host === undefined ? {} : { host: values.host }),
+    ...(values.path === undefined ? {} : { path: values.path }),
+    ...(values.regions === undefined ? {} : { regions: values.regions.split(',') }),
+    ...(values.serverless ? { serverless: true } : {}),
+    ...(values['continuous-backup'] ? { continuousBackup: true } : {}),
+    ...(values['enforce-throughput'] ? { enforceThroughput: true } : {}),
+    ...(values['disable-local-auth'] ? { localAuthDisabled: true } : {}),
+    ...(values.partitions === undefined ? {} : { partitions: Number(values.partitions) }),
+  })
+  process.stdout.write(`${account.connectionString}\n`)
+  const stop = async () => {
+    await account.close()
+    process.exit(0)
+  }
+  process.on('SIGINT', stop)
+  process.on('SIGTERM', stop)
+}
