@@ -43,6 +43,8 @@ export interface Store {
   existing(target: ObjectSpec): Promise<TableInfo | undefined>
   /** The column that making the target gives a column of a store of `kind`. */
   created(column: Column, kind: string, target: ObjectSpec): { type: LogicalType; native: string }
+  /** Whether the target holds documents, so that those of a source go there as they are. */
+  takesDocuments?(target: ObjectSpec): boolean
   /** Where an object goes when a job does not say: `public.orders` -> `orders`. */
   defaultObject(from: string): string
   /** Opens the store for reading: one consistent snapshot for all tables where the store has one. */
@@ -64,10 +66,15 @@ export interface TableInfo {
   object: string
   columns: TableColumn[]
   primaryKey: string[]
+  /** Of an object that holds documents: the paths that make one unique. Its columns are those of a sample. */
+  documents?: { keys: string[] }
   /** Estimates, for progress and splits. */
   rows?: number
   bytes?: number
 }
+
+/** The name of the column that is the whole document, as JSON text. */
+export const DOCUMENT = '$'
 
 export interface TableColumn extends Column {
   /** Whether the store fills the column itself when it gets no value. */

@@ -6,6 +6,7 @@ const LOADERS: Record<string, () => Promise<Connector>> = {
   postgres: async () => (await import('./postgres/connector.ts')).postgres,
   sqlite: async () => (await import('./sqlite/connector.ts')).sqlite,
   duckdb: async () => (await import('./duckdb/connector.ts')).duckdb,
+  cosmos: async () => (await import('./cosmos/connector.ts')).cosmos,
   files: async () => (await import('./files/connector.ts')).files,
 }
 

@@ -1,9 +1,10 @@
 /** Copying one table: splits in parallel, each read, mapped, written and committed with its checkpoint. */
 import { setImmediate } from 'node:timers/promises'
 import type { Batch, Rejected } from '../batch/encoding.ts'
+import { members } from '../batch/json.ts'
 import { formatText } from '../batch/text.ts'
 import type { Column, Row } from '../batch/types.ts'
-import type { Committed, CommittedSplit, Split, SplitWriter } from '../connectors/connector.ts'
+import { type Committed, type CommittedSplit, DOCUMENT, type Split, type SplitWriter } from '../connectors/connector.ts'
 import { FerryError, RowError } from '../errors.ts'
 import type { RateLimit, Slots } from './limits.ts'
 import { RowGarbage } from './memory.ts'
@@ -238,8 +239,9 @@ class Segment {
     if (!(error instanceof RowError) || error.message.startsWith(this.table.plan.to)) return error
     const row = error.index === undefined ? undefined : rows[error.index]
     const { columns, keys } = this.table.plan.write
-    const key = keys.map(name => columns.findIndex(c => c.name === name))
-    const place = row ? key.map(at => `, ${columns[at]!.name} ${shown(row[at]!, columns[at]!)}`).join('') : ''
+    const key = keys.map(name => columns.findIndex(c => c.name === name)).filter(at => at >= 0)
+    const named = (from: Row) => key.map(at => `, ${columns[at]!.name} ${shown(from[at]!, columns[at]!)}`).join('')
+    const place = row ? named(row) || documentPlace(row, columns) : ''
     return new RowError(error.code, `${this.table.plan.to}${place}: ${error.message}`, error.column, {
       cause: error.cause,
     })
@@ -248,7 +250,7 @@ class Segment {
   private place(row: Row): string {
     const { rowColumns } = this.table.source
     const parts = this.keyAt.map(({ name, at }) => `${name} ${shown(row[at]!, rowColumns[at]!)}`)
-    return parts.length > 0 ? `, ${parts.join(', ')}` : ''
+    return parts.length > 0 ? `, ${parts.join(', ')}` : documentPlace(row, rowColumns)
   }
 
   private rejection(row: Row, error: FerryError): Rejected {
@@ -298,6 +300,13 @@ class Segment {
     this.rejected = []
     this.from = checkpoint
   }
+}
+
+/** Of a row that is a whole document, its id. */
+function documentPlace(row: Row, columns: { name: string }[]): string {
+  if (columns[0]?.name !== DOCUMENT) return ''
+  const id = members(row[0] as string).find(([name]) => name === 'id')?.[1]
+  return id === undefined ? '' : `, id ${id.replace(/^"|"$/g, '')}`
 }
 
 /** The source row that a mapped row came from, while its batch is on its way. */

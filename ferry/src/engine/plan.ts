@@ -1,14 +1,16 @@
 /** Planning: each table's mapping, the encoding that both sides agree on, and what would be written. */
 import type { Encoding } from '../batch/encoding.ts'
-import type {
-  Offer,
-  ReadRequest,
-  SinkSession,
-  SinkTable,
-  SourceSession,
-  SourceTable,
-  Store,
-  WriteRequest,
+import {
+  DOCUMENT,
+  type MappedColumn,
+  type Offer,
+  type ReadRequest,
+  type SinkSession,
+  type SinkTable,
+  type SourceSession,
+  type SourceTable,
+  type Store,
+  type WriteRequest,
 } from '../connectors/connector.ts'
 import { asFerryError, FerryError, nearest } from '../errors.ts'
 import type { TableSpec } from '../job/tables.ts'
@@ -68,12 +70,12 @@ export async function planTable(
   if (!existing && spec.create === 'never') {
     throw new FerryError('FERRY-3007', `${destinationStore.label} has no ${to}, and create is "never"`)
   }
-  const columns = mapColumns(spec, source, existing, {
-    sourceKind: sourceStore.kind,
-    destination: destinationStore,
-    target,
-  })
-  const keys = chooseKeys(spec, columns, source, existing)
+  const whole = source.documents !== undefined && destinationStore.takesDocuments?.(target) === true && !isMapped(spec)
+  // A place for documents takes whatever members they have.
+  const fixed = existing?.documents ? undefined : existing
+  const into = { sourceKind: sourceStore.kind, destination: destinationStore, target }
+  const columns = whole ? [WHOLE_DOCUMENT] : mapColumns(spec, source, fixed, into)
+  const keys = existing?.documents ? existing.documents.keys : whole ? [] : chooseKeys(spec, columns, source, existing)
   const skipBadRows = spec.onRowError === 'skip'
   const read: ReadRequest = {
     ...object,
@@ -115,6 +117,22 @@ export async function planTable(
     ...(source.bytes === undefined || spec.limit !== undefined ? {} : { bytes: source.bytes }),
   }
   return { plan, source: sourceTable, sink: sinkTable }
+}
+
+/** The whole document, as it is: nothing is taken apart. */
+const WHOLE_DOCUMENT: MappedColumn = {
+  name: DOCUMENT,
+  from: DOCUMENT,
+  sourceType: { kind: 'json' },
+  type: { kind: 'json' },
+  nullable: false,
+  checked: false,
+}
+
+/** Whether a job says anything of columns. */
+function isMapped(spec: TableSpec): boolean {
+  const typed = (spec.read as { types?: unknown }).types !== undefined
+  return typed || spec.columns !== undefined || spec.constants !== undefined || spec.casing !== 'asIs'
 }
 
 /** The table of a plan, opened again for a run that goes on. */

@@ -2,6 +2,7 @@
  * Locators: a store, and an object in it, in one word.
  *
  *     postgres://user@host:5432/db#schema.table    sqlite:shop.db#orders    shop.db#orders    lake.duckdb#t
+ *     cosmos://name.documents.azure.com/shop#orders
  *     ./orders.parquet    data/*.csv.gz    -       (standard input or output)
  */
 import { FerryError } from '../errors.ts'
@@ -19,6 +20,7 @@ const DUCKDB_FILE = /\.(duckdb|ddb)$/i
 export function parseLocator(text: string): Locator {
   const scheme = /^([a-z][a-z0-9+]*):/i.exec(text)?.[1]?.toLowerCase()
   if (scheme === 'postgres' || scheme === 'postgresql') return postgres(text)
+  if (scheme === 'cosmos') return cosmos(text)
   if (scheme === 'sqlite' || scheme === 'duckdb') return databaseFile(scheme, text.slice(scheme.length + 1))
   if (scheme === 'file') return { kind: 'files', settings: {}, object: decodeURIComponent(new URL(text).pathname) }
   // One letter is a Windows drive, not a scheme.
@@ -54,6 +56,24 @@ function postgres(text: string): Locator {
   }
   const object = decodeURIComponent(url.hash.slice(1))
   return { kind: 'postgres', settings, ...(object === '' ? {} : { object }) }
+}
+
+/** `cosmos://NAME.documents.azure.com/DATABASE#CONTAINER`; the key is a setting. Loopback is plain HTTP. */
+function cosmos(text: string): Locator {
+  let url: URL
+  try {
+    url = new URL(text)
+  } catch {
+    throw new FerryError('FERRY-1006', `${withoutPassword(text)} is not a URL`)
+  }
+  const local = /^(localhost|127\.|\[::1\])/.test(url.hostname)
+  const settings: Record<string, unknown> = { endpoint: `${local ? 'http' : 'https'}://${url.host}/` }
+  const database = decodeURIComponent(url.pathname.replace(/^\//, ''))
+  if (database !== '') settings.database = database
+  if (url.password !== '') settings.key = decodeURIComponent(url.password)
+  for (const [name, value] of url.searchParams) settings[name] = value
+  const object = decodeURIComponent(url.hash.slice(1))
+  return { kind: 'cosmos', settings, ...(object === '' ? {} : { object }) }
 }
 
 function databaseFile(kind: string, text: string): Locator {

@@ -131,6 +131,10 @@ class FilesStore implements Store {
     return undefined
   }
 
+  takesDocuments(target: ObjectSpec): boolean {
+    return ['jsonl', 'json'].includes(formatOf(target.object, writeOptions(target.options)))
+  }
+
   created(column: Column, _kind: string, target: ObjectSpec): { type: LogicalType; native: string } {
     // Text formats hold every type as its text.
     if (formatOf(target.object, writeOptions(target.options)) !== 'parquet') return { type: column.type, native: '' }

@@ -2,13 +2,21 @@
 
 import { open } from 'node:fs/promises'
 import type { Batch, Rejected } from '../../batch/encoding.ts'
+import { inferJson } from '../../batch/infer.ts'
 import { fromJson, members } from '../../batch/json.ts'
-import { type Column, type LogicalType, parseType, type Row } from '../../batch/types.ts'
+import { type Column, json, type LogicalType, parseType, type Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import type { Offer, ReadRequest, SourceTable, Split, ReadOptions as SplitRead, TableInfo } from '../connector.ts'
+import {
+  DOCUMENT,
+  type Offer,
+  type ReadRequest,
+  type SourceTable,
+  type Split,
+  type ReadOptions as SplitRead,
+  type TableInfo,
+} from '../connector.ts'
 import { type FileBytes, type FileSet, isUtf8Name, readBytes, requireUtf8, STDIN } from './bytes.ts'
 import { countLines, fileOf } from './csv.ts'
-import { inferJson } from './infer.ts'
 import type { ReadOptions } from './options.ts'
 import { Peeked } from './peek.ts'
 
@@ -55,6 +63,7 @@ export async function describeJson(set: FileSet, options: ReadOptions, format: '
     object: set.object,
     columns,
     primaryKey: [],
+    documents: { keys: [] },
     ...(path === STDIN ? {} : { bytes: set.bytes }),
     ...(rows === undefined ? {} : { rows }),
   }
@@ -191,7 +200,9 @@ export class JsonSourceTable implements SourceTable {
     if (request.where !== undefined) {
       throw new FerryError('FERRY-3006', 'files have no filter: `where` needs a store with a query language')
     }
-    this.rowColumns = files.info.columns.flatMap(c => {
+    const whole = request.columns.some(c => c.from === DOCUMENT)
+    const columns = whole ? [{ name: DOCUMENT, type: json, nullable: false }] : files.info.columns
+    this.rowColumns = columns.flatMap(c => {
       const mapped = request.columns.find(m => m.from === c.name)
       return mapped ? [{ name: c.name, type: mapped.sourceType, nullable: true }] : []
     })
@@ -312,6 +323,7 @@ export class JsonSourceTable implements SourceTable {
     if (value === null || typeof value !== 'object' || Array.isArray(value)) {
       throw new FerryError('FERRY-4002', `a record is a JSON object, not ${text.slice(0, 40)}`)
     }
+    if (this.rowColumns.length === 1 && this.rowColumns[0]!.name === DOCUMENT) return [text.trim()]
     const found = new Map(members(text))
     return this.rowColumns.map(column => {
       const member = found.get(column.name)

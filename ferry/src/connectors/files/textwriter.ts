@@ -9,7 +9,7 @@ import { toJson } from '../../batch/json.ts'
 import type { Row } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
 import { drained } from '../../streams.ts'
-import type { CommitResult, Refused, SplitWriter } from '../connector.ts'
+import { type CommitResult, DOCUMENT, type Refused, type SplitWriter } from '../connector.ts'
 import { translate } from './errors.ts'
 import type { FilesSinkTable, Output } from './sink.ts'
 
@@ -166,8 +166,11 @@ function rowText(table: FilesSinkTable): RowText {
     }
   }
   const names = columns.map(c => `${JSON.stringify(c.name)}:`)
+  const isDocument = columns.length === 1 && columns[0]!.name === DOCUMENT
   const object = (row: Row) =>
-    `{${row.map((value, i) => names[i] + named(i, () => oneLine(toJson(value, columns[i]!.type)))).join(',')}}`
+    isDocument
+      ? oneLine(row[0] as string)
+      : `{${row.map((value, i) => names[i] + named(i, () => oneLine(toJson(value, columns[i]!.type)))).join(',')}}`
   if (table.output.format === 'jsonl') return row => `${object(row)}\n`
   return (row, first) => `${first ? '[\n' : ',\n'}${object(row)}`
 }

@@ -1,0 +1,171 @@
+import { inferJson } from '../../batch/infer.ts'
+import { members } from '../../batch/json.ts'
+import type { Column, LogicalType } from '../../batch/types.ts'
+import { FerryError } from '../../errors.ts'
+import type {
+  Connector,
+  ObjectSpec,
+  RunIdentity,
+  Settings,
+  SinkSession,
+  SourceSession,
+  Store,
+  TableInfo,
+} from '../connector.ts'
+import { bareName } from '../names.ts'
+import { CosmosContainer } from './container.ts'
+import { documentsIn, ownText } from './documents.ts'
+import { readOptions } from './options.ts'
+import { type CosmosSettings, readSettings } from './settings.ts'
+import { CosmosSink } from './sink.ts'
+import { CosmosSource } from './source.ts'
+import { CosmosWire, explain } from './wire.ts'
+
+const SAMPLE = 200
+
+/** Azure Cosmos DB for NoSQL. */
+export const cosmos: Connector = {
+  kind: 'cosmos',
+  abilities: { update: ['append', 'merge'], transactional: false },
+  open(settings: Settings): Store {
+    return new CosmosStore(readSettings(settings))
+  },
+}
+
+export class CosmosStore implements Store {
+  readonly kind = 'cosmos'
+  readonly wire: CosmosWire
+  private readonly settings: CosmosSettings
+
+  constructor(settings: CosmosSettings) {
+    this.settings = settings
+    this.wire = new CosmosWire(settings)
+  }
+
+  get label(): string {
+    return this.wire.label
+  }
+
+  async test(): Promise<string> {
+    const databases = await this.list('dbs', '', 'Databases')
+    return `Azure Cosmos DB for NoSQL, ${databases.length} databases`
+  }
+
+  async objects(): Promise<string[]> {
+    const own = this.settings.database
+    const databases = own === undefined ? await this.list('dbs', '', 'Databases') : [own]
+    const found: string[] = []
+    for (const database of databases) {
+      const containers = await this.list('colls', `dbs/${database}`, 'DocumentCollections')
+      found.push(...containers.map(c => (own === undefined ? `${database}.${c}` : c)))
+    }
+    return found.sort()
+  }
+
+  private async list(type: string, link: string, name: string): Promise<string[]> {
+    const response = await this.wire.send({ method: 'GET', type, link, read: true })
+    if (response.status !== 200) throw explain(response, this.label)
+    const body = JSON.parse(response.body) as Record<string, { id: string }[]>
+    return body[name]!.map(r => r.id)
+  }
+
+  /** Database and container of an object: `shop.orders`, or `orders` in the connection's database. */
+  names(object: string): { database: string; container: string } {
+    const { database } = this.settings
+    if (database !== undefined && !object.startsWith(`${database}.`)) return { database, container: object }
+    const at = object.indexOf('.')
+    if (at > 0) return { database: object.slice(0, at), container: object.slice(at + 1) }
+    throw new FerryError('FERRY-3001', `${object}: name the database too, as DATABASE.CONTAINER, or in the connection`)
+  }
+
+  find(object: string): Promise<CosmosContainer | undefined> {
+    const { database, container } = this.names(object)
+    return CosmosContainer.open(this.wire, object, `dbs/${database}/colls/${container}`)
+  }
+
+  async container(object: string): Promise<CosmosContainer> {
+    const found = await this.find(object)
+    if (!found) throw new FerryError('FERRY-3001', `${this.label} has no container ${object}`)
+    return found
+  }
+
+  async createContainer(object: string, definition: object, throughput: number | undefined): Promise<void> {
+    const { database } = this.names(object)
+    const headers: Record<string, string> =
+      throughput === undefined ? {} : { 'x-ms-offer-throughput': String(throughput) }
+    const made = await this.wire.send({ method: 'POST', type: 'dbs', link: '', body: JSON.stringify({ id: database }) })
+    if (made.status !== 201 && made.status !== 409) throw explain(made, database)
+    const body = JSON.stringify(definition)
+    const response = await this.wire.send({ method: 'POST', type: 'colls', link: `dbs/${database}`, headers, body })
+    if (response.status !== 201 && response.status !== 409) throw explain(response, object)
+  }
+
+  /** Columns are those of a sample: a container has no schema. */
+  async describe(spec: ObjectSpec): Promise<TableInfo | undefined> {
+    const container = await this.find(spec.object)
+    if (!container) return undefined
+    const { definition } = container
+    const [first] = await container.ranges()
+    const headers = {
+      'a-im': 'Incremental Feed',
+      'x-ms-documentdb-partitionkeyrangeid': first!.id,
+      'x-ms-max-item-count': String(SAMPLE),
+    }
+    const response = await container.send({ method: 'GET', type: 'docs', read: true, headers })
+    if (response.status !== 200 && response.status !== 304) throw explain(response, spec.object)
+    const { systemProperties } = readOptions(spec.options)
+    const texts = documentsIn(response.body).map(text => (systemProperties ? text : ownText(text)))
+    const rows = await this.count(container)
+    return {
+      object: spec.object,
+      columns: inferJson(texts.map(members)).map(column => ({ ...column, nullable: true, inferred: true })),
+      primaryKey: [],
+      documents: { keys: ['id', ...definition.partitionKey.paths.map(p => p.slice(1).replaceAll('/', '.'))] },
+      ...(rows === undefined ? {} : { rows }),
+    }
+  }
+
+  private async count(container: CosmosContainer): Promise<number | undefined> {
+    const headers = { 'x-ms-documentdb-populatequotainfo': 'true' }
+    const response = await this.wire.send({
+      method: 'GET',
+      type: 'colls',
+      link: container.link,
+      path: container.link,
+      headers,
+      read: true,
+    })
+    const found = /documentsCount=(\d+)/.exec(String(response.headers['x-ms-resource-usage'] ?? ''))
+    return found ? Number(found[1]) : undefined
+  }
+
+  async existing(target: ObjectSpec): Promise<TableInfo | undefined> {
+    const container = await this.find(target.object)
+    if (!container) return undefined
+    return { object: target.object, columns: [], primaryKey: [], documents: { keys: ['id'] } }
+  }
+
+  takesDocuments(): boolean {
+    return true
+  }
+
+  created(column: Column): { type: LogicalType; native: string } {
+    return { type: column.type, native: 'json' }
+  }
+
+  defaultObject(from: string): string {
+    return bareName(from)
+  }
+
+  async source(): Promise<SourceSession> {
+    return new CosmosSource(object => this.container(object), readOptions)
+  }
+
+  async sink(_run: RunIdentity): Promise<SinkSession> {
+    return new CosmosSink(this)
+  }
+
+  async close(): Promise<void> {
+    this.wire.close()
+  }
+}

@@ -1,0 +1,92 @@
+/** What is known of a container: its keys, and the partitions that hold them. */
+import { effectiveKey, type KeyDefinition, type KeyValue } from 'cosmos-local/hash'
+import { FerryError, RowError } from '../../errors.ts'
+import { type CosmosWire, explain, type WireRequest, type WireResponse } from './wire.ts'
+
+export interface PartitionRange {
+  id: string
+  low: string
+  high: string
+}
+
+export interface ContainerDefinition {
+  id: string
+  _rid: string
+  partitionKey: KeyDefinition
+  defaultTtl?: number
+  [name: string]: unknown
+}
+
+export class CosmosContainer {
+  readonly link: string
+  readonly name: string
+  readonly definition: ContainerDefinition
+  private readonly wire: CosmosWire
+  private readonly keyPaths: string[][]
+  private known: Promise<PartitionRange[]> | undefined
+
+  private constructor(wire: CosmosWire, name: string, link: string, definition: ContainerDefinition) {
+    this.wire = wire
+    this.name = name
+    this.link = link
+    this.definition = definition
+    this.keyPaths = definition.partitionKey.paths.map(pathSteps)
+  }
+
+  /** The container, or undefined where there is none. */
+  static async open(wire: CosmosWire, name: string, link: string): Promise<CosmosContainer | undefined> {
+    const [type, parent] = ['colls', link]
+    const response = await wire.send({ method: 'GET', type, link: parent, path: link, read: true })
+    if (response.status === 404) return undefined
+    if (response.status !== 200) throw explain(response, name)
+    return new CosmosContainer(wire, name, link, JSON.parse(response.body) as ContainerDefinition)
+  }
+
+  send(request: Omit<WireRequest, 'link'>, signal?: AbortSignal): Promise<WireResponse> {
+    return this.wire.send({ ...request, link: this.link }, signal)
+  }
+
+  /** The partitions in the order of their keys; asked for once, and again when one was split. */
+  ranges(again = false): Promise<PartitionRange[]> {
+    if (again) this.known = undefined
+    this.known ??= this.askRanges()
+    return this.known
+  }
+
+  private async askRanges(): Promise<PartitionRange[]> {
+    const response = await this.send({ method: 'GET', type: 'pkranges', read: true })
+    if (response.status !== 200) throw explain(response, this.name)
+    type Shown = { id: string; minInclusive: string; maxExclusive: string; parents?: string[] }
+    const { PartitionKeyRanges: shown } = JSON.parse(response.body) as { PartitionKeyRanges: Shown[] }
+    const parents = new Set(shown.flatMap(r => r.parents ?? []))
+    return shown
+      .filter(r => !parents.has(r.id))
+      .map(r => ({ id: r.id, low: r.minInclusive, high: r.maxExclusive }))
+      .sort((a, b) => (a.low < b.low ? -1 : 1))
+  }
+
+  /** The partition key of a document, component by component. Throws a RowError for what no key can be. */
+  keyOf(document: Record<string, unknown>): KeyValue[] {
+    return this.keyPaths.map((path, i) => {
+      let value: unknown = document
+      for (const step of path) {
+        value = value !== null && typeof value === 'object' ? (value as Record<string, unknown>)[step] : undefined
+      }
+      if (value !== null && typeof value === 'object') {
+        const name = this.definition.partitionKey.paths[i]!
+        throw new RowError('FERRY-4001', `the partition key ${name} is no text, number, boolean or null`, name)
+      }
+      return value as KeyValue
+    })
+  }
+
+  epkOf(key: KeyValue[]): string {
+    return effectiveKey(key, this.definition.partitionKey)
+  }
+}
+
+function pathSteps(path: string): string[] {
+  const steps = [...path.matchAll(/\/(?:"([^"]*)"|([^/]*))/g)].map(m => m[1] ?? m[2]!)
+  if (steps.length === 0) throw new FerryError('FERRY-9000', `the partition key path ${path} is none`)
+  return steps
+}

@@ -1,0 +1,63 @@
+import { z } from 'zod'
+import { FerryError, nearest } from '../../errors.ts'
+import type { Settings } from '../connector.ts'
+
+/** Settings of an Azure Cosmos DB for NoSQL connection. The README's table is checked against this schema. */
+export const settingsSchema = z.strictObject({
+  endpoint: z.url().optional().describe('The account: `https://NAME.documents.azure.com:443/`'),
+  key: z.string().optional().describe('The account key; secret, by reference'),
+  connectionString: z
+    .string()
+    .optional()
+    .describe('`AccountEndpoint=...;AccountKey=...;Database=...`; secret, by reference'),
+  database: z.string().optional().describe('The database of containers that are named without one'),
+  preferredRegions: z.array(z.string()).default([]).describe('Regions to read from, the nearest first'),
+  maxConnections: z.coerce.number().int().min(1).max(1000).default(50).describe('Connections at one time'),
+  requestTimeout: z.coerce.number().positive().default(65).describe('Seconds to wait for an answer'),
+})
+
+export type CosmosSettings = Omit<z.output<typeof settingsSchema>, 'connectionString' | 'endpoint'> & {
+  endpoint: string
+}
+
+/** Settings checked, the connection string taken apart. Throws FERRY-2003. */
+export function readSettings(settings: Settings): CosmosSettings {
+  const result = settingsSchema.safeParse(settings)
+  if (!result.success) {
+    const issue = result.error.issues[0]!
+    if (issue.code !== 'unrecognized_keys') {
+      throw new FerryError('FERRY-2003', `cosmos connection: ${issue.path.join('.')}: ${issue.message}`)
+    }
+    const near = nearest(issue.keys[0]!, Object.keys(settingsSchema.shape))
+    const advice = near ? `: did you mean "${near}"?` : ''
+    throw new FerryError('FERRY-2003', `cosmos connection: unknown setting "${issue.keys[0]}"${advice}`)
+  }
+  const { connectionString, ...rest } = result.data
+  const named = connectionString === undefined ? {} : parseConnectionString(connectionString)
+  const endpoint = rest.endpoint ?? named.endpoint
+  if (endpoint === undefined)
+    throw new FerryError('FERRY-2003', 'cosmos connection: `endpoint` or `connectionString` is missing')
+  return { ...rest, ...named, ...definedOf(rest), endpoint }
+}
+
+function definedOf<T extends object>(value: T): Partial<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as Partial<T>
+}
+
+/** `AccountEndpoint=...;AccountKey=...;Database=...`, in any order and case. */
+export function parseConnectionString(text: string): { endpoint?: string; key?: string; database?: string } {
+  const parts = new Map<string, string>()
+  for (const part of text.split(';')) {
+    const at = part.indexOf('=')
+    // A key ends with `=` signs of its own: only the first one separates.
+    if (at > 0) parts.set(part.slice(0, at).trim().toLowerCase(), part.slice(at + 1).trim())
+  }
+  const endpoint = parts.get('accountendpoint')
+  const key = parts.get('accountkey')
+  const database = parts.get('database')
+  return {
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(key === undefined ? {} : { key }),
+    ...(database === undefined ? {} : { database }),
+  }
+}

@@ -1,0 +1,231 @@
+/**
+ * Requests to an account, as they are on the wire: signed, over connections that are kept, tried again where trying
+ * again is right.
+ *
+ * Source: https://learn.microsoft.com/rest/api/cosmos-db/
+ */
+import { createHmac } from 'node:crypto'
+import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders } from 'node:http'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { FerryError } from '../../errors.ts'
+import type { CosmosSettings } from './settings.ts'
+
+export interface WireRequest {
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  /** What the signature is over: `docs` in `dbs/a/colls/b`. */
+  type: string
+  link: string
+  /** The path, where it is not link and type. */
+  path?: string
+  headers?: Record<string, string>
+  body?: string
+  /** Whether it only reads: it may then go to a region that is read from. */
+  read?: boolean
+}
+
+export interface WireResponse {
+  status: number
+  substatus: number
+  headers: IncomingHttpHeaders
+  body: string
+}
+
+/** How long a request is tried again where the service says that it is busy or away. */
+const PATIENCE_MS = 120_000
+const VERSION = '2020-07-15'
+
+export class CosmosWire {
+  /** How often the service has answered 429. */
+  throttled = 0
+  private readonly settings: CosmosSettings
+  private readonly agents = new Map<string, HttpAgent>()
+  private readonly signatures = new Map<string, { date: string; authorization: string }>()
+  private endpoints: Promise<{ read: string; write: string }> | undefined
+
+  constructor(settings: CosmosSettings) {
+    this.settings = settings
+  }
+
+  get label(): string {
+    return `cosmos:${this.settings.endpoint.replace(/\/$/, '')}`
+  }
+
+  /** Sends a request until it is answered by something other than "later". Throws FERRY-2001 where nobody answers. */
+  async send(request: WireRequest, signal?: AbortSignal): Promise<WireResponse> {
+    const began = Date.now()
+    for (let attempt = 0; ; attempt++) {
+      let wait: number
+      try {
+        const response = await this.sendOnce(request, signal)
+        if (response.status === 429) this.throttled++
+        const later = laterOf(response, attempt)
+        if (later === undefined || Date.now() - began > PATIENCE_MS) return response
+        wait = later
+      } catch (error) {
+        signal?.throwIfAborted()
+        if (Date.now() - began > PATIENCE_MS || !isTransient(error)) throw this.unreachable(error)
+        // An account that was never reached is wrong rather than away.
+        if (this.endpoints === undefined && attempt >= 2) throw this.unreachable(error)
+        wait = Math.min(5000, 50 * 2 ** attempt)
+      }
+      await sleep(wait, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted())
+    }
+  }
+
+  private unreachable(error: unknown): FerryError {
+    if (error instanceof FerryError) return error
+    return new FerryError('FERRY-2001', `${this.label}: ${(error as Error).message}`, { cause: error })
+  }
+
+  private async sendOnce(request: WireRequest, signal: AbortSignal | undefined): Promise<WireResponse> {
+    const { read, write } = await this.regions()
+    return this.exchange(request.read ? read : write, request, signal)
+  }
+
+  /** The endpoints of the regions to read from and to write to. */
+  private regions(): Promise<{ read: string; write: string }> {
+    this.endpoints ??= this.findRegions().catch(error => {
+      this.endpoints = undefined
+      throw error
+    })
+    return this.endpoints
+  }
+
+  private async findRegions(): Promise<{ read: string; write: string }> {
+    const own = this.settings.endpoint.replace(/\/$/, '')
+    const response = await this.exchange(own, { method: 'GET', type: '', link: '', path: '' }, undefined)
+    if (response.status !== 200) throw explain(response, this.label)
+    const account = JSON.parse(response.body) as Record<
+      string,
+      { name: string; databaseAccountEndpoint: string }[] | undefined
+    >
+    const bare = (url: string | undefined) => url?.replace(/\/$/, '')
+    const { preferredRegions } = this.settings
+    const same = (a: string, b: string) => a.replaceAll(' ', '').toLowerCase() === b.replaceAll(' ', '').toLowerCase()
+    const preferred = preferredRegions.map(r => account.readableLocations?.find(l => same(l.name, r))).find(Boolean)
+    if (preferredRegions.length > 0 && !preferred) {
+      const names = account.readableLocations?.map(l => l.name).join(', ')
+      throw new FerryError('FERRY-2003', `${this.label} has no region ${preferredRegions.join(', ')}`, {
+        hint: `Its regions: ${names}.`,
+      })
+    }
+    return {
+      read: bare(preferred?.databaseAccountEndpoint) ?? own,
+      write: bare(account.writableLocations?.[0]?.databaseAccountEndpoint) ?? own,
+    }
+  }
+
+  private exchange(endpoint: string, request: WireRequest, signal: AbortSignal | undefined): Promise<WireResponse> {
+    const { type, link, method, body } = request
+    const path = request.path ?? (link === '' ? type : `${link}/${type}`)
+    const url = new URL(`${endpoint}/${path.split('/').map(encodeURIComponent).join('/')}`)
+    const headers: Record<string, string | number> = {
+      accept: 'application/json',
+      'x-ms-version': VERSION,
+      ...this.sign(method, type, link),
+      ...request.headers,
+    }
+    if (body !== undefined) headers['content-length'] = Buffer.byteLength(body)
+    const send = url.protocol === 'https:' ? httpsRequest : httpRequest
+    return new Promise((resolve, reject) => {
+      const options = { method, headers, agent: this.agent(url), timeout: this.settings.requestTimeout * 1000, signal }
+      const sent = send(url, options as never, response => {
+        const chunks: Buffer[] = []
+        response.on('data', chunk => chunks.push(chunk))
+        response.on('error', reject)
+        response.on('aborted', () => reject(Object.assign(new Error('the connection was cut'), { code: 'ECONNRESET' })))
+        response.on('end', () =>
+          resolve({
+            status: response.statusCode ?? 0,
+            substatus: Number(response.headers['x-ms-substatus'] ?? 0),
+            headers: response.headers,
+            body: (chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)).toString('utf8'),
+          }),
+        )
+      })
+      sent.on('timeout', () => sent.destroy(Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' })))
+      sent.on('error', reject)
+      sent.end(body)
+    })
+  }
+
+  private agent(url: URL): HttpAgent {
+    let agent = this.agents.get(url.origin)
+    if (!agent) {
+      const options = { keepAlive: true, maxSockets: this.settings.maxConnections }
+      agent = url.protocol === 'https:' ? new HttpsAgent(options) : new HttpAgent(options)
+      this.agents.set(url.origin, agent)
+    }
+    return agent
+  }
+
+  /** The signature; the same one serves for a second, since its date does. */
+  private sign(method: string, type: string, link: string): Record<string, string> {
+    const date = new Date().toUTCString()
+    const name = `${method} ${type} ${link}`
+    let signed = this.signatures.get(name)
+    if (signed?.date !== date) {
+      const text = `${method.toLowerCase()}\n${type}\n${link}\n${date.toLowerCase()}\n\n`
+      const key = Buffer.from(this.settings.key ?? '', 'base64')
+      const signature = createHmac('sha256', key).update(text).digest('base64')
+      signed = { date, authorization: encodeURIComponent(`type=master&ver=1.0&sig=${signature}`) }
+      this.signatures.set(name, signed)
+    }
+    return { authorization: signed.authorization, 'x-ms-date': date }
+  }
+
+  close(): void {
+    for (const agent of this.agents.values()) agent.destroy()
+  }
+}
+
+/** Milliseconds after which a response asks to be tried again; undefined where it is final. */
+function laterOf(response: WireResponse, attempt: number): number | undefined {
+  switch (response.status) {
+    case 429:
+      return Number(response.headers['x-ms-retry-after-ms'] ?? 100)
+    case 408:
+    case 449:
+    case 503:
+      return Math.min(5000, 20 * 2 ** attempt)
+    default:
+      return undefined
+  }
+}
+
+function isTransient(error: unknown): boolean {
+  return /^(ECONNRESET|ECONNREFUSED|EPIPE|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH)$/.test(
+    (error as { code?: string }).code ?? '',
+  )
+}
+
+/** What the service said, as one of Ferry's errors. */
+export function explain({ status, substatus, body }: WireResponse, place: string): FerryError {
+  const said = messageOf(body)
+  const message = `${place}: ${said} (status ${status}${substatus ? `, substatus ${substatus}` : ''})`
+  if (status === 401 && substatus === 5202) {
+    return new FerryError('FERRY-2002', message, { hint: 'Use an Entra identity, or enable local authentication.' })
+  }
+  if (status === 401) return new FerryError('FERRY-2002', message)
+  if (status === 403) return new FerryError('FERRY-2004', message)
+  if (status === 404) return new FerryError('FERRY-3001', message)
+  if (status === 429) {
+    return new FerryError('FERRY-2005', message, {
+      hint: 'Give the container more throughput, or run the job again: it goes on where it stopped.',
+    })
+  }
+  if (status === 408 || status === 449 || status === 503) return new FerryError('FERRY-2005', message)
+  return new FerryError('FERRY-9000', message)
+}
+
+/** The words of an error body: they are wrapped twice. */
+export function messageOf(body: string): string {
+  try {
+    const { message } = JSON.parse(body) as { message?: string }
+    const inner = /"Errors":\[("(?:[^"\\]|\\.)*")/.exec(message ?? '')?.[1]
+    return inner ? (JSON.parse(inner) as string) : (message ?? body).split('\n')[0]!
+  } catch {
+    return body.slice(0, 200)
+  }
+}

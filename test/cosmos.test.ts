@@ -1,0 +1,207 @@
+/** Copies from and to Azure Cosmos DB containers, on a local account. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type RunningAccount, type ServerOptions, startAccount } from 'cosmos-local'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { jobSchema } from '../ferry/src/job/schema.ts'
+import { runJob } from '../ferry/src/runtime/run.ts'
+import { openState } from '../ferry/src/state/database.ts'
+import { ferry, makeDatabase, temporaryFolder } from './support.ts'
+
+async function account(options: ServerOptions = {}): Promise<RunningAccount> {
+  const running = await startAccount({ partitions: 3, ...options })
+  onTestFinished(() => running.close())
+  running.account.createDatabase('shop', {})
+  return running
+}
+
+const endpointOf = ({ endpoint, key }: RunningAccount) => ({ kind: 'cosmos', endpoint, key, database: 'shop' })
+
+function makeContainer(running: RunningAccount, id: string, key = '/customer', rest: Record<string, unknown> = {}) {
+  const paths = key.split(',')
+  const kind = paths.length > 1 ? 'MultiHash' : 'Hash'
+  return running.account.createContainer(
+    'shop',
+    { id, partitionKey: { paths, kind, version: 2 }, ...rest } as never,
+    {},
+  )
+}
+
+function fill(running: RunningAccount, id: string, count: number): void {
+  const { account: a } = running
+  const container = a.container('shop', id)
+  a.store.transaction(() => {
+    for (let i = 0; i < count; i++) {
+      container.create(
+        `{"id":"o${i}","customer":"c${i % 23}","big":12345678901234567${i % 10}${i % 7},"exact":1.${i % 10}0,"größe":"é😀\\u0001","lines":[{"sku":"s${i % 5}","n":${i}}],"_x":null}`,
+      )
+    }
+    container.saveLsn()
+  })
+}
+
+/** Every item's own text by id. */
+function contents(running: RunningAccount, id: string): Map<string, string> {
+  const rows = running.account.store.all<{ id: string; body: string }>(
+    'SELECT i.id, i.body FROM items i JOIN containers c ON c.num = i.container WHERE c.id = ? ORDER BY i.id',
+    id,
+  )
+  return new Map(rows.map(r => [r.id, r.body]))
+}
+
+async function copy(job: Record<string, unknown>) {
+  const state = await openState({ FERRY_HOME: temporaryFolder() })
+  const report = await runJob({ state, job: jobSchema.parse({ name: 'cosmos', ...job }) })
+  await state.close()
+  return report
+}
+
+describe('containers', () => {
+  it.each([
+    ['another partition key', '/lines', 4, { key: '/id' }],
+    ['a hierarchical partition key', '', 5, { key: '/customer,/id' }],
+    ['unique keys', '', 3, { key: '/customer', rest: { uniqueKeyPolicy: { uniqueKeys: [{ paths: ['/id'] }] } } }],
+  ] as const)('go as they are into one with %s', async (_, __, partitions, made) => {
+    const from = await account()
+    const to = await account({ partitions })
+    makeContainer(from, 'orders')
+    fill(from, 'orders', 3000)
+    makeContainer(to, 'copy', made.key, 'rest' in made ? made.rest : {})
+    const report = await copy({
+      source: endpointOf(from),
+      destination: endpointOf(to),
+      update: 'merge',
+      tables: [{ from: 'orders', to: 'copy' }],
+    })
+    expect(report.errors).toEqual([])
+    expect(report).toMatchObject({ status: 'completed', rowsRead: 3000, rowsCopied: 3000 })
+    expect(contents(to, 'copy')).toEqual(contents(from, 'orders'))
+  })
+
+  it('are read through splits, throttling, faults and lost answers', async () => {
+    const from = await account({ partitions: 2 })
+    const to = await account()
+    makeContainer(from, 'orders')
+    fill(from, 'orders', 4000)
+    makeContainer(to, 'copy', '/id')
+    for (const running of [from, to]) {
+      running.inject({ probability: 0.05, status: 429, substatus: 3200, retryAfterMs: 5 })
+      running.inject({ probability: 0.05, status: 503 })
+      running.inject({ probability: 0.02, drop: 'before' })
+      running.inject({ probability: 0.02, drop: 'after' })
+      running.inject({ probability: 0.02, status: 449 })
+    }
+    let pages = 0
+    const timer = setInterval(() => {
+      if (pages++ < 3) {
+        from.split('shop', 'orders')
+        to.split('shop', 'copy')
+      }
+    }, 20)
+    onTestFinished(() => clearInterval(timer))
+    const report = await copy({
+      source: endpointOf(from),
+      destination: endpointOf(to),
+      update: 'merge',
+      tables: [{ from: 'orders', to: 'copy', read: { pageSize: 100 } }],
+    })
+    expect(report.errors).toEqual([])
+    expect(contents(to, 'copy')).toEqual(contents(from, 'orders'))
+  })
+
+  it('refuse single documents by name, and keep them for a retry', async () => {
+    const from = await account()
+    const to = await account()
+    makeContainer(from, 'orders')
+    fill(from, 'orders', 300)
+    makeContainer(to, 'copy', '/customer', { uniqueKeyPolicy: { uniqueKeys: [{ paths: ['/lines'] }] } })
+    to.account.container('shop', 'copy').create('{"id":"taken","customer":"c7","lines":[{"sku":"s2","n":7}]}')
+    const job = {
+      source: endpointOf(from),
+      destination: endpointOf(to),
+      update: 'merge',
+      tables: [{ from: 'orders', to: 'copy' }],
+    }
+    const failed = await copy(job)
+    expect(failed.errors[0]).toMatchObject({ code: 'FERRY-4005', message: expect.stringMatching(/409/) })
+    const report = await copy({ ...job, onRowError: 'skip' })
+    expect(report).toMatchObject({ status: 'completed', rowsCopied: 299, rowsSkipped: 1 })
+  })
+
+  it('take rows of a table as documents, and give them back as rows', async () => {
+    const running = await account()
+    const { client, settings } = await makeDatabase()
+    await client.query(`CREATE TABLE orders (id bigint PRIMARY KEY, customer text, total numeric(12,2), at timestamptz, tags text[]);
+      INSERT INTO orders SELECT i, 'c' || i % 7, i / 3.0, '2024-01-01'::timestamptz + i * interval '1 h', ARRAY['a', 'b' || i] FROM generate_series(1, 500) i`)
+    const there = await copy({
+      source: { kind: 'postgres', ...settings },
+      destination: endpointOf(running),
+      update: 'merge',
+      tables: [
+        {
+          from: 'public.orders',
+          to: 'orders',
+          columns: { id: 'id', customer: 'customer', total: 'amount.total', at: 'at', tags: 'tags' },
+          write: { partitionKey: '/customer' },
+        },
+      ],
+    })
+    expect(there.errors).toEqual([])
+    const [first] = contents(running, 'orders').values()
+    expect(JSON.parse(first!)).toMatchObject({ id: '1', customer: 'c1', amount: { total: 0.33 }, tags: ['a', 'b1'] })
+    await client.query('CREATE TABLE back (id bigint PRIMARY KEY, customer text, at timestamptz, tags text[])')
+    const back = await copy({
+      name: 'back',
+      source: endpointOf(running),
+      destination: { kind: 'postgres', ...settings },
+      narrowing: 'check',
+      tables: [
+        { from: 'orders', to: 'public.back', columns: { id: 'id', customer: 'customer', at: 'at', tags: 'tags' } },
+      ],
+    })
+    expect(back.errors).toEqual([])
+    const { rows } = await client.query(
+      'SELECT count(*)::int AS n FROM orders o JOIN back b USING (id, customer, at, tags)',
+    )
+    expect(rows).toEqual([{ n: 500 }])
+  })
+
+  it('are exported to JSON Lines and imported again as they are', async () => {
+    const running = await account()
+    makeContainer(running, 'orders')
+    fill(running, 'orders', 200)
+    makeContainer(running, 'again')
+    const folder = temporaryFolder()
+    const out = await ferry(
+      [
+        'copy',
+        `${running.endpoint.replace('http', 'cosmos')}/shop?key=${encodeURIComponent(running.key)}#orders`,
+        join(folder, 'o.jsonl'),
+      ],
+      { home: folder },
+    )
+    expect(out.code, out.stderr).toBe(0)
+    expect(readFileSync(join(folder, 'o.jsonl'), 'utf8').split('\n')).toHaveLength(201)
+    writeFileSync(join(folder, 'home.txt'), '')
+    const report = await copy({
+      source: folder,
+      destination: endpointOf(running),
+      update: 'merge',
+      tables: [{ from: 'o.jsonl', to: 'again' }],
+    })
+    expect(report.errors).toEqual([])
+    expect(contents(running, 'again')).toEqual(contents(running, 'orders'))
+  })
+
+  it('explains a wrong key, a missing container and an unknown region', async () => {
+    const running = await account()
+    const job = { destination: temporaryFolder(), tables: [{ from: 'orders', to: 'o.jsonl' }] }
+    const fails = async (source: Record<string, unknown>) => copy({ ...job, source }).catch(e => e)
+    const wrong = await fails({ ...endpointOf(running), key: 'd3Jvbmc=' })
+    expect((wrong.errors?.[0] ?? wrong).code).toBe('FERRY-2002')
+    const missing = await fails(endpointOf(running))
+    expect((missing.errors?.[0] ?? missing).code).toBe('FERRY-3001')
+    const region = await fails({ ...endpointOf(running), preferredRegions: ['Moon'] })
+    expect((region.errors?.[0] ?? region).message).toMatch(/no region Moon/)
+  })
+})
