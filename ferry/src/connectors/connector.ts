@@ -33,6 +33,8 @@ export interface Store {
   readonly kind: string
   /** The store as messages name it, without secrets: `postgres://localhost:5432/shop`. */
   readonly label: string
+  /** How many splits gain from being at work at one time, where waiting for the store limits and not the processor. */
+  readonly parallel?: number
   /** Connects and says what answered, for `connections test`. */
   test(): Promise<string>
   /** All objects that can be copied, in a stable order. */
@@ -247,6 +249,8 @@ export interface SinkTable {
    */
   readonly unit: 'split' | 'table'
   readonly lanes: number
+  /** How many batches of a split may be on their way at one time; one where omitted. */
+  readonly inFlight?: number
   /** The offer for an encoding, or the reason why this table does not take it. */
   offer(encoding: Encoding): Offer | string
   /**

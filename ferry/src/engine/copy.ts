@@ -86,18 +86,49 @@ async function copySplit(
   const writer = await table.sink.open(split, table.plan.offer)
   const segment = new Segment(table, context, split, before)
   try {
+    const writes = new InFlight(table.sink.inFlight ?? 1)
     await feed(table, context, split, before?.checkpoint, async batch => {
-      await segment.take(batch, await segment.write(writer, batch))
+      await writes.add(async () => segment.take(batch, await segment.write(writer, batch)))
       if (batch.kind !== 'query' && batch.checkpoint !== undefined && segment.bytes >= COMMIT_BYTES) {
+        await writes.all()
         await segment.commit(writer, batch.checkpoint)
       }
     })
+    await writes.all()
     context.signal.throwIfAborted()
     await segment.commit(writer, undefined)
     context.progress.splitsDone++
   } catch (error) {
     await writer.abort()
     throw await explained(table, split, segment, error)
+  }
+}
+
+/** Work of which some may be under way at one time; the first failure ends it all. */
+class InFlight {
+  private readonly most: number
+  private readonly running = new Set<Promise<void>>()
+  private failure: { error: unknown } | undefined
+
+  constructor(most: number) {
+    this.most = most
+  }
+
+  /** Starts work, as soon as there is room for it; with room for one it is done when this returns. */
+  async add(work: () => Promise<void>): Promise<void> {
+    const running = work()
+      .catch(error => {
+        this.failure ??= { error }
+      })
+      .finally(() => this.running.delete(running))
+    this.running.add(running)
+    if (this.running.size >= this.most) await Promise.race(this.running)
+    if (this.failure) await this.all()
+  }
+
+  async all(): Promise<void> {
+    await Promise.all(this.running)
+    if (this.failure) throw this.failure.error
   }
 }
 

@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm'
 const COLLECT_EVERY = 64_000_000
 /** Rows wider than this leave several copies of themselves behind, each beyond what V8 collects in passing. */
 const WIDE = 250_000
-const COLLECT_WIDE_EVERY = 16_000_000
+const COLLECT_WIDE_EVERY = 8_000_000
 
 /**
  * Rows are garbage as soon as they are written, but V8 lets the heap grow by a multiple before it looks, the more the

@@ -34,8 +34,10 @@ export interface RunOptions {
 /** How often the wishes of other terminals are looked for. */
 const WISH_MS = 250
 
-export function defaultParallel(job: CopyJob): number {
-  return job.limits.parallel ?? Math.max(2, Math.min(8, availableParallelism()))
+/** How many splits are at work at one time: as the job says, else what processors and stores can use. */
+function parallelOf(job: CopyJob, { source, destination }: Stores): number {
+  const own = Math.max(2, Math.min(8, availableParallelism()))
+  return job.limits.parallel ?? Math.max(own, source.parallel ?? 0, destination.parallel ?? 0)
 }
 
 /** Runs a job to its end. Throws only what kept the run from starting; everything later is in the report. */
@@ -81,7 +83,7 @@ class Run {
     this.lease = claimed.lease
     this.row = claimed.row
     this.resumed = claimed.resumed
-    this.parallel = defaultParallel(options.job)
+    this.parallel = parallelOf(options.job, stores)
     this.folder = errorFolder(options.state.home, claimed.lease.run)
   }
 

@@ -32,8 +32,14 @@ export const cosmos: Connector = {
   },
 }
 
+interface Offer {
+  resource: string
+  content: { offerThroughput?: number; offerAutopilotSettings?: { maxThroughput: number } }
+}
+
 export class CosmosStore implements Store {
   readonly kind = 'cosmos'
+  readonly parallel = 16
   readonly wire: CosmosWire
   private readonly settings: CosmosSettings
 
@@ -123,6 +129,16 @@ export class CosmosStore implements Store {
       documents: { keys: ['id', ...definition.partitionKey.paths.map(p => p.slice(1).replaceAll('/', '.'))] },
       ...(rows === undefined ? {} : { rows }),
     }
+  }
+
+  /** RU/s that a container is given: its own, or its database's; undefined where nobody says. */
+  async provisioned(container: CosmosContainer): Promise<number | undefined> {
+    const response = await this.wire.send({ method: 'GET', type: 'offers', link: '', read: true })
+    if (response.status !== 200) return undefined
+    const { Offers: offers } = JSON.parse(response.body) as { Offers: Offer[] }
+    const { _self: self } = container.definition as { _self?: string }
+    const own = offers.find(o => o.resource === self) ?? offers.find(o => self?.startsWith(o.resource))
+    return own?.content.offerAutopilotSettings?.maxThroughput ?? own?.content.offerThroughput
   }
 
   private async count(container: CosmosContainer): Promise<number | undefined> {

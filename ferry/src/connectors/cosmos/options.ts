@@ -4,6 +4,7 @@ import { FerryError, nearest } from '../../errors.ts'
 
 export const readSchema = z.strictObject({
   pageSize: z.number().int().min(1).max(10_000).default(1000).describe('Documents in one answer of the service'),
+  throughputBudget: z.number().positive().optional().describe('RU/s that reading may take; found out where omitted'),
   systemProperties: z
     .boolean()
     .default(false)
@@ -16,6 +17,7 @@ export const writeSchema = z.strictObject({
     .optional()
     .describe('Of a container that is created: `/customer`, or up to three paths'),
   throughput: z.number().int().positive().optional().describe('RU/s of a container that is created'),
+  throughputBudget: z.number().positive().optional().describe('RU/s that writing may take; found out where omitted'),
   batchSize: z.number().int().min(1).max(100).default(100).describe('Documents in one request'),
   priority: z.enum(['High', 'Low']).optional().describe('`Low`: the copy yields to the application'),
   throughputBucket: z

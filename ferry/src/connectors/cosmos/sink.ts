@@ -5,6 +5,7 @@ import type { Committed, Offer, SinkSession, SinkTable, Split, SplitWriter, Writ
 import type { CosmosStore } from './connector.ts'
 import type { CosmosContainer } from './container.ts'
 import { type CosmosWriteOptions, writeOptions } from './options.ts'
+import { Throughput } from './throughput.ts'
 import { CosmosSplitWriter } from './writer.ts'
 
 export class CosmosSink implements SinkSession {
@@ -31,10 +32,12 @@ export class CosmosSinkTable implements SinkTable {
   readonly plan
   readonly unit = 'split'
   readonly lanes = 16
+  readonly inFlight = 4
   readonly request: WriteRequest
   readonly options: CosmosWriteOptions
   private readonly store: CosmosStore
   private opened: Promise<CosmosContainer> | undefined
+  private pace: Promise<Throughput> | undefined
 
   constructor(store: CosmosStore, request: WriteRequest) {
     this.store = store
@@ -72,13 +75,22 @@ export class CosmosSinkTable implements SinkTable {
     return known
   }
 
+  /** The pace of all writers of this table. */
+  throughput(): Promise<Throughput> {
+    this.pace ??= this.container().then(async container => {
+      const provisioned = await this.store.provisioned(container)
+      return new Throughput({ budget: this.options.throughputBudget, provisioned })
+    })
+    return this.pace
+  }
+
   container(): Promise<CosmosContainer> {
     this.opened ??= this.store.container(this.request.object)
     return this.opened
   }
 
   async open(_split: Split, _offer: Offer): Promise<SplitWriter> {
-    return new CosmosSplitWriter(this, await this.container())
+    return new CosmosSplitWriter(this, await this.container(), await this.throughput())
   }
 
   async publish(): Promise<void> {}

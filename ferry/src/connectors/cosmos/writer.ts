@@ -6,6 +6,7 @@ import { FerryError, RowError } from '../../errors.ts'
 import { type CommitResult, DOCUMENT, type Refused, type SplitWriter } from '../connector.ts'
 import type { CosmosContainer, PartitionRange } from './container.ts'
 import type { CosmosSinkTable } from './sink.ts'
+import type { Throughput } from './throughput.ts'
 import { explain, messageOf } from './wire.ts'
 
 /** The service takes requests up to 2 MB; operations carry some words around the document. */
@@ -32,10 +33,14 @@ export class CosmosSplitWriter implements SplitWriter {
   private readonly container: CosmosContainer
   private readonly text: (row: Row) => string
   private readonly headers: Record<string, string>
+  private readonly throughput: Throughput
+  /** What a byte has cost lately, in request units. */
+  private perByte = 6 / 1024
 
-  constructor(table: CosmosSinkTable, container: CosmosContainer) {
+  constructor(table: CosmosSinkTable, container: CosmosContainer, throughput: Throughput) {
     this.table = table
     this.container = container
+    this.throughput = throughput
     this.text = documentText(table)
     const { priority, throughputBucket } = table.options
     this.headers = {
@@ -97,7 +102,12 @@ export class CosmosSplitWriter implements SplitWriter {
       this.requests(pending, ranges).map(async ({ range, operations }) => {
         const body = `[${operations.map(o => o.text).join(',')}]`
         const headers = { ...this.headers, 'x-ms-documentdb-partitionkeyrangeid': range.id }
+        const settle = await this.throughput.spend(range.id, ranges.length, body.length * this.perByte)
         const response = await this.container.send({ method: 'POST', type: 'docs', headers, body })
+        const charge = Number(response.headers['x-ms-request-charge'] ?? 0)
+        const refusals = response.body.includes('"statusCode":429')
+        settle(charge, refusals)
+        if (response.status === 200 && charge > 0) this.perByte += (charge / body.length - this.perByte) * 0.2
         if (response.status === 410) {
           stale = true
           again.push(...operations)
@@ -144,12 +154,13 @@ export class CosmosSplitWriter implements SplitWriter {
     }
     const requests: { range: PartitionRange; operations: Pending[] }[] = []
     for (const [range, operations] of byRange) {
+      const mostBytes = Math.min(MOST_BYTES, this.throughput.of(range.id, ranges.length).perRequest / this.perByte)
       let some: Pending[] = []
       let bytes = 0
       for (const operation of operations) {
         if (
           some.length > 0 &&
-          (some.length >= this.table.options.batchSize || bytes + operation.text.length > MOST_BYTES)
+          (some.length >= this.table.options.batchSize || bytes + operation.text.length > mostBytes)
         ) {
           requests.push({ range, operations: some })
           some = []
