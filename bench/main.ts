@@ -3,7 +3,7 @@
  * something. Needs `psql` on the PATH; everything else comes from npm.
  */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -17,7 +17,11 @@ const only = process.argv[2]
 const root = join(import.meta.dirname, '..')
 const folder = mkdtempSync(join(tmpdir(), 'ferry-bench-'))
 // The built program, as it is when it is installed.
-const ferry = `node ${join(root, 'ferry', 'dist', 'main.js')}`
+const installed = join(folder, 'ferry')
+for (const part of ['bin', 'dist', 'package.json'])
+  cpSync(join(root, 'ferry', part), join(installed, part), { recursive: true })
+symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
+const ferry = `node ${join(installed, 'bin', 'ferry.js')}`
 const duck = `node ${join(import.meta.dirname, 'duckdb.ts')}`
 const COLUMNS = 'id int8, customer int4, quantity int4, price numeric(10,2), name text, placed timestamptz'
 process.env.FERRY_HOME = join(folder, 'home')

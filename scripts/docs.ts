@@ -6,6 +6,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
 import { type LogicalType, parseType, typeName } from '../ferry/src/batch/types.ts'
+import * as cosmosOptions from '../ferry/src/connectors/cosmos/options.ts'
+import { settingsSchema as cosmosSettings } from '../ferry/src/connectors/cosmos/settings.ts'
 import { settingsSchema as duckdbSettings } from '../ferry/src/connectors/duckdb/connector.ts'
 import { settingsSchema as filesSettings } from '../ferry/src/connectors/files/connector.ts'
 import { readSchema, writeSchema } from '../ferry/src/connectors/files/options.ts'
@@ -158,6 +160,11 @@ const MADE: Record<string, string | Record<string, string>> = {
   'ferry/src/connectors/duckdb/README.md': {
     settings: settings(duckdbSettings),
     types: types(duckdbTypes.toNative, duckdbTypes.held),
+  },
+  'ferry/src/connectors/cosmos/README.md': {
+    settings: settings(cosmosSettings),
+    read: options(cosmosOptions.readSchema),
+    write: options(cosmosOptions.writeSchema),
   },
   'ferry/src/connectors/files/README.md': {
     settings: settings(filesSettings),

@@ -160,8 +160,9 @@ export function intInRange(
   type: { bits: 8 | 16 | 32 | 64; signed: boolean },
 ): number | bigint | undefined {
   if (typeof value === 'number' && type.bits <= 32) {
-    const high = 2 ** (type.signed ? type.bits - 1 : type.bits)
-    return value >= (type.signed ? -high : 0) && value < high ? value + 0 : undefined
+    const half = type.bits === 32 ? 2147483648 : type.bits === 16 ? 32768 : 128
+    const fits = type.signed ? value >= -half && value < half : value >= 0 && value < 2 * half
+    return fits ? value + 0 : undefined
   }
   const [low, high] = INT_RANGES[`${type.signed ? '' : 'u'}${type.bits}`]!
   if (value < low || value > high) return undefined

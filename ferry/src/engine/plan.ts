@@ -64,9 +64,12 @@ export async function planTable(
   const to = spec.to ?? destinationStore.defaultObject(spec.from)
   const target = { object: to, options: spec.write }
   const object = { object: spec.from, options: spec.read, ...(spec.query === undefined ? {} : { query: spec.query }) }
+  const asked = destinationStore.existing(target)
+  // What is wrong with the source is told first.
+  asked.catch(() => undefined)
   const source = await sourceStore.describe(object)
   if (!source) throw await noObject(sourceStore, spec.from)
-  const existing = await destinationStore.existing(target)
+  const existing = await asked
   if (!existing && spec.create === 'never') {
     throw new FerryError('FERRY-3007', `${destinationStore.label} has no ${to}, and create is "never"`)
   }

@@ -88,7 +88,18 @@ function beforeHash(text: string): string {
   return hash < 0 ? text : text.slice(0, hash)
 }
 
-/** The text with a password in a URL replaced, for messages and for the state. */
+const SECRET = /password|secret|key$|token|connectionString|credential/i
+
+/** Whether a setting is a secret, in any connector, by its name. */
+export function isSecret(name: string): boolean {
+  return SECRET.test(name)
+}
+
+/** The text with secrets in a URL replaced, for messages and for the state. */
 export function withoutPassword(text: string): string {
-  return text.replace(/^([a-z][a-z0-9+]*:\/\/[^:/?#@]*):[^@]*@/i, '$1:***@')
+  return text
+    .replace(/^([a-z][a-z0-9+]*:\/\/[^:/?#@]*):[^@]*@/i, '$1:***@')
+    .replace(/([?&])([^=&#]+)=([^&#]*)/g, (whole, mark: string, name: string) =>
+      isSecret(name) ? `${mark}${name}=***` : whole,
+    )
 }

@@ -3,7 +3,7 @@ import type { Kysely } from 'kysely'
 import type { Store } from '../connectors/connector.ts'
 import { loadConnector } from '../connectors/registry.ts'
 import type { Sessions } from '../engine/plan.ts'
-import { type Locator, parseLocator, withoutPassword } from '../job/locator.ts'
+import { isSecret, type Locator, parseLocator, withoutPassword } from '../job/locator.ts'
 import { type Variables, withVariables } from '../job/read.ts'
 import type { CopyJob, EndpointSpec } from '../job/schema.ts'
 import { findConnection } from '../state/connections.ts'
@@ -52,8 +52,7 @@ export async function closeStores(stores: Stores): Promise<void> {
 }
 
 export async function openSessions(stores: Stores, identity: { run: string; job: string }): Promise<Sessions> {
-  const source = await stores.source.source()
-  const sink = await stores.destination.sink(identity)
+  const [source, sink] = await Promise.all([stores.source.source(), stores.destination.sink(identity)])
   return { sourceStore: stores.source, destinationStore: stores.destination, source, sink }
 }
 
@@ -67,7 +66,7 @@ export function withoutSecrets(job: CopyJob): CopyJob {
   const clean = (endpoint: EndpointSpec): EndpointSpec => {
     if (typeof endpoint === 'string') return withoutPassword(endpoint)
     const entries = Object.entries(endpoint).map(([k, v]) => {
-      const secret = /password|secret|token|key$/i.test(k) && typeof v === 'string' && !/^\$\{\w+\}$/.test(v)
+      const secret = isSecret(k) && typeof v === 'string' && !/^\$\{\w+\}$/.test(v)
       return [k, secret ? '***' : v]
     })
     return Object.fromEntries(entries) as EndpointSpec

@@ -1,6 +1,7 @@
 /** Named connections in the state. Secrets are kept as `${NAME}` only, and resolved when a store is opened. */
 import type { Kysely } from 'kysely'
 import { FerryError, nearest } from '../errors.ts'
+import { isSecret } from '../job/locator.ts'
 import type { Schema } from './schema.ts'
 
 export interface Connection {
@@ -9,12 +10,9 @@ export interface Connection {
   settings: Record<string, unknown>
 }
 
-/** Settings whose values are secrets, in any connector. */
-const SECRET = /password|secret|key$|token|accountKey|connectionString/i
-
 export async function saveConnection(db: Kysely<Schema>, connection: Connection): Promise<void> {
   for (const [name, value] of Object.entries(connection.settings)) {
-    if (SECRET.test(name) && typeof value === 'string' && !/^\$\{\w+\}$/.test(value)) {
+    if (isSecret(name) && typeof value === 'string' && !/^\$\{\w+\}$/.test(value)) {
       throw new FerryError('FERRY-2003', `${name} would be stored as it is: give the name of a variable instead`, {
         hint: `For example --set ${name}='\${${connection.name.toUpperCase().replace(/\W/g, '_')}_${name.toUpperCase()}}', and set that variable where Ferry runs.`,
       })

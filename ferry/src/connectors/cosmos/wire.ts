@@ -94,7 +94,14 @@ export class CosmosWire {
 
   private async findRegions(): Promise<{ read: string; write: string }> {
     const own = this.settings.endpoint.replace(/\/$/, '')
-    const response = await this.exchange(own, { method: 'GET', type: '', link: '', path: '' }, undefined)
+    const ask = () => this.exchange(own, { method: 'GET', type: '', link: '', path: '' }, undefined)
+    let response = await ask()
+    for (let attempt = 0; attempt < 10; attempt++) {
+      const later = laterOf(response, attempt)
+      if (later === undefined) break
+      await sleep(later)
+      response = await ask()
+    }
     if (response.status !== 200) throw explain(response, this.label)
     const account = JSON.parse(response.body) as Record<
       string,

@@ -7,12 +7,14 @@ import { normalDecimal } from '../../batch/text.ts'
 import type { Interval, LogicalType, Row, Value } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
 import { EPOCH_DAYS, EPOCH_MICROS, HEADER, INT64_MAX, INT64_MIN, TRAILER } from './binary.ts'
+import { MESSAGE_HEADER, sealMessage } from './copyin.ts'
 import { bare, OIDS } from './types.ts'
 
 /** A buffer that grows, with the writes that the format needs. */
 class Bytes {
   buffer = Buffer.allocUnsafe(1 << 17)
-  at = 0
+  /** Where the next byte goes; what is before the first is for the message that carries the bytes. */
+  at = MESSAGE_HEADER
 
   ensure(more: number): void {
     if (this.at + more <= this.buffer.length) return
@@ -23,7 +25,10 @@ class Bytes {
 
   int16(value: number): void {
     this.ensure(2)
-    this.at = this.buffer.writeInt16BE(value, this.at)
+    const { buffer, at } = this
+    buffer[at] = value >>> 8
+    buffer[at + 1] = value
+    this.at = at + 2
   }
 
   int32(value: number): void {
@@ -47,11 +52,12 @@ class Bytes {
     }
   }
 
-  /** The bytes so far; the next ones go into a new buffer, since these are on their way to a socket. */
+  /** The bytes so far as a message; the next ones go into a new buffer, since these are on their way to a socket. */
   take(): Buffer {
     const taken = this.buffer.subarray(0, this.at)
+    sealMessage(taken)
     this.buffer = Buffer.allocUnsafe(Math.min(1 << 20, Math.max(1 << 17, this.at + (this.at >> 2))))
-    this.at = 0
+    this.at = MESSAGE_HEADER
     return taken
   }
 }
@@ -192,13 +198,14 @@ function encodeNumeric(out: Bytes, text: string): void {
     return
   }
   const plain = /e/i.test(text) ? normalDecimal(text)! : text
+  const { length } = plain
   const negative = plain.charCodeAt(0) === 45
-  const point = plain.indexOf('.')
-  const whole = plain.slice(negative ? 1 : 0, point < 0 ? undefined : point)
-  const part = point < 0 ? '' : plain.slice(point + 1)
+  const first = negative ? 1 : 0
+  let point = plain.indexOf('.')
+  if (point < 0) point = length
   out.at += 12
   let count = 0
-  let weight = Math.ceil(whole.length / 4) - 1
+  let weight = Math.ceil((point - first) / 4) - 1
   const push = (digit: number) => {
     // Leading zero groups are not stored: they lower the weight instead.
     if (count === 0 && digit === 0) weight--
@@ -207,10 +214,24 @@ function encodeNumeric(out: Bytes, text: string): void {
       count++
     }
   }
-  const lead = whole.length % 4
-  if (lead > 0) push(Number(whole.slice(0, lead)))
-  for (let i = lead; i < whole.length; i += 4) push(Number(whole.slice(i, i + 4)))
-  for (let i = 0; i < part.length; i += 4) push(Number(part.slice(i, i + 4).padEnd(4, '0')))
+  // Groups of four digits, counted from the point to both sides.
+  let group = 0
+  for (let i = first; i < point; i++) {
+    group = group * 10 + plain.charCodeAt(i) - 48
+    if ((point - i - 1) % 4 === 0) {
+      push(group)
+      group = 0
+    }
+  }
+  const scale = Math.max(0, length - point - 1)
+  const padded = Math.ceil(scale / 4) * 4
+  for (let i = 0; i < padded; i++) {
+    group = group * 10 + (i < scale ? plain.charCodeAt(point + 1 + i) - 48 : 0)
+    if (i % 4 === 3) {
+      push(group)
+      group = 0
+    }
+  }
   while (count > 0 && out.buffer.readInt16BE(out.at - 2) === 0) {
     out.at -= 2
     count--
@@ -220,7 +241,7 @@ function encodeNumeric(out: Bytes, text: string): void {
   buffer.writeInt16BE(count, start + 4)
   buffer.writeInt16BE(count === 0 ? 0 : weight, start + 6)
   buffer.writeUInt16BE(negative && count > 0 ? 0x4000 : 0, start + 8)
-  buffer.writeUInt16BE(part.length, start + 10)
+  buffer.writeUInt16BE(scale, start + 10)
 }
 
 function encoder(native: string): Encode {
@@ -247,7 +268,7 @@ function encoder(native: string): Encode {
   }
 }
 
-/** Turns rows into the bytes of a binary COPY. */
+/** Turns rows into the messages of a binary COPY. */
 export class BinaryWriter {
   readonly header = HEADER
   readonly trailer = TRAILER
@@ -261,7 +282,7 @@ export class BinaryWriter {
   }
 
   get size(): number {
-    return this.out.at
+    return this.out.at - MESSAGE_HEADER
   }
 
   /** Appends a row; on a RowError (naming the column) the bytes are as they were before. */

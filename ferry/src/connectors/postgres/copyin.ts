@@ -9,7 +9,8 @@ import type pg from 'pg'
 
 const COPY_DATA = 0x64
 const COPY_DONE = Buffer.from([0x63, 0, 0, 0, 4])
-const HEADER_BYTES = 5
+/** Bytes in front of what a message carries: its type and its length. */
+export const MESSAGE_HEADER = 5
 
 interface Connection {
   stream: Socket
@@ -43,7 +44,7 @@ export class CopyIn {
     if (data.length === 0) return
     const { stream } = this
     if (!framed) {
-      const header = Buffer.allocUnsafe(HEADER_BYTES)
+      const header = Buffer.allocUnsafe(MESSAGE_HEADER)
       header[0] = COPY_DATA
       header.writeInt32BE(data.length + 4, 1)
       stream!.cork()
@@ -105,6 +106,12 @@ export class CopyIn {
   handlePortalSuspended(): void {}
   handleEmptyQuery(): void {}
   handleCopyData(): void {}
+}
+
+/** Makes bytes whose first five are free a message that carries the others. */
+export function sealMessage(bytes: Buffer): void {
+  bytes[0] = COPY_DATA
+  bytes.writeInt32BE(bytes.length - 1, 1)
 }
 
 /** Starts a COPY ... FROM STDIN. */

@@ -7,12 +7,12 @@
  */
 import { Readable } from 'node:stream'
 import type pg from 'pg'
+import { MESSAGE_HEADER as HEADER_BYTES } from './copyin.ts'
 import { ReadSocket } from './socket.ts'
 
 const COPY_DATA = 0x64
 const COPY_DONE = 0x63
 const COPY_OUT_RESPONSE = 0x48
-const HEADER_BYTES = 5
 const CHUNK_BYTES = 1 << 17
 const BUFFER_BYTES = CHUNK_BYTES + (1 << 16)
 

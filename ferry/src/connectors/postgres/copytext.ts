@@ -2,11 +2,12 @@
 import { formatText } from '../../batch/text.ts'
 import type { LogicalType, Row, Value } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
+import { MESSAGE_HEADER, sealMessage } from './copyin.ts'
 
 const SPECIAL = /[\\\t\n\r]/g
 const ESCAPES: Record<string, string> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' }
 
-/** Turns rows into the bytes of a text COPY; has the same shape as BinaryWriter. */
+/** Turns rows into the messages of a text COPY; has the same shape as BinaryWriter. */
 export class TextWriter {
   readonly header = Buffer.alloc(0)
   readonly trailer = Buffer.alloc(0)
@@ -45,7 +46,10 @@ export class TextWriter {
   }
 
   take(): Buffer {
-    const taken = Buffer.from(this.pieces.join(''))
+    const text = this.pieces.join('')
+    const taken = Buffer.allocUnsafe(MESSAGE_HEADER + Buffer.byteLength(text))
+    taken.write(text, MESSAGE_HEADER)
+    sealMessage(taken)
     this.pieces = []
     this.size = 0
     return taken

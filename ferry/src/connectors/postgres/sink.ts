@@ -28,13 +28,16 @@ export class PostgresSink implements SinkSession {
   readonly settings: PostgresSettings
   readonly run: RunIdentity
   readonly pool: ConnectionPool
-  private control: Promise<pg.Client> | undefined
+  private readonly control: Promise<pg.Client>
   private readonly ledgers = new Map<string, Promise<void>>()
 
   constructor(settings: PostgresSettings, run: RunIdentity) {
     this.settings = settings
     this.run = run
     this.pool = new ConnectionPool(settings)
+    this.control = connect(settings)
+    // Whoever needs it is told.
+    this.control.catch(() => undefined)
   }
 
   async table(request: WriteRequest): Promise<SinkTable> {
@@ -48,7 +51,6 @@ export class PostgresSink implements SinkSession {
 
   /** The connection for everything but rows. */
   client(): Promise<pg.Client> {
-    this.control ??= connect(this.settings)
     return this.control
   }
 
@@ -86,7 +88,7 @@ export class PostgresSink implements SinkSession {
 
   async close(): Promise<void> {
     await this.pool.close()
-    const client = await this.control?.catch(() => undefined)
+    const client = await this.control.catch(() => undefined)
     await client?.end().catch(() => undefined)
   }
 }

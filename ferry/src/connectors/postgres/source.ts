@@ -34,12 +34,13 @@ import { isFramed, refusesWire, wireExpression } from './wire.ts'
 export class PostgresSource implements SourceSession {
   private readonly settings: PostgresSettings
   private readonly leader: pg.Client
-  private describer: Promise<pg.Client> | undefined
+  private readonly describer: Promise<pg.Client>
   readonly pool: ConnectionPool
 
-  private constructor(settings: PostgresSettings, leader: pg.Client, snapshot: string) {
+  private constructor(settings: PostgresSettings, leader: pg.Client, describer: Promise<pg.Client>, snapshot: string) {
     this.settings = settings
     this.leader = leader
+    this.describer = describer
     this.pool = new ConnectionPool(settings, async client => {
       await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
       await client.query(`SET TRANSACTION SNAPSHOT ${quoteText(snapshot)}`)
@@ -47,15 +48,21 @@ export class PostgresSource implements SourceSession {
   }
 
   static async open(settings: PostgresSettings): Promise<PostgresSource> {
-    const leader = await connect(settings)
-    await leader.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-    const { rows } = await leader.query('SELECT pg_export_snapshot() AS snapshot')
-    return new PostgresSource(settings, leader, rows[0].snapshot)
+    // Both at once: each connection costs the server a process.
+    const describer = connect(settings)
+    try {
+      const leader = await connect(settings)
+      await leader.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+      const { rows } = await leader.query('SELECT pg_export_snapshot() AS snapshot')
+      return new PostgresSource(settings, leader, describer, rows[0].snapshot)
+    } catch (error) {
+      await (await describer.catch(() => undefined))?.end().catch(() => undefined)
+      throw error
+    }
   }
 
   async table(request: ReadRequest): Promise<SourceTable> {
     // Describing uses the catalog as it is now; a query is described outside the snapshot's read-only transaction.
-    this.describer ??= connect(this.settings)
     const client = await this.describer
     const table =
       request.query === undefined
@@ -67,7 +74,7 @@ export class PostgresSource implements SourceSession {
 
   async close(): Promise<void> {
     await this.pool.close()
-    const describer = await this.describer?.catch(() => undefined)
+    const describer = await this.describer.catch(() => undefined)
     await describer?.end().catch(() => undefined)
     await this.leader.end().catch(() => undefined)
   }

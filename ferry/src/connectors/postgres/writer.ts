@@ -56,7 +56,7 @@ export class PostgresSplitWriter implements SplitWriter {
         if (error instanceof RowError) error.index = i
         throw error
       }
-      if (this.rows.size > FLUSH_BYTES) await this.send(this.rows.take())
+      if (this.rows.size > FLUSH_BYTES) await this.send(this.rows.take(), true)
     }
   }
 
@@ -86,7 +86,7 @@ export class PostgresSplitWriter implements SplitWriter {
   }
 
   /** Sends bytes into the COPY, which the first ones start. */
-  private async send(data: Buffer, framed = false, release?: () => void): Promise<void> {
+  private async send(data: Buffer, framed: boolean, release?: () => void): Promise<void> {
     if (!this.copy) {
       const { table, rows } = this
       const options = copyOptions(this.offer, rows)
@@ -98,7 +98,7 @@ export class PostgresSplitWriter implements SplitWriter {
 
   /** Ends the COPY and gives back how many rows it took. */
   private async finishCopy(): Promise<number> {
-    if (this.rows.size > 0) await this.send(this.rows.take())
+    if (this.rows.size > 0) await this.send(this.rows.take(), true)
     const { copy } = this
     if (!copy) return 0
     this.copy = undefined
