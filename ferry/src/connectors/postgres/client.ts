@@ -82,7 +82,7 @@ export function translate(error: unknown, place: string): FerryError {
   if (error instanceof FerryError) return error
   const e = (error instanceof AggregateError ? error.errors[0] : error) as ServerError
   const code = classify(e)
-  const lost = /not queryable|Connection terminated unexpectedly/.test(e.message)
+  const lost = /not queryable|Connection terminated unexpectedly|EPIPE|ECONNRESET/.test(e.message)
   const parts = [`${place}: ${lost ? 'the connection to the server was lost' : e.message || e.code}`]
   if (e.detail) parts.push(e.detail)
   // Of the context only COPY's own line helps; it names line and column.
