@@ -300,10 +300,32 @@ describe('bad input', () => {
       code: 'FERRY-3002',
       says: /no column totl: did you mean total/,
     },
+    'text that is no UTF-8': {
+      job: f => {
+        const db = new DatabaseSync(join(f, 'odd.db'))
+        db.exec(
+          `CREATE TABLE odd (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO odd VALUES (1, 'good'), (2, CAST(x'ff41' AS TEXT))`,
+        )
+        db.close()
+        return `name: x\nsource: sqlite:${f}/odd.db\ndestination: ${f}/o\ntables: [{ from: odd, to: odd.csv }]\n`
+      },
+      code: 'FERRY-4001',
+      says: /odd, column v, id 2: the text is not valid UTF-8/,
+    },
     'an unreachable host': {
       job: f => `name: x\nsource: postgres://x@127.0.0.1:1/none\ndestination: ${f}/o\ntables: [a]\n`,
       code: 'FERRY-2001',
       says: /127\.0\.0\.1:1/,
+    },
+    'merge without keys': {
+      job: f => {
+        const db = new DatabaseSync(join(f, 'bare.db'))
+        db.exec('CREATE TABLE bare (v TEXT)')
+        db.close()
+        return `name: x\nsource: sqlite:${f}/bare.db\ndestination: sqlite:${f}/to.db\nupdate: merge\ntables: [bare]\n`
+      },
+      code: 'FERRY-3005',
+      says: /merge needs keys/,
     },
     'merge into files': {
       job: f =>
@@ -370,13 +392,23 @@ describe('bad input', () => {
     const folder = temporaryFolder()
     const { client, settings } = await makeDatabase()
     await client.query(`SELECT 1`)
-    const url = `postgres://nobody_here:s3cr3t-word@127.0.0.1:${settings.port}/${settings.database}`
-    const result = await ferry(['copy', `${url}#t`, join(folder, 'o.csv')], { home: folder })
+    await client.query(`DROP ROLE IF EXISTS with_password; CREATE ROLE with_password LOGIN PASSWORD 'r1ght-word'`)
+    await client.query('CREATE TABLE t (id int); GRANT SELECT ON t TO with_password')
+    const copy = (password: string) => {
+      const url = `postgres://with_password:${password}@127.0.0.1:${settings.port}/${settings.database}`
+      return ferry(['copy', `${url}#t`, join(folder, 'o.csv')], { home: folder })
+    }
+    const result = await copy('s3cr3t-word')
     expect(result.code).toBe(1)
-    expect(result.stderr).toContain('FERRY-2002')
+    expect(result.stderr).toMatch(/FERRY-2002 .*password authentication failed/)
     expect(result.stderr + result.stdout).not.toContain('s3cr3t-word')
+    const right = await copy('r1ght-word')
+    expect(right.code, right.stderr).toBe(0)
+    expect(right.stderr + right.stdout).not.toContain('r1ght-word')
     for (const name of readdirSync(folder))
-      expect(readFileSync(join(folder, name)).includes('s3cr3t-word'), name).toBe(false)
+      for (const word of ['s3cr3t-word', 'r1ght-word']) {
+        expect(readFileSync(join(folder, name)).includes(word), name).toBe(false)
+      }
   })
 
   it('ragged CSV into PostgreSQL names the line of the file', async () => {

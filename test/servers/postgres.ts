@@ -3,7 +3,7 @@
  * user, since PostgreSQL refuses root.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -71,6 +71,9 @@ export async function startPostgres(settings: Record<string, string> = {}): Prom
   const lines = Object.entries(options).map(([name, value]) => `${name} = '${value}'`)
   writeFileSync(join(data, 'ferry.conf'), `${lines.join('\n')}\n`)
   writeFileSync(join(data, 'postgresql.conf'), `include 'ferry.conf'\n`, { flag: 'a' })
+  // One role needs its password; all others are trusted.
+  const rules = join(data, 'pg_hba.conf')
+  writeFileSync(rules, `host all with_password all scram-sha-256\n${readFileSync(rules, 'utf8')}`)
   const url = (database = 'postgres') => `postgres://postgres@127.0.0.1:${port}/${database}`
   let child: ChildProcess
   const start = async (options: StartOptions = {}) => {

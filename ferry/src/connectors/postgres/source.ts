@@ -50,6 +50,7 @@ export class PostgresSource implements SourceSession {
   static async open(settings: PostgresSettings): Promise<PostgresSource> {
     // Both at once: each connection costs the server a process.
     const describer = connect(settings)
+    describer.catch(() => undefined)
     try {
       const leader = await connect(settings)
       await leader.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
