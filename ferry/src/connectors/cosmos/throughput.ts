@@ -5,17 +5,25 @@
  * and follows the service's answers: less at once when it refuses, a little more as long as it does not.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Turns } from '../turns.ts'
 
-/** After a refusal the rate is this part of what was served lately; at most so often. */
-const LESS = 0.94
-const LESS_EVERY_MS = 300
-/** Without refusals the rate grows by this part of its most, so often. */
-const MORE = 0.004
+/** A refusal lowers the rate to this part of it; at most so often, since one shortage refuses several requests. */
+const LESS = 0.9
+const LESS_EVERY_MS = 400
+/** Where one refusal follows another within this time, somebody else has come: the rate falls faster. */
+const AGAIN_WITHIN_MS = 2500
+const LESS_AGAIN = 0.7
+/** Without refusals the rate grows so often: by this part up to where it was refused last, and hardly beyond. */
 const MORE_EVERY_MS = 500
+const MORE = 0.01
+const BEYOND = 0.001
+/** Others take units too: the service's word for when there are some is too early by this much, and more each time. */
+const LATER = 2
+const LATEST = 16
 /** What was served is looked at over windows of this length. */
 const WINDOW_MS = 500
 /** A request costs at most what the rate gives in this time, so that a refusal concerns little. */
-const REQUEST_MS = 100
+const REQUEST_MS = 30
 /** How far requests may run ahead of the rate, in milliseconds. */
 const AHEAD_MS = 100
 /** A little below what is given: clocks and charges are not exact. */
@@ -57,11 +65,14 @@ export class Throughput {
     const rate = this.of(partition, count)
     await rate.take(estimate, signal)
     this.requests++
-    return (actual: number, wasRefused: boolean) => {
+    return (actual: number, retryAfterMs: number | undefined) => {
       rate.settle(estimate, actual)
-      if (!wasRefused) return
+      if (retryAfterMs === undefined) {
+        rate.served()
+        return
+      }
       this.refused++
-      rate.lower()
+      rate.lower(retryAfterMs)
     }
   }
 }
@@ -74,9 +85,14 @@ class PartitionRate {
   /** When what was taken so far is paid for. */
   private paidAt = 0
   private lowered = 0
+  /** How much longer to wait than the service says. */
+  private patience = LATER / 2
+  /** The rate that was refused last. */
+  private refusedAt = Infinity
+  private readonly turns = new Turns()
   private raised = performance.now()
   /** Units served in this window and in the one before. */
-  private served = 0
+  private units = 0
   private before: number | undefined
   private since = performance.now()
 
@@ -91,49 +107,74 @@ class PartitionRate {
     return (this.perSecond * REQUEST_MS) / 1000
   }
 
+  /** Waits for the units. One waits at a time, the others behind it, so that a refusal holds all of them back. */
   async take(units: number, signal?: AbortSignal): Promise<void> {
-    this.raise()
-    if (this.perSecond === Infinity) return
-    const now = performance.now()
-    const start = Math.max(this.paidAt, now - AHEAD_MS)
-    this.paidAt = start + (units / this.perSecond) * 1000
-    if (start > now) await sleep(start - now, undefined, signal ? { signal } : {}).catch(() => undefined)
+    if (this.perSecond === Infinity && this.paidAt <= performance.now()) return
+    const done = await this.turns.take()
+    try {
+      this.raise()
+      for (let wait = this.wait(); wait > 0; wait = this.wait()) {
+        await sleep(wait, undefined, signal ? { signal } : {}).catch(() => undefined)
+        if (signal?.aborted) return
+      }
+      if (this.perSecond === Infinity) return
+      const start = Math.max(this.paidAt, performance.now() - AHEAD_MS)
+      this.paidAt = start + (units / this.perSecond) * 1000
+    } finally {
+      done()
+    }
+  }
+
+  /** Milliseconds until what was taken so far is paid for. */
+  private wait(): number {
+    return this.paidAt - performance.now()
   }
 
   /** What a request has cost in truth. */
   settle(estimate: number, actual: number): void {
     this.turn()
-    this.served += actual
+    this.units += actual
     if (this.perSecond !== Infinity) this.paidAt += ((actual - estimate) / this.perSecond) * 1000
   }
 
-  lower(): void {
+  /** A request was served whole. */
+  served(): void {
+    this.patience = LATER / 2
+  }
+
+  /** Less from now on, and nothing until the service has units again. */
+  lower(retryAfterMs: number): void {
     const now = performance.now()
+    this.patience = Math.min(LATEST, this.patience * 2)
+    this.paidAt = Math.max(this.paidAt, now + retryAfterMs * this.patience)
     if (this.fixed || now - this.lowered < LESS_EVERY_MS) return
-    this.turn()
-    const elapsed = Math.max(1, now - this.since) + (this.before === undefined ? 0 : WINDOW_MS)
-    const measured = ((this.served + (this.before ?? 0)) / elapsed) * 1000
-    // A window in which little was sent says little: never less than half at once.
-    const low = this.perSecond === Infinity ? LEAST : this.perSecond / 2
-    this.perSecond = Math.max(LEAST, low, Math.min(this.perSecond, measured) * LESS)
+    const before = this.perSecond === Infinity ? this.measured(now) : this.perSecond
+    this.refusedAt = before
+    this.perSecond = Math.max(LEAST, before * (now - this.lowered < AGAIN_WITHIN_MS ? LESS_AGAIN : LESS))
     this.lowered = now
     this.raised = now
+  }
+
+  /** Units a second that were served lately. */
+  private measured(now: number): number {
+    this.turn()
+    const elapsed = Math.max(50, now - this.since) + (this.before === undefined ? 0 : WINDOW_MS)
+    return ((this.units + (this.before ?? 0)) / elapsed) * 1000
   }
 
   private turn(): void {
     const now = performance.now()
     if (now - this.since < WINDOW_MS) return
-    this.before = now - this.since < 2 * WINDOW_MS ? this.served : 0
-    this.served = 0
+    this.before = now - this.since < 2 * WINDOW_MS ? this.units : 0
+    this.units = 0
     this.since = now
   }
 
   private raise(): void {
     const now = performance.now()
     if (this.fixed || this.perSecond === Infinity || now - this.raised < MORE_EVERY_MS) return
-    const most = this.most === Infinity ? Infinity : this.most
-    const step = (most === Infinity ? this.perSecond : most) * MORE
-    this.perSecond = Math.min(most, this.perSecond + step)
+    const part = this.perSecond < this.refusedAt * 0.98 ? MORE : BEYOND
+    this.perSecond = Math.min(this.most, this.perSecond * (1 + part))
     this.raised = now
   }
 }

@@ -105,21 +105,23 @@ export class CosmosSplitWriter implements SplitWriter {
         const settle = await this.throughput.spend(range.id, ranges.length, body.length * this.perByte)
         const response = await this.container.send({ method: 'POST', type: 'docs', headers, body })
         const charge = Number(response.headers['x-ms-request-charge'] ?? 0)
-        const refusals = response.body.includes('"statusCode":429')
-        settle(charge, refusals)
         if (response.status === 200 && charge > 0) this.perByte += (charge / body.length - this.perByte) * 0.2
         if (response.status === 410) {
+          settle(charge, undefined)
           stale = true
           again.push(...operations)
           return
         }
         if (response.status !== 200 && response.status !== 207) throw explain(response, this.container.name)
         const results = JSON.parse(response.body) as Result[]
+        const refusals = results.filter(r => r.statusCode === 429).map(r => r.retryAfterMilliseconds ?? 20)
+        settle(charge, refusals.length > 0 ? Math.max(...refusals) : undefined)
         for (const [i, result] of results.entries()) {
           const operation = operations[i]!
           if (result.statusCode < 300) continue
           if ([408, 424, 429, 449, 503].includes(result.statusCode)) {
-            wait = Math.max(wait, result.retryAfterMilliseconds ?? 20)
+            // The pace of the partition waits for units; the others say no time.
+            if (result.statusCode !== 429) wait = 20
             again.push(operation)
           } else if (result.statusCode === 410) {
             stale = true
