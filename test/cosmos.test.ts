@@ -20,11 +20,9 @@ const endpointOf = ({ endpoint, key }: RunningAccount) => ({ kind: 'cosmos', end
 function makeContainer(running: RunningAccount, id: string, key = '/customer', rest: Record<string, unknown> = {}) {
   const paths = key.split(',')
   const kind = paths.length > 1 ? 'MultiHash' : 'Hash'
-  return running.account.createContainer(
-    'shop',
-    { id, partitionKey: { paths, kind, version: 2 }, ...rest } as never,
-    {},
-  )
+  const definition = { id, partitionKey: { paths, kind, version: 2 }, ...rest }
+  // Copies keep to what a container is given: enough of it, where that is not what is tested.
+  return running.account.createContainer('shop', definition as never, { manual: 1_000_000 })
 }
 
 function fill(running: RunningAccount, id: string, count: number): void {
@@ -142,7 +140,7 @@ describe('containers', () => {
           from: 'public.orders',
           to: 'orders',
           columns: { id: 'id', customer: 'customer', total: 'amount.total', at: 'at', tags: 'tags' },
-          write: { partitionKey: '/customer' },
+          write: { partitionKey: '/customer', throughput: 1_000_000 },
         },
       ],
     })
