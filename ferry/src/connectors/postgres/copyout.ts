@@ -16,8 +16,8 @@ const COPY_OUT_RESPONSE = 0x48
 const CHUNK_BYTES = 1 << 17
 const BUFFER_BYTES = CHUNK_BYTES + (1 << 16)
 
-/** Chunks on their way at one time: two that wait, one being written, one being filled. */
-const MOST_SPARE = 4
+/** Chunks besides the one that is being filled: one waits, one is being written. */
+const MOST_SPARE = 2
 
 type DataListener = (chunk: Buffer) => void
 
@@ -43,7 +43,7 @@ export class CopyOut extends Readable {
 
   constructor(text: string, framed: boolean) {
     // Chunks are handed over as they are: a byte stream would join those that wait.
-    super({ objectMode: true, highWaterMark: 2 })
+    super({ objectMode: true, highWaterMark: 1 })
     this.text = text
     this.framed = framed
     // Whoever reads is told by the stream; when nobody reads any more, a lost connection must not end the process.
