@@ -9,12 +9,12 @@ import type { Fault } from './faults.ts'
 import { KEY_SPACE_END, type KeyValue } from './hash.ts'
 import { parseObject } from './json.ts'
 import type { PatchOperation } from './patch.ts'
+import { type Answer, type Request, readQuery } from './protocol.ts'
 import { conditionOf } from './query/condition.ts'
 import { compileQuery } from './query/evaluate.ts'
 import { parseQuery } from './query/parse.ts'
 import { needsPlan, planOf } from './query/plan.ts'
 import { readQueryPage } from './query/run.ts'
-import { type Answer, type Request, readQuery } from './service.ts'
 
 const DEFAULT_PAGE = 100
 

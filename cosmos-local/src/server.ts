@@ -5,7 +5,8 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Account, type AccountOptions } from './account.ts'
 import type { Fault } from './faults.ts'
-import { answer, operationOf, type Request } from './service.ts'
+import type { Request } from './protocol.ts'
+import { answer, operationOf } from './service.ts'
 
 export interface ServerOptions extends AccountOptions {
   /** The first region's port; any free one where omitted. Further regions get the ports behind it. */
@@ -100,7 +101,6 @@ export class RunningAccount {
       path: path.split('/').filter(Boolean).map(decodeURIComponent),
       headers: message.headers as Request['headers'],
       body,
-      endpoint: this.endpoint,
     }
     const faults = this.account.faults.meeting(operationOf(request))
     const latency = faults.reduce((ms, f) => ms + (f.latencyMs ?? 0), 0)

@@ -7,33 +7,9 @@ import { badRequest, CosmosError, notFound } from './errors.ts'
 import type { Fault, Operation } from './faults.ts'
 import { answerItems } from './items.ts'
 import { type JsonObject, parseObject } from './json.ts'
+import { type Answer, type Request, type Response, readQuery } from './protocol.ts'
 import { compileQuery } from './query/evaluate.ts'
 import { parseQuery } from './query/parse.ts'
-
-export interface Request {
-  method: string
-  /** Path segments, decoded. */
-  path: string[]
-  headers: Record<string, string | undefined>
-  body: string
-  /** Where the caller reached the account: `http://127.0.0.1:8081`. */
-  endpoint: string
-}
-
-export interface Response {
-  status: number
-  headers: Record<string, string>
-  body: string
-}
-
-/** What a handler gives: the body as text, and what the headers say. */
-export interface Answer {
-  status?: number
-  body?: string
-  charge?: number
-  etag?: string
-  headers?: Record<string, string | undefined>
-}
 
 /** Endpoints of the regions, in their order. */
 export type Endpoints = () => string[]
@@ -304,13 +280,6 @@ function selectFrom(resources: JsonObject[], request: Request): unknown[] {
   if (!isQuery(request)) return resources
   const { query, parameters } = readQuery(request.body)
   return compileQuery(parseQuery(query), parameters)(resources.map(r => ({ names: { ROOT: r } })))
-}
-
-export function readQuery(body: string): { query: string; parameters: JsonObject } {
-  const { query, parameters } = parseObject(body)
-  if (typeof query !== 'string') throw badRequest('The query is missing')
-  const given = (parameters ?? []) as { name: string; value: JsonObject }[]
-  return { query, parameters: Object.fromEntries(given.map(p => [p.name, p.value])) }
 }
 
 function list(name: string, rid: string, resources: unknown[]): Answer {

@@ -1,0 +1,34 @@
+/** Requests and answers, as the handlers of all resources see them. */
+import { badRequest } from './errors.ts'
+import { type JsonObject, parseObject } from './json.ts'
+
+export interface Request {
+  method: string
+  /** Path segments, decoded. */
+  path: string[]
+  headers: Record<string, string | undefined>
+  body: string
+}
+
+export interface Response {
+  status: number
+  headers: Record<string, string>
+  body: string
+}
+
+/** What a handler gives: the body as text, and what the headers say. */
+export interface Answer {
+  status?: number
+  body?: string
+  charge?: number
+  etag?: string
+  headers?: Record<string, string | undefined>
+}
+
+/** A query's text and the values of its parameters. Throws 400. */
+export function readQuery(body: string): { query: string; parameters: JsonObject } {
+  const { query, parameters } = parseObject(body)
+  if (typeof query !== 'string') throw badRequest('The query is missing')
+  const given = (parameters ?? []) as { name: string; value: JsonObject }[]
+  return { query, parameters: Object.fromEntries(given.map(p => [p.name, p.value])) }
+}
