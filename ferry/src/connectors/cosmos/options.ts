@@ -1,6 +1,6 @@
 /** The connector's own options, under `read` and `write` of a table. */
 import { z } from 'zod'
-import { FerryError, nearest } from '../../errors.ts'
+import { checkOptions } from '../options.ts'
 
 export const readSchema = z.strictObject({
   pageSize: z.number().int().min(1).max(10_000).default(1000).describe('Documents in one answer of the service'),
@@ -32,23 +32,5 @@ export const writeSchema = z.strictObject({
 export type CosmosReadOptions = z.output<typeof readSchema>
 export type CosmosWriteOptions = z.output<typeof writeSchema>
 
-export const readOptions = (options: Record<string, unknown>) => check(readSchema, options, 'read')
-export const writeOptions = (options: Record<string, unknown>) => check(writeSchema, options, 'write')
-
-function check<T extends z.ZodObject>(schema: T, options: Record<string, unknown>, side: string): z.output<T> {
-  const result = schema.safeParse(options)
-  if (result.success) return result.data
-  const issue = result.error.issues[0]!
-  if (issue.code === 'unrecognized_keys') {
-    const known = Object.keys(schema.shape)
-    const near = nearest(issue.keys[0]!, known)
-    throw new FerryError(
-      'FERRY-1003',
-      `${side}: unknown option "${issue.keys[0]}"${near ? `: did you mean "${near}"?` : ''}`,
-      {
-        hint: `Options: ${known.join(', ')}.`,
-      },
-    )
-  }
-  throw new FerryError('FERRY-1003', `${side}.${issue.path.join('.')}: ${issue.message}`)
-}
+export const readOptions = (options: Record<string, unknown>) => checkOptions(readSchema, options, 'read')
+export const writeOptions = (options: Record<string, unknown>) => checkOptions(writeSchema, options, 'write')

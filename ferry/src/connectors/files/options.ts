@@ -1,7 +1,8 @@
 /** The files connector's own options, under `read` and `write` of a table. */
 import { z } from 'zod'
-import { FerryError, nearest } from '../../errors.ts'
+import { FerryError } from '../../errors.ts'
 import { parseSize } from '../../job/schema.ts'
+import { checkOptions } from '../options.ts'
 
 export type Format = 'csv' | 'jsonl' | 'json' | 'parquet'
 export type Compression = 'none' | 'gzip' | 'zstd'
@@ -42,30 +43,12 @@ export const writeSchema = z.strictObject({
 export type ReadOptions = z.output<typeof readSchema>
 export type WriteOptions = z.output<typeof writeSchema>
 
-function check<T>(schema: z.ZodType<T>, options: Record<string, unknown>, side: string): T {
-  const result = schema.safeParse(options)
-  if (result.success) return result.data
-  const issue = result.error.issues[0]!
-  if (issue.code === 'unrecognized_keys') {
-    const known = Object.keys((schema as unknown as { shape: object }).shape)
-    const near = nearest(issue.keys[0]!, known)
-    throw new FerryError(
-      'FERRY-1003',
-      `${side}: unknown option "${issue.keys[0]}"${near ? `: did you mean "${near}"?` : ''}`,
-      {
-        hint: `Options: ${known.join(', ')}.`,
-      },
-    )
-  }
-  throw new FerryError('FERRY-1003', `${side}.${issue.path.join('.')}: ${issue.message}`)
-}
-
 export function readOptions(options: Record<string, unknown>): ReadOptions {
-  return check(readSchema, options, 'read')
+  return checkOptions(readSchema, options, 'read')
 }
 
 export function writeOptions(options: Record<string, unknown>): WriteOptions & { bytes?: number } {
-  const checked = check(writeSchema, options, 'write')
+  const checked = checkOptions(writeSchema, options, 'write')
   if (checked.bytesPerFile === undefined) return checked
   const bytes = parseSize(checked.bytesPerFile)
   if (bytes === undefined)
