@@ -111,16 +111,19 @@ export class CosmosStore implements Store {
     const container = await this.find(spec.object)
     if (!container) return undefined
     const { definition } = container
-    const [first] = await container.ranges()
-    const headers = {
-      'a-im': 'Incremental Feed',
-      'x-ms-documentdb-partitionkeyrangeid': first!.id,
-      'x-ms-max-item-count': String(SAMPLE),
-    }
-    const response = await container.send({ method: 'GET', type: 'docs', read: true, headers })
-    if (response.status !== 200 && response.status !== 304) throw explain(response, spec.object)
+    const sample = await container.withRanges(async ([first]) => {
+      const headers = {
+        'a-im': 'Incremental Feed',
+        'x-ms-documentdb-partitionkeyrangeid': first!.id,
+        'x-ms-max-item-count': String(SAMPLE),
+      }
+      const response = await container.send({ method: 'GET', type: 'docs', read: true, headers })
+      if (response.status === 410) return 'gone'
+      if (response.status !== 200 && response.status !== 304) throw explain(response, spec.object)
+      return documentsIn(response.body)
+    })
     const { systemProperties } = readOptions(spec.options)
-    const texts = documentsIn(response.body).map(text => (systemProperties ? text : ownText(text)))
+    const texts = sample.map(text => (systemProperties ? text : ownText(text)))
     const rows = await this.count(container)
     return {
       object: spec.object,

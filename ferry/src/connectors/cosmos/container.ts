@@ -17,6 +17,9 @@ export interface ContainerDefinition {
   [name: string]: unknown
 }
 
+/** How often partitions may split while one question is asked. */
+const MOST_SPLITS = 20
+
 export class CosmosContainer {
   readonly link: string
   readonly name: string
@@ -63,6 +66,15 @@ export class CosmosContainer {
       .filter(r => !parents.has(r.id))
       .map(r => ({ id: r.id, low: r.minInclusive, high: r.maxExclusive }))
       .sort((a, b) => (a.low < b.low ? -1 : 1))
+  }
+
+  /** Works with the partitions as they are; where one was split meanwhile (410), again with its children. */
+  async withRanges<T>(work: (ranges: PartitionRange[]) => Promise<T | 'gone'>): Promise<T> {
+    for (let attempt = 0; attempt < MOST_SPLITS; attempt++) {
+      const result = await work(await this.ranges(attempt > 0))
+      if (result !== 'gone') return result
+    }
+    throw new FerryError('FERRY-2005', `${this.name}: its partitions do not come to rest`)
   }
 
   /** The partition key of a document, component by component. Throws a RowError for what no key can be. */

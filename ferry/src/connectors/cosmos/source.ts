@@ -71,24 +71,25 @@ class CosmosSourceTable implements SourceTable {
   }
 
   async splits(): Promise<Split[]> {
-    const ranges = await this.container.ranges(true)
-    return Promise.all(
-      ranges.map(async (range, id) => {
-        const until = await this.lastChange(range)
-        const piece: Piece = { low: range.low, high: range.high, until }
-        return { id, label: `keys from ${range.low || 'the first'}`, spec: JSON.stringify(piece) }
-      }),
-    )
+    return this.container.withRanges(async ranges => {
+      const marks = await Promise.all(ranges.map(range => this.lastChange(range)))
+      if (marks.includes('gone')) return 'gone'
+      return ranges.map(({ low, high }, id) => {
+        const piece: Piece = { low, high, until: marks[id] as number }
+        return { id, label: `keys from ${low || 'the first'}`, spec: JSON.stringify(piece) }
+      })
+    })
   }
 
   /** The number of the newest change in a partition. */
-  private async lastChange(range: PartitionRange): Promise<number> {
+  private async lastChange(range: PartitionRange): Promise<number | 'gone'> {
     const response = await this.container.send({
       method: 'GET',
       type: 'docs',
       read: true,
       headers: { 'a-im': 'Incremental Feed', 'if-none-match': '*', 'x-ms-documentdb-partitionkeyrangeid': range.id },
     })
+    if (response.status === 410) return 'gone'
     if (response.status !== 304 && response.status !== 200) throw explain(response, this.container.name)
     return Number(/\d+/.exec(String(response.headers.etag))?.[0] ?? Number.MAX_SAFE_INTEGER)
   }
