@@ -5,6 +5,7 @@ import { type RunningAccount, type ServerOptions, startAccount } from 'cosmos-lo
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { jobSchema } from '../ferry/src/job/schema.ts'
 import { runJob } from '../ferry/src/runtime/run.ts'
+import { verifyJob } from '../ferry/src/runtime/verify.ts'
 import { openState } from '../ferry/src/state/database.ts'
 import { ferry, makeDatabase, temporaryFolder } from './support.ts'
 
@@ -74,6 +75,30 @@ describe('containers', () => {
     expect(report.errors).toEqual([])
     expect(report).toMatchObject({ status: 'completed', rowsRead: 3000, rowsCopied: 3000 })
     expect(contents(to, 'copy')).toEqual(contents(from, 'orders'))
+  })
+
+  it('are verified down to the id of a document that differs', async () => {
+    const from = await account()
+    const to = await account({ partitions: 5 })
+    makeContainer(from, 'orders')
+    fill(from, 'orders', 500)
+    makeContainer(to, 'copy', '/id')
+    const job = {
+      source: endpointOf(from),
+      destination: endpointOf(to),
+      update: 'merge',
+      tables: [{ from: 'orders', to: 'copy' }],
+    }
+    expect((await copy(job)).errors).toEqual([])
+    const parsed = jobSchema.parse({ name: 'verify', ...job })
+    expect(await verifyJob(parsed, undefined, {}, { most: 5 })).toMatchObject([
+      { equal: true, sourceRows: 500, destinationRows: 500 },
+    ])
+    const container = to.account.container('shop', 'copy')
+    container.upsert('{"id":"o7","customer":"other"}', undefined)
+    container.delete('o9', ['o9'])
+    const [result] = await verifyJob(parsed, undefined, {}, { most: 5 })
+    expect(result!.differences.map(d => `${d.kind} ${d.key}`).sort()).toEqual(['changed o7', 'missing o9'])
   })
 
   it('are read through splits, throttling, faults and lost answers', async () => {

@@ -6,7 +6,14 @@ import { hash } from 'node:crypto'
 import { elements, members } from '../batch/json.ts'
 import { formatText, normalDecimal } from '../batch/text.ts'
 import { type LogicalType, type Row, typeName, type Value } from '../batch/types.ts'
-import type { Checksums, MappedColumn, ReadRequest, SourceSession, SourceTable } from '../connectors/connector.ts'
+import {
+  type Checksums,
+  DOCUMENT,
+  type MappedColumn,
+  type ReadRequest,
+  type SourceSession,
+  type SourceTable,
+} from '../connectors/connector.ts'
 import type { TablePlan } from './plan.ts'
 import { rowMapper } from './rows.ts'
 
@@ -36,7 +43,7 @@ export async function verifyTable(
   most: number,
 ): Promise<Verification> {
   const { columns } = plan.write
-  const keys = plan.write.keys.map(k => columns.findIndex(c => c.name === k))
+  const keys = plan.write.keys.map(k => columns.findIndex(c => c.name === k)).filter(at => at >= 0)
   const source = await sessions.source.table(plan.read)
   const copy = await sessions.destination.table(destination)
   const target = { columns, keys, buckets: BUCKETS }
@@ -68,11 +75,13 @@ class RowChecksums implements Checksums {
   private readonly table: SourceTable
   private readonly columns: MappedColumn[]
   private readonly keys: number[]
+  private readonly isDocument: boolean
 
   constructor(table: SourceTable, columns: MappedColumn[], keys: number[]) {
     this.table = table
     this.columns = columns
     this.keys = keys
+    this.isDocument = columns[0]?.name === DOCUMENT
   }
 
   /** Every row with its key's text, its bucket and its digest. */
@@ -98,6 +107,8 @@ class RowChecksums implements Checksums {
       all += `${parts[i]!.length}:${parts[i]}`
     }
     const digest = hash('md5', all, 'buffer')
+    const id = this.isDocument ? idOf(row[0] as string) : undefined
+    if (id !== undefined) return { key: id, bucket: hash('md5', id, 'buffer').readUInt16LE(0) % BUCKETS, digest }
     if (this.keys.length === 0) return { key: all, bucket: digest.readUInt16LE(0) % BUCKETS, digest }
     const key = this.keys.map(i => parts[i]!.slice(1)).join(', ')
     return { key, bucket: hash('md5', key, 'buffer').readUInt16LE(0) % BUCKETS, digest }
@@ -128,6 +139,12 @@ class RowChecksums implements Checksums {
       yield { key, sum: digest.toString('base64') }
     }
   }
+}
+
+/** The id of a document, where it has one. */
+function idOf(document: string): string | undefined {
+  const { id } = JSON.parse(document) as { id?: unknown }
+  return typeof id === 'string' ? id : undefined
 }
 
 /** The keys that differ in some buckets. */
