@@ -31,6 +31,9 @@ export class Duckdb {
       const instance = await DuckDBInstance.create(path, {
         threads: String(Math.min(4, availableParallelism())),
         memory_limit: MEMORY_LIMIT,
+        // What a task has freed goes back to the system: else the allocator keeps up to as much again.
+        allocator_flush_threshold: '8MB',
+        allocator_bulk_deallocation_flush_threshold: '8MB',
         temp_directory: scratch,
         autoinstall_known_extensions: 'false',
         autoload_known_extensions: 'false',

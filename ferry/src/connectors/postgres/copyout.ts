@@ -19,6 +19,9 @@ const BUFFER_BYTES = CHUNK_BYTES + (1 << 16)
 /** Chunks besides the one that is being filled: one waits, one is being written. */
 const MOST_SPARE = 2
 
+/** Buffers beyond the usual size are multiples of this. */
+const WIDE_STEP = 1 << 20
+
 type DataListener = (chunk: Buffer) => void
 
 interface Connection {
@@ -105,24 +108,33 @@ export class CopyOut extends Readable {
 
   /** Takes back a chunk that its reader is done with, to read into it again. */
   recycle(chunk: Buffer): void {
-    const { buffer } = chunk
     // A small one may be part of memory that Node shares between buffers.
-    if (buffer.byteLength < BUFFER_BYTES || this.spare.length >= MOST_SPARE) return
-    this.spare.push(Buffer.from(buffer as ArrayBuffer))
+    if (chunk.buffer.byteLength >= BUFFER_BYTES) this.keep(Buffer.from(chunk.buffer as ArrayBuffer))
+  }
+
+  /** Keeps a buffer that nobody uses; of wide ones one is enough. */
+  private keep(buffer: Buffer): void {
+    const isWide = buffer.length > BUFFER_BYTES
+    const alike = this.spare.filter(b => b.length > BUFFER_BYTES === isWide).length
+    if (alike < (isWide ? 1 : MOST_SPARE)) this.spare.push(buffer)
   }
 
   /** Pushes the whole rows and goes on in a new buffer. Says whether more may come. */
   private flush(atLeast: number): boolean {
     const { buffer, rows, at, end } = this
-    const size = Math.max(BUFFER_BYTES, atLeast, end - at)
-    const spare = this.spare.pop()
-    const next = spare && spare.length >= size ? spare : Buffer.allocUnsafeSlow(size)
+    // Rows of about one width get buffers of one size, so that each serves again.
+    const wide = Math.ceil(Math.max(atLeast, end - at) / WIDE_STEP) * WIDE_STEP
+    const size = Math.max(atLeast, end - at) <= BUFFER_BYTES ? BUFFER_BYTES : wide
+    const fitting = this.spare.findIndex(b => b.length >= size)
+    const next = fitting >= 0 ? this.spare.splice(fitting, 1)[0]! : Buffer.allocUnsafeSlow(size)
     buffer.copy(next, 0, at, end)
     this.buffer = next
     this.rows = 0
     this.at = 0
     this.end = end - at
-    return rows === 0 || this.push(buffer.subarray(0, rows))
+    if (rows > 0) return this.push(buffer.subarray(0, rows))
+    this.keep(buffer)
+    return true
   }
 
   private giveBack(rest: Buffer): void {
