@@ -1,4 +1,5 @@
 /** Giving up a run that will not go on: what it left at the destination goes, and the state says so. */
+import type { SinkSession, SinkTable } from '../connectors/connector.ts'
 import type { TablePlan } from '../engine/plan.ts'
 import { FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
@@ -31,16 +32,25 @@ export async function abandon(state: State, row: RunRow, stores: Stores): Promis
     for (const table of tables) {
       const plan = JSON.parse(table.plan) as TablePlan
       if (table.state === 'completed') continue
-      // A destination that is gone has nothing to remove either.
-      const opened = await sink.table(plan.write).catch(error => {
-        if (error instanceof FerryError && error.code === 'FERRY-5007') return undefined
-        throw error
-      })
+      const opened = await openIfThere(sink, plan)
       await opened?.discard()
     }
   } finally {
     await sink.close()
   }
+}
+
+/** Removes the marks of a table that is complete. */
+export async function forgetTable(sink: SinkSession, plan: TablePlan): Promise<void> {
+  await (await openIfThere(sink, plan))?.forget()
+}
+
+/** A destination that is gone has nothing to remove either. */
+async function openIfThere(sink: SinkSession, plan: TablePlan): Promise<SinkTable | undefined> {
+  return sink.table(plan.write).catch(error => {
+    if (error instanceof FerryError && error.code === 'FERRY-5007') return undefined
+    throw error
+  })
 }
 
 /** Gives up the unfinished run of a job that nobody executes. Gives back its id, or undefined where there is none. */

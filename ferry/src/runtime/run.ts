@@ -12,7 +12,7 @@ import type { State } from '../state/database.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, RunState, Wish } from '../state/schema.ts'
 import { errorFolder, readErrors, writeErrors } from './errorfiles.ts'
-import { abandon, refuseEdited } from './giveup.ts'
+import { abandon, forgetTable, refuseEdited } from './giveup.ts'
 import { countsRows, tablesOf } from './plan.ts'
 import { errorInfo, type RunReport, reportOf } from './report.ts'
 import { closeSessions, closeStores, openSessions, openStores, type Stores, withoutSecrets } from './stores.ts'
@@ -162,6 +162,8 @@ class Run {
             bytesRead: row.bytes_read,
             bytesWritten: row.bytes_written,
           })
+          // A try that was killed right behind the table's end has left its marks.
+          await forgetTable(sessions.sink, plan)
           opened.push(undefined)
         } else opened.push(await reopenTable(sessions, plan))
       }
