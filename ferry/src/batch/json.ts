@@ -130,14 +130,22 @@ function fromBase64(text: string): Buffer {
 
 /** The members of a JSON object that is known to be valid: each key with the text of its value, in order. */
 export function members(text: string): [string, string][] {
-  const found: [string, string][] = []
+  return memberTexts(text).map(({ key, value }) => [
+    key.includes('\\') ? (JSON.parse(key) as string) : key.slice(1, -1),
+    value,
+  ])
+}
+
+/** The same with the keys as they are written, quotes and escapes included. */
+export function memberTexts(text: string): { key: string; value: string }[] {
+  const found: { key: string; value: string }[] = []
   let at = skipSpace(text, skipSpace(text, 0) + 1)
   while (text[at] === '"') {
     const keyEnd = endOfString(text, at)
     const key = text.slice(at, keyEnd)
     const start = skipSpace(text, skipSpace(text, keyEnd) + 1)
     const end = endOfValue(text, start)
-    found.push([key.includes('\\') ? (JSON.parse(key) as string) : key.slice(1, -1), text.slice(start, end)])
+    found.push({ key, value: text.slice(start, end) })
     at = skipSpace(text, end)
     if (text[at] !== ',') break
     at = skipSpace(text, at + 1)
@@ -177,7 +185,8 @@ function endOfString(text: string, at: number): number {
   }
 }
 
-function endOfValue(text: string, at: number): number {
+/** Right behind the value that begins at a place of a valid JSON text. */
+export function endOfValue(text: string, at: number): number {
   const first = text.charCodeAt(at)
   if (first === 34) return endOfString(text, at)
   if (first !== 123 && first !== 91) {

@@ -34,13 +34,16 @@ export function parseLocator(text: string): Locator {
   return { kind: 'files', settings: {}, object: text }
 }
 
-function postgres(text: string): Locator {
-  let url: URL
+function urlOf(text: string): URL {
   try {
-    url = new URL(text)
+    return new URL(text)
   } catch {
     throw new FerryError('FERRY-1006', `${withoutPassword(text)} is not a URL`)
   }
+}
+
+function postgres(text: string): Locator {
+  const url = urlOf(text)
   const settings: Record<string, unknown> = {}
   const put = (name: string, value: string) => {
     if (value !== '') settings[name] = decodeURIComponent(value)
@@ -60,12 +63,7 @@ function postgres(text: string): Locator {
 
 /** `cosmos://NAME.documents.azure.com/DATABASE#CONTAINER`; the key is a setting. Loopback is plain HTTP. */
 function cosmos(text: string): Locator {
-  let url: URL
-  try {
-    url = new URL(text)
-  } catch {
-    throw new FerryError('FERRY-1006', `${withoutPassword(text)} is not a URL`)
-  }
+  const url = urlOf(text)
   const local = /^(localhost|127\.|\[::1\])/.test(url.hostname)
   const settings: Record<string, unknown> = { endpoint: `${local ? 'http' : 'https'}://${url.host}/` }
   const database = decodeURIComponent(url.pathname.replace(/^\//, ''))

@@ -124,7 +124,7 @@ export class CosmosStore implements Store {
     })
     const { systemProperties } = readOptions(spec.options)
     const texts = sample.map(text => (systemProperties ? text : ownText(text)))
-    const rows = await this.count(container)
+    const { count: rows } = container
     return {
       object: spec.object,
       columns: inferJson(texts.map(members)).map(column => ({ ...column, nullable: true, inferred: true })),
@@ -139,23 +139,9 @@ export class CosmosStore implements Store {
     const response = await this.wire.send({ method: 'GET', type: 'offers', link: '', read: true })
     if (response.status !== 200) return undefined
     const { Offers: offers } = JSON.parse(response.body) as { Offers: Offer[] }
-    const { _self: self } = container.definition as { _self?: string }
-    const own = offers.find(o => o.resource === self) ?? offers.find(o => self?.startsWith(o.resource))
+    const { _self: self } = container.definition
+    const own = offers.find(o => o.resource === self) ?? offers.find(o => self.startsWith(o.resource))
     return own?.content.offerAutopilotSettings?.maxThroughput ?? own?.content.offerThroughput
-  }
-
-  private async count(container: CosmosContainer): Promise<number | undefined> {
-    const headers = { 'x-ms-documentdb-populatequotainfo': 'true' }
-    const response = await this.wire.send({
-      method: 'GET',
-      type: 'colls',
-      link: container.link,
-      path: container.link,
-      headers,
-      read: true,
-    })
-    const found = /documentsCount=(\d+)/.exec(String(response.headers['x-ms-resource-usage'] ?? ''))
-    return found ? Number(found[1]) : undefined
   }
 
   async existing(target: ObjectSpec): Promise<TableInfo | undefined> {
@@ -177,7 +163,7 @@ export class CosmosStore implements Store {
   }
 
   async source(): Promise<SourceSession> {
-    return new CosmosSource(object => this.container(object), readOptions)
+    return new CosmosSource(object => this.container(object))
   }
 
   async sink(_run: RunIdentity): Promise<SinkSession> {

@@ -10,11 +10,8 @@ export interface PartitionRange {
 }
 
 export interface ContainerDefinition {
-  id: string
-  _rid: string
+  _self: string
   partitionKey: KeyDefinition
-  defaultTtl?: number
-  [name: string]: unknown
 }
 
 /** How often partitions may split while one question is asked. */
@@ -24,25 +21,29 @@ export class CosmosContainer {
   readonly link: string
   readonly name: string
   readonly definition: ContainerDefinition
+  /** How many documents it holds, about; undefined where the service does not say. */
+  readonly count: number | undefined
   private readonly wire: CosmosWire
   private readonly keyPaths: string[][]
   private known: Promise<PartitionRange[]> | undefined
 
-  private constructor(wire: CosmosWire, name: string, link: string, definition: ContainerDefinition) {
+  private constructor(wire: CosmosWire, name: string, link: string, response: WireResponse) {
     this.wire = wire
     this.name = name
     this.link = link
-    this.definition = definition
-    this.keyPaths = definition.partitionKey.paths.map(pathSteps)
+    this.definition = JSON.parse(response.body) as ContainerDefinition
+    const count = /documentsCount=(\d+)/.exec(String(response.headers['x-ms-resource-usage'] ?? ''))?.[1]
+    this.count = count === undefined ? undefined : Number(count)
+    this.keyPaths = this.definition.partitionKey.paths.map(pathSteps)
   }
 
   /** The container, or undefined where there is none. */
   static async open(wire: CosmosWire, name: string, link: string): Promise<CosmosContainer | undefined> {
-    const [type, parent] = ['colls', link]
-    const response = await wire.send({ method: 'GET', type, link: parent, path: link, read: true })
+    const headers = { 'x-ms-documentdb-populatequotainfo': 'true' }
+    const response = await wire.send({ method: 'GET', type: 'colls', link, path: link, headers, read: true })
     if (response.status === 404) return undefined
     if (response.status !== 200) throw explain(response, name)
-    return new CosmosContainer(wire, name, link, JSON.parse(response.body) as ContainerDefinition)
+    return new CosmosContainer(wire, name, link, response)
   }
 
   send(request: Omit<WireRequest, 'link'>, signal?: AbortSignal): Promise<WireResponse> {

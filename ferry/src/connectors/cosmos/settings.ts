@@ -37,11 +37,7 @@ export function readSettings(settings: Settings): CosmosSettings {
   const endpoint = rest.endpoint ?? named.endpoint
   if (endpoint === undefined)
     throw new FerryError('FERRY-2003', 'cosmos connection: `endpoint` or `connectionString` is missing')
-  return { ...rest, ...named, ...definedOf(rest), endpoint }
-}
-
-function definedOf<T extends object>(value: T): Partial<T> {
-  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as Partial<T>
+  return { ...named, ...rest, endpoint }
 }
 
 /** `AccountEndpoint=...;AccountKey=...;Database=...`, in any order and case. */

@@ -1,20 +1,13 @@
 /** Reading a container: its change feed, range by range in parallel, each item's latest version once. */
 import type { Batch } from '../../batch/encoding.ts'
-import { fromJson, members } from '../../batch/json.ts'
-import type { Column, LogicalType, Row, Value } from '../../batch/types.ts'
+import { members } from '../../batch/json.ts'
+import type { Column, Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import {
-  DOCUMENT,
-  type Offer,
-  type ReadOptions,
-  type ReadRequest,
-  type SourceSession,
-  type SourceTable,
-  type Split,
-} from '../connector.ts'
+import type { Offer, ReadOptions, ReadRequest, SourceSession, SourceTable, Split } from '../connector.ts'
+import { documentRow } from '../documents.ts'
 import type { CosmosContainer, PartitionRange } from './container.ts'
 import { documentsIn, ownText } from './documents.ts'
-import type { CosmosReadOptions } from './options.ts'
+import { type CosmosReadOptions, readOptions } from './options.ts'
 import { explain } from './wire.ts'
 
 /** A part of the key space with the place in its feed. Checkpoints are lists of these, as JSON. */
@@ -29,18 +22,13 @@ interface Piece {
 
 export class CosmosSource implements SourceSession {
   private readonly open: (object: string) => Promise<CosmosContainer>
-  private readonly options: (given: Record<string, unknown>) => CosmosReadOptions
 
-  constructor(
-    open: (object: string) => Promise<CosmosContainer>,
-    options: (given: Record<string, unknown>) => CosmosReadOptions,
-  ) {
+  constructor(open: (object: string) => Promise<CosmosContainer>) {
     this.open = open
-    this.options = options
   }
 
   async table(request: ReadRequest): Promise<SourceTable> {
-    return new CosmosSourceTable(await this.open(request.object), request, this.options(request.options))
+    return new CosmosSourceTable(await this.open(request.object), request, readOptions(request.options))
   }
 
   async close(): Promise<void> {}
@@ -147,24 +135,14 @@ class CosmosSourceTable implements SourceTable {
 
   private row(document: string, index: number): Row {
     const text = this.options.systemProperties ? document : ownText(document)
-    if (this.rowColumns.length === 1 && this.rowColumns[0]!.name === DOCUMENT) return [text]
-    const found = new Map(members(text))
-    return this.rowColumns.map(column => {
-      if (column.name === DOCUMENT) return text
-      const member = found.get(column.name)
-      try {
-        return member === undefined ? null : memberValue(member, column.type)
-      } catch (error) {
-        if (!(error instanceof RowError)) throw error
-        const id = found.get('id') ?? `number ${index}`
-        throw new RowError(error.code, `document ${id}, ${column.name}: ${error.message}`, column.name)
-      }
-    })
+    try {
+      return documentRow(text, this.rowColumns)
+    } catch (error) {
+      if (!(error instanceof RowError)) throw error
+      const id = new Map(members(text)).get('id') ?? `number ${index}`
+      throw new RowError(error.code, `document ${id}, ${error.column}: ${error.message}`, error.column)
+    }
   }
-}
-
-function memberValue(text: string, type: LogicalType): Value {
-  return text === 'null' ? null : fromJson(text, type)
 }
 
 function overlapping(ranges: PartitionRange[], piece: Piece): PartitionRange[] {

@@ -17,8 +17,7 @@ const LESS_AGAIN = 0.7
 const MORE_EVERY_MS = 500
 const MORE = 0.01
 const BEYOND = 0.001
-/** Others take units too: the service's word for when there are some is too early by this much, and more each time. */
-const LATER = 2
+/** Others take units too: the service's word for when there are some is too early, by twice as much each time. */
 const LATEST = 16
 /** What was served is looked at over windows of this length. */
 const WINDOW_MS = 500
@@ -38,9 +37,6 @@ export interface ThroughputOptions {
 }
 
 export class Throughput {
-  /** Requests that were sent, and those that were refused for want of units. */
-  requests = 0
-  refused = 0
   private readonly options: ThroughputOptions
   private readonly partitions = new Map<string, PartitionRate>()
 
@@ -61,18 +57,13 @@ export class Throughput {
   }
 
   /** Waits until units may be spent; gives back what is told of the outcome. */
-  async spend(partition: string, count: number, estimate: number, signal?: AbortSignal) {
+  async spend(partition: string, count: number, estimate: number) {
     const rate = this.of(partition, count)
-    await rate.take(estimate, signal)
-    this.requests++
+    await rate.take(estimate)
     return (actual: number, retryAfterMs: number | undefined) => {
       rate.settle(estimate, actual)
-      if (retryAfterMs === undefined) {
-        rate.served()
-        return
-      }
-      this.refused++
-      rate.lower(retryAfterMs)
+      if (retryAfterMs === undefined) rate.served()
+      else rate.lower(retryAfterMs)
     }
   }
 }
@@ -86,7 +77,7 @@ class PartitionRate {
   private paidAt = 0
   private lowered = 0
   /** How much longer to wait than the service says. */
-  private patience = LATER / 2
+  private patience = 1
   /** The rate that was refused last. */
   private refusedAt = Infinity
   private readonly turns = new Turns()
@@ -108,15 +99,12 @@ class PartitionRate {
   }
 
   /** Waits for the units. One waits at a time, the others behind it, so that a refusal holds all of them back. */
-  async take(units: number, signal?: AbortSignal): Promise<void> {
+  async take(units: number): Promise<void> {
     if (this.perSecond === Infinity && this.paidAt <= performance.now()) return
     const done = await this.turns.take()
     try {
       this.raise()
-      for (let wait = this.wait(); wait > 0; wait = this.wait()) {
-        await sleep(wait, undefined, signal ? { signal } : {}).catch(() => undefined)
-        if (signal?.aborted) return
-      }
+      for (let wait = this.wait(); wait > 0; wait = this.wait()) await sleep(wait)
       if (this.perSecond === Infinity) return
       const start = Math.max(this.paidAt, performance.now() - AHEAD_MS)
       this.paidAt = start + (units / this.perSecond) * 1000
@@ -139,7 +127,7 @@ class PartitionRate {
 
   /** A request was served whole. */
   served(): void {
-    this.patience = LATER / 2
+    this.patience = 1
   }
 
   /** Less from now on, and nothing until the service has units again. */

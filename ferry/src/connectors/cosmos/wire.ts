@@ -36,8 +36,6 @@ const PATIENCE_MS = 120_000
 const VERSION = '2020-07-15'
 
 export class CosmosWire {
-  /** How often the service has answered 429. */
-  throttled = 0
   private readonly settings: CosmosSettings
   private readonly agents = new Map<string, HttpAgent>()
   private readonly signatures = new Map<string, { date: string; authorization: string }>()
@@ -52,21 +50,32 @@ export class CosmosWire {
   }
 
   /** Sends a request until it is answered by something other than "later". Throws FERRY-2001 where nobody answers. */
-  async send(request: WireRequest, signal?: AbortSignal): Promise<WireResponse> {
+  send(request: WireRequest, signal?: AbortSignal): Promise<WireResponse> {
+    const once = async () => {
+      const { read, write } = await this.regions()
+      return this.exchange(request.read ? read : write, request, signal)
+    }
+    return this.persist(once, { laters: Infinity, failures: Infinity }, signal)
+  }
+
+  /** Asks until there is an answer, within the patience and at most so often. */
+  private async persist(
+    once: () => Promise<WireResponse>,
+    most: { laters: number; failures: number },
+    signal?: AbortSignal,
+  ): Promise<WireResponse> {
     const began = Date.now()
     for (let attempt = 0; ; attempt++) {
+      const isOver = Date.now() - began > PATIENCE_MS
       let wait: number
       try {
-        const response = await this.sendOnce(request, signal)
-        if (response.status === 429) this.throttled++
+        const response = await once()
         const later = laterOf(response, attempt)
-        if (later === undefined || Date.now() - began > PATIENCE_MS) return response
+        if (later === undefined || isOver || attempt >= most.laters) return response
         wait = later
       } catch (error) {
         signal?.throwIfAborted()
-        if (Date.now() - began > PATIENCE_MS || !isTransient(error)) throw this.unreachable(error)
-        // An account that was never reached is wrong rather than away.
-        if (this.endpoints === undefined && attempt >= 2) throw this.unreachable(error)
+        if (isOver || !isTransient(error) || attempt >= most.failures) throw this.unreachable(error)
         wait = Math.min(5000, 50 * 2 ** attempt)
       }
       await sleep(wait, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted())
@@ -76,11 +85,6 @@ export class CosmosWire {
   private unreachable(error: unknown): FerryError {
     if (error instanceof FerryError) return error
     return new FerryError('FERRY-2001', `${this.label}: ${(error as Error).message}`, { cause: error })
-  }
-
-  private async sendOnce(request: WireRequest, signal: AbortSignal | undefined): Promise<WireResponse> {
-    const { read, write } = await this.regions()
-    return this.exchange(request.read ? read : write, request, signal)
   }
 
   /** The endpoints of the regions to read from and to write to. */
@@ -95,13 +99,8 @@ export class CosmosWire {
   private async findRegions(): Promise<{ read: string; write: string }> {
     const own = this.settings.endpoint.replace(/\/$/, '')
     const ask = () => this.exchange(own, { method: 'GET', type: '', link: '', path: '' }, undefined)
-    let response = await ask()
-    for (let attempt = 0; attempt < 10; attempt++) {
-      const later = laterOf(response, attempt)
-      if (later === undefined) break
-      await sleep(later)
-      response = await ask()
-    }
+    // An account that was never reached is wrong rather than away.
+    const response = await this.persist(ask, { laters: 10, failures: 2 })
     if (response.status !== 200) throw explain(response, this.label)
     const account = JSON.parse(response.body) as Record<
       string,

@@ -3,8 +3,8 @@
 import { open } from 'node:fs/promises'
 import type { Batch, Rejected } from '../../batch/encoding.ts'
 import { inferJson } from '../../batch/infer.ts'
-import { fromJson, members } from '../../batch/json.ts'
-import { type Column, json, type LogicalType, parseType, type Row } from '../../batch/types.ts'
+import { members } from '../../batch/json.ts'
+import { type Column, json, parseType, type Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import {
   DOCUMENT,
@@ -15,6 +15,7 @@ import {
   type ReadOptions as SplitRead,
   type TableInfo,
 } from '../connector.ts'
+import { documentRow } from '../documents.ts'
 import { type FileBytes, type FileSet, isUtf8Name, readBytes, requireUtf8, STDIN } from './bytes.ts'
 import { countLines, fileOf } from './csv.ts'
 import type { ReadOptions } from './options.ts'
@@ -323,16 +324,6 @@ export class JsonSourceTable implements SourceTable {
     if (value === null || typeof value !== 'object' || Array.isArray(value)) {
       throw new FerryError('FERRY-4002', `a record is a JSON object, not ${text.slice(0, 40)}`)
     }
-    if (this.rowColumns.length === 1 && this.rowColumns[0]!.name === DOCUMENT) return [text.trim()]
-    const found = new Map(members(text))
-    return this.rowColumns.map(column => {
-      const member = found.get(column.name)
-      try {
-        return member === undefined ? null : member === 'null' ? null : fromJson(member, column.type as LogicalType)
-      } catch (error) {
-        if (!(error instanceof RowError)) throw error
-        throw new RowError(error.code, error.message, column.name)
-      }
-    })
+    return documentRow(text.trim(), this.rowColumns)
   }
 }

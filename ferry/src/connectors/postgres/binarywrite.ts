@@ -7,7 +7,7 @@ import { normalDecimal } from '../../batch/text.ts'
 import type { Interval, LogicalType, Row, Value } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
 import { EPOCH_DAYS, EPOCH_MICROS, HEADER, INT64_MAX, INT64_MIN, TRAILER } from './binary.ts'
-import { MESSAGE_HEADER, sealMessage } from './copyin.ts'
+import { MESSAGE_HEADER, sealMessage } from './messages.ts'
 import { bare, OIDS } from './types.ts'
 
 /** A buffer that grows, with the writes that the format needs. */

@@ -6,11 +6,9 @@
  */
 import type { Socket } from 'node:net'
 import type pg from 'pg'
+import { messageHeader } from './messages.ts'
 
-const COPY_DATA = 0x64
 const COPY_DONE = Buffer.from([0x63, 0, 0, 0, 4])
-/** Bytes in front of what a message carries: its type and its length. */
-export const MESSAGE_HEADER = 5
 
 interface Connection {
   stream: Socket
@@ -44,11 +42,8 @@ export class CopyIn {
     if (data.length === 0) return
     const { stream } = this
     if (!framed) {
-      const header = Buffer.allocUnsafe(MESSAGE_HEADER)
-      header[0] = COPY_DATA
-      header.writeInt32BE(data.length + 4, 1)
       stream!.cork()
-      stream!.write(header)
+      stream!.write(messageHeader(data.length))
       stream!.write(data, release)
       stream!.uncork()
     } else stream!.write(data, release)
@@ -106,12 +101,6 @@ export class CopyIn {
   handlePortalSuspended(): void {}
   handleEmptyQuery(): void {}
   handleCopyData(): void {}
-}
-
-/** Makes bytes whose first five are free a message that carries the others. */
-export function sealMessage(bytes: Buffer): void {
-  bytes[0] = COPY_DATA
-  bytes.writeInt32BE(bytes.length - 1, 1)
 }
 
 /** Starts a COPY ... FROM STDIN. */

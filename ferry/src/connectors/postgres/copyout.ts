@@ -7,10 +7,9 @@
  */
 import { Readable } from 'node:stream'
 import type pg from 'pg'
-import { MESSAGE_HEADER as HEADER_BYTES } from './copyin.ts'
+import { COPY_DATA, MESSAGE_HEADER, messageHeader } from './messages.ts'
 import { ReadSocket } from './socket.ts'
 
-const COPY_DATA = 0x64
 const COPY_DONE = 0x63
 const COPY_OUT_RESPONSE = 0x48
 const CHUNK_BYTES = 1 << 17
@@ -75,9 +74,9 @@ export class CopyOut extends Readable {
     this.buffer.set(arrived, this.end)
     this.end += arrived.length
     const { buffer, end } = this
-    const skipped = this.framed ? 0 : HEADER_BYTES
+    const skipped = this.framed ? 0 : MESSAGE_HEADER
     let { at, rows } = this
-    while (at + HEADER_BYTES <= end) {
+    while (at + MESSAGE_HEADER <= end) {
       const type = buffer[at]
       if (type !== COPY_DATA && type !== COPY_OUT_RESPONSE && type !== COPY_DONE) {
         // Anything else (an error, the end of the statement, a notice) is the client's to read.
@@ -102,7 +101,7 @@ export class CopyOut extends Readable {
 
   /** Room for so many bytes more: what is whole goes on its way; a row longer than the buffer gets a larger one. */
   private makeRoom(bytes: number): void {
-    const message = this.end - this.at >= HEADER_BYTES ? this.buffer.readInt32BE(this.at + 1) + 1 : 0
+    const message = this.end - this.at >= MESSAGE_HEADER ? this.buffer.readInt32BE(this.at + 1) + 1 : 0
     if (!this.flush(Math.max(message, this.end - this.at) + bytes)) this.connection!.stream.pause()
   }
 
@@ -123,8 +122,8 @@ export class CopyOut extends Readable {
   private flush(atLeast: number): boolean {
     const { buffer, rows, at, end } = this
     // Rows of about one width get buffers of one size, so that each serves again.
-    const wide = Math.ceil(Math.max(atLeast, end - at) / WIDE_STEP) * WIDE_STEP
-    const size = Math.max(atLeast, end - at) <= BUFFER_BYTES ? BUFFER_BYTES : wide
+    const needed = Math.max(atLeast, end - at)
+    const size = needed <= BUFFER_BYTES ? BUFFER_BYTES : Math.ceil(needed / WIDE_STEP) * WIDE_STEP
     const fitting = this.spare.findIndex(b => b.length >= size)
     const next = fitting >= 0 ? this.spare.splice(fitting, 1)[0]! : Buffer.allocUnsafeSlow(size)
     buffer.copy(next, 0, at, end)
@@ -173,17 +172,9 @@ export class CopyOut extends Readable {
 
   /** Rows behind a notice come through the client. */
   handleCopyData(message: { chunk: Buffer }): void {
-    this.push(this.framed ? copyData(message.chunk) : Buffer.from(message.chunk))
+    const { chunk } = message
+    this.push(this.framed ? Buffer.concat([messageHeader(chunk.length), chunk]) : Buffer.from(chunk))
   }
-}
-
-/** The bytes as a message of their own. */
-function copyData(bytes: Buffer): Buffer {
-  const message = Buffer.allocUnsafe(HEADER_BYTES + bytes.length)
-  message[0] = COPY_DATA
-  message.writeInt32BE(bytes.length + 4, 1)
-  bytes.copy(message, HEADER_BYTES)
-  return message
 }
 
 /** Starts a COPY ... TO STDOUT; `framed` leaves the rows in the messages that they came in. */

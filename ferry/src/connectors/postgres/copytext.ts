@@ -2,7 +2,7 @@
 import { formatText } from '../../batch/text.ts'
 import type { LogicalType, Row, Value } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
-import { MESSAGE_HEADER, sealMessage } from './copyin.ts'
+import { MESSAGE_HEADER, sealMessage } from './messages.ts'
 
 const SPECIAL = /[\\\t\n\r]/g
 const ESCAPES: Record<string, string> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' }
