@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { ferry, makeDatabase, startFerry, temporaryFolder } from './support.ts'
+import { ferry, makeDatabase, startFerry, temporaryFolder, until } from './support.ts'
 
 function shop(folder: string, rows = 10): string {
   const path = join(folder, 'shop.db')
@@ -249,11 +249,6 @@ async function runState(home: string): Promise<string | undefined> {
   if (!existsSync(join(home, 'state.db'))) return undefined
   const { stdout } = await ferry(['runs', '--json'], { home })
   return JSON.parse(stdout)[0]?.state
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const end = Date.now() + 30_000
-  while (!(await condition())) if (Date.now() > end) throw new Error('waited too long')
 }
 
 describe('bad input', () => {

@@ -1,52 +1,13 @@
 /** Copies from and to Azure Cosmos DB containers, on a local account. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type RunningAccount, type ServerOptions, startAccount } from 'cosmos-local'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { jobSchema } from '../ferry/src/job/schema.ts'
 import { runJob } from '../ferry/src/runtime/run.ts'
 import { verifyJob } from '../ferry/src/runtime/verify.ts'
 import { openState } from '../ferry/src/state/database.ts'
+import { account, contents, endpointOf, fill, makeContainer } from './cosmos.ts'
 import { ferry, makeDatabase, temporaryFolder } from './support.ts'
-
-async function account(options: ServerOptions = {}): Promise<RunningAccount> {
-  const running = await startAccount({ partitions: 3, ...options })
-  onTestFinished(() => running.close())
-  running.account.createDatabase('shop', {})
-  return running
-}
-
-const endpointOf = ({ endpoint, key }: RunningAccount) => ({ kind: 'cosmos', endpoint, key, database: 'shop' })
-
-function makeContainer(running: RunningAccount, id: string, key = '/customer', rest: Record<string, unknown> = {}) {
-  const paths = key.split(',')
-  const kind = paths.length > 1 ? 'MultiHash' : 'Hash'
-  const definition = { id, partitionKey: { paths, kind, version: 2 }, ...rest }
-  // Copies keep to what a container is given: enough of it, where that is not what is tested.
-  return running.account.createContainer('shop', definition as never, { manual: 1_000_000 })
-}
-
-function fill(running: RunningAccount, id: string, count: number): void {
-  const { account: a } = running
-  const container = a.container('shop', id)
-  a.store.transaction(() => {
-    for (let i = 0; i < count; i++) {
-      container.create(
-        `{"id":"o${i}","customer":"c${i % 23}","big":12345678901234567${i % 10}${i % 7},"exact":1.${i % 10}0,"größe":"é😀\\u0001","lines":[{"sku":"s${i % 5}","n":${i}}],"_x":null}`,
-      )
-    }
-    container.saveLsn()
-  })
-}
-
-/** Every item's own text by id. */
-function contents(running: RunningAccount, id: string): Map<string, string> {
-  const rows = running.account.store.all<{ id: string; body: string }>(
-    'SELECT i.id, i.body FROM items i JOIN containers c ON c.num = i.container WHERE c.id = ? ORDER BY i.id',
-    id,
-  )
-  return new Map(rows.map(r => [r.id, r.body]))
-}
 
 async function copy(job: Record<string, unknown>) {
   const state = await openState({ FERRY_HOME: temporaryFolder() })

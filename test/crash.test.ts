@@ -1,9 +1,9 @@
 /** Killed at a random moment and started again: the result is as if nothing had happened. */
 import { describe, it } from 'vitest'
 import { crashScenarios, runCrashScenario } from './crash.ts'
+import { seedOf } from './seed.ts'
 
-const seed = Number(process.env.FERRY_SEED ?? Math.floor(Math.random() * 2 ** 31))
-console.log(`crash tests: FERRY_SEED=${seed}`)
+const seed = seedOf('crash tests')
 const KILLS = Number(process.env.FERRY_KILLS ?? 2)
 
 describe('kill -9 at random moments', () => {

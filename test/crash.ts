@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type pg from 'pg'
 import { expect } from 'vitest'
-import { makeDatabase, startFerry, temporaryFolder } from './support.ts'
+import { randomOf } from './seed.ts'
+import { makeDatabase, startFerry, temporaryFolder, until } from './support.ts'
 
 interface Scenario {
   /** Makes source and destination; gives the job, how to compare, and how to make the destination ready once more. */
@@ -190,11 +191,7 @@ export async function runCrashScenario(name: string, kills: number, seed: number
   const { job, check, again } = await crashScenarios[name]!.make(folder)
   const path = join(folder, 'job.json')
   writeFileSync(path, JSON.stringify({ name: 'crash', limits: { parallel: 2 }, ...job }))
-  let state = seed
-  const random = () => {
-    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff
-    return state / 0x7fffffff
-  }
+  const random = randomOf(seed)
   /** The last run that was compared: what is newer belongs to the next round. */
   let compared: string | undefined
   const isCompleted = async () => {
@@ -222,11 +219,6 @@ export async function runCrashScenario(name: string, kills: number, seed: number
     expect(code, stderr).toBe(0)
   }
   await check()
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const end = Date.now() + 20_000
-  while (!(await condition()) && Date.now() < end) await setTimeout(10)
 }
 
 async function newestRun(home: string): Promise<{ id: string; state: string } | undefined> {

@@ -2,7 +2,6 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { TableProgress } from '../ferry/src/engine/progress.ts'
@@ -10,7 +9,7 @@ import { type CopyJob, jobSchema } from '../ferry/src/job/schema.ts'
 import { runJob } from '../ferry/src/runtime/run.ts'
 import { openState, type State } from '../ferry/src/state/database.ts'
 import { type Server, startPostgres } from './servers/postgres.ts'
-import { makeDatabase, root, temporaryFolder } from './support.ts'
+import { makeDatabase, root, temporaryFolder, until } from './support.ts'
 
 const ROWS = 60_000
 const fill = `CREATE TABLE s (id int PRIMARY KEY, v text); INSERT INTO s SELECT i, repeat('v', 50) FROM generate_series(1, ${ROWS}) i`
@@ -55,8 +54,8 @@ async function interrupted(state: State, job: CopyJob, strike: () => Promise<unk
   return report
 }
 
-async function inTheMiddle(tables: TableProgress[]): Promise<void> {
-  while (tables[0]!.splitsDone < 2) await setTimeout(10)
+function inTheMiddle(tables: TableProgress[]): Promise<void> {
+  return until(() => tables[0]!.splitsDone >= 2, 'two splits are done')
 }
 
 async function completes(state: State, job: CopyJob, client: pg.Client): Promise<void> {

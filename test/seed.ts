@@ -4,3 +4,12 @@ export function seedOf(suite: string): number {
   console.log(`${suite}: FERRY_SEED=${seed}`)
   return seed
 }
+
+/** Random numbers from 0 to 1 that a seed repeats. */
+export function randomOf(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff
+    return state / 0x7fffffff
+  }
+}

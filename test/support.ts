@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import pg from 'pg'
 import { inject, onTestFinished } from 'vitest'
 import { converter, fit } from '../ferry/src/batch/convert.ts'
@@ -17,6 +18,19 @@ export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'ferry-test-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   return folder
+}
+
+/** Waits for a condition; fails when it does not come true in time. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what = 'a condition',
+  ms = 60_000,
+): Promise<void> {
+  const end = Date.now() + ms
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`waited too long for: ${what}`)
+    await setTimeout(10)
+  }
 }
 
 let databases = 0

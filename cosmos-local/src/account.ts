@@ -1,11 +1,12 @@
 /** The account: its databases and containers, their throughput, and the rules that hold for all of them. */
 import { randomBytes } from 'node:crypto'
-import { Container, type ContainerDefinition, type ContainerRow, containerRid, databaseRid } from './container.ts'
+import { Container, type ContainerDefinition, type ContainerRow } from './container.ts'
 import { badRequest, conflict, noOwner, notFound } from './errors.ts'
 import { Faults } from './faults.ts'
 import type { KeyDefinition } from './hash.ts'
 import type { JsonObject } from './json.ts'
 import { Partitions } from './partitions.ts'
+import { containerRid, databaseRid } from './rids.ts'
 import { Store } from './store.ts'
 import { Throttle } from './throttle.ts'
 
@@ -22,6 +23,8 @@ export interface AccountOptions {
   serverless?: boolean
   /** Keeps every version, for the all-versions feed. */
   continuousBackup?: boolean
+  /** Whether the all-versions feed tells what a replaced item was before: by default it does so for deletes only. */
+  previousImages?: boolean
   /** How long versions are kept. */
   retentionHours?: number
   localAuthDisabled?: boolean
@@ -140,8 +143,11 @@ export class Account {
     const { num } = this.owner(database)
     const row = this.store.get<ContainerRow>('SELECT * FROM containers WHERE db = ? AND id = ?', num, id)
     if (!row) throw notFound()
-    const keepsVersions = this.options.continuousBackup === true
-    const container = new Container(this.store, row, { now: () => this.now(), keepsVersions })
+    const container = new Container(this.store, row, {
+      now: () => this.now(),
+      keepsVersions: this.options.continuousBackup === true,
+      keepsReplaced: this.options.previousImages === true,
+    })
     this.containers.set(path, container)
     return container
   }
@@ -294,6 +300,7 @@ export class Account {
   sweep(): void {
     for (const database of this.databases()) {
       for (const container of this.containersOf(database.id)) {
+        if (!container.hasExpired()) continue
         this.store.transaction(() => {
           while (container.expire() > 0) {
             // A thousand at a time.

@@ -1,11 +1,12 @@
 /** Several operations in one request: a transactional batch, or a bulk of operations that stand for themselves. */
 import { readCharge, writeCharge } from './charges.ts'
-import { type Container, etagOf, type Written } from './container.ts'
+import type { Container, Written } from './container.ts'
 import { badRequest, CosmosError } from './errors.ts'
 import type { KeyValue } from './hash.ts'
 import type { Json } from './json.ts'
 import type { PatchOperation } from './patch.ts'
 import { conditionOf } from './query/condition.ts'
+import { etagOf } from './rids.ts'
 import type { ItemRow, Store } from './store.ts'
 
 export interface BatchOperation {

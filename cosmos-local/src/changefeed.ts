@@ -2,7 +2,7 @@
 import type { Container } from './container.ts'
 import { badRequest } from './errors.ts'
 import { parsePath } from './json.ts'
-import type { ChangeRow, ItemRow } from './store.ts'
+import { type ChangeRow, ITEM_COLUMNS, type ItemRow } from './store.ts'
 
 export interface FeedRequest {
   /** The partition to read, and the range of keys within it. */
@@ -40,7 +40,7 @@ function startOf(container: Container, request: FeedRequest): { after: number; s
 export function latestVersions(container: Container, request: FeedRequest): FeedPage {
   const { after, since } = startOf(container, request)
   const rows = container.feed<ItemRow>(
-    `SELECT num, part, epk, pk, id, lsn, ts, expires, crts, body FROM items
+    `SELECT ${ITEM_COLUMNS} FROM items
      WHERE container = ? AND part = ? AND lsn > ? AND epk >= ? AND epk < ? AND ts >= ? ORDER BY lsn LIMIT ?`,
     request,
     after,

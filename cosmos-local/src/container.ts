@@ -13,7 +13,8 @@ import {
 } from './json.ts'
 import { Partitions } from './partitions.ts'
 import { applyPatch, type PatchOperation } from './patch.ts'
-import type { ChangeRow, ItemRow, Store } from './store.ts'
+import { containerRid, databaseRid, etagOf, itemRid } from './rids.ts'
+import { type ChangeRow, ITEM_COLUMNS, type ItemRow, type Store } from './store.ts'
 
 export interface ContainerDefinition {
   id: string
@@ -39,6 +40,8 @@ export interface ContainerRules {
   now(): number
   /** Whether every version is kept, for the all-versions feed. */
   keepsVersions: boolean
+  /** Whether replaces tell what was there before, as deletes do. */
+  keepsReplaced: boolean
 }
 
 /** What came of an operation. */
@@ -119,13 +122,18 @@ export class Container {
   }
 
   find(pk: string, id: string): ItemRow | undefined {
-    const row = this.store.get<ItemRow>(
-      'SELECT num, part, epk, pk, id, lsn, ts, expires, crts, body FROM items WHERE container = ? AND pk = ? AND id = ?',
-      this.num,
-      pk,
-      id,
-    )
-    return row && row.expires !== null && row.expires <= this.rules.now() ? undefined : row
+    const row = this.kept(pk, id)
+    return row && this.isExpired(row) ? undefined : row
+  }
+
+  /** The item as it is kept, expired or not. */
+  private kept(pk: string, id: string): ItemRow | undefined {
+    const sql = `SELECT ${ITEM_COLUMNS} FROM items WHERE container = ? AND pk = ? AND id = ?`
+    return this.store.get<ItemRow>(sql, this.num, pk, id)
+  }
+
+  private isExpired(row: ItemRow): boolean {
+    return row.expires !== null && row.expires <= this.rules.now()
   }
 
   read(pk: string, id: string, conditions: Conditions = {}): ItemRow | 'not modified' {
@@ -165,12 +173,16 @@ export class Container {
     if (key !== undefined && this.keyText(key) !== pk) {
       throw badRequest('PartitionKey extracted from document does not match the one specified in the header', 1001)
     }
-    const before = this.find(pk, named ?? id)
+    const kept = this.kept(pk, named ?? id)
+    const expired = kept !== undefined && this.isExpired(kept)
+    const before = expired ? undefined : kept
     if (how === 'replace' && !before) throw notFound('Entity with the specified id does not exist in the system.')
     if (named !== undefined && id !== named) throw badRequest('The id of an item cannot be changed')
     if (how === 'create' && before) throw conflict('Entity with the specified id already exists in the system.')
     if (before) checkEtag(before, conditions)
     else if (conditions.ifMatch !== undefined && conditions.ifMatch !== '*') throw preconditionFailed()
+    // What has expired and is not swept yet gives way, as a delete that the feed tells.
+    if (expired) this.remove(kept, true)
     return this.put(document, withoutSystem(text, document), own, before)
   }
 
@@ -231,10 +243,16 @@ export class Container {
     return this.store.all<T>(sql, this.num, request.part, after, request.low, request.high, since, request.mostItems)
   }
 
+  /** Whether anything has expired and is still there. */
+  hasExpired(): boolean {
+    const sql = 'SELECT 1 FROM items WHERE container = ? AND expires <= ? LIMIT 1'
+    return this.store.get(sql, this.num, this.rules.now()) !== undefined
+  }
+
   /** Deletes what has expired; gives back how many items. */
   expire(): number {
     const rows = this.store.all<ItemRow>(
-      'SELECT num, part, epk, pk, id, lsn, ts, expires, crts, body FROM items WHERE container = ? AND expires <= ? LIMIT 1000',
+      `SELECT ${ITEM_COLUMNS} FROM items WHERE container = ? AND expires <= ? LIMIT 1000`,
       this.num,
       this.rules.now(),
     )
@@ -263,8 +281,6 @@ export class Container {
     if (num !== undefined) {
       store.run('UPDATE items SET lsn = ?, ts = ?, expires = ?, body = ? WHERE num = ?', lsn, now, expires, body, num)
     } else {
-      // What has expired and is not swept yet gives way.
-      store.run('DELETE FROM items WHERE container = ? AND pk = ? AND id = ?', this.num, pk, id)
       num = Number(
         store.run(
           'INSERT INTO items (container, part, epk, pk, id, lsn, ts, expires, crts, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
@@ -348,7 +364,7 @@ export class Container {
       row.pk,
       row.num,
       current,
-      before?.body ?? null,
+      operation === 'replace' && !this.rules.keepsReplaced ? null : (before?.body ?? null),
       before?.lsn ?? null,
       before?.ts ?? null,
       this.rules.now(),
@@ -388,36 +404,4 @@ function checkId(id: Json | undefined): asserts id is string {
 
 function checkEtag(row: ItemRow, { ifMatch }: Conditions): void {
   if (ifMatch !== undefined && ifMatch !== '*' && ifMatch !== etagOf(row)) throw preconditionFailed()
-}
-
-/** The etag of an item's version. */
-export function etagOf(row: { num: number; lsn: number; ts: number }): string {
-  const hex = (value: number, digits: number) => value.toString(16).padStart(digits, '0').slice(-digits)
-  return `"${hex(row.num, 8)}-${hex(row.lsn >>> 16, 4)}-0d00-${hex(row.lsn & 0xffff, 4)}-${hex(row.ts, 12)}"`
-}
-
-function encodeRid(bytes: Buffer): string {
-  return bytes.toString('base64').replaceAll('/', '-')
-}
-
-export function databaseRid(num: number): string {
-  const bytes = Buffer.alloc(4)
-  bytes.writeUInt32BE(num)
-  return encodeRid(bytes)
-}
-
-export function containerRid(db: number, num: number): string {
-  const bytes = Buffer.alloc(8)
-  bytes.writeUInt32BE(db)
-  // The first bit tells a container from a user.
-  bytes.writeUInt32BE((0x80000000 | num) >>> 0, 4)
-  return encodeRid(bytes)
-}
-
-export function itemRid(db: number, container: number, num: number): string {
-  const bytes = Buffer.alloc(16)
-  bytes.writeUInt32BE(db)
-  bytes.writeUInt32BE((0x80000000 | container) >>> 0, 4)
-  bytes.writeBigUInt64LE(BigInt(num), 8)
-  return encodeRid(bytes)
 }

@@ -3,7 +3,7 @@ import type { Account } from './account.ts'
 import { MOST_OPERATIONS, parseBatch, resultsText, runBulk, runTransaction } from './batch.ts'
 import { allVersions, type FeedRequest, latestVersions } from './changefeed.ts'
 import { feedCharge, queryCharge, readCharge, writeCharge } from './charges.ts'
-import { type Container, etagOf, type Written } from './container.ts'
+import type { Container, Written } from './container.ts'
 import { badRequest, CosmosError, notFound, partitionGone } from './errors.ts'
 import type { Fault } from './faults.ts'
 import { KEY_SPACE_END, type KeyValue } from './hash.ts'
@@ -15,6 +15,7 @@ import { compileQuery } from './query/evaluate.ts'
 import { parseQuery } from './query/parse.ts'
 import { needsPlan, planOf } from './query/plan.ts'
 import { readQueryPage } from './query/run.ts'
+import { etagOf } from './rids.ts'
 
 const DEFAULT_PAGE = 100
 

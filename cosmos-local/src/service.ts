@@ -133,6 +133,7 @@ function describeAccount(account: Account, endpoints: string[]): Answer {
       readableLocations: locations,
       enableMultipleWriteLocations: false,
       continuousBackupEnabled: account.options.continuousBackup === true,
+      enablePartitionMerge: account.options.mergeEnabled === true,
       userReplicationPolicy: { asyncReplication: false, minReplicaSetSize: 1, maxReplicasetSize: 4 },
       userConsistencyPolicy: { defaultConsistencyLevel: 'Session' },
       systemReplicationPolicy: { minReplicaSetSize: 1, maxReplicasetSize: 4 },

@@ -37,6 +37,9 @@ export interface ItemRow {
   body: string
 }
 
+/** The columns of an {@link ItemRow}. */
+export const ITEM_COLUMNS = 'num, part, epk, pk, id, lsn, ts, expires, crts, body'
+
 /** A change as the all-versions feed gives it. */
 export interface ChangeRow {
   part: number

@@ -18,6 +18,7 @@ export const ERRORS = {
     'There is no such job, run or connection',
     'See `ferry list`, `ferry runs` or `ferry connections list`.',
   ],
+  'FERRY-1008': ['There is a job of this name already', 'Choose another name.'],
   'FERRY-2001': ['The store cannot be reached', 'Check host, port and network, then `ferry connections test NAME`.'],
   'FERRY-2002': ['The store refused the credentials', 'Check user and password of the connection.'],
   'FERRY-2003': ['A connection setting is missing or wrong', "See the connector's README for its settings."],
@@ -38,6 +39,10 @@ export const ERRORS = {
   'FERRY-3010': [
     'A required destination column gets no value',
     'Map a column to it, or give it a constant or default.',
+  ],
+  'FERRY-3011': [
+    'The account is not set up for this copy',
+    'Change the setting that the message names, or copy in another mode.',
   ],
   'FERRY-4001': ['A value does not fit its destination', 'Mend the row, widen the column, or set `onRowError: skip`.'],
   'FERRY-4002': ['A file is not in the format it should be', 'Mend the line or the byte that the message names.'],
@@ -67,12 +72,19 @@ export class FerryError extends Error {
   readonly code: ErrorCode
   /** What to do, more exact than the code's own advice where the place is known. */
   readonly hint: string
+  /** The error in the service's own code and words, for who knows these. */
+  readonly service: { code: string; message: string } | undefined
 
-  constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { hint?: string; cause?: unknown; service?: { code: string; message: string } } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'FerryError'
     this.code = code
     this.hint = options.hint ?? ERRORS[code][1]
+    this.service = options.service
   }
 }
 

@@ -2,7 +2,7 @@
 import type { Container } from '../container.ts'
 import { badRequest } from '../errors.ts'
 import type { JsonObject } from '../json.ts'
-import type { ItemRow } from '../store.ts'
+import { ITEM_COLUMNS, type ItemRow } from '../store.ts'
 import type { Scope } from './evaluate.ts'
 import type { Value } from './values.ts'
 
@@ -55,7 +55,7 @@ function rowsBehind(container: Container, part: number, range: Range, after: num
   const values: (string | number)[] = [container.num, part, after, range.low, range.high, container.now()]
   if (range.pk !== undefined) values.push(range.pk)
   return container.rows(
-    `SELECT num, part, epk, pk, id, lsn, ts, expires, crts, body FROM items
+    `SELECT ${ITEM_COLUMNS} FROM items
      WHERE container = ?1 AND part = ?2 AND num > ?3 AND epk >= ?4 AND epk < ?5
      AND (expires IS NULL OR expires > ?6) ${byKey} ORDER BY num LIMIT ${most}`,
     values,

@@ -39,8 +39,31 @@ export type Checkpoint = string
  */
 export type Batch =
   | { kind: 'bytes'; data: Buffer; rows?: number; bytes: number; checkpoint?: Checkpoint; release?: () => void }
-  | { kind: 'rows'; rows: Row[]; bytes: number; checkpoint?: Checkpoint; rejected?: Rejected[] }
+  | RowBatch
   | { kind: 'query'; query: DuckdbQuery; bytes: number }
+
+export interface RowBatch {
+  kind: 'rows'
+  rows: Row[]
+  bytes: number
+  checkpoint?: Checkpoint
+  rejected?: Rejected[]
+  /** What happened to each row; undefined where they are rows of a snapshot, each there once. */
+  changes?: Change[]
+  /** Of an online copy: what is known to be left behind this batch. */
+  behind?: Behind
+}
+
+/** What happened to a row since the snapshot. Of a deleted one the row holds what is known of it, its key at least. */
+export type Change = 'create' | 'replace' | 'delete'
+
+/** How far reading is behind the source. */
+export interface Behind {
+  /** Changes that are still to be read, about. */
+  changes: number
+  /** When the last change that was read happened, in milliseconds since 1970. */
+  since?: number
+}
 
 /** A row that could not be read, with its reason; `place` says where it stands (a line, a key). */
 export interface Rejected {

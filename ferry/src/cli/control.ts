@@ -1,4 +1,4 @@
-/** Pause, cancel, resume and reset: wishes written to the run, seen by whichever process executes it. */
+/** Pause, cancel, complete, resume and reset: wishes written to the run, seen by whichever process executes it. */
 import { jobSchema } from '../job/schema.ts'
 import { discardRun } from '../runtime/giveup.ts'
 import { openState } from '../state/database.ts'
@@ -11,7 +11,16 @@ import { printJson } from './output.ts'
 type Options = VariableOptions & { json: boolean }
 
 export const pause = ([id]: string[], options: Options) => wish(id!, 'pause', options)
+/** An online copy ends with what its source holds now. */
+export const complete = ([id]: string[], options: Options) => wish(id!, 'complete', options)
 export const cancel = ([id]: string[], options: Options) => wish(id!, 'cancel', options)
+
+/** What becomes of a wish for a run that nobody executes. */
+const ANSWER: Record<Wish, (run: string) => string> = {
+  pause: () => 'is not at work; it stays where it is',
+  cancel: () => 'cancelled',
+  complete: run => `is not at work; it ends when it has gone on: ferry resume ${run}`,
+}
 
 async function wish(id: string, what: Wish, options: Options): Promise<void> {
   const state = await openState()
@@ -22,10 +31,7 @@ async function wish(id: string, what: Wish, options: Options): Promise<void> {
     if (!alive && what === 'cancel') await discardRun(state, run.job, variablesOf(options))
     if (options.json) printJson({ run: run.id, job: run.job, wish: what, executing: alive })
     else if (alive) process.stdout.write(`run ${run.id}: asked to ${what}\n`)
-    else
-      process.stdout.write(
-        `run ${run.id}: ${what === 'cancel' ? 'cancelled' : 'is not at work; it stays where it is'}\n`,
-      )
+    else process.stdout.write(`run ${run.id}: ${ANSWER[what](run.id)}\n`)
   } finally {
     await state.close()
   }

@@ -57,7 +57,7 @@ export async function execute(job: CopyJob, options: ExecuteOptions): Promise<Ru
   }
 }
 
-function exitOf(report: RunReport): number {
+export function exitOf(report: RunReport): number {
   if (report.status === 'completed') return EXIT.done
   if (report.status !== 'failed') return EXIT.stopped
   return report.errors.every(e => isUsage(e.code)) ? EXIT.usage : EXIT.failed

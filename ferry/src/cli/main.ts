@@ -22,8 +22,8 @@ const integer = (value: string) => Number.parseInt(value, 10)
 type Action = { default: (args: string[], options: never) => Promise<void> }
 
 /** Adds a command whose file is loaded when it is called; `--json` may stand before or behind its name. */
-function add(words: string, description: string, load: () => Promise<Action>): Command {
-  return program
+function add(words: string, description: string, load: () => Promise<Action>, parent: Command = program): Command {
+  return parent
     .command(words)
     .description(description)
     .option('--json', 'print JSON, for scripts')
@@ -83,6 +83,9 @@ add('pause <run>', 'stop a run so that it can go on later', async () => ({
 add('cancel <run>', 'stop a run for good and remove what it has not published', async () => ({
   default: (await import('./control.ts')).cancel,
 }))
+add('complete <run>', 'end an online copy with what its source holds now', async () => ({
+  default: (await import('./control.ts')).complete,
+}))
 withVariables(
   add('resume <run>', 'go on with a paused or failed run in the foreground', async () => ({
     default: (await import('./control.ts')).resume,
@@ -101,6 +104,58 @@ withVariables(
     () => import('./connections.ts'),
   ),
 )
+
+const copyJobs = program
+  .command('cosmos')
+  .description('Azure Cosmos DB')
+  .command('copy')
+  .description('copy jobs of an account, with the words of `az cosmosdb copy`; an account is a named connection')
+
+type CopyVerb = keyof typeof import('./cosmos.ts')
+
+function addCopy(verb: CopyVerb, description: string): Command {
+  const load = async () => ({ default: (await import('./cosmos.ts'))[verb] as Action['default'] })
+  const command = add(verb, description, load, copyJobs)
+  return command
+    .option('-o, --output <format>', 'json or table', 'json')
+    .option('-g, --resource-group <name>', 'kept in the answers; nothing depends on it')
+    .option('--subscription <name>', 'taken and not used')
+}
+
+const ofAccount = (command: Command) =>
+  command.requiredOption('-a, --account-name <connection>', 'the destination account')
+const ofJob = (command: Command) => ofAccount(command).requiredOption('--job-name <name>', 'name of the copy job')
+const waiting = (command: Command) => command.option('--wait', 'wait until the job has ended')
+
+waiting(withVariables(addCopy('create', 'check and create a copy job; it starts at once, in the background')))
+  .requiredOption('--job-name <name>', 'unique in the account')
+  .requiredOption('--dest-account <connection>', 'the destination account')
+  .option('--src-account <connection>', 'the source account, where it is another one')
+  .option('--src-nosql <pairs...>', 'database=D container=C; repeated for more, * and ? match many')
+  .option('--dest-nosql <pairs...>', 'database=D container=C; {database} and {container} stand for the source')
+  .option('--src-mongo <pairs...>', 'not there yet')
+  .option('--dest-mongo <pairs...>', 'not there yet')
+  .option('--src-cassandra <pairs...>', 'not there yet')
+  .option('--dest-cassandra <pairs...>', 'not there yet')
+  .option('--mode <mode>', 'Offline or Online', 'Offline')
+  .option('--create-targets', 'make targets that are missing, defined as their sources are')
+  .option('--throughput <RU/s>', 'of each target that is made', integer)
+  .option('--read-throughput-budget <RU/s>', 'that reading may take; found out where omitted', integer)
+  .option('--write-throughput-budget <RU/s>', 'that writing may take; found out where omitted', integer)
+  .option('--priority <level>', 'High, or Low: the copy yields to the application')
+  .option('--throughput-bucket <number>', 'the bucket that the copy takes from, 1 to 5', integer)
+  .option('--no-start', 'only create it; `work` executes it')
+ofAccount(addCopy('list', 'all copy jobs of an account'))
+waiting(ofJob(addCopy('show', 'one copy job: status, progress, how far behind, why it waits')))
+withVariables(ofJob(addCopy('pause', 'pause a copy job')))
+waiting(withVariables(ofJob(addCopy('resume', 'let a paused or failed copy job go on')))).option(
+  '--no-start',
+  'only put it back into the queue',
+)
+withVariables(ofJob(addCopy('cancel', 'cancel a copy job')))
+waiting(withVariables(ofJob(addCopy('complete', 'end an online copy with what its source holds now'))))
+withVariables(ofJob(addCopy('retry', 'write the documents again that could not be written')))
+withVariables(ofAccount(addCopy('work', "execute the account's copy jobs here, one after another")))
 
 try {
   await program.parseAsync()

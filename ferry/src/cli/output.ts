@@ -17,7 +17,7 @@ export function printJson(value: unknown): void {
 export function fail(error: unknown, json: boolean): void {
   const e = asFerryError(error)
   process.exitCode = isUsage(e.code) ? EXIT.usage : EXIT.failed
-  if (json) printJson({ error: { code: e.code, message: e.message, hint: e.hint } })
+  if (json) printJson({ error: { code: e.code, message: e.message, hint: e.hint, service: e.service } })
   else printError(e)
 }
 

@@ -47,6 +47,10 @@ export interface Store {
   created(column: Column, kind: string, target: ObjectSpec): { type: LogicalType; native: string }
   /** Whether the target holds documents, so that those of a source go there as they are. */
   takesDocuments?(target: ObjectSpec): boolean
+  /** Why requests to the store wait, where they do for longer than a moment. */
+  waitingFor?(): string | undefined
+  /** What copies of whole containers need; undefined where the store has none. */
+  readonly containers?: Containers
   /** Where an object goes when a job does not say: `public.orders` -> `orders`. */
   defaultObject(from: string): string
   /** Opens the store for reading: one consistent snapshot for all tables where the store has one. */
@@ -54,6 +58,18 @@ export interface Store {
   /** Opens the store for writing. */
   sink(run: RunIdentity): Promise<SinkSession>
   close(): Promise<void>
+}
+
+/** Containers as the account's administrator sees them. */
+export interface Containers {
+  /** How many copy jobs of the account may be at work at one time. */
+  readonly copiesAtOnce: number
+  /** Checks that objects can be copied from or to, before anything is written. Throws in the service's words. */
+  check(objects: string[], role: { as: 'source' | 'destination'; online: boolean }): Promise<void>
+  /** How a container is defined, as JSON, with its keys and policies; undefined where there is none. */
+  definition(object: string): Promise<string | undefined>
+  /** Makes a container after a definition, with RU/s of its own where they are given. */
+  create(object: string, definition: string, throughput: number | undefined): Promise<void>
 }
 
 /** What to read: an object by name, or the result of a query; `options` are the connector's own (format, header, ...). */
@@ -69,7 +85,7 @@ export interface TableInfo {
   columns: TableColumn[]
   primaryKey: string[]
   /** Of an object that holds documents: the paths that make one unique. Its columns are those of a sample. */
-  documents?: { keys: string[] }
+  documents?: { keys: string[]; identity?: string[][] }
   /** Estimates, for progress and splits. */
   rows?: number
   bytes?: number
@@ -133,6 +149,8 @@ export interface ReadRequest extends ObjectSpec {
   splitBytes: number
   /** Whether a row that cannot be read is handed over as rejected, instead of ending the run. */
   skipBadRows: boolean
+  /** Whether reading goes on behind the snapshot with every change; then in at most so many splits. */
+  online?: { splits: number }
 }
 
 /** Reading from one store in one run. */
@@ -142,6 +160,8 @@ export interface SourceSession {
 }
 
 export interface SourceTable {
+  /** Whether reading can go on behind the snapshot, change by change and in order: an online copy. */
+  readonly follows?: boolean
   /** Why the offer cannot be served, or undefined where it can. `rows` always can. */
   refuses(offer: Offer): string | undefined
   /** The dialect of the CSV that `read` gives, where the offer leaves it open. */
@@ -185,7 +205,10 @@ export interface StoreChecksums extends Checksums {
 export interface ReadOptions {
   offer: Offer
   from?: Checkpoint
+  /** Ends it at once. */
   signal: AbortSignal
+  /** Aborted when an online copy is to end: with what the source holds at that moment. */
+  complete?: AbortSignal
 }
 
 /** An independently readable piece of a table. `spec` is opaque outside the connector. */
@@ -219,6 +242,8 @@ export interface WriteRequest {
   before: string[]
   after: string[]
   skipBadRows: boolean
+  /** Of documents that come as they are: the paths that tell one from all others at the source. */
+  identity?: string[][]
 }
 
 /** Writing to one store in one run. */
@@ -251,6 +276,8 @@ export interface SinkTable {
   readonly lanes: number
   /** How many batches of a split may be on their way at one time; one where omitted. */
   readonly inFlight?: number
+  /** Whether batches may hold changes, deletes too, that are applied in order. */
+  readonly takesChanges?: boolean
   /** The offer for an encoding, or the reason why this table does not take it. */
   offer(encoding: Encoding): Offer | string
   /**
@@ -258,7 +285,7 @@ export interface SinkTable {
    * destination's ledger where there is one, else `known`, which the state remembers.
    */
   prepare(known: Committed): Promise<Committed>
-  open(split: Split, offer: Offer): Promise<SplitWriter>
+  open(split: Split, offer: Offer, signal?: AbortSignal): Promise<SplitWriter>
   /** The change-over after the last split, at once and once; harmless when repeated. */
   publish(): Promise<void>
   /** Removes the run's ledger lines, once the state has recorded the end. */

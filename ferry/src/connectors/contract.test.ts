@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { seedOf } from '../../../test/seed.ts'
 import { makeDatabase, readRows, temporaryFolder, writeRows } from '../../../test/support.ts'
 import { SAMPLES, type Sample } from '../../../test/values.ts'
 import { converter } from '../batch/convert.ts'
@@ -15,8 +16,7 @@ import { openState } from '../state/database.ts'
 import type { Store } from './connector.ts'
 import { loadConnector } from './registry.ts'
 
-const seed = Number(process.env.FERRY_SEED ?? Math.floor(Math.random() * 2 ** 31))
-console.log(`contract suite: FERRY_SEED=${seed}`)
+const seed = seedOf('contract suite')
 
 interface Place {
   store: Store

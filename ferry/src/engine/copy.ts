@@ -1,6 +1,6 @@
 /** Copying one table: splits in parallel, each read, mapped, written and committed with its checkpoint. */
 import { setImmediate } from 'node:timers/promises'
-import type { Batch, Rejected } from '../batch/encoding.ts'
+import type { Batch, Behind, Change, Rejected, RowBatch } from '../batch/encoding.ts'
 import { members } from '../batch/json.ts'
 import { formatText } from '../batch/text.ts'
 import type { Column, Row } from '../batch/types.ts'
@@ -12,14 +12,17 @@ import type { OpenTable } from './plan.ts'
 import type { TableProgress } from './progress.ts'
 import { type RowMapper, rowMapper } from './rows.ts'
 
-/** A split that can say where it is commits at least after so many bytes. */
+/** A split that can say where it is commits at least after so many bytes, and so often. */
 const COMMIT_BYTES = 64_000_000
+const COMMIT_MS = 2000
 /** Reading from a driver that never waits must let timers and signals have their turn this often. */
 const TURN_MS = 25
 
 /** What the copy of a table needs from the run around it. */
 export interface CopyContext {
   signal: AbortSignal
+  /** Aborted when an online copy is to end. */
+  complete?: AbortSignal
   slots: Slots
   /** Splits that one table may have at work. */
   parallel: number
@@ -29,7 +32,7 @@ export interface CopyContext {
   /** The splits as the run began with them; made and kept on the first call. */
   splits: () => Promise<{ splits: Split[]; known: Committed }>
   /** Records a commit in the state. */
-  committed: (split: Split, done: boolean, progress: CommittedSplit) => Promise<void>
+  committed: (split: Split, done: boolean, progress: CommittedSplit, behind: Behind | undefined) => Promise<void>
   /** Keeps rows that were skipped since the checkpoint, before they are committed as skipped. */
   rejected: (split: Split, from: string | undefined, rows: Rejected[]) => Promise<void>
 }
@@ -83,13 +86,17 @@ async function copySplit(
   before: CommittedSplit | undefined,
 ): Promise<void> {
   if (context.signal.aborted) return
-  const writer = await table.sink.open(split, table.plan.offer)
+  const writer = await table.sink.open(split, table.plan.offer, context.signal)
   const segment = new Segment(table, context, split, before)
   try {
     const writes = new InFlight(table.sink.inFlight ?? 1)
     await feed(table, context, split, before?.checkpoint, async batch => {
+      // Changes come behind all that was there before, and one after the other.
+      const inOrder = batch.kind === 'rows' && batch.changes !== undefined
+      if (inOrder) await writes.all()
       await writes.add(async () => segment.take(batch, await segment.write(writer, batch)))
-      if (batch.kind !== 'query' && batch.checkpoint !== undefined && segment.bytes >= COMMIT_BYTES) {
+      if (inOrder) await writes.all()
+      if (batch.kind !== 'query' && batch.checkpoint !== undefined && segment.isDue()) {
         await writes.all()
         await segment.commit(writer, batch.checkpoint)
       }
@@ -145,7 +152,7 @@ async function copyTogether(table: OpenTable, context: CopyContext, splits: Spli
   const all: Split = { id: 0, label: 'all', spec: '' }
   const queue = [...splits]
   await context.slots.use(async () => {
-    const writer = await table.sink.open(all, table.plan.offer)
+    const writer = await table.sink.open(all, table.plan.offer, context.signal)
     const segment = new Segment(table, context, all, undefined)
     const failures: unknown[] = []
     const lane = async () => {
@@ -182,7 +189,12 @@ async function feed(
 ): Promise<void> {
   let turn = performance.now()
   const garbage = new RowGarbage()
-  const options = { offer: table.plan.offer, signal: context.signal, ...(from === undefined ? {} : { from }) }
+  const options = {
+    signal: context.signal,
+    offer: table.plan.offer,
+    ...(from === undefined ? {} : { from }),
+    ...(context.complete === undefined ? {} : { complete: context.complete }),
+  }
   for await (const batch of table.source.read(split, options)) {
     await context.bytes?.take(batch.bytes, context.signal)
     if (batch.kind === 'rows') await context.rows?.take(batch.rows.length, context.signal)
@@ -201,6 +213,8 @@ async function feed(
 class Segment {
   bytes = 0
   private rows = 0
+  private committedAt = performance.now()
+  private behind: Behind | undefined
   private total: { rows: number; bytes: number }
   /** The checkpoint that what was written since the last commit began at. */
   from: string | undefined
@@ -234,9 +248,11 @@ class Segment {
     }
     const skip = this.table.plan.onRowError === 'skip'
     if (batch.rejected) this.reject(batch.rejected)
-    const rows = this.map ? this.mapRows(batch.rows, skip) : batch.rows
+    const mapped = this.map ? this.mapRows(batch, skip) : batch
+    const { rows } = mapped
+    if (rows.length === 0) return 0
     try {
-      const refused = await writer.write(this.map ? { ...batch, rows } : batch)
+      const refused = await writer.write(mapped)
       for (const { index, error } of refused) {
         const original = this.map ? (sources.get(rows[index]!) ?? rows[index]!) : rows[index]!
         this.reject([this.rejection(original, error)])
@@ -247,13 +263,15 @@ class Segment {
     }
   }
 
-  private mapRows(rows: Row[], skip: boolean): Row[] {
+  private mapRows(batch: RowBatch, skip: boolean): RowBatch {
     const mapped: Row[] = []
-    for (const row of rows) {
+    const changes: Change[] = []
+    for (const [i, row] of batch.rows.entries()) {
       try {
         const out = this.map!(row)
         if (skip) sources.set(out, row)
         mapped.push(out)
+        if (batch.changes) changes.push(batch.changes[i]!)
       } catch (error) {
         if (!(error instanceof RowError)) throw error
         if (!skip) {
@@ -262,7 +280,7 @@ class Segment {
         this.reject([this.rejection(row, error)])
       }
     }
-    return mapped
+    return { ...batch, rows: mapped, ...(batch.changes ? { changes } : {}) }
   }
 
   /** An error of the sink names its column and the row's position: the table and the row's key are added here. */
@@ -303,9 +321,19 @@ class Segment {
     this.context.progress.rowsRead += rows.length
   }
 
+  /** Whether it is time to commit what was written: much of it, for some time, or all that there is for now. */
+  isDue(): boolean {
+    if (this.bytes >= COMMIT_BYTES || performance.now() - this.committedAt >= COMMIT_MS) return true
+    return this.behind?.changes === 0
+  }
+
   async take(batch: Batch, written: number | undefined): Promise<void> {
     const { progress } = this.context
     this.bytes += batch.bytes
+    if (batch.kind === 'rows' && batch.behind) {
+      this.behind = batch.behind
+      progress.behind.set(this.split.id, batch.behind)
+    }
     progress.bytesRead += batch.bytes
     if (written === undefined) return
     this.rows += written
@@ -325,7 +353,8 @@ class Segment {
     }
     context.progress.bytesWritten += result.bytesWritten ?? this.bytes
     this.total = { rows: this.total.rows + this.rows, bytes: this.total.bytes + this.bytes }
-    await context.committed(split, checkpoint === undefined, { checkpoint, ...this.total })
+    await context.committed(split, checkpoint === undefined, { checkpoint, ...this.total }, this.behind)
+    this.committedAt = performance.now()
     this.rows = 0
     this.bytes = 0
     this.rejected = []

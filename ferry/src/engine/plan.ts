@@ -58,7 +58,7 @@ export async function planTable(
   sessions: Sessions,
   spec: TableSpec,
   ordinal: number,
-  options: { rowsOnly: boolean },
+  options: { rowsOnly: boolean; online?: { splits: number } | undefined },
 ): Promise<OpenTable> {
   const { sourceStore, destinationStore } = sessions
   const to = spec.to ?? destinationStore.defaultObject(spec.from)
@@ -87,6 +87,7 @@ export async function planTable(
     skipBadRows,
     ...(spec.where === undefined ? {} : { where: spec.where }),
     ...(spec.limit === undefined ? {} : { limit: spec.limit }),
+    ...(options.online === undefined ? {} : { online: options.online }),
   }
   const write: WriteRequest = {
     object: to,
@@ -100,9 +101,11 @@ export async function planTable(
     after: spec.after,
     skipBadRows,
     ...(existing ? { existing } : {}),
+    ...(whole && source.documents?.identity ? { identity: source.documents.identity } : {}),
   }
   const sourceTable = await sessions.source.table(read)
   const sinkTable = await sessions.sink.table(write)
+  if (options.online) refuseOnline(sessions, sourceTable, sinkTable)
   const { offer, passedOver } = negotiate(sourceTable, sinkTable, options.rowsOnly)
   const plan: TablePlan = {
     ordinal,
@@ -130,6 +133,15 @@ const WHOLE_DOCUMENT: MappedColumn = {
   type: { kind: 'json' },
   nullable: false,
   checked: false,
+}
+
+function refuseOnline({ sourceStore, destinationStore }: Sessions, source: SourceTable, sink: SinkTable): void {
+  const reason = !source.follows
+    ? `${sourceStore.label} does not tell what changes`
+    : !sink.takesChanges
+      ? `${destinationStore.label} takes no deletes`
+      : undefined
+  if (reason !== undefined) throw new FerryError('FERRY-3009', `an online copy is not possible here: ${reason}`)
 }
 
 /** Whether a job says anything of columns. */

@@ -1,4 +1,5 @@
 /** What a run has done so far, table by table: written by the engine, read by whoever shows it. */
+import type { Behind } from '../batch/encoding.ts'
 import type { FerryError } from '../errors.ts'
 import type { RunState } from '../state/schema.ts'
 
@@ -18,6 +19,8 @@ export interface TableProgress {
   bytesWritten: number
   splits: number
   splitsDone: number
+  /** Of an online copy: what each split knows to be left. */
+  behind: Map<number, Behind>
   startedAt?: number
   endedAt?: number
   error?: FerryError

@@ -1,4 +1,5 @@
 /** What a job would copy: its tables, and the plan of each. */
+import { availableParallelism } from 'node:os'
 import type { Store } from '../connectors/connector.ts'
 import { planTable, type TablePlan } from '../engine/plan.ts'
 import { asFerryError, FerryError } from '../errors.ts'
@@ -6,7 +7,7 @@ import type { Variables } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
 import { expandTables, needsListing, type TableSpec } from '../job/tables.ts'
 import type { State } from '../state/database.ts'
-import { closeSessions, closeStores, openSessions, openStores } from './stores.ts'
+import { closeSessions, closeStores, openSessions, openStores, type Stores } from './stores.ts'
 
 /** The tables of a job as its stores have them now. */
 export async function tablesOf(job: CopyJob, source: Store, only?: string[]): Promise<TableSpec[]> {
@@ -33,9 +34,10 @@ export async function planJob(
     const tables: (TablePlan & { splits: number })[] = []
     const problems: { table: string; error: FerryError }[] = []
     try {
-      for (const [ordinal, spec] of (await tablesOf(job, stores.source)).entries()) {
+      const specs = await tablesOf(job, stores.source)
+      for (const [ordinal, spec] of specs.entries()) {
         try {
-          const { plan, source } = await planTable(sessions, spec, ordinal, { rowsOnly: countsRows(job) })
+          const { plan, source } = await planTable(sessions, spec, ordinal, planOptions(job, stores, specs.length))
           tables.push({ ...plan, splits: (await source.splits(plan.offer)).length })
         } catch (error) {
           problems.push({ table: spec.from, error: asFerryError(error) })
@@ -50,7 +52,18 @@ export async function planJob(
   }
 }
 
-/** Whether a limit counts rows, so that bytes may not pass unread. */
-export function countsRows(job: CopyJob): boolean {
-  return job.limits.rowsPerSecond !== undefined
+/** How many splits are at work at one time: as the job says, else what processors and stores can use. */
+export function parallelOf(job: CopyJob, { source, destination }: Stores): number {
+  const own = Math.max(2, Math.min(8, availableParallelism()))
+  return job.limits.parallel ?? Math.max(own, source.parallel ?? 0, destination.parallel ?? 0)
+}
+
+/** What the job as a whole says about the plan of each of its tables. */
+export function planOptions(job: CopyJob, stores: Stores, tables: number) {
+  return {
+    // Where a limit counts rows, bytes may not pass unread.
+    rowsOnly: job.limits.rowsPerSecond !== undefined,
+    // All tables of an online copy are at work all the time: they share what may be.
+    online: job.mode === 'online' ? { splits: Math.max(1, Math.floor(parallelOf(job, stores) / tables)) } : undefined,
+  }
 }

@@ -1,5 +1,4 @@
 /** One run of a copy job, from the claim to the report: new, or going on where an earlier try stopped. */
-import { availableParallelism } from 'node:os'
 import type { Split } from '../connectors/connector.ts'
 import { copyTable } from '../engine/copy.ts'
 import { RateLimit, Slots } from '../engine/limits.ts'
@@ -13,7 +12,7 @@ import * as runs from '../state/runs.ts'
 import type { RunRow, RunState, Wish } from '../state/schema.ts'
 import { errorFolder, readErrors, writeErrors } from './errorfiles.ts'
 import { abandon, forgetTable, refuseEdited } from './giveup.ts'
-import { countsRows, tablesOf } from './plan.ts'
+import { parallelOf, planOptions, tablesOf } from './plan.ts'
 import { errorInfo, type RunReport, reportOf } from './report.ts'
 import { closeSessions, closeStores, openSessions, openStores, type Stores, withoutSecrets } from './stores.ts'
 
@@ -23,6 +22,8 @@ export interface RunOptions {
   variables?: Variables
   /** Give up an unfinished run and begin anew. */
   fresh?: boolean
+  /** The run, where it was taken from a queue. */
+  claimed?: runs.Claimed
   /** Only these source objects. */
   only?: string[]
   /** Stops the run as a pause does: a signal of the terminal. */
@@ -34,29 +35,29 @@ export interface RunOptions {
 /** How often the wishes of other terminals are looked for. */
 const WISH_MS = 250
 
-/** How many splits are at work at one time: as the job says, else what processors and stores can use. */
-function parallelOf(job: CopyJob, { source, destination }: Stores): number {
-  const own = Math.max(2, Math.min(8, availableParallelism()))
-  return job.limits.parallel ?? Math.max(own, source.parallel ?? 0, destination.parallel ?? 0)
-}
-
 /** Runs a job to its end. Throws only what kept the run from starting; everything later is in the report. */
 export async function runJob(options: RunOptions): Promise<RunReport> {
   const { state, job } = options
   const db = state.db
-  if (job.mode !== 'full') {
+  if (job.mode === 'incremental') {
     throw new FerryError('FERRY-3009', `mode ${job.mode} is not there yet`)
   }
   const definition = JSON.stringify(withoutSecrets(job))
-  const stores = await openStores(job, state, options.variables ?? {})
+  const stores = await openStores(job, state, options.variables ?? {}).catch(async error => {
+    // A run that was taken from its queue tells why it does not begin.
+    if (options.claimed) await runs.finishRun(db, options.claimed.lease, 'failed', errorInfo(asFerryError(error)))
+    throw error
+  })
   try {
-    const claimed = await runs.claimRun(db, job.name, definition, {
-      fresh: options.fresh ?? false,
-      abandon: async row => {
-        if (!options.fresh) await refuseEdited(state, row)
-        await abandon(state, row, stores)
-      },
-    })
+    const claimed =
+      options.claimed ??
+      (await runs.claimRun(db, job.name, definition, {
+        fresh: options.fresh ?? false,
+        abandon: async row => {
+          if (!options.fresh) await refuseEdited(state, row)
+          await abandon(state, row, stores)
+        },
+      }))
     const run = new Run(options, stores, claimed)
     return await run.execute()
   } finally {
@@ -71,10 +72,12 @@ class Run {
   private readonly row: RunRow
   private readonly resumed: boolean
   private readonly abort = new AbortController()
+  private readonly complete = new AbortController()
   private readonly tables: TableProgress[] = []
   private readonly parallel: number
   private readonly folder: string
   private wish: Wish | undefined
+  private told: string | undefined
   private readonly started = performance.now()
 
   constructor(options: RunOptions, stores: Stores, claimed: runs.Claimed) {
@@ -113,7 +116,9 @@ class Run {
       status === 'failed' ? failure : undefined,
     )
     const first = report.errors[0]
-    await runs.finishRun(this.options.state.db, this.lease, status, status === 'failed' ? first : undefined)
+    // What was asked to end and could not goes on ending when it goes on.
+    const ending = this.complete.signal.aborted && (status === 'paused' || status === 'failed') ? 'complete' : null
+    await runs.finishRun(this.options.state.db, this.lease, status, status === 'failed' ? first : undefined, ending)
     return report
   }
 
@@ -130,12 +135,14 @@ class Run {
       await runs.setState(state.db, this.lease, 'planning')
       const opened = await this.openTables(sessions)
       this.options.onStart?.({ id: this.lease.run, resumed: this.resumed, tables: this.tables })
-      await runs.setState(state.db, this.lease, 'running')
-      const slots = new Slots(this.parallel)
+      await runs.setState(state.db, this.lease, this.complete.signal.aborted ? 'completing' : 'running')
+      // What follows its source never ends by itself: nothing can wait for it.
+      const atOnce = job.mode === 'online' ? Infinity : this.parallel
+      const slots = new Slots(atOnce)
       const rows = job.limits.rowsPerSecond === undefined ? undefined : new RateLimit(job.limits.rowsPerSecond)
       const perSecond = job.limits.bytesPerSecond === undefined ? undefined : parseSize(job.limits.bytesPerSecond)
       const bytes = perSecond === undefined ? undefined : new RateLimit(perSecond)
-      const tables = new Slots(this.parallel)
+      const tables = new Slots(atOnce)
       await Promise.all(
         opened.map((table, i) => tables.use(() => this.copyOne(table, this.tables[i]!, { slots, rows, bytes }))),
       )
@@ -171,7 +178,7 @@ class Run {
     }
     const specs = await tablesOf(job, sessions.sourceStore, only)
     for (const [ordinal, spec] of specs.entries()) {
-      const table = await planTable(sessions, spec, ordinal, { rowsOnly: countsRows(job) })
+      const table = await planTable(sessions, spec, ordinal, planOptions(job, this.stores, specs.length))
       opened.push(table)
     }
     // Kept only when all are planned: before any row moves, a fault of one table stops the run.
@@ -196,6 +203,7 @@ class Run {
       bytesWritten: 0,
       splits: 0,
       splitsDone: 0,
+      behind: new Map(),
       ...(plan.rows === undefined ? {} : { totalRows: plan.rows }),
       ...(plan.bytes === undefined ? {} : { totalBytes: plan.bytes }),
     }
@@ -216,14 +224,15 @@ class Run {
     try {
       await copyTable(table, {
         signal: this.abort.signal,
+        complete: this.complete.signal,
         slots: limits.slots,
         parallel: this.parallel,
         ...(limits.rows ? { rows: limits.rows } : {}),
         ...(limits.bytes ? { bytes: limits.bytes } : {}),
         progress,
         splits: () => this.splitsOf(table),
-        committed: async (split, done, at) => {
-          await runs.saveProgress(db, this.lease.run, plan.ordinal, split.id, { done, ...at })
+        committed: async (split, done, at, behind) => {
+          await runs.saveProgress(db, this.lease.run, plan.ordinal, split.id, { done, ...at, behind })
         },
         rejected: async (split, from, rows) => {
           writeErrors(this.folder, plan.ordinal, split.id, from, plan.from, rows)
@@ -291,6 +300,8 @@ class Run {
         checkpoint: null,
         rows_done: 0,
         bytes_done: 0,
+        behind: null,
+        behind_since: null,
       })),
     )
     return { splits, known: { splits: new Map(), published: false } }
@@ -321,6 +332,7 @@ class Run {
       rows_skipped: progress.rowsSkipped,
       bytes_read: progress.bytesRead,
       bytes_written: progress.bytesWritten,
+      total_rows: plan.rows ?? null,
       started_at: time(progress.startedAt),
       ended_at: time(progress.endedAt),
       error: progress.error ? JSON.stringify(errorInfo(progress.error)) : null,
@@ -343,7 +355,9 @@ class Run {
       busy = true
       try {
         const wish = await runs.readWish(db, this.lease)
-        if (wish && wish !== 'complete') stopBy(wish)
+        if (wish === 'complete') await this.drain()
+        else if (wish) stopBy(wish)
+        await this.tellWaiting()
         if (Date.now() - lastBeat > runs.HEARTBEAT_MS) {
           await runs.heartbeat(db, this.lease)
           lastBeat = Date.now()
@@ -360,6 +374,21 @@ class Run {
         this.options.signal?.removeEventListener('abort', onSignal)
       },
     }
+  }
+
+  /** An online copy is to end with what its source holds now. */
+  private async drain(): Promise<void> {
+    if (this.complete.signal.aborted) return
+    this.complete.abort()
+    await runs.setState(this.options.state.db, this.lease, 'completing')
+  }
+
+  /** Keeps the reason why a store makes the run wait, where other terminals see it. */
+  private async tellWaiting(): Promise<void> {
+    const why = this.stores.source.waitingFor?.() ?? this.stores.destination.waitingFor?.()
+    if (why === this.told) return
+    this.told = why
+    await runs.saveWaiting(this.options.state.db, this.lease, why)
   }
 
   private async cleanUp(): Promise<void> {

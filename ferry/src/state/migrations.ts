@@ -78,4 +78,18 @@ export const MIGRATIONS: Record<string, Migration> = {
         .execute()
     },
   },
+  '0003_online': {
+    async up(db: Kysely<unknown>) {
+      await db.schema
+        .createTable('queue')
+        .addColumn('name', 'text', c => c.primaryKey())
+        .execute()
+      await db.schema.alterTable('run').addColumn('queue', 'text').execute()
+      await db.schema.alterTable('run').addColumn('waiting', 'text').execute()
+      await db.schema.createIndex('run_by_queue').on('run').columns(['queue', 'created_at']).execute()
+      await db.schema.alterTable('split').addColumn('behind', 'bigint').execute()
+      await db.schema.alterTable('split').addColumn('behind_since', 'bigint').execute()
+      await db.schema.alterTable('run_table').addColumn('total_rows', 'bigint').execute()
+    },
+  },
 }

@@ -90,8 +90,10 @@ export async function claimRun(
     id,
     job,
     definition,
+    queue: null,
     state: 'pending',
     wish: null,
+    waiting: null,
     epoch: 1,
     ...self(),
     created_at: now(),
@@ -158,11 +160,93 @@ async function lockJob(db: Kysely<Schema>, job: string, definition: string) {
     const epoch = row.epoch + 1
     await tx
       .updateTable('run')
-      .set({ ...self(), epoch, wish: null, error: null, ended_at: null })
+      // What an online copy was asked for last holds on: to end when it has caught up.
+      .set({ ...self(), epoch, wish: row.wish === 'complete' ? 'complete' : null, error: null, ended_at: null })
       .where('id', '=', row.id)
       .execute()
     return { row: { ...row, epoch }, lease: { run: row.id, epoch } }
   })
+}
+
+/** Keeps a new job with a run that waits in a queue. Throws FERRY-1008 where there is a job of that name. */
+export async function enqueueJob(
+  db: Kysely<Schema>,
+  job: { name: string; definition: string; queue: string },
+): Promise<RunRow> {
+  const { name, definition, queue } = job
+  const row: RunRow = {
+    id: newRunId(),
+    job: name,
+    definition,
+    queue,
+    state: 'pending',
+    wish: null,
+    waiting: null,
+    epoch: 0,
+    owner_host: null,
+    owner_pid: null,
+    owner_started: null,
+    heartbeat_at: null,
+    created_at: now(),
+    started_at: null,
+    ended_at: null,
+    error: null,
+  }
+  await db.transaction().execute(async tx => {
+    const made = await tx
+      .insertInto('job')
+      .values({ name, definition, created_at: now(), updated_at: now() })
+      .onConflict(c => c.column('name').doNothing())
+      .executeTakeFirst()
+    if (Number(made.numInsertedOrUpdatedRows) === 0) {
+      throw new FerryError('FERRY-1008', `there is a job "${name}" already`)
+    }
+    await tx.insertInto('run').values(row).execute()
+  })
+  return row
+}
+
+/** Puts a run that nobody executes back into its queue, or aside. */
+export async function requeue(db: Kysely<Schema>, row: RunRow, state: 'pending' | 'paused'): Promise<void> {
+  await db
+    .updateTable('run')
+    .set({ state, owner_pid: null, error: null, ended_at: null })
+    .where('id', '=', row.id)
+    .where('epoch', '=', row.epoch)
+    .execute()
+}
+
+/**
+ * Takes the oldest run of a queue that nobody executes, new or left behind, unless so many are at work already.
+ */
+export async function claimQueued(db: Kysely<Schema>, queue: string, most: number): Promise<Claimed | undefined> {
+  return db.transaction().execute(async tx => {
+    // The queue's line keeps other processes out until this one has chosen.
+    await tx
+      .insertInto('queue')
+      .values({ name: queue })
+      .onConflict(c => c.column('name').doUpdateSet({ name: queue }))
+      .execute()
+    const rows = await tx
+      .selectFrom('run')
+      .selectAll()
+      .where('queue', '=', queue)
+      .where('state', 'in', ['pending', 'planning', 'running', 'completing'])
+      .orderBy('created_at')
+      .execute()
+    const next = rows.find(row => !isAlive(row))
+    if (!next || rows.filter(isAlive).length >= most) return undefined
+    const epoch = next.epoch + 1
+    const { owner_host, owner_pid, owner_started, heartbeat_at } = self()
+    const taken = { owner_host, owner_pid, owner_started, heartbeat_at, epoch, started_at: next.started_at ?? now() }
+    await tx.updateTable('run').set(taken).where('id', '=', next.id).execute()
+    return { row: { ...next, ...taken }, lease: { run: next.id, epoch }, resumed: next.started_at !== null }
+  })
+}
+
+/** Keeps the reason why the run waits, where other terminals see it; undefined where it does not. */
+export async function saveWaiting(db: Kysely<Schema>, lease: Lease, waiting: string | undefined): Promise<void> {
+  await update(db, lease, { waiting: waiting ?? null })
 }
 
 /** A sign of life; gives back what a user asked for meanwhile. Throws FERRY-5004 when the run is another's now. */
@@ -186,10 +270,12 @@ export async function finishRun(
   lease: Lease,
   state: RunState,
   error?: { code: string; message: string; hint: string },
+  wish: Wish | null = null,
 ): Promise<void> {
   await update(db, lease, {
     state,
-    wish: null,
+    wish,
+    waiting: null,
     owner_pid: null,
     ended_at: now(),
     error: error ? JSON.stringify(error) : null,
@@ -210,14 +296,16 @@ function lost(lease: Lease): FerryError {
   return new FerryError('FERRY-5004', `run ${lease.run} was taken over by another process`)
 }
 
+const PAST: Record<Wish, string> = { pause: 'paused', cancel: 'cancelled', complete: 'completed' }
+
 /** Asks whoever executes the run to pause, cancel or complete it; a run that nobody executes is ended here. */
 export async function wishFor(db: Kysely<Schema>, id: string, wish: Wish): Promise<RunRow> {
   const row = await findRun(db, id)
   if (!UNFINISHED.includes(row.state) || (row.state === 'paused' && wish === 'pause')) {
-    throw new FerryError(
-      'FERRY-5006',
-      `run ${row.id} is ${row.state}: it cannot be ${wish === 'pause' ? 'paused' : 'cancelled'}`,
-    )
+    throw new FerryError('FERRY-5006', `run ${row.id} is ${row.state}: it cannot be ${PAST[wish]}`)
+  }
+  if (wish === 'complete' && (JSON.parse(row.definition) as { mode?: string }).mode !== 'online') {
+    throw new FerryError('FERRY-5006', `run ${row.id} is no online copy: it ends by itself`)
   }
   await db.updateTable('run').set({ wish }).where('id', '=', row.id).execute()
   return { ...row, wish }
@@ -274,7 +362,13 @@ export async function saveProgress(
   run: string,
   ordinal: number,
   id: number,
-  progress: { done: boolean; checkpoint: string | undefined; rows: number; bytes: number },
+  progress: {
+    done: boolean
+    checkpoint: string | undefined
+    rows: number
+    bytes: number
+    behind?: { changes: number; since?: number } | undefined
+  },
 ): Promise<void> {
   await db
     .updateTable('split')
@@ -283,6 +377,8 @@ export async function saveProgress(
       checkpoint: progress.checkpoint ?? null,
       rows_done: progress.rows,
       bytes_done: progress.bytes,
+      behind: progress.behind?.changes ?? null,
+      behind_since: progress.behind?.since ?? null,
     })
     .where('run', '=', run)
     .where('ordinal', '=', ordinal)

@@ -5,6 +5,12 @@ export interface Schema {
   run_table: RunTableRow
   split: SplitRow
   connection: ConnectionRow
+  queue: QueueRow
+}
+
+/** Runs of one queue are at work one after another, or so many at a time. */
+export interface QueueRow {
+  name: string
 }
 
 export interface JobRow {
@@ -31,9 +37,13 @@ export interface RunRow {
   id: string
   job: string
   definition: string
+  /** The queue that it waits in; null of runs that begin at once. */
+  queue: string | null
   state: RunState
   /** What a user asked for: seen by whichever process executes the run. */
   wish: Wish | null
+  /** Why nothing moves, where a store makes the run wait. */
+  waiting: string | null
   /** Raised each time a process takes the run: a write with an older one is refused. */
   epoch: number
   /** Who executes the run: host, process id and when that process started. */
@@ -62,6 +72,8 @@ export interface RunTableRow {
   rows_skipped: number
   bytes_read: number
   bytes_written: number
+  /** What the source is estimated to hold. */
+  total_rows: number | null
   started_at: string | null
   ended_at: string | null
   error: string | null
@@ -79,6 +91,9 @@ export interface SplitRow {
   checkpoint: string | null
   rows_done: number
   bytes_done: number
+  /** Of an online copy: changes that are left, about, and when the last one that was copied happened (milliseconds). */
+  behind: number | null
+  behind_since: number | null
 }
 
 export interface ConnectionRow {

@@ -103,6 +103,8 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
         checkpoint: null,
         rows_done: 0,
         bytes_done: 0,
+        behind: null,
+        behind_since: null,
       })
       await runs.saveSplits(
         db,

@@ -4,6 +4,7 @@ import type { Column, LogicalType } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
 import type {
   Connector,
+  Containers,
   ObjectSpec,
   RunIdentity,
   Settings,
@@ -14,11 +15,13 @@ import type {
 } from '../connector.ts'
 import { bareName } from '../names.ts'
 import { CosmosContainer } from './container.ts'
+import { CosmosContainers } from './containers.ts'
 import { documentsIn, ownText } from './documents.ts'
 import { readOptions } from './options.ts'
 import { type CosmosSettings, readSettings } from './settings.ts'
 import { CosmosSink } from './sink.ts'
 import { CosmosSource } from './source.ts'
+import { Throughput } from './throughput.ts'
 import { CosmosWire, explain } from './wire.ts'
 
 const SAMPLE = 200
@@ -42,14 +45,24 @@ export class CosmosStore implements Store {
   readonly parallel = 16
   readonly wire: CosmosWire
   private readonly settings: CosmosSettings
+  private readonly known = new Map<string, CosmosContainer>()
+  private readonly paces: Throughput[] = []
+  readonly containers: Containers
 
   constructor(settings: CosmosSettings) {
     this.settings = settings
     this.wire = new CosmosWire(settings)
+    this.containers = new CosmosContainers(this, settings.copiesAtOnce)
   }
 
   get label(): string {
     return this.wire.label
+  }
+
+  waitingFor(): string | undefined {
+    const held = Math.max(0, ...this.paces.map(pace => pace.heldMs()))
+    if (held > 1000) return `${this.label} has no request units left for ${Math.ceil(held / 1000)} s`
+    return this.wire.waitingFor()
   }
 
   async test(): Promise<string> {
@@ -63,7 +76,8 @@ export class CosmosStore implements Store {
     const found: string[] = []
     for (const database of databases) {
       const containers = await this.list('colls', `dbs/${database}`, 'DocumentCollections')
-      found.push(...containers.map(c => (own === undefined ? `${database}.${c}` : c)))
+      const separator = database.includes('.') ? '/' : '.'
+      found.push(...containers.map(c => (own === undefined ? `${database}${separator}${c}` : c)))
     }
     return found.sort()
   }
@@ -75,18 +89,27 @@ export class CosmosStore implements Store {
     return body[name]!.map(r => r.id)
   }
 
-  /** Database and container of an object: `shop.orders`, or `orders` in the connection's database. */
+  /**
+   * Database and container of an object: `shop.orders`, `shop/orders` where a name has a dot, or `orders` in the
+   * connection's database.
+   */
   names(object: string): { database: string; container: string } {
     const { database } = this.settings
+    const slash = object.indexOf('/')
+    if (slash > 0) return { database: object.slice(0, slash), container: object.slice(slash + 1) }
     if (database !== undefined && !object.startsWith(`${database}.`)) return { database, container: object }
     const at = object.indexOf('.')
     if (at > 0) return { database: object.slice(0, at), container: object.slice(at + 1) }
     throw new FerryError('FERRY-3001', `${object}: name the database too, as DATABASE.CONTAINER, or in the connection`)
   }
 
-  find(object: string): Promise<CosmosContainer | undefined> {
+  /** A container that was found is known from then on. */
+  async find(object: string): Promise<CosmosContainer | undefined> {
     const { database, container } = this.names(object)
-    return CosmosContainer.open(this.wire, object, `dbs/${database}/colls/${container}`)
+    const link = `dbs/${database}/colls/${container}`
+    const found = this.known.get(link) ?? (await CosmosContainer.open(this.wire, object, link))
+    if (found) this.known.set(link, found)
+    return found
   }
 
   async container(object: string): Promise<CosmosContainer> {
@@ -110,7 +133,6 @@ export class CosmosStore implements Store {
   async describe(spec: ObjectSpec): Promise<TableInfo | undefined> {
     const container = await this.find(spec.object)
     if (!container) return undefined
-    const { definition } = container
     const sample = await container.withRanges(async ([first]) => {
       const headers = {
         'a-im': 'Incremental Feed',
@@ -129,13 +151,20 @@ export class CosmosStore implements Store {
       object: spec.object,
       columns: inferJson(texts.map(members)).map(column => ({ ...column, nullable: true, inferred: true })),
       primaryKey: [],
-      documents: { keys: ['id', ...definition.partitionKey.paths.map(p => p.slice(1).replaceAll('/', '.'))] },
+      documents: { keys: ['id'], identity: [['id'], ...container.keyPaths.filter(p => p.join() !== 'id')] },
       ...(rows === undefined ? {} : { rows }),
     }
   }
 
+  /** The pace of a table that is read or written. */
+  async pace(container: CosmosContainer, budget: number | undefined): Promise<Throughput> {
+    const pace = new Throughput({ budget, provisioned: await this.provisioned(container) })
+    this.paces.push(pace)
+    return pace
+  }
+
   /** RU/s that a container is given: its own, or its database's; undefined where nobody says. */
-  async provisioned(container: CosmosContainer): Promise<number | undefined> {
+  private async provisioned(container: CosmosContainer): Promise<number | undefined> {
     const response = await this.wire.send({ method: 'GET', type: 'offers', link: '', read: true })
     if (response.status !== 200) return undefined
     const { Offers: offers } = JSON.parse(response.body) as { Offers: Offer[] }
@@ -163,7 +192,10 @@ export class CosmosStore implements Store {
   }
 
   async source(): Promise<SourceSession> {
-    return new CosmosSource(object => this.container(object))
+    return new CosmosSource(async (object, { throughputBudget: budget }) => {
+      const container = await this.container(object)
+      return { container, pace: await this.pace(container, budget) }
+    })
   }
 
   async sink(_run: RunIdentity): Promise<SinkSession> {

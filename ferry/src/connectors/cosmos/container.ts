@@ -12,6 +12,9 @@ export interface PartitionRange {
 export interface ContainerDefinition {
   _self: string
   partitionKey: KeyDefinition
+  uniqueKeyPolicy?: { uniqueKeys: { paths: string[] }[] }
+  indexingPolicy?: object
+  defaultTtl?: number
 }
 
 /** How often partitions may split while one question is asked. */
@@ -24,7 +27,8 @@ export class CosmosContainer {
   /** How many documents it holds, about; undefined where the service does not say. */
   readonly count: number | undefined
   private readonly wire: CosmosWire
-  private readonly keyPaths: string[][]
+  /** The steps of each path of the partition key. */
+  readonly keyPaths: string[][]
   private known: Promise<PartitionRange[]> | undefined
 
   private constructor(wire: CosmosWire, name: string, link: string, response: WireResponse) {
@@ -76,6 +80,11 @@ export class CosmosContainer {
       if (result !== 'gone') return result
     }
     throw new FerryError('FERRY-2005', `${this.name}: its partitions do not come to rest`)
+  }
+
+  /** Whether some key must be the only one of its kind in a partition key's items. */
+  get hasUniqueKeys(): boolean {
+    return (this.definition.uniqueKeyPolicy?.uniqueKeys.length ?? 0) > 0
   }
 
   /** The partition key of a document, component by component. Throws a RowError for what no key can be. */

@@ -13,6 +13,13 @@ export const settingsSchema = z.strictObject({
   database: z.string().optional().describe('The database of containers that are named without one'),
   preferredRegions: z.array(z.string()).default([]).describe('Regions to read from, the nearest first'),
   maxConnections: z.coerce.number().int().min(1).max(1000).default(50).describe('Connections at one time'),
+  copiesAtOnce: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(100)
+    .default(1)
+    .describe('Copy jobs of the account at work together'),
   requestTimeout: z.coerce.number().positive().default(65).describe('Seconds to wait for an answer'),
 })
 

@@ -2,10 +2,11 @@
 import type { Encoding } from '../../batch/encoding.ts'
 import { FerryError } from '../../errors.ts'
 import type { Committed, Offer, SinkSession, SinkTable, Split, SplitWriter, WriteRequest } from '../connector.ts'
+import { Bulk } from './bulk.ts'
 import type { CosmosStore } from './connector.ts'
 import type { CosmosContainer } from './container.ts'
 import { type CosmosWriteOptions, writeOptions } from './options.ts'
-import { Throughput } from './throughput.ts'
+import type { Throughput } from './throughput.ts'
 import { CosmosSplitWriter } from './writer.ts'
 
 export class CosmosSink implements SinkSession {
@@ -33,6 +34,7 @@ export class CosmosSinkTable implements SinkTable {
   readonly unit = 'split'
   readonly lanes = 16
   readonly inFlight = 4
+  readonly takesChanges: boolean
   readonly request: WriteRequest
   readonly options: CosmosWriteOptions
   private readonly store: CosmosStore
@@ -43,6 +45,7 @@ export class CosmosSinkTable implements SinkTable {
     this.store = store
     this.request = request
     this.options = writeOptions(request.options)
+    this.takesChanges = this.operation === 'Upsert' && request.identity !== undefined
     const create = request.existing ? [] : [`CREATE CONTAINER ${request.object} ${JSON.stringify(this.definition())}`]
     this.plan = {
       statements: [...create, `BULK ${this.operation.toUpperCase()} INTO ${request.object}`],
@@ -77,10 +80,7 @@ export class CosmosSinkTable implements SinkTable {
 
   /** The pace of all writers of this table. */
   throughput(): Promise<Throughput> {
-    this.pace ??= this.container().then(async container => {
-      const provisioned = await this.store.provisioned(container)
-      return new Throughput({ budget: this.options.throughputBudget, provisioned })
-    })
+    this.pace ??= this.container().then(container => this.store.pace(container, this.options.throughputBudget))
     return this.pace
   }
 
@@ -89,8 +89,9 @@ export class CosmosSinkTable implements SinkTable {
     return this.opened
   }
 
-  async open(_split: Split, _offer: Offer): Promise<SplitWriter> {
-    return new CosmosSplitWriter(this, await this.container(), await this.throughput())
+  async open(_split: Split, _offer: Offer, signal?: AbortSignal): Promise<SplitWriter> {
+    const bulk = new Bulk(await this.container(), await this.throughput(), this.options, signal)
+    return new CosmosSplitWriter(this.request, this.operation, await this.container(), bulk)
   }
 
   async publish(): Promise<void> {}

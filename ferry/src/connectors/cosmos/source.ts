@@ -1,14 +1,21 @@
-/** Reading a container: its change feed, range by range in parallel, each item's latest version once. */
-import type { Batch } from '../../batch/encoding.ts'
+/**
+ * Reading a container: its change feed, range by range in parallel. A full copy reads each item's latest version until
+ * the feed has no more; an online copy reads them up to where the feed stood at the plan, and from there on every
+ * change, in order, until it is told to end.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Batch, Behind, RowBatch } from '../../batch/encoding.ts'
 import { members } from '../../batch/json.ts'
 import type { Column, Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import type { Offer, ReadOptions, ReadRequest, SourceSession, SourceTable, Split } from '../connector.ts'
 import { documentRow } from '../documents.ts'
+import { changeIn } from './changes.ts'
 import type { CosmosContainer, PartitionRange } from './container.ts'
 import { documentsIn, ownText } from './documents.ts'
 import { type CosmosReadOptions, readOptions } from './options.ts'
-import { explain } from './wire.ts'
+import type { Throughput } from './throughput.ts'
+import { explain, type WireResponse } from './wire.ts'
 
 /** A part of the key space with the place in its feed. Checkpoints are lists of these, as JSON. */
 interface Piece {
@@ -16,32 +23,51 @@ interface Piece {
   high: string
   /** The feed's own mark; undefined at the beginning. */
   continuation?: string
-  /** The last change at the time of the plan: what comes behind it is not waited for. */
+  /** Where the feed stood at the plan. */
   until: number
+  /** Whether the snapshot is read and every change is followed. */
+  follows?: true
+}
+
+/** How often a feed without news is asked again. */
+const POLL_MS = 250
+const FEED = { latest: 'Incremental Feed', all: 'Full-Fidelity Feed' }
+/** The form of all versions that clients of the service ask for. */
+const WIRE_FORMAT = '2021-09-15'
+
+export interface OpenContainer {
+  container: CosmosContainer
+  pace: Throughput
 }
 
 export class CosmosSource implements SourceSession {
-  private readonly open: (object: string) => Promise<CosmosContainer>
+  private readonly open: (object: string, options: CosmosReadOptions) => Promise<OpenContainer>
 
-  constructor(open: (object: string) => Promise<CosmosContainer>) {
+  constructor(open: (object: string, options: CosmosReadOptions) => Promise<OpenContainer>) {
     this.open = open
   }
 
   async table(request: ReadRequest): Promise<SourceTable> {
-    return new CosmosSourceTable(await this.open(request.object), request, readOptions(request.options))
+    const options = readOptions(request.options)
+    return new CosmosSourceTable(await this.open(request.object, options), request, options)
   }
 
   async close(): Promise<void> {}
 }
 
 class CosmosSourceTable implements SourceTable {
+  readonly follows = true
   readonly rowColumns: Column[]
   private readonly container: CosmosContainer
+  private readonly pace: Throughput
   private readonly request: ReadRequest
   private readonly options: CosmosReadOptions
+  /** What a page has cost lately, in request units. */
+  private pageCost = 1
 
-  constructor(container: CosmosContainer, request: ReadRequest, options: CosmosReadOptions) {
+  constructor({ container, pace }: OpenContainer, request: ReadRequest, options: CosmosReadOptions) {
     this.container = container
+    this.pace = pace
     this.request = request
     this.options = options
     const wanted = new Map(
@@ -58,83 +84,217 @@ class CosmosSourceTable implements SourceTable {
     return undefined
   }
 
+  /** A split for each range; of an online copy no more than may be at work together, some with several ranges. */
   async splits(): Promise<Split[]> {
-    return this.container.withRanges(async ranges => {
-      const marks = await Promise.all(ranges.map(range => this.lastChange(range)))
+    const { online } = this.request
+    const pieces = await this.container.withRanges(async ranges => {
+      const marks = await Promise.all(ranges.map(range => this.newest(range)))
       if (marks.includes('gone')) return 'gone'
-      return ranges.map(({ low, high }, id) => {
-        const piece: Piece = { low, high, until: marks[id] as number }
-        return { id, label: `keys from ${low || 'the first'}`, spec: JSON.stringify(piece) }
-      })
+      return ranges.map(({ low, high }, i): Piece => ({ low, high, until: marks[i] as number }))
     })
+    const count = Math.min(pieces.length, online?.splits ?? Infinity)
+    const groups: Piece[][] = Array.from({ length: count }, () => [])
+    for (const [i, piece] of pieces.entries()) groups[Math.floor((i * count) / pieces.length)]!.push(piece)
+    return groups.map((group, id) => ({
+      id,
+      label: `keys from ${group[0]!.low || 'the first'}`,
+      spec: JSON.stringify(group),
+    }))
   }
 
   /** The number of the newest change in a partition. */
-  private async lastChange(range: PartitionRange): Promise<number | 'gone'> {
-    const response = await this.container.send({
-      method: 'GET',
-      type: 'docs',
-      read: true,
-      headers: { 'a-im': 'Incremental Feed', 'if-none-match': '*', 'x-ms-documentdb-partitionkeyrangeid': range.id },
-    })
+  private async newest(range: PartitionRange, signal?: AbortSignal): Promise<number | 'gone'> {
+    const headers = {
+      'a-im': this.request.online ? FEED.all : FEED.latest,
+      'if-none-match': '*',
+      'x-ms-documentdb-partitionkeyrangeid': range.id,
+      ...(this.request.online ? { 'x-ms-cosmos-changefeed-wire-format-version': WIRE_FORMAT } : {}),
+    }
+    const response = await this.container.send({ method: 'GET', type: 'docs', read: true, headers }, signal)
     if (response.status === 410) return 'gone'
-    if (response.status !== 304 && response.status !== 200) throw explain(response, this.container.name)
-    return Number(/\d+/.exec(String(response.headers.etag))?.[0] ?? Number.MAX_SAFE_INTEGER)
+    if (response.status !== 304 && response.status !== 200) throw this.refused(response)
+    return numberOf(response.headers.etag)
   }
 
-  async *read(split: Split, { from, signal }: ReadOptions): AsyncGenerator<Batch> {
-    let pieces = from === undefined ? [JSON.parse(split.spec) as Piece] : (JSON.parse(from) as Piece[])
+  async *read(split: Split, options: ReadOptions): AsyncGenerator<Batch> {
+    const pieces = JSON.parse(options.from ?? split.spec) as Piece[]
+    const following = yield* this.snapshot(pieces, options)
+    if (this.request.online) yield* this.follow(following, options)
+  }
+
+  /** Each item's latest version. Gives back the pieces from where changes are followed. */
+  private async *snapshot(all: Piece[], work: ReadOptions): AsyncGenerator<RowBatch, Piece[]> {
+    const following = all.filter(p => p.follows)
+    let open = all.filter(p => !p.follows)
     let left = this.request.limit ?? Infinity
-    while (pieces.length > 0) {
-      signal.throwIfAborted()
-      const [piece, ...rest] = pieces
-      const parts = overlapping(await this.container.ranges(), piece!)
-      if (parts.length !== 1) {
-        // The partition was split since: its children go on from the same place.
-        pieces = [
-          ...parts.map(part => ({ ...piece!, low: later(part.low, piece!.low), high: sooner(part.high, piece!.high) })),
-          ...rest,
-        ]
+    while (open.length > 0) {
+      work.signal.throwIfAborted()
+      const [piece, ...rest] = open as [Piece, ...Piece[]]
+      const page = await this.page(piece, work.signal)
+      if (Array.isArray(page)) {
+        open = [...page, ...rest]
         continue
       }
-      const response = await this.page(parts[0]!, piece!, signal)
+      const reached = numberOf(page.headers.etag)
+      const isBeyond = reached > piece.until
+      const isRead =
+        page.status === 304 || (reached >= piece.until && (this.request.online || reached >= newestOf(page)))
+      if (isRead) open = rest
+      else open = [{ ...piece, continuation: String(page.headers.etag) }, ...rest]
+      if (isRead && this.request.online) {
+        following.push({ ...piece, continuation: `"${piece.until}"`, follows: true })
+      }
+      if (page.status === 304 && !this.request.online) continue
+      const documents = page.status === 304 ? [] : documentsIn(page.body).slice(0, left)
+      left -= documents.length
+      const rows = documents.map((text, i) => this.row(this.options.systemProperties ? text : ownText(text), i))
+      const next = [...open, ...following]
+      // At the end of the split there is nothing to go on with.
+      const checkpoint = next.length > 0 && left > 0 ? { checkpoint: JSON.stringify(next) } : {}
+      // What was changed since the plan may have been read before: it has to be written behind that.
+      const changes = isBeyond ? { changes: rows.map(() => 'replace' as const) } : {}
+      yield { kind: 'rows', rows, bytes: page.body.length, ...checkpoint, ...changes }
+      if (left <= 0) return []
+    }
+    return following
+  }
+
+  /** Every change behind the snapshot, in order, until `complete` and then up to what there is at that moment. */
+  private async *follow(begin: Piece[], work: ReadOptions): AsyncGenerator<RowBatch> {
+    let pieces = begin
+    const left = new Map<string, number>()
+    let told = false
+    let ending = false
+    while (pieces.length > 0) {
+      if (!ending && work.complete?.aborted) {
+        ending = true
+        pieces = await this.endingNow(pieces, work.signal)
+      }
+      let news = false
+      for (const piece of [...pieces]) {
+        work.signal.throwIfAborted()
+        const page = await this.page(piece, work.signal)
+        const at = pieces.indexOf(piece)
+        if (Array.isArray(page)) {
+          pieces.splice(at, 1, ...page)
+          news = true
+          continue
+        }
+        const reached = numberOf(page.headers.etag)
+        const ended = ending && (page.status === 304 || reached >= piece.until)
+        pieces.splice(at, 1, ...(ended ? [] : [{ ...piece, continuation: String(page.headers.etag) }]))
+        left.set(piece.low, page.status === 304 ? 0 : Math.max(0, newestOf(page) - reached))
+        if (page.status === 304) continue
+        news = true
+        told = false
+        yield this.changes(page, pieces, sum(left))
+      }
+      if (news || pieces.length === 0) continue
+      // All is copied for now: worth a commit, once.
+      if (!told) {
+        yield {
+          kind: 'rows',
+          rows: [],
+          bytes: 0,
+          checkpoint: JSON.stringify(pieces),
+          changes: [],
+          behind: { changes: 0 },
+        }
+      }
+      told = true
+      if (!ending) await sleepUnless(POLL_MS, [work.signal, work.complete])
+    }
+  }
+
+  /** The pieces with where their feeds stand now. */
+  private async endingNow(pieces: Piece[], signal: AbortSignal): Promise<Piece[]> {
+    const ends = await this.container.withRanges(async ranges => {
+      const marks = await Promise.all(ranges.map(range => this.newest(range, signal)))
+      return marks.includes('gone') ? 'gone' : ranges.map((range, i) => ({ ...range, mark: marks[i] as number }))
+    })
+    const endOf = (piece: Piece) => Math.max(0, ...overlapping(ends, piece).map(r => r.mark))
+    return pieces.map(piece => ({ ...piece, until: endOf(piece) }))
+  }
+
+  private changes(page: WireResponse, next: Piece[], left: number): RowBatch {
+    const found = documentsIn(page.body).map(text => changeIn(text, this.container.keyPaths))
+    const last = found.at(-1)?.at
+    const behind: Behind = { changes: left, ...(last === undefined ? {} : { since: last * 1000 }) }
+    return {
+      kind: 'rows',
+      rows: found.map(({ document }, i) => this.row(document, i)),
+      changes: found.map(c => c.change),
+      bytes: page.body.length,
+      behind,
+      ...(next.length > 0 ? { checkpoint: JSON.stringify(next) } : {}),
+    }
+  }
+
+  /** The next page of a piece; where its partition was split since, the pieces that go on from the same place. */
+  private async page(piece: Piece, signal: AbortSignal): Promise<WireResponse | Piece[]> {
+    for (;;) {
+      const ranges = await this.container.ranges()
+      const parts = overlapping(ranges, piece)
+      if (parts.length !== 1) {
+        return parts.map(p => ({ ...piece, low: later(p.low, piece.low), high: sooner(p.high, piece.high) }))
+      }
+      const range = parts[0]!
+      const settle = await this.pace.spend(range.id, ranges.length, this.pageCost, signal)
+      const request = {
+        method: 'GET',
+        type: 'docs',
+        read: true,
+        paced: true,
+        headers: this.headers(range, piece),
+      } as const
+      const response = await this.container.send(request, signal)
+      const charge = Number(response.headers['x-ms-request-charge'] ?? 0)
+      if (response.status === 429) {
+        settle(charge, Number(response.headers['x-ms-retry-after-ms'] ?? 100))
+        continue
+      }
+      settle(charge, undefined)
       if (response.status === 410) {
         await this.container.ranges(true)
         continue
       }
-      if (response.status !== 200 && response.status !== 304) throw explain(response, this.container.name)
-      const continuation = String(response.headers.etag)
-      const reached = Number(/\d+/.exec(continuation)?.[0] ?? 0)
-      const ended = response.status === 304 || reached >= piece!.until
-      pieces = ended ? rest : [{ ...piece!, continuation }, ...rest]
-      if (response.status === 304) continue
-      const documents = documentsIn(response.body).slice(0, left)
-      left -= documents.length
-      const rows = documents.map((text, i) => this.row(text, i))
-      // At the end of the split there is nothing to go on with.
-      const more = pieces.length > 0 && left > 0
-      yield { kind: 'rows', rows, bytes: response.body.length, ...(more ? { checkpoint: JSON.stringify(pieces) } : {}) }
-      if (left <= 0) return
+      if (response.status !== 200 && response.status !== 304) throw this.refused(response)
+      if (response.status === 200) this.pageCost += (charge - this.pageCost) * 0.3
+      return response
     }
   }
 
-  private page(range: PartitionRange, piece: Piece, signal: AbortSignal) {
+  private headers(range: PartitionRange, piece: Piece): Record<string, string> {
     const headers: Record<string, string> = {
-      'a-im': 'Incremental Feed',
+      'a-im': piece.follows ? FEED.all : FEED.latest,
       'x-ms-documentdb-partitionkeyrangeid': range.id,
       'x-ms-max-item-count': String(this.options.pageSize),
     }
+    if (piece.follows) headers['x-ms-cosmos-changefeed-wire-format-version'] = WIRE_FORMAT
     if (piece.continuation !== undefined) headers['if-none-match'] = piece.continuation
     if (piece.low > range.low || piece.high < range.high) {
       headers['x-ms-read-key-type'] = 'EffectivePartitionKeyRange'
       headers['x-ms-start-epk'] = piece.low
       headers['x-ms-end-epk'] = piece.high
     }
-    return this.container.send({ method: 'GET', type: 'docs', read: true, headers }, signal)
+    return headers
   }
 
-  private row(document: string, index: number): Row {
-    const text = this.options.systemProperties ? document : ownText(document)
+  /** What the service refuses of an online copy has causes of its own. */
+  private refused(response: WireResponse): FerryError {
+    const error = explain(response, this.container.name)
+    if (response.status !== 400 || !this.request.online) return error
+    if (/retention/i.test(error.message)) {
+      return new FerryError('FERRY-5005', error.message, {
+        hint: 'The copy stood still for longer than changes are kept: start again with --full-refresh.',
+      })
+    }
+    return new FerryError('FERRY-3009', error.message, {
+      hint: 'An online copy needs continuous backup and the all-versions change feed on the source account; or copy offline.',
+    })
+  }
+
+  private row(text: string, index: number): Row {
     try {
       return documentRow(text, this.rowColumns)
     } catch (error) {
@@ -145,10 +305,31 @@ class CosmosSourceTable implements SourceTable {
   }
 }
 
-function overlapping(ranges: PartitionRange[], piece: Piece): PartitionRange[] {
+function overlapping<T extends PartitionRange>(ranges: T[], piece: Piece): T[] {
   const found = ranges.filter(r => r.low < piece.high && piece.low < r.high)
   if (found.length > 0) return found
   throw new FerryError('FERRY-9000', `no partition holds the keys from ${piece.low} to ${piece.high}`)
+}
+
+/** The change that an etag of the feed stands for. */
+function numberOf(etag: string | undefined): number {
+  return Number(/\d+/.exec(etag ?? '')?.[0] ?? 0)
+}
+
+/** The newest change of the partition that answered: `0:-1#123#4=120` or the header of its own. */
+function newestOf({ headers }: WireResponse): number {
+  const token = /#(\d+)/.exec(String(headers['x-ms-session-token'] ?? ''))?.[1]
+  return Number(token ?? headers.lsn ?? 0)
+}
+
+function sum(counts: Map<string, number>): number {
+  return [...counts.values()].reduce((total, n) => total + n, 0)
+}
+
+/** Waits, or until one of the signals comes. */
+async function sleepUnless(ms: number, signals: (AbortSignal | undefined)[]): Promise<void> {
+  const signal = AbortSignal.any(signals.filter(s => s !== undefined))
+  await sleep(ms, undefined, { signal }).catch(() => undefined)
 }
 
 const later = (a: string, b: string) => (a > b ? a : b)

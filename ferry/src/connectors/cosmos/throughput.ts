@@ -13,10 +13,11 @@ const LESS_EVERY_MS = 400
 /** Where one refusal follows another within this time, somebody else has come: the rate falls faster. */
 const AGAIN_WITHIN_MS = 2500
 const LESS_AGAIN = 0.7
-/** Without refusals the rate grows so often: by this part up to where it was refused last, and hardly beyond. */
-const MORE_EVERY_MS = 500
-const MORE = 0.01
-const BEYOND = 0.001
+/**
+ * Without refusals the rate grows with the cube of time, as TCP CUBIC does (RFC 9438): fast to near where it was refused
+ * last, slowly there, and ever faster beyond, since a shortage that is over must not be remembered for long.
+ */
+const GROWTH = 0.0004
 /** Others take units too: the service's word for when there are some is too early, by twice as much each time. */
 const LATEST = 16
 /** What was served is looked at over windows of this length. */
@@ -56,10 +57,15 @@ export class Throughput {
     return rate
   }
 
+  /** Milliseconds that the longest of refused partitions has yet to wait. */
+  heldMs(): number {
+    return Math.max(0, ...[...this.partitions.values()].map(p => p.heldMs()))
+  }
+
   /** Waits until units may be spent; gives back what is told of the outcome. */
-  async spend(partition: string, count: number, estimate: number) {
+  async spend(partition: string, count: number, estimate: number, signal?: AbortSignal) {
     const rate = this.of(partition, count)
-    await rate.take(estimate)
+    await rate.take(estimate, signal)
     return (actual: number, retryAfterMs: number | undefined) => {
       rate.settle(estimate, actual)
       if (retryAfterMs === undefined) rate.served()
@@ -81,7 +87,8 @@ class PartitionRate {
   /** The rate that was refused last. */
   private refusedAt = Infinity
   private readonly turns = new Turns()
-  private raised = performance.now()
+  /** Seconds from the last refusal until the rate is again where it was refused. */
+  private plateau = 0
   /** Units served in this window and in the one before. */
   private units = 0
   private before: number | undefined
@@ -99,12 +106,15 @@ class PartitionRate {
   }
 
   /** Waits for the units. One waits at a time, the others behind it, so that a refusal holds all of them back. */
-  async take(units: number): Promise<void> {
+  async take(units: number, signal?: AbortSignal): Promise<void> {
     if (this.perSecond === Infinity && this.paidAt <= performance.now()) return
     const done = await this.turns.take()
     try {
       this.raise()
-      for (let wait = this.wait(); wait > 0; wait = this.wait()) await sleep(wait)
+      for (let wait = this.wait(); wait > 0; wait = this.wait()) {
+        signal?.throwIfAborted()
+        await sleep(wait, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted())
+      }
       if (this.perSecond === Infinity) return
       const start = Math.max(this.paidAt, performance.now() - AHEAD_MS)
       this.paidAt = start + (units / this.perSecond) * 1000
@@ -116,6 +126,11 @@ class PartitionRate {
   /** Milliseconds until what was taken so far is paid for. */
   private wait(): number {
     return this.paidAt - performance.now()
+  }
+
+  /** Milliseconds until requests go on, where the service refused the last one. */
+  heldMs(): number {
+    return this.patience > 1 ? this.wait() : 0
   }
 
   /** What a request has cost in truth. */
@@ -138,9 +153,10 @@ class PartitionRate {
     if (this.fixed || now - this.lowered < LESS_EVERY_MS) return
     const before = this.perSecond === Infinity ? this.measured(now) : this.perSecond
     this.refusedAt = before
-    this.perSecond = Math.max(LEAST, before * (now - this.lowered < AGAIN_WITHIN_MS ? LESS_AGAIN : LESS))
+    const part = now - this.lowered < AGAIN_WITHIN_MS ? LESS_AGAIN : LESS
+    this.perSecond = Math.max(LEAST, before * part)
+    this.plateau = Math.cbrt((1 - part) / GROWTH)
     this.lowered = now
-    this.raised = now
   }
 
   /** Units a second that were served lately. */
@@ -159,10 +175,9 @@ class PartitionRate {
   }
 
   private raise(): void {
-    const now = performance.now()
-    if (this.fixed || this.perSecond === Infinity || now - this.raised < MORE_EVERY_MS) return
-    const part = this.perSecond < this.refusedAt * 0.98 ? MORE : BEYOND
-    this.perSecond = Math.min(this.most, this.perSecond * (1 + part))
-    this.raised = now
+    if (this.fixed || this.perSecond >= this.most) return
+    const seconds = (performance.now() - this.lowered) / 1000
+    const grown = this.refusedAt * (1 + GROWTH * (seconds - this.plateau) ** 3)
+    this.perSecond = Math.min(this.most, Math.max(this.perSecond, grown))
   }
 }

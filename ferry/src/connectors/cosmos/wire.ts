@@ -22,6 +22,8 @@ export interface WireRequest {
   body?: string
   /** Whether it only reads: it may then go to a region that is read from. */
   read?: boolean
+  /** Whether who asks deals with 429 itself. */
+  paced?: boolean
 }
 
 export interface WireResponse {
@@ -33,12 +35,16 @@ export interface WireResponse {
 
 /** How long a request is tried again where the service says that it is busy or away. */
 const PATIENCE_MS = 120_000
+/** After so long without an answer the reason is told. */
+const TELL_MS = 1000
 const VERSION = '2020-07-15'
 
 export class CosmosWire {
   private readonly settings: CosmosSettings
   private readonly agents = new Map<string, HttpAgent>()
   private readonly signatures = new Map<string, { date: string; authorization: string }>()
+  /** Requests that are tried again, and why. */
+  private readonly waits = new Map<symbol, { why: string; since: number }>()
   private endpoints: Promise<{ read: string; write: string }> | undefined
 
   constructor(settings: CosmosSettings) {
@@ -49,36 +55,54 @@ export class CosmosWire {
     return `cosmos:${this.settings.endpoint.replace(/\/$/, '')}`
   }
 
+  /** Why the request that waits longest does so; undefined where none waits for longer than a moment. */
+  waitingFor(): string | undefined {
+    const [first] = [...this.waits.values()].filter(w => Date.now() - w.since > TELL_MS)
+    return first && `${first.why} (since ${new Date(first.since).toISOString().slice(11, 19)} UTC)`
+  }
+
   /** Sends a request until it is answered by something other than "later". Throws FERRY-2001 where nobody answers. */
   send(request: WireRequest, signal?: AbortSignal): Promise<WireResponse> {
     const once = async () => {
       const { read, write } = await this.regions()
       return this.exchange(request.read ? read : write, request, signal)
     }
-    return this.persist(once, { laters: Infinity, failures: Infinity }, signal)
+    return this.persist(once, { laters: Infinity, failures: Infinity, paced: request.paced === true }, signal)
   }
 
   /** Asks until there is an answer, within the patience and at most so often. */
   private async persist(
     once: () => Promise<WireResponse>,
-    most: { laters: number; failures: number },
+    most: { laters: number; failures: number; paced?: boolean },
     signal?: AbortSignal,
   ): Promise<WireResponse> {
     const began = Date.now()
+    const name = Symbol()
     for (let attempt = 0; ; attempt++) {
       const isOver = Date.now() - began > PATIENCE_MS
       let wait: number
+      let why: string
       try {
         const response = await once()
-        const later = laterOf(response, attempt)
-        if (later === undefined || isOver || attempt >= most.laters) return response
+        const later = most.paced && response.status === 429 ? undefined : laterOf(response, attempt)
+        if (later === undefined || isOver || attempt >= most.laters) {
+          this.waits.delete(name)
+          return response
+        }
         wait = later
+        why = `${this.label} answers ${response.status}: ${messageOf(response.body)}`
       } catch (error) {
+        this.waits.delete(name)
         signal?.throwIfAborted()
         if (isOver || !isTransient(error) || attempt >= most.failures) throw this.unreachable(error)
         wait = Math.min(5000, 50 * 2 ** attempt)
+        why = `${this.label}: ${(error as Error).message}`
       }
-      await sleep(wait, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted())
+      this.waits.set(name, { why, since: began })
+      await sleep(wait, undefined, signal ? { signal } : {}).catch(() => {
+        this.waits.delete(name)
+        signal?.throwIfAborted()
+      })
     }
   }
 
@@ -207,22 +231,51 @@ function isTransient(error: unknown): boolean {
 }
 
 /** What the service said, as one of Ferry's errors. */
-export function explain({ status, substatus, body }: WireResponse, place: string): FerryError {
+export function explain(response: WireResponse, place: string): FerryError {
+  const { status, substatus, body } = response
   const said = messageOf(body)
   const message = `${place}: ${said} (status ${status}${substatus ? `, substatus ${substatus}` : ''})`
+  const service = inItsWords(response, said)
   if (status === 401 && substatus === 5202) {
-    return new FerryError('FERRY-2002', message, { hint: 'Use an Entra identity, or enable local authentication.' })
-  }
-  if (status === 401) return new FerryError('FERRY-2002', message)
-  if (status === 403) return new FerryError('FERRY-2004', message)
-  if (status === 404) return new FerryError('FERRY-3001', message)
-  if (status === 429) {
-    return new FerryError('FERRY-2005', message, {
-      hint: 'Give the container more throughput, or run the job again: it goes on where it stopped.',
+    return new FerryError('FERRY-2002', message, {
+      hint: 'Use an Entra identity in the connection, or enable local authentication on the account.',
+      service,
     })
   }
-  if (status === 408 || status === 449 || status === 503) return new FerryError('FERRY-2005', message)
-  return new FerryError('FERRY-9000', message)
+  if (status === 401) return new FerryError('FERRY-2002', message, { service })
+  if (status === 403) return new FerryError('FERRY-2004', message, { service })
+  if (status === 404) return new FerryError('FERRY-3001', message, { service })
+  if (status === 429) {
+    const hint = 'Give the container more throughput, or run the job again: it goes on where it stopped.'
+    return new FerryError('FERRY-2005', message, { hint, service })
+  }
+  if (status === 408 || status === 449 || status === 503) return new FerryError('FERRY-2005', message, { service })
+  return new FerryError('FERRY-9000', message, { service })
+}
+
+const NAMES: Record<number, string> = {
+  400: 'BadRequest',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'NotFound',
+  408: 'RequestTimeout',
+  409: 'Conflict',
+  412: 'PreconditionFailed',
+  413: 'RequestEntityTooLarge',
+  429: 'TooManyRequests',
+  449: 'RetryWith',
+  500: 'InternalServerError',
+  503: 'ServiceUnavailable',
+}
+
+/** The error as copy jobs of Azure tell it. */
+export function inItsWords({ status, substatus, headers }: Omit<WireResponse, 'body'>, said: string) {
+  const activity = headers['x-ms-activity-id'] ?? ''
+  const message =
+    status === 500
+      ? `Error while getting resources for job, StatusCode: 500, SubStatusCode: ${substatus}, OperationId: ${activity}, ActivityId: ${activity}`
+      : `Response status code does not indicate success: ${NAMES[status] ?? status} (${status}); Substatus: ${substatus}; ActivityId: ${activity}; Reason: ${said}`
+  return { code: String(status), message }
 }
 
 /** The words of an error body: they are wrapped twice. */

@@ -1,179 +1,183 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { Batch } from '../../batch/encoding.ts'
+/** Writing rows and changes as documents; all of a batch is written when `write` returns, so that a checkpoint is true. */
+import type { KeyValue } from 'cosmos-local/hash'
+import type { Batch, Change } from '../../batch/encoding.ts'
 import { toJson } from '../../batch/json.ts'
 import type { Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import { type CommitResult, DOCUMENT, type Refused, type SplitWriter } from '../connector.ts'
-import type { CosmosContainer, PartitionRange } from './container.ts'
-import type { CosmosSinkTable } from './sink.ts'
-import type { Throughput } from './throughput.ts'
-import { explain, messageOf } from './wire.ts'
+import {
+  type CommitResult,
+  DOCUMENT,
+  type MappedColumn,
+  type Refused,
+  type SplitWriter,
+  type WriteRequest,
+} from '../connector.ts'
+import type { Bulk, Operation, Refusal } from './bulk.ts'
+import type { CosmosContainer } from './container.ts'
+import { Copies } from './copies.ts'
 
-/** The service takes requests up to 2 MB; operations carry some words around the document. */
-const MOST_BYTES = 1_900_000
 const LARGEST = 2 * 1024 * 1024
 
-interface Pending {
+/** A document to be written, or deleted. */
+interface Item {
   index: number
-  epk: string
-  /** The operation as JSON. */
+  change: Change
   text: string
+  id: string
+  key: KeyValue[]
+  /** What tells it from all others at the source. */
+  identity: string
 }
 
-interface Result {
-  statusCode: number
-  subStatusCode?: number
-  retryAfterMilliseconds?: number
-  message?: string
-}
-
-/** Writes documents; a batch is written when `write` returns, so that a checkpoint behind it is true. */
 export class CosmosSplitWriter implements SplitWriter {
-  private readonly table: CosmosSinkTable
+  private readonly request: WriteRequest
+  private readonly type: 'Create' | 'Upsert'
   private readonly container: CosmosContainer
+  private readonly bulk: Bulk
   private readonly text: (row: Row) => string
-  private readonly headers: Record<string, string>
-  private readonly throughput: Throughput
-  /** What a byte has cost lately, in request units. */
-  private perByte = 6 / 1024
+  private readonly copies: Copies | undefined
 
-  constructor(table: CosmosSinkTable, container: CosmosContainer, throughput: Throughput) {
-    this.table = table
+  constructor(request: WriteRequest, type: 'Create' | 'Upsert', container: CosmosContainer, bulk: Bulk) {
+    this.request = request
+    this.type = type
     this.container = container
-    this.throughput = throughput
-    this.text = documentText(table)
-    const { priority, throughputBucket } = table.options
-    this.headers = {
-      'content-type': 'application/json',
-      'x-ms-cosmos-is-batch-request': 'true',
-      'x-ms-cosmos-batch-atomic': 'false',
-      'x-ms-cosmos-batch-continue-on-error': 'true',
-      prefer: 'return=minimal',
-      ...(priority === undefined ? {} : { 'x-ms-cosmos-priority-level': priority }),
-      ...(throughputBucket === undefined ? {} : { 'x-ms-cosmos-throughput-bucket': String(throughputBucket) }),
-    }
+    this.bulk = bulk
+    this.text = documentText(request.columns)
+    if (type === 'Upsert' && request.identity) this.copies = new Copies(container, bulk, request.identity)
   }
 
   async write(batch: Batch): Promise<Refused[]> {
     if (batch.kind !== 'rows') throw new FerryError('FERRY-9000', 'Cosmos DB takes rows')
     const refused: Refused[] = []
-    let pending: Pending[] = []
+    const items: Item[] = []
     for (const [index, row] of batch.rows.entries()) {
       try {
-        pending.push(this.operation(row, index))
+        items.push(this.item(row, index, batch.changes?.[index] ?? 'create'))
       } catch (error) {
         if (!(error instanceof RowError)) throw error
         this.refuse(refused, index, error)
       }
     }
-    while (pending.length > 0) pending = await this.send(pending, refused)
+    const refusals = batch.changes ? await this.apply(items) : await this.load(items)
+    for (const { operation, error } of refusals) this.refuse(refused, operation.index, error)
     return refused.sort((a, b) => a.index - b.index)
   }
 
   private refuse(refused: Refused[], index: number, error: RowError): void {
-    if (!this.table.request.skipBadRows) {
+    if (!this.request.skipBadRows) {
       error.index = index
       throw error
     }
     refused.push({ index, error })
   }
 
-  private operation(row: Row, index: number): Pending {
-    const document = this.text(row)
-    const parsed = JSON.parse(document) as Record<string, unknown>
-    if (typeof parsed.id !== 'string' || parsed.id === '')
-      throw new RowError('FERRY-4001', 'a document needs an id', 'id')
-    if (document.length > LARGEST / 4 && Buffer.byteLength(document) > LARGEST) {
-      throw new RowError('FERRY-4001', `document ${parsed.id} is larger than 2 MB`)
+  private item(row: Row, index: number, change: Change): Item {
+    const text = this.text(row)
+    const document = JSON.parse(text) as Record<string, unknown>
+    const { id } = document
+    if (typeof id !== 'string' || id === '') throw new RowError('FERRY-4001', 'a document needs an id', 'id')
+    if (text.length > LARGEST / 4 && Buffer.byteLength(text) > LARGEST) {
+      throw new RowError('FERRY-4001', `document ${id} is larger than 2 MB`)
     }
-    const key = this.container.keyOf(parsed)
-    const named = JSON.stringify(JSON.stringify(key.map(v => (v === undefined ? {} : v))))
-    const text = `{"operationType":"${this.table.operation}","partitionKey":${named},"resourceBody":${document}}`
-    return { index, epk: this.container.epkOf(key), text }
+    const identity = this.copies?.identityOf(document) ?? ''
+    return { index, change, text, id, key: this.container.keyOf(document), identity }
   }
 
-  /** Sends operations, each to its partition; gives back those to be sent again. */
-  private async send(pending: Pending[], refused: Refused[]): Promise<Pending[]> {
-    const ranges = await this.container.ranges()
-    const again: Pending[] = []
-    let wait = 0
-    let stale = false
-    await Promise.all(
-      this.requests(pending, ranges).map(async ({ range, operations }) => {
-        const body = `[${operations.map(o => o.text).join(',')}]`
-        const headers = { ...this.headers, 'x-ms-documentdb-partitionkeyrangeid': range.id }
-        const settle = await this.throughput.spend(range.id, ranges.length, body.length * this.perByte)
-        const response = await this.container.send({ method: 'POST', type: 'docs', headers, body })
-        const charge = Number(response.headers['x-ms-request-charge'] ?? 0)
-        if (response.status === 200 && charge > 0) this.perByte += (charge / body.length - this.perByte) * 0.2
-        if (response.status === 410) {
-          settle(charge, undefined)
-          stale = true
-          again.push(...operations)
-          return
-        }
-        if (response.status !== 200 && response.status !== 207) throw explain(response, this.container.name)
-        const results = JSON.parse(response.body) as Result[]
-        const refusals = results.filter(r => r.statusCode === 429).map(r => r.retryAfterMilliseconds ?? 20)
-        settle(charge, refusals.length > 0 ? Math.max(...refusals) : undefined)
-        for (const [i, result] of results.entries()) {
-          const operation = operations[i]!
-          if (result.statusCode < 300) continue
-          if ([408, 424, 429, 449, 503].includes(result.statusCode)) {
-            // The pace of the partition waits for units; the others say no time.
-            if (result.statusCode !== 429) wait = 20
-            again.push(operation)
-          } else if (result.statusCode === 410) {
-            stale = true
-            again.push(operation)
-          } else this.refuse(refused, operation.index, this.rowError(result))
-        }
-      }),
-    )
-    if (stale) await this.container.ranges(true)
-    if (wait > 0) await sleep(wait)
-    return again
+  /** Documents of a snapshot, each there once. */
+  private async load(items: Item[]): Promise<Refusal[]> {
+    const mayMeet = this.copies?.mayMeet === true
+    const type = mayMeet ? 'Create' : this.type
+    const refusals = await this.bulk.run(items.map(i => this.bulk.operation(type, i.index, i.id, i.key, i.text)))
+    if (!mayMeet) return refusals
+    const conflicts = new Set(refusals.filter(r => r.status === 409).map(r => r.operation.index))
+    const met = items.filter(i => conflicts.has(i.index))
+    if (met.length === 0) return refusals
+    // What is there already is this document from an earlier try, or another one that must not be lost.
+    const others = refusals.filter(r => r.status !== 409)
+    return [...others, ...(await this.replace(met))]
   }
 
-  private rowError({ statusCode, subStatusCode, message }: Result): RowError {
-    const said = message
-      ? messageOf(message)
-      : statusCode === 409
-        ? 'the id or a unique key is there already'
-        : 'refused'
-    const code = statusCode === 409 ? 'FERRY-4005' : 'FERRY-4001'
-    return new RowError(code, `${said} (status ${statusCode}${subStatusCode ? `, substatus ${subStatusCode}` : ''})`)
-  }
-
-  /** The operations by partition, in requests of at most so many and so many bytes. */
-  private requests(pending: Pending[], ranges: PartitionRange[]) {
-    const byRange = new Map<PartitionRange, Pending[]>()
-    for (const operation of pending) {
-      const range = rangeOf(ranges, operation.epk)
-      const list = byRange.get(range)
-      if (list) list.push(operation)
-      else byRange.set(range, [operation])
-    }
-    const requests: { range: PartitionRange; operations: Pending[] }[] = []
-    for (const [range, operations] of byRange) {
-      const mostBytes = Math.min(MOST_BYTES, this.throughput.of(range.id, ranges.length).perRequest / this.perByte)
-      let some: Pending[] = []
-      let bytes = 0
-      for (const operation of operations) {
-        if (
-          some.length > 0 &&
-          (some.length >= this.table.options.batchSize || bytes + operation.text.length > mostBytes)
-        ) {
-          requests.push({ range, operations: some })
-          some = []
-          bytes = 0
-        }
-        some.push(operation)
-        bytes += operation.text.length
+  /** Writes documents over their own copies, wherever these are; refuses those whose place another document has. */
+  private async replace(items: Item[]): Promise<Refusal[]> {
+    const copies = this.copies!
+    const found = await copies.find(items.map(i => i.id))
+    const refused: Refusal[] = []
+    const operations: Operation[] = []
+    for (const item of items) {
+      const same = found.filter(c => c.id === item.id)
+      const place = JSON.stringify(item.key)
+      const taken = same.find(c => JSON.stringify(c.key) === place && c.identity !== item.identity)
+      if (item.change !== 'delete' && taken) {
+        const error = new RowError(
+          'FERRY-4005',
+          `another document, ${copies.describe(taken.identity)}, has this id and partition key at the destination`,
+        )
+        refused.push({ operation: { index: item.index, epk: '', text: '' }, status: 409, error })
+        continue
       }
-      requests.push({ range, operations: some })
+      for (const copy of same) {
+        if (copy.identity !== item.identity) continue
+        if (item.change === 'delete' || JSON.stringify(copy.key) !== place) {
+          operations.push(this.bulk.operation('Delete', item.index, copy.id, copy.key))
+        }
+      }
+      if (item.change !== 'delete') {
+        operations.push(this.bulk.operation('Upsert', item.index, item.id, item.key, item.text))
+      }
     }
-    return requests
+    return [...refused, ...(await this.run(operations))]
+  }
+
+  /** Changes in order. */
+  private async apply(items: Item[]): Promise<Refusal[]> {
+    const refused: Refusal[] = []
+    for (const wave of this.waves(items)) {
+      const direct: Operation[] = []
+      const sought: Item[] = []
+      const made: Item[] = []
+      for (const item of wave) {
+        if (item.change === 'create') made.push(item)
+        else if (this.copies!.mayBeElsewhere(item.change, item.key)) sought.push(item)
+        else if (item.change === 'delete') direct.push(this.bulk.operation('Delete', item.index, item.id, item.key))
+        else direct.push(this.bulk.operation('Upsert', item.index, item.id, item.key, item.text))
+      }
+      refused.push(...(await this.run(direct)))
+      if (made.length > 0) refused.push(...(await this.load(made)))
+      if (sought.length > 0) refused.push(...(await this.replace(sought)))
+    }
+    return refused
+  }
+
+  /** What is to be deleted and is not there is as it should be. */
+  private async run(operations: Operation[]): Promise<Refusal[]> {
+    const refused = await this.bulk.run(operations)
+    return refused.filter(r => r.status !== 404 || !r.operation.text.startsWith('{"operationType":"Delete"'))
+  }
+
+  /**
+   * Changes that may be written at one time: of each document its last one. Where keys are unique an earlier change can
+   * be what makes room for a later one, so that those of one partition key stay in line.
+   */
+  private waves(items: Item[]): Item[][] {
+    if (!this.container.hasUniqueKeys) {
+      const last = new Map<string, Item>()
+      for (const item of items) {
+        const isOnly = !last.has(item.identity)
+        last.set(item.identity, isOnly || item.change === 'delete' ? item : { ...item, change: 'replace' })
+      }
+      return [[...last.values()]]
+    }
+    if (!this.copies!.areInPlace) return items.map(item => [item])
+    const lines = new Map<string, number>()
+    const waves: Item[][] = []
+    for (const item of items) {
+      const line = JSON.stringify(item.key)
+      const at = lines.get(line) ?? 0
+      lines.set(line, at + 1)
+      waves[at] ??= []
+      waves[at].push(item)
+    }
+    return waves
   }
 
   async commit(): Promise<CommitResult> {
@@ -183,20 +187,8 @@ export class CosmosSplitWriter implements SplitWriter {
   async abort(): Promise<void> {}
 }
 
-function rangeOf(ranges: PartitionRange[], epk: string): PartitionRange {
-  let from = 0
-  let to = ranges.length - 1
-  while (from < to) {
-    const middle = (from + to + 1) >> 1
-    if (ranges[middle]!.low <= epk) from = middle
-    else to = middle - 1
-  }
-  return ranges[from]!
-}
-
 /** How a row becomes a document: as it is, or made of its columns; `address.city` goes into an object `address`. */
-function documentText(table: CosmosSinkTable): (row: Row) => string {
-  const { columns } = table.request
+function documentText(columns: MappedColumn[]): (row: Row) => string {
   const whole = columns.findIndex(c => c.name === DOCUMENT)
   if (whole >= 0) return row => row[whole] as string
   interface Node {

@@ -1,0 +1,241 @@
+/**
+ * Bulk requests: operations on items, each sent to the partition that holds its key, as many at a time as the pace of
+ * that partition allows, until each one has its answer.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { KeyValue } from 'cosmos-local/hash'
+import { RowError } from '../../errors.ts'
+import type { CosmosContainer, PartitionRange } from './container.ts'
+import type { CosmosWriteOptions } from './options.ts'
+import type { Throughput } from './throughput.ts'
+import { explain, messageOf, type WireResponse } from './wire.ts'
+
+/** The service takes requests up to 2 MB; operations carry some words around the document. */
+const MOST_BYTES = 1_900_000
+
+export interface Operation {
+  /** Position of its row in the batch. */
+  index: number
+  epk: string
+  /** The operation as JSON. */
+  text: string
+}
+
+/** An operation that the service refused for good. */
+export interface Refusal {
+  operation: Operation
+  status: number
+  error: RowError
+}
+
+interface Result {
+  statusCode: number
+  subStatusCode?: number
+  retryAfterMilliseconds?: number
+  message?: string
+}
+
+export class Bulk {
+  private readonly container: CosmosContainer
+  private readonly throughput: Throughput
+  private readonly options: CosmosWriteOptions
+  private readonly signal: AbortSignal | undefined
+  private readonly headers: Record<string, string>
+  /** What a byte has cost lately, in request units. */
+  private perByte = 6 / 1024
+
+  constructor(container: CosmosContainer, throughput: Throughput, options: CosmosWriteOptions, signal?: AbortSignal) {
+    this.container = container
+    this.throughput = throughput
+    this.options = options
+    this.signal = signal
+    const { priority, throughputBucket } = options
+    this.headers = {
+      ...(priority === undefined ? {} : { 'x-ms-cosmos-priority-level': priority }),
+      ...(throughputBucket === undefined ? {} : { 'x-ms-cosmos-throughput-bucket': String(throughputBucket) }),
+    }
+  }
+
+  /** An operation on an item; `document` of those that write one. */
+  operation(
+    type: 'Create' | 'Upsert' | 'Delete',
+    index: number,
+    id: string,
+    key: KeyValue[],
+    document?: string,
+  ): Operation {
+    const named = JSON.stringify(JSON.stringify(key.map(v => (v === undefined ? {} : v))))
+    const what = document === undefined ? `"id":${JSON.stringify(id)}` : `"resourceBody":${document}`
+    const text = `{"operationType":"${type}","partitionKey":${named},${what}}`
+    return { index, epk: this.container.epkOf(key), text }
+  }
+
+  /** Sends operations until each is done or refused for good. */
+  async run(operations: Operation[]): Promise<Refusal[]> {
+    const refused: Refusal[] = []
+    let pending = operations
+    while (pending.length > 0) {
+      this.signal?.throwIfAborted()
+      pending = await this.send(pending, refused)
+    }
+    return refused
+  }
+
+  /** Sends operations, each to its partition; gives back those to be sent again. */
+  private async send(pending: Operation[], refused: Refusal[]): Promise<Operation[]> {
+    const ranges = await this.container.ranges()
+    const again: Operation[] = []
+    let wait = 0
+    let stale = false
+    const sendOne = async ({ range, operations }: { range: PartitionRange; operations: Operation[] }) => {
+      const response = await this.request(range, ranges.length, operations)
+      if (response.status === 429 || response.status === 410) {
+        stale ||= response.status === 410
+        again.push(...operations)
+        return
+      }
+      if (response.status !== 200 && response.status !== 207) throw explain(response, this.container.name)
+      for (const [i, result] of (JSON.parse(response.body) as Result[]).entries()) {
+        const operation = operations[i]!
+        const { statusCode: status } = result
+        if (status < 300) continue
+        if ([408, 424, 429, 449, 503].includes(status)) {
+          // The pace of the partition waits for units; the others say no time.
+          if (status !== 429) wait = 20
+          again.push(operation)
+        } else if (status === 410) {
+          stale = true
+          again.push(operation)
+        } else refused.push({ operation, status, error: rowError(result) })
+      }
+    }
+    await Promise.all(this.requests(pending, ranges).map(sendOne))
+    if (stale) await this.container.ranges(true)
+    if (wait > 0) await sleep(wait)
+    return again
+  }
+
+  /** One request, at the pace of its partition. */
+  private async request(range: PartitionRange, count: number, operations: Operation[]): Promise<WireResponse> {
+    const body = `[${operations.map(o => o.text).join(',')}]`
+    const headers = {
+      ...this.headers,
+      'content-type': 'application/json',
+      'x-ms-cosmos-is-batch-request': 'true',
+      'x-ms-cosmos-batch-atomic': 'false',
+      'x-ms-cosmos-batch-continue-on-error': 'true',
+      prefer: 'return=minimal',
+      'x-ms-documentdb-partitionkeyrangeid': range.id,
+    }
+    const settle = await this.throughput.spend(range.id, count, body.length * this.perByte, this.signal)
+    const response = await this.container.send(
+      { method: 'POST', type: 'docs', headers, body, paced: true },
+      this.signal,
+    )
+    const charge = chargeOf(response)
+    if (response.status === 200 && charge > 0) this.perByte += (charge / body.length - this.perByte) * 0.2
+    settle(charge, laterOf(response))
+    return response
+  }
+
+  /**
+   * The items that a query finds in all partitions: `text` and its parameters. At the pace of the partitions too; a
+   * partition that is split meanwhile makes it ask all again.
+   */
+  async query<T>(text: string, parameters: { name: string; value: unknown }[]): Promise<T[]> {
+    const body = JSON.stringify({ query: text, parameters })
+    return this.container.withRanges(async ranges => {
+      const found = await Promise.all(ranges.map(range => this.queryRange<T>(range, ranges.length, body)))
+      return found.includes('gone') ? 'gone' : (found as T[][]).flat()
+    })
+  }
+
+  private async queryRange<T>(range: PartitionRange, count: number, body: string): Promise<T[] | 'gone'> {
+    const found: T[] = []
+    let continuation: string | undefined
+    for (;;) {
+      const headers = {
+        ...this.headers,
+        'content-type': 'application/query+json',
+        'x-ms-documentdb-isquery': 'True',
+        'x-ms-documentdb-query-enablecrosspartition': 'True',
+        'x-ms-documentdb-partitionkeyrangeid': range.id,
+        'x-ms-max-item-count': '1000',
+        ...(continuation === undefined ? {} : { 'x-ms-continuation': continuation }),
+      }
+      const settle = await this.throughput.spend(range.id, count, 3, this.signal)
+      const request = { method: 'POST', type: 'docs', headers, body, paced: true } as const
+      const response = await this.container.send(request, this.signal)
+      settle(chargeOf(response), laterOf(response))
+      if (response.status === 429) continue
+      if (response.status === 410) return 'gone'
+      if (response.status !== 200) throw explain(response, this.container.name)
+      found.push(...(JSON.parse(response.body) as { Documents: T[] }).Documents)
+      const next = response.headers['x-ms-continuation']
+      continuation = next === undefined || next === '' ? undefined : String(next)
+      if (continuation === undefined) return found
+    }
+  }
+
+  /** The operations by partition, in requests of at most so many and so many bytes. */
+  private requests(pending: Operation[], ranges: PartitionRange[]) {
+    const byRange = new Map<PartitionRange, Operation[]>()
+    for (const operation of pending) {
+      const range = rangeOf(ranges, operation.epk)
+      const list = byRange.get(range)
+      if (list) list.push(operation)
+      else byRange.set(range, [operation])
+    }
+    const requests: { range: PartitionRange; operations: Operation[] }[] = []
+    for (const [range, operations] of byRange) {
+      const { perRequest } = this.throughput.of(range.id, ranges.length)
+      const mostBytes = Math.min(MOST_BYTES, perRequest / this.perByte)
+      let some: Operation[] = []
+      let bytes = 0
+      for (const operation of operations) {
+        const isFull = some.length >= this.options.batchSize || bytes + operation.text.length > mostBytes
+        if (some.length > 0 && isFull) {
+          requests.push({ range, operations: some })
+          some = []
+          bytes = 0
+        }
+        some.push(operation)
+        bytes += operation.text.length
+      }
+      requests.push({ range, operations: some })
+    }
+    return requests
+  }
+}
+
+function chargeOf({ headers }: WireResponse): number {
+  return Number(headers['x-ms-request-charge'] ?? 0)
+}
+
+/** How long the service asks to wait for units, for the request or for the longest of its operations. */
+function laterOf(response: WireResponse): number | undefined {
+  if (response.status === 429) return Number(response.headers['x-ms-retry-after-ms'] ?? 100)
+  if (response.status !== 207) return undefined
+  const waits = (JSON.parse(response.body) as Result[])
+    .filter(r => r.statusCode === 429)
+    .map(r => r.retryAfterMilliseconds ?? 20)
+  return waits.length > 0 ? Math.max(...waits) : undefined
+}
+
+function rowError({ statusCode, subStatusCode, message }: Result): RowError {
+  const usual = statusCode === 409 ? 'the id or a unique key is there already' : 'refused'
+  const said = message ? messageOf(message) : usual
+  const code = statusCode === 409 ? 'FERRY-4005' : 'FERRY-4001'
+  return new RowError(code, `${said} (status ${statusCode}${subStatusCode ? `, substatus ${subStatusCode}` : ''})`)
+}
+
+function rangeOf(ranges: PartitionRange[], epk: string): PartitionRange {
+  let from = 0
+  let to = ranges.length - 1
+  while (from < to) {
+    const middle = (from + to + 1) >> 1
+    if (ranges[middle]!.low <= epk) from = middle
+    else to = middle - 1
+  }
+  return ranges[from]!
+}

@@ -1,0 +1,91 @@
+/**
+ * Where the copies of a source's documents are. A document is known by its id and partition key at the source; under
+ * another partition key it moves when it changes, and two documents may want one place.
+ */
+import type { KeyValue } from 'cosmos-local/hash'
+import type { Change } from '../../batch/encoding.ts'
+import type { Bulk } from './bulk.ts'
+import type { CosmosContainer } from './container.ts'
+
+export interface Copy {
+  id: string
+  key: KeyValue[]
+  identity: string
+}
+
+/** Ids in one query. */
+const AT_ONCE = 100
+
+export class Copies {
+  private readonly container: CosmosContainer
+  private readonly bulk: Bulk
+  private readonly identity: string[][]
+  /** Which components of the key are told by the identity; the others follow from the rest of the document. */
+  private readonly fixed: boolean[]
+  /** Whether identity tells the key, so that a changed document stays where it was. */
+  readonly areInPlace: boolean
+  /** Whether two documents of the source may want one id and partition key. */
+  readonly mayMeet: boolean
+
+  constructor(container: CosmosContainer, bulk: Bulk, identity: string[][]) {
+    this.container = container
+    this.bulk = bulk
+    this.identity = identity
+    const known = new Set(identity.map(path => JSON.stringify(path)))
+    const places = new Set([['id'], ...container.keyPaths].map(path => JSON.stringify(path)))
+    this.fixed = container.keyPaths.map(path => known.has(JSON.stringify(path)))
+    this.areInPlace = this.fixed.every(Boolean)
+    this.mayMeet = ![...known].every(path => places.has(path))
+  }
+
+  identityOf(document: Record<string, unknown>): string {
+    return JSON.stringify(this.identity.map(path => ({ v: valueAt(document, path) })))
+  }
+
+  /** An identity in words: `customer "c1"`. */
+  describe(identity: string): string {
+    const values = JSON.parse(identity) as { v?: unknown }[]
+    const named = this.identity.map((path, i) => `${path.join('.')} ${JSON.stringify(values[i]!.v) ?? 'missing'}`)
+    return named.slice(this.identity.length > 1 ? 1 : 0).join(', ')
+  }
+
+  /** Whether a changed document may have a copy in another place, or its place may be another's. */
+  mayBeElsewhere(change: Exclude<Change, 'create'>, key: KeyValue[]): boolean {
+    if (change === 'replace') return this.mayMeet || !this.areInPlace
+    // A deleted document that is told whole is where it was.
+    return this.mayMeet || key.some((value, i) => value === undefined && !this.fixed[i])
+  }
+
+  /** All items with one of some ids. */
+  async find(ids: string[]): Promise<Copy[]> {
+    const { keyPaths } = this.container
+    const column = (path: string[]) => `c${path.map(step => `[${JSON.stringify(step)}]`).join('')}`
+    const columns = [
+      'c.id',
+      ...keyPaths.map((path, i) => `${column(path)} AS k${i}`),
+      ...this.identity.map((path, i) => `${column(path)} AS i${i}`),
+    ]
+    const found: Copy[] = []
+    const unique = [...new Set(ids)]
+    for (let from = 0; from < unique.length; from += AT_ONCE) {
+      const parameters = unique.slice(from, from + AT_ONCE).map((value, i) => ({ name: `@${i}`, value }))
+      const query = `SELECT ${columns.join(', ')} FROM c WHERE c.id IN (${parameters.map(p => p.name).join(', ')})`
+      for (const item of await this.bulk.query<Record<string, unknown> & { id: string }>(query, parameters)) {
+        found.push({
+          id: item.id,
+          key: keyPaths.map((_, i) => item[`k${i}`] as KeyValue),
+          identity: JSON.stringify(this.identity.map((_, i) => ({ v: item[`i${i}`] }))),
+        })
+      }
+    }
+    return found
+  }
+}
+
+function valueAt(document: Record<string, unknown>, path: string[]): unknown {
+  let value: unknown = document
+  for (const step of path) {
+    value = value !== null && typeof value === 'object' ? (value as Record<string, unknown>)[step] : undefined
+  }
+  return value
+}

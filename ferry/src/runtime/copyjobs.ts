@@ -1,0 +1,255 @@
+/**
+ * Copy jobs of an account: kept under a name that is unique there, waiting in the account's queue, and executed one
+ * after another by whoever works for it.
+ */
+import { existsSync } from 'node:fs'
+import type { Containers, Store } from '../connectors/connector.ts'
+import { FerryError } from '../errors.ts'
+import { type CopyJobWords, type CopyRun, jobOf, nameOf, objectOf, type Task } from '../import/arm/copyjob.ts'
+import type { Variables } from '../job/read.ts'
+import { jobSchema } from '../job/schema.ts'
+import type { State } from '../state/database.ts'
+import * as runs from '../state/runs.ts'
+import type { RunRow, RunTableRow, SplitRow, Wish } from '../state/schema.ts'
+import { errorFolder } from './errorfiles.ts'
+import { abandon } from './giveup.ts'
+import type { RunReport } from './report.ts'
+import { type RunOptions, runJob } from './run.ts'
+import { closeStores, openStore, openStores, resolveEndpoint } from './stores.ts'
+
+export interface CreateOptions {
+  /** Make targets that are missing, after their source's definition. */
+  createTargets: boolean
+  /** RU/s of each target that is made; their database's, or the service's default, where omitted. */
+  throughput?: number | undefined
+}
+
+/**
+ * Checks a copy job and keeps it; its run waits in the account's queue. Patterns in the tasks stand for what the source
+ * holds now. Nothing is kept, and nothing made, where a check fails.
+ */
+export async function createCopyJob(
+  state: State,
+  words: CopyJobWords,
+  options: CreateOptions,
+  variables: Variables,
+): Promise<RunRow> {
+  const source = await openAccount(state, words.sourceAccount, variables)
+  const destination = await openAccount(state, words.account, variables)
+  try {
+    if (await findJobRow(state, words.account, words.jobName)) throw nameTaken(words)
+    const online = words.mode === 'Online'
+    const tasks = await expandTasks(words.tasks, source)
+    await containersOf(source).check(
+      tasks.map(t => objectOf(t.source)),
+      { as: 'source', online },
+    )
+    const targets = tasks.map(t => objectOf(t.destination))
+    if (options.createTargets) await containersOf(destination).check([], { as: 'destination', online })
+    else await containersOf(destination).check(targets, { as: 'destination', online })
+    if (options.createTargets) await createTargets(tasks, source, destination, options.throughput)
+    const job = jobOf({ ...words, tasks })
+    const definition = JSON.stringify(job)
+    return await runs.enqueueJob(state.db, { name: job.name, definition, queue: words.account }).catch(error => {
+      throw error instanceof FerryError && error.code === 'FERRY-1008' ? nameTaken(words) : error
+    })
+  } finally {
+    await closeStores({ source, destination })
+  }
+}
+
+function nameTaken({ account, jobName }: CopyJobWords): FerryError {
+  return new FerryError('FERRY-1008', `account ${account} has a copy job "${jobName}" already`, {
+    hint: 'Choose another --job-name: names are unique in an account, of ended jobs too.',
+    service: { code: '409', message: `Conflict: a copy job named ${jobName} already exists in account ${account}.` },
+  })
+}
+
+/** An account is a named connection. */
+async function openAccount(state: State, account: string, variables: Variables): Promise<Store> {
+  const locator = await resolveEndpoint({ connection: account }, state.db, variables)
+  const store = await openStore(locator)
+  if (store.containers) return store
+  await store.close()
+  throw new FerryError('FERRY-2003', `connection ${account} is of kind ${locator.kind}: copy jobs need an account`)
+}
+
+function containersOf(store: Store): Containers {
+  return store.containers!
+}
+
+/** Tasks with patterns (`*`, `?`) in their names made into one for each container that matches. */
+async function expandTasks(tasks: Task[], source: Store): Promise<Task[]> {
+  const isPattern = ({ source: s }: Task) => /[*?]/.test(s.databaseName + s.containerName)
+  const objects = tasks.some(isPattern) ? await source.objects() : []
+  const expanded: Task[] = []
+  for (const task of tasks) {
+    if (!isPattern(task)) {
+      expanded.push(task)
+      continue
+    }
+    const { databaseName, containerName } = task.source
+    const found = objects.map(splitName).filter(o => matches(o.databaseName, databaseName))
+    const chosen = found.filter(o => matches(o.containerName, containerName))
+    if (chosen.length === 0) {
+      throw new FerryError('FERRY-3008', `no container of ${source.label} matches ${databaseName}/${containerName}`)
+    }
+    for (const one of chosen) {
+      const fill = (text: string) =>
+        text.replaceAll('{database}', one.databaseName).replaceAll('{container}', one.containerName)
+      const { databaseName: database, containerName: container } = task.destination
+      expanded.push({
+        source: one,
+        destination: { databaseName: fill(database), containerName: fill(container) },
+      })
+    }
+  }
+  return expanded
+}
+
+function splitName(object: string) {
+  const at = object.includes('/') ? object.indexOf('/') : object.indexOf('.')
+  return { databaseName: object.slice(0, at), containerName: object.slice(at + 1) }
+}
+
+function matches(name: string, pattern: string): boolean {
+  const body = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.')
+  return new RegExp(`^${body}$`).test(name)
+}
+
+async function createTargets(tasks: Task[], source: Store, destination: Store, throughput: number | undefined) {
+  for (const task of tasks) {
+    const target = objectOf(task.destination)
+    if ((await containersOf(destination).definition(target)) !== undefined) continue
+    const definition = await containersOf(source).definition(objectOf(task.source))
+    await containersOf(destination).create(target, definition!, throughput)
+  }
+}
+
+async function findJobRow(state: State, account: string, jobName: string) {
+  return state.db.selectFrom('job').selectAll().where('name', '=', nameOf(account, jobName)).executeTakeFirst()
+}
+
+/** The newest run of a copy job. Throws FERRY-1007. */
+export async function findCopyJob(state: State, account: string, jobName: string): Promise<RunRow> {
+  if (await findJobRow(state, account, jobName)) return runs.findRun(state.db, nameOf(account, jobName))
+  throw new FerryError('FERRY-1007', `account ${account} has no copy job "${jobName}"`, {
+    hint: `See its jobs: ferry cosmos copy list --account-name ${account}`,
+    service: { code: '404', message: `NotFound: copy job ${jobName} was not found in account ${account}.` },
+  })
+}
+
+/** All copy jobs of an account, in the order of their creation. */
+export async function listCopyJobs(state: State, account: string): Promise<RunRow[]> {
+  return state.db.selectFrom('run').selectAll().where('queue', '=', account).orderBy('created_at').execute()
+}
+
+/** What is known of a run, for whoever shows it. */
+export async function describeCopy(state: State, row: RunRow): Promise<CopyRun> {
+  const tables = await runs.runTables(state.db, row.id)
+  const splits = await state.db.selectFrom('split').selectAll().where('run', '=', row.id).execute()
+  const executing = runs.isAlive(row)
+  const ofTable = (t: RunTableRow) => splits.filter(s => s.ordinal === t.ordinal)
+  const folder = errorFolder(state.home, row.id)
+  const ended = row.ended_at === null ? 0 : Date.parse(row.ended_at)
+  return {
+    job: jobSchema.parse(JSON.parse(row.definition)),
+    state: row.state,
+    executing,
+    createdAt: row.created_at,
+    startedAt: row.started_at,
+    endedAt: row.ended_at,
+    updatedAt: new Date(Math.max(row.heartbeat_at ?? 0, ended, Date.parse(row.created_at))),
+    error: row.error === null ? undefined : (JSON.parse(row.error) as CopyRun['error']),
+    tables: tables.map(t => countsOf(t, ofTable(t))),
+    behind: executing ? behindOf(tables.map(ofTable)) : undefined,
+    waiting: await waitingOf(state, row, executing),
+    errorFiles: existsSync(folder) ? folder : undefined,
+  }
+}
+
+function countsOf(table: RunTableRow, splits: SplitRow[]) {
+  const { source: from, rows_skipped: skipped } = table
+  if (table.state === 'completed') return { from, processed: table.rows_read, total: table.rows_read, skipped }
+  const processed = splits.reduce((n, s) => n + s.rows_done, 0)
+  const left = splits.reduce((n, s) => n + (s.behind ?? 0), 0)
+  const follows = splits.length > 0 && splits.every(s => s.behind !== null)
+  const total = follows ? processed + left : Math.max(table.total_rows ?? 0, processed + left)
+  return { from, processed, total, skipped }
+}
+
+/** How far behind its sources an online copy is, once all of its tables follow them. */
+function behindOf(tables: SplitRow[][]): { changes: number; seconds: number } | undefined {
+  const splits = tables.flat()
+  if (splits.length === 0 || tables.some(t => t.length === 0) || splits.some(s => s.behind === null)) return undefined
+  const changes = splits.reduce((n, s) => n + s.behind!, 0)
+  const since = splits.filter(s => s.behind! > 0 && s.behind_since !== null).map(s => s.behind_since!)
+  const seconds = since.length === 0 ? 0 : Math.max(0, Math.round((Date.now() - Math.min(...since)) / 1000))
+  return { changes, seconds }
+}
+
+/** Why a run does not move: a store, another job, or nobody who executes it. */
+async function waitingOf(state: State, row: RunRow, executing: boolean): Promise<string | undefined> {
+  if (executing) return row.waiting ?? undefined
+  if (!['pending', 'planning', 'running', 'completing'].includes(row.state)) return undefined
+  const ahead = (await listCopyJobs(state, row.queue ?? '')).filter(r => r.id !== row.id && runs.isAlive(r))
+  if (ahead.length > 0)
+    return `job ${ahead.map(r => r.job.slice(row.queue!.length + 1)).join(', ')} of the same account`
+  return `somebody who executes it: ferry cosmos copy work --account-name ${row.queue}`
+}
+
+/** Lets a paused or failed job, or one whose process is gone, go on: it is put back into its queue. */
+export async function resumeCopyJob(state: State, row: RunRow): Promise<void> {
+  const waits = row.state === 'paused' || row.state === 'failed'
+  const isLeft = ['pending', 'planning', 'running', 'completing'].includes(row.state) && !runs.isAlive(row)
+  if (!waits && !isLeft) {
+    throw new FerryError('FERRY-5006', `the job is ${runs.isAlive(row) ? 'running' : row.state}: it cannot be resumed`)
+  }
+  await runs.requeue(state.db, row, 'pending')
+}
+
+/** Pauses, cancels or completes a job, whether somebody executes it or not. */
+export async function wishForCopyJob(state: State, row: RunRow, wish: Wish, variables: Variables): Promise<RunRow> {
+  const asked = await runs.wishFor(state.db, row.id, wish)
+  if (runs.isAlive(asked)) return asked
+  if (wish === 'pause') await runs.requeue(state.db, asked, 'paused')
+  if (wish === 'complete') await runs.requeue(state.db, asked, 'pending')
+  if (wish === 'cancel') {
+    const stores = await openStores(jobSchema.parse(JSON.parse(row.definition)), state, variables)
+    try {
+      await runs.giveUp(state.db, row.job, run => abandon(state, run, stores))
+    } finally {
+      await closeStores(stores)
+    }
+  }
+  return runs.findRun(state.db, row.id)
+}
+
+/**
+ * Executes the jobs that wait in an account's queue, one after another, until none is left for this process. Gives back
+ * the reports; a job that does not even begin is told by its run.
+ */
+export async function work(
+  state: State,
+  account: string,
+  options: Pick<RunOptions, 'signal' | 'onStart'> & { variables: Variables },
+): Promise<RunReport[]> {
+  const store = await openAccount(state, account, options.variables)
+  const { copiesAtOnce } = containersOf(store)
+  await store.close()
+  const reports: RunReport[] = []
+  while (!options.signal?.aborted) {
+    const claimed = await runs.claimQueued(state.db, account, copiesAtOnce)
+    if (!claimed) break
+    const job = jobSchema.parse(JSON.parse(claimed.row.definition))
+    try {
+      reports.push(await runJob({ ...options, state, job, claimed }))
+    } catch (error) {
+      process.stderr.write(`${job.name}: ${(error as Error).message}\n`)
+    }
+  }
+  return reports
+}
