@@ -76,8 +76,8 @@ export class RandomWriter {
 
   private write(ids: number): void {
     const pick = (n: number) => Math.floor(this.random() * n)
-    const id = `w${pick(ids)}`
     const customer = `c${pick(3)}`
+    const id = `w${pick(ids)}-${customer}`
     this.writes++
     const kind = this.random()
     if (kind < 0.25) {
@@ -86,9 +86,12 @@ export class RandomWriter {
     }
     // `place` is what the copy is partitioned by in some tests: it changes while the item stays the same.
     const ttl = kind < 0.35 ? ',"ttl":1' : ''
-    this.container.upsert(
-      `{"id":"${id}","customer":"${customer}","place":"p${pick(4)}","unique":"${id}-${customer}","n":${this.writes}.0${ttl}}`,
-      undefined,
-    )
+    const document = `{"id":"${id}","customer":"${customer}","place":"p${pick(4)}","slot":"s${pick(ids)}","n":${this.writes}.0${ttl}}`
+    try {
+      this.container.upsert(document, undefined)
+    } catch (error) {
+      // Another item has the slot, where slots are unique.
+      if ((error as { status?: number }).status !== 409) throw error
+    }
   }
 }

@@ -2,8 +2,8 @@
  * What a store must do to be copied from and to. A connector is a folder that exports one {@link Connector}; engine and
  * CLI know stores only through these interfaces.
  */
-import type { Batch, Checkpoint, CsvDialect, Encoding, Rejected } from '../batch/encoding.ts'
-import type { Column, LogicalType } from '../batch/types.ts'
+import type { Batch, Checkpoint, CsvDialect, Encoding } from '../batch/encoding.ts'
+import type { Column, LogicalType, Row } from '../batch/types.ts'
 import type { FerryError } from '../errors.ts'
 
 /** Settings of a connection: flat, secrets already resolved. Each connector checks them with its own zod schema. */
@@ -297,6 +297,10 @@ export interface SinkTable {
 export interface SplitWriter {
   /** Takes a batch; gives back the rows that the store refused, where the table skips such rows. */
   write(batch: Batch): Promise<Refused[]>
+  /** How many changes wait for others that are still to come: nothing is committed meanwhile. */
+  readonly held?: number
+  /** Writes what is held, or refuses it for good: no more changes are known. */
+  settle?(): Promise<{ row: Row; error: FerryError }[]>
   /** Commits what was written since the last commit together with the checkpoint; `undefined` ends the split. */
   commit(checkpoint: Checkpoint | undefined, counts: { rows: number; bytes: number }): Promise<CommitResult>
   abort(): Promise<void>
@@ -306,7 +310,6 @@ export interface CommitResult {
   /** Rows that the store says it took, where only it knows (bytes lanes). */
   rows?: number
   bytesWritten?: number
-  rejected?: Rejected[]
 }
 
 /** A row that the sink refused: its position in the batch, and why. */

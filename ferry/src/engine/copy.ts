@@ -15,6 +15,8 @@ import { type RowMapper, rowMapper } from './rows.ts'
 /** A split that can say where it is commits at least after so many bytes, and so often. */
 const COMMIT_BYTES = 64_000_000
 const COMMIT_MS = 2000
+/** Changes that wait for others to come hold a commit back for so long at most. */
+const HOLD_MS = 60_000
 /** Reading from a driver that never waits must let timers and signals have their turn this often. */
 const TURN_MS = 25
 
@@ -96,13 +98,15 @@ async function copySplit(
       if (inOrder) await writes.all()
       await writes.add(async () => segment.take(batch, await segment.write(writer, batch)))
       if (inOrder) await writes.all()
-      if (batch.kind !== 'query' && batch.checkpoint !== undefined && segment.isDue()) {
+      if (batch.kind !== 'query' && batch.checkpoint !== undefined && segment.isDue(writer)) {
         await writes.all()
+        await segment.settle(writer)
         await segment.commit(writer, batch.checkpoint)
       }
     })
     await writes.all()
     context.signal.throwIfAborted()
+    await segment.settle(writer)
     await segment.commit(writer, undefined)
     context.progress.splitsDone++
   } catch (error) {
@@ -322,9 +326,23 @@ class Segment {
   }
 
   /** Whether it is time to commit what was written: much of it, for some time, or all that there is for now. */
-  isDue(): boolean {
-    if (this.bytes >= COMMIT_BYTES || performance.now() - this.committedAt >= COMMIT_MS) return true
-    return this.behind?.changes === 0
+  isDue({ held = 0 }: SplitWriter): boolean {
+    if (this.behind?.changes === 0) return true
+    const since = performance.now() - this.committedAt
+    return held > 0 ? since >= HOLD_MS : this.bytes >= COMMIT_BYTES || since >= COMMIT_MS
+  }
+
+  /** What waits for changes to come is written or refused: all that are known are written. */
+  async settle(writer: SplitWriter): Promise<void> {
+    if (!writer.held) return
+    for (const { row, error } of (await writer.settle?.()) ?? []) {
+      if (this.table.plan.onRowError !== 'skip') throw this.explain(error, [row])
+      const { progress } = this.context
+      this.rows--
+      progress.rowsRead--
+      progress.rowsCopied--
+      this.reject([this.rejection(this.map ? (sources.get(row) ?? row) : row, error)])
+    }
   }
 
   async take(batch: Batch, written: number | undefined): Promise<void> {

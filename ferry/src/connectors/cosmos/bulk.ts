@@ -14,8 +14,9 @@ import { explain, messageOf, type WireResponse } from './wire.ts'
 const MOST_BYTES = 1_900_000
 
 export interface Operation {
-  /** Position of its row in the batch. */
-  index: number
+  type: 'Create' | 'Upsert' | 'Delete'
+  /** Position of its item among those that are written together. */
+  at: number
   epk: string
   /** The operation as JSON. */
   text: string
@@ -23,6 +24,7 @@ export interface Operation {
 
 /** An operation that the service refused for good. */
 export interface Refusal {
+  at: number
   operation: Operation
   status: number
   error: RowError
@@ -57,17 +59,11 @@ export class Bulk {
   }
 
   /** An operation on an item; `document` of those that write one. */
-  operation(
-    type: 'Create' | 'Upsert' | 'Delete',
-    index: number,
-    id: string,
-    key: KeyValue[],
-    document?: string,
-  ): Operation {
+  operation(type: Operation['type'], at: number, id: string, key: KeyValue[], document?: string): Operation {
     const named = JSON.stringify(JSON.stringify(key.map(v => (v === undefined ? {} : v))))
     const what = document === undefined ? `"id":${JSON.stringify(id)}` : `"resourceBody":${document}`
     const text = `{"operationType":"${type}","partitionKey":${named},${what}}`
-    return { index, epk: this.container.epkOf(key), text }
+    return { type, at, epk: this.container.epkOf(key), text }
   }
 
   /** Sends operations until each is done or refused for good. */
@@ -106,7 +102,7 @@ export class Bulk {
         } else if (status === 410) {
           stale = true
           again.push(operation)
-        } else refused.push({ operation, status, error: rowError(result) })
+        } else refused.push({ at: operation.at, operation, status, error: rowError(result) })
       }
     }
     await Promise.all(this.requests(pending, ranges).map(sendOne))

@@ -50,10 +50,12 @@ export class Copies {
   }
 
   /** Whether a changed document may have a copy in another place, or its place may be another's. */
-  mayBeElsewhere(change: Exclude<Change, 'create'>, key: KeyValue[]): boolean {
-    if (change === 'replace') return this.mayMeet || !this.areInPlace
-    // A deleted document that is told whole is where it was.
-    return this.mayMeet || key.some((value, i) => value === undefined && !this.fixed[i])
+  mayBeElsewhere(change: Change, key: KeyValue[], several: boolean): boolean {
+    if (change === 'create') return false
+    if (this.mayMeet) return true
+    if (this.areInPlace) return false
+    // A document that was deleted by a single change was where that change tells, if it tells all of it.
+    return change === 'replace' || several || key.some((value, i) => value === undefined && !this.fixed[i])
   }
 
   /** All items with one of some ids. */

@@ -145,7 +145,7 @@ class CosmosSourceTable implements SourceTable {
         following.push({ ...piece, continuation: `"${piece.until}"`, follows: true })
       }
       if (page.status === 304 && !this.request.online) continue
-      const documents = page.status === 304 ? [] : documentsIn(page.body).slice(0, left)
+      const documents = page.status === 304 ? [] : this.ofSnapshot(documentsIn(page.body), piece).slice(0, left)
       left -= documents.length
       const rows = documents.map((text, i) => this.row(this.options.systemProperties ? text : ownText(text), i))
       const next = [...open, ...following]
@@ -157,6 +157,12 @@ class CosmosSourceTable implements SourceTable {
       if (left <= 0) return []
     }
     return following
+  }
+
+  /** Of an online copy, what has changed since the plan is left to the changes that are followed. */
+  private ofSnapshot(documents: string[], { until }: Piece): string[] {
+    if (!this.request.online) return documents
+    return documents.filter(text => Number(/"_lsn":(\d+)[^"]*$/.exec(text)?.[1] ?? 0) <= until)
   }
 
   /** Every change behind the snapshot, in order, until `complete` and then up to what there is at that moment. */

@@ -20,13 +20,29 @@ const LARGEST = 2 * 1024 * 1024
 
 /** A document to be written, or deleted. */
 interface Item {
-  index: number
+  /** Position of its row in the batch; undefined of one that waited. */
+  index: number | undefined
+  row: Row
   change: Change
+  /** Whether it is what came of several changes. */
+  several: boolean
   text: string
   id: string
   key: KeyValue[]
   /** What tells it from all others at the source. */
   identity: string
+}
+
+/** An item with its position among those that are written together. */
+interface PlacedItem extends Item {
+  at: number
+}
+
+/** What is to be done for some items: what is deleted first, then what is written. */
+interface Steps {
+  deletes: Operation[]
+  writes: Operation[]
+  refused: Refusal[]
 }
 
 export class CosmosSplitWriter implements SplitWriter {
@@ -36,6 +52,8 @@ export class CosmosSplitWriter implements SplitWriter {
   private readonly bulk: Bulk
   private readonly text: (row: Row) => string
   private readonly copies: Copies | undefined
+  /** Changes that were refused for another document's sake, and may not be later. */
+  private late: Item[] = []
 
   constructor(request: WriteRequest, type: 'Create' | 'Upsert', container: CosmosContainer, bulk: Bulk) {
     this.request = request
@@ -58,9 +76,26 @@ export class CosmosSplitWriter implements SplitWriter {
         this.refuse(refused, index, error)
       }
     }
-    const refusals = batch.changes ? await this.apply(items) : await this.load(items)
-    for (const { operation, error } of refusals) this.refuse(refused, operation.index, error)
+    const all = batch.changes ? lastOf([...this.late, ...items]) : items
+    this.late = []
+    for (const { at, status, error } of await this.apply(all)) {
+      const item = all[at]!
+      // Another document may still be where this one goes: a change to come makes room, after a crash the same again.
+      if (item.index === undefined || (batch.changes && status === 409)) this.late.push(waiting(item))
+      else this.refuse(refused, item.index, error)
+    }
     return refused.sort((a, b) => a.index - b.index)
+  }
+
+  get held(): number {
+    return this.late.length
+  }
+
+  async settle(): Promise<{ row: Row; error: FerryError }[]> {
+    // Documents that wait for each other leave their places first.
+    await this.run(this.inPlace(this.late.map((item, at) => ({ ...item, at, change: 'delete' as const }))).deletes)
+    const items = this.late.splice(0)
+    return (await this.apply(items)).map(({ at, error }) => ({ row: items[at]!.row, error }))
   }
 
   private refuse(refused: Refused[], index: number, error: RowError): void {
@@ -79,105 +114,96 @@ export class CosmosSplitWriter implements SplitWriter {
     if (text.length > LARGEST / 4 && Buffer.byteLength(text) > LARGEST) {
       throw new RowError('FERRY-4001', `document ${id} is larger than 2 MB`)
     }
-    const identity = this.copies?.identityOf(document) ?? ''
-    return { index, change, text, id, key: this.container.keyOf(document), identity }
+    const key = this.container.keyOf(document)
+    const identity = this.copies?.identityOf(document) ?? JSON.stringify([id, key])
+    return { index, row, change, several: false, text, id, key, identity }
   }
 
-  /** Documents of a snapshot, each there once. */
-  private async load(items: Item[]): Promise<Refusal[]> {
-    const mayMeet = this.copies?.mayMeet === true
-    const type = mayMeet ? 'Create' : this.type
-    const refusals = await this.bulk.run(items.map(i => this.bulk.operation(type, i.index, i.id, i.key, i.text)))
-    if (!mayMeet) return refusals
-    const conflicts = new Set(refusals.filter(r => r.status === 409).map(r => r.operation.index))
-    const met = items.filter(i => conflicts.has(i.index))
-    if (met.length === 0) return refusals
-    // What is there already is this document from an earlier try, or another one that must not be lost.
-    const others = refusals.filter(r => r.status !== 409)
-    return [...others, ...(await this.replace(met))]
-  }
-
-  /** Writes documents over their own copies, wherever these are; refuses those whose place another document has. */
-  private async replace(items: Item[]): Promise<Refusal[]> {
-    const copies = this.copies!
-    const found = await copies.find(items.map(i => i.id))
-    const refused: Refusal[] = []
-    const operations: Operation[] = []
-    for (const item of items) {
-      const same = found.filter(c => c.id === item.id)
-      const place = JSON.stringify(item.key)
-      const taken = same.find(c => JSON.stringify(c.key) === place && c.identity !== item.identity)
-      if (item.change !== 'delete' && taken) {
-        const error = new RowError(
-          'FERRY-4005',
-          `another document, ${copies.describe(taken.identity)}, has this id and partition key at the destination`,
-        )
-        refused.push({ operation: { index: item.index, epk: '', text: '' }, status: 409, error })
-        continue
-      }
-      for (const copy of same) {
-        if (copy.identity !== item.identity) continue
-        if (item.change === 'delete' || JSON.stringify(copy.key) !== place) {
-          operations.push(this.bulk.operation('Delete', item.index, copy.id, copy.key))
-        }
-      }
-      if (item.change !== 'delete') {
-        operations.push(this.bulk.operation('Upsert', item.index, item.id, item.key, item.text))
-      }
-    }
-    return [...refused, ...(await this.run(operations))]
-  }
-
-  /** Changes in order. */
+  /** Writes and deletes, each document once. Gives back what was refused. */
   private async apply(items: Item[]): Promise<Refusal[]> {
-    const refused: Refusal[] = []
-    for (const wave of this.waves(items)) {
-      const direct: Operation[] = []
-      const sought: Item[] = []
-      const made: Item[] = []
-      for (const item of wave) {
-        if (item.change === 'create') made.push(item)
-        else if (this.copies!.mayBeElsewhere(item.change, item.key)) sought.push(item)
-        else if (item.change === 'delete') direct.push(this.bulk.operation('Delete', item.index, item.id, item.key))
-        else direct.push(this.bulk.operation('Upsert', item.index, item.id, item.key, item.text))
-      }
-      refused.push(...(await this.run(direct)))
-      if (made.length > 0) refused.push(...(await this.load(made)))
-      if (sought.length > 0) refused.push(...(await this.replace(sought)))
+    const isSought = (i: Item) => this.copies?.mayBeElsewhere(i.change, i.key, i.several) === true
+    const placed = items.map((item, at) => ({ ...item, at }))
+    const direct = this.inPlace(placed.filter(i => !isSought(i)))
+    const sought = await this.whereFound(placed.filter(isSought))
+    const refused = [...sought.refused, ...(await this.run([...direct.deletes, ...sought.deletes]))]
+    let left = await this.bulk.run([...direct.writes, ...sought.writes])
+    if (this.copies?.mayMeet) left = await this.tellApart(left, placed)
+    if (this.container.hasUniqueKeys) left = await this.whileItHelps(left)
+    return [...refused, ...left]
+  }
+
+  /** Documents whose copies can only be where their own keys say. */
+  private inPlace(items: PlacedItem[]): Steps {
+    const deletes = items.filter(i => i.change === 'delete')
+    const writes = items.filter(i => i.change !== 'delete')
+    const isNew = (i: Item) => i.change === 'create' && this.copies?.mayMeet === true
+    return {
+      deletes: deletes.map(i => this.bulk.operation('Delete', i.at, i.id, i.key)),
+      writes: writes.map(i => this.bulk.operation(isNew(i) ? 'Create' : this.type, i.at, i.id, i.key, i.text)),
+      refused: [],
     }
-    return refused
+  }
+
+  /** Documents written over their own copies, wherever these are; refused where another document has their place. */
+  private async whereFound(items: PlacedItem[]): Promise<Steps> {
+    const steps: Steps = { deletes: [], writes: [], refused: [] }
+    if (items.length === 0) return steps
+    const copies = this.copies!
+    const placeOf = (id: string, key: KeyValue[]) => JSON.stringify([id, key.map(v => v ?? { v: v === null })])
+    const found = Map.groupBy(await copies.find(items.map(i => i.id)), c => c.id)
+    const going = new Set<string>()
+    for (const item of items) {
+      for (const copy of found.get(item.id) ?? []) {
+        const place = placeOf(copy.id, copy.key)
+        const stays = item.change !== 'delete' && place === placeOf(item.id, item.key)
+        if (copy.identity !== item.identity || stays) continue
+        steps.deletes.push(this.bulk.operation('Delete', item.at, copy.id, copy.key))
+        going.add(place)
+      }
+    }
+    for (const item of items) {
+      if (item.change === 'delete') continue
+      const place = placeOf(item.id, item.key)
+      const taken = found
+        .get(item.id)
+        ?.find(c => c.identity !== item.identity && placeOf(c.id, c.key) === place && !going.has(place))
+      const operation = this.bulk.operation('Upsert', item.at, item.id, item.key, item.text)
+      if (!taken) steps.writes.push(operation)
+      else {
+        const other = `another document, of ${copies.describe(taken.identity)}`
+        const error = new RowError('FERRY-4005', `${other}, has this id and partition key at the destination`)
+        steps.refused.push({ at: item.at, operation, status: 409, error })
+      }
+    }
+    return steps
+  }
+
+  /** Of new documents whose place is taken: by their own copies from an earlier try, or by other documents. */
+  private async tellApart(refusals: Refusal[], items: PlacedItem[]): Promise<Refusal[]> {
+    const isMet = (r: Refusal) => r.status === 409 && r.operation.type === 'Create'
+    const met = new Set(refusals.filter(isMet).map(r => r.at))
+    if (met.size === 0) return refusals
+    const { deletes, writes, refused } = await this.whereFound(items.filter(i => met.has(i.at)))
+    const left = [...(await this.run(deletes)), ...(await this.bulk.run(writes))]
+    return [...refusals.filter(r => !isMet(r)), ...refused, ...left]
+  }
+
+  /** Tries conflicts again while that helps: what they conflict with is written together with them. */
+  private async whileItHelps(refusals: Refusal[]): Promise<Refusal[]> {
+    let conflicts = refusals.filter(isConflict)
+    const others = refusals.filter(r => !isConflict(r))
+    for (let before = Infinity; conflicts.length > 0 && conflicts.length < before; ) {
+      before = conflicts.length
+      const left = await this.bulk.run(conflicts.map(r => r.operation))
+      conflicts = left.filter(isConflict)
+      others.push(...left.filter(r => !isConflict(r)))
+    }
+    return [...others, ...conflicts]
   }
 
   /** What is to be deleted and is not there is as it should be. */
-  private async run(operations: Operation[]): Promise<Refusal[]> {
-    const refused = await this.bulk.run(operations)
-    return refused.filter(r => r.status !== 404 || !r.operation.text.startsWith('{"operationType":"Delete"'))
-  }
-
-  /**
-   * Changes that may be written at one time: of each document its last one. Where keys are unique an earlier change can
-   * be what makes room for a later one, so that those of one partition key stay in line.
-   */
-  private waves(items: Item[]): Item[][] {
-    if (!this.container.hasUniqueKeys) {
-      const last = new Map<string, Item>()
-      for (const item of items) {
-        const isOnly = !last.has(item.identity)
-        last.set(item.identity, isOnly || item.change === 'delete' ? item : { ...item, change: 'replace' })
-      }
-      return [[...last.values()]]
-    }
-    if (!this.copies!.areInPlace) return items.map(item => [item])
-    const lines = new Map<string, number>()
-    const waves: Item[][] = []
-    for (const item of items) {
-      const line = JSON.stringify(item.key)
-      const at = lines.get(line) ?? 0
-      lines.set(line, at + 1)
-      waves[at] ??= []
-      waves[at].push(item)
-    }
-    return waves
+  private async run(deletes: Operation[]): Promise<Refusal[]> {
+    return (await this.bulk.run(deletes)).filter(r => r.status !== 404)
   }
 
   async commit(): Promise<CommitResult> {
@@ -185,6 +211,30 @@ export class CosmosSplitWriter implements SplitWriter {
   }
 
   async abort(): Promise<void> {}
+}
+
+/** The item as it waits for later changes. */
+const waiting = (item: Item): Item => ({
+  ...item,
+  index: undefined,
+  several: true,
+  change: item.change === 'delete' ? 'delete' : 'replace',
+})
+
+const isConflict = (refusal: Refusal) => refusal.status === 409
+
+/** Of each document the last change; what is known of where it was before holds for a single change only. */
+function lastOf(items: Item[]): Item[] {
+  const last = new Map<string, Item>()
+  for (const item of items) {
+    const { change } = item
+    const isAgain = last.has(item.identity)
+    last.set(
+      item.identity,
+      isAgain ? { ...item, several: true, change: change === 'create' ? 'replace' : change } : item,
+    )
+  }
+  return [...last.values()]
 }
 
 /** How a row becomes a document: as it is, or made of its columns; `address.city` goes into an object `address`. */
