@@ -86,11 +86,16 @@ function beforeHash(text: string): string {
   return hash < 0 ? text : text.slice(0, hash)
 }
 
-const SECRET = /password|secret|key$|token|connectionString|credential/i
+const SECRET = /password|secret|key$|token|connectionString|credential$/i
 
 /** Whether a setting is a secret, in any connector, by its name. */
 export function isSecret(name: string): boolean {
   return SECRET.test(name)
+}
+
+/** Whether a secret's value only says where the secret is: a variable, or a secret in Azure Key Vault. */
+export function isReference(value: string): boolean {
+  return /^\$\{\w+\}$|^keyvault:https:\/\//.test(value)
 }
 
 /** The text with secrets in a URL replaced, for messages and for the state. */

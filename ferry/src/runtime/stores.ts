@@ -3,9 +3,10 @@ import type { Kysely } from 'kysely'
 import type { Store } from '../connectors/connector.ts'
 import { loadConnector } from '../connectors/registry.ts'
 import type { Sessions } from '../engine/plan.ts'
-import { isSecret, type Locator, parseLocator, withoutPassword } from '../job/locator.ts'
+import { isReference, isSecret, type Locator, parseLocator, withoutPassword } from '../job/locator.ts'
 import { type Variables, withVariables } from '../job/read.ts'
 import type { CopyJob, EndpointSpec } from '../job/schema.ts'
+import { withVaultSecrets } from '../secrets/keyvault.ts'
 import { findConnection } from '../state/connections.ts'
 import type { State } from '../state/database.ts'
 import type { Schema } from '../state/schema.ts'
@@ -31,7 +32,7 @@ export async function resolveEndpoint(
 }
 
 export async function openStore(locator: Locator): Promise<Store> {
-  return (await loadConnector(locator.kind)).open(locator.settings)
+  return (await loadConnector(locator.kind)).open(await withVaultSecrets(locator.settings))
 }
 
 /** Both stores of a job. */
@@ -66,7 +67,7 @@ export function withoutSecrets(job: CopyJob): CopyJob {
   const clean = (endpoint: EndpointSpec): EndpointSpec => {
     if (typeof endpoint === 'string') return withoutPassword(endpoint)
     const entries = Object.entries(endpoint).map(([k, v]) => {
-      const secret = isSecret(k) && typeof v === 'string' && !/^\$\{\w+\}$/.test(v)
+      const secret = isSecret(k) && typeof v === 'string' && !isReference(v)
       return [k, secret ? '***' : v]
     })
     return Object.fromEntries(entries) as EndpointSpec

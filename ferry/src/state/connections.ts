@@ -1,7 +1,7 @@
 /** Named connections in the state. Secrets are kept as `${NAME}` only, and resolved when a store is opened. */
 import type { Kysely } from 'kysely'
 import { FerryError, nearest } from '../errors.ts'
-import { isSecret } from '../job/locator.ts'
+import { isReference, isSecret } from '../job/locator.ts'
 import type { Schema } from './schema.ts'
 
 export interface Connection {
@@ -12,7 +12,7 @@ export interface Connection {
 
 export async function saveConnection(db: Kysely<Schema>, connection: Connection): Promise<void> {
   for (const [name, value] of Object.entries(connection.settings)) {
-    if (isSecret(name) && typeof value === 'string' && !/^\$\{\w+\}$/.test(value)) {
+    if (isSecret(name) && typeof value === 'string' && !isReference(value)) {
       throw new FerryError('FERRY-2003', `${name} would be stored as it is: give the name of a variable instead`, {
         hint: `For example --set ${name}='\${${connection.name.toUpperCase().replace(/\W/g, '_')}_${name.toUpperCase()}}', and set that variable where Ferry runs.`,
       })

@@ -10,6 +10,24 @@ export const settingsSchema = z.strictObject({
     .string()
     .optional()
     .describe('`AccountEndpoint=...;AccountKey=...;Database=...`; secret, by reference'),
+  tenant: z.string().optional().describe('Of a service principal: the directory, by id or domain name'),
+  servicePrincipalId: z.string().optional().describe('Of a service principal: its client id'),
+  servicePrincipalCredentialType: z
+    .enum(['ServicePrincipalKey', 'ServicePrincipalCert'])
+    .default('ServicePrincipalKey')
+    .describe('What the credential is'),
+  servicePrincipalCredential: z
+    .string()
+    .optional()
+    .describe('Secret, or certificate with key (PEM, its path, PKCS #12 in base64); secret, by reference'),
+  azureCloudType: z
+    .enum(['AzurePublic', 'AzureChina', 'AzureUsGovernment', 'AzureGermany'])
+    .optional()
+    .describe("Where the service principal signs in; the account's cloud where omitted"),
+  managedIdentity: z
+    .string()
+    .optional()
+    .describe('`system`, or the client id of a user-assigned identity; `system` where nothing else is given'),
   database: z.string().optional().describe('The database of containers that are named without one'),
   preferredRegions: z.array(z.string()).default([]).describe('Regions to read from, the nearest first'),
   maxConnections: z.coerce.number().int().min(1).max(1000).default(50).describe('Connections at one time'),
@@ -44,6 +62,13 @@ export function readSettings(settings: Settings): CosmosSettings {
   const endpoint = rest.endpoint ?? named.endpoint
   if (endpoint === undefined)
     throw new FerryError('FERRY-2003', 'cosmos connection: `endpoint` or `connectionString` is missing')
+  const forms = [named.key ?? rest.key, rest.servicePrincipalId, rest.managedIdentity].filter(f => f !== undefined)
+  if (forms.length > 1) {
+    throw new FerryError(
+      'FERRY-2003',
+      'cosmos connection: key, service principal and managed identity exclude each other',
+    )
+  }
   return { ...named, ...rest, endpoint }
 }
 

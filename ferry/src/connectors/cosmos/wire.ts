@@ -4,11 +4,11 @@
  *
  * Source: https://learn.microsoft.com/rest/api/cosmos-db/
  */
-import { createHmac } from 'node:crypto'
 import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FerryError } from '../../errors.ts'
+import { type Identity, identityOf } from './identity.ts'
 import type { CosmosSettings } from './settings.ts'
 
 export interface WireRequest {
@@ -42,13 +42,14 @@ const VERSION = '2020-07-15'
 export class CosmosWire {
   private readonly settings: CosmosSettings
   private readonly agents = new Map<string, HttpAgent>()
-  private readonly signatures = new Map<string, { date: string; authorization: string }>()
+  private readonly identity: Identity
   /** Requests that are tried again, and why. */
   private readonly waits = new Map<symbol, { why: string; since: number }>()
   private endpoints: Promise<{ read: string; write: string }> | undefined
 
   constructor(settings: CosmosSettings) {
     this.settings = settings
+    this.identity = identityOf(settings)
   }
 
   get label(): string {
@@ -146,14 +147,18 @@ export class CosmosWire {
     }
   }
 
-  private exchange(endpoint: string, request: WireRequest, signal: AbortSignal | undefined): Promise<WireResponse> {
+  private async exchange(
+    endpoint: string,
+    request: WireRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<WireResponse> {
     const { type, link, method, body } = request
     const path = request.path ?? (link === '' ? type : `${link}/${type}`)
     const url = new URL(`${endpoint}/${path.split('/').map(encodeURIComponent).join('/')}`)
     const headers: Record<string, string | number> = {
       accept: 'application/json',
       'x-ms-version': VERSION,
-      ...this.sign(method, type, link),
+      ...(await this.identity.headers(method, type, link)),
       ...request.headers,
     }
     if (body !== undefined) headers['content-length'] = Buffer.byteLength(body)
@@ -188,21 +193,6 @@ export class CosmosWire {
       this.agents.set(url.origin, agent)
     }
     return agent
-  }
-
-  /** The signature; the same one serves for a second, since its date does. */
-  private sign(method: string, type: string, link: string): Record<string, string> {
-    const date = new Date().toUTCString()
-    const name = `${method} ${type} ${link}`
-    let signed = this.signatures.get(name)
-    if (signed?.date !== date) {
-      const text = `${method.toLowerCase()}\n${type}\n${link}\n${date.toLowerCase()}\n\n`
-      const key = Buffer.from(this.settings.key ?? '', 'base64')
-      const signature = createHmac('sha256', key).update(text).digest('base64')
-      signed = { date, authorization: encodeURIComponent(`type=master&ver=1.0&sig=${signature}`) }
-      this.signatures.set(name, signed)
-    }
-    return { authorization: signed.authorization, 'x-ms-date': date }
   }
 
   close(): void {

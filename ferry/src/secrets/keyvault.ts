@@ -1,0 +1,50 @@
+/**
+ * Secrets that stay in Azure Key Vault: a setting `keyvault:https://NAME.vault.azure.net/secrets/SECRET` stands for what
+ * the vault holds, asked for when a store is opened and kept nowhere. Who asks is found as Azure's tools find it: the
+ * environment's service principal, a workload's or a machine's managed identity, or who is signed in with `az login`.
+ */
+import { FerryError } from '../errors.ts'
+
+const REFERENCE = /^keyvault:(https:\/\/[^/]+)\/secrets\/([0-9A-Za-z-]+)(?:\/([0-9A-Za-z]+))?\/?$/
+
+/** Whether a setting's value is such a reference. */
+export function isVaultReference(value: unknown): value is string {
+  return typeof value === 'string' && value.startsWith('keyvault:')
+}
+
+/** The settings with secrets in place of references. Throws FERRY-2003 or FERRY-2002. */
+export async function withVaultSecrets(settings: Record<string, unknown>): Promise<Record<string, unknown>> {
+  const entries = Object.entries(settings)
+  if (!entries.some(([, value]) => isVaultReference(value))) return settings
+  const found = entries.map(async ([name, value]) => [name, isVaultReference(value) ? await secretOf(value) : value])
+  return Object.fromEntries(await Promise.all(found)) as Record<string, unknown>
+}
+
+async function secretOf(reference: string): Promise<string> {
+  const match = REFERENCE.exec(reference)
+  if (!match) {
+    throw new FerryError('FERRY-2003', `${reference} is no reference to a secret`, {
+      hint: 'Write keyvault:https://NAME.vault.azure.net/secrets/SECRET, with /VERSION where one is meant.',
+    })
+  }
+  const [, vault, name, version] = match
+  const { DefaultAzureCredential } = await import('@azure/identity')
+  const { SecretClient } = await import('@azure/keyvault-secrets')
+  const isOwn = process.env.AZURE_AUTHORITY_HOST !== undefined
+  const credential = new DefaultAzureCredential({ disableInstanceDiscovery: isOwn } as object)
+  // A vault's own name says that it is one; another place is named on purpose.
+  const client = new SecretClient(vault!, credential, { disableChallengeResourceVerification: !isVault(vault!) })
+  try {
+    const { value } = await client.getSecret(name!, version === undefined ? {} : { version })
+    return value ?? ''
+  } catch (error) {
+    throw new FerryError('FERRY-2002', `${vault}: secret ${name}: ${(error as Error).message.split('\n')[0]}`, {
+      hint: 'Check the name, and that the identity that asks may read secrets of this vault.',
+      cause: error,
+    })
+  }
+}
+
+function isVault(url: string): boolean {
+  return /\.vault\.(azure\.net|azure\.cn|usgovcloudapi\.net|microsoftazure\.de)$/.test(new URL(url).hostname)
+}
