@@ -1,4 +1,5 @@
 /** Faults on purpose, for tests of what clients make of them. */
+import type { Request } from './protocol.ts'
 
 export type Operation = 'read' | 'write' | 'batch' | 'query' | 'feed' | 'metadata'
 
@@ -44,7 +45,7 @@ export class Faults {
   }
 
   /** The faults that a request meets. */
-  meeting(operation: Operation): Fault[] {
+  meeting(operation: Operation, _request?: Request): Fault[] {
     if (this.faults.length === 0) return []
     return this.faults.filter(fault => {
       const wanted = fault.operation

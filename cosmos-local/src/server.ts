@@ -102,7 +102,7 @@ export class RunningAccount {
       headers: message.headers as Request['headers'],
       body,
     }
-    const faults = this.account.faults.meeting(operationOf(request))
+    const faults = this.account.faults.meeting(operationOf(request), request)
     const latency = faults.reduce((ms, f) => ms + (f.latencyMs ?? 0), 0)
     if (latency > 0) await sleep(latency)
     if (faults.some(f => f.drop === 'before')) {

@@ -50,30 +50,34 @@ export function merge(a: LogicalType | undefined, b: LogicalType): LogicalType {
 }
 
 /** Columns of JSON objects, from their members' texts: nested objects stay JSON, arrays of plain values become lists. */
-export function inferJson(objects: [string, string][][]): { name: string; type: LogicalType }[] {
+export function inferJson(
+  objects: [string, string][][],
+  options: { instants: boolean } = { instants: true },
+): { name: string; type: LogicalType }[] {
   const types = new Map<string, LogicalType | undefined>()
   for (const members of objects) {
     for (const [name, text] of members) {
       if (text === 'null') {
         if (!types.has(name)) types.set(name, undefined)
-      } else types.set(name, merge(types.get(name), typeOfJson(text)))
+      } else types.set(name, merge(types.get(name), typeOfJson(text, options.instants)))
     }
   }
   return [...types].map(([name, type]) => ({ name, type: type ?? utf8 }))
 }
 
-function typeOfJson(text: string): LogicalType {
+function typeOfJson(text: string, instants: boolean): LogicalType {
   const first = text[0]
   if (first === '{') return json
   if (first === '[') {
     let item: LogicalType | undefined
     for (const element of elements(text)) {
-      if (element !== 'null') item = merge(item, typeOfJson(element))
+      if (element !== 'null') item = merge(item, typeOfJson(element, instants))
     }
     if (item === undefined) return { kind: 'list', item: EMPTY }
     return item.kind === 'json' || item.kind === 'list' ? json : { kind: 'list', item }
   }
   if (first === '"') {
+    if (!instants) return utf8
     // Of strings only instants are told apart: digits in quotes are meant to be text.
     const type = typeOfText(JSON.parse(text) as string)
     return type.kind === 'timestamp' || type.kind === 'date' ? type : utf8

@@ -45,6 +45,8 @@ export interface Store {
   existing(target: ObjectSpec): Promise<TableInfo | undefined>
   /** The column that making the target gives a column of a store of `kind`. */
   created(column: Column, kind: string, target: ObjectSpec): { type: LogicalType; native: string }
+  /** What tells one document from another, in a store that holds nothing else. */
+  readonly documentKeys?: string[]
   /** Whether the target holds documents, so that those of a source go there as they are. */
   takesDocuments?(target: ObjectSpec): boolean
   /** Why requests to the store wait, where they do for longer than a moment. */
@@ -84,8 +86,8 @@ export interface TableInfo {
   object: string
   columns: TableColumn[]
   primaryKey: string[]
-  /** Of an object that holds documents: the paths that make one unique. Its columns are those of a sample. */
-  documents?: { keys: string[]; identity?: string[][] }
+  /** Of an object that holds documents: the paths that tell one from another. Its columns are those of a sample. */
+  documents?: { identity?: string[][] }
   /** Estimates, for progress and splits. */
   rows?: number
   bytes?: number
@@ -99,6 +101,8 @@ export interface TableColumn extends Column {
   hasDefault?: boolean
   /** Whether the store computes the column and takes no value for it. */
   generated?: boolean
+  /** Whether the column is copied only where a job names it: a part of another one, such as `address.city`. */
+  onRequest?: boolean
   /** Whether the type is a guess from text, so that the destination's type may be read from the text instead. */
   inferred?: boolean
 }
@@ -285,13 +289,21 @@ export interface SinkTable {
    * destination's ledger where there is one, else `known`, which the state remembers.
    */
   prepare(known: Committed): Promise<Committed>
-  open(split: Split, offer: Offer, signal?: AbortSignal): Promise<SplitWriter>
+  open(split: Split, offer: Offer, work?: WriterWork): Promise<SplitWriter>
   /** The change-over after the last split, at once and once; harmless when repeated. */
   publish(): Promise<void>
   /** Removes the run's ledger lines, once the state has recorded the end. */
   forget(): Promise<void>
   /** Removes everything unpublished, for a run that will not go on. */
   discard(): Promise<void>
+}
+
+/** The work that a writer is part of. */
+export interface WriterWork {
+  /** Ends it at once. */
+  signal?: AbortSignal
+  /** The checkpoint that the split goes on from. */
+  from?: Checkpoint | undefined
 }
 
 export interface SplitWriter {

@@ -73,7 +73,8 @@ function wantedColumns(spec: TableSpec, source: TableInfo): Wanted[] {
       })
     }
   } else {
-    for (const from of source.columns) wanted.push({ to: applyCasing(from.name, spec.casing), from, named: false })
+    for (const from of source.columns.filter(c => !c.onRequest))
+      wanted.push({ to: applyCasing(from.name, spec.casing), from, named: false })
   }
   for (const [name, value] of Object.entries(spec.constants ?? {})) {
     const constant = typeof value === 'object' ? value : { value }

@@ -88,7 +88,7 @@ async function copySplit(
   before: CommittedSplit | undefined,
 ): Promise<void> {
   if (context.signal.aborted) return
-  const writer = await table.sink.open(split, table.plan.offer, context.signal)
+  const writer = await table.sink.open(split, table.plan.offer, { signal: context.signal, from: before?.checkpoint })
   const segment = new Segment(table, context, split, before)
   try {
     const writes = new InFlight(table.sink.inFlight ?? 1)
@@ -156,7 +156,7 @@ async function copyTogether(table: OpenTable, context: CopyContext, splits: Spli
   const all: Split = { id: 0, label: 'all', spec: '' }
   const queue = [...splits]
   await context.slots.use(async () => {
-    const writer = await table.sink.open(all, table.plan.offer, context.signal)
+    const writer = await table.sink.open(all, table.plan.offer, { signal: context.signal })
     const segment = new Segment(table, context, all, undefined)
     const failures: unknown[] = []
     const lane = async () => {

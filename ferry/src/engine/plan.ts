@@ -78,7 +78,7 @@ export async function planTable(
   const fixed = existing?.documents ? undefined : existing
   const into = { sourceKind: sourceStore.kind, destination: destinationStore, target }
   const columns = whole ? [WHOLE_DOCUMENT] : mapColumns(spec, source, fixed, into)
-  const keys = existing?.documents ? existing.documents.keys : whole ? [] : chooseKeys(spec, columns, source, existing)
+  const keys = destinationStore.documentKeys ?? (whole ? [] : chooseKeys(spec, columns, source, existing))
   const skipBadRows = spec.onRowError === 'skip'
   const read: ReadRequest = {
     ...object,

@@ -14,7 +14,7 @@ import { explain, messageOf, type WireResponse } from './wire.ts'
 const MOST_BYTES = 1_900_000
 
 export interface Operation {
-  type: 'Create' | 'Upsert' | 'Delete'
+  type: 'Create' | 'Upsert' | 'Replace' | 'Patch' | 'Delete'
   /** Position of its item among those that are written together. */
   at: number
   epk: string
@@ -61,8 +61,9 @@ export class Bulk {
   /** An operation on an item; `document` of those that write one. */
   operation(type: Operation['type'], at: number, id: string, key: KeyValue[], document?: string): Operation {
     const named = JSON.stringify(JSON.stringify(key.map(v => (v === undefined ? {} : v))))
-    const what = document === undefined ? `"id":${JSON.stringify(id)}` : `"resourceBody":${document}`
-    const text = `{"operationType":"${type}","partitionKey":${named},${what}}`
+    const which = type === 'Create' || type === 'Upsert' ? '' : `,"id":${JSON.stringify(id)}`
+    const body = document === undefined ? '' : `,"resourceBody":${document}`
+    const text = `{"operationType":"${type}","partitionKey":${named}${which}${body}}`
     return { type, at, epk: this.container.epkOf(key), text }
   }
 

@@ -13,11 +13,13 @@ import type {
   Store,
   TableInfo,
 } from '../connector.ts'
+import { nestedMembers, unwound } from '../documents.ts'
 import { bareName } from '../names.ts'
 import { CosmosContainer } from './container.ts'
 import { CosmosContainers } from './containers.ts'
 import { documentsIn, ownText } from './documents.ts'
 import { readOptions } from './options.ts'
+import { sampleQuery } from './queries.ts'
 import { type CosmosSettings, readSettings } from './settings.ts'
 import { CosmosSink } from './sink.ts'
 import { CosmosSource } from './source.ts'
@@ -35,6 +37,25 @@ export const cosmos: Connector = {
   },
 }
 
+/** The first documents of a container, for their columns. */
+function firstOf(container: CosmosContainer): Promise<string[]> {
+  return container.withRanges(async ranges => {
+    for (const range of ranges) {
+      const headers = {
+        'a-im': 'Incremental Feed',
+        'x-ms-documentdb-partitionkeyrangeid': range.id,
+        'x-ms-max-item-count': String(SAMPLE),
+      }
+      const response = await container.send({ method: 'GET', type: 'docs', read: true, headers })
+      if (response.status === 410) return 'gone'
+      if (response.status !== 200 && response.status !== 304) throw explain(response, container.name)
+      const documents = documentsIn(response.body)
+      if (documents.length > 0) return documents
+    }
+    return []
+  })
+}
+
 interface Offer {
   resource: string
   content: { offerThroughput?: number; offerAutopilotSettings?: { maxThroughput: number } }
@@ -43,6 +64,7 @@ interface Offer {
 export class CosmosStore implements Store {
   readonly kind = 'cosmos'
   readonly parallel = 16
+  readonly documentKeys = ['id']
   readonly wire: CosmosWire
   private readonly settings: CosmosSettings
   private readonly known = new Map<string, CosmosContainer>()
@@ -118,10 +140,20 @@ export class CosmosStore implements Store {
     return found
   }
 
-  async createContainer(object: string, definition: object, throughput: number | undefined): Promise<void> {
+  /** Makes a container, and its database where that is missing; one that is there already stays as it is. */
+  async createContainer(
+    object: string,
+    definition: object,
+    throughput: { manual?: number | undefined; autoscale?: number | undefined },
+  ): Promise<void> {
     const { database } = this.names(object)
-    const headers: Record<string, string> =
-      throughput === undefined ? {} : { 'x-ms-offer-throughput': String(throughput) }
+    const { manual, autoscale } = throughput
+    const headers: Record<string, string> = {
+      ...(manual === undefined ? {} : { 'x-ms-offer-throughput': String(manual) }),
+      ...(autoscale === undefined
+        ? {}
+        : { 'x-ms-cosmos-offer-autopilot-settings': JSON.stringify({ maxThroughput: autoscale }) }),
+    }
     const made = await this.wire.send({ method: 'POST', type: 'dbs', link: '', body: JSON.stringify({ id: database }) })
     if (made.status !== 201 && made.status !== 409) throw explain(made, database)
     const body = JSON.stringify(definition)
@@ -129,30 +161,45 @@ export class CosmosStore implements Store {
     if (response.status !== 201 && response.status !== 409) throw explain(response, object)
   }
 
+  async deleteContainer(object: string): Promise<void> {
+    const { database, container } = this.names(object)
+    const link = `dbs/${database}/colls/${container}`
+    const response = await this.wire.send({ method: 'DELETE', type: 'colls', link, path: link })
+    if (response.status !== 204 && response.status !== 404) throw explain(response, object)
+    this.known.delete(link)
+  }
+
   /** Columns are those of a sample: a container has no schema. */
   async describe(spec: ObjectSpec): Promise<TableInfo | undefined> {
     const container = await this.find(spec.object)
     if (!container) return undefined
-    const sample = await container.withRanges(async ([first]) => {
-      const headers = {
-        'a-im': 'Incremental Feed',
-        'x-ms-documentdb-partitionkeyrangeid': first!.id,
-        'x-ms-max-item-count': String(SAMPLE),
-      }
-      const response = await container.send({ method: 'GET', type: 'docs', read: true, headers })
-      if (response.status === 410) return 'gone'
-      if (response.status !== 200 && response.status !== 304) throw explain(response, spec.object)
-      return documentsIn(response.body)
-    })
-    const { systemProperties } = readOptions(spec.options)
-    const texts = sample.map(text => (systemProperties ? text : ownText(text)))
+    const options = readOptions(spec.options)
+    const { query, unwind, systemProperties, detectDatetime } = options
+    const sample =
+      query === undefined
+        ? await firstOf(container)
+        : await sampleQuery(container, { ...options, query }, this.settings)
+    const own = systemProperties ? sample : sample.map(ownText)
+    const texts = unwind === undefined ? own : own.flatMap(text => unwound(text, unwind))
+    const columns = inferJson(texts.map(members), { instants: detectDatetime })
+    const nested = inferJson(
+      texts.map(text => nestedMembers(members(text))),
+      { instants: detectDatetime },
+    )
+    const isWhole = query === undefined || /^\s*SELECT\s+(\*|VALUE\s+(\w+)\s+FROM\s+\2\b)/i.test(query)
+    const identity = [['id'], ...container.keyPaths.filter(p => p.join() !== 'id')]
     const { count: rows } = container
+    const shape = { nullable: true, inferred: true }
     return {
       object: spec.object,
-      columns: inferJson(texts.map(members)).map(column => ({ ...column, nullable: true, inferred: true })),
+      columns: [
+        ...columns.map(column => ({ ...column, ...shape })),
+        ...nested.map(column => ({ ...column, ...shape, onRequest: true })),
+      ],
       primaryKey: [],
-      documents: { keys: ['id'], identity: [['id'], ...container.keyPaths.filter(p => p.join() !== 'id')] },
-      ...(rows === undefined ? {} : { rows }),
+      // An unwound document is no document any more.
+      ...(unwind === undefined ? { documents: isWhole ? { identity } : {} } : {}),
+      ...(rows === undefined || query !== undefined ? {} : { rows }),
     }
   }
 
@@ -176,7 +223,7 @@ export class CosmosStore implements Store {
   async existing(target: ObjectSpec): Promise<TableInfo | undefined> {
     const container = await this.find(target.object)
     if (!container) return undefined
-    return { object: target.object, columns: [], primaryKey: [], documents: { keys: ['id'] } }
+    return { object: target.object, columns: [], primaryKey: [], documents: {} }
   }
 
   takesDocuments(): boolean {
@@ -195,11 +242,11 @@ export class CosmosStore implements Store {
     return new CosmosSource(async (object, { throughputBudget: budget }) => {
       const container = await this.container(object)
       return { container, pace: await this.pace(container, budget) }
-    })
+    }, this.settings)
   }
 
-  async sink(_run: RunIdentity): Promise<SinkSession> {
-    return new CosmosSink(this)
+  async sink(run: RunIdentity): Promise<SinkSession> {
+    return new CosmosSink(this, run)
   }
 
   async close(): Promise<void> {

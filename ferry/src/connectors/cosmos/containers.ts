@@ -62,7 +62,7 @@ export class CosmosContainers implements Containers {
 
   async create(object: string, definition: string, throughput: number | undefined): Promise<void> {
     const { container: id } = this.store.names(object)
-    await this.store.createContainer(object, { ...(JSON.parse(definition) as object), id }, throughput)
+    await this.store.createContainer(object, { ...(JSON.parse(definition) as object), id }, { manual: throughput })
   }
 }
 

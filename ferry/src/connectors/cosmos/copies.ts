@@ -67,21 +67,31 @@ export class Copies {
       ...keyPaths.map((path, i) => `${column(path)} AS k${i}`),
       ...this.identity.map((path, i) => `${column(path)} AS i${i}`),
     ]
-    const found: Copy[] = []
-    const unique = [...new Set(ids)]
-    for (let from = 0; from < unique.length; from += AT_ONCE) {
-      const parameters = unique.slice(from, from + AT_ONCE).map((value, i) => ({ name: `@${i}`, value }))
-      const query = `SELECT ${columns.join(', ')} FROM c WHERE c.id IN (${parameters.map(p => p.name).join(', ')})`
-      for (const item of await this.bulk.query<Record<string, unknown> & { id: string }>(query, parameters)) {
-        found.push({
-          id: item.id,
-          key: keyPaths.map((_, i) => item[`k${i}`] as KeyValue),
-          identity: JSON.stringify(this.identity.map((_, i) => ({ v: item[`i${i}`] }))),
-        })
-      }
-    }
-    return found
+    const found = await itemsOf(this.bulk, columns.join(', '), ids)
+    return found.map(item => ({
+      id: item.id,
+      key: keyPaths.map((_, i) => item[`k${i}`] as KeyValue),
+      identity: JSON.stringify(this.identity.map((_, i) => ({ v: item[`i${i}`] }))),
+    }))
   }
+}
+
+type Found = Record<string, unknown> & { id: string }
+
+/** All documents with one of some ids, whatever their partition key. */
+export function documentsOf(bulk: Bulk, ids: string[]): Promise<Found[]> {
+  return itemsOf(bulk, '*', ids)
+}
+
+async function itemsOf(bulk: Bulk, what: string, ids: string[]): Promise<Found[]> {
+  const found: Found[] = []
+  const unique = [...new Set(ids)]
+  for (let from = 0; from < unique.length; from += AT_ONCE) {
+    const parameters = unique.slice(from, from + AT_ONCE).map((value, i) => ({ name: `@${i}`, value }))
+    const query = `SELECT ${what} FROM c WHERE c.id IN (${parameters.map(p => p.name).join(', ')})`
+    for (const item of await bulk.query<Found>(query, parameters)) found.push(item)
+  }
+  return found
 }
 
 function valueAt(document: Record<string, unknown>, path: string[]): unknown {

@@ -17,6 +17,11 @@ export function documentsIn(body: string): string[] {
 }
 
 const SYSTEM = new Set(['"_rid"', '"_self"', '"_etag"', '"_attachments"', '"_ts"', '"_lsn"'])
+/** Whether a property is one that the service sets. */
+export function isSystem(name: string): boolean {
+  return SYSTEM.has(`"${name}"`)
+}
+
 /** The system properties as the service puts them behind a document's own. */
 const USUAL_END =
   /,?"_rid":"[^"]*","_self":"[^"]*","_etag":"\\"[^"]*\\"","_attachments":"[^"]*","_ts":\d+(?:,"_lsn":\d+)?\}$/

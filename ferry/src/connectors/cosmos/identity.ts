@@ -108,7 +108,8 @@ function firstLine(error: unknown): string {
   return (error as Error).message.split('\n')[0]!
 }
 
-async function credentialOf(settings: CosmosSettings): Promise<TokenCredential> {
+/** The Entra identity that the settings name, for this connector's own requests and for the SDK. */
+export async function credentialOf(settings: CosmosSettings): Promise<TokenCredential> {
   const { ClientCertificateCredential, ClientSecretCredential, ManagedIdentityCredential } = await import(
     '@azure/identity'
   )

@@ -3,7 +3,22 @@ import { z } from 'zod'
 import { checkOptions } from '../options.ts'
 
 export const readSchema = z.strictObject({
-  pageSize: z.number().int().min(1).max(10_000).default(1000).describe('Documents in one answer of the service'),
+  query: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Only what this query finds: `SELECT c.id, c.total FROM c WHERE c.total > 0`'),
+  pageSize: z
+    .number()
+    .int()
+    .refine(n => n === -1 || (n >= 1 && n <= 10_000), '1 to 10000, or -1')
+    .default(1000)
+    .describe('Documents in one answer of the service; -1: as many as it likes'),
+  detectDatetime: z
+    .boolean()
+    .default(true)
+    .describe('Whether texts such as `2024-01-31T08:00:00Z` become instants in a table'),
+  unwind: z.string().optional().describe('Path of an array: a row for each of its elements, as `lines` of an order'),
   throughputBudget: z.number().positive().optional().describe('RU/s that reading may take; found out where omitted'),
   systemProperties: z
     .boolean()
@@ -16,7 +31,31 @@ export const writeSchema = z.strictObject({
     .union([z.string(), z.array(z.string()).min(1).max(3)])
     .optional()
     .describe('Of a container that is created: `/customer`, or up to three paths'),
+  uniqueKeys: z
+    .array(z.union([z.string(), z.array(z.string()).min(1)]))
+    .optional()
+    .describe('Of a container that is created: paths, or lists of paths, that are unique in a partition key'),
+  defaultTtl: z
+    .number()
+    .int()
+    .optional()
+    .describe('Of a container that is created: seconds, or -1 for none of its own'),
   throughput: z.number().int().positive().optional().describe('RU/s of a container that is created'),
+  autoscale: z
+    .number()
+    .int()
+    .positive()
+    .optional()
+    .describe('The most RU/s of a container that is created with autoscale'),
+  recreate: z.boolean().default(false).describe('Delete the container before the first row and create it anew'),
+  operation: z
+    .enum(['insert', 'upsert', 'replace', 'patch', 'delete'])
+    .optional()
+    .describe('What is done with each row; `insert` for append, `upsert` for merge'),
+  generateIds: z
+    .boolean()
+    .default(true)
+    .describe('Whether a row without `id` gets one, the same each time that it is copied again'),
   throughputBudget: z.number().positive().optional().describe('RU/s that writing may take; found out where omitted'),
   batchSize: z.number().int().min(1).max(100).default(100).describe('Documents in one request'),
   priority: z.enum(['High', 'Low']).optional().describe('`Low`: the copy yields to the application'),

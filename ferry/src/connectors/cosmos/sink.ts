@@ -1,19 +1,32 @@
 /** Writing to a container: documents in bulk requests, each to the partition that holds its key. */
 import type { Encoding } from '../../batch/encoding.ts'
 import { FerryError } from '../../errors.ts'
-import type { Committed, Offer, SinkSession, SinkTable, Split, SplitWriter, WriteRequest } from '../connector.ts'
+import type {
+  Committed,
+  Offer,
+  RunIdentity,
+  SinkSession,
+  SinkTable,
+  Split,
+  SplitWriter,
+  WriteRequest,
+  WriterWork,
+} from '../connector.ts'
 import { Bulk } from './bulk.ts'
 import type { CosmosStore } from './connector.ts'
 import type { CosmosContainer } from './container.ts'
+import { MadeIds } from './ids.ts'
 import { type CosmosWriteOptions, writeOptions } from './options.ts'
 import type { Throughput } from './throughput.ts'
 import { CosmosSplitWriter } from './writer.ts'
 
 export class CosmosSink implements SinkSession {
   private readonly store: CosmosStore
+  private readonly run: RunIdentity
 
-  constructor(store: CosmosStore) {
+  constructor(store: CosmosStore, run: RunIdentity) {
     this.store = store
+    this.run = run
   }
 
   async table(request: WriteRequest): Promise<SinkTable> {
@@ -23,10 +36,21 @@ export class CosmosSink implements SinkSession {
         `${request.object}: a container cannot be changed over at once: append or merge`,
       )
     }
-    return new CosmosSinkTable(this.store, request)
+    return new CosmosSinkTable(this.store, this.run.run, request)
   }
 
   async close(): Promise<void> {}
+}
+
+export type CosmosOperation = NonNullable<CosmosWriteOptions['operation']>
+
+const GUARANTEES: Record<CosmosOperation, string> = {
+  upsert: 'exactly once by id and partition key: a document that is written again is the same',
+  insert:
+    'a document that is there already is refused and told; one that this run has written before a crash is known by its content',
+  replace: 'exactly once by id and partition key; a document that is not there is refused and told',
+  patch: 'exactly once by id and partition key: values are set; a document that is not there is refused and told',
+  delete: 'exactly once by id and partition key; a document that is not there is as it should be',
 }
 
 export class CosmosSinkTable implements SinkTable {
@@ -35,30 +59,30 @@ export class CosmosSinkTable implements SinkTable {
   readonly lanes = 16
   readonly inFlight = 4
   readonly takesChanges: boolean
+  readonly operation: CosmosOperation
   readonly request: WriteRequest
   readonly options: CosmosWriteOptions
   private readonly store: CosmosStore
   private opened: Promise<CosmosContainer> | undefined
   private pace: Promise<Throughput> | undefined
 
-  constructor(store: CosmosStore, request: WriteRequest) {
+  private readonly run: string
+
+  constructor(store: CosmosStore, run: string, request: WriteRequest) {
     this.store = store
+    this.run = run
     this.request = request
     this.options = writeOptions(request.options)
-    this.takesChanges = this.operation === 'Upsert' && request.identity !== undefined
-    const create = request.existing ? [] : [`CREATE CONTAINER ${request.object} ${JSON.stringify(this.definition())}`]
+    this.operation = this.options.operation ?? (request.update === 'merge' ? 'upsert' : 'insert')
+    this.takesChanges = this.operation === 'upsert' && request.identity !== undefined
+    const isMade = !request.existing || this.options.recreate
+    const make = isMade ? [`CREATE CONTAINER ${request.object} ${JSON.stringify(this.definition())}`] : []
+    const drop = request.existing && this.options.recreate ? [`DELETE CONTAINER ${request.object}`] : []
     this.plan = {
-      statements: [...create, `BULK ${this.operation.toUpperCase()} INTO ${request.object}`],
-      guarantee:
-        this.operation === 'Upsert'
-          ? 'exactly once by id and partition key: a document that is written again is the same'
-          : 'a document that is there already is refused and told; after a crash those of the last seconds are told so too',
+      statements: [...drop, ...make, `BULK ${this.operation.toUpperCase()} INTO ${request.object}`],
+      guarantee: GUARANTEES[this.operation],
       notes: [] as string[],
     }
-  }
-
-  get operation(): 'Create' | 'Upsert' {
-    return this.request.update === 'merge' ? 'Upsert' : 'Create'
   }
 
   offer(encoding: Encoding): Offer | string {
@@ -66,15 +90,25 @@ export class CosmosSinkTable implements SinkTable {
   }
 
   private definition() {
-    const { partitionKey = '/id' } = this.options
+    const { partitionKey = '/id', uniqueKeys, defaultTtl } = this.options
     const paths = typeof partitionKey === 'string' ? [partitionKey] : partitionKey
     const kind = paths.length > 1 ? 'MultiHash' : 'Hash'
-    return { id: this.store.names(this.request.object).container, partitionKey: { paths, kind, version: 2 } }
+    return {
+      id: this.store.names(this.request.object).container,
+      partitionKey: { paths, kind, version: 2 },
+      ...(uniqueKeys ? { uniqueKeyPolicy: { uniqueKeys: uniqueKeys.map(k => ({ paths: [k].flat() })) } } : {}),
+      ...(defaultTtl === undefined ? {} : { defaultTtl }),
+    }
   }
 
   async prepare(known: Committed): Promise<Committed> {
-    if (!this.request.existing)
-      await this.store.createContainer(this.request.object, this.definition(), this.options.throughput)
+    const { object, existing } = this.request
+    const { recreate, throughput, autoscale } = this.options
+    // Once a split has committed, what is there are this run's own rows.
+    if (existing && recreate && known.splits.size === 0) await this.store.deleteContainer(object)
+    if (!existing || recreate) {
+      await this.store.createContainer(object, this.definition(), { manual: throughput, autoscale })
+    }
     return known
   }
 
@@ -89,9 +123,11 @@ export class CosmosSinkTable implements SinkTable {
     return this.opened
   }
 
-  async open(_split: Split, _offer: Offer, signal?: AbortSignal): Promise<SplitWriter> {
-    const bulk = new Bulk(await this.container(), await this.throughput(), this.options, signal)
-    return new CosmosSplitWriter(this.request, this.operation, await this.container(), bulk)
+  async open(split: Split, _offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
+    const container = await this.container()
+    const bulk = new Bulk(container, await this.throughput(), this.options, work.signal)
+    const ids = this.options.generateIds ? new MadeIds(this.run, this.request, split, work.from) : undefined
+    return new CosmosSplitWriter(this.request, this.operation, container, bulk, ids)
   }
 
   async publish(): Promise<void> {}

@@ -5,15 +5,16 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Batch, Behind, RowBatch } from '../../batch/encoding.ts'
-import { members } from '../../batch/json.ts'
-import type { Column, Row } from '../../batch/types.ts'
-import { FerryError, RowError } from '../../errors.ts'
+import type { Column } from '../../batch/types.ts'
+import { FerryError } from '../../errors.ts'
 import type { Offer, ReadOptions, ReadRequest, SourceSession, SourceTable, Split } from '../connector.ts'
-import { documentRow } from '../documents.ts'
 import { changeIn } from './changes.ts'
 import type { CosmosContainer, PartitionRange } from './container.ts'
-import { documentsIn, ownText } from './documents.ts'
+import { documentsIn } from './documents.ts'
 import { type CosmosReadOptions, readOptions } from './options.ts'
+import { CosmosQueryTable } from './queries.ts'
+import { overlapping, partsOf, rowsOf, wantedColumns } from './rows.ts'
+import type { CosmosSettings } from './settings.ts'
 import type { Throughput } from './throughput.ts'
 import { explain, type WireResponse } from './wire.ts'
 
@@ -43,13 +44,19 @@ export interface OpenContainer {
 export class CosmosSource implements SourceSession {
   private readonly open: (object: string, options: CosmosReadOptions) => Promise<OpenContainer>
 
-  constructor(open: (object: string, options: CosmosReadOptions) => Promise<OpenContainer>) {
+  private readonly settings: CosmosSettings
+
+  constructor(open: (object: string, options: CosmosReadOptions) => Promise<OpenContainer>, settings: CosmosSettings) {
     this.open = open
+    this.settings = settings
   }
 
   async table(request: ReadRequest): Promise<SourceTable> {
     const options = readOptions(request.options)
-    return new CosmosSourceTable(await this.open(request.object, options), request, options)
+    const opened = await this.open(request.object, options)
+    const { query } = options
+    if (query === undefined) return new CosmosSourceTable(opened, request, options)
+    return new CosmosQueryTable(opened, request, { ...options, query }, this.settings)
   }
 
   async close(): Promise<void> {}
@@ -70,10 +77,7 @@ class CosmosSourceTable implements SourceTable {
     this.pace = pace
     this.request = request
     this.options = options
-    const wanted = new Map(
-      request.columns.flatMap(c => (c.from === undefined ? [] : [[c.from, c.sourceType] as const])),
-    )
-    this.rowColumns = [...wanted].map(([name, type]) => ({ name, type, nullable: true }))
+    this.rowColumns = wantedColumns(request)
   }
 
   refuses(offer: Offer): string | undefined {
@@ -147,7 +151,7 @@ class CosmosSourceTable implements SourceTable {
       if (page.status === 304 && !this.request.online) continue
       const documents = page.status === 304 ? [] : this.ofSnapshot(documentsIn(page.body), piece).slice(0, left)
       left -= documents.length
-      const rows = documents.map((text, i) => this.row(this.options.systemProperties ? text : ownText(text), i))
+      const rows = rowsOf(documents, this.rowColumns, this.options)
       const next = [...open, ...following]
       // At the end of the split there is nothing to go on with.
       const checkpoint = next.length > 0 && left > 0 ? { checkpoint: JSON.stringify(next) } : {}
@@ -228,7 +232,11 @@ class CosmosSourceTable implements SourceTable {
     const behind: Behind = { changes: left, ...(last === undefined ? {} : { since: last * 1000 }) }
     return {
       kind: 'rows',
-      rows: found.map(({ document }, i) => this.row(document, i)),
+      rows: rowsOf(
+        found.map(c => c.document),
+        this.rowColumns,
+        { ...this.options, systemProperties: true },
+      ),
       changes: found.map(c => c.change),
       bytes: page.body.length,
       behind,
@@ -242,7 +250,7 @@ class CosmosSourceTable implements SourceTable {
       const ranges = await this.container.ranges()
       const parts = overlapping(ranges, piece)
       if (parts.length !== 1) {
-        return parts.map(p => ({ ...piece, low: later(p.low, piece.low), high: sooner(p.high, piece.high) }))
+        return partsOf(piece, parts)
       }
       const range = parts[0]!
       const settle = await this.pace.spend(range.id, ranges.length, this.pageCost, signal)
@@ -299,22 +307,6 @@ class CosmosSourceTable implements SourceTable {
       hint: 'An online copy needs continuous backup and the all-versions change feed on the source account; or copy offline.',
     })
   }
-
-  private row(text: string, index: number): Row {
-    try {
-      return documentRow(text, this.rowColumns)
-    } catch (error) {
-      if (!(error instanceof RowError)) throw error
-      const id = new Map(members(text)).get('id') ?? `number ${index}`
-      throw new RowError(error.code, `document ${id}, ${error.column}: ${error.message}`, error.column)
-    }
-  }
-}
-
-function overlapping<T extends PartitionRange>(ranges: T[], piece: Piece): T[] {
-  const found = ranges.filter(r => r.low < piece.high && piece.low < r.high)
-  if (found.length > 0) return found
-  throw new FerryError('FERRY-9000', `no partition holds the keys from ${piece.low} to ${piece.high}`)
 }
 
 /** The change that an etag of the feed stands for. */
@@ -337,6 +329,3 @@ async function sleepUnless(ms: number, signals: (AbortSignal | undefined)[]): Pr
   const signal = AbortSignal.any(signals.filter(s => s !== undefined))
   await sleep(ms, undefined, { signal }).catch(() => undefined)
 }
-
-const later = (a: string, b: string) => (a > b ? a : b)
-const sooner = (a: string, b: string) => (a < b ? a : b)

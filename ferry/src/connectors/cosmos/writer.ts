@@ -1,7 +1,9 @@
 /** Writing rows and changes as documents; all of a batch is written when `write` returns, so that a checkpoint is true. */
+
+import { isDeepStrictEqual } from 'node:util'
 import type { KeyValue } from 'cosmos-local/hash'
-import type { Batch, Change } from '../../batch/encoding.ts'
-import { toJson } from '../../batch/json.ts'
+import type { Batch, Change, Checkpoint } from '../../batch/encoding.ts'
+import { memberTexts, toJson } from '../../batch/json.ts'
 import type { Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import {
@@ -14,9 +16,14 @@ import {
 } from '../connector.ts'
 import type { Bulk, Operation, Refusal } from './bulk.ts'
 import type { CosmosContainer } from './container.ts'
-import { Copies } from './copies.ts'
+import { Copies, documentsOf } from './copies.ts'
+import { isSystem } from './documents.ts'
+import type { MadeIds } from './ids.ts'
+import type { CosmosOperation } from './sink.ts'
 
 const LARGEST = 2 * 1024 * 1024
+/** The service takes so many operations in one patch. */
+const MOST_PATCHED = 10
 
 /** A document to be written, or deleted. */
 interface Item {
@@ -47,7 +54,8 @@ interface Steps {
 
 export class CosmosSplitWriter implements SplitWriter {
   private readonly request: WriteRequest
-  private readonly type: 'Create' | 'Upsert'
+  private readonly type: Operation['type']
+  private readonly ids: MadeIds | undefined
   private readonly container: CosmosContainer
   private readonly bulk: Bulk
   private readonly text: (row: Row) => string
@@ -55,13 +63,20 @@ export class CosmosSplitWriter implements SplitWriter {
   /** Changes that were refused for another document's sake, and may not be later. */
   private late: Item[] = []
 
-  constructor(request: WriteRequest, type: 'Create' | 'Upsert', container: CosmosContainer, bulk: Bulk) {
+  constructor(
+    request: WriteRequest,
+    operation: CosmosOperation,
+    container: CosmosContainer,
+    bulk: Bulk,
+    ids: MadeIds | undefined,
+  ) {
     this.request = request
-    this.type = type
+    this.type = TYPES[operation]
     this.container = container
     this.bulk = bulk
+    this.ids = ids
     this.text = documentText(request.columns)
-    if (type === 'Upsert' && request.identity) this.copies = new Copies(container, bulk, request.identity)
+    if (this.type === 'Upsert' && request.identity) this.copies = new Copies(container, bulk, request.identity)
   }
 
   async write(batch: Batch): Promise<Refused[]> {
@@ -70,7 +85,7 @@ export class CosmosSplitWriter implements SplitWriter {
     const items: Item[] = []
     for (const [index, row] of batch.rows.entries()) {
       try {
-        items.push(this.item(row, index, batch.changes?.[index] ?? 'create'))
+        items.push(this.item(row, index, batch.changes?.[index] ?? (this.type === 'Delete' ? 'delete' : 'create')))
       } catch (error) {
         if (!(error instanceof RowError)) throw error
         this.refuse(refused, index, error)
@@ -107,8 +122,13 @@ export class CosmosSplitWriter implements SplitWriter {
   }
 
   private item(row: Row, index: number, change: Change): Item {
-    const text = this.text(row)
+    let text = this.text(row)
     const document = JSON.parse(text) as Record<string, unknown>
+    if (document.id === undefined || document.id === null) {
+      const made = this.ids?.next()
+      if (made !== undefined) text = withId(text, made)
+      document.id = made
+    }
     const { id } = document
     if (typeof id !== 'string' || id === '') throw new RowError('FERRY-4001', 'a document needs an id', 'id')
     if (text.length > LARGEST / 4 && Buffer.byteLength(text) > LARGEST) {
@@ -116,7 +136,22 @@ export class CosmosSplitWriter implements SplitWriter {
     }
     const key = this.container.keyOf(document)
     const identity = this.copies?.identityOf(document) ?? JSON.stringify([id, key])
+    if (this.type === 'Patch') text = this.patchOf(text)
     return { index, row, change, several: false, text, id, key, identity }
+  }
+
+  /** What sets the values of a row in a document that is there: all but its id and its keys. */
+  private patchOf(text: string): string {
+    const keys = new Set(['"id"', ...this.container.keyPaths.map(path => JSON.stringify(path[0]))])
+    const set = memberTexts(text).filter(({ key }) => !keys.has(key))
+    if (set.length > MOST_PATCHED) {
+      throw new RowError('FERRY-4001', `a patch sets ${MOST_PATCHED} values at most, not ${set.length}`)
+    }
+    const pathOf = (key: string) => `/${(JSON.parse(key) as string).replaceAll('~', '~0').replaceAll('/', '~1')}`
+    const operations = set.map(
+      ({ key, value }) => `{"op":"set","path":${JSON.stringify(pathOf(key))},"value":${value}}`,
+    )
+    return `{"operations":[${operations.join(',')}]}`
   }
 
   /** Writes and deletes, each document once. Gives back what was refused. */
@@ -128,6 +163,7 @@ export class CosmosSplitWriter implements SplitWriter {
     const refused = [...sought.refused, ...(await this.run([...direct.deletes, ...sought.deletes]))]
     let left = await this.bulk.run([...direct.writes, ...sought.writes])
     if (this.copies?.mayMeet) left = await this.tellApart(left, placed)
+    if (this.type === 'Create') left = await this.withoutOwn(left, placed)
     if (this.container.hasUniqueKeys) left = await this.whileItHelps(left)
     return [...refused, ...left]
   }
@@ -188,6 +224,25 @@ export class CosmosSplitWriter implements SplitWriter {
     return [...refusals.filter(r => !isMet(r)), ...refused, ...left]
   }
 
+  /** Conflicts without documents that are there already as they should be: an earlier try wrote them. */
+  private async withoutOwn(refusals: Refusal[], items: PlacedItem[]): Promise<Refusal[]> {
+    const conflicts = refusals.filter(isConflict)
+    if (conflicts.length === 0) return refusals
+    const there = new Map<string, Record<string, unknown>[]>()
+    for (const document of await documentsOf(
+      this.bulk,
+      conflicts.map(r => items[r.at]!.id),
+    )) {
+      there.set(document.id, [...(there.get(document.id) ?? []), document])
+    }
+    return refusals.filter(refusal => {
+      const item = items[refusal.at]!
+      const wanted = JSON.parse(item.text) as Record<string, unknown>
+      const isThere = there.get(item.id)?.some(d => isDeepStrictEqual(withoutSystem(d), withoutSystem(wanted)))
+      return !(isConflict(refusal) && isThere)
+    })
+  }
+
   /** Tries conflicts again while that helps: what they conflict with is written together with them. */
   private async whileItHelps(refusals: Refusal[]): Promise<Refusal[]> {
     let conflicts = refusals.filter(isConflict)
@@ -206,11 +261,30 @@ export class CosmosSplitWriter implements SplitWriter {
     return (await this.bulk.run(deletes)).filter(r => r.status !== 404)
   }
 
-  async commit(): Promise<CommitResult> {
+  async commit(checkpoint: Checkpoint | undefined): Promise<CommitResult> {
+    this.ids?.committed(checkpoint)
     return {}
   }
 
   async abort(): Promise<void> {}
+}
+
+const TYPES: Record<CosmosOperation, Operation['type']> = {
+  insert: 'Create',
+  upsert: 'Upsert',
+  replace: 'Replace',
+  patch: 'Patch',
+  delete: 'Delete',
+}
+
+/** The text with an id, in the place of a null one. */
+function withId(text: string, id: string): string {
+  const others = memberTexts(text).filter(({ key }) => key !== '"id"')
+  return `{${[`"id":${JSON.stringify(id)}`, ...others.map(({ key, value }) => `${key}:${value}`)].join(',')}}`
+}
+
+function withoutSystem(document: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(document).filter(([name]) => !isSystem(name)))
 }
 
 /** The item as it waits for later changes. */

@@ -64,7 +64,7 @@ export async function describeJson(set: FileSet, options: ReadOptions, format: '
     object: set.object,
     columns,
     primaryKey: [],
-    documents: { keys: [] },
+    documents: {},
     ...(path === STDIN ? {} : { bytes: set.bytes }),
     ...(rows === undefined ? {} : { rows }),
   }
