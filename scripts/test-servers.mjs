@@ -1,3 +1,14 @@
-// Tests against servers that come from the system's packages. None of the stores so far needs one: what there is runs
-// in `npm test`. This is where MariaDB and a browser are installed and started once they are tested.
-console.log('No store needs a server from the system yet: npm test runs everything.')
+// Tests against servers that do not come with `npm install`: what they need is installed here first.
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+
+const root = join(import.meta.dirname, '..')
+
+function run(command, args, cwd = root) {
+  const { status } = spawnSync(command, args, { cwd, stdio: 'inherit', shell: process.platform === 'win32' })
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+console.log('Azure Cosmos DB: an account that nobody here wrote')
+run('npm', ['ci', '--no-workspaces', '--no-audit', '--no-fund'], join(root, 'test', 'vercel'))
+run('npx', ['vitest', 'run', '--config', join('test', 'vercel', 'vitest.config.ts')])

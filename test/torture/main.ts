@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 
 const root = join(import.meta.dirname, '..', '..')
-const environment = { ...process.env, FERRY_TORTURE: '1', FERRY_KILLS: process.env.FERRY_KILLS ?? '10' }
+const environment = { ...process.env, FERRY_TORTURE: '1', FERRY_KILLS: process.env.FERRY_KILLS ?? '13' }
 const began = Date.now()
 const args = ['vitest', 'run', '--config', join('test', 'torture', 'vitest.config.ts'), ...process.argv.slice(2)]
 const child = spawn('npx', args, { cwd: root, env: environment, stdio: ['ignore', 'pipe', 'inherit'] })

@@ -11,8 +11,8 @@ export async function* pagesOfSdk(
   pageSize: number,
 ): AsyncGenerator<unknown[]> {
   const { CosmosClient } = await import('@azure/cosmos')
-  const { endpoint, key, preferredRegions } = settings
-  const connectionPolicy = { preferredLocations: preferredRegions }
+  const { endpoint, key, preferredRegions, endpointDiscovery } = settings
+  const connectionPolicy = { preferredLocations: preferredRegions, enableEndpointDiscovery: endpointDiscovery }
   const client = new CosmosClient(
     key === undefined
       ? { endpoint, aadCredentials: await credentialOf(settings), connectionPolicy }

@@ -87,7 +87,7 @@ async function itemsOf(bulk: Bulk, what: string, ids: string[]): Promise<Found[]
   const found: Found[] = []
   const unique = [...new Set(ids)]
   for (let from = 0; from < unique.length; from += AT_ONCE) {
-    const parameters = unique.slice(from, from + AT_ONCE).map((value, i) => ({ name: `@${i}`, value }))
+    const parameters = unique.slice(from, from + AT_ONCE).map((value, i) => ({ name: `@id${i}`, value }))
     const query = `SELECT ${what} FROM c WHERE c.id IN (${parameters.map(p => p.name).join(', ')})`
     for (const item of await bulk.query<Found>(query, parameters)) found.push(item)
   }

@@ -30,6 +30,12 @@ export const settingsSchema = z.strictObject({
     .describe('`system`, or the client id of a user-assigned identity; `system` where nothing else is given'),
   database: z.string().optional().describe('The database of containers that are named without one'),
   preferredRegions: z.array(z.string()).default([]).describe('Regions to read from, the nearest first'),
+  endpointDiscovery: z
+    .union([z.boolean(), z.stringbool()])
+    .default(true)
+    .describe(
+      'Whether regions are asked for at their own addresses; `false` behind a tunnel or for an emulator in a container',
+    ),
   maxConnections: z.coerce.number().int().min(1).max(1000).default(50).describe('Connections at one time'),
   copiesAtOnce: z.coerce
     .number()

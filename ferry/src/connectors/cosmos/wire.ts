@@ -131,8 +131,9 @@ export class CosmosWire {
       string,
       { name: string; databaseAccountEndpoint: string }[] | undefined
     >
+    const { preferredRegions, endpointDiscovery } = this.settings
+    if (!endpointDiscovery) return { read: own, write: own }
     const bare = (url: string | undefined) => url?.replace(/\/$/, '')
-    const { preferredRegions } = this.settings
     const same = (a: string, b: string) => a.replaceAll(' ', '').toLowerCase() === b.replaceAll(' ', '').toLowerCase()
     const preferred = preferredRegions.map(r => account.readableLocations?.find(l => same(l.name, r))).find(Boolean)
     if (preferredRegions.length > 0 && !preferred) {
