@@ -2,50 +2,22 @@
  * `npm run bench`: Ferry beside the tools that set the limit, in turn, in one run on one machine. Only the ratios mean
  * something. Needs `psql` on the PATH; everything else comes from npm.
  */
-import { spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import pg from 'pg'
 import { startPostgres } from '../test/servers/postgres.ts'
+import { install, keep, median, type Timing, time } from './timing.ts'
 
 const ROWS = Number(process.env.FERRY_BENCH_ROWS ?? 2_000_000)
 const RUNS = Number(process.env.FERRY_BENCH_RUNS ?? 5)
 const only = process.argv[2]
 
-const root = join(import.meta.dirname, '..')
 const folder = mkdtempSync(join(tmpdir(), 'ferry-bench-'))
-// The built program, as it is when it is installed.
-const installed = join(folder, 'ferry')
-for (const part of ['bin', 'dist', 'package.json'])
-  cpSync(join(root, 'ferry', part), join(installed, part), { recursive: true })
-symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
-const ferry = `node ${join(installed, 'bin', 'ferry.js')}`
+const ferry = install(folder)
 const duck = `node ${join(import.meta.dirname, 'duckdb.ts')}`
 const COLUMNS = 'id int8, customer int4, quantity int4, price numeric(10,2), name text, placed timestamptz'
-process.env.FERRY_HOME = join(folder, 'home')
-process.env.PATH = `${join(root, 'node_modules', '.bin')}:${process.env.PATH}`
-
-interface Timing {
-  wall: number
-  cpu: number
-}
-
-/** Runs a shell command; seconds on the clock, and of the processor for the command itself and its children. */
-function time(command: string): Timing {
-  const result = spawnSync('bash', ['-c', `TIMEFORMAT='%R %U %S'; time { ${command} >/dev/null 2>"${folder}/err"; }`], {
-    encoding: 'utf8',
-    env: process.env,
-  })
-  const match = /([\d.]+) ([\d.]+) ([\d.]+)\s*$/.exec(result.stderr)
-  if (result.status !== 0 || !match) {
-    throw new Error(`${command}\n${result.stderr}\n${spawnSync('cat', [`${folder}/err`], { encoding: 'utf8' }).stdout}`)
-  }
-  return { wall: Number(match[1]), cpu: Number(match[2]) + Number(match[3]) }
-}
-
-const median = (values: number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]!
 
 interface Case {
   name: string
@@ -79,21 +51,12 @@ await shop.query('VACUUM ANALYZE orders')
 const csv = join(folder, 'orders.csv')
 const parquet = join(folder, 'orders.parquet')
 const sqlite = join(folder, 'orders.db')
-time(`psql ${source} -c "\\copy orders to '${csv}' (format csv, header)"`)
+time(`psql ${source} -c "\\copy orders to '${csv}' (format csv, header)"`, folder)
 time(
   `${duck} "COPY (SELECT * FROM read_csv('${csv}', columns = {id: 'BIGINT', customer: 'INTEGER', quantity: 'INTEGER', price: 'DECIMAL(10,2)', name: 'VARCHAR', placed: 'TIMESTAMPTZ'})) TO '${parquet}' (FORMAT parquet)"`,
+  folder,
 )
 makeSqlite()
-
-/** Puts the table of a whole run into the README. */
-function keep(result: string): void {
-  const path = join(import.meta.dirname, 'README.md')
-  const text = readFileSync(path, 'utf8')
-  writeFileSync(
-    path,
-    text.replace(/(<!-- last -->\n)[\s\S]*?(<!-- end -->)/, (_, a: string, b: string) => `${a}${result}\n${b}`),
-  )
-}
 
 function makeSqlite(): void {
   const db = new DatabaseSync(sqlite)
@@ -181,9 +144,9 @@ try {
     const others: Timing[] = []
     for (let run = 0; run <= RUNS; run++) {
       await c.before()
-      const f = time(c.ferry)
+      const f = time(c.ferry, folder)
       await c.before()
-      const o = c.other ? time(c.other) : undefined
+      const o = c.other ? time(c.other, folder) : undefined
       // The first of each only warms caches.
       if (run === 0) continue
       mine.push(f)
@@ -198,7 +161,7 @@ try {
   }
   const head = `${ROWS.toLocaleString('en-US')} rows of 6 columns, medians of ${RUNS} runs in turn, whole processes; ${cpus().length} processors, Node ${process.versions.node}, PostgreSQL 18.`
   console.log(`\n${head}\n\n${lines.join('\n')}`)
-  if (!only) keep(`${head}\n\n${lines.join('\n')}`)
+  if (!only) keep('last', `${head}\n\n${lines.join('\n')}`)
 } finally {
   await Promise.all([admin.end(), shop.end(), warehouse.end()])
   await server.stop()

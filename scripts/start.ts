@@ -1,5 +1,8 @@
-/** `npm start`: makes the sample shop, runs the example jobs over it, verifies one, and says what to try next. */
-import { spawnSync } from 'node:child_process'
+/**
+ * `npm start`: makes the sample shop, runs the example jobs over it and verifies one; then starts a local Azure Cosmos DB
+ * account, fills a container and copies it to another partition key; and says what to try next.
+ */
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeShop } from './sample.ts'
@@ -9,9 +12,22 @@ process.chdir(root)
 process.env.FERRY_HOME ??= join(root, 'sample', 'state')
 
 function ferry(...args: string[]): void {
-  console.log(`\n$ ferry ${args.join(' ')}`)
+  console.log(`\n$ ferry ${args.map(a => (/[^\w./:=,@#-]/.test(a) ? `'${a}'` : a)).join(' ')}`)
   const { status } = spawnSync(process.execPath, [join('ferry', 'bin', 'ferry.js'), ...args], { stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)
+}
+
+/** Starts the local account; its connection string is the first line that it says. */
+async function startAccount() {
+  const args = [join('cosmos-local', 'bin', 'cosmos-local.js'), '--port', '0', '--path', join('sample', 'account.db')]
+  const child = spawn(process.execPath, [...args, '--continuous-backup'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  process.on('exit', () => child.kill())
+  const line = await new Promise<string>((resolve, reject) => {
+    child.stdout.once('data', data => resolve(String(data)))
+    child.once('exit', code => reject(new Error(`the local account ended with ${code}`)))
+  })
+  const [, endpoint, key] = /AccountEndpoint=([^;]+);AccountKey=([^;]+);/.exec(line)!
+  return { endpoint: endpoint!, key: key!, child }
 }
 
 const shop = join('sample', 'shop.db')
@@ -22,11 +38,36 @@ if (!existsSync(shop)) {
 ferry('run', 'examples/shop-to-parquet.yaml')
 ferry('run', 'examples/shop-to-sqlite.yaml')
 ferry('verify', 'examples/shop-to-sqlite.yaml')
+
+console.log('\n$ cosmos-local --path sample/account.db --continuous-backup')
+const { endpoint, key, child } = await startAccount()
+console.log(`A local Azure Cosmos DB account listens at ${endpoint}.`)
+process.env.COSMOS_LOCAL_KEY = key
+ferry('connections', 'add', 'local', endpoint.replace('http', 'cosmos'), '--set', 'key=${COSMOS_LOCAL_KEY}')
+ferry('run', 'examples/shop-to-cosmos.yaml')
+// Names of copy jobs are unique for ever.
+const name = `by-status-${Date.now().toString(36)}`
+const words = [
+  'create',
+  '--job-name',
+  name,
+  '--dest-account',
+  'local',
+  '--src-nosql',
+  'database=shop',
+  'container=orders',
+]
+const target = ['--dest-nosql', 'database=shop', 'container=orders-by-status']
+const made = ['--create-targets', '--partition-key', '/status', '--throughput', '100000', '--wait', '--output', 'table']
+ferry('cosmos', 'copy', ...words, ...target, ...made)
+child.kill()
+
 console.log(`
 What to try next (npx ferry, or npm run ferry -- ...):
   npx ferry plan examples/shop-to-sqlite.yaml        what a run would do
   npx ferry copy sample/shop.db#orders orders.csv    one table, without a job file
   npx ferry copy sample/shop.db 'postgres://user@localhost/db'   the whole shop into PostgreSQL
+  npx cosmos-local --path sample/account.db          the local account again, at port 8081
   npx ferry runs                                     what has run (FERRY_HOME=sample/state)
   docs/                                              one task a page
 `)

@@ -124,6 +124,8 @@ describe('an offline copy job', () => {
       },
     })
     expect(contents(prod, 'copy')).toEqual(contents(prod, 'orders'))
+    const verified = await me.copy('verify', '-a', 'prod', '--job-name', 'j1')
+    expect(JSON.parse(verified.stdout)).toMatchObject([{ equal: true, sourceRows: 500, destinationRows: 500 }])
     const listed = await me.copy('list', '-g', 'rg', '--account-name', 'prod')
     expect(JSON.parse(listed.stdout)).toMatchObject([{ name: 'j1', properties: { status: 'Completed' } }])
     const shown = await me.copy('list', '-a', 'prod', '-o', 'table')
@@ -450,6 +452,46 @@ describe('an online copy job', () => {
     expect(done.properties).toMatchObject({ status: 'Completed', processedCount: 504, totalCount: 504 })
     expect(contents(prod, 'copy')).toEqual(contents(prod, 'orders'))
     expect(await me.fails('complete', '-a', 'prod', '--job-name', 'j1')).toMatchObject({ code: 'FERRY-5006' })
+  })
+
+  it('retries a refused document as its source holds it then', async () => {
+    const { me, prod } = await user({ continuousBackup: true })
+    const orders = makeContainer(prod, 'orders')
+    const unique = { uniqueKeyPolicy: { uniqueKeys: [{ paths: ['/mail'] }] } }
+    const copy = makeContainer(prod, 'copy', '/customer', unique)
+    for (const id of ['a', 'b', 'c']) orders.create(`{"id":"${id}","customer":"c1","mail":"same"}`)
+    await me.job(...words('j1'), '--mode', 'Online')
+    await until(async () => (await me.show('j1')).properties.lag?.changes === 0, 'it has caught up')
+    const done = await me.job('complete', '-a', 'prod', '--job-name', 'j1', '--wait')
+    expect(done.properties).toMatchObject({ status: 'Completed', skippedCount: 2 })
+    const [there] = contents(prod, 'copy').keys()
+    const [changed, deleted] = ['a', 'b', 'c'].filter(id => id !== there)
+    orders.upsert(`{"id":"${changed}","customer":"c1","mail":"another"}`, undefined)
+    orders.delete(deleted!, ['c1'])
+    const { code, stdout } = await me.copy('retry', '-a', 'prod', '--job-name', 'j1')
+    expect(code, stdout).toBe(0)
+    expect(contents(prod, 'copy')).toEqual(contents(prod, 'orders'))
+    expect(copy.count()).toBe(2)
+  })
+
+  it('refuses the second of two documents that want one place', async () => {
+    const { me, prod } = await user({ continuousBackup: true })
+    const orders = makeContainer(prod, 'orders')
+    orders.create('{"id":"1","customer":"c1","place":"p"}')
+    orders.create('{"id":"1","customer":"c2","place":"p"}')
+    makeContainer(prod, 'copy', '/place')
+    for (const mode of ['Offline', 'Online']) {
+      await me.job(...words(mode), '--mode', mode)
+      if (mode === 'Online') {
+        await until(async () => (await me.show(mode)).properties.lag?.changes === 0, 'it has caught up')
+        await me.job('complete', '-a', 'prod', '--job-name', mode, '--wait')
+      }
+      await until(async () => (await me.show(mode)).properties.status === 'Completed', 'it is done')
+      expect((await me.show(mode)).properties).toMatchObject({ skippedCount: 1 })
+      expect(contents(prod, 'copy').size).toBe(1)
+    }
+    const still = await me.copy('retry', '-a', 'prod', '--job-name', 'Offline')
+    expect(JSON.parse(still.stdout).tables).toMatchObject([{ tried: 1, copied: 0, left: 1 }])
   })
 
   it('is only completed where it is online', async () => {

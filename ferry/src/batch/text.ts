@@ -2,6 +2,7 @@
  * The canonical text of every logical type: what CSV files, TEXT columns and messages hold. It is PostgreSQL's ISO
  * output wherever PostgreSQL has the type, so that bytes can pass between the two unread; nested values are JSON.
  */
+
 import { RowError } from '../errors.ts'
 import { nestedToJson, parseNested } from './json.ts'
 import {
@@ -16,6 +17,7 @@ import {
   parseTimestamp,
 } from './time.ts'
 import { type Interval, type LogicalType, typeName, type Value } from './types.ts'
+import { valueOf } from './valueof.ts'
 
 /** A float's shortest text that reads back as the same bits; `-0`, `NaN`, `Infinity`. */
 export function formatFloat(value: number, bits: 32 | 64): string {
@@ -108,7 +110,7 @@ function tryParse(text: string, type: LogicalType): Exclude<Value, null> | undef
       return UUID.test(bare) ? bare : undefined
     }
     case 'bool':
-      return BOOLEAN[text.toLowerCase()]
+      return valueOf(BOOLEAN, text.toLowerCase())
     case 'int':
       return INTEGER.test(text) ? intInRange(text.length < 16 ? Number(text) : BigInt(text), type) : undefined
     case 'float':
@@ -135,7 +137,7 @@ function tryParse(text: string, type: LogicalType): Exclude<Value, null> | undef
 }
 
 function parseFloatText(text: string, bits: 32 | 64): number | undefined {
-  const special = SPECIAL[text.toLowerCase()]
+  const special = valueOf(SPECIAL, text.toLowerCase())
   if (special !== undefined) return Number(special)
   if (!DECIMAL.test(text)) return undefined
   const value = Number(text)
@@ -177,7 +179,7 @@ for (const bits of [8n, 16n, 32n, 64n]) {
 
 /** Plain digits of a decimal text: no exponent, no plus sign, no leading zeros; the scale stays as written. */
 export function normalDecimal(text: string): string | undefined {
-  const special = SPECIAL[text.toLowerCase()]
+  const special = valueOf(SPECIAL, text.toLowerCase())
   if (special !== undefined) return special
   const match = /^([+-]?)(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/.exec(text)
   if (!match || (match[2] === '' && match[3] === '')) return undefined

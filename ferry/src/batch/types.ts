@@ -20,6 +20,8 @@
  * | struct | array of values, in the order of the fields |
  * | map | array of [key, value] |
  */
+import { valueOf } from './valueof.ts'
+
 export type LogicalType =
   | { kind: 'bool' }
   | { kind: 'int'; bits: 8 | 16 | 32 | 64; signed: boolean }
@@ -185,7 +187,7 @@ class TypeParser {
       if (options === undefined) return timestamp
       return { kind: 'timestamp', unit: /ms|us|ns/.exec(options)![0] as TimeUnit, zone: options.includes('tz') }
     }
-    return SIMPLE[name]
+    return valueOf(SIMPLE, name)
   }
 
   atEnd(): boolean {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FerryError } from '../errors.ts'
 import { type CopyMode, type Task, toArm } from '../import/arm/copyjob.ts'
+import { jobSchema } from '../job/schema.ts'
 import {
   createCopyJob,
   describeCopy,
@@ -15,6 +16,7 @@ import {
   work as workFor,
 } from '../runtime/copyjobs.ts'
 import { retryRun } from '../runtime/retry.ts'
+import { verifyJob } from '../runtime/verify.ts'
 import { openState, type State } from '../state/database.ts'
 import { findRun, isAlive } from '../state/runs.ts'
 import type { RunRow, Wish } from '../state/schema.ts'
@@ -22,6 +24,7 @@ import { exitOf, printReport } from './execute.ts'
 import { type VariableOptions, variablesOf } from './job.ts'
 import { EXIT, printJson, table } from './output.ts'
 import { ProgressDisplay } from './progress.ts'
+import { printVerifications } from './verify.ts'
 
 interface CreateWords extends VariableOptions {
   jobName: string
@@ -34,6 +37,7 @@ interface CreateWords extends VariableOptions {
   srcCassandra?: string[]
   mode: string
   createTargets?: boolean
+  partitionKey?: string[]
   throughput?: number
   readThroughputBudget?: number
   writeThroughputBudget?: number
@@ -74,7 +78,11 @@ export async function create(_: string[], words: CreateWords): Promise<void> {
           throughputBucket: words.throughputBucket,
         }),
       },
-      { createTargets: words.createTargets === true, throughput: words.throughput },
+      {
+        createTargets: words.createTargets === true,
+        partitionKey: words.partitionKey,
+        throughput: words.throughput,
+      },
       variablesOf(words),
     )
     if (words.start) startWorker(state, account, words)
@@ -131,6 +139,18 @@ export async function retry(_: string[], words: JobWords): Promise<void> {
     const report = await retryRun(state, row.id, variablesOf(words))
     if (report.tables.some(t => t.left > 0)) process.exitCode = EXIT.failed
     printJson(report)
+  })
+}
+
+/** Compares both sides of a copy job: counts, checksums, ids that differ. */
+export async function verify(_: string[], words: JobWords): Promise<void> {
+  await withState(async state => {
+    const row = await findCopyJob(state, words.accountName, words.jobName)
+    const job = jobSchema.parse(JSON.parse(row.definition))
+    const results = await verifyJob(job, state, variablesOf(words), { most: 100 })
+    if (results.some(r => !r.equal)) process.exitCode = EXIT.failed
+    if (words.output === 'table') printVerifications(results)
+    else printJson(results)
   })
 }
 

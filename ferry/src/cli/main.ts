@@ -139,6 +139,7 @@ waiting(withVariables(addCopy('create', 'check and create a copy job; it starts 
   .option('--dest-cassandra <pairs...>', 'not there yet')
   .option('--mode <mode>', 'Offline or Online', 'Offline')
   .option('--create-targets', 'make targets that are missing, defined as their sources are')
+  .option('--partition-key <paths...>', "of each target that is made; its source's where omitted")
   .option('--throughput <RU/s>', 'of each target that is made', integer)
   .option('--read-throughput-budget <RU/s>', 'that reading may take; found out where omitted', integer)
   .option('--write-throughput-budget <RU/s>', 'that writing may take; found out where omitted', integer)
@@ -155,6 +156,7 @@ waiting(withVariables(ofJob(addCopy('resume', 'let a paused or failed copy job g
 withVariables(ofJob(addCopy('cancel', 'cancel a copy job')))
 waiting(withVariables(ofJob(addCopy('complete', 'end an online copy with what its source holds now'))))
 withVariables(ofJob(addCopy('retry', 'write the documents again that could not be written')))
+withVariables(ofJob(addCopy('verify', 'compare source and destination document by document')))
 withVariables(ofAccount(addCopy('work', "execute the account's copy jobs here, one after another")))
 
 try {

@@ -1,3 +1,4 @@
+import type { Verification } from '../engine/verify.ts'
 import { verifyJob } from '../runtime/verify.ts'
 import { openState } from '../state/database.ts'
 import { jobOf, type VariableOptions, variablesOf } from './job.ts'
@@ -26,19 +27,21 @@ export default async function verify([path]: string[], options: Options): Promis
     status('')
     const equal = results.every(r => r.equal)
     if (!equal) process.exitCode = EXIT.failed
-    if (options.json) {
-      printJson({ job: job.name, equal, tables: results })
-      return
-    }
-    for (const r of results) {
-      const mark = r.equal ? paint('32', 'equal', process.stdout) : paint('31', 'DIFFERENT', process.stdout)
-      process.stdout.write(
-        `${r.from} -> ${r.to}: ${mark}  ${count(r.sourceRows)} rows / ${count(r.destinationRows)} rows  (checksums ${r.method === 'stores' ? 'inside the stores' : 'over the values'})\n`,
-      )
-      for (const d of r.differences) process.stdout.write(`  ${d.kind.padEnd(8)} ${d.key}\n`)
-      if (r.more) process.stdout.write('  ... and more; --most N lists more of them\n')
-    }
+    if (options.json) printJson({ job: job.name, equal, tables: results })
+    else printVerifications(results)
   } finally {
     await state.close()
+  }
+}
+
+/** The tables of a verification, each with the keys that differ. */
+export function printVerifications(results: Verification[]): void {
+  for (const r of results) {
+    const mark = r.equal ? paint('32', 'equal', process.stdout) : paint('31', 'DIFFERENT', process.stdout)
+    process.stdout.write(
+      `${r.from} -> ${r.to}: ${mark}  ${count(r.sourceRows)} rows / ${count(r.destinationRows)} rows  (checksums ${r.method === 'stores' ? 'inside the stores' : 'over the values'})\n`,
+    )
+    for (const d of r.differences) process.stdout.write(`  ${d.kind.padEnd(8)} ${d.key}\n`)
+    if (r.more) process.stdout.write('  ... and more; --most N lists more of them\n')
   }
 }

@@ -70,8 +70,12 @@ export interface Containers {
   check(objects: string[], role: { as: 'source' | 'destination'; online: boolean }): Promise<void>
   /** How a container is defined, as JSON, with its keys and policies; undefined where there is none. */
   definition(object: string): Promise<string | undefined>
-  /** Makes a container after a definition, with RU/s of its own where they are given. */
-  create(object: string, definition: string, throughput: number | undefined): Promise<void>
+  /** Makes a container after a definition, with another partition key and RU/s of its own where they are given. */
+  create(
+    object: string,
+    definition: string,
+    own: { partitionKey?: string[] | undefined; throughput?: number | undefined },
+  ): Promise<void>
 }
 
 /** What to read: an object by name, or the result of a query; `options` are the connector's own (format, header, ...). */
@@ -176,6 +180,8 @@ export interface SourceTable {
   /** What must be unchanged for the splits to be resumed in a later snapshot; undefined where nothing must. */
   fingerprint(): Promise<string | undefined>
   read(split: Split, options: ReadOptions): AsyncIterable<Batch>
+  /** Rows as the source holds them now, of a source that is followed; undefined for those that are gone. */
+  current?(rows: Row[]): Promise<(Row | undefined)[]>
   /** Checksums that the store computes itself, over the columns as `target` holds them; undefined where it cannot. */
   checksums?(target: ChecksumTarget): StoreChecksums | undefined
   /**

@@ -1,4 +1,5 @@
 /** The kinds of stores there are, each loaded only when it is used: `ferry --version` loads no driver. */
+import { valueOf } from '../batch/valueof.ts'
 import { FerryError, nearest } from '../errors.ts'
 import type { Connector } from './connector.ts'
 
@@ -14,7 +15,7 @@ export const KINDS = Object.keys(LOADERS)
 
 /** Loads a connector by kind. Throws FERRY-2003 naming the nearest kind. */
 export async function loadConnector(kind: string): Promise<Connector> {
-  const load = LOADERS[kind]
+  const load = valueOf(LOADERS, kind)
   if (load) return load()
   const near = nearest(kind, KINDS)
   throw new FerryError('FERRY-2003', `there is no connector "${kind}"${near ? `: did you mean "${near}"?` : ''}`, {

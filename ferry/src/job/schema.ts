@@ -62,7 +62,7 @@ export const jobSchema = z.strictObject({
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'letters, digits, dot, dash and underscore, at most 100')
     .describe('Unique name of the job'),
   description: z.string().optional(),
-  labels: z
+  tags: z
     .record(text, z.string())
     .optional()
     .describe('Names of your own, such as a team; other systems keep theirs here'),

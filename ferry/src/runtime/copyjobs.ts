@@ -20,6 +20,8 @@ import { closeStores, openStore, openStores, resolveEndpoint } from './stores.ts
 export interface CreateOptions {
   /** Make targets that are missing, after their source's definition. */
   createTargets: boolean
+  /** The partition key of each target that is made; its source's where omitted. */
+  partitionKey?: string[] | undefined
   /** RU/s of each target that is made; their database's, or the service's default, where omitted. */
   throughput?: number | undefined
 }
@@ -47,7 +49,7 @@ export async function createCopyJob(
     const targets = tasks.map(t => objectOf(t.destination))
     if (options.createTargets) await containersOf(destination).check([], { as: 'destination', online })
     else await containersOf(destination).check(targets, { as: 'destination', online })
-    if (options.createTargets) await createTargets(tasks, source, destination, options.throughput)
+    if (options.createTargets) await createTargets(tasks, source, destination, options)
     const job = jobOf({ ...words, tasks })
     const definition = JSON.stringify(job)
     return await runs.enqueueJob(state.db, { name: job.name, definition, queue: words.account }).catch(error => {
@@ -120,12 +122,13 @@ function matches(name: string, pattern: string): boolean {
   return new RegExp(`^${body}$`).test(name)
 }
 
-async function createTargets(tasks: Task[], source: Store, destination: Store, throughput: number | undefined) {
+async function createTargets(tasks: Task[], source: Store, destination: Store, options: CreateOptions) {
+  const { partitionKey, throughput } = options
   for (const task of tasks) {
     const target = objectOf(task.destination)
     if ((await containersOf(destination).definition(target)) !== undefined) continue
     const definition = await containersOf(source).definition(objectOf(task.source))
-    await containersOf(destination).create(target, definition!, throughput)
+    await containersOf(destination).create(target, definition!, { partitionKey, throughput })
   }
 }
 

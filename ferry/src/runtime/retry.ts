@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { parseText } from '../batch/text.ts'
 import type { Column, Row } from '../batch/types.ts'
-import type { SinkSession, Split, Store } from '../connectors/connector.ts'
+import type { SinkSession, SourceSession, Split } from '../connectors/connector.ts'
 import type { TablePlan } from '../engine/plan.ts'
 import { rowMapper } from '../engine/rows.ts'
 import { asFerryError, FerryError } from '../errors.ts'
@@ -12,7 +12,7 @@ import { jobSchema } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
 import { findRun, runTables } from '../state/runs.ts'
 import { type ErrorLine, errorFolder, readErrors } from './errorfiles.ts'
-import { closeStores, openStores } from './stores.ts'
+import { closeStores, openStores, type Stores } from './stores.ts'
 
 export interface RetryReport {
   run: string
@@ -36,7 +36,7 @@ export async function retryRun(state: State, id: string, variables: Variables): 
       const plan = JSON.parse(row.plan) as TablePlan
       const total = { table: plan.from, tried: 0, copied: 0, left: 0 }
       for (const file of readErrors(folder, plan.ordinal)) {
-        const left = await retryFile(run, stores.destination, plan, file.path)
+        const left = await retryFile(run, stores, plan, file.path)
         total.tried += file.lines.length
         total.left += left
         total.copied += file.lines.length - left
@@ -55,13 +55,15 @@ export async function retryRun(state: State, id: string, variables: Variables): 
  */
 async function retryFile(
   run: { id: string; job: string },
-  store: Store,
+  stores: Stores,
   plan: TablePlan,
   path: string,
 ): Promise<number> {
   const content = readFileSync(path, 'utf8')
   const print = createHash('sha256').update(content).digest('hex').slice(0, 8)
   const next = `${path}.${print}.next`
+  const store = stores.destination
+  const reading = plan.read.online ? await stores.source.source() : undefined
   const session = await store.sink({ run: `${run.id}.retry.${print}`, job: `${run.job}#retry` })
   try {
     const existing = await store.existing({ object: plan.write.object, options: plan.write.options })
@@ -74,7 +76,8 @@ async function retryFile(
       .split('\n')
       .filter(Boolean)
       .map(line => JSON.parse(line) as ErrorLine)
-    const left = await write(session, { ...plan, write: { ...plan.write, existing } }, lines, kept => {
+    const current = reading && (await currentRows(reading, plan))
+    const left = await write(session, { ...plan, write: { ...plan.write, existing } }, lines, current, kept => {
       writeFileSync(next, kept.map(line => `${JSON.stringify(line)}\n`).join(''), { mode: 0o600, flush: true })
     })
     const remaining = left ?? (existsSync(next) ? readFileSync(next, 'utf8').split('\n').filter(Boolean).length : 0)
@@ -83,6 +86,7 @@ async function retryFile(
     rmSync(next, { force: true })
     return remaining
   } finally {
+    await reading?.close()
     await session.close()
   }
 }
@@ -92,6 +96,7 @@ async function write(
   session: SinkSession,
   plan: TablePlan,
   lines: ErrorLine[],
+  current: CurrentRows | undefined,
   keep: (lines: ErrorLine[]) => void,
 ): Promise<number | undefined> {
   const update = plan.write.update === 'merge' ? 'merge' : 'append'
@@ -126,16 +131,32 @@ async function write(
   }
   const writer = await sink.open(split, { encoding: 'rows' })
   try {
-    const refused = await writer.write({ kind: 'rows', rows, bytes: 0 })
-    for (const { index, error } of refused) kept.push({ ...from[index]!, reason: error.message })
+    // Behind an online copy a row may have changed since, or be gone: it is written as the source holds it now.
+    const now = current ? await current(rows) : rows
+    const there = now.flatMap((row, i) => (row ? [{ row, line: from[i]! }] : []))
+    const written = there.map(t => t.row)
+    const changes = current ? { changes: there.map(() => 'replace' as const) } : {}
+    const refused = await writer.write({ kind: 'rows', rows: written, bytes: 0, ...changes })
+    for (const { index, error } of refused) kept.push({ ...there[index]!.line, reason: error.message })
+    for (const { row, error } of (await writer.settle?.()) ?? []) {
+      kept.push({ ...there[written.indexOf(row)]!.line, reason: error.message })
+    }
     keep(kept)
-    await writer.commit(undefined, { rows: rows.length - refused.length, bytes: 0 })
+    await writer.commit(undefined, { rows: written.length - refused.length, bytes: 0 })
   } catch (error) {
     await writer.abort()
     throw error
   }
   await sink.forget()
   return kept.length
+}
+
+type CurrentRows = (rows: Row[]) => Promise<(Row | undefined)[]>
+
+/** Asks the source of an online copy for rows as it holds them now. */
+async function currentRows(session: SourceSession, plan: TablePlan): Promise<CurrentRows | undefined> {
+  const table = await session.table(plan.read)
+  return table.current?.bind(table)
 }
 
 function sourceColumns(plan: TablePlan): Column[] {

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { KeyValue } from 'cosmos-local/hash'
 import { RowError } from '../../errors.ts'
 import type { CosmosContainer, PartitionRange } from './container.ts'
+import { documentsIn } from './documents.ts'
 import type { CosmosWriteOptions } from './options.ts'
 import type { Throughput } from './throughput.ts'
 import { explain, messageOf, type WireResponse } from './wire.ts'
@@ -136,19 +137,19 @@ export class Bulk {
   }
 
   /**
-   * The items that a query finds in all partitions: `text` and its parameters. At the pace of the partitions too; a
+   * The texts of the items that a query finds in all partitions: `text` and its parameters. At the pace of the partitions too; a
    * partition that is split meanwhile makes it ask all again.
    */
-  async query<T>(text: string, parameters: { name: string; value: unknown }[]): Promise<T[]> {
+  async query(text: string, parameters: { name: string; value: unknown }[]): Promise<string[]> {
     const body = JSON.stringify({ query: text, parameters })
     return this.container.withRanges(async ranges => {
-      const found = await Promise.all(ranges.map(range => this.queryRange<T>(range, ranges.length, body)))
-      return found.includes('gone') ? 'gone' : (found as T[][]).flat()
+      const found = await Promise.all(ranges.map(range => this.queryRange(range, ranges.length, body)))
+      return found.includes('gone') ? 'gone' : (found as string[][]).flat()
     })
   }
 
-  private async queryRange<T>(range: PartitionRange, count: number, body: string): Promise<T[] | 'gone'> {
-    const found: T[] = []
+  private async queryRange(range: PartitionRange, count: number, body: string): Promise<string[] | 'gone'> {
+    const found: string[] = []
     let continuation: string | undefined
     for (;;) {
       const headers = {
@@ -167,7 +168,7 @@ export class Bulk {
       if (response.status === 429) continue
       if (response.status === 410) return 'gone'
       if (response.status !== 200) throw explain(response, this.container.name)
-      found.push(...(JSON.parse(response.body) as { Documents: T[] }).Documents)
+      for (const text of documentsIn(response.body)) found.push(text)
       const next = response.headers['x-ms-continuation']
       continuation = next === undefined || next === '' ? undefined : String(next)
       if (continuation === undefined) return found

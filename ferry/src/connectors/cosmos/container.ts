@@ -1,6 +1,7 @@
 /** What is known of a container: its keys, and the partitions that hold them. */
 import { effectiveKey, type KeyDefinition, type KeyValue } from 'cosmos-local/hash'
 import { FerryError, RowError } from '../../errors.ts'
+import { valueAt } from './documents.ts'
 import { type CosmosWire, explain, type WireRequest, type WireResponse } from './wire.ts'
 
 export interface PartitionRange {
@@ -90,10 +91,7 @@ export class CosmosContainer {
   /** The partition key of a document, component by component. Throws a RowError for what no key can be. */
   keyOf(document: Record<string, unknown>): KeyValue[] {
     return this.keyPaths.map((path, i) => {
-      let value: unknown = document
-      for (const step of path) {
-        value = value !== null && typeof value === 'object' ? (value as Record<string, unknown>)[step] : undefined
-      }
+      const value = valueAt(document, path)
       if (value !== null && typeof value === 'object') {
         const name = this.definition.partitionKey.paths[i]!
         throw new RowError('FERRY-4001', `the partition key ${name} is no text, number, boolean or null`, name)

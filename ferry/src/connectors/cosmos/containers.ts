@@ -1,5 +1,6 @@
 /** Containers as copy jobs need them: checked before anything is written, and made after another one's definition. */
 import { randomUUID } from 'node:crypto'
+import type { KeyDefinition } from 'cosmos-local/hash'
 import { FerryError } from '../../errors.ts'
 import type { Containers } from '../connector.ts'
 import type { CosmosStore } from './connector.ts'
@@ -60,10 +61,21 @@ export class CosmosContainers implements Containers {
     return JSON.stringify(Object.fromEntries(kept))
   }
 
-  async create(object: string, definition: string, throughput: number | undefined): Promise<void> {
+  async create(
+    object: string,
+    definition: string,
+    own: { partitionKey?: string[] | undefined; throughput?: number | undefined },
+  ): Promise<void> {
     const { container: id } = this.store.names(object)
-    await this.store.createContainer(object, { ...(JSON.parse(definition) as object), id }, { manual: throughput })
+    const { partitionKey, throughput: manual } = own
+    const key = partitionKey === undefined ? {} : { partitionKey: keyDefinition(partitionKey) }
+    await this.store.createContainer(object, { ...(JSON.parse(definition) as object), id, ...key }, { manual })
   }
+}
+
+/** The definition of a partition key of up to three paths. */
+export function keyDefinition(paths: string[]): KeyDefinition {
+  return { paths, kind: paths.length > 1 ? 'MultiHash' : 'Hash', version: 2 }
 }
 
 function refusal(status: number, substatus: number, said: string) {

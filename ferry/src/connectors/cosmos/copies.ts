@@ -6,6 +6,7 @@ import type { KeyValue } from 'cosmos-local/hash'
 import type { Change } from '../../batch/encoding.ts'
 import type { Bulk } from './bulk.ts'
 import type { CosmosContainer } from './container.ts'
+import { valueAt } from './documents.ts'
 
 export interface Copy {
   id: string
@@ -68,36 +69,30 @@ export class Copies {
       ...this.identity.map((path, i) => `${column(path)} AS i${i}`),
     ]
     const found = await itemsOf(this.bulk, columns.join(', '), ids)
-    return found.map(item => ({
-      id: item.id,
-      key: keyPaths.map((_, i) => item[`k${i}`] as KeyValue),
-      identity: JSON.stringify(this.identity.map((_, i) => ({ v: item[`i${i}`] }))),
-    }))
+    return found
+      .map(text => JSON.parse(text) as Found)
+      .map(item => ({
+        id: item.id,
+        key: keyPaths.map((_, i) => item[`k${i}`] as KeyValue),
+        identity: JSON.stringify(this.identity.map((_, i) => ({ v: item[`i${i}`] }))),
+      }))
   }
 }
 
 type Found = Record<string, unknown> & { id: string }
 
-/** All documents with one of some ids, whatever their partition key. */
-export function documentsOf(bulk: Bulk, ids: string[]): Promise<Found[]> {
+/** The texts of all documents with one of some ids, whatever their partition key. */
+export function documentsOf(bulk: Bulk, ids: string[]): Promise<string[]> {
   return itemsOf(bulk, '*', ids)
 }
 
-async function itemsOf(bulk: Bulk, what: string, ids: string[]): Promise<Found[]> {
-  const found: Found[] = []
+async function itemsOf(bulk: Bulk, what: string, ids: string[]): Promise<string[]> {
+  const found: string[] = []
   const unique = [...new Set(ids)]
   for (let from = 0; from < unique.length; from += AT_ONCE) {
     const parameters = unique.slice(from, from + AT_ONCE).map((value, i) => ({ name: `@id${i}`, value }))
     const query = `SELECT ${what} FROM c WHERE c.id IN (${parameters.map(p => p.name).join(', ')})`
-    for (const item of await bulk.query<Found>(query, parameters)) found.push(item)
+    for (const text of await bulk.query(query, parameters)) found.push(text)
   }
   return found
-}
-
-function valueAt(document: Record<string, unknown>, path: string[]): unknown {
-  let value: unknown = document
-  for (const step of path) {
-    value = value !== null && typeof value === 'object' ? (value as Record<string, unknown>)[step] : undefined
-  }
-  return value
 }

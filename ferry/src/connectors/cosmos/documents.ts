@@ -37,3 +37,13 @@ export function ownText(document: string): string {
   const kept = memberTexts(document).filter(({ key }) => !SYSTEM.has(key))
   return `{${kept.map(({ key, value }) => `${key}:${value}`).join(',')}}`
 }
+
+/** The value at a path of a document; undefined where there is none. */
+export function valueAt(document: Record<string, unknown>, path: string[]): unknown {
+  let value: unknown = document
+  for (const step of path) {
+    if (value === null || typeof value !== 'object' || !Object.hasOwn(value, step)) return undefined
+    value = (value as Record<string, unknown>)[step]
+  }
+  return value
+}

@@ -31,7 +31,7 @@ export const settingsSchema = z.strictObject({
   database: z.string().optional().describe('The database of containers that are named without one'),
   preferredRegions: z.array(z.string()).default([]).describe('Regions to read from, the nearest first'),
   endpointDiscovery: z
-    .union([z.boolean(), z.stringbool()])
+    .union([z.boolean(), z.enum(['true', 'false'])])
     .default(true)
     .describe(
       'Whether regions are asked for at their own addresses; `false` behind a tunnel or for an emulator in a container',
@@ -47,8 +47,12 @@ export const settingsSchema = z.strictObject({
   requestTimeout: z.coerce.number().positive().default(65).describe('Seconds to wait for an answer'),
 })
 
-export type CosmosSettings = Omit<z.output<typeof settingsSchema>, 'connectionString' | 'endpoint'> & {
+export type CosmosSettings = Omit<
+  z.output<typeof settingsSchema>,
+  'connectionString' | 'endpoint' | 'endpointDiscovery'
+> & {
   endpoint: string
+  endpointDiscovery: boolean
 }
 
 /** Settings checked, the connection string taken apart. Throws FERRY-2003. */
@@ -75,7 +79,7 @@ export function readSettings(settings: Settings): CosmosSettings {
       'cosmos connection: key, service principal and managed identity exclude each other',
     )
   }
-  return { ...named, ...rest, endpoint }
+  return { ...named, ...rest, endpoint, endpointDiscovery: String(rest.endpointDiscovery) === 'true' }
 }
 
 /** `AccountEndpoint=...;AccountKey=...;Database=...`, in any order and case. */

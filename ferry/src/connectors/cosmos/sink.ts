@@ -15,6 +15,7 @@ import type {
 import { Bulk } from './bulk.ts'
 import type { CosmosStore } from './connector.ts'
 import type { CosmosContainer } from './container.ts'
+import { keyDefinition } from './containers.ts'
 import { MadeIds } from './ids.ts'
 import { type CosmosWriteOptions, writeOptions } from './options.ts'
 import type { Throughput } from './throughput.ts'
@@ -91,11 +92,9 @@ export class CosmosSinkTable implements SinkTable {
 
   private definition() {
     const { partitionKey = '/id', uniqueKeys, defaultTtl } = this.options
-    const paths = typeof partitionKey === 'string' ? [partitionKey] : partitionKey
-    const kind = paths.length > 1 ? 'MultiHash' : 'Hash'
     return {
       id: this.store.names(this.request.object).container,
-      partitionKey: { paths, kind, version: 2 },
+      partitionKey: keyDefinition([partitionKey].flat()),
       ...(uniqueKeys ? { uniqueKeyPolicy: { uniqueKeys: uniqueKeys.map(k => ({ paths: [k].flat() })) } } : {}),
       ...(defaultTtl === undefined ? {} : { defaultTtl }),
     }

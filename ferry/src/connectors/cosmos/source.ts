@@ -5,13 +5,23 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Batch, Behind, RowBatch } from '../../batch/encoding.ts'
-import type { Column } from '../../batch/types.ts'
+import type { Column, Row } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
-import type { Offer, ReadOptions, ReadRequest, SourceSession, SourceTable, Split } from '../connector.ts'
+import {
+  DOCUMENT,
+  type Offer,
+  type ReadOptions,
+  type ReadRequest,
+  type SourceSession,
+  type SourceTable,
+  type Split,
+} from '../connector.ts'
+import { Bulk } from './bulk.ts'
 import { changeIn } from './changes.ts'
 import type { CosmosContainer, PartitionRange } from './container.ts'
-import { documentsIn } from './documents.ts'
-import { type CosmosReadOptions, readOptions } from './options.ts'
+import { documentsOf } from './copies.ts'
+import { documentsIn, ownText, valueAt } from './documents.ts'
+import { type CosmosReadOptions, readOptions, writeOptions } from './options.ts'
 import { CosmosQueryTable } from './queries.ts'
 import { overlapping, partsOf, rowsOf, wantedColumns } from './rows.ts'
 import type { CosmosSettings } from './settings.ts'
@@ -242,6 +252,24 @@ class CosmosSourceTable implements SourceTable {
       behind,
       ...(next.length > 0 ? { checkpoint: JSON.stringify(next) } : {}),
     }
+  }
+
+  /** Documents as they are now, found by id and partition key. */
+  async current(rows: Row[]): Promise<(Row | undefined)[]> {
+    const bulk = new Bulk(this.container, this.pace, writeOptions({}))
+    const paths = [['id'], ...this.container.keyPaths]
+    const identityOf = (text: string) => {
+      const document = JSON.parse(text) as Record<string, unknown>
+      return JSON.stringify(paths.map(path => ({ v: valueAt(document, path) })))
+    }
+    const at = this.rowColumns.findIndex(c => c.name === DOCUMENT)
+    const texts = rows.map(row => row[at] as string)
+    const ids = texts.map(text => (JSON.parse(text) as { id: string }).id)
+    const now = new Map((await documentsOf(bulk, ids)).map(text => [identityOf(text), ownText(text)]))
+    return texts.map(text => {
+      const found = now.get(identityOf(text))
+      return found === undefined ? undefined : [found]
+    })
   }
 
   /** The next page of a piece; where its partition was split since, the pieces that go on from the same place. */

@@ -229,10 +229,9 @@ export class CosmosSplitWriter implements SplitWriter {
     const conflicts = refusals.filter(isConflict)
     if (conflicts.length === 0) return refusals
     const there = new Map<string, Record<string, unknown>[]>()
-    for (const document of await documentsOf(
-      this.bulk,
-      conflicts.map(r => items[r.at]!.id),
-    )) {
+    const ids = conflicts.map(r => items[r.at]!.id)
+    for (const text of await documentsOf(this.bulk, ids)) {
+      const document = JSON.parse(text) as Record<string, unknown> & { id: string }
       there.set(document.id, [...(there.get(document.id) ?? []), document])
     }
     return refusals.filter(refusal => {

@@ -1,5 +1,7 @@
 /** The files connector's own options, under `read` and `write` of a table. */
+
 import { z } from 'zod'
+import { valueOf } from '../../batch/valueof.ts'
 import { FerryError } from '../../errors.ts'
 import { parseSize } from '../../job/schema.ts'
 import { checkOptions } from '../options.ts'
@@ -73,7 +75,7 @@ export function fromName(name: string): { format?: Format; compression: Compress
   const last = parts.at(-1)
   const compression: Compression = last === 'gz' ? 'gzip' : last === 'zst' || last === 'zstd' ? 'zstd' : 'none'
   const extension = compression === 'none' ? last : parts.at(-2)
-  const format = extension === undefined ? undefined : EXTENSIONS[extension]
+  const format = extension === undefined ? undefined : valueOf(EXTENSIONS, extension)
   return {
     compression,
     ...(format === undefined ? {} : { format }),

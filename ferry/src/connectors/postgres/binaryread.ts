@@ -3,8 +3,10 @@
  *
  * Source: https://www.postgresql.org/docs/current/sql-copy.html (Binary Format) and the servers' send functions.
  */
+
 import { compact } from '../../batch/time.ts'
 import type { Row, Value } from '../../batch/types.ts'
+import { valueOf } from '../../batch/valueof.ts'
 import { RowError } from '../../errors.ts'
 import { EPOCH_DAYS, EPOCH_MICROS, HEADER, INT64_MAX, INT64_MIN } from './binary.ts'
 import { bare } from './types.ts'
@@ -100,7 +102,7 @@ function decoder(native: string): Decode {
     const item = decoder(name.slice(0, -2))
     return (b, at) => decodeArray(b, at, item)
   }
-  return DECODERS[name] ?? decodeText
+  return valueOf(DECODERS, name) ?? decodeText
 }
 
 function decodeArray(buffer: Buffer, at: number, item: Decode): Value[] {

@@ -3,8 +3,10 @@
  *
  * Source: https://www.postgresql.org/docs/current/sql-copy.html (Binary Format) and the servers' recv functions.
  */
+
 import { normalDecimal } from '../../batch/text.ts'
 import type { Interval, LogicalType, Row, Value } from '../../batch/types.ts'
+import { valueOf } from '../../batch/valueof.ts'
 import { RowError } from '../../errors.ts'
 import { EPOCH_DAYS, EPOCH_MICROS, HEADER, INT64_MAX, INT64_MIN, TRAILER } from './binary.ts'
 import { MESSAGE_HEADER, sealMessage } from './messages.ts'
@@ -246,7 +248,7 @@ function encodeNumeric(out: Bytes, text: string): void {
 
 function encoder(native: string): Encode {
   const name = bare(native)
-  if (!name.endsWith('[]')) return ENCODERS[name] ?? encodeText
+  if (!name.endsWith('[]')) return valueOf(ENCODERS, name) ?? encodeText
   const item = encoder(name.slice(0, -2))
   const oid = OIDS[name.slice(0, -2)]!
   return (out, value) => {

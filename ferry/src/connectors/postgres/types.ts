@@ -1,5 +1,7 @@
 /** PostgreSQL's types and Ferry's logical types, both ways. */
+
 import * as t from '../../batch/types.ts'
+import { valueOf } from '../../batch/valueof.ts'
 
 /** Types by the name that `format_type` gives, without a modifier. */
 const LOGICAL: Record<string, t.LogicalType> = {
@@ -119,7 +121,7 @@ export function toLogical(native: string): t.LogicalType {
   if ((name === 'character varying' || name === 'character') && modifier) {
     return { kind: 'utf8', length: Number(modifier[1]) }
   }
-  return LOGICAL[name] ?? t.utf8
+  return valueOf(LOGICAL, name) ?? t.utf8
 }
 
 /** The native type that automatic table creation gives a logical one. */

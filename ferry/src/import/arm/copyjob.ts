@@ -29,7 +29,7 @@ export interface CopyJobWords {
   write?: Record<string, unknown>
 }
 
-const LABEL = {
+const TAG = {
   account: 'cosmos.account',
   job: 'cosmos.copyJob',
   group: 'cosmos.resourceGroup',
@@ -49,7 +49,7 @@ export function objectOf({ databaseName, containerName }: Container): string {
 export function jobOf(words: CopyJobWords): CopyJob {
   return jobSchema.parse({
     name: nameOf(words.account, words.jobName),
-    labels: { [LABEL.account]: words.account, [LABEL.job]: words.jobName, [LABEL.group]: words.resourceGroup },
+    tags: { [TAG.account]: words.account, [TAG.job]: words.jobName, [TAG.group]: words.resourceGroup },
     source: { connection: words.sourceAccount },
     destination: { connection: words.account },
     mode: words.mode === 'Online' ? 'online' : 'full',
@@ -97,9 +97,9 @@ const SUBSCRIPTION = '00000000-0000-0000-0000-000000000000'
 /** The job in the shape of the Azure Resource Manager; what that has no place for stands beside its properties. */
 export function toArm(run: CopyRun) {
   const { job } = run
-  const account = job.labels?.[LABEL.account] ?? ''
-  const jobName = job.labels?.[LABEL.job] ?? job.name
-  const group = job.labels?.[LABEL.group] ?? ''
+  const account = job.tags?.[TAG.account] ?? ''
+  const jobName = job.tags?.[TAG.job] ?? job.name
+  const group = job.tags?.[TAG.group] ?? ''
   const source = (job.source as { connection: string }).connection
   const sum = (pick: (t: CopyRun['tables'][number]) => number) => run.tables.reduce((n, t) => n + pick(t), 0)
   const name = `databaseAccounts/${account}/copyJobs/${jobName}`
