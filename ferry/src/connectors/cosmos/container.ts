@@ -18,6 +18,11 @@ export interface ContainerDefinition {
   defaultTtl?: number
 }
 
+/** The definition of a partition key of up to three paths. */
+export function keyDefinition(paths: string[]): KeyDefinition {
+  return { paths, kind: paths.length > 1 ? 'MultiHash' : 'Hash', version: 2 }
+}
+
 /** How often partitions may split while one question is asked. */
 const MOST_SPLITS = 20
 

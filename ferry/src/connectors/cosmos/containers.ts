@@ -1,9 +1,9 @@
 /** Containers as copy jobs need them: checked before anything is written, and made after another one's definition. */
 import { randomUUID } from 'node:crypto'
-import type { KeyDefinition } from 'cosmos-local/hash'
 import { FerryError } from '../../errors.ts'
 import type { Containers } from '../connector.ts'
 import type { CosmosStore } from './connector.ts'
+import { keyDefinition } from './container.ts'
 import { explain, inItsWords } from './wire.ts'
 
 /** What the account tells of itself. */
@@ -71,11 +71,6 @@ export class CosmosContainers implements Containers {
     const key = partitionKey === undefined ? {} : { partitionKey: keyDefinition(partitionKey) }
     await this.store.createContainer(object, { ...(JSON.parse(definition) as object), id, ...key }, { manual })
   }
-}
-
-/** The definition of a partition key of up to three paths. */
-export function keyDefinition(paths: string[]): KeyDefinition {
-  return { paths, kind: paths.length > 1 ? 'MultiHash' : 'Hash', version: 2 }
 }
 
 function refusal(status: number, substatus: number, said: string) {

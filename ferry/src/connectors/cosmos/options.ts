@@ -70,6 +70,8 @@ export const writeSchema = z.strictObject({
 
 export type CosmosReadOptions = z.output<typeof readSchema>
 export type CosmosWriteOptions = z.output<typeof writeSchema>
+/** What is done with each row. */
+export type CosmosOperation = NonNullable<CosmosWriteOptions['operation']>
 
 export const readOptions = (options: Record<string, unknown>) => checkOptions(readSchema, options, 'read')
 export const writeOptions = (options: Record<string, unknown>) => checkOptions(writeSchema, options, 'write')

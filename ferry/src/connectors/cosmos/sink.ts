@@ -14,10 +14,9 @@ import type {
 } from '../connector.ts'
 import { Bulk } from './bulk.ts'
 import type { CosmosStore } from './connector.ts'
-import type { CosmosContainer } from './container.ts'
-import { keyDefinition } from './containers.ts'
+import { type CosmosContainer, keyDefinition } from './container.ts'
 import { MadeIds } from './ids.ts'
-import { type CosmosWriteOptions, writeOptions } from './options.ts'
+import { type CosmosOperation, type CosmosWriteOptions, writeOptions } from './options.ts'
 import type { Throughput } from './throughput.ts'
 import { CosmosSplitWriter } from './writer.ts'
 
@@ -42,8 +41,6 @@ export class CosmosSink implements SinkSession {
 
   async close(): Promise<void> {}
 }
-
-export type CosmosOperation = NonNullable<CosmosWriteOptions['operation']>
 
 const GUARANTEES: Record<CosmosOperation, string> = {
   upsert: 'exactly once by id and partition key: a document that is written again is the same',

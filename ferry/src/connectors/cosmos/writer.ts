@@ -19,7 +19,7 @@ import type { CosmosContainer } from './container.ts'
 import { Copies, documentsOf } from './copies.ts'
 import { isSystem } from './documents.ts'
 import type { MadeIds } from './ids.ts'
-import type { CosmosOperation } from './sink.ts'
+import type { CosmosOperation } from './options.ts'
 
 const LARGEST = 2 * 1024 * 1024
 /** The service takes so many operations in one patch. */
