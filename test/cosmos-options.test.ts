@@ -107,6 +107,20 @@ describe('a query as the source', () => {
   })
 })
 
+describe('system properties', () => {
+  it.each([false, true])('come along where they are asked for: %s', async systemProperties => {
+    const running = await account()
+    makeContainer(running, 'orders')
+    fill(running, 'orders', 5)
+    const out = temporaryFolder()
+    const tables = [{ from: 'orders', to: 'o.jsonl', read: { systemProperties } }]
+    expect((await copy({ source: endpointOf(running), destination: out, tables })).errors).toEqual([])
+    const [first] = readFileSync(join(out, 'o.jsonl'), 'utf8').split('\n')
+    const names = Object.keys(JSON.parse(first!)).filter(name => ['_rid', '_self', '_etag', '_ts'].includes(name))
+    expect(names).toHaveLength(systemProperties ? 4 : 0)
+  })
+})
+
 describe('documents as rows', () => {
   const document = (id: string, at: string) => ({
     id,
@@ -312,7 +326,7 @@ describe('what is done with each row', () => {
     const { faults } = running.account
     const meeting = faults.meeting.bind(faults)
     faults.meeting = (operation, request) => {
-      if (operation === 'batch') {
+      if (operation === 'batch' || operation === 'feed') {
         seen.add(
           `${request?.headers['x-ms-cosmos-priority-level']} ${request?.headers['x-ms-cosmos-throughput-bucket']}`,
         )
@@ -320,9 +334,34 @@ describe('what is done with each row', () => {
       return meeting(operation)
     }
     const { source, from } = lines([{ id: '1', pk: 'a' }])
-    const table = { from, to: 'items', write: { priority: 'Low', throughputBucket: 2 } }
-    expect((await copy({ source, destination: endpointOf(running), tables: [table] })).errors).toEqual([])
+    const yielding = { priority: 'Low', throughputBucket: 2 }
+    const there = { from, to: 'items', write: yielding }
+    expect((await copy({ source, destination: endpointOf(running), tables: [there] })).errors).toEqual([])
     expect([...seen]).toEqual(['Low 2'])
+    const back = { from: 'items', to: 'o.jsonl', read: { ...yielding, priority: 'High' } }
+    await copy({ name: 'back', source: endpointOf(running), destination: temporaryFolder(), tables: [back] })
+    expect([...seen]).toContain('High 2')
+  })
+
+  it('reads from the region that is preferred, and writes to the one that is written to', async () => {
+    const running = await account({ regions: ['West US', 'East US'] })
+    makeContainer(running, 'orders')
+    fill(running, 'orders', 50)
+    makeContainer(running, 'copy')
+    const hosts = new Map<string, Set<string>>()
+    const { faults } = running.account
+    const meeting = faults.meeting.bind(faults)
+    faults.meeting = (operation, request) => {
+      hosts.set(operation, (hosts.get(operation) ?? new Set()).add(`http://${request!.headers.host}`))
+      return meeting(operation)
+    }
+    const endpoint = { ...endpointOf(running), preferredRegions: ['eastus'] }
+    const table = { from: 'orders', to: 'copy' }
+    expect((await copy({ source: endpoint, destination: endpoint, update: 'merge', tables: [table] })).errors).toEqual(
+      [],
+    )
+    expect([...hosts.get('feed')!]).toEqual([running.endpoints[1]])
+    expect([...hosts.get('batch')!]).toEqual([running.endpoints[0]])
   })
 
   it('cuts large batches to what one request may hold, and refuses a document that is larger', async () => {

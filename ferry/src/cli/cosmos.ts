@@ -62,6 +62,7 @@ const EFFECT_MS = 10_000
 export async function create(_: string[], words: CreateWords): Promise<void> {
   await withState(async state => {
     const account = words.destAccount
+    const yielding = { priority: words.priority, throughputBucket: words.throughputBucket }
     const row = await createCopyJob(
       state,
       {
@@ -71,12 +72,8 @@ export async function create(_: string[], words: CreateWords): Promise<void> {
         resourceGroup: words.resourceGroup ?? 'local',
         mode: modeOf(words.mode),
         tasks: tasksOf(words),
-        read: defined({ throughputBudget: words.readThroughputBudget }),
-        write: defined({
-          throughputBudget: words.writeThroughputBudget,
-          priority: words.priority,
-          throughputBucket: words.throughputBucket,
-        }),
+        read: defined({ throughputBudget: words.readThroughputBudget, ...yielding }),
+        write: defined({ throughputBudget: words.writeThroughputBudget, ...yielding }),
       },
       {
         createTargets: words.createTargets === true,

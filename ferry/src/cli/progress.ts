@@ -50,6 +50,7 @@ export class ProgressDisplay {
 
   private line(t: TableProgress): string {
     const elapsed = t.startedAt === undefined ? 0 : ((t.endedAt ?? Date.now()) - t.startedAt) / 1000
+    if (t.state === 'running' && t.splits > 0 && t.behind.size === t.splits) return following(t)
     const state = t.error ? paint('31', 'failed') : t.state === 'completed' ? paint('32', 'done') : rate(t, elapsed)
     return `${t.from.slice(-28).padEnd(28)} ${bar(fraction(t))} ${count(t.rowsRead).padStart(12)} rows  ${state}${left(fraction(t), elapsed)}`
   }
@@ -64,6 +65,18 @@ export class ProgressDisplay {
     const percent = share === undefined ? '' : `${Math.floor(share * 100)} %  `
     return `${done} of ${this.tables.length} tables  ${percent}${count(rows)} rows  ${size(bytes)}  ${count(Math.round(rows / elapsed))} rows/s  ${size(bytes / elapsed)}/s${left(share, elapsed)}`
   }
+}
+
+/** A table that follows its source has no end to measure by: how far behind it is takes its place. */
+function following(t: TableProgress): string {
+  const changes = [...t.behind.values()].reduce((n, b) => n + b.changes, 0)
+  const since = Math.min(
+    Date.now(),
+    ...[...t.behind.values()].flatMap(b => (b.changes > 0 && b.since ? [b.since] : [])),
+  )
+  const behind =
+    changes === 0 ? 'nothing left for now' : `${count(changes)} changes, ${seconds((Date.now() - since) / 1000)} behind`
+  return `${t.from.slice(-28).padEnd(28)} [ follows            ]      ${count(t.rowsRead).padStart(12)} rows  ${behind}`
 }
 
 function rate(t: TableProgress, elapsed: number): string {

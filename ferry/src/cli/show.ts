@@ -28,6 +28,7 @@ export default async function show([id]: string[], options: { json: boolean }): 
     out.write(
       `run ${run.id} of ${run.job}: ${run.state}${orphaned ? ' (its process is gone: run the job again to go on)' : ''}\n`,
     )
+    if (run.waiting) out.write(`waits: ${run.waiting}\n`)
     out.write(`started ${run.started_at ?? ''}${run.ended_at ? `, ended ${run.ended_at}` : ''}\n\n`)
     const rows = tables.map(t => {
       const own = splits.filter(s => s.ordinal === t.ordinal)

@@ -7,7 +7,7 @@ import type { KeyValue } from 'cosmos-local/hash'
 import { RowError } from '../../errors.ts'
 import type { CosmosContainer, PartitionRange } from './container.ts'
 import { documentsIn } from './documents.ts'
-import type { CosmosWriteOptions } from './options.ts'
+import { type CosmosWriteOptions, yieldingHeaders } from './options.ts'
 import type { Throughput } from './throughput.ts'
 import { explain, messageOf, type WireResponse } from './wire.ts'
 
@@ -52,11 +52,7 @@ export class Bulk {
     this.throughput = throughput
     this.options = options
     this.signal = signal
-    const { priority, throughputBucket } = options
-    this.headers = {
-      ...(priority === undefined ? {} : { 'x-ms-cosmos-priority-level': priority }),
-      ...(throughputBucket === undefined ? {} : { 'x-ms-cosmos-throughput-bucket': String(throughputBucket) }),
-    }
+    this.headers = yieldingHeaders(options)
   }
 
   /** An operation on an item; `document` of those that write one. */

@@ -2,6 +2,18 @@
 import { z } from 'zod'
 import { checkOptions } from '../options.ts'
 
+/** How a copy yields to the application. */
+const yielding = {
+  priority: z.enum(['High', 'Low']).optional().describe('`Low`: the copy yields to the application'),
+  throughputBucket: z
+    .number()
+    .int()
+    .min(1)
+    .max(5)
+    .optional()
+    .describe('The bucket of the throughput that the copy takes from'),
+}
+
 export const readSchema = z.strictObject({
   query: z
     .string()
@@ -24,6 +36,7 @@ export const readSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe('Whether `_rid`, `_self`, `_etag`, `_attachments` and `_ts` come along'),
+  ...yielding,
 })
 
 export const writeSchema = z.strictObject({
@@ -58,15 +71,17 @@ export const writeSchema = z.strictObject({
     .describe('Whether a row without `id` gets one, the same each time that it is copied again'),
   throughputBudget: z.number().positive().optional().describe('RU/s that writing may take; found out where omitted'),
   batchSize: z.number().int().min(1).max(100).default(100).describe('Documents in one request'),
-  priority: z.enum(['High', 'Low']).optional().describe('`Low`: the copy yields to the application'),
-  throughputBucket: z
-    .number()
-    .int()
-    .min(1)
-    .max(5)
-    .optional()
-    .describe('The bucket of the throughput that the copy takes from'),
+  ...yielding,
 })
+
+/** The headers that tell the service so. */
+export function yieldingHeaders(options: { priority?: string | undefined; throughputBucket?: number | undefined }) {
+  const { priority, throughputBucket } = options
+  return {
+    ...(priority === undefined ? {} : { 'x-ms-cosmos-priority-level': priority }),
+    ...(throughputBucket === undefined ? {} : { 'x-ms-cosmos-throughput-bucket': String(throughputBucket) }),
+  }
+}
 
 export type CosmosReadOptions = z.output<typeof readSchema>
 export type CosmosWriteOptions = z.output<typeof writeSchema>

@@ -9,7 +9,7 @@ import type { Offer, ReadOptions, ReadRequest, SourceTable, Split } from '../con
 import { pagesOfSdk } from './client.ts'
 import type { CosmosContainer, PartitionRange } from './container.ts'
 import { documentsIn } from './documents.ts'
-import type { CosmosReadOptions } from './options.ts'
+import { type CosmosReadOptions, yieldingHeaders } from './options.ts'
 import { overlapping, partsOf, rowsOf, wantedColumns } from './rows.ts'
 import type { CosmosSettings } from './settings.ts'
 import type { Throughput } from './throughput.ts'
@@ -168,6 +168,7 @@ function queryRange(
 ): Promise<WireResponse> {
   const headers: Record<string, string> = {
     ...QUERY_HEADERS,
+    ...yieldingHeaders(options),
     'x-ms-documentdb-partitionkeyrangeid': range.id,
     'x-ms-max-item-count': String(options.pageSize),
     ...(piece.continuation === undefined ? {} : { 'x-ms-continuation': piece.continuation }),

@@ -21,7 +21,7 @@ import { changeIn } from './changes.ts'
 import type { CosmosContainer, PartitionRange } from './container.ts'
 import { documentsOf } from './copies.ts'
 import { documentsIn, ownText, valueAt } from './documents.ts'
-import { type CosmosReadOptions, readOptions, writeOptions } from './options.ts'
+import { type CosmosReadOptions, readOptions, writeOptions, yieldingHeaders } from './options.ts'
 import { CosmosQueryTable } from './queries.ts'
 import { overlapping, partsOf, rowsOf, wantedColumns } from './rows.ts'
 import type { CosmosSettings } from './settings.ts'
@@ -308,6 +308,7 @@ class CosmosSourceTable implements SourceTable {
 
   private headers(range: PartitionRange, piece: Piece): Record<string, string> {
     const headers: Record<string, string> = {
+      ...yieldingHeaders(this.options),
       'a-im': piece.follows ? FEED.all : FEED.latest,
       'x-ms-documentdb-partitionkeyrangeid': range.id,
       'x-ms-max-item-count': String(this.options.pageSize),
