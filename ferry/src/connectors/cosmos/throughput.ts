@@ -9,7 +9,7 @@ import { Turns } from '../turns.ts'
 
 /** A refusal lowers the rate to this part of it; at most so often, since one shortage refuses several requests. */
 const LESS = 0.9
-const LESS_EVERY_MS = 400
+const LESS_EVERY_MS = 200
 /** Where one refusal follows another within this time, somebody else has come: the rate falls faster. */
 const AGAIN_WITHIN_MS = 2500
 const LESS_AGAIN = 0.7
@@ -20,6 +20,8 @@ const LESS_AGAIN = 0.7
 const GROWTH = 0.0004
 /** Others take units too: the service's word for when there are some is too early, by twice as much each time. */
 const LATEST = 16
+/** And it is this long at least: what a partition has again after a moment, others have taken after the next. */
+const LEAST_MS = 25
 /** What was served is looked at over windows of this length. */
 const WINDOW_MS = 500
 /** A request costs at most what the rate gives in this time, so that a refusal concerns little. */
@@ -149,7 +151,7 @@ class PartitionRate {
   lower(retryAfterMs: number): void {
     const now = performance.now()
     this.patience = Math.min(LATEST, this.patience * 2)
-    this.paidAt = Math.max(this.paidAt, now + retryAfterMs * this.patience)
+    this.paidAt = Math.max(this.paidAt, now + Math.max(retryAfterMs, LEAST_MS) * this.patience)
     if (this.fixed || now - this.lowered < LESS_EVERY_MS) return
     const before = this.perSecond === Infinity ? this.measured(now) : this.perSecond
     this.refusedAt = before
