@@ -44,7 +44,7 @@ const ESCAPED = /["\\\u0000-\u001f]/
 
 /** A long text without anything to escape is not copied once more. */
 function quoted(text: string): string {
-  return text.length > 1024 && !ESCAPED.test(text) ? `"${text}"` : JSON.stringify(text)
+  return text.length > 64 && !ESCAPED.test(text) ? `"${text}"` : JSON.stringify(text)
 }
 
 /** JSON.stringify would write a lone surrogate as an escape that other readers refuse: refuse it here, by name. */
@@ -183,6 +183,31 @@ function endOfString(text: string, at: number): number {
     if (backslashes % 2 === 0 || quote < 0) return quote < 0 ? text.length : quote + 1
     at = quote
   }
+}
+
+/**
+ * Some members of a JSON object that is known to be valid, parsed; of the others nothing is looked at, and nothing behind
+ * the last one that is found.
+ */
+export function someMembers(text: string, wanted: string[]): Record<string, unknown> {
+  const found: Record<string, unknown> = {}
+  let left = wanted.length
+  let at = skipSpace(text, skipSpace(text, 0) + 1)
+  while (left > 0 && text.charCodeAt(at) === 34) {
+    const keyEnd = endOfString(text, at)
+    const written = text.slice(at + 1, keyEnd - 1)
+    const key = written.includes('\\') ? (JSON.parse(text.slice(at, keyEnd)) as string) : written
+    const start = skipSpace(text, skipSpace(text, keyEnd) + 1)
+    const end = endOfValue(text, start)
+    if (wanted.includes(key)) {
+      found[key] = JSON.parse(text.slice(start, end))
+      left--
+    }
+    at = skipSpace(text, end)
+    if (text.charCodeAt(at) !== 44) break
+    at = skipSpace(text, at + 1)
+  }
+  return found
 }
 
 /** Right behind the value that begins at a place of a valid JSON text. */

@@ -13,6 +13,8 @@ import { explain, messageOf, type WireResponse } from './wire.ts'
 
 /** The service takes requests up to 2 MB; operations carry some words around the document. */
 const MOST_BYTES = 1_900_000
+/** So many partition keys are remembered. */
+const MOST_PLACES = 10_000
 
 export interface Operation {
   type: 'Create' | 'Upsert' | 'Replace' | 'Patch' | 'Delete'
@@ -44,6 +46,7 @@ export class Bulk {
   private readonly options: CosmosWriteOptions
   private readonly signal: AbortSignal | undefined
   private readonly headers: Record<string, string>
+  private readonly places = new Map<string, { named: string; epk: string }>()
   /** What a byte has cost lately, in request units. */
   private perByte = 6 / 1024
 
@@ -57,11 +60,22 @@ export class Bulk {
 
   /** An operation on an item; `document` of those that write one. */
   operation(type: Operation['type'], at: number, id: string, key: KeyValue[], document?: string): Operation {
-    const named = JSON.stringify(JSON.stringify(key.map(v => (v === undefined ? {} : v))))
+    const { named, epk } = this.placeOf(key)
     const which = type === 'Create' || type === 'Upsert' ? '' : `,"id":${JSON.stringify(id)}`
     const body = document === undefined ? '' : `,"resourceBody":${document}`
     const text = `{"operationType":"${type}","partitionKey":${named}${which}${body}}`
-    return { type, at, epk: this.container.epkOf(key), text }
+    return { type, at, epk, text }
+  }
+
+  /** A key as requests name it, and where it stands in the key space; many documents share one. */
+  private placeOf(key: KeyValue[]): { named: string; epk: string } {
+    const plain = JSON.stringify(key.map(v => (v === undefined ? {} : v)))
+    const known = this.places.get(plain)
+    if (known) return known
+    const place = { named: JSON.stringify(plain), epk: this.container.epkOf(key) }
+    if (this.places.size >= MOST_PLACES) this.places.clear()
+    this.places.set(plain, place)
+    return place
   }
 
   /** Sends operations until each is done or refused for good. */

@@ -24,15 +24,15 @@ export function isSystem(name: string): boolean {
 
 /** The system properties as the service puts them behind a document's own. */
 const USUAL_END =
-  /,?"_rid":"[^"]*","_self":"[^"]*","_etag":"\\"[^"]*\\"","_attachments":"[^"]*","_ts":\d+(?:,"_lsn":\d+)?\}$/
+  /^"_rid":"[^"]*","_self":"[^"]*","_etag":"\\"[^"]*\\"","_attachments":"[^"]*","_ts":\d+(?:,"_lsn":\d+)?\}$/
 
 /** The document without system properties. */
 export function ownText(document: string): string {
-  const end = document.search(USUAL_END)
-  if (end > 0) {
-    const own = `${document.slice(0, end)}}`
+  const at = document.lastIndexOf('"_rid":"')
+  if (at > 0 && USUAL_END.test(document.slice(at))) {
+    const own = `${document.slice(0, document.charCodeAt(at - 1) === 44 ? at - 1 : at)}}`
     // A property of the same kind further ahead would be a system property too.
-    if (!/"_(?:rid|self|etag|attachments|ts|lsn)"/.test(own)) return own
+    if (!own.includes('"_') || !/"_(?:rid|self|etag|attachments|ts|lsn)"/.test(own)) return own
   }
   const kept = memberTexts(document).filter(({ key }) => !SYSTEM.has(key))
   return `{${kept.map(({ key, value }) => `${key}:${value}`).join(',')}}`

@@ -3,22 +3,16 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { KeyValue } from 'cosmos-local/hash'
 import type { Batch, Change, Checkpoint } from '../../batch/encoding.ts'
-import { memberTexts, toJson } from '../../batch/json.ts'
+import { memberTexts } from '../../batch/json.ts'
 import type { Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import {
-  type CommitResult,
-  DOCUMENT,
-  type MappedColumn,
-  type Refused,
-  type SplitWriter,
-  type WriteRequest,
-} from '../connector.ts'
+import type { CommitResult, Refused, SplitWriter, WriteRequest } from '../connector.ts'
 import type { Bulk, Operation, Refusal } from './bulk.ts'
 import type { CosmosContainer } from './container.ts'
 import { Copies, documentsOf } from './copies.ts'
 import { isSystem } from './documents.ts'
 import type { MadeIds } from './ids.ts'
+import { documentMaker, type MadeDocument } from './make.ts'
 import type { CosmosOperation } from './options.ts'
 
 const LARGEST = 2 * 1024 * 1024
@@ -58,7 +52,7 @@ export class CosmosSplitWriter implements SplitWriter {
   private readonly ids: MadeIds | undefined
   private readonly container: CosmosContainer
   private readonly bulk: Bulk
-  private readonly text: (row: Row) => string
+  private readonly make: (row: Row) => MadeDocument
   private readonly copies: Copies | undefined
   /** Changes that were refused for another document's sake, and may not be later. */
   private late: Item[] = []
@@ -75,7 +69,8 @@ export class CosmosSplitWriter implements SplitWriter {
     this.container = container
     this.bulk = bulk
     this.ids = ids
-    this.text = documentText(request.columns)
+    const paths = [...container.keyPaths, ...(request.identity ?? [])]
+    this.make = documentMaker(request.columns, [...new Set(['id', ...paths.map(path => path[0]!)])])
     if (this.type === 'Upsert' && request.identity) this.copies = new Copies(container, bulk, request.identity)
   }
 
@@ -85,7 +80,8 @@ export class CosmosSplitWriter implements SplitWriter {
     const items: Item[] = []
     for (const [index, row] of batch.rows.entries()) {
       try {
-        items.push(this.item(row, index, batch.changes?.[index] ?? (this.type === 'Delete' ? 'delete' : 'create')))
+        const change = batch.changes?.[index] ?? (this.type === 'Delete' ? 'delete' : 'create')
+        items.push(this.item(row, index, change, batch.changes !== undefined))
       } catch (error) {
         if (!(error instanceof RowError)) throw error
         this.refuse(refused, index, error)
@@ -121,13 +117,14 @@ export class CosmosSplitWriter implements SplitWriter {
     refused.push({ index, error })
   }
 
-  private item(row: Row, index: number, change: Change): Item {
-    let text = this.text(row)
-    const document = JSON.parse(text) as Record<string, unknown>
+  private item(row: Row, index: number, change: Change, isChange: boolean): Item {
+    const made = this.make(row)
+    const document = made.members
+    let { text } = made
     if (document.id === undefined || document.id === null) {
-      const made = this.ids?.next()
-      if (made !== undefined) text = withId(text, made)
-      document.id = made
+      const own = this.ids?.next()
+      if (own !== undefined) text = withId(text, own)
+      document.id = own
     }
     const { id } = document
     if (typeof id !== 'string' || id === '') throw new RowError('FERRY-4001', 'a document needs an id', 'id')
@@ -135,9 +132,14 @@ export class CosmosSplitWriter implements SplitWriter {
       throw new RowError('FERRY-4001', `document ${id} is larger than 2 MB`)
     }
     const key = this.container.keyOf(document)
-    const identity = this.copies?.identityOf(document) ?? JSON.stringify([id, key])
+    // Where documents stay in their places nobody asks which one it is.
+    const identity = !isChange && !this.copies?.mayMeet ? '' : this.identityOf(document, id, key)
     if (this.type === 'Patch') text = this.patchOf(text)
     return { index, row, change, several: false, text, id, key, identity }
+  }
+
+  private identityOf(document: Record<string, unknown>, id: string, key: KeyValue[]): string {
+    return this.copies?.identityOf(document) ?? JSON.stringify([id, key])
   }
 
   /** What sets the values of a row in a document that is there: all but its id and its keys. */
@@ -308,35 +310,4 @@ function lastOf(items: Item[]): Item[] {
     )
   }
   return [...last.values()]
-}
-
-/** How a row becomes a document: as it is, or made of its columns; `address.city` goes into an object `address`. */
-function documentText(columns: MappedColumn[]): (row: Row) => string {
-  const whole = columns.findIndex(c => c.name === DOCUMENT)
-  if (whole >= 0) return row => row[whole] as string
-  interface Node {
-    at?: number
-    members: Map<string, Node>
-  }
-  const root: Node = { members: new Map() }
-  for (const [at, column] of columns.entries()) {
-    let node = root
-    for (const step of column.name.split('.')) {
-      const next: Node = node.members.get(step) ?? { members: new Map() }
-      node.members.set(step, next)
-      node = next
-    }
-    node.at = at
-  }
-  const write = (node: Node, row: Row): string => {
-    if (node.at !== undefined) {
-      const { name, type } = columns[node.at]!
-      const value = row[node.at]!
-      // The id of a document is a text, whatever the key was.
-      if (name === 'id' && value !== null && typeof value !== 'string') return JSON.stringify(String(value))
-      return value === null ? 'null' : toJson(value, type)
-    }
-    return `{${[...node.members].map(([name, inner]) => `${JSON.stringify(name)}:${write(inner, row)}`).join(',')}}`
-  }
-  return row => write(root, row)
 }
