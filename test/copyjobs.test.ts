@@ -160,6 +160,10 @@ describe('an offline copy job', () => {
     expect(prod.account.containersOf('shop').map(c => c.definition.id)).toEqual(['orders'])
     expect(JSON.parse((await me.copy('list', '-a', 'prod')).stdout)).toEqual([])
 
+    expect(await me.fails(...words('j1', 'orders', 'orders'))).toMatchObject({ code: 'FERRY-1003' })
+    const two = ['--src-nosql', 'database=shop', 'container=orders', '--dest-nosql', 'database=shop', 'container=copy']
+    expect(await me.fails(...words('j1'), ...two)).toMatchObject({ code: 'FERRY-1005' })
+
     const locked = await account({ localAuthDisabled: true })
     makeContainer(locked, 'copy')
     await me.has('locked', locked)
@@ -397,7 +401,8 @@ describe('the scenarios that copy jobs are for', () => {
     const me = new User()
     const serverless = await account({ serverless: true })
     const prod = await account()
-    await me.has('serverless', serverless)
+    // A connection may name a database: jobs name theirs all the same.
+    await me.has('serverless', serverless, ['database=shop'])
     await me.has('prod', prod)
     serverless.account.createContainer(
       'shop',
@@ -480,15 +485,18 @@ describe('an online copy job', () => {
     orders.create('{"id":"1","customer":"c1","place":"p"}')
     orders.create('{"id":"1","customer":"c2","place":"p"}')
     makeContainer(prod, 'copy', '/place')
+    let first: string[] | undefined
     for (const mode of ['Offline', 'Online']) {
       await me.job(...words(mode), '--mode', mode)
       if (mode === 'Online') {
         await until(async () => (await me.show(mode)).properties.lag?.changes === 0, 'it has caught up')
+        orders.create('{"id":"1","customer":"c3","place":"p"}')
         await me.job('complete', '-a', 'prod', '--job-name', mode, '--wait')
       }
       await until(async () => (await me.show(mode)).properties.status === 'Completed', 'it is done')
-      expect((await me.show(mode)).properties).toMatchObject({ skippedCount: 1 })
-      expect(contents(prod, 'copy').size).toBe(1)
+      expect((await me.show(mode)).properties).toMatchObject({ skippedCount: mode === 'Online' ? 2 : 1 })
+      expect([...contents(prod, 'copy').values()]).toEqual(first ?? [expect.stringMatching(/c[12]/)])
+      first = [...contents(prod, 'copy').values()]
     }
     const still = await me.copy('retry', '-a', 'prod', '--job-name', 'Offline')
     expect(JSON.parse(still.stdout).tables).toMatchObject([{ tried: 1, copied: 0, left: 1 }])

@@ -68,6 +68,8 @@ export interface Containers {
   readonly copiesAtOnce: number
   /** Checks that objects can be copied from or to, before anything is written. Throws in the service's words. */
   check(objects: string[], role: { as: 'source' | 'destination'; online: boolean }): Promise<void>
+  /** All containers of the account. */
+  list(): Promise<{ database: string; container: string }[]>
   /** How a container is defined, as JSON, with its keys and policies; undefined where there is none. */
   definition(object: string): Promise<string | undefined>
   /** Makes a container after a definition, with another partition key and RU/s of its own where they are given. */

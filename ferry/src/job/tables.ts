@@ -39,7 +39,7 @@ function isPattern(name: string | undefined): boolean {
  * with one destination.
  */
 export function expandTables(job: CopyJob, objects: string[], options: { globs: boolean }): TableSpec[] {
-  const excluded = job.exclude.map(pattern)
+  const excluded = job.exclude.map(glob => pattern(glob))
   const specs: TableSpec[] = []
   for (const item of job.tables) {
     const entry: TableEntry = typeof item === 'string' ? { from: item } : item
@@ -136,12 +136,13 @@ function fillName(to: string, from: string): string {
     .replaceAll('{object}', base)
 }
 
-function pattern(glob: string): RegExp {
+/** A name with `*` and `?` as a regular expression; `flags` say whether case matters. */
+export function pattern(glob: string, flags = 'i'): RegExp {
   const body = glob
     .replace(/[.+^${}()|[\]\\]/g, '\\$&')
     .replaceAll('*', '.*')
     .replaceAll('?', '.')
-  return new RegExp(`^${body}$`, 'i')
+  return new RegExp(`^${body}$`, flags)
 }
 
 /** A column's name in the casing that a job asks for. */

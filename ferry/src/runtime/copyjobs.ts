@@ -8,6 +8,7 @@ import { FerryError } from '../errors.ts'
 import { type CopyJobWords, type CopyRun, jobOf, nameOf, objectOf, type Task } from '../import/arm/copyjob.ts'
 import type { Variables } from '../job/read.ts'
 import { jobSchema } from '../job/schema.ts'
+import { pattern } from '../job/tables.ts'
 import type { State } from '../state/database.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, RunTableRow, SplitRow, Wish } from '../state/schema.ts'
@@ -42,6 +43,7 @@ export async function createCopyJob(
     if (await findJobRow(state, words.account, words.jobName)) throw nameTaken(words)
     const online = words.mode === 'Online'
     const tasks = await expandTasks(words.tasks, source)
+    refuseMuddled(tasks, words.sourceAccount === words.account)
     await containersOf(source).check(
       tasks.map(t => objectOf(t.source)),
       { as: 'source', online },
@@ -83,7 +85,7 @@ function containersOf(store: Store): Containers {
 /** Tasks with patterns (`*`, `?`) in their names made into one for each container that matches. */
 async function expandTasks(tasks: Task[], source: Store): Promise<Task[]> {
   const isPattern = ({ source: s }: Task) => /[*?]/.test(s.databaseName + s.containerName)
-  const objects = tasks.some(isPattern) ? await source.objects() : []
+  const all = tasks.some(isPattern) ? await containersOf(source).list() : []
   const expanded: Task[] = []
   for (const task of tasks) {
     if (!isPattern(task)) {
@@ -91,17 +93,17 @@ async function expandTasks(tasks: Task[], source: Store): Promise<Task[]> {
       continue
     }
     const { databaseName, containerName } = task.source
-    const found = objects.map(splitName).filter(o => matches(o.databaseName, databaseName))
-    const chosen = found.filter(o => matches(o.containerName, containerName))
+    const [wantedDatabase, wantedContainer] = [pattern(databaseName, ''), pattern(containerName, '')]
+    const chosen = all.filter(c => wantedDatabase.test(c.database) && wantedContainer.test(c.container))
     if (chosen.length === 0) {
       throw new FerryError('FERRY-3008', `no container of ${source.label} matches ${databaseName}/${containerName}`)
     }
     for (const one of chosen) {
       const fill = (text: string) =>
-        text.replaceAll('{database}', one.databaseName).replaceAll('{container}', one.containerName)
+        text.replaceAll('{database}', one.database).replaceAll('{container}', one.container)
       const { databaseName: database, containerName: container } = task.destination
       expanded.push({
-        source: one,
+        source: { databaseName: one.database, containerName: one.container },
         destination: { databaseName: fill(database), containerName: fill(container) },
       })
     }
@@ -109,17 +111,15 @@ async function expandTasks(tasks: Task[], source: Store): Promise<Task[]> {
   return expanded
 }
 
-function splitName(object: string) {
-  const at = object.includes('/') ? object.indexOf('/') : object.indexOf('.')
-  return { databaseName: object.slice(0, at), containerName: object.slice(at + 1) }
-}
-
-function matches(name: string, pattern: string): boolean {
-  const body = pattern
-    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.')
-  return new RegExp(`^${body}$`).test(name)
+/** Throws for tasks that cannot be meant: onto itself, or two into one container. */
+function refuseMuddled(tasks: Task[], isSameAccount: boolean): void {
+  const seen = new Map<string, string>()
+  for (const { source, destination } of tasks) {
+    const [from, to] = [objectOf(source), objectOf(destination)]
+    if (isSameAccount && from === to) throw new FerryError('FERRY-1003', `${from} would be copied onto itself`)
+    if (seen.has(to)) throw new FerryError('FERRY-1005', `${seen.get(to)} and ${from} both go to ${to}`)
+    seen.set(to, from)
+  }
 }
 
 async function createTargets(tasks: Task[], source: Store, destination: Store, options: CreateOptions) {

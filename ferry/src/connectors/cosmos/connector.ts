@@ -94,14 +94,21 @@ export class CosmosStore implements Store {
 
   async objects(): Promise<string[]> {
     const own = this.settings.database
-    const databases = own === undefined ? await this.list('dbs', '', 'Databases') : [own]
-    const found: string[] = []
+    const found = await this.everyContainer(own)
+    const nameOf = ({ database, container }: { database: string; container: string }) =>
+      own === undefined ? `${database}${database.includes('.') ? '/' : '.'}${container}` : container
+    return found.map(nameOf).sort()
+  }
+
+  /** The containers of one database, or of all. */
+  async everyContainer(only?: string): Promise<{ database: string; container: string }[]> {
+    const databases = only === undefined ? await this.list('dbs', '', 'Databases') : [only]
+    const found: { database: string; container: string }[] = []
     for (const database of databases) {
       const containers = await this.list('colls', `dbs/${database}`, 'DocumentCollections')
-      const separator = database.includes('.') ? '/' : '.'
-      found.push(...containers.map(c => (own === undefined ? `${database}${separator}${c}` : c)))
+      found.push(...containers.map(container => ({ database, container })))
     }
-    return found.sort()
+    return found
   }
 
   private async list(type: string, link: string, name: string): Promise<string[]> {

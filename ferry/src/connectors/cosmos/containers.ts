@@ -54,6 +54,10 @@ export class CosmosContainers implements Containers {
     }
   }
 
+  list(): Promise<{ database: string; container: string }[]> {
+    return this.store.everyContainer()
+  }
+
   async definition(object: string): Promise<string | undefined> {
     const container = await this.store.find(object)
     if (!container) return undefined

@@ -42,6 +42,8 @@ interface Piece {
 
 /** How often a feed without news is asked again. */
 const POLL_MS = 250
+/** How often its place is kept while there is none. */
+const IDLE_COMMIT_MS = 60_000
 const FEED = { latest: 'Incremental Feed', all: 'Full-Fidelity Feed' }
 /** The form of all versions that clients of the service ask for. */
 const WIRE_FORMAT = '2021-09-15'
@@ -183,7 +185,9 @@ class CosmosSourceTable implements SourceTable {
   private async *follow(begin: Piece[], work: ReadOptions): AsyncGenerator<RowBatch> {
     let pieces = begin
     const left = new Map<string, number>()
-    let told = false
+    const awake = AbortSignal.any([work.signal, ...(work.complete ? [work.complete] : [])])
+    /** When it was told last that nothing is left; undefined while there is something. */
+    let told: number | undefined
     let ending = false
     while (pieces.length > 0) {
       if (!ending && work.complete?.aborted) {
@@ -206,12 +210,12 @@ class CosmosSourceTable implements SourceTable {
         left.set(piece.low, page.status === 304 ? 0 : Math.max(0, newestOf(page) - reached))
         if (page.status === 304) continue
         news = true
-        told = false
+        told = undefined
         yield this.changes(page, pieces, sum(left))
       }
       if (news || pieces.length === 0) continue
-      // All is copied for now: worth a commit, once.
-      if (!told) {
+      // All is copied for now: worth a commit, and another one now and then, since old marks of a feed are forgotten.
+      if (told === undefined || performance.now() - told > IDLE_COMMIT_MS) {
         yield {
           kind: 'rows',
           rows: [],
@@ -220,9 +224,9 @@ class CosmosSourceTable implements SourceTable {
           changes: [],
           behind: { changes: 0 },
         }
+        told = performance.now()
       }
-      told = true
-      if (!ending) await sleepUnless(POLL_MS, [work.signal, work.complete])
+      if (!ending) await sleep(POLL_MS, undefined, { signal: awake }).catch(() => undefined)
     }
   }
 
@@ -351,10 +355,4 @@ function newestOf({ headers }: WireResponse): number {
 
 function sum(counts: Map<string, number>): number {
   return [...counts.values()].reduce((total, n) => total + n, 0)
-}
-
-/** Waits, or until one of the signals comes. */
-async function sleepUnless(ms: number, signals: (AbortSignal | undefined)[]): Promise<void> {
-  const signal = AbortSignal.any(signals.filter(s => s !== undefined))
-  await sleep(ms, undefined, { signal }).catch(() => undefined)
 }

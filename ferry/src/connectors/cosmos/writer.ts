@@ -92,7 +92,7 @@ export class CosmosSplitWriter implements SplitWriter {
     for (const { at, status, error } of await this.apply(all)) {
       const item = all[at]!
       // Another document may still be where this one goes: a change to come makes room, after a crash the same again.
-      if (item.index === undefined || (batch.changes && status === 409)) this.late.push(waiting(item))
+      if (item.index === undefined || (batch.changes && this.copies && status === 409)) this.late.push(waiting(item))
       else this.refuse(refused, item.index, error)
     }
     return refused.sort((a, b) => a.index - b.index)
@@ -103,9 +103,12 @@ export class CosmosSplitWriter implements SplitWriter {
   }
 
   async settle(): Promise<{ row: Row; error: FerryError }[]> {
-    // Documents that wait for each other leave their places first.
-    await this.run(this.inPlace(this.late.map((item, at) => ({ ...item, at, change: 'delete' as const }))).deletes)
     const items = this.late.splice(0)
+    // Documents that wait for each other leave their places first: their own, never another's.
+    const leaving = items.map((item, at) => ({ ...item, at, change: 'delete' as const }))
+    const inPlace = this.copies?.areInPlace && !this.copies.mayMeet
+    const { deletes } = inPlace ? this.inPlace(leaving) : await this.whereFound(leaving)
+    await this.run(deletes)
     return (await this.apply(items)).map(({ at, error }) => ({ row: items[at]!.row, error }))
   }
 
