@@ -9,6 +9,7 @@ import { type CopyJobWords, type CopyRun, jobOf, nameOf, objectOf, type Task } f
 import type { Variables } from '../job/read.ts'
 import { jobSchema } from '../job/schema.ts'
 import { pattern } from '../job/tables.ts'
+import { findConnection } from '../state/connections.ts'
 import type { State } from '../state/database.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, RunTableRow, SplitRow, Wish } from '../state/schema.ts'
@@ -145,9 +146,10 @@ export async function findCopyJob(state: State, account: string, jobName: string
   })
 }
 
-/** All copy jobs of an account, in the order of their creation. */
+/** All copy jobs of an account, in the order of their creation. Throws FERRY-1007 where there is no such account. */
 export async function listCopyJobs(state: State, account: string): Promise<RunRow[]> {
-  return state.db.selectFrom('run').selectAll().where('queue', '=', account).orderBy('created_at').execute()
+  await findConnection(state.db, account)
+  return runs.queuedRuns(state.db, account)
 }
 
 /** What is known of a run, for whoever shows it. */
@@ -198,7 +200,7 @@ function behindOf(tables: SplitRow[][]): { changes: number; seconds: number } | 
 async function waitingOf(state: State, row: RunRow, executing: boolean): Promise<string | undefined> {
   if (executing) return row.waiting ?? undefined
   if (!['pending', 'planning', 'running', 'completing'].includes(row.state)) return undefined
-  const ahead = (await listCopyJobs(state, row.queue ?? '')).filter(r => r.id !== row.id && runs.isAlive(r))
+  const ahead = (await runs.queuedRuns(state.db, row.queue!)).filter(r => r.id !== row.id && runs.isAlive(r))
   if (ahead.length > 0)
     return `job ${ahead.map(r => r.job.slice(row.queue!.length + 1)).join(', ')} of the same account`
   return `somebody who executes it: ferry cosmos copy work --account-name ${row.queue}`

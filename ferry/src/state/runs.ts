@@ -206,6 +206,11 @@ export async function enqueueJob(
   return row
 }
 
+/** All runs of a queue, ended ones too, in the order of their creation. */
+export async function queuedRuns(db: Kysely<Schema>, queue: string): Promise<RunRow[]> {
+  return db.selectFrom('run').selectAll().where('queue', '=', queue).orderBy('created_at').execute()
+}
+
 /** Puts a run that nobody executes back into its queue, or aside. */
 export async function requeue(db: Kysely<Schema>, row: RunRow, state: 'pending' | 'paused'): Promise<void> {
   await db
