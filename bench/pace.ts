@@ -23,15 +23,16 @@ interface Outcome {
 }
 
 /** A copy that takes about so long; `other` takes this share of partitions from a third of the time on. */
-async function measure(other: { share: number; partitions: number[] } | undefined): Promise<Outcome> {
+async function measure(other: { share: number; partitions: number[] } | undefined, budget?: number): Promise<Outcome> {
   const from = await startAccount({ partitions: 4 })
   const to = await startAccount({ partitions: PARTITIONS, enforceThroughput: true })
   const definition = { id: 'c', partitionKey: { paths: ['/pk'], version: 2, kind: 'Hash' } } as never
   for (const { account } of [from, to]) account.createDatabase('bench', {})
   const source = from.account.createContainer('bench', definition, { manual: 1_000_000 })
   const target = to.account.createContainer('bench', definition, { manual: GIVEN })
+  const part = budget === undefined ? 1 : budget / GIVEN
   const left = other ? 1 - (other.share * other.partitions.length * 2) / 3 / PARTITIONS : 1
-  const count = Math.round((GIVEN / UNITS) * SECONDS * left)
+  const count = Math.round((GIVEN / UNITS) * SECONDS * left * part)
   from.account.store.transaction(() => {
     for (let i = 0; i < count; i++) source.create(`{"id":"i${i}","pk":"p${i}","f":"${'x'.repeat(950)}"}`)
     source.saveLsn()
@@ -76,7 +77,8 @@ async function measure(other: { share: number; partitions: number[] } | undefine
   const home = mkdtempSync(join(tmpdir(), 'ferry-bench-'))
   const state = await openState({ FERRY_HOME: home })
   const endpoint = (a: typeof from) => ({ kind: 'cosmos', endpoint: a.endpoint, key: a.key, database: 'bench' })
-  const job = { name: 'pace', source: endpoint(from), destination: endpoint(to), update: 'merge', tables: ['c'] }
+  const write = budget === undefined ? {} : { throughputBudget: budget }
+  const job = { name: 'pace', source: endpoint(from), destination: endpoint(to), update: 'merge', tables: ['c'], write }
   const report = await runJob({ state, job: jobSchema.parse(job) })
   clearInterval(taking)
   await state.close()
@@ -99,4 +101,7 @@ for (const [name, other] of cases) {
   lines.push(`| ${name} | ${percent(used)} | ${percent(refused)} |`)
   console.log(lines.at(-1))
 }
+const { used, refused } = await measure(undefined, GIVEN / 4)
+lines.push(`| alone, with a budget of 2,500 RU/s | ${percent(used)} | ${percent(refused)} |`)
+console.log(lines.at(-1))
 keep('pace', lines.join('\n'))

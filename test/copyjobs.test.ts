@@ -2,7 +2,7 @@
 import type { RunningAccount } from 'cosmos-local'
 import { describe, expect, it } from 'vitest'
 import { account, contents, fill, makeContainer } from './cosmos.ts'
-import { ferry, type Result, temporaryFolder, until } from './support.ts'
+import { ferry, type Result, type RunningFerry, startFerry, temporaryFolder, until } from './support.ts'
 
 interface ArmJob {
   name: string
@@ -41,6 +41,10 @@ class User {
 
   says(...words: string[]): Promise<Result> {
     return ferry(words, { home: this.home, env: this.env })
+  }
+
+  starts(...words: string[]): RunningFerry {
+    return startFerry(words, { home: this.home, env: this.env })
   }
 
   copy(...words: string[]): Promise<Result> {
@@ -305,6 +309,25 @@ describe('an offline copy job', () => {
     await until(async () => (await me.show('j1')).properties.waitingFor !== undefined, 'it is missed')
     slow()
     await me.job('resume', '-a', 'prod', '--job-name', 'j1', '--wait')
+    expect(contents(prod, 'copy')).toEqual(contents(prod, 'orders'))
+  })
+
+  it('goes back into the queue when its worker is stopped, and on with the next one', async () => {
+    const { me, prod } = await user()
+    makeContainer(prod, 'orders')
+    fill(prod, 'orders', 3000)
+    makeContainer(prod, 'copy')
+    const slow = prod.inject({ operation: 'batch', latencyMs: 4000 })
+    await me.job(...words('j1'), '--no-start')
+    const worker = me.starts('cosmos', 'copy', 'work', '-a', 'prod')
+    await until(async () => (await me.show('j1')).properties.status === 'Running', 'it runs')
+    worker.kill('SIGTERM')
+    expect((await worker.done).code).toBe(3)
+    expect((await me.show('j1')).properties.status).toBe('Pending')
+    slow()
+    const { code, stderr } = await me.copy('work', '-a', 'prod')
+    expect(code, stderr).toBe(0)
+    expect((await me.show('j1')).properties.status).toBe('Completed')
     expect(contents(prod, 'copy')).toEqual(contents(prod, 'orders'))
   })
 

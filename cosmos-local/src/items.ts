@@ -234,7 +234,7 @@ class ItemRequest {
     const charge = queryCharge(page.scanned, page.bytes)
     const part = bounds.partitions[0]?.id ?? 0
     this.charge(part, charge)
-    const body = `{"_rid":"${container.rid}","Documents":[${page.documents.join(',')}],"_count":${page.documents.length}}`
+    const body = listOf(container, page.documents)
     return {
       body,
       charge,
@@ -306,7 +306,7 @@ class ItemRequest {
     if (page.documents.length === 0) return { ...common, status: 304 }
     return {
       ...common,
-      body: `{"_rid":"${container.rid}","Documents":[${page.documents.join(',')}],"_count":${page.documents.length}}`,
+      body: listOf(container, page.documents),
     }
   }
 
@@ -322,13 +322,18 @@ class ItemRequest {
         mostItems: pageSize(request.headers['x-ms-max-item-count']),
       },
     )
-    const body = `{"_rid":"${container.rid}","Documents":[${page.documents.join(',')}],"_count":${page.documents.length}}`
+    const body = listOf(container, page.documents)
     return {
       body,
       charge: feedCharge(page.bytes, page.documents.length),
       headers: { 'x-ms-continuation': page.continuation },
     }
   }
+}
+
+/** Documents as the body of an answer. */
+function listOf(container: Container, documents: string[]): string {
+  return `{"_rid":"${container.rid}","Documents":[${documents.join(',')}],"_count":${documents.length}}`
 }
 
 /** Whether a query gives documents as they are, so that their text can pass unread. */

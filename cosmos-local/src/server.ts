@@ -109,7 +109,7 @@ export class RunningAccount {
       message.socket.destroy()
       return
     }
-    const { status, headers, body: text } = answer(this.account, () => this.endpoints, request, faults)
+    const { status, headers, body: text } = answer(this.account, this.endpoints, request, faults)
     if (faults.some(f => f.drop === 'after')) {
       message.socket.destroy()
       return

@@ -11,11 +11,8 @@ import { type Answer, type Request, type Response, readQuery } from './protocol.
 import { compileQuery } from './query/evaluate.ts'
 import { parseQuery } from './query/parse.ts'
 
-/** Endpoints of the regions, in their order. */
-export type Endpoints = () => string[]
-
-/** Answers a request. `faults` are those that it meets: what the connection does with them is the server's. */
-export function answer(account: Account, endpoints: Endpoints, request: Request, faults: Fault[]): Response {
+/** Answers a request; `endpoints` are those of the regions, in their order. `faults` are those that it meets: what the connection does with them is the server's. */
+export function answer(account: Account, endpoints: string[], request: Request, faults: Fault[]): Response {
   const activityId = request.headers['x-ms-activity-id'] ?? randomUUID()
   try {
     authorize(signedPart(request), {
@@ -83,9 +80,9 @@ function signedPart({ method, path, headers }: Request) {
   }
 }
 
-function route(account: Account, endpoints: Endpoints, request: Request, faults: Fault[]): Answer {
+function route(account: Account, endpoints: string[], request: Request, faults: Fault[]): Answer {
   const { method, path } = request
-  if (path.length === 0) return describeAccount(account, endpoints())
+  if (path.length === 0) return describeAccount(account, endpoints)
   if (path[0] === 'offers') return offers(account, request)
   if (path[0] !== 'dbs') throw notFound()
   switch (path.length) {

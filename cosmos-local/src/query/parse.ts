@@ -33,6 +33,8 @@ const LEVELS: string[][] = [
   ['+', '-'],
   ['*', '/', '%'],
 ]
+const AND = LEVELS.findIndex(words => words.includes('AND'))
+const COMPARISON = LEVELS.findIndex(words => words.includes('<'))
 
 export function parseQuery(text: string): Query {
   const parser = new Parser(text)
@@ -203,14 +205,14 @@ class Parser {
   private level(n: number): Expression {
     if (n === LEVELS.length) return this.unary()
     const start = this.token.start
-    let left = n === LEVELS.indexOf(LEVELS[2]!) ? this.negation(n + 1) : this.level(n + 1)
+    let left = n === AND ? this.negation(n + 1) : this.level(n + 1)
     for (;;) {
       const operator = LEVELS[n]!.find(word => this.is(word))
       if (operator !== undefined) {
         this.at++
-        const right = n === 2 ? this.negation(n + 1) : this.level(n + 1)
+        const right = n === AND ? this.negation(n + 1) : this.level(n + 1)
         left = { kind: 'binary', operator, left, right, start, end: this.last }
-      } else if (n === 7 && this.isTest()) left = this.test(left, start)
+      } else if (n === COMPARISON && this.isTest()) left = this.test(left, start)
       else return left
     }
   }

@@ -87,12 +87,8 @@ function rewrite(query: Query, text: string): string {
     return `SELECT ${top}${alias}._rid, [${items}] AS orderByItems, ${payloadOf(query, source)} AS payload${from} WHERE ${all} ORDER BY ${order}`
   }
   const distinct = query.distinct ? 'DISTINCT ' : ''
-  const most = query.top
-    ? `TOP ${source(query.top)} `
-    : query.offset
-      ? `TOP ${source(query.offset)} + ${source(query.limit!)} `
-      : ''
-  return `SELECT ${distinct}${most.includes('+') ? '' : most}${part(query.text.select)}${from}${filtered}`
+  const top = query.top ? `TOP ${source(query.top)} ` : ''
+  return `SELECT ${distinct}${top}${part(query.text.select)}${from}${filtered}`
 }
 
 /** What a row gives, as one value. */

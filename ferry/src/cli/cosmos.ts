@@ -84,7 +84,7 @@ export async function create(_: string[], words: CreateWords): Promise<void> {
     )
     if (words.start) startWorker(state, account, words)
     if (words.wait) await waitForEnd(state, row)
-    await show_(state, await findRun(state.db, row.id), words.output)
+    await answer(state, await findRun(state.db, row.id), words.output)
   })
 }
 
@@ -101,7 +101,7 @@ export async function show(_: string[], words: JobWords): Promise<void> {
   await withState(async state => {
     const row = await findCopyJob(state, words.accountName, words.jobName)
     if (words.wait) await waitForEnd(state, row)
-    await show_(state, await findRun(state.db, row.id), words.output)
+    await answer(state, await findRun(state.db, row.id), words.output)
   })
 }
 
@@ -113,7 +113,7 @@ const verb = (wish: Wish) => async (_: string[], words: JobWords) =>
     if (wish === 'complete' && !isAlive(asked)) startWorker(state, words.accountName, words)
     if (words.wait) await waitForEnd(state, row)
     else if (isAlive(asked)) await effect(state, row, wish)
-    await show_(state, await findRun(state.db, row.id), words.output)
+    await answer(state, await findRun(state.db, row.id), words.output)
   })
 
 export const pause = verb('pause')
@@ -126,7 +126,7 @@ export async function resume(_: string[], words: JobWords): Promise<void> {
     await resumeCopyJob(state, row)
     if (words.start !== false) startWorker(state, words.accountName, words)
     if (words.wait) await waitForEnd(state, row)
-    await show_(state, await findRun(state.db, row.id), words.output)
+    await answer(state, await findRun(state.db, row.id), words.output)
   })
 }
 
@@ -220,7 +220,7 @@ async function effect(state: State, row: RunRow, wish: Wish): Promise<void> {
   }
 }
 
-async function show_(state: State, row: RunRow, output: string): Promise<void> {
+async function answer(state: State, row: RunRow, output: string): Promise<void> {
   const job = toArm(await describeCopy(state, row))
   if (output === 'table') printTable([job])
   else printJson(job)

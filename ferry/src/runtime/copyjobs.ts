@@ -251,7 +251,12 @@ export async function work(
     if (!claimed) break
     const job = jobSchema.parse(JSON.parse(claimed.row.definition))
     try {
-      reports.push(await runJob({ ...options, state, job, claimed }))
+      const report = await runJob({ ...options, state, job, claimed })
+      reports.push(report)
+      // Nobody asked to pause the job: whoever works next goes on with it.
+      if (report.status === 'paused' && options.signal?.aborted) {
+        await runs.requeue(state.db, { id: claimed.lease.run, epoch: claimed.lease.epoch }, 'pending')
+      }
     } catch (error) {
       process.stderr.write(`${job.name}: ${(error as Error).message}\n`)
     }

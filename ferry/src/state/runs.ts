@@ -212,7 +212,11 @@ export async function queuedRuns(db: Kysely<Schema>, queue: string): Promise<Run
 }
 
 /** Puts a run that nobody executes back into its queue, or aside. */
-export async function requeue(db: Kysely<Schema>, row: RunRow, state: 'pending' | 'paused'): Promise<void> {
+export async function requeue(
+  db: Kysely<Schema>,
+  row: Pick<RunRow, 'id' | 'epoch'>,
+  state: 'pending' | 'paused',
+): Promise<void> {
   await db
     .updateTable('run')
     .set({ state, owner_pid: null, error: null, ended_at: null })

@@ -2,9 +2,8 @@
  * Bulk requests: operations on items, each sent to the partition that holds its key, as many at a time as the pace of
  * that partition allows, until each one has its answer.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { KeyValue } from 'cosmos-local/hash'
-import { RowError } from '../../errors.ts'
+import { FerryError, RowError } from '../../errors.ts'
 import type { CosmosContainer, PartitionRange } from './container.ts'
 import { documentsIn } from './documents.ts'
 import { type CosmosWriteOptions, yieldingHeaders } from './options.ts'
@@ -13,6 +12,10 @@ import { explain, messageOf, type WireResponse } from './wire.ts'
 
 /** The service takes requests up to 2 MB; operations carry some words around the document. */
 const MOST_BYTES = 1_900_000
+/** Whether the results of a bulk request hold one that is no success. */
+const FAILED = /"statusCode":\s*[^2\s]/
+/** What an operation is answered that is to be sent again after a while. */
+const BUSY = new Set([408, 424, 449, 503])
 /** So many partition keys are remembered. */
 const MOST_PLACES = 10_000
 
@@ -81,19 +84,31 @@ export class Bulk {
   /** Sends operations until each is done or refused for good. */
   async run(operations: Operation[]): Promise<Refusal[]> {
     const refused: Refusal[] = []
+    const patience = this.container.patience()
     let pending = operations
     while (pending.length > 0) {
       this.signal?.throwIfAborted()
-      pending = await this.send(pending, refused)
+      const { again, busy } = await this.send(pending, refused)
+      if (again.length < pending.length) patience.done()
+      pending = again
+      // The pace of a partition waits for units; those who are busy say no time.
+      if (busy === undefined) continue
+      const why = `${this.container.name}: ${pending.length} operations are answered ${busy}, "later"`
+      if (patience.isOver) throw new FerryError('FERRY-2005', why)
+      await patience.wait(why, undefined, this.signal)
     }
+    patience.done()
     return refused
   }
 
-  /** Sends operations, each to its partition; gives back those to be sent again. */
-  private async send(pending: Operation[], refused: Refusal[]): Promise<Operation[]> {
+  /** Sends operations, each to its partition; gives back those to be sent again, and a status that says "later". */
+  private async send(
+    pending: Operation[],
+    refused: Refusal[],
+  ): Promise<{ again: Operation[]; busy?: number | undefined }> {
     const ranges = await this.container.ranges()
     const again: Operation[] = []
-    let wait = 0
+    let busy: number | undefined
     let stale = false
     const sendOne = async ({ range, operations }: { range: PartitionRange; operations: Operation[] }) => {
       const response = await this.request(range, ranges.length, operations)
@@ -103,24 +118,21 @@ export class Bulk {
         return
       }
       if (response.status !== 200 && response.status !== 207) throw explain(response, this.container.name)
+      // As a rule all is well, and nothing has to be looked at.
+      if (response.status === 200 && !FAILED.test(response.body)) return
       for (const [i, result] of (JSON.parse(response.body) as Result[]).entries()) {
         const operation = operations[i]!
         const { statusCode: status } = result
         if (status < 300) continue
-        if ([408, 424, 429, 449, 503].includes(status)) {
-          // The pace of the partition waits for units; the others say no time.
-          if (status !== 429) wait = 20
-          again.push(operation)
-        } else if (status === 410) {
-          stale = true
-          again.push(operation)
-        } else refused.push({ at: operation.at, operation, status, error: rowError(result) })
+        if (BUSY.has(status)) busy = status
+        stale ||= status === 410
+        if (BUSY.has(status) || status === 429 || status === 410) again.push(operation)
+        else refused.push({ at: operation.at, operation, status, error: rowError(result) })
       }
     }
     await Promise.all(this.requests(pending, ranges).map(sendOne))
     if (stale) await this.container.ranges(true)
-    if (wait > 0) await sleep(wait)
-    return again
+    return { again, busy }
   }
 
   /** One request, at the pace of its partition. */

@@ -2,6 +2,7 @@
 import { effectiveKey, type KeyDefinition, type KeyValue } from 'cosmos-local/hash'
 import { FerryError, RowError } from '../../errors.ts'
 import { valueAt } from './documents.ts'
+import type { Patience } from './patience.ts'
 import { type CosmosWire, explain, type WireRequest, type WireResponse } from './wire.ts'
 
 export interface PartitionRange {
@@ -58,6 +59,11 @@ export class CosmosContainer {
 
   send(request: Omit<WireRequest, 'link'>, signal?: AbortSignal): Promise<WireResponse> {
     return this.wire.send({ ...request, link: this.link }, signal)
+  }
+
+  /** For what is tried again beyond single requests. */
+  patience(): Patience {
+    return this.wire.patience()
   }
 
   /** The partitions in the order of their keys; asked for once, and again when one was split. */

@@ -6,9 +6,9 @@
  */
 import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { FerryError } from '../../errors.ts'
 import { type Identity, identityOf } from './identity.ts'
+import { Patience, type Wait } from './patience.ts'
 import type { CosmosSettings } from './settings.ts'
 
 export interface WireRequest {
@@ -33,8 +33,6 @@ export interface WireResponse {
   body: string
 }
 
-/** How long a request is tried again where the service says that it is busy or away. */
-const PATIENCE_MS = 120_000
 /** After so long without an answer the reason is told. */
 const TELL_MS = 1000
 const VERSION = '2020-07-15'
@@ -44,7 +42,7 @@ export class CosmosWire {
   private readonly agents = new Map<string, HttpAgent>()
   private readonly identity: Identity
   /** Requests that are tried again, and why. */
-  private readonly waits = new Map<symbol, { why: string; since: number }>()
+  private readonly waits = new Map<symbol, Wait>()
   private endpoints: Promise<{ read: string; write: string }> | undefined
 
   constructor(settings: CosmosSettings) {
@@ -54,6 +52,11 @@ export class CosmosWire {
 
   get label(): string {
     return `cosmos:${this.settings.endpoint.replace(/\/$/, '')}`
+  }
+
+  /** For what is tried again beyond single requests. */
+  patience(): Patience {
+    return new Patience(this.waits)
   }
 
   /** Why the request that waits longest does so; undefined where none waits for longer than a moment. */
@@ -77,33 +80,27 @@ export class CosmosWire {
     most: { laters: number; failures: number; paced?: boolean },
     signal?: AbortSignal,
   ): Promise<WireResponse> {
-    const began = Date.now()
-    const name = Symbol()
+    const patience = new Patience(this.waits)
     for (let attempt = 0; ; attempt++) {
-      const isOver = Date.now() - began > PATIENCE_MS
-      let wait: number
+      let wait: number | undefined
       let why: string
       try {
         const response = await once()
-        const later = most.paced && response.status === 429 ? undefined : laterOf(response, attempt)
-        if (later === undefined || isOver || attempt >= most.laters) {
-          this.waits.delete(name)
+        if (!isLater(response, most.paced === true) || patience.isOver || attempt >= most.laters) {
+          patience.done()
           return response
         }
-        wait = later
+        if (response.status === 429) wait = Number(response.headers['x-ms-retry-after-ms'] ?? 100)
         why = `${this.label} answers ${response.status}: ${messageOf(response.body)}`
       } catch (error) {
-        this.waits.delete(name)
-        signal?.throwIfAborted()
-        if (isOver || !isTransient(error) || attempt >= most.failures) throw this.unreachable(error)
-        wait = Math.min(5000, 50 * 2 ** attempt)
+        if (signal?.aborted || patience.isOver || !isTransient(error) || attempt >= most.failures) {
+          patience.done()
+          signal?.throwIfAborted()
+          throw this.unreachable(error)
+        }
         why = `${this.label}: ${(error as Error).message}`
       }
-      this.waits.set(name, { why, since: began })
-      await sleep(wait, undefined, signal ? { signal } : {}).catch(() => {
-        this.waits.delete(name)
-        signal?.throwIfAborted()
-      })
+      await patience.wait(why, wait, signal)
     }
   }
 
@@ -201,18 +198,9 @@ export class CosmosWire {
   }
 }
 
-/** Milliseconds after which a response asks to be tried again; undefined where it is final. */
-function laterOf(response: WireResponse, attempt: number): number | undefined {
-  switch (response.status) {
-    case 429:
-      return Number(response.headers['x-ms-retry-after-ms'] ?? 100)
-    case 408:
-    case 449:
-    case 503:
-      return Math.min(5000, 20 * 2 ** attempt)
-    default:
-      return undefined
-  }
+/** Whether a response asks to be tried again; who paces itself deals with 429. */
+function isLater({ status }: WireResponse, paced: boolean): boolean {
+  return status === 408 || status === 449 || status === 503 || (status === 429 && !paced)
 }
 
 function isTransient(error: unknown): boolean {

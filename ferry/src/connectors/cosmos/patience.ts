@@ -1,0 +1,48 @@
+/** Trying again: after longer and longer waits, for so long at most, and told to whoever asks why nothing moves. */
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** How long something is tried again where the service says that it is busy or away. */
+const PATIENCE_MS = 120_000
+const FIRST_MS = 20
+const LONGEST_MS = 5000
+
+export interface Wait {
+  why: string
+  /** Milliseconds since 1970. */
+  since: number
+}
+
+export class Patience {
+  private readonly waits: Map<symbol, Wait>
+  private readonly name = Symbol()
+  private since: number | undefined
+  private attempt = 0
+
+  /** `waits` holds what is waited for, as long as it is. */
+  constructor(waits: Map<symbol, Wait>) {
+    this.waits = waits
+  }
+
+  /** Whether it was tried for so long that it is not tried again. */
+  get isOver(): boolean {
+    return this.since !== undefined && Date.now() - this.since > PATIENCE_MS
+  }
+
+  /** Waits before the next try: as long as the service says, where it does. Throws when it is ended from outside. */
+  async wait(why: string, ms: number | undefined, signal: AbortSignal | undefined): Promise<void> {
+    this.since ??= Date.now()
+    this.waits.set(this.name, { why, since: this.since })
+    const time = ms ?? Math.min(LONGEST_MS, FIRST_MS * 2 ** this.attempt++)
+    await sleep(time, undefined, signal ? { signal } : {}).catch(() => {
+      this.done()
+      signal?.throwIfAborted()
+    })
+  }
+
+  /** There was an answer, or there will be none: nothing is waited for any more. */
+  done(): void {
+    this.since = undefined
+    this.attempt = 0
+    this.waits.delete(this.name)
+  }
+}
