@@ -194,7 +194,12 @@ function startWorker(state: State, account: string, words: VariableOptions): voi
   ]
   const args = [process.argv[1]!, 'cosmos', 'copy', 'work', '--account-name', account, ...given]
   const environment = { ...process.env, FERRY_HOME: state.home, NO_COLOR: '1' }
-  spawn(process.execPath, args, { detached: true, stdio: ['ignore', log, log], env: environment }).unref()
+  spawn(process.execPath, args, {
+    detached: true,
+    windowsHide: true,
+    stdio: ['ignore', log, log],
+    env: environment,
+  }).unref()
 }
 
 const ENDED = ['completed', 'failed', 'cancelled', 'paused']
