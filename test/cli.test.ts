@@ -134,7 +134,7 @@ describe('ferry', () => {
     const { client, settings } = await makeDatabase()
     const job = jobFile(
       folder,
-      `name: slow\nsource: sqlite:${shop(folder, 5000)}\ndestination: { kind: postgres, host: 127.0.0.1, port: ${settings.port}, database: ${settings.database} }\nlimits: { rowsPerSecond: 900 }\nsplitSize: 4kB\ntables: [orders]\n`,
+      `name: slow\nsource: sqlite:${shop(folder, 5000)}\ndestination: { kind: postgres, host: 127.0.0.1, port: ${settings.port}, database: ${settings.database} }\nlimits: { rowsPerSecond: 150 }\nsplitSize: 4kB\ntables: [orders]\n`,
     )
     const first = startFerry(['run', job, '--json'], { home: folder })
     await until(async () => (await runState(folder)) === 'running')
