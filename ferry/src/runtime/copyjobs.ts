@@ -50,8 +50,7 @@ export async function createCopyJob(
       { as: 'source', online },
     )
     const targets = tasks.map(t => objectOf(t.destination))
-    if (options.createTargets) await containersOf(destination).check([], { as: 'destination', online })
-    else await containersOf(destination).check(targets, { as: 'destination', online })
+    await containersOf(destination).check(options.createTargets ? [] : targets, { as: 'destination', online })
     if (options.createTargets) await createTargets(tasks, source, destination, options)
     const job = jobOf({ ...words, tasks })
     const definition = JSON.stringify(job)

@@ -4,11 +4,12 @@
  */
 import type { KeyValue } from 'cosmos-local/hash'
 import { FerryError, RowError } from '../../errors.ts'
-import type { CosmosContainer, PartitionRange } from './container.ts'
+import { type CosmosContainer, keyText, type PartitionRange } from './container.ts'
 import { documentsIn } from './documents.ts'
 import { type CosmosWriteOptions, yieldingHeaders } from './options.ts'
+import { Cost, chargeOf, laterOf, sendPaced } from './paced.ts'
 import type { Throughput } from './throughput.ts'
-import { explain, messageOf, type WireResponse } from './wire.ts'
+import { explain, messageOf, QUERY_HEADERS, type WireResponse } from './wire.ts'
 
 /** The service takes requests up to 2 MB; operations carry some words around the document. */
 const MOST_BYTES = 1_900_000
@@ -50,6 +51,7 @@ export class Bulk {
   private readonly signal: AbortSignal | undefined
   private readonly headers: Record<string, string>
   private readonly places = new Map<string, { named: string; epk: string }>()
+  private readonly queryCost = new Cost(3)
   /** What a byte has cost lately, in request units. */
   private perByte = 6 / 1024
 
@@ -72,7 +74,7 @@ export class Bulk {
 
   /** A key as requests name it, and where it stands in the key space; many documents share one. */
   private placeOf(key: KeyValue[]): { named: string; epk: string } {
-    const plain = JSON.stringify(key.map(v => (v === undefined ? {} : v)))
+    const plain = keyText(key)
     const known = this.places.get(plain)
     if (known) return known
     const place = { named: JSON.stringify(plain), epk: this.container.epkOf(key) }
@@ -111,16 +113,14 @@ export class Bulk {
     let busy: number | undefined
     let stale = false
     const sendOne = async ({ range, operations }: { range: PartitionRange; operations: Operation[] }) => {
-      const response = await this.request(range, ranges.length, operations)
+      const { response, results } = await this.request(range, ranges.length, operations)
       if (response.status === 429 || response.status === 410) {
         stale ||= response.status === 410
         again.push(...operations)
         return
       }
       if (response.status !== 200 && response.status !== 207) throw explain(response, this.container.name)
-      // As a rule all is well, and nothing has to be looked at.
-      if (response.status === 200 && !FAILED.test(response.body)) return
-      for (const [i, result] of (JSON.parse(response.body) as Result[]).entries()) {
+      for (const [i, result] of results.entries()) {
         const operation = operations[i]!
         const { statusCode: status } = result
         if (status < 300) continue
@@ -136,7 +136,7 @@ export class Bulk {
   }
 
   /** One request, at the pace of its partition. */
-  private async request(range: PartitionRange, count: number, operations: Operation[]): Promise<WireResponse> {
+  private async request(range: PartitionRange, count: number, operations: Operation[]) {
     const body = `[${operations.map(o => o.text).join(',')}]`
     const headers = {
       ...this.headers,
@@ -154,13 +154,14 @@ export class Bulk {
     )
     const charge = chargeOf(response)
     if (response.status === 200 && charge > 0) this.perByte += (charge / body.length - this.perByte) * 0.2
-    settle(charge, laterOf(response))
-    return response
+    const results = resultsOf(response)
+    settle(charge, laterOf(response) ?? longestOf(results))
+    return { response, results }
   }
 
   /**
-   * The texts of the items that a query finds in all partitions: `text` and its parameters. At the pace of the partitions too; a
-   * partition that is split meanwhile makes it ask all again.
+   * The texts of the items that a query finds in all partitions: `text` and its parameters. At the pace of the partitions
+   * too; one that is split meanwhile makes it ask all again.
    */
   async query(text: string, parameters: { name: string; value: unknown }[]): Promise<string[]> {
     const body = JSON.stringify({ query: text, parameters })
@@ -175,19 +176,15 @@ export class Bulk {
     let continuation: string | undefined
     for (;;) {
       const headers = {
+        ...QUERY_HEADERS,
         ...this.headers,
-        'content-type': 'application/query+json',
-        'x-ms-documentdb-isquery': 'True',
-        'x-ms-documentdb-query-enablecrosspartition': 'True',
         'x-ms-documentdb-partitionkeyrangeid': range.id,
         'x-ms-max-item-count': '1000',
         ...(continuation === undefined ? {} : { 'x-ms-continuation': continuation }),
       }
-      const settle = await this.throughput.spend(range.id, count, 3, this.signal)
-      const request = { method: 'POST', type: 'docs', headers, body, paced: true } as const
-      const response = await this.container.send(request, this.signal)
-      settle(chargeOf(response), laterOf(response))
-      if (response.status === 429) continue
+      const { container, throughput: pace, queryCost: cost, signal } = this
+      const request = { method: 'POST', type: 'docs', headers, body } as const
+      const response = await sendPaced({ container, pace, cost, signal }, range, count, request)
       if (response.status === 410) return 'gone'
       if (response.status !== 200) throw explain(response, this.container.name)
       for (const text of documentsIn(response.body)) found.push(text)
@@ -228,17 +225,15 @@ export class Bulk {
   }
 }
 
-function chargeOf({ headers }: WireResponse): number {
-  return Number(headers['x-ms-request-charge'] ?? 0)
+/** The results of a bulk request that have to be looked at: none where all is well, as it is as a rule. */
+function resultsOf({ status, body }: WireResponse): Result[] {
+  if (status === 207 || (status === 200 && FAILED.test(body))) return JSON.parse(body) as Result[]
+  return []
 }
 
-/** How long the service asks to wait for units, for the request or for the longest of its operations. */
-function laterOf(response: WireResponse): number | undefined {
-  if (response.status === 429) return Number(response.headers['x-ms-retry-after-ms'] ?? 100)
-  if (response.status !== 207) return undefined
-  const waits = (JSON.parse(response.body) as Result[])
-    .filter(r => r.statusCode === 429)
-    .map(r => r.retryAfterMilliseconds ?? 20)
+/** How long the longest of refused operations is asked to wait for units. */
+function longestOf(results: Result[]): number | undefined {
+  const waits = results.filter(r => r.statusCode === 429).map(r => r.retryAfterMilliseconds ?? 20)
   return waits.length > 0 ? Math.max(...waits) : undefined
 }
 

@@ -19,6 +19,11 @@ export interface ContainerDefinition {
   defaultTtl?: number
 }
 
+/** A partition key as the service writes it: a component that a document does not have is `{}`. */
+export function keyText(key: KeyValue[]): string {
+  return JSON.stringify(key.map(v => (v === undefined ? {} : v)))
+}
+
 /** The definition of a partition key of up to three paths. */
 export function keyDefinition(paths: string[]): KeyDefinition {
   return { paths, kind: paths.length > 1 ? 'MultiHash' : 'Hash', version: 2 }

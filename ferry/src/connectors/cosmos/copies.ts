@@ -6,7 +6,7 @@ import type { KeyValue } from 'cosmos-local/hash'
 import type { Change } from '../../batch/encoding.ts'
 import type { Bulk } from './bulk.ts'
 import type { CosmosContainer } from './container.ts'
-import { valueAt } from './documents.ts'
+import { identityOf, identityText } from './documents.ts'
 
 export interface Copy {
   id: string
@@ -40,7 +40,7 @@ export class Copies {
   }
 
   identityOf(document: Record<string, unknown>): string {
-    return JSON.stringify(this.identity.map(path => ({ v: valueAt(document, path) })))
+    return identityOf(document, this.identity)
   }
 
   /** An identity in words: `customer "c1"`. */
@@ -74,7 +74,7 @@ export class Copies {
       .map(item => ({
         id: item.id,
         key: keyPaths.map((_, i) => item[`k${i}`] as KeyValue),
-        identity: JSON.stringify(this.identity.map((_, i) => ({ v: item[`i${i}`] }))),
+        identity: identityText(this.identity.map((_, i) => item[`i${i}`])),
       }))
   }
 }

@@ -47,3 +47,13 @@ export function valueAt(document: Record<string, unknown>, path: string[]): unkn
   }
   return value
 }
+
+/** What tells a document from all others, as one text: its values at some paths. */
+export function identityOf(document: Record<string, unknown>, paths: string[][]): string {
+  return identityText(paths.map(path => valueAt(document, path)))
+}
+
+/** The same of values that are at hand; those that are missing are told from null. */
+export function identityText(values: unknown[]): string {
+  return JSON.stringify(values.map(v => ({ v })))
+}

@@ -3,60 +3,25 @@
  * resumable, and its documents travel as they are; one that sorts, groups or counts is put together by the official SDK.
  */
 import type { Batch } from '../../batch/encoding.ts'
-import type { Column } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
-import type { Offer, ReadOptions, ReadRequest, SourceTable, Split } from '../connector.ts'
+import type { ReadOptions, ReadRequest, SourceTable, Split } from '../connector.ts'
 import { pagesOfSdk } from './client.ts'
 import type { CosmosContainer, PartitionRange } from './container.ts'
 import { documentsIn } from './documents.ts'
 import { type CosmosReadOptions, yieldingHeaders } from './options.ts'
-import { overlapping, partsOf, rowsOf, wantedColumns } from './rows.ts'
+import { rowsOf } from './rows.ts'
 import type { CosmosSettings } from './settings.ts'
-import type { Throughput } from './throughput.ts'
-import { explain, type WireResponse } from './wire.ts'
+import { CosmosTable, type OpenContainer, type Piece, pieceHeaders } from './table.ts'
+import { explain, QUERY_HEADERS, type WireResponse } from './wire.ts'
 
-/** A part of the key space with the place in the query's results. Checkpoints are lists of these, as JSON. */
-interface Piece {
-  low: string
-  high: string
-  continuation?: string
-}
+type QueryOptions = CosmosReadOptions & { query: string }
 
-const QUERY_HEADERS = {
-  'content-type': 'application/query+json',
-  'x-ms-documentdb-isquery': 'True',
-  'x-ms-documentdb-query-enablecrosspartition': 'True',
-}
-
-export class CosmosQueryTable implements SourceTable {
-  readonly rowColumns: Column[]
-  private readonly container: CosmosContainer
-  private readonly pace: Throughput
-  private readonly request: ReadRequest
-  private readonly options: CosmosReadOptions & { query: string }
+export class CosmosQueryTable extends CosmosTable<QueryOptions> implements SourceTable {
   private readonly settings: CosmosSettings
-  private pageCost = 1
 
-  constructor(
-    { container, pace }: { container: CosmosContainer; pace: Throughput },
-    request: ReadRequest,
-    options: CosmosReadOptions & { query: string },
-    settings: CosmosSettings,
-  ) {
-    this.container = container
-    this.pace = pace
-    this.request = request
-    this.options = options
+  constructor(opened: OpenContainer, request: ReadRequest, options: QueryOptions, settings: CosmosSettings) {
+    super(opened, request, options)
     this.settings = settings
-    this.rowColumns = wantedColumns(request)
-  }
-
-  refuses(offer: Offer): string | undefined {
-    return offer.encoding === 'rows' ? undefined : 'Cosmos DB gives documents'
-  }
-
-  async fingerprint(): Promise<string | undefined> {
-    return undefined
   }
 
   async splits(): Promise<Split[]> {
@@ -94,11 +59,12 @@ export class CosmosQueryTable implements SourceTable {
     let pieces = begin
     while (pieces.length > 0) {
       const [piece, ...rest] = pieces as [Piece, ...Piece[]]
-      const page = await this.page(piece, signal)
+      const page = await this.page(piece, range => rangeRequest(range, piece, this.options), signal)
       if (Array.isArray(page)) {
         pieces = [...page, ...rest]
         continue
       }
+      if (page.status !== 200) throw refused(page, this.container)
       const next = page.headers['x-ms-continuation']
       const goesOn = next !== undefined && next !== ''
       pieces = goesOn ? [{ ...piece, continuation: String(next) }, ...rest] : rest
@@ -110,33 +76,12 @@ export class CosmosQueryTable implements SourceTable {
       }
     }
   }
-
-  /** The next page of a piece; where its partition was split since, the pieces that go on from the same place. */
-  private async page(piece: Piece, signal: AbortSignal): Promise<WireResponse | Piece[]> {
-    for (;;) {
-      const ranges = await this.container.ranges()
-      const parts = overlapping(ranges, piece)
-      if (parts.length !== 1) return partsOf(piece, parts)
-      const settle = await this.pace.spend(parts[0]!.id, ranges.length, this.pageCost, signal)
-      const response = await queryRange(this.container, parts[0]!, piece, this.options, signal)
-      const charge = Number(response.headers['x-ms-request-charge'] ?? 0)
-      settle(charge, response.status === 429 ? Number(response.headers['x-ms-retry-after-ms'] ?? 100) : undefined)
-      if (response.status === 429) continue
-      if (response.status === 410) {
-        await this.container.ranges(true)
-        continue
-      }
-      if (response.status !== 200) throw refused(response, this.container)
-      this.pageCost += (charge - this.pageCost) * 0.3
-      return response
-    }
-  }
 }
 
 /** The first documents that a query finds, for their columns. */
 export async function sampleQuery(
   container: CosmosContainer,
-  options: CosmosReadOptions & { query: string },
+  options: QueryOptions,
   settings: CosmosSettings,
 ): Promise<string[]> {
   if (await needsPlan(container, options.query)) {
@@ -149,7 +94,7 @@ export async function sampleQuery(
   }
   return container.withRanges(async ranges => {
     for (const range of ranges) {
-      const response = await queryRange(container, range, range, options)
+      const response = await container.send(rangeRequest(range, range, options))
       if (response.status === 410) return 'gone'
       if (response.status !== 200) throw refused(response, container)
       const documents = objectsIn(response.body)
@@ -159,29 +104,17 @@ export async function sampleQuery(
   })
 }
 
-function queryRange(
-  container: CosmosContainer,
-  range: PartitionRange,
-  piece: Piece,
-  options: CosmosReadOptions & { query: string },
-  signal?: AbortSignal,
-): Promise<WireResponse> {
-  const headers: Record<string, string> = {
+/** The query as one partition is asked it, for a piece of it. */
+function rangeRequest(range: PartitionRange, piece: Piece, options: QueryOptions) {
+  const headers = {
     ...QUERY_HEADERS,
     ...yieldingHeaders(options),
-    'x-ms-documentdb-partitionkeyrangeid': range.id,
+    ...pieceHeaders(range, piece),
     'x-ms-max-item-count': String(options.pageSize),
     ...(piece.continuation === undefined ? {} : { 'x-ms-continuation': piece.continuation }),
-    ...(piece.low > range.low || piece.high < range.high
-      ? {
-          'x-ms-read-key-type': 'EffectivePartitionKeyRange',
-          'x-ms-start-epk': piece.low,
-          'x-ms-end-epk': piece.high,
-        }
-      : {}),
   }
   const body = JSON.stringify({ query: options.query, parameters: [] })
-  return container.send({ method: 'POST', type: 'docs', read: true, paced: true, headers, body }, signal)
+  return { method: 'POST', type: 'docs', read: true, headers, body } as const
 }
 
 /** Whether partitions cannot answer the query each for itself: the service says so. */

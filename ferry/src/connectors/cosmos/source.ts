@@ -5,11 +5,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Batch, Behind, RowBatch } from '../../batch/encoding.ts'
-import type { Column, Row } from '../../batch/types.ts'
+import type { Row } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
 import {
   DOCUMENT,
-  type Offer,
   type ReadOptions,
   type ReadRequest,
   type SourceSession,
@@ -18,22 +17,18 @@ import {
 } from '../connector.ts'
 import { Bulk } from './bulk.ts'
 import { changeIn } from './changes.ts'
-import type { CosmosContainer, PartitionRange } from './container.ts'
+import type { PartitionRange } from './container.ts'
 import { documentsOf } from './copies.ts'
-import { documentsIn, ownText, valueAt } from './documents.ts'
+import { documentsIn, identityOf, ownText } from './documents.ts'
 import { type CosmosReadOptions, readOptions, writeOptions, yieldingHeaders } from './options.ts'
 import { CosmosQueryTable } from './queries.ts'
-import { overlapping, partsOf, rowsOf, wantedColumns } from './rows.ts'
+import { rowsOf } from './rows.ts'
 import type { CosmosSettings } from './settings.ts'
-import type { Throughput } from './throughput.ts'
+import { CosmosTable, type OpenContainer, overlapping, type Piece, pieceHeaders } from './table.ts'
 import { explain, type WireResponse } from './wire.ts'
 
 /** A part of the key space with the place in its feed. Checkpoints are lists of these, as JSON. */
-interface Piece {
-  low: string
-  high: string
-  /** The feed's own mark; undefined at the beginning. */
-  continuation?: string
+interface FeedPiece extends Piece {
   /** Where the feed stood at the plan. */
   until: number
   /** Whether the snapshot is read and every change is followed. */
@@ -47,11 +42,6 @@ const IDLE_COMMIT_MS = 60_000
 const FEED = { latest: 'Incremental Feed', all: 'Full-Fidelity Feed' }
 /** The form of all versions that clients of the service ask for. */
 const WIRE_FORMAT = '2021-09-15'
-
-export interface OpenContainer {
-  container: CosmosContainer
-  pace: Throughput
-}
 
 export class CosmosSource implements SourceSession {
   private readonly open: (object: string, options: CosmosReadOptions) => Promise<OpenContainer>
@@ -74,31 +64,8 @@ export class CosmosSource implements SourceSession {
   async close(): Promise<void> {}
 }
 
-class CosmosSourceTable implements SourceTable {
+class CosmosSourceTable extends CosmosTable implements SourceTable {
   readonly follows = true
-  readonly rowColumns: Column[]
-  private readonly container: CosmosContainer
-  private readonly pace: Throughput
-  private readonly request: ReadRequest
-  private readonly options: CosmosReadOptions
-  /** What a page has cost lately, in request units. */
-  private pageCost = 1
-
-  constructor({ container, pace }: OpenContainer, request: ReadRequest, options: CosmosReadOptions) {
-    this.container = container
-    this.pace = pace
-    this.request = request
-    this.options = options
-    this.rowColumns = wantedColumns(request)
-  }
-
-  refuses(offer: Offer): string | undefined {
-    return offer.encoding === 'rows' ? undefined : 'Cosmos DB gives documents'
-  }
-
-  async fingerprint(): Promise<string | undefined> {
-    return undefined
-  }
 
   /** A split for each range; of an online copy no more than may be at work together, some with several ranges. */
   async splits(): Promise<Split[]> {
@@ -106,10 +73,10 @@ class CosmosSourceTable implements SourceTable {
     const pieces = await this.container.withRanges(async ranges => {
       const marks = await Promise.all(ranges.map(range => this.newest(range)))
       if (marks.includes('gone')) return 'gone'
-      return ranges.map(({ low, high }, i): Piece => ({ low, high, until: marks[i] as number }))
+      return ranges.map(({ low, high }, i): FeedPiece => ({ low, high, until: marks[i] as number }))
     })
     const count = Math.min(pieces.length, online?.splits ?? Infinity)
-    const groups: Piece[][] = Array.from({ length: count }, () => [])
+    const groups: FeedPiece[][] = Array.from({ length: count }, () => [])
     for (const [i, piece] of pieces.entries()) groups[Math.floor((i * count) / pieces.length)]!.push(piece)
     return groups.map((group, id) => ({
       id,
@@ -133,20 +100,20 @@ class CosmosSourceTable implements SourceTable {
   }
 
   async *read(split: Split, options: ReadOptions): AsyncGenerator<Batch> {
-    const pieces = JSON.parse(options.from ?? split.spec) as Piece[]
+    const pieces = JSON.parse(options.from ?? split.spec) as FeedPiece[]
     const following = yield* this.snapshot(pieces, options)
     if (this.request.online) yield* this.follow(following, options)
   }
 
   /** Each item's latest version. Gives back the pieces from where changes are followed. */
-  private async *snapshot(all: Piece[], work: ReadOptions): AsyncGenerator<RowBatch, Piece[]> {
+  private async *snapshot(all: FeedPiece[], work: ReadOptions): AsyncGenerator<RowBatch, FeedPiece[]> {
     const following = all.filter(p => p.follows)
     let open = all.filter(p => !p.follows)
     let left = this.request.limit ?? Infinity
     while (open.length > 0) {
       work.signal.throwIfAborted()
-      const [piece, ...rest] = open as [Piece, ...Piece[]]
-      const page = await this.page(piece, work.signal)
+      const [piece, ...rest] = open as [FeedPiece, ...FeedPiece[]]
+      const page = await this.feed(piece, work.signal)
       if (Array.isArray(page)) {
         open = [...page, ...rest]
         continue
@@ -176,13 +143,13 @@ class CosmosSourceTable implements SourceTable {
   }
 
   /** Of an online copy, what has changed since the plan is left to the changes that are followed. */
-  private ofSnapshot(documents: string[], { until }: Piece): string[] {
+  private ofSnapshot(documents: string[], { until }: FeedPiece): string[] {
     if (!this.request.online) return documents
     return documents.filter(text => Number(/"_lsn":(\d+)[^"]*$/.exec(text)?.[1] ?? 0) <= until)
   }
 
   /** Every change behind the snapshot, in order, until `complete` and then up to what there is at that moment. */
-  private async *follow(begin: Piece[], work: ReadOptions): AsyncGenerator<RowBatch> {
+  private async *follow(begin: FeedPiece[], work: ReadOptions): AsyncGenerator<RowBatch> {
     let pieces = begin
     const left = new Map<string, number>()
     const awake = AbortSignal.any([work.signal, ...(work.complete ? [work.complete] : [])])
@@ -197,7 +164,7 @@ class CosmosSourceTable implements SourceTable {
       let news = false
       for (const piece of [...pieces]) {
         work.signal.throwIfAborted()
-        const page = await this.page(piece, work.signal)
+        const page = await this.feed(piece, work.signal)
         const at = pieces.indexOf(piece)
         if (Array.isArray(page)) {
           pieces.splice(at, 1, ...page)
@@ -231,16 +198,16 @@ class CosmosSourceTable implements SourceTable {
   }
 
   /** The pieces with where their feeds stand now. */
-  private async endingNow(pieces: Piece[], signal: AbortSignal): Promise<Piece[]> {
+  private async endingNow(pieces: FeedPiece[], signal: AbortSignal): Promise<FeedPiece[]> {
     const ends = await this.container.withRanges(async ranges => {
       const marks = await Promise.all(ranges.map(range => this.newest(range, signal)))
       return marks.includes('gone') ? 'gone' : ranges.map((range, i) => ({ ...range, mark: marks[i] as number }))
     })
-    const endOf = (piece: Piece) => Math.max(0, ...overlapping(ends, piece).map(r => r.mark))
+    const endOf = (piece: FeedPiece) => Math.max(0, ...overlapping(ends, piece).map(r => r.mark))
     return pieces.map(piece => ({ ...piece, until: endOf(piece) }))
   }
 
-  private changes(page: WireResponse, next: Piece[], left: number): RowBatch {
+  private changes(page: WireResponse, next: FeedPiece[], left: number): RowBatch {
     const found = documentsIn(page.body).map(text => changeIn(text, this.container.keyPaths))
     const last = found.at(-1)?.at
     const behind: Behind = { changes: left, ...(last === undefined ? {} : { since: last * 1000 }) }
@@ -262,69 +229,35 @@ class CosmosSourceTable implements SourceTable {
   async current(rows: Row[]): Promise<(Row | undefined)[]> {
     const bulk = new Bulk(this.container, this.pace, writeOptions({}))
     const paths = [['id'], ...this.container.keyPaths]
-    const identityOf = (text: string) => {
-      const document = JSON.parse(text) as Record<string, unknown>
-      return JSON.stringify(paths.map(path => ({ v: valueAt(document, path) })))
-    }
+    const nameOf = (text: string) => identityOf(JSON.parse(text) as Record<string, unknown>, paths)
     const at = this.rowColumns.findIndex(c => c.name === DOCUMENT)
     const texts = rows.map(row => row[at] as string)
     const ids = texts.map(text => (JSON.parse(text) as { id: string }).id)
-    const now = new Map((await documentsOf(bulk, ids)).map(text => [identityOf(text), ownText(text)]))
+    const now = new Map((await documentsOf(bulk, ids)).map(text => [nameOf(text), ownText(text)]))
     return texts.map(text => {
-      const found = now.get(identityOf(text))
+      const found = now.get(nameOf(text))
       return found === undefined ? undefined : [found]
     })
   }
 
-  /** The next page of a piece; where its partition was split since, the pieces that go on from the same place. */
-  private async page(piece: Piece, signal: AbortSignal): Promise<WireResponse | Piece[]> {
-    for (;;) {
-      const ranges = await this.container.ranges()
-      const parts = overlapping(ranges, piece)
-      if (parts.length !== 1) {
-        return partsOf(piece, parts)
-      }
-      const range = parts[0]!
-      const settle = await this.pace.spend(range.id, ranges.length, this.pageCost, signal)
-      const request = {
-        method: 'GET',
-        type: 'docs',
-        read: true,
-        paced: true,
-        headers: this.headers(range, piece),
-      } as const
-      const response = await this.container.send(request, signal)
-      const charge = Number(response.headers['x-ms-request-charge'] ?? 0)
-      if (response.status === 429) {
-        settle(charge, Number(response.headers['x-ms-retry-after-ms'] ?? 100))
-        continue
-      }
-      settle(charge, undefined)
-      if (response.status === 410) {
-        await this.container.ranges(true)
-        continue
-      }
-      if (response.status !== 200 && response.status !== 304) throw this.refused(response)
-      if (response.status === 200) this.pageCost += (charge - this.pageCost) * 0.3
-      return response
-    }
+  /** The next page of a piece's feed; where its partition was split since, the pieces that go on from the same place. */
+  private async feed(piece: FeedPiece, signal: AbortSignal): Promise<WireResponse | FeedPiece[]> {
+    const ask = (range: PartitionRange) =>
+      ({ method: 'GET', type: 'docs', read: true, headers: this.headers(range, piece) }) as const
+    const response = await this.page(piece, ask, signal)
+    if (Array.isArray(response) || response.status === 200 || response.status === 304) return response
+    throw this.refused(response)
   }
 
-  private headers(range: PartitionRange, piece: Piece): Record<string, string> {
-    const headers: Record<string, string> = {
+  private headers(range: PartitionRange, piece: FeedPiece): Record<string, string> {
+    return {
       ...yieldingHeaders(this.options),
+      ...pieceHeaders(range, piece),
       'a-im': piece.follows ? FEED.all : FEED.latest,
-      'x-ms-documentdb-partitionkeyrangeid': range.id,
       'x-ms-max-item-count': String(this.options.pageSize),
+      ...(piece.follows ? { 'x-ms-cosmos-changefeed-wire-format-version': WIRE_FORMAT } : {}),
+      ...(piece.continuation === undefined ? {} : { 'if-none-match': piece.continuation }),
     }
-    if (piece.follows) headers['x-ms-cosmos-changefeed-wire-format-version'] = WIRE_FORMAT
-    if (piece.continuation !== undefined) headers['if-none-match'] = piece.continuation
-    if (piece.low > range.low || piece.high < range.high) {
-      headers['x-ms-read-key-type'] = 'EffectivePartitionKeyRange'
-      headers['x-ms-start-epk'] = piece.low
-      headers['x-ms-end-epk'] = piece.high
-    }
-    return headers
   }
 
   /** What the service refuses of an online copy has causes of its own. */

@@ -37,6 +37,13 @@ export interface WireResponse {
 const TELL_MS = 1000
 const VERSION = '2020-07-15'
 
+/** The headers of a query over partitions. */
+export const QUERY_HEADERS = {
+  'content-type': 'application/query+json',
+  'x-ms-documentdb-isquery': 'True',
+  'x-ms-documentdb-query-enablecrosspartition': 'True',
+}
+
 export class CosmosWire {
   private readonly settings: CosmosSettings
   private readonly agents = new Map<string, HttpAgent>()

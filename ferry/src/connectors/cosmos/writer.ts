@@ -8,7 +8,7 @@ import type { Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import type { CommitResult, Refused, SplitWriter, WriteRequest } from '../connector.ts'
 import type { Bulk, Operation, Refusal } from './bulk.ts'
-import type { CosmosContainer } from './container.ts'
+import { type CosmosContainer, keyText } from './container.ts'
 import { Copies, documentsOf } from './copies.ts'
 import { isSystem } from './documents.ts'
 import type { MadeIds } from './ids.ts'
@@ -190,7 +190,7 @@ export class CosmosSplitWriter implements SplitWriter {
     const steps: Steps = { deletes: [], writes: [], refused: [] }
     if (items.length === 0) return steps
     const copies = this.copies!
-    const placeOf = (id: string, key: KeyValue[]) => JSON.stringify([id, key.map(v => v ?? { v: v === null })])
+    const placeOf = (id: string, key: KeyValue[]) => JSON.stringify([id, keyText(key)])
     const found = Map.groupBy(await copies.find(items.map(i => i.id)), c => c.id)
     const going = new Set<string>()
     for (const item of items) {
