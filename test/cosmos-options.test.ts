@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { RunningAccount } from 'cosmos-local'
 import { describe, expect, it } from 'vitest'
+import { loadConnector } from '../ferry/src/connectors/registry.ts'
 import { jobSchema } from '../ferry/src/job/schema.ts'
 import { runJob } from '../ferry/src/runtime/run.ts'
 import { openState } from '../ferry/src/state/database.ts'
@@ -220,6 +221,31 @@ describe('documents as rows', () => {
         { sku: 's3', n: 3 },
       ],
     })
+  })
+})
+
+describe('an account', () => {
+  it('is listed to its end', async () => {
+    const running = await account({ partitions: 120 })
+    for (let i = 0; i < 230; i++) running.account.createDatabase(`db${String(i).padStart(3, '0')}`, {})
+    const definition = { partitionKey: { paths: ['/pk'], kind: 'Hash', version: 2 } }
+    for (let i = 0; i < 130; i++) {
+      running.account.createContainer('shop', { ...definition, id: `c${i}` } as never, { manual: 400 })
+    }
+    makeContainer(running, 'orders')
+    fill(running, 'orders', 500)
+    const { endpoint, key } = running
+    const store = (await loadConnector('cosmos')).open({ endpoint, key })
+    expect(await store.test()).toMatch(/231 databases/)
+    expect(await store.objects()).toHaveLength(131)
+    await store.close()
+    const out = temporaryFolder()
+    const report = await copy({
+      source: endpointOf(running),
+      destination: out,
+      tables: [{ from: 'orders', to: 'o.jsonl' }],
+    })
+    expect(report).toMatchObject({ status: 'completed', rowsCopied: 500, errors: [] })
   })
 })
 

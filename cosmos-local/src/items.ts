@@ -9,15 +9,13 @@ import type { Fault } from './faults.ts'
 import { KEY_SPACE_END, type KeyValue } from './hash.ts'
 import { parseObject } from './json.ts'
 import type { PatchOperation } from './patch.ts'
-import { type Answer, type Request, readQuery } from './protocol.ts'
+import { type Answer, pageSize, type Request, readQuery } from './protocol.ts'
 import { conditionOf } from './query/condition.ts'
 import { compileQuery } from './query/evaluate.ts'
 import { parseQuery } from './query/parse.ts'
 import { needsPlan, planOf } from './query/plan.ts'
 import { readQueryPage } from './query/run.ts'
 import { etagOf } from './rids.ts'
-
-const DEFAULT_PAGE = 100
 
 export function answerItems(account: Account, container: Container, request: Request, faults: Fault[]): Answer {
   return new ItemRequest(account, container, request, faults).answer()
@@ -344,11 +342,6 @@ function isWhole(query: string): boolean {
 function parsePatch(body: string): { operations: PatchOperation[]; condition: string | undefined } {
   const value = body.trimStart().startsWith('[') ? { operations: JSON.parse(body) } : parseObject(body)
   return value as unknown as { operations: PatchOperation[]; condition: string | undefined }
-}
-
-function pageSize(header: string | undefined): number {
-  const size = Number(header ?? DEFAULT_PAGE)
-  return size === -1 || !Number.isFinite(size) ? 1000 : Math.max(1, Math.min(size, 10_000))
 }
 
 function timeOf(header: string | undefined): number | undefined {

@@ -32,3 +32,11 @@ export function readQuery(body: string): { query: string; parameters: JsonObject
   const given = (parameters ?? []) as { name: string; value: JsonObject }[]
   return { query, parameters: Object.fromEntries(given.map(p => [p.name, p.value])) }
 }
+
+const DEFAULT_PAGE = 100
+
+/** How many entries a page holds, as a client asks for it; -1: as many as the service likes. */
+export function pageSize(header: string | undefined): number {
+  const size = Number(header ?? DEFAULT_PAGE)
+  return size === -1 || !Number.isFinite(size) ? 1000 : Math.max(1, Math.min(size, 10_000))
+}

@@ -7,7 +7,7 @@ import { badRequest, CosmosError, notFound } from './errors.ts'
 import type { Fault, Operation } from './faults.ts'
 import { answerItems } from './items.ts'
 import { type JsonObject, parseObject } from './json.ts'
-import { type Answer, type Request, type Response, readQuery } from './protocol.ts'
+import { type Answer, pageSize, type Request, type Response, readQuery } from './protocol.ts'
 import { compileQuery } from './query/evaluate.ts'
 import { parseQuery } from './query/parse.ts'
 
@@ -93,7 +93,7 @@ function route(account: Account, endpoints: string[], request: Request, faults: 
     case 3:
       if (path[2] === 'colls') return containers(account, request, path[1]!)
       // Users and permissions are not kept here.
-      return emptyList(path[2]!, method)
+      return emptyList(path[2]!, request)
     case 4:
       if (path[2] !== 'colls') throw notFound()
       return container(account, request, path[1]!, path[3]!)
@@ -101,9 +101,9 @@ function route(account: Account, endpoints: string[], request: Request, faults: 
       if (path[2] !== 'colls') throw notFound()
       const found = account.container(path[1]!, path[3]!)
       checkIntended(found, request)
-      if (path[4] === 'pkranges') return partitionKeyRanges(found)
+      if (path[4] === 'pkranges') return partitionKeyRanges(found, request)
       if (path[4] === 'docs') return answerItems(account, found, request, faults)
-      return emptyList(path[4]!, method)
+      return emptyList(path[4]!, request)
     }
   }
 }
@@ -164,7 +164,7 @@ function databases(account: Account, request: Request): Answer {
     const made = account.createDatabase(parseObject(request.body).id, throughputOf(request))
     return { status: 201, body: JSON.stringify(shownDatabase(made)), charge: 4.95 }
   }
-  return list('Databases', '', selectFrom(account.databases().map(shownDatabase), request))
+  return list('Databases', '', selectFrom(account.databases().map(shownDatabase), request), request)
 }
 
 function database(account: Account, method: string, id: string): Answer {
@@ -194,7 +194,7 @@ function containers(account: Account, request: Request, db: string): Answer {
     return { ...containerAnswer(made, request), status: 201, charge: 4.95 }
   }
   const { rid } = account.database(db)
-  return list('DocumentCollections', rid, selectFrom(account.containersOf(db).map(shownContainer), request))
+  return list('DocumentCollections', rid, selectFrom(account.containersOf(db).map(shownContainer), request), request)
 }
 
 function container(account: Account, request: Request, db: string, id: string): Answer {
@@ -222,7 +222,7 @@ function containerAnswer(c: Container, request: Request): Answer {
   return { body: JSON.stringify(shownContainer(c)), headers }
 }
 
-function partitionKeyRanges(c: Container): Answer {
+function partitionKeyRanges(c: Container, request: Request): Answer {
   const ranges = c.partitions.all.map(p => ({
     _rid: c.rid,
     id: String(p.id),
@@ -236,7 +236,7 @@ function partitionKeyRanges(c: Container): Answer {
     parents: p.parents.map(String),
     _ts: c.ts,
   }))
-  return list('PartitionKeyRanges', c.rid, ranges)
+  return list('PartitionKeyRanges', c.rid, ranges, request)
 }
 
 function shownOffer(offer: Offer): JsonObject {
@@ -257,7 +257,7 @@ function shownOffer(offer: Offer): JsonObject {
 
 function offers(account: Account, request: Request): Answer {
   const all = account.allOffers()
-  if (request.path.length === 1) return list('Offers', '', selectFrom(all.map(shownOffer), request))
+  if (request.path.length === 1) return list('Offers', '', selectFrom(all.map(shownOffer), request), request)
   const wanted = request.path[1]!.toLowerCase()
   const found = all.find(o => String(shownOffer(o).id).toLowerCase() === wanted)
   if (!found) throw notFound()
@@ -280,14 +280,21 @@ function selectFrom(resources: JsonObject[], request: Request): unknown[] {
   return compileQuery(parseQuery(query), parameters)(resources.map(r => ({ names: { ROOT: r } })))
 }
 
-function list(name: string, rid: string, resources: unknown[]): Answer {
+/** A page of a list of resources; the continuation is the place of the next one. */
+function list(name: string, rid: string, resources: unknown[], { headers }: Request): Answer {
+  const from = Number(headers['x-ms-continuation'] ?? 0)
+  const page = resources.slice(from, from + pageSize(headers['x-ms-max-item-count']))
+  const next = from + page.length
   return {
-    body: JSON.stringify({ _rid: rid, [name]: resources, _count: resources.length }),
-    headers: { 'x-ms-item-count': String(resources.length) },
+    body: JSON.stringify({ _rid: rid, [name]: page, _count: page.length }),
+    headers: {
+      'x-ms-item-count': String(page.length),
+      'x-ms-continuation': next < resources.length ? String(next) : undefined,
+    },
   }
 }
 
-function emptyList(name: string, method: string): Answer {
+function emptyList(name: string, request: Request): Answer {
   const names: Record<string, string> = {
     sprocs: 'StoredProcedures',
     triggers: 'Triggers',
@@ -298,6 +305,6 @@ function emptyList(name: string, method: string): Answer {
     clientencryptionkeys: 'ClientEncryptionKeys',
   }
   if (!(name in names)) throw notFound()
-  if (method !== 'GET') throw new CosmosError(405, `This account keeps no ${name}`)
-  return list(names[name]!, '', [])
+  if (request.method !== 'GET') throw new CosmosError(405, `This account keeps no ${name}`)
+  return list(names[name]!, '', [], request)
 }

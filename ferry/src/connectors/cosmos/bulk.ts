@@ -9,7 +9,7 @@ import { documentsIn } from './documents.ts'
 import { type CosmosWriteOptions, yieldingHeaders } from './options.ts'
 import { Cost, chargeOf, laterOf, sendPaced } from './paced.ts'
 import type { Throughput } from './throughput.ts'
-import { explain, messageOf, QUERY_HEADERS, type WireResponse } from './wire.ts'
+import { continuationOf, explain, messageOf, QUERY_HEADERS, type WireResponse } from './wire.ts'
 
 /** The service takes requests up to 2 MB; operations carry some words around the document. */
 const MOST_BYTES = 1_900_000
@@ -188,8 +188,7 @@ export class Bulk {
       if (response.status === 410) return 'gone'
       if (response.status !== 200) throw explain(response, this.container.name)
       for (const text of documentsIn(response.body)) found.push(text)
-      const next = response.headers['x-ms-continuation']
-      continuation = next === undefined || next === '' ? undefined : String(next)
+      continuation = continuationOf(response)
       if (continuation === undefined) return found
     }
   }

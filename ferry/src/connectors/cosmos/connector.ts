@@ -24,7 +24,7 @@ import { type CosmosSettings, readSettings } from './settings.ts'
 import { CosmosSink } from './sink.ts'
 import { CosmosSource } from './source.ts'
 import { Throughput } from './throughput.ts'
-import { CosmosWire, explain } from './wire.ts'
+import { CosmosWire, explain, type WireResponse } from './wire.ts'
 
 const SAMPLE = 200
 
@@ -69,6 +69,8 @@ export class CosmosStore implements Store {
   private readonly settings: CosmosSettings
   private readonly known = new Map<string, CosmosContainer>()
   private readonly paces: Throughput[] = []
+  /** What everything in the account is given, asked for once. */
+  private offers: Promise<Offer[] | WireResponse> | undefined
   readonly containers: Containers
 
   constructor(settings: CosmosSettings) {
@@ -112,10 +114,9 @@ export class CosmosStore implements Store {
   }
 
   private async list(type: string, link: string, name: string): Promise<string[]> {
-    const response = await this.wire.send({ method: 'GET', type, link, read: true })
-    if (response.status !== 200) throw explain(response, this.label)
-    const body = JSON.parse(response.body) as Record<string, { id: string }[]>
-    return body[name]!.map(r => r.id)
+    const found = await this.wire.list<{ id: string }>(type, link, name)
+    if (!Array.isArray(found)) throw explain(found, this.label)
+    return found.map(r => r.id)
   }
 
   /**
@@ -219,9 +220,10 @@ export class CosmosStore implements Store {
 
   /** RU/s that a container is given: its own, or its database's; undefined where nobody says. */
   private async provisioned(container: CosmosContainer): Promise<number | undefined> {
-    const response = await this.wire.send({ method: 'GET', type: 'offers', link: '', read: true })
-    if (response.status !== 200) return undefined
-    const { Offers: offers } = JSON.parse(response.body) as { Offers: Offer[] }
+    this.offers ??= this.wire.list<Offer>('offers', '', 'Offers')
+    const offers = await this.offers
+    // Not every identity may see them.
+    if (!Array.isArray(offers)) return undefined
     const { _self: self } = container.definition
     const own = offers.find(o => o.resource === self) ?? offers.find(o => self.startsWith(o.resource))
     return own?.content.offerAutopilotSettings?.maxThroughput ?? own?.content.offerThroughput

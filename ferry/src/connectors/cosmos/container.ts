@@ -79,10 +79,9 @@ export class CosmosContainer {
   }
 
   private async askRanges(): Promise<PartitionRange[]> {
-    const response = await this.send({ method: 'GET', type: 'pkranges', read: true })
-    if (response.status !== 200) throw explain(response, this.name)
     type Shown = { id: string; minInclusive: string; maxExclusive: string; parents?: string[] }
-    const { PartitionKeyRanges: shown } = JSON.parse(response.body) as { PartitionKeyRanges: Shown[] }
+    const shown = await this.wire.list<Shown>('pkranges', this.link, 'PartitionKeyRanges')
+    if (!Array.isArray(shown)) throw explain(shown, this.name)
     const parents = new Set(shown.flatMap(r => r.parents ?? []))
     return shown
       .filter(r => !parents.has(r.id))

@@ -12,7 +12,7 @@ import { type CosmosReadOptions, yieldingHeaders } from './options.ts'
 import { rowsOf } from './rows.ts'
 import type { CosmosSettings } from './settings.ts'
 import { CosmosTable, type OpenContainer, type Piece, pieceHeaders } from './table.ts'
-import { explain, QUERY_HEADERS, type WireResponse } from './wire.ts'
+import { continuationOf, explain, QUERY_HEADERS, type WireResponse } from './wire.ts'
 
 type QueryOptions = CosmosReadOptions & { query: string }
 
@@ -65,9 +65,8 @@ export class CosmosQueryTable extends CosmosTable<QueryOptions> implements Sourc
         continue
       }
       if (page.status !== 200) throw refused(page, this.container)
-      const next = page.headers['x-ms-continuation']
-      const goesOn = next !== undefined && next !== ''
-      pieces = goesOn ? [{ ...piece, continuation: String(next) }, ...rest] : rest
+      const continuation = continuationOf(page)
+      pieces = continuation === undefined ? rest : [{ ...piece, continuation }, ...rest]
       const documents = objectsIn(page.body)
       yield {
         documents,

@@ -81,6 +81,20 @@ export class CosmosWire {
     return this.persist(once, { laters: Infinity, failures: Infinity, paced: request.paced === true }, signal)
   }
 
+  /** All entries of a list of resources, to its last page; or the answer that is no list. */
+  async list<T>(type: string, link: string, name: string): Promise<T[] | WireResponse> {
+    const found: T[] = []
+    let continuation: string | undefined
+    do {
+      const headers: Record<string, string> = continuation === undefined ? {} : { 'x-ms-continuation': continuation }
+      const response = await this.send({ method: 'GET', type, link, headers, read: true })
+      if (response.status !== 200) return response
+      found.push(...(JSON.parse(response.body) as Record<string, T[]>)[name]!)
+      continuation = continuationOf(response)
+    } while (continuation !== undefined)
+    return found
+  }
+
   /** Asks until there is an answer, within the patience and at most so often. */
   private async persist(
     once: () => Promise<WireResponse>,
@@ -203,6 +217,12 @@ export class CosmosWire {
   close(): void {
     for (const agent of this.agents.values()) agent.destroy()
   }
+}
+
+/** From where a list or a query goes on; undefined at its end. */
+export function continuationOf({ headers }: WireResponse): string | undefined {
+  const next = headers['x-ms-continuation']
+  return next === undefined || next === '' ? undefined : String(next)
 }
 
 /** Whether a response asks to be tried again; who paces itself deals with 429. */
