@@ -79,6 +79,15 @@ async function user(options: Parameters<typeof account>[0] = {}): Promise<{ me: 
   return { me, prod }
 }
 
+/** The same with so many orders and an empty `copy` beside them. */
+async function shop(count: number, key = '/customer', rest: Record<string, unknown> = {}) {
+  const made = await user()
+  makeContainer(made.prod, 'orders')
+  fill(made.prod, 'orders', count)
+  makeContainer(made.prod, 'copy', key, rest)
+  return made
+}
+
 const words = (name: string, from = 'orders', to = 'copy') => [
   'create',
   '-g',
@@ -99,10 +108,7 @@ const words = (name: string, from = 'orders', to = 'copy') => [
 
 describe('an offline copy job', () => {
   it('is created, shown and listed in the shape of the Azure Resource Manager', async () => {
-    const { me, prod } = await user()
-    makeContainer(prod, 'orders')
-    fill(prod, 'orders', 500)
-    makeContainer(prod, 'copy', '/id')
+    const { me, prod } = await shop(500, '/id')
     const made = await me.job(...words('j1'), '--wait')
     expect(made).toMatchObject({
       id: '/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.DocumentDB/databaseAccounts/prod/copyJobs/j1',
@@ -238,10 +244,7 @@ describe('an offline copy job', () => {
   })
 
   it('is paused, resumed and cancelled from another terminal within a second', async () => {
-    const { me, prod } = await user()
-    makeContainer(prod, 'orders')
-    fill(prod, 'orders', 5000)
-    makeContainer(prod, 'copy')
+    const { me, prod } = await shop(5000)
     const slow = prod.inject({ operation: 'batch', latencyMs: 4000 })
     await me.job(...words('j1'))
     const running = async () => (await me.show('j1')).properties.status === 'Running'
@@ -265,10 +268,7 @@ describe('an offline copy job', () => {
   })
 
   it('goes on behind a throttled container when it is paused', async () => {
-    const { me, prod } = await user()
-    makeContainer(prod, 'orders')
-    fill(prod, 'orders', 1000)
-    makeContainer(prod, 'copy')
+    const { me, prod } = await shop(1000)
     const storm = prod.inject({ operation: 'batch', status: 429, substatus: 3200, retryAfterMs: 60_000 })
     await me.job(...words('j1'))
     await until(async () => /request units/.test((await me.show('j1')).properties.waitingFor ?? ''), 'it says so')
@@ -281,10 +281,7 @@ describe('an offline copy job', () => {
   })
 
   it('tells why it stands still', async () => {
-    const { me, prod } = await user()
-    makeContainer(prod, 'orders')
-    fill(prod, 'orders', 100)
-    makeContainer(prod, 'copy')
+    const { me, prod } = await shop(100)
     const busy = prod.inject({ operation: ['batch', 'feed'], status: 503 })
     await me.job(...words('j1'))
     await until(async () => /answers 503/.test((await me.show('j1')).properties.waitingFor ?? ''), 'the reason is told')
@@ -294,10 +291,7 @@ describe('an offline copy job', () => {
   })
 
   it('goes on when its process was killed', async () => {
-    const { me, prod } = await user()
-    makeContainer(prod, 'orders')
-    fill(prod, 'orders', 3000)
-    makeContainer(prod, 'copy')
+    const { me, prod } = await shop(3000)
     const slow = prod.inject({ operation: 'batch', latencyMs: 4000 })
     await me.job(...words('j1'), '--no-start')
     expect((await me.show('j1')).properties.waitingFor).toMatch(/ferry cosmos copy work --account-name prod/)
@@ -313,10 +307,7 @@ describe('an offline copy job', () => {
   })
 
   it('goes back into the queue when its worker is stopped, and on with the next one', async () => {
-    const { me, prod } = await user()
-    makeContainer(prod, 'orders')
-    fill(prod, 'orders', 3000)
-    makeContainer(prod, 'copy')
+    const { me, prod } = await shop(3000)
     const slow = prod.inject({ operation: 'batch', latencyMs: 4000 })
     await me.job(...words('j1'), '--no-start')
     const worker = me.starts('cosmos', 'copy', 'work', '-a', 'prod')
@@ -332,10 +323,7 @@ describe('an offline copy job', () => {
   })
 
   it('keeps documents that cannot be written, and writes them when they can', async () => {
-    const { me, prod } = await user()
-    makeContainer(prod, 'orders')
-    fill(prod, 'orders', 300)
-    makeContainer(prod, 'copy', '/customer', { uniqueKeyPolicy: { uniqueKeys: [{ paths: ['/lines'] }] } })
+    const { me, prod } = await shop(300, '/customer', { uniqueKeyPolicy: { uniqueKeys: [{ paths: ['/lines'] }] } })
     const copy = prod.account.container('shop', 'copy')
     copy.create('{"id":"taken","customer":"c7","lines":[{"sku":"s2","n":7}]}')
     const made = await me.job(...words('j1'), '--wait')

@@ -4,20 +4,8 @@ import { join } from 'node:path'
 import type { RunningAccount } from 'cosmos-local'
 import { describe, expect, it } from 'vitest'
 import { loadConnector } from '../ferry/src/connectors/registry.ts'
-import { jobSchema } from '../ferry/src/job/schema.ts'
-import { runJob } from '../ferry/src/runtime/run.ts'
-import { openState } from '../ferry/src/state/database.ts'
 import { account, contents, endpointOf, fill, makeContainer } from './cosmos.ts'
-import { makeDatabase, temporaryFolder } from './support.ts'
-
-async function copy(job: Record<string, unknown>, home = temporaryFolder()) {
-  const state = await openState({ FERRY_HOME: home })
-  try {
-    return await runJob({ state, job: jobSchema.parse({ name: 'options', ...job }) })
-  } finally {
-    await state.close()
-  }
-}
+import { copy, makeDatabase, temporaryFolder } from './support.ts'
 
 const parsed = (running: RunningAccount, id: string) =>
   [...contents(running, id).values()].map(text => JSON.parse(text))
@@ -349,16 +337,11 @@ describe('what is done with each row', () => {
     const running = await account()
     makeContainer(running, 'items', '/pk')
     const seen = new Set<string>()
-    const { faults } = running.account
-    const meeting = faults.meeting.bind(faults)
-    faults.meeting = (operation, request) => {
+    running.watch((operation, { headers }) => {
       if (operation === 'batch' || operation === 'feed') {
-        seen.add(
-          `${request?.headers['x-ms-cosmos-priority-level']} ${request?.headers['x-ms-cosmos-throughput-bucket']}`,
-        )
+        seen.add(`${headers['x-ms-cosmos-priority-level']} ${headers['x-ms-cosmos-throughput-bucket']}`)
       }
-      return meeting(operation)
-    }
+    })
     const { source, from } = lines([{ id: '1', pk: 'a' }])
     const yielding = { priority: 'Low', throughputBucket: 2 }
     const there = { from, to: 'items', write: yielding }
@@ -375,12 +358,9 @@ describe('what is done with each row', () => {
     fill(running, 'orders', 50)
     makeContainer(running, 'copy')
     const hosts = new Map<string, Set<string>>()
-    const { faults } = running.account
-    const meeting = faults.meeting.bind(faults)
-    faults.meeting = (operation, request) => {
-      hosts.set(operation, (hosts.get(operation) ?? new Set()).add(`http://${request!.headers.host}`))
-      return meeting(operation)
-    }
+    running.watch((operation, { headers }) => {
+      hosts.set(operation, (hosts.get(operation) ?? new Set()).add(`http://${headers.host}`))
+    })
     const endpoint = { ...endpointOf(running), preferredRegions: ['eastus'] }
     const table = { from: 'orders', to: 'copy' }
     expect((await copy({ source: endpoint, destination: endpoint, update: 'merge', tables: [table] })).errors).toEqual(

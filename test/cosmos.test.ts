@@ -4,18 +4,9 @@ import { join } from 'node:path'
 import { BulkOperationType, CosmosClient } from '@azure/cosmos'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { jobSchema } from '../ferry/src/job/schema.ts'
-import { runJob } from '../ferry/src/runtime/run.ts'
 import { verifyJob } from '../ferry/src/runtime/verify.ts'
-import { openState } from '../ferry/src/state/database.ts'
 import { account, contents, endpointOf, fill, makeContainer } from './cosmos.ts'
-import { ferry, makeDatabase, temporaryFolder } from './support.ts'
-
-async function copy(job: Record<string, unknown>) {
-  const state = await openState({ FERRY_HOME: temporaryFolder() })
-  const report = await runJob({ state, job: jobSchema.parse({ name: 'cosmos', ...job }) })
-  await state.close()
-  return report
-}
+import { copy, ferry, makeDatabase, temporaryFolder } from './support.ts'
 
 describe('containers', () => {
   it.each([

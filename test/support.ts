@@ -10,6 +10,10 @@ import { converter, fit } from '../ferry/src/batch/convert.ts'
 import type { Column, Row } from '../ferry/src/batch/types.ts'
 import { typeName } from '../ferry/src/batch/types.ts'
 import type { MappedColumn, Store } from '../ferry/src/connectors/connector.ts'
+import { jobSchema } from '../ferry/src/job/schema.ts'
+import type { RunReport } from '../ferry/src/runtime/report.ts'
+import { runJob } from '../ferry/src/runtime/run.ts'
+import { openState } from '../ferry/src/state/database.ts'
 
 export const root = join(import.meta.dirname, '..')
 
@@ -30,6 +34,16 @@ export async function until(
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`waited too long for: ${what}`)
     await setTimeout(10)
+  }
+}
+
+/** Runs a job in this process, in a state of its own. */
+export async function copy(job: Record<string, unknown>): Promise<RunReport> {
+  const state = await openState({ FERRY_HOME: temporaryFolder() })
+  try {
+    return await runJob({ state, job: jobSchema.parse({ name: 'test', ...job }) })
+  } finally {
+    await state.close()
   }
 }
 

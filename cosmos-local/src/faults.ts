@@ -1,5 +1,4 @@
 /** Faults on purpose, for tests of what clients make of them. */
-import type { Request } from './protocol.ts'
 
 export type Operation = 'read' | 'write' | 'batch' | 'query' | 'feed' | 'metadata'
 
@@ -45,7 +44,7 @@ export class Faults {
   }
 
   /** The faults that a request meets. */
-  meeting(operation: Operation, _request?: Request): Fault[] {
+  meeting(operation: Operation): Fault[] {
     if (this.faults.length === 0) return []
     return this.faults.filter(fault => {
       const wanted = fault.operation

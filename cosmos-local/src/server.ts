@@ -4,7 +4,7 @@ import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Account, type AccountOptions } from './account.ts'
-import type { Fault } from './faults.ts'
+import type { Fault, Operation } from './faults.ts'
 import type { Request } from './protocol.ts'
 import { answer, operationOf } from './service.ts'
 
@@ -25,6 +25,7 @@ export class RunningAccount {
   /** Where each region listens. */
   readonly endpoints: string[] = []
   private readonly servers: Server[] = []
+  private readonly watchers = new Set<(operation: Operation, request: Request) => void>()
   private readonly sweeper: NodeJS.Timeout
 
   private constructor(account: Account) {
@@ -57,6 +58,12 @@ export class RunningAccount {
   /** Makes requests meet a fault; the result ends it. */
   inject(fault: Fault): () => void {
     return this.account.faults.inject(fault)
+  }
+
+  /** Shows every request as it comes, before it is served; the result ends it. */
+  watch(see: (operation: Operation, request: Request) => void): () => void {
+    this.watchers.add(see)
+    return () => this.watchers.delete(see)
   }
 
   /** Splits a partition of a container in two, as the service does when it grows. */
@@ -102,7 +109,9 @@ export class RunningAccount {
       headers: message.headers as Request['headers'],
       body,
     }
-    const faults = this.account.faults.meeting(operationOf(request), request)
+    const operation = operationOf(request)
+    for (const see of this.watchers) see(operation, request)
+    const faults = this.account.faults.meeting(operation)
     const latency = faults.reduce((ms, f) => ms + (f.latencyMs ?? 0), 0)
     if (latency > 0) await sleep(latency)
     if (faults.some(f => f.drop === 'before')) {

@@ -7,10 +7,8 @@ import { join } from 'node:path'
 import { CosmosClient } from '@azure/cosmos'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { jobSchema } from '../../ferry/src/job/schema.ts'
-import { runJob } from '../../ferry/src/runtime/run.ts'
 import { verifyJob } from '../../ferry/src/runtime/verify.ts'
-import { openState } from '../../ferry/src/state/database.ts'
-import { temporaryFolder } from '../support.ts'
+import { copy, temporaryFolder } from '../support.ts'
 
 const { createHttpServer } = createRequire(import.meta.url)('@vercel/cosmosdb-server') as {
   createHttpServer: () => Server
@@ -34,15 +32,6 @@ async function account(): Promise<{ endpoint: { kind: string } & Record<string, 
     await database.containers.createIfNotExists({ id, partitionKey: { paths: [path] } })
   }
   return { endpoint: { kind: 'cosmos', endpoint: url, key, database: 'shop', endpointDiscovery: false }, client }
-}
-
-async function copy(job: Record<string, unknown>) {
-  const state = await openState({ FERRY_HOME: temporaryFolder() })
-  try {
-    return await runJob({ state, job: jobSchema.parse({ name: 'second', ...job }) })
-  } finally {
-    await state.close()
-  }
 }
 
 const orders = Array.from({ length: 300 }, (_, i) => ({

@@ -3,17 +3,16 @@ import { parseLocator } from '../job/locator.ts'
 import { withVariables } from '../job/read.ts'
 import { openStore } from '../runtime/stores.ts'
 import { findConnection, listConnections, removeConnection, saveConnection } from '../state/connections.ts'
-import { openState } from '../state/database.ts'
 import { type VariableOptions, variablesOf } from './job.ts'
 import { printJson, table } from './output.ts'
+import { withState } from './state.ts'
 
 type Options = VariableOptions & { json: boolean }
 
 export default async function connections(args: string[], options: Options): Promise<void> {
   const [action = 'list', name, locator] = args
-  const state = await openState()
   const say = (value: unknown, line: string) => (options.json ? printJson(value) : process.stdout.write(`${line}\n`))
-  try {
+  await withState(async state => {
     switch (action) {
       case 'list': {
         const all = await listConnections(state.db)
@@ -56,9 +55,7 @@ export default async function connections(args: string[], options: Options): Pro
       default:
         throw usage('ferry connections add|list|test|remove')
     }
-  } finally {
-    await state.close()
-  }
+  })
 }
 
 function usage(line: string): FerryError {

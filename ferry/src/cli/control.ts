@@ -1,12 +1,12 @@
 /** Pause, cancel, complete, resume and reset: wishes written to the run, seen by whichever process executes it. */
 import { jobSchema } from '../job/schema.ts'
 import { discardRun } from '../runtime/giveup.ts'
-import { openState } from '../state/database.ts'
 import { findRun, isAlive, wishFor } from '../state/runs.ts'
 import type { Wish } from '../state/schema.ts'
 import { execute } from './execute.ts'
 import { type VariableOptions, variablesOf } from './job.ts'
 import { printJson } from './output.ts'
+import { withState } from './state.ts'
 
 type Options = VariableOptions & { json: boolean }
 
@@ -23,8 +23,7 @@ const ANSWER: Record<Wish, (run: string) => string> = {
 }
 
 async function wish(id: string, what: Wish, options: Options): Promise<void> {
-  const state = await openState()
-  try {
+  await withState(async state => {
     const run = await wishFor(state.db, id, what)
     const alive = isAlive(run)
     // Nobody executes it: what the wish asks for is done here.
@@ -32,33 +31,21 @@ async function wish(id: string, what: Wish, options: Options): Promise<void> {
     if (options.json) printJson({ run: run.id, job: run.job, wish: what, executing: alive })
     else if (alive) process.stdout.write(`run ${run.id}: asked to ${what}\n`)
     else process.stdout.write(`run ${run.id}: ${ANSWER[what](run.id)}\n`)
-  } finally {
-    await state.close()
-  }
+  })
 }
 
 export async function resume([id]: string[], options: Options): Promise<void> {
-  const state = await openState()
-  let definition: string
-  try {
-    const run = await findRun(state.db, id!)
-    definition = run.definition
-  } finally {
-    await state.close()
-  }
+  const { definition } = await withState(state => findRun(state.db, id!))
   await execute(jobSchema.parse(JSON.parse(definition)), { json: options.json, variables: variablesOf(options) })
 }
 
 export async function reset([job]: string[], options: Options): Promise<void> {
-  const state = await openState()
-  try {
+  await withState(async state => {
     const run = await discardRun(state, job!, variablesOf(options))
     if (options.json) printJson({ job, discarded: run ?? null })
     else
       process.stdout.write(
         run ? `run ${run} is given up; the next run begins anew\n` : `${job} has no unfinished run\n`,
       )
-  } finally {
-    await state.close()
-  }
+  })
 }

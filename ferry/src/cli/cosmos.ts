@@ -17,13 +17,14 @@ import {
 } from '../runtime/copyjobs.ts'
 import { retryRun } from '../runtime/retry.ts'
 import { verifyJob } from '../runtime/verify.ts'
-import { openState, type State } from '../state/database.ts'
+import type { State } from '../state/database.ts'
 import { findRun, isAlive } from '../state/runs.ts'
 import type { RunRow, Wish } from '../state/schema.ts'
 import { exitOf, printReport } from './execute.ts'
 import { type VariableOptions, variablesOf } from './job.ts'
 import { EXIT, printJson, table } from './output.ts'
 import { ProgressDisplay } from './progress.ts'
+import { withState } from './state.ts'
 import { printVerifications } from './verify.ts'
 
 interface CreateWords extends VariableOptions {
@@ -172,15 +173,6 @@ export async function work(_: string[], words: JobWords): Promise<void> {
     for (const report of reports) printReport(report)
     process.exitCode = Math.max(EXIT.done, ...reports.map(exitOf))
   })
-}
-
-async function withState(action: (state: State) => Promise<void>): Promise<void> {
-  const state = await openState()
-  try {
-    await action(state)
-  } finally {
-    await state.close()
-  }
 }
 
 /** Starts a process of its own that executes the account's jobs and ends when none is left. */

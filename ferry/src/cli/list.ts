@@ -1,9 +1,8 @@
-import { openState } from '../state/database.ts'
 import { printJson, table } from './output.ts'
+import { withState } from './state.ts'
 
 export default async function listJobs(_: string[], options: { json: boolean }): Promise<void> {
-  const state = await openState()
-  try {
+  await withState(async state => {
     const jobs = await state.db.selectFrom('job').selectAll().orderBy('name').execute()
     const newest = await state.db
       .selectFrom('run')
@@ -27,7 +26,5 @@ export default async function listJobs(_: string[], options: { json: boolean }):
       ])
       process.stdout.write(`${table(['job', 'last run', 'run', 'changed'], rows)}\n`)
     }
-  } finally {
-    await state.close()
-  }
+  })
 }

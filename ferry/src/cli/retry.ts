@@ -1,11 +1,10 @@
 import { retryRun } from '../runtime/retry.ts'
-import { openState } from '../state/database.ts'
 import { type VariableOptions, variablesOf } from './job.ts'
 import { count, EXIT, printJson } from './output.ts'
+import { withState } from './state.ts'
 
 export default async function retry([id]: string[], options: VariableOptions & { json: boolean }): Promise<void> {
-  const state = await openState()
-  try {
+  await withState(async state => {
     const report = await retryRun(state, id!, variablesOf(options))
     if (report.tables.some(t => t.left > 0)) process.exitCode = EXIT.failed
     if (options.json) printJson(report)
@@ -13,7 +12,5 @@ export default async function retry([id]: string[], options: VariableOptions & {
     for (const t of options.json ? [] : report.tables) {
       process.stdout.write(`${t.table}: ${count(t.copied)} of ${count(t.tried)} rows copied, ${count(t.left)} left\n`)
     }
-  } finally {
-    await state.close()
-  }
+  })
 }

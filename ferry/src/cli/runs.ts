@@ -1,9 +1,8 @@
-import { openState } from '../state/database.ts'
 import { printJson, table } from './output.ts'
+import { withState } from './state.ts'
 
 export default async function listRuns([job]: string[], options: { json: boolean; most: number }): Promise<void> {
-  const state = await openState()
-  try {
+  await withState(async state => {
     let query = state.db.selectFrom('run').selectAll().orderBy('created_at', 'desc').limit(options.most)
     if (job !== undefined) query = query.where('job', '=', job)
     const runs = await query.execute()
@@ -14,7 +13,5 @@ export default async function listRuns([job]: string[], options: { json: boolean
       const rows = runs.map(r => [r.id, r.job, r.state, r.created_at.slice(0, 19), r.ended_at?.slice(0, 19) ?? ''])
       process.stdout.write(`${table(['run', 'job', 'state', 'started', 'ended'], rows)}\n`)
     }
-  } finally {
-    await state.close()
-  }
+  })
 }

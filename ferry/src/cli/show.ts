@@ -1,12 +1,11 @@
 import { existsSync } from 'node:fs'
 import { errorFolder } from '../runtime/errorfiles.ts'
-import { openState } from '../state/database.ts'
 import { findRun, isAlive, runTables } from '../state/runs.ts'
 import { printError, printJson, size, table } from './output.ts'
+import { withState } from './state.ts'
 
 export default async function show([id]: string[], options: { json: boolean }): Promise<void> {
-  const state = await openState()
-  try {
+  await withState(async state => {
     const run = await findRun(state.db, id!)
     const tables = await runTables(state.db, run.id)
     const splits = await state.db.selectFrom('split').select(['ordinal', 'done']).where('run', '=', run.id).execute()
@@ -39,7 +38,5 @@ export default async function show([id]: string[], options: { json: boolean }): 
     out.write(`${table(headings, rows)}\n`)
     if (existsSync(folder)) out.write(`\nskipped rows: ${folder}   to copy them again: ferry retry ${run.id}\n`)
     if (error) printError(error)
-  } finally {
-    await state.close()
-  }
+  })
 }

@@ -1,8 +1,8 @@
 import type { Verification } from '../engine/verify.ts'
 import { verifyJob } from '../runtime/verify.ts'
-import { openState } from '../state/database.ts'
 import { jobOf, type VariableOptions, variablesOf } from './job.ts'
 import { count, EXIT, paint, printJson } from './output.ts'
+import { withState } from './state.ts'
 
 interface Options extends VariableOptions {
   json: boolean
@@ -17,8 +17,7 @@ function status(text: string): void {
 
 export default async function verify([path]: string[], options: Options): Promise<void> {
   const job = jobOf(path!, options)
-  const state = await openState()
-  try {
+  await withState(async state => {
     const results = await verifyJob(job, state, variablesOf(options), {
       most: options.most,
       onTable: (name, position, of) => status(`verifying ${name} (${position} of ${of})`),
@@ -29,9 +28,7 @@ export default async function verify([path]: string[], options: Options): Promis
     if (!equal) process.exitCode = EXIT.failed
     if (options.json) printJson({ job: job.name, equal, tables: results })
     else printVerifications(results)
-  } finally {
-    await state.close()
-  }
+  })
 }
 
 /** The tables of a verification, each with the keys that differ. */
