@@ -44,6 +44,7 @@ export const ERRORS = {
     'The account is not set up for this copy',
     'Change the setting that the message names, or copy in another mode.',
   ],
+  'FERRY-3012': ['Changes cannot be found like this', 'Name another column, or another way, as the message says.'],
   'FERRY-4001': ['A value does not fit its destination', 'Mend the row, widen the column, or set `onRowError: skip`.'],
   'FERRY-4002': ['A file is not in the format it should be', 'Mend the line or the byte that the message names.'],
   'FERRY-4003': ['A file is not in the encoding it should be', 'Set `encoding`, for example `latin1`.'],

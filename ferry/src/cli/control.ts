@@ -1,6 +1,8 @@
 /** Pause, cancel, complete, resume and reset: wishes written to the run, seen by whichever process executes it. */
+import { FerryError } from '../errors.ts'
 import { jobSchema } from '../job/schema.ts'
 import { discardRun } from '../runtime/giveup.ts'
+import { resetPositions } from '../state/positions.ts'
 import { findRun, isAlive, wishFor } from '../state/runs.ts'
 import type { Wish } from '../state/schema.ts'
 import { execute } from './execute.ts'
@@ -39,13 +41,21 @@ export async function resume([id]: string[], options: Options): Promise<void> {
   await execute(jobSchema.parse(JSON.parse(definition)), { json: options.json, variables: variablesOf(options) })
 }
 
-export async function reset([job]: string[], options: Options): Promise<void> {
+/** The next run copies everything again: of the whole job, or of some tables. An unfinished run is given up. */
+export async function reset([job]: string[], options: Options & { table?: string[] }): Promise<void> {
   await withState(async state => {
     const run = await discardRun(state, job!, variablesOf(options))
-    if (options.json) printJson({ job, discarded: run ?? null })
-    else
-      process.stdout.write(
-        run ? `run ${run} is given up; the next run begins anew\n` : `${job} has no unfinished run\n`,
-      )
+    const tables = await resetPositions(state.db, job!, options.table)
+    if (options.table && tables.length === 0) {
+      throw new FerryError('FERRY-3008', `${job} keeps no position of ${options.table.join(', ')}`, {
+        hint: 'See `ferry plan`: such a table is copied as a whole with the next run.',
+      })
+    }
+    if (options.json) printJson({ job, discarded: run ?? null, reset: tables })
+    else {
+      const said = [run ? `run ${run} is given up` : `${job} has no unfinished run`]
+      if (tables.length > 0) said.push(`the next run copies everything again of ${tables.join(', ')}`)
+      process.stdout.write(`${said.join('; ')}\n`)
+    }
   })
 }

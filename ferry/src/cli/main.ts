@@ -59,10 +59,10 @@ withVariables(add('copy <source> <destination>', 'copy once, without a job file'
   .option('--parallel <splits>', 'splits at work at one time', integer)
   .option('--bytes-per-second <size>', 'limit, for example 20MB')
   .option('--rows-per-second <rows>', 'limit', integer)
-  .option('--full-refresh', 'give up an unfinished run and begin anew')
+  .option('--full-refresh', 'give up an unfinished run and copy everything anew')
   .option('--quiet', 'no progress')
 withVariables(add('run <job>', 'run a job file in the foreground; an unfinished run goes on', () => import('./run.ts')))
-  .option('--full-refresh', 'give up an unfinished run and begin anew')
+  .option('--full-refresh', 'give up an unfinished run and copy everything anew')
   .option('--table <name>', 'only this table; may be repeated', list)
   .option('--quiet', 'no progress')
 withVariables(add('plan <job>', 'show what a run would do; nothing is changed', () => import('./plan.ts')))
@@ -92,10 +92,10 @@ withVariables(
   })),
 )
 withVariables(
-  add('reset <job>', "forget a job's unfinished run and remove what it has not published", async () => ({
+  add('reset <job>', "give up a job's unfinished run; the next one copies everything again", async () => ({
     default: (await import('./control.ts')).reset,
   })),
-)
+).option('--table <name>', 'only this table copies everything again; may be repeated', list)
 withVariables(add('retry <run>', 'copy the skipped rows of a run again', () => import('./retry.ts')))
 withVariables(
   add(

@@ -4,6 +4,8 @@ import { openState } from '../state/database.ts'
 import { jobOf, type VariableOptions, variablesOf } from './job.ts'
 import { count, EXIT, paint, printError, printJson, size } from './output.ts'
 
+const LOADS = { first: 'first load', reset: 'reset', changes: 'changes' }
+
 export default async function plan([path]: string[], options: VariableOptions & { json: boolean }): Promise<void> {
   const job = jobOf(path!, options)
   const state = await openState()
@@ -30,6 +32,7 @@ export default async function plan([path]: string[], options: VariableOptions & 
       out.write(
         `${paint('1', `${t.from} -> ${t.to}`, out)}  (${t.write.update}${t.write.existing ? '' : ', to be created'})\n`,
       )
+      if (t.increment) out.write(`  ${LOADS[t.increment.load].padEnd(11)}${t.increment.range}\n`)
       out.write(`  splits     ${count(t.splits)}${rows}${bytes}\n`)
       out.write(
         `  encoding   ${t.offer.encoding}${t.passedOver.length > 0 ? `   (not ${t.passedOver.join('; not ')})` : ''}\n`,

@@ -5,6 +5,7 @@
 import type { Batch, Checkpoint, CsvDialect, Encoding } from '../batch/encoding.ts'
 import type { Column, LogicalType, Row } from '../batch/types.ts'
 import type { FerryError } from '../errors.ts'
+import type { Overlap } from '../job/tables.ts'
 
 /** Settings of a connection: flat, secrets already resolved. Each connector checks them with its own zod schema. */
 export type Settings = Record<string, unknown>
@@ -159,13 +160,41 @@ export interface ReadRequest extends ObjectSpec {
   splitBytes: number
   /** Whether a row that cannot be read is handed over as rejected, instead of ending the run. */
   skipBadRows: boolean
+  /** Which parts of the object, as `increment` found them; opaque outside the connector. */
+  part?: string
   /** Whether reading goes on behind the snapshot with every change; then in at most so many splits. */
   online?: { splits: number }
+}
+
+/** What an incremental copy knows of the last one. */
+export interface Since {
+  /** The column that grows; undefined where the store itself knows what is new. */
+  column?: string | undefined
+  overlap?: Overlap | undefined
+  /** The position that the last successful copy kept; undefined where everything is to be read. */
+  after?: string | undefined
+  /** Whether rows that were copied before may be copied again: a merge. */
+  again: boolean
+}
+
+/** What an incremental copy is going to read. */
+export interface Increment {
+  /** The request that reads only this. */
+  read: ReadRequest
+  /** What the next copy goes on from; opaque outside the connector. */
+  position: string
+  /** Whether there is nothing. */
+  isEmpty: boolean
+  /** The same for people. */
+  range: string
+  notes: string[]
 }
 
 /** Reading from one store in one run. */
 export interface SourceSession {
   table(request: ReadRequest): Promise<SourceTable>
+  /** What changed since an earlier copy, up to now; undefined where the store cannot tell. */
+  increment?(request: ReadRequest, since: Since): Promise<Increment>
   close(): Promise<void>
 }
 
@@ -254,6 +283,8 @@ export interface WriteRequest {
   before: string[]
   after: string[]
   skipBadRows: boolean
+  /** Whether the rows come to those of earlier runs, which stay. */
+  adds?: boolean
   /** Of documents that come as they are: the paths that tell one from all others at the source. */
   identity?: string[][]
 }

@@ -6,3 +6,8 @@ export function bareName(object: string): string {
   const quoted = /"((?:[^"]|"")+)"$/.exec(file)
   return quoted ? quoted[1]!.replaceAll('""', '"') : file.replace(/^[^.]*\.(?=.)/, '')
 }
+
+/** A query as it can stand in parentheses. */
+export function stripSemicolon(query: string): string {
+  return query.trim().replace(/;\s*$/, '')
+}

@@ -15,6 +15,7 @@ import {
 import { asFerryError, FerryError, nearest } from '../errors.ts'
 import type { TableSpec } from '../job/tables.ts'
 import { chooseKeys, mapColumns } from './columns.ts'
+import { type IncrementPlan, type KeptPosition, planIncrement, requireIncremental, trackedBy } from './increment.ts'
 
 /** Best first: the fewer hands touch the bytes, the better. */
 const PREFERENCE: Encoding[] = ['duckdb-sql', 'pg-copy-binary', 'csv', 'pg-copy-text', 'rows']
@@ -37,12 +38,19 @@ export interface TablePlan {
   onRowError: 'fail' | 'skip'
   /** See SourceTable.fingerprint. */
   fingerprint?: string
+  /** Of an incremental copy. */
+  increment?: IncrementPlan
 }
 
 export interface OpenTable {
   plan: TablePlan
   source: SourceTable
   sink: SinkTable
+}
+
+/** A table of which nothing is to be copied: no side of it is opened. */
+export interface IdleTable {
+  plan: TablePlan
 }
 
 /** Both stores of a run with their sessions. */
@@ -53,14 +61,24 @@ export interface Sessions {
   sink: SinkSession
 }
 
+/** What the job and the state say about the plan of a table. */
+export interface PlanOptions {
+  /** Where rows are counted, bytes may not pass unread. */
+  rowsOnly: boolean
+  online?: { splits: number } | undefined
+  /** Of an incremental copy: how far copies of the table are, where there were any. */
+  incremental?: { kept: (from: string, to: string) => KeptPosition | undefined } | undefined
+}
+
 /** Plans one table. Nothing is written. Throws the FerryError that a user sees. */
 export async function planTable(
   sessions: Sessions,
   spec: TableSpec,
   ordinal: number,
-  options: { rowsOnly: boolean; online?: { splits: number } | undefined },
-): Promise<OpenTable> {
+  options: PlanOptions,
+): Promise<OpenTable | IdleTable> {
   const { sourceStore, destinationStore } = sessions
+  if (options.incremental) requireIncremental(spec, sourceStore)
   const to = spec.to ?? destinationStore.defaultObject(spec.from)
   const target = { object: to, options: spec.write }
   const object = { object: spec.from, options: spec.read, ...(spec.query === undefined ? {} : { query: spec.query }) }
@@ -68,7 +86,12 @@ export async function planTable(
   // What is wrong with the source is told first.
   asked.catch(() => undefined)
   const source = await sourceStore.describe(object)
-  if (!source) throw await noObject(sourceStore, spec.from)
+  if (!source) {
+    const kept = sourceStore.kind === 'files' ? options.incremental?.kept(spec.from, to) : undefined
+    if (kept) return filesGone(spec, { to, ordinal }, kept)
+    throw await noObject(sourceStore, spec.from)
+  }
+  const from = spec.query === undefined ? source.object : '(query)'
   const existing = await asked
   if (!existing && spec.create === 'never') {
     throw new FerryError('FERRY-3007', `${destinationStore.label} has no ${to}, and create is "never"`)
@@ -80,7 +103,7 @@ export async function planTable(
   const columns = whole ? [WHOLE_DOCUMENT] : mapColumns(spec, source, fixed, into)
   const keys = destinationStore.documentKeys ?? (whole ? [] : chooseKeys(spec, columns, source, existing))
   const skipBadRows = spec.onRowError === 'skip'
-  const read: ReadRequest = {
+  const all: ReadRequest = {
     ...object,
     columns,
     splitBytes: spec.splitBytes,
@@ -89,6 +112,14 @@ export async function planTable(
     ...(spec.limit === undefined ? {} : { limit: spec.limit }),
     ...(options.online === undefined ? {} : { online: options.online }),
   }
+  const increment =
+    options.incremental &&
+    (await planIncrement(sessions.source, all, spec, {
+      tracked: trackedBy(spec, sessions),
+      kept: options.incremental.kept(from, to),
+      isThere: existing !== undefined || destinationStore.kind === 'files',
+    }))
+  const read = increment?.read ?? all
   const write: WriteRequest = {
     object: to,
     options: spec.write,
@@ -96,20 +127,23 @@ export async function planTable(
     columns,
     keys,
     update: spec.update,
-    truncate: spec.truncate,
+    // What earlier runs copied stays.
+    truncate: spec.truncate && increment?.plan.load !== 'changes',
     before: spec.before,
     after: spec.after,
     skipBadRows,
     ...(existing ? { existing } : {}),
+    ...(increment ? { adds: true } : {}),
     ...(whole && source.documents?.identity ? { identity: source.documents.identity } : {}),
   }
+  if (increment?.plan.isEmpty) return { plan: idlePlan(read, write, from, increment) }
   const sourceTable = await sessions.source.table(read)
   const sinkTable = await sessions.sink.table(write)
   if (options.online) refuseOnline(sessions, sourceTable, sinkTable)
   const { offer, passedOver } = negotiate(sourceTable, sinkTable, options.rowsOnly)
   const plan: TablePlan = {
     ordinal,
-    from: spec.query === undefined ? source.object : '(query)',
+    from,
     to,
     read,
     write,
@@ -117,12 +151,41 @@ export async function planTable(
     passedOver,
     guarantee: sinkTable.plan.guarantee,
     statements: sinkTable.plan.statements,
-    notes: sinkTable.plan.notes,
+    notes: [...(increment?.notes ?? []), ...sinkTable.plan.notes],
+    ...(increment ? { increment: increment.plan } : {}),
     onRowError: spec.onRowError,
-    ...(source.rows === undefined ? {} : { rows: Math.min(source.rows, spec.limit ?? Infinity) }),
-    ...(source.bytes === undefined || spec.limit !== undefined ? {} : { bytes: source.bytes }),
+    ...(source.rows === undefined || increment?.plan.load === 'changes'
+      ? {}
+      : { rows: Math.min(source.rows, spec.limit ?? Infinity) }),
+    ...(source.bytes === undefined || increment?.plan.load === 'changes' || spec.limit !== undefined
+      ? {}
+      : { bytes: source.bytes }),
   }
   return { plan, source: sourceTable, sink: sinkTable }
+}
+
+function idlePlan(
+  read: ReadRequest,
+  write: WriteRequest,
+  from: string,
+  { plan: increment, notes }: { plan: IncrementPlan; notes: string[] },
+): TablePlan {
+  const { ordinal, object: to } = write
+  const none = { offer: { encoding: 'rows' } as const, passedOver: [], guarantee: 'nothing is written', statements: [] }
+  return { ordinal, from, to, read, write, ...none, notes, onRowError: 'fail', increment }
+}
+
+/** Files that were copied and taken away are no fault: new ones may come. */
+function filesGone(
+  spec: TableSpec,
+  { to, ordinal }: { to: string; ordinal: number },
+  position: KeptPosition,
+): IdleTable {
+  const read: ReadRequest = { object: spec.from, options: spec.read, columns: [], splitBytes: 1, skipBadRows: false }
+  const shape = { update: spec.update, truncate: false, before: [], after: [], skipBadRows: false }
+  const write: WriteRequest = { object: to, options: spec.write, ordinal, columns: [], keys: [], ...shape }
+  const plan: IncrementPlan = { load: 'changes', range: `no file is there`, isEmpty: true, position }
+  return { plan: idlePlan(read, write, spec.from, { plan, notes: [] }) }
 }
 
 /** The whole document, as it is: nothing is taken apart. */

@@ -26,6 +26,13 @@ const constant = z.union([scalar, z.strictObject({ value: scalar, type: text.opt
 const tableSettings = {
   update: z.enum(['append', 'overwrite', 'merge']).describe('How rows are written at the destination'),
   keys: z.array(text).min(1).describe('Merge keys; the primary key where omitted'),
+  tracking: z
+    .enum(['watermark', 'cdc'])
+    .describe('How an incremental copy finds changes: by a column that grows, or from the log of the store'),
+  incrementalColumn: text.describe('Column that grows with every change; each run copies what is beyond the last one'),
+  overlap: z
+    .union([z.number().positive(), text])
+    .describe('How far before the last value an incremental copy reads again: `10 min`, or an amount such as `1000`'),
   columns: z
     .record(text, columnTarget)
     .describe('Source column -> destination name, or { to, type, default }; only these'),
@@ -87,6 +94,14 @@ export type CopyJob = z.output<typeof jobSchema>
 export type TableSettings = z.output<typeof settings>
 export type TableEntry = z.output<typeof tableSchema>
 export type EndpointSpec = z.output<typeof endpoint>
+
+/** Seconds of a duration such as `10 min`, `1.5h` or `2 days`; undefined where it is none. */
+export function parseDuration(duration: string): number | undefined {
+  const match = /^\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|d)[a-z]*\s*$/i.exec(duration)
+  if (!match) return undefined
+  const seconds = { s: 1, sec: 1, m: 60, min: 60, h: 3600, d: 86_400 }
+  return Number(match[1]) * seconds[match[2]!.toLowerCase() as keyof typeof seconds]
+}
 
 /** Bytes of a size such as `64MB`, `1.5 GiB` or a bare number; undefined where it is none. */
 export function parseSize(size: string | number): number | undefined {

@@ -1,6 +1,6 @@
 /** The tables of a job: patterns expanded, defaults filled in, destinations named. */
 import { FerryError, nearest } from '../errors.ts'
-import { type CopyJob, parseSize, type TableEntry, type TableSettings } from './schema.ts'
+import { type CopyJob, parseDuration, parseSize, type TableEntry, type TableSettings } from './schema.ts'
 
 /** One table of a job with all its settings decided. */
 export interface TableSpec
@@ -15,12 +15,18 @@ export interface TableSpec
   constants?: TableSettings['constants']
   where?: string
   limit?: number
+  tracking?: 'watermark' | 'cdc'
+  incrementalColumn?: string
+  overlap?: Overlap
   before: string[]
   after: string[]
   splitBytes: number
   read: Record<string, unknown>
   write: Record<string, unknown>
 }
+
+/** How far before its last value an incremental copy reads again. */
+export type Overlap = { amount: number } | { seconds: number }
 
 const SPLIT_BYTES = 64_000_000
 
@@ -75,6 +81,7 @@ function specOf(job: CopyJob, entry: TableEntry, from: string): TableSpec {
   if (splitBytes === undefined) {
     throw new FerryError('FERRY-1003', `splitSize: ${s.splitSize} is not a size such as 64MB`)
   }
+  const overlap = s.overlap === undefined ? undefined : overlapOf(s.overlap)
   const list = (statements: string | string[] | undefined) =>
     statements === undefined ? [] : typeof statements === 'string' ? [statements] : statements
   return {
@@ -88,6 +95,8 @@ function specOf(job: CopyJob, entry: TableEntry, from: string): TableSpec {
     casing: s.casing ?? 'asIs',
     where: s.where,
     limit: s.limit,
+    ...trackingOf(s),
+    ...(overlap === undefined ? {} : { overlap }),
     create: s.create ?? 'ifMissing',
     truncate: s.truncate ?? false,
     narrowing: s.narrowing ?? 'refuse',
@@ -100,9 +109,26 @@ function specOf(job: CopyJob, entry: TableEntry, from: string): TableSpec {
   }
 }
 
+/** A column alone says enough. */
+function trackingOf({ tracking, incrementalColumn }: TableSettings): Pick<TableSpec, 'tracking' | 'incrementalColumn'> {
+  if (tracking === 'cdc') return { tracking }
+  return incrementalColumn === undefined ? { tracking } : { tracking: 'watermark', incrementalColumn }
+}
+
+function overlapOf(text: string | number): Overlap {
+  if (typeof text === 'number') return { amount: text }
+  const seconds = parseDuration(text)
+  if (seconds !== undefined) return { seconds }
+  if (Number(text) > 0) return { amount: Number(text) }
+  throw new FerryError('FERRY-1003', `overlap: ${text} is neither a duration such as 10 min nor an amount`)
+}
+
 const SETTINGS = [
   'update',
   'keys',
+  'tracking',
+  'incrementalColumn',
+  'overlap',
   'columns',
   'constants',
   'casing',

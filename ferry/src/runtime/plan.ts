@@ -1,12 +1,14 @@
 /** What a job would copy: its tables, and the plan of each. */
 import { availableParallelism } from 'node:os'
 import type { Store } from '../connectors/connector.ts'
-import { planTable, type TablePlan } from '../engine/plan.ts'
+import { type PlanOptions, planTable, type TablePlan } from '../engine/plan.ts'
 import { asFerryError, FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
 import { expandTables, needsListing, type TableSpec } from '../job/tables.ts'
 import type { State } from '../state/database.ts'
+import { positionsOf } from '../state/positions.ts'
+import type { PositionRow } from '../state/schema.ts'
 import { closeSessions, closeStores, openSessions, openStores, type Stores } from './stores.ts'
 
 /** The tables of a job as its stores have them now. */
@@ -35,10 +37,13 @@ export async function planJob(
     const problems: { table: string; error: FerryError }[] = []
     try {
       const specs = await tablesOf(job, stores.source)
+      const kept = state ? await positionsOf(state.db, job.name) : []
+      const all = { count: specs.length, kept }
       for (const [ordinal, spec] of specs.entries()) {
         try {
-          const { plan, source } = await planTable(sessions, spec, ordinal, planOptions(job, stores, specs.length))
-          tables.push({ ...plan, splits: (await source.splits(plan.offer)).length })
+          const table = await planTable(sessions, spec, ordinal, planOptions(job, stores, all))
+          const splits = 'source' in table ? (await table.source.splits(table.plan.offer)).length : 0
+          tables.push({ ...table.plan, splits })
         } catch (error) {
           problems.push({ table: spec.from, error: asFerryError(error) })
         }
@@ -59,11 +64,17 @@ export function parallelOf(job: CopyJob, { source, destination }: Stores): numbe
 }
 
 /** What the job as a whole says about the plan of each of its tables. */
-export function planOptions(job: CopyJob, stores: Stores, tables: number) {
+export function planOptions(job: CopyJob, stores: Stores, tables: { count: number; kept: PositionRow[] }): PlanOptions {
   return {
     // Where a limit counts rows, bytes may not pass unread.
     rowsOnly: job.limits.rowsPerSecond !== undefined,
     // All tables of an online copy are at work all the time: they share what may be.
-    online: job.mode === 'online' ? { splits: Math.max(1, Math.floor(parallelOf(job, stores) / tables)) } : undefined,
+    online:
+      job.mode === 'online' ? { splits: Math.max(1, Math.floor(parallelOf(job, stores) / tables.count)) } : undefined,
+    incremental: job.mode === 'incremental' ? incrementalOf(tables.kept) : undefined,
   }
+}
+
+function incrementalOf(kept: PositionRow[]): PlanOptions['incremental'] {
+  return { kept: (from, to) => kept.find(p => p.source === from && p.destination === to) }
 }

@@ -2,14 +2,22 @@
 import type { Split } from '../connectors/connector.ts'
 import { copyTable } from '../engine/copy.ts'
 import { RateLimit, Slots } from '../engine/limits.ts'
-import { type OpenTable, planTable, reopenTable, type Sessions, type TablePlan } from '../engine/plan.ts'
+import {
+  type IdleTable,
+  type OpenTable,
+  planTable,
+  reopenTable,
+  type Sessions,
+  type TablePlan,
+} from '../engine/plan.ts'
 import type { TableProgress } from '../engine/progress.ts'
 import { asFerryError, FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
 import { type CopyJob, parseSize } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
+import { completeTable, positionsOf } from '../state/positions.ts'
 import * as runs from '../state/runs.ts'
-import type { RunRow, RunState, Wish } from '../state/schema.ts'
+import type { RunRow, RunState, RunTableRow, Wish } from '../state/schema.ts'
 import { errorFolder, readErrors, writeErrors } from './errorfiles.ts'
 import { abandon, forgetTable, refuseEdited } from './giveup.ts'
 import { parallelOf, planOptions, tablesOf } from './plan.ts'
@@ -39,9 +47,6 @@ const WISH_MS = 250
 export async function runJob(options: RunOptions): Promise<RunReport> {
   const { state, job } = options
   const db = state.db
-  if (job.mode === 'incremental') {
-    throw new FerryError('FERRY-3009', `mode ${job.mode} is not there yet`)
-  }
   const definition = JSON.stringify(withoutSecrets(job))
   const stores = await openStores(job, state, options.variables ?? {}).catch(async error => {
     // A run that was taken from its queue tells why it does not begin.
@@ -154,10 +159,10 @@ class Run {
   /** Plans of a new run, or those that the run began with. */
   private async openTables(sessions: Sessions): Promise<(OpenTable | undefined)[]> {
     const { state, job, only } = this.options
-    const kept = await runs.runTables(state.db, this.lease.run)
-    const opened: (OpenTable | undefined)[] = []
-    if (kept.length > 0) {
-      for (const row of kept) {
+    const before = await runs.runTables(state.db, this.lease.run)
+    if (before.length > 0) {
+      const opened: (OpenTable | undefined)[] = []
+      for (const row of before) {
         const plan = JSON.parse(row.plan) as TablePlan
         const progress = this.track(plan)
         if (row.state === 'completed') {
@@ -170,23 +175,35 @@ class Run {
             bytesWritten: row.bytes_written,
           })
           // A try that was killed right behind the table's end has left its marks.
-          await forgetTable(sessions.sink, plan)
+          if (!plan.increment?.isEmpty) await forgetTable(sessions.sink, plan)
           opened.push(undefined)
         } else opened.push(await reopenTable(sessions, plan))
       }
       return opened
     }
     const specs = await tablesOf(job, sessions.sourceStore, only)
+    // A full refresh keeps the positions until it has reached new ones.
+    const kept = this.options.fresh ? [] : await positionsOf(state.db, job.name)
+    const all = { count: specs.length, kept }
+    const planned: (OpenTable | IdleTable)[] = []
     for (const [ordinal, spec] of specs.entries()) {
-      const table = await planTable(sessions, spec, ordinal, planOptions(job, this.stores, specs.length))
-      opened.push(table)
+      planned.push(await planTable(sessions, spec, ordinal, planOptions(job, this.stores, all)))
     }
     // Kept only when all are planned: before any row moves, a fault of one table stops the run.
-    for (const table of opened) {
-      const progress = this.track(table!.plan)
-      await this.saveTable(table!.plan, progress)
+    const tables: (OpenTable | undefined)[] = []
+    for (const table of planned) {
+      const progress = this.track(table.plan)
+      if ('source' in table) {
+        await this.saveTable(table.plan, progress)
+        tables.push(table)
+      } else {
+        // Nothing is new.
+        progress.state = 'completed'
+        await this.saveEnd(table.plan, progress)
+        tables.push(undefined)
+      }
     }
-    return opened
+    return tables
   }
 
   private track(plan: TablePlan): TableProgress {
@@ -194,7 +211,7 @@ class Run {
       ordinal: plan.ordinal,
       from: plan.from,
       to: plan.to,
-      encoding: plan.offer.encoding,
+      encoding: plan.increment?.isEmpty ? 'none' : plan.offer.encoding,
       state: 'pending',
       rowsRead: 0,
       rowsCopied: 0,
@@ -219,25 +236,9 @@ class Run {
     if (!table || this.abort.signal.aborted) return
     progress.startedAt = Date.now()
     progress.state = 'running'
-    const { db } = this.options.state
     const { plan } = table
     try {
-      await copyTable(table, {
-        signal: this.abort.signal,
-        complete: this.complete.signal,
-        slots: limits.slots,
-        parallel: this.parallel,
-        ...(limits.rows ? { rows: limits.rows } : {}),
-        ...(limits.bytes ? { bytes: limits.bytes } : {}),
-        progress,
-        splits: () => this.splitsOf(table),
-        committed: async (split, done, at, behind) => {
-          await runs.saveProgress(db, this.lease.run, plan.ordinal, split.id, { done, ...at, behind })
-        },
-        rejected: async (split, from, rows) => {
-          writeErrors(this.folder, plan.ordinal, split.id, from, plan.from, rows)
-        },
-      })
+      await this.copyRows(table, progress, limits)
       progress.state = 'completed'
       progress.rowsSkipped = this.countErrors(plan.ordinal)
     } catch (error) {
@@ -248,9 +249,34 @@ class Run {
       }
     }
     progress.endedAt = Date.now()
-    await this.saveTable(plan, progress)
+    await this.saveEnd(plan, progress)
     // The ledger's lines go only when the state knows the end: until then they are what decides.
     if (progress.state === 'completed') await table.sink.forget()
+  }
+
+  private async copyRows(
+    table: OpenTable,
+    progress: TableProgress,
+    limits: { slots: Slots; rows?: RateLimit | undefined; bytes?: RateLimit | undefined },
+  ): Promise<void> {
+    const { plan } = table
+    await copyTable(table, {
+      signal: this.abort.signal,
+      complete: this.complete.signal,
+      slots: limits.slots,
+      parallel: this.parallel,
+      ...(limits.rows ? { rows: limits.rows } : {}),
+      ...(limits.bytes ? { bytes: limits.bytes } : {}),
+      progress,
+      splits: () => this.splitsOf(table),
+      committed: async (split, done, at, behind) => {
+        const { db } = this.options.state
+        await runs.saveProgress(db, this.lease.run, plan.ordinal, split.id, { done, ...at, behind })
+      },
+      rejected: async (split, from, rows) => {
+        writeErrors(this.folder, plan.ordinal, split.id, from, plan.from, rows)
+      },
+    })
   }
 
   private countErrors(ordinal: number): number {
@@ -318,9 +344,22 @@ class Run {
     )
   }
 
+  /** The end of a table; where it is copied, its position moves with it. */
+  private async saveEnd(plan: TablePlan, progress: TableProgress): Promise<void> {
+    const { increment } = plan
+    if (!increment || progress.state !== 'completed') return this.saveTable(plan, progress)
+    const { tracked, value } = increment.position
+    const position = { job: this.row.job, source: plan.from, destination: plan.to, tracked, value }
+    await completeTable(this.options.state.db, this.lease, this.tableRow(plan, progress), position)
+  }
+
   private async saveTable(plan: TablePlan, progress: TableProgress): Promise<void> {
+    await runs.saveTable(this.options.state.db, this.tableRow(plan, progress))
+  }
+
+  private tableRow(plan: TablePlan, progress: TableProgress): RunTableRow {
     const time = (ms: number | undefined) => (ms === undefined ? null : new Date(ms).toISOString())
-    await runs.saveTable(this.options.state.db, {
+    return {
       run: this.lease.run,
       ordinal: plan.ordinal,
       source: plan.from,
@@ -336,7 +375,7 @@ class Run {
       started_at: time(progress.startedAt),
       ended_at: time(progress.endedAt),
       error: progress.error ? JSON.stringify(errorInfo(progress.error)) : null,
-    })
+    }
   }
 
   /** Gives signs of life and looks for wishes until stopped; losing the run to another process ends it at once. */

@@ -92,4 +92,19 @@ export const MIGRATIONS: Record<string, Migration> = {
       await db.schema.alterTable('run_table').addColumn('total_rows', 'bigint').execute()
     },
   },
+  '0004_positions': {
+    async up(db: Kysely<unknown>) {
+      await db.schema
+        .createTable('position')
+        .addColumn('job', 'text', c => c.notNull())
+        .addColumn('source', 'text', c => c.notNull())
+        .addColumn('destination', 'text', c => c.notNull())
+        .addColumn('tracked', 'text', c => c.notNull())
+        .addColumn('value', 'text', c => c.notNull())
+        .addColumn('run', 'text', c => c.notNull())
+        .addColumn('updated_at', 'text', c => c.notNull())
+        .addPrimaryKeyConstraint('position_key', ['job', 'source', 'destination'])
+        .execute()
+    },
+  },
 }

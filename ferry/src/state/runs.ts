@@ -301,7 +301,7 @@ async function update(db: Kysely<Schema>, lease: Lease, values: Partial<RunRow>)
   if (Number(result.numUpdatedRows) === 0) throw lost(lease)
 }
 
-function lost(lease: Lease): FerryError {
+export function lost(lease: Lease): FerryError {
   return new FerryError('FERRY-5004', `run ${lease.run} was taken over by another process`)
 }
 

@@ -6,6 +6,22 @@ export interface Schema {
   split: SplitRow
   connection: ConnectionRow
   queue: QueueRow
+  position: PositionRow
+}
+
+/** How far the incremental copies of a table are. Moves with the success of a run only. */
+export interface PositionRow {
+  job: string
+  /** The table's source and destination objects. */
+  source: string
+  destination: string
+  /** What the position depends on, as JSON: an edit of it makes the next copy begin again. */
+  tracked: string
+  /** Opaque outside the source's connector. */
+  value: string
+  /** The run that reached it. */
+  run: string
+  updated_at: string
 }
 
 /** Runs of one queue are at work one after another, or so many at a time. */

@@ -9,17 +9,21 @@ import type { Row } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
 import {
   DOCUMENT,
+  type Increment,
   type ReadOptions,
   type ReadRequest,
+  type Since,
   type SourceSession,
   type SourceTable,
   type Split,
 } from '../connector.ts'
 import { Bulk } from './bulk.ts'
 import { changeIn } from './changes.ts'
+import { pagesOfSdk } from './client.ts'
 import type { PartitionRange } from './container.ts'
 import { documentsOf } from './copies.ts'
 import { documentsIn, identityOf, ownText } from './documents.ts'
+import { type FeedRange, feedIncrement, propertyIncrement } from './increment.ts'
 import { type CosmosReadOptions, readOptions, writeOptions, yieldingHeaders } from './options.ts'
 import { CosmosQueryTable } from './queries.ts'
 import { rowsOf } from './rows.ts'
@@ -56,12 +60,38 @@ export class CosmosSource implements SourceSession {
   async table(request: ReadRequest): Promise<SourceTable> {
     const options = readOptions(request.options)
     const opened = await this.open(request.object, options)
-    const { query } = options
+    const query = queryOf(request, options)
     if (query === undefined) return new CosmosSourceTable(opened, request, options)
     return new CosmosQueryTable(opened, request, { ...options, query }, this.settings)
   }
 
+  async increment(request: ReadRequest, since: Since): Promise<Increment> {
+    const options = readOptions(request.options)
+    const opened = await this.open(request.object, options)
+    if (options.query !== undefined || (since.column === undefined && request.where !== undefined)) {
+      throw new FerryError('FERRY-3012', `${request.object}: the change feed knows no queries`, {
+        hint: 'Name an incrementalColumn, such as _ts, with `where` instead of read.query.',
+      })
+    }
+    if (since.column === undefined) {
+      if (since.overlap) throw new FerryError('FERRY-3012', 'the change feed is exact: leave overlap out')
+      return feedIncrement(request, await new CosmosSourceTable(opened, request, options).newestOfAll(), since.after)
+    }
+    return propertyIncrement(request, since, async query => {
+      const found: unknown[] = []
+      for await (const page of pagesOfSdk(this.settings, opened.container, query, 100)) found.push(...page)
+      return found
+    })
+  }
+
   async close(): Promise<void> {}
+}
+
+/** A filter is a query too. */
+function queryOf({ where }: ReadRequest, { query }: CosmosReadOptions): string | undefined {
+  if (where === undefined) return query
+  if (query === undefined) return `SELECT * FROM c WHERE ${where}`
+  throw new FerryError('FERRY-3006', 'read.query says what is copied: put the condition of `where` into it')
 }
 
 class CosmosSourceTable extends CosmosTable implements SourceTable {
@@ -69,12 +99,11 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
 
   /** A split for each range; of an online copy no more than may be at work together, some with several ranges. */
   async splits(): Promise<Split[]> {
-    const { online } = this.request
-    const pieces = await this.container.withRanges(async ranges => {
-      const marks = await Promise.all(ranges.map(range => this.newest(range)))
-      if (marks.includes('gone')) return 'gone'
-      return ranges.map(({ low, high }, i): FeedPiece => ({ low, high, until: marks[i] as number }))
-    })
+    const { online, part } = this.request
+    const pieces: FeedPiece[] =
+      part === undefined
+        ? (await this.newestOfAll()).map(({ low, high, newest }) => ({ low, high, until: newest }))
+        : JSON.parse(part)
     const count = Math.min(pieces.length, online?.splits ?? Infinity)
     const groups: FeedPiece[][] = Array.from({ length: count }, () => [])
     for (const [i, piece] of pieces.entries()) groups[Math.floor((i * count) / pieces.length)]!.push(piece)
@@ -83,6 +112,15 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
       label: `keys from ${group[0]!.low || 'the first'}`,
       spec: JSON.stringify(group),
     }))
+  }
+
+  /** Where the feeds of all partitions stand. */
+  async newestOfAll(signal?: AbortSignal): Promise<FeedRange[]> {
+    return this.container.withRanges(async ranges => {
+      const marks = await Promise.all(ranges.map(range => this.newest(range, signal)))
+      if (marks.includes('gone')) return 'gone'
+      return ranges.map((range, i) => ({ ...range, newest: marks[i] as number }))
+    })
   }
 
   /** The number of the newest change in a partition. */
@@ -120,8 +158,7 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
       }
       const reached = numberOf(page.headers.etag)
       const isBeyond = reached > piece.until
-      const isRead =
-        page.status === 304 || (reached >= piece.until && (this.request.online || reached >= newestOf(page)))
+      const isRead = page.status === 304 || (reached >= piece.until && (this.isBounded || reached >= newestOf(page)))
       if (isRead) open = rest
       else open = [{ ...piece, continuation: String(page.headers.etag) }, ...rest]
       if (isRead && this.request.online) {
@@ -142,9 +179,13 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
     return following
   }
 
-  /** Of an online copy, what has changed since the plan is left to the changes that are followed. */
+  /** Whether what has changed since the plan is left out: to the changes that are followed, or to the next copy. */
+  private get isBounded(): boolean {
+    return this.request.online !== undefined || this.request.part !== undefined
+  }
+
   private ofSnapshot(documents: string[], { until }: FeedPiece): string[] {
-    if (!this.request.online) return documents
+    if (!this.isBounded) return documents
     return documents.filter(text => Number(/"_lsn":(\d+)[^"]*$/.exec(text)?.[1] ?? 0) <= until)
   }
 
@@ -199,11 +240,8 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
 
   /** The pieces with where their feeds stand now. */
   private async endingNow(pieces: FeedPiece[], signal: AbortSignal): Promise<FeedPiece[]> {
-    const ends = await this.container.withRanges(async ranges => {
-      const marks = await Promise.all(ranges.map(range => this.newest(range, signal)))
-      return marks.includes('gone') ? 'gone' : ranges.map((range, i) => ({ ...range, mark: marks[i] as number }))
-    })
-    const endOf = (piece: FeedPiece) => Math.max(0, ...overlapping(ends, piece).map(r => r.mark))
+    const ends = await this.newestOfAll(signal)
+    const endOf = (piece: FeedPiece) => Math.max(0, ...overlapping(ends, piece).map(r => r.newest))
     return pieces.map(piece => ({ ...piece, until: endOf(piece) }))
   }
 

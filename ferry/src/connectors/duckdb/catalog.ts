@@ -1,6 +1,7 @@
 import { type Duckdb, quoteName, quoteText } from '../../duckdb/engine.ts'
 import { toLogical } from '../../duckdb/types.ts'
 import type { ObjectSpec, TableInfo } from '../connector.ts'
+import { stripSemicolon } from '../names.ts'
 import type { Relation } from '../relation.ts'
 
 export interface DuckdbTable extends TableInfo {
@@ -27,7 +28,7 @@ export async function listObjects(db: Duckdb): Promise<string[]> {
 
 export async function describe(db: Duckdb, spec: ObjectSpec): Promise<DuckdbTable | undefined> {
   if (spec.query !== undefined) {
-    const sql = `(${spec.query.trim().replace(/;\s*$/, '')}\n)`
+    const sql = `(${stripSemicolon(spec.query)}\n)`
     return { object: '(query)', columns: await columnsOf(db, sql), primaryKey: [], relation: await relationOf(db, sql) }
   }
   const name = splitName(spec.object)

@@ -1,18 +1,21 @@
 import type { Batch, CsvDialect } from '../../batch/encoding.ts'
 import type { Column } from '../../batch/types.ts'
-import { Duckdb, quoteText } from '../../duckdb/engine.ts'
+import { Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
 import { FerryError } from '../../errors.ts'
 import type {
   ChecksumTarget,
+  Increment,
   Offer,
   ReadOptions,
   ReadRequest,
+  Since,
   SourceSession,
   SourceTable,
   Split,
   StoreChecksums,
 } from '../connector.ts'
 import { checksums, csvDialect, readRelation, refuses, rowColumns, wholeSplit } from '../relation.ts'
+import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import { type DuckdbTable, describe, qualified, splitName } from './catalog.ts'
 
 /** Rows of one split of a DuckDB table: a row group of DuckDB's own. */
@@ -27,11 +30,44 @@ export class DuckdbSource implements SourceSession {
   }
 
   async table(request: ReadRequest): Promise<SourceTable> {
+    return this.reading(async db => new DuckdbSourceTable(this.path, request, await this.describe(db, request)))
+  }
+
+  async increment(request: ReadRequest, since: Since): Promise<Increment> {
+    return this.reading(async db => {
+      const table = await this.describe(db, request)
+      const column = growingColumn(table, since.column!)
+      const name = quoteName(column.name)
+      const ask = async (expression: string, condition: string) => {
+        const where = request.where === undefined ? '' : ` AND (${request.where})`
+        const [row] = await db
+          .all(`SELECT ${expression} AS answer FROM ${table.relation.sql} WHERE (${condition})${where}`)
+          .catch(error => {
+            throw translate(error, table.object)
+          })
+        return row!.answer
+      }
+      const queries: WatermarkQueries = {
+        name,
+        literal: text => `CAST(${quoteText(text)} AS ${column.native})`,
+        highest: async condition => (await ask(`CAST(max(${name}) AS VARCHAR)`, condition)) as string | null,
+        count: async condition => (await ask('count(*)::DOUBLE', condition)) as number,
+      }
+      const { condition, ...found } = await watermark(queries, column, since)
+      return { ...found, read: narrowed(request, condition) }
+    })
+  }
+
+  private async describe(db: Duckdb, request: ReadRequest): Promise<DuckdbTable> {
+    const table = await describe(db, request)
+    if (!table) throw new FerryError('FERRY-3001', `there is no table ${request.object}`)
+    return table
+  }
+
+  private async reading<T>(work: (db: Duckdb) => Promise<T>): Promise<T> {
     const db = await Duckdb.open(this.path, 'read')
     try {
-      const table = await describe(db, request)
-      if (!table) throw new FerryError('FERRY-3001', `there is no table ${request.object}`)
-      return new DuckdbSourceTable(this.path, request, table)
+      return await work(db)
     } finally {
       db.close()
     }

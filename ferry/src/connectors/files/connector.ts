@@ -8,10 +8,12 @@ import { heldByParquet, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
 import type {
   Connector,
+  Increment,
   ObjectSpec,
   ReadRequest,
   RunIdentity,
   Settings,
+  Since,
   SinkSession,
   SinkTable,
   SourceSession,
@@ -23,6 +25,7 @@ import type {
 import { bareName } from '../names.ts'
 import { type FileSet, STDIN } from './bytes.ts'
 import { CsvSourceTable, describeCsv } from './csv.ts'
+import { newFiles, partOf } from './increment.ts'
 import { describeJson, JsonSourceTable } from './json.ts'
 import { formatOf, readOptions, writeOptions } from './options.ts'
 import { FilesSinkTable } from './sink.ts'
@@ -151,7 +154,16 @@ class FilesStore implements Store {
       table: async (request: ReadRequest): Promise<SourceTable> => {
         const set = await this.find(request.object)
         if (!set) throw new FerryError('FERRY-3001', `there is no file ${request.object}`)
-        return (await this.reader(set, request)).open(request)
+        return (await this.reader(partOf(set, request), request)).open(request)
+      },
+      increment: async (request: ReadRequest, since: Since): Promise<Increment> => {
+        if (since.column !== undefined || since.overlap) {
+          throw new FerryError('FERRY-3012', 'files are new or not: they have no column to find changes by', {
+            hint: 'Leave incrementalColumn and overlap out.',
+          })
+        }
+        const set = await this.find(request.object)
+        return newFiles(set?.paths ?? [], request, since.after)
       },
       close: async () => {},
     }

@@ -61,6 +61,11 @@ export class FilesSinkTable implements SinkTable {
       throw new FerryError('FERRY-3006', 'files run no SQL: `before` and `after` need a database')
     }
     this.isFolder = path !== STDIN && (/[/\\]$/.test(path) || this.rotates)
+    if (request.adds && !this.isFolder && !this.isStdout) {
+      throw new FerryError('FERRY-3006', `${request.object}: what is new would replace the file with what is there`, {
+        hint: `Copy into a folder, where each run adds files: to: ${request.object.replace(/\.[^/]*$/, '')}/ with write: { format: ${format} }.`,
+      })
+    }
     this.unit = this.isFolder ? 'split' : 'table'
     // Splits are written as they come, whole rows at a time; one lane keeps the order of the splits.
     this.lanes = this.isFolder ? 16 : 4

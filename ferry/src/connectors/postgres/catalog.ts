@@ -1,6 +1,7 @@
 /** What a PostgreSQL database holds, read from its catalog. */
 import type pg from 'pg'
 import type { TableColumn, TableInfo } from '../connector.ts'
+import { stripSemicolon } from '../names.ts'
 import { joinName, quoteName, splitName } from './client.ts'
 import { toLogical } from './types.ts'
 
@@ -120,10 +121,6 @@ export async function describeQuery(client: pg.Client, query: string): Promise<P
   } finally {
     await client.query('ROLLBACK')
   }
-}
-
-export function stripSemicolon(query: string): string {
-  return query.trim().replace(/;\s*$/, '')
 }
 
 /** `"schema"."table"` for use in SQL. */

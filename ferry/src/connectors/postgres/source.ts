@@ -4,24 +4,21 @@ import type { Column } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
 import type {
   ChecksumTarget,
+  Increment,
   MappedColumn,
   Offer,
   ReadOptions,
   ReadRequest,
+  Since,
   SourceSession,
   SourceTable,
   Split,
   StoreChecksums,
 } from '../connector.ts'
+import { stripSemicolon } from '../names.ts'
+import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import { BinaryReader } from './binaryread.ts'
-import {
-  describeQuery,
-  describeTable,
-  type PostgresColumn,
-  type PostgresTable,
-  qualified,
-  stripSemicolon,
-} from './catalog.ts'
+import { describeQuery, describeTable, type PostgresColumn, type PostgresTable, qualified } from './catalog.ts'
 import { PostgresChecksums } from './checksums.ts'
 import { connect, quoteName, quoteText, translate } from './client.ts'
 import { copyOut } from './copyout.ts'
@@ -63,6 +60,10 @@ export class PostgresSource implements SourceSession {
   }
 
   async table(request: ReadRequest): Promise<SourceTable> {
+    return new PostgresSourceTable(this, request, await this.describe(request))
+  }
+
+  private async describe(request: ReadRequest): Promise<PostgresTable> {
     // Describing uses the catalog as it is now; a query is described outside the snapshot's read-only transaction.
     const client = await this.describer
     const table =
@@ -70,7 +71,34 @@ export class PostgresSource implements SourceSession {
         ? await describeTable(client, request.object, this.settings.schema)
         : await describeQuery(client, request.query)
     if (!table) throw new FerryError('FERRY-3001', `there is no table ${request.object}`)
-    return new PostgresSourceTable(this, request, table)
+    return table
+  }
+
+  async increment(request: ReadRequest, since: Since): Promise<Increment> {
+    const table = await this.describe(request)
+    const column = growingColumn(table, since.column!) as PostgresColumn
+    const name = quoteName(column.name)
+    const from = request.query === undefined ? qualified(table) : `(${stripSemicolon(request.query)}\n) AS q`
+    const filter = (condition: string) =>
+      `${from} WHERE (${condition})${request.where === undefined ? '' : ` AND (${request.where})`}`
+    const ask = async (sql: string) => {
+      const client = await this.pool.take()
+      try {
+        return (await client.query(sql)).rows[0].answer as string | null
+      } catch (error) {
+        throw translate(error, table.object)
+      } finally {
+        this.pool.release(client)
+      }
+    }
+    const queries: WatermarkQueries = {
+      name,
+      literal: text => `${quoteText(text)}::${column.native}`,
+      highest: condition => ask(`SELECT max(${name})::text AS answer FROM ${filter(condition)}`),
+      count: async condition => Number(await ask(`SELECT count(*) AS answer FROM ${filter(condition)}`)),
+    }
+    const { condition, ...found } = await watermark(queries, column, since)
+    return { ...found, read: narrowed(request, condition) }
   }
 
   async close(): Promise<void> {

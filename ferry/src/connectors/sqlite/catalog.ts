@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { ObjectSpec, TableColumn, TableInfo } from '../connector.ts'
+import { stripSemicolon } from '../names.ts'
 import { quoteName, tableName } from './database.ts'
 import { toLogical } from './types.ts'
 
@@ -76,7 +77,7 @@ function hasRowid(db: DatabaseSync, table: string): boolean {
 }
 
 function describeQuery(db: DatabaseSync, query: string): SqliteTable {
-  const statement = db.prepare(query.replace(/;\s*$/, ''))
+  const statement = db.prepare(stripSemicolon(query))
   const columns = statement.columns().map(c => ({
     name: c.name,
     type: toLogical(c.type ?? ''),

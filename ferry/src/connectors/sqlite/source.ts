@@ -5,7 +5,20 @@ import { fitDecimal, formatFloat, formatText, intInRange, parseText, quoteShort 
 import { compact } from '../../batch/time.ts'
 import { type Column, type LogicalType, type Row, typeName, type Value } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import type { Offer, ReadOptions, ReadRequest, SourceSession, SourceTable, Split } from '../connector.ts'
+import type { Overlap } from '../../job/tables.ts'
+import type {
+  Increment,
+  Offer,
+  ReadOptions,
+  ReadRequest,
+  Since,
+  SourceSession,
+  SourceTable,
+  Split,
+  TableColumn,
+} from '../connector.ts'
+import { stripSemicolon } from '../names.ts'
+import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import { describe, type SqliteTable } from './catalog.ts'
 import { openDatabase, quoteName, translate } from './database.ts'
 
@@ -24,18 +37,60 @@ export class SqliteSource implements SourceSession {
   }
 
   async table(request: ReadRequest): Promise<SourceTable> {
+    return new SqliteSourceTable(this.db, request, this.describe(request))
+  }
+
+  private describe(request: ReadRequest): SqliteTable {
     try {
       const table = describe(this.db, request)
       if (!table) throw new FerryError('FERRY-3001', `there is no table ${request.object}`)
-      return new SqliteSourceTable(this.db, request, table)
+      return table
     } catch (error) {
       throw translate(error, request.object)
     }
   }
 
+  async increment(request: ReadRequest, since: Since): Promise<Increment> {
+    const table = this.describe(request)
+    const column = growingColumn(table, since.column!)
+    const name = quoteName(column.name)
+    const from = request.query === undefined ? quoteName(table.table) : `(${stripSemicolon(request.query)}\n)`
+    const ask = (expression: string, condition: string) => {
+      const where = request.where === undefined ? '' : ` AND (${request.where})`
+      try {
+        return this.db.prepare(`SELECT ${expression} AS answer FROM ${from} WHERE (${condition})${where}`).get()!.answer
+      } catch (error) {
+        throw translate(error, table.object)
+      }
+    }
+    const queries: WatermarkQueries = {
+      name,
+      // Values have types of their own in SQLite: they are kept as its literals.
+      literal: text => text,
+      highest: async condition => {
+        const answer = ask(`quote(max(${name}))`, condition) as string
+        return answer === 'NULL' ? null : answer
+      },
+      count: async condition => ask('count(*)', condition) as number,
+      earlier: (text, overlap) => earlier(text, column, overlap),
+    }
+    const { condition, ...found } = await watermark(queries, column, since)
+    return { ...found, read: narrowed(request, condition) }
+  }
+
   async close(): Promise<void> {
     this.db.close()
   }
+}
+
+/** A literal so much earlier; a time is a text in a form that the table's owner chose, and stays in it. */
+function earlier(literal: string, { name, type }: TableColumn, overlap: Overlap): string {
+  if ('amount' in overlap) return `${literal} - ${overlap.amount}`
+  const parts = /^'(\d{4}-\d\d-\d\d)(?:([ T])(\d\d:\d\d:\d\d))?/.exec(literal)
+  const at = parts ? Date.parse(`${parts[1]}T${parts[3] ?? '00:00:00'}Z`) : Number.NaN
+  if (Number.isNaN(at)) throw new FerryError('FERRY-3012', `overlap: ${name} is not a ${typeName(type)} but ${literal}`)
+  const then = new Date(at - overlap.seconds * 1000).toISOString()
+  return `'${then.slice(0, 10)}${parts![2] === undefined ? '' : `${parts![2]}${then.slice(11, 19)}`}'`
 }
 
 /** A range of rowids, both ends included; none for what has no rowid. */
@@ -143,8 +198,7 @@ class SqliteSourceTable implements SourceTable {
   private *readAll(signal: AbortSignal): Generator<Batch> {
     const { request } = this
     const list = this.rowColumns.map(c => quoteName(c.name)).join(', ') || 'NULL'
-    const from =
-      request.query === undefined ? quoteName(this.table.table) : `(${request.query.trim().replace(/;\s*$/, '')}\n)`
+    const from = request.query === undefined ? quoteName(this.table.table) : `(${stripSemicolon(request.query)}\n)`
     const filter = request.where === undefined ? '' : ` WHERE (${request.where})`
     const limit = request.limit === undefined ? '' : ` LIMIT ${request.limit}`
     const text = `SELECT ${list} FROM ${from}${filter}${limit}`

@@ -1,0 +1,50 @@
+/** How far incremental copies are: what the next run of a job goes on from. */
+import type { Kysely } from 'kysely'
+import { type Lease, lost, saveTable } from './runs.ts'
+import type { PositionRow, RunTableRow, Schema } from './schema.ts'
+
+/** The positions of a job's tables. */
+export async function positionsOf(db: Kysely<Schema>, job: string): Promise<PositionRow[]> {
+  return db.selectFrom('position').selectAll().where('job', '=', job).execute()
+}
+
+/** Records the end of a table together with the position that it reached. Throws FERRY-5004. */
+export async function completeTable(
+  db: Kysely<Schema>,
+  lease: Lease,
+  row: RunTableRow,
+  position: Omit<PositionRow, 'run' | 'updated_at'>,
+): Promise<void> {
+  await db.transaction().execute(async tx => {
+    const held = await tx
+      .updateTable('run')
+      .set({ heartbeat_at: Date.now() })
+      .where('id', '=', lease.run)
+      .where('epoch', '=', lease.epoch)
+      .executeTakeFirst()
+    if (Number(held.numUpdatedRows) === 0) throw lost(lease)
+    await saveTable(tx, row)
+    const kept: PositionRow = { ...position, run: lease.run, updated_at: new Date().toISOString() }
+    const { tracked, value, run, updated_at } = kept
+    await tx
+      .insertInto('position')
+      .values(kept)
+      .onConflict(c => c.columns(['job', 'source', 'destination']).doUpdateSet({ tracked, value, run, updated_at }))
+      .execute()
+  })
+}
+
+/** Makes the next run copy everything again: of all tables, or of some. Gives back the source objects. */
+export async function resetPositions(db: Kysely<Schema>, job: string, only?: string[]): Promise<string[]> {
+  const kept = await positionsOf(db, job)
+  const chosen = kept.filter(p => !only || only.some(o => p.source === o || p.source.endsWith(`.${o}`)))
+  for (const { source, destination } of chosen) {
+    await db
+      .deleteFrom('position')
+      .where('job', '=', job)
+      .where('source', '=', source)
+      .where('destination', '=', destination)
+      .execute()
+  }
+  return chosen.map(p => p.source)
+}
