@@ -10,6 +10,8 @@ import { converter, fit } from '../ferry/src/batch/convert.ts'
 import type { Column, Row } from '../ferry/src/batch/types.ts'
 import { typeName } from '../ferry/src/batch/types.ts'
 import type { MappedColumn, Store } from '../ferry/src/connectors/connector.ts'
+import { connect as connectMysql, query as mysqlQuery } from '../ferry/src/connectors/mysql/client.ts'
+import { readSettings as mysqlSettings } from '../ferry/src/connectors/mysql/settings.ts'
 import { jobSchema } from '../ferry/src/job/schema.ts'
 import type { RunReport } from '../ferry/src/runtime/report.ts'
 import { runJob } from '../ferry/src/runtime/run.ts'
@@ -72,6 +74,24 @@ export async function makeDatabase(): Promise<{ url: string; client: pg.Client; 
   })
   const settings = { host: '127.0.0.1', port: inject('postgresPort'), user: 'postgres', database: name }
   return { url: postgresUrl(name), client, settings }
+}
+
+/** Whether the tests' MariaDB is there: `npm run test:servers` brings it. */
+export const hasMariadb = () => inject('mariadbPort') > 0
+
+/** A new database on the tests' MariaDB, with a client connected to it. */
+export async function makeMariadb() {
+  const name = `t${process.pid}_${Date.now().toString(36)}_${databases++}`
+  const settings = { host: '127.0.0.1', port: inject('mariadbPort'), user: 'root', database: name }
+  const admin = await connectMysql(mysqlSettings({ ...settings, database: undefined }))
+  await mysqlQuery(admin, `CREATE DATABASE ${name}`)
+  const client = await connectMysql(mysqlSettings(settings))
+  onTestFinished(async () => {
+    client.destroy()
+    await mysqlQuery(admin, `DROP DATABASE IF EXISTS ${name}`)
+    admin.destroy()
+  })
+  return { settings, exec: (sql: string) => mysqlQuery(client, sql), name }
 }
 
 export interface Result {

@@ -5,7 +5,7 @@ import { RowError } from '../errors.ts'
 import { fromJson, toJson } from './json.ts'
 import { codePoints, fitDecimal, formatFloat, formatText, intInRange, isJson, parseText, quoteShort } from './text.ts'
 import { rescale } from './time.ts'
-import { type LogicalType, sameType, typeName, type Value } from './types.ts'
+import { type Interval, type LogicalType, sameType, typeName, type Value } from './types.ts'
 
 export type Converter = (value: Value) => Value
 
@@ -44,6 +44,10 @@ export function fit(from: LogicalType, to: LogicalType): Fit {
       return 'none'
     case 'date':
       return to.kind === 'timestamp' ? 'wider' : 'none'
+    case 'time':
+      return to.kind === 'interval' ? 'wider' : 'none'
+    case 'interval':
+      return to.kind === 'time' ? 'narrower' : 'none'
     case 'timestamp':
       if (to.kind === 'date') return 'narrower'
       if (to.kind !== 'timestamp' || to.zone !== from.zone) return 'none'
@@ -131,6 +135,10 @@ function conversion(from: LogicalType, to: LogicalType): (value: NotNull) => Val
       return value => toJson(value, from)
     case 'date':
       return value => need(toDate(value, from), value)
+    case 'time':
+      return value => need(toTime(value, from), value)
+    case 'interval':
+      return from.kind === 'time' ? value => ({ months: 0, days: 0, micros: value as number }) : refuse
     case 'timestamp':
       return value => need(toTimestamp(value, from, to), value)
     case 'list':
@@ -199,6 +207,13 @@ function decimalText(value: NotNull, from: LogicalType): string {
   if (from.kind !== 'float') return String(value)
   const text = formatFloat(value as number, from.bits)
   return /e/.test(text) ? parseText(text, { kind: 'numeric' }).toString() : text === '-0' ? '0' : text
+}
+
+/** A time of the day: a span without days, between nothing and 24 hours. */
+function toTime(value: NotNull, from: LogicalType): number | undefined {
+  if (from.kind !== 'interval') return undefined
+  const { months, days, micros } = value as Interval
+  return months === 0 && days === 0 && micros >= 0 && micros <= 86_400_000_000 ? Number(micros) : undefined
 }
 
 function toDate(value: NotNull, from: LogicalType): number | undefined {

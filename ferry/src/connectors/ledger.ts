@@ -2,7 +2,7 @@
  * The ledger that a destination with transactions keeps: one line for each split of a run, written in the transaction
  * of the split's rows. After a crash it says what is there.
  *
- * Its statements are plain SQL with literals, the same for every store that knows `INSERT ... ON CONFLICT`.
+ * Its statements are plain SQL with literals; where stores differ, a {@link LedgerDialect} says it.
  */
 import type { Checkpoint } from '../batch/encoding.ts'
 import type { Committed, RunIdentity } from './connector.ts'
@@ -20,25 +20,50 @@ export interface LedgerClient {
   transaction(work: () => Promise<void>): Promise<void>
 }
 
+/** What differs between the stores that keep a ledger. */
+export interface LedgerDialect {
+  /** The type of a short text, and of a text of any length. */
+  key: string
+  text: string
+  literal(text: string): string
+  /** Inserts a line; where it is there already it is changed as `set` says: by its old and by the new values. */
+  upsert(name: string, values: string, set: (of: { old: string; fresh: (column: string) => string }) => string): string
+}
+
+/** Stores that know `INSERT ... ON CONFLICT`. */
+const STANDARD: LedgerDialect = {
+  key: 'TEXT',
+  text: 'TEXT',
+  literal: text => `'${text.replaceAll("'", "''")}'`,
+  upsert: (name, values, set) =>
+    `INSERT INTO ${name} AS l VALUES (${values}) ON CONFLICT (run, tbl, part) DO UPDATE SET ${set({
+      old: 'l.',
+      fresh: column => `excluded.${column}`,
+    })}`,
+}
+
 /** The lines of one table in one run. */
 export class Ledger {
   private readonly name: string
   private readonly run: string
   private readonly job: string
   private readonly table: number
+  private readonly dialect: LedgerDialect
 
   /** `name` is the ledger's table, quoted. */
-  constructor(name: string, run: RunIdentity, table: number) {
+  constructor(name: string, run: RunIdentity, table: number, dialect: LedgerDialect = STANDARD) {
     this.name = name
-    this.run = literal(run.run)
-    this.job = literal(run.job)
+    this.dialect = dialect
+    this.run = dialect.literal(run.run)
+    this.job = dialect.literal(run.job)
     this.table = table
   }
 
   get create(): string {
+    const { key, text } = this.dialect
     return `CREATE TABLE IF NOT EXISTS ${this.name} (
-      run TEXT NOT NULL, job TEXT NOT NULL, tbl INTEGER NOT NULL, part INTEGER NOT NULL,
-      done BOOLEAN NOT NULL, checkpoint TEXT, row_count BIGINT NOT NULL, byte_count BIGINT NOT NULL,
+      run ${key} NOT NULL, job ${key} NOT NULL, tbl INTEGER NOT NULL, part INTEGER NOT NULL,
+      done BOOLEAN NOT NULL, checkpoint ${text}, row_count BIGINT NOT NULL, byte_count BIGINT NOT NULL,
       PRIMARY KEY (run, tbl, part))`
   }
 
@@ -47,9 +72,10 @@ export class Ledger {
     client: Pick<LedgerClient, 'query'>,
     part: number,
   ): Promise<{ done: boolean; checkpoint: string | null }> {
+    const values = `${this.run}, ${this.job}, ${this.table}, ${part}, FALSE, NULL, 0, 0`
+    await client.query(this.dialect.upsert(this.name, values, ({ fresh }) => `job = ${fresh('job')}`))
     const [line] = await client.query(
-      `INSERT INTO ${this.name} VALUES (${this.run}, ${this.job}, ${this.table}, ${part}, FALSE, NULL, 0, 0)
-       ON CONFLICT (run, tbl, part) DO UPDATE SET job = excluded.job RETURNING done, checkpoint`,
+      `SELECT done, checkpoint FROM ${this.name} WHERE run = ${this.run} AND tbl = ${this.table} AND part = ${part}`,
     )
     return { done: Boolean(line!.done), checkpoint: line!.checkpoint as string | null }
   }
@@ -57,11 +83,16 @@ export class Ledger {
   /** The statement that moves the line of a split on; no checkpoint is its end. */
   record(part: number, checkpoint: Checkpoint | undefined, counts: { rows: number; bytes: number }): string {
     const done = checkpoint === undefined ? 'TRUE' : 'FALSE'
-    const mark = checkpoint === undefined ? 'NULL' : literal(checkpoint)
-    return `INSERT INTO ${this.name} AS l
-       VALUES (${this.run}, ${this.job}, ${this.table}, ${part}, ${done}, ${mark}, ${Math.round(counts.rows)}, ${Math.round(counts.bytes)})
-       ON CONFLICT (run, tbl, part) DO UPDATE SET done = excluded.done, checkpoint = excluded.checkpoint,
-       row_count = l.row_count + excluded.row_count, byte_count = l.byte_count + excluded.byte_count`
+    const mark = checkpoint === undefined ? 'NULL' : this.dialect.literal(checkpoint)
+    const values = [this.run, this.job, this.table, part, done, mark, Math.round(counts.rows), Math.round(counts.bytes)]
+    return this.dialect.upsert(this.name, values.join(', '), ({ old, fresh }) =>
+      [
+        `done = ${fresh('done')}`,
+        `checkpoint = ${fresh('checkpoint')}`,
+        `row_count = ${old}row_count + ${fresh('row_count')}`,
+        `byte_count = ${old}byte_count + ${fresh('byte_count')}`,
+      ].join(', '),
+    )
   }
 
   async committed(client: LedgerClient): Promise<Committed & { prepared: boolean }> {
@@ -113,8 +144,4 @@ export class Ledger {
 /** The name of a table's staging table: the same in every try of the run, different in every run. */
 export function stageName(run: RunIdentity, table: number): string {
   return `ferry_${run.run.replace(/[^a-zA-Z0-9]/g, '').slice(-24)}_${table}`
-}
-
-function literal(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`
 }

@@ -5,6 +5,7 @@ import type { Connector } from './connector.ts'
 
 const LOADERS: Record<string, () => Promise<Connector>> = {
   postgres: async () => (await import('./postgres/connector.ts')).postgres,
+  mysql: async () => (await import('./mysql/connector.ts')).mysql,
   sqlite: async () => (await import('./sqlite/connector.ts')).sqlite,
   duckdb: async () => (await import('./duckdb/connector.ts')).duckdb,
   cosmos: async () => (await import('./cosmos/connector.ts')).cosmos,

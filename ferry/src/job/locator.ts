@@ -2,6 +2,7 @@
  * Locators: a store, and an object in it, in one word.
  *
  *     postgres://user@host:5432/db#schema.table    sqlite:shop.db#orders    shop.db#orders    lake.duckdb#t
+ *     mysql://user@host:3306/db#table    mariadb://...
  *     cosmos://name.documents.azure.com/shop#orders
  *     ./orders.parquet    data/*.csv.gz    -       (standard input or output)
  */
@@ -19,7 +20,8 @@ const DUCKDB_FILE = /\.(duckdb|ddb)$/i
 /** Reads a locator. Throws FERRY-1006. */
 export function parseLocator(text: string): Locator {
   const scheme = /^([a-z][a-z0-9+]*):/i.exec(text)?.[1]?.toLowerCase()
-  if (scheme === 'postgres' || scheme === 'postgresql') return postgres(text)
+  if (scheme === 'postgres' || scheme === 'postgresql') return server('postgres', text)
+  if (scheme === 'mysql' || scheme === 'mariadb') return server('mysql', text)
   if (scheme === 'cosmos') return cosmos(text)
   if (scheme === 'sqlite' || scheme === 'duckdb') return databaseFile(scheme, text.slice(scheme.length + 1))
   if (scheme === 'file') return { kind: 'files', settings: {}, object: decodeURIComponent(new URL(text).pathname) }
@@ -42,7 +44,8 @@ function urlOf(text: string): URL {
   }
 }
 
-function postgres(text: string): Locator {
+/** `postgres://user@host:5432/db#schema.table`, `mysql://user@host:3306/db#table`. */
+function server(kind: string, text: string): Locator {
   const url = urlOf(text)
   const settings: Record<string, unknown> = {}
   const put = (name: string, value: string) => {
@@ -58,7 +61,7 @@ function postgres(text: string): Locator {
     else settings[name] = value
   }
   const object = decodeURIComponent(url.hash.slice(1))
-  return { kind: 'postgres', settings, ...(object === '' ? {} : { object }) }
+  return { kind, settings, ...(object === '' ? {} : { object }) }
 }
 
 /** `cosmos://NAME.documents.azure.com/DATABASE#CONTAINER`; the key is a setting. Loopback is plain HTTP. */

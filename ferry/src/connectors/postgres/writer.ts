@@ -3,6 +3,7 @@ import type { Batch, Checkpoint, CsvDialect } from '../../batch/encoding.ts'
 import type { Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import type { CommitResult, Offer, Refused, Split, SplitWriter } from '../connector.ts'
+import { type Placed, tryHalves } from '../halves.ts'
 import { BinaryWriter } from './binarywrite.ts'
 import { qualified } from './catalog.ts'
 import { ledgerClient, quoteText, translate } from './client.ts'
@@ -107,51 +108,42 @@ export class PostgresSplitWriter implements SplitWriter {
   }
 
   /** Tries a batch in a savepoint; where it fails, halves find the rows that do not fit. */
-  private async writeSkipping(rows: Row[], first = 0): Promise<Refused[]> {
+  private async writeSkipping(rows: Row[]): Promise<Refused[]> {
     const refused: Refused[] = []
-    const good: { row: Row; index: number }[] = []
-    const probe = this.rows
-    for (const [i, row] of rows.entries()) {
+    const good: Placed[] = []
+    for (const [index, row] of rows.entries()) {
       try {
-        probe.row(row)
-        good.push({ row, index: first + i })
+        this.rows.row(row)
+        good.push({ row, index })
       } catch (error) {
         if (!(error instanceof RowError)) throw error
-        refused.push({ index: first + i, error })
+        refused.push({ index, error })
       }
     }
-    probe.take()
-    await this.trySome(good, refused)
-    return refused.sort((a, b) => a.index - b.index)
+    this.rows.take()
+    const bad = await tryHalves(good, {
+      begin: () => this.client.query('SAVEPOINT ferry_batch'),
+      write: some => this.trySome(some.map(r => r.row)),
+      undo: async () => {
+        this.copy = undefined
+        this.rows.take()
+        await this.client.query('ROLLBACK TO SAVEPOINT ferry_batch')
+      },
+      explain: error => translate(error, this.table.request.object),
+    })
+    return [...refused, ...bad].sort((a, b) => a.index - b.index)
   }
 
-  private async trySome(rows: { row: Row; index: number }[], refused: Refused[]): Promise<void> {
-    if (rows.length === 0) return
-    await this.client.query('SAVEPOINT ferry_batch')
-    try {
-      await this.writeRows(rows.map(r => r.row))
-      let count = await this.finishCopy()
-      if (this.table.way.kind === 'merge') {
-        await this.merge()
-        await this.client.query('TRUNCATE ferry_merge')
-        count = rows.length
-      }
-      await this.client.query('RELEASE SAVEPOINT ferry_batch')
-      this.copied += count
-    } catch (error) {
-      this.copy = undefined
-      this.rows.take()
-      const why = translate(error, this.table.request.object)
-      if (!(why instanceof RowError)) throw why
-      await this.client.query('ROLLBACK TO SAVEPOINT ferry_batch')
-      if (rows.length === 1) {
-        refused.push({ index: rows[0]!.index, error: why })
-        return
-      }
-      const half = rows.length >> 1
-      await this.trySome(rows.slice(0, half), refused)
-      await this.trySome(rows.slice(half), refused)
+  private async trySome(rows: Row[]): Promise<void> {
+    await this.writeRows(rows)
+    let count = await this.finishCopy()
+    if (this.table.way.kind === 'merge') {
+      await this.merge()
+      await this.client.query('TRUNCATE ferry_merge')
+      count = rows.length
     }
+    await this.client.query('RELEASE SAVEPOINT ferry_batch')
+    this.copied += count
   }
 
   private async merge(): Promise<void> {

@@ -1,0 +1,89 @@
+import type { Column, LogicalType } from '../../batch/types.ts'
+import type {
+  Connector,
+  ObjectSpec,
+  RunIdentity,
+  Settings,
+  SinkSession,
+  SourceSession,
+  Store,
+  TableInfo,
+} from '../connector.ts'
+import { bareName } from '../names.ts'
+import { describe, listObjects } from './catalog.ts'
+import { type Connection, connect, labelOf, query, translate } from './client.ts'
+import { type MysqlSettings, readSettings } from './settings.ts'
+import { MysqlSink } from './sink.ts'
+import { MysqlSource } from './source.ts'
+import { toLogical, toNative } from './types.ts'
+
+/** MySQL 8.0 and later, MariaDB 10.6 and later. */
+export const mysql: Connector = {
+  kind: 'mysql',
+  abilities: { update: ['append', 'overwrite', 'merge'], transactional: true },
+  open: (settings: Settings) => new MysqlStore(readSettings(settings)),
+}
+
+class MysqlStore implements Store {
+  readonly kind = 'mysql'
+  readonly label: string
+  private readonly settings: MysqlSettings
+  private connection: Promise<Connection> | undefined
+
+  constructor(settings: MysqlSettings) {
+    this.settings = settings
+    this.label = labelOf(settings)
+  }
+
+  async test(): Promise<string> {
+    const [row] = await query(await this.catalog(), 'SELECT version() AS version')
+    const version = String(row!.version)
+    return /mariadb/i.test(version) ? `MariaDB ${version}` : `MySQL ${version}`
+  }
+
+  async objects(): Promise<string[]> {
+    return listObjects(await this.catalog(), this.settings)
+  }
+
+  async describe(spec: ObjectSpec): Promise<TableInfo | undefined> {
+    try {
+      return await describe(await this.catalog(), spec, this.settings)
+    } catch (error) {
+      throw translate(error, spec.query === undefined ? spec.object : 'query')
+    }
+  }
+
+  existing(target: ObjectSpec): Promise<TableInfo | undefined> {
+    return this.describe(target)
+  }
+
+  created(column: Column, kind: string): { type: LogicalType; native: string } {
+    const own = kind === 'mysql' ? column.native : undefined
+    const native = own ?? toNative(column.type)
+    return { type: toLogical(native, this.settings.tinyInt1), native }
+  }
+
+  defaultObject(from: string): string {
+    return bareName(from)
+  }
+
+  async source(): Promise<SourceSession> {
+    return MysqlSource.open(this.settings)
+  }
+
+  async sink(run: RunIdentity): Promise<SinkSession> {
+    return new MysqlSink(this.settings, run)
+  }
+
+  async close(): Promise<void> {
+    const connection = await this.connection?.catch(() => undefined)
+    this.connection = undefined
+    connection?.destroy()
+  }
+
+  /** One connection for catalog questions, made when first needed. */
+  private catalog(): Promise<Connection> {
+    this.connection ??= connect(this.settings)
+    return this.connection
+  }
+}

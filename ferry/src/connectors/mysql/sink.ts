@@ -1,0 +1,355 @@
+import type { Encoding } from '../../batch/encoding.ts'
+import { FerryError } from '../../errors.ts'
+import type {
+  Committed,
+  Offer,
+  RunIdentity,
+  SinkSession,
+  SinkTable,
+  Split,
+  SplitWriter,
+  WriteRequest,
+} from '../connector.ts'
+import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
+import { type Dependants, dependantsOf, describe, type MysqlTable } from './catalog.ts'
+import {
+  type Connection,
+  connect,
+  ledgerClient,
+  type Name,
+  qualified,
+  query,
+  quoteText,
+  splitName,
+  translate,
+} from './client.ts'
+import type { WrittenColumn } from './encode.ts'
+import type { MysqlSettings } from './settings.ts'
+import * as sql from './statements.ts'
+import { MysqlSplitWriter } from './writer.ts'
+
+export class MysqlSink implements SinkSession {
+  readonly settings: MysqlSettings
+  readonly run: RunIdentity
+  private readonly control: Promise<Connection>
+  private readonly all = new Set<Connection>()
+  private readonly idle: Connection[] = []
+  private server: Promise<{ collation: string; local: boolean }> | undefined
+
+  constructor(settings: MysqlSettings, run: RunIdentity) {
+    this.settings = settings
+    this.run = run
+    this.control = connect(settings)
+    // Whoever needs it is told.
+    this.control.catch(() => undefined)
+  }
+
+  client(): Promise<Connection> {
+    return this.control
+  }
+
+  async table(request: WriteRequest): Promise<SinkTable> {
+    try {
+      return await MysqlSinkTable.open(this, request)
+    } catch (error) {
+      throw translate(error, request.object)
+    }
+  }
+
+  /** What the server is: how texts are compared by their code points there, and whether it takes local files. */
+  about(): Promise<{ collation: string; local: boolean }> {
+    this.server ??= this.control.then(async client => {
+      const [row] = await query(client, 'SELECT version() AS version, @@local_infile AS local')
+      const isMariaDB = /mariadb/i.test(String(row!.version))
+      return { collation: isMariaDB ? 'utf8mb4_nopad_bin' : 'utf8mb4_0900_bin', local: Number(row!.local) === 1 }
+    })
+    return this.server
+  }
+
+  /** A connection for a split's transaction. */
+  async take(): Promise<Connection> {
+    const idle = this.idle.pop()
+    if (idle) return idle
+    const connection = await connect(this.settings)
+    this.all.add(connection)
+    // Rows are written by key: locks on the gaps between them would only make writers wait for each other.
+    await query(connection, 'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')
+    return connection
+  }
+
+  release(connection: Connection): void {
+    this.idle.push(connection)
+  }
+
+  drop(connection: Connection): void {
+    this.all.delete(connection)
+    connection.destroy()
+  }
+
+  async close(): Promise<void> {
+    for (const connection of this.all) connection.destroy()
+    const client = await this.control.catch(() => undefined)
+    client?.destroy()
+  }
+}
+
+/** How the destination is filled. */
+export type Way =
+  | { kind: 'direct' }
+  /** Through a temporary table; `byIndex` where the keys are the only unique index. */
+  | { kind: 'merge'; byIndex: boolean }
+  | { kind: 'stage'; publish: 'rename' | 'swap' | 'refill' | 'byKey' }
+
+export class MysqlSinkTable implements SinkTable {
+  readonly plan: { statements: string[]; guarantee: string; notes: string[] } = {
+    statements: [],
+    guarantee: '',
+    notes: [],
+  }
+  readonly unit: 'split' | 'table'
+  readonly lanes: number
+  readonly session: MysqlSink
+  readonly request: WriteRequest
+  readonly way: Way
+  readonly ledger: Ledger | undefined
+  readonly columns: WrittenColumn[]
+  readonly target: Name
+  private readonly stage: Name
+  private readonly collation: string
+  private readonly dependants: Dependants | undefined
+
+  private constructor(
+    session: MysqlSink,
+    request: WriteRequest,
+    about: { collation: string },
+    existing: { table: MysqlTable; dependants: Dependants } | undefined,
+  ) {
+    this.session = session
+    this.request = request
+    this.collation = about.collation
+    this.dependants = existing?.dependants
+    this.target = splitName(request.object, session.settings)
+    this.stage = { database: this.target.database, table: stageName(session.run, request.ordinal) }
+    this.way = chooseWay(request, existing)
+    const ledger = qualified({ database: this.target.database, table: LEDGER })
+    const hasLedger = session.settings.ledger !== 'off'
+    this.ledger = hasLedger ? new Ledger(ledger, session.run, request.ordinal, sql.LEDGER_DIALECT) : undefined
+    this.unit = hasLedger ? 'split' : 'table'
+    // Writers that merge into one table would wait for each other's locks, and for each other in a circle.
+    this.lanes = !hasLedger || this.way.kind === 'merge' ? 1 : 16
+    const found = new Map(existing?.table.columns.map(c => [c.name, c.native]))
+    this.columns = request.columns.map(c => ({
+      name: c.name,
+      type: c.type,
+      native: found.get(c.name) ?? sql.nativeOf(c, request.keys),
+    }))
+    this.describePlan()
+  }
+
+  static async open(session: MysqlSink, request: WriteRequest): Promise<MysqlSinkTable> {
+    const about = await session.about()
+    if (!about.local) {
+      throw new FerryError('FERRY-2003', `${request.object}: the server takes no LOAD DATA LOCAL`, {
+        hint: 'Let its administrator set it: SET GLOBAL local_infile = ON.',
+      })
+    }
+    const client = await session.client()
+    const table = request.existing && (await describe(client, { object: request.object }, session.settings))
+    if (request.existing && !table) {
+      throw new FerryError('FERRY-5007', `${request.object} was there when the run was planned, and is gone`)
+    }
+    if (table?.isView && request.update !== 'append') {
+      throw new FerryError('FERRY-3006', `${request.object} is not a table: only append can write to it`)
+    }
+    const existing = table && { table, dependants: await dependantsOf(client, table) }
+    return new MysqlSinkTable(session, request, about, existing)
+  }
+
+  get columnNames(): string[] {
+    return this.request.columns.map(c => c.name)
+  }
+
+  offer(encoding: Encoding): Offer | string {
+    return encoding === 'rows' ? { encoding } : 'MySQL takes rows'
+  }
+
+  /** Where LOAD DATA writes to. */
+  get loadTarget(): string {
+    if (this.way.kind === 'merge') return MERGE
+    return qualified(this.way.kind === 'stage' ? this.stage : this.target)
+  }
+
+  /** What makes the table that rows are merged from, in the writer's own transaction. */
+  get mergeStage(): string {
+    const { keys } = this.request
+    // A key twice in one split: the last row stands.
+    return `CREATE OR REPLACE TEMPORARY TABLE ${MERGE} (PRIMARY KEY (${sql.names(keys)}))
+      SELECT ${sql.names(this.columnNames)} FROM ${qualified(this.target)} LIMIT 0`
+  }
+
+  get mergeStatements(): string[] {
+    const args = [qualified(this.target), MERGE, this.columnNames, this.request.keys] as const
+    return this.way.kind === 'merge' && this.way.byIndex
+      ? sql.mergeOnDuplicate(...args)
+      : sql.mergeByComparison(...args)
+  }
+
+  async prepare(): Promise<Committed> {
+    const { ledger } = this
+    return this.withClient(async client => {
+      const work = async () => {
+        for (const statement of this.preparation()) await client.query(statement)
+      }
+      if (ledger) {
+        await client.query(ledger.create)
+        return ledger.prepare(client, work)
+      }
+      await work()
+      return { splits: new Map(), published: false }
+    })
+  }
+
+  /**
+   * Works on the connection for everything but rows. Statements about tables end transactions, so that the ledger's
+   * line alone keeps nobody out: a lock by name does.
+   */
+  private async withClient<T>(work: (client: LedgerClient) => Promise<T>): Promise<T> {
+    const client = await this.session.client()
+    const lock = quoteText(`ferry ${this.stage.table}`.slice(0, 64))
+    try {
+      await query(client, `SELECT GET_LOCK(${lock}, 3600)`)
+      return await work(ledgerClient(client))
+    } catch (error) {
+      throw translate(error, this.request.object)
+    } finally {
+      await query(client, `SELECT RELEASE_LOCK(${lock})`).catch(() => undefined)
+    }
+  }
+
+  private preparation(): string[] {
+    const { request, way, target, stage } = this
+    const statements = [...request.before]
+    const create = (table: Name, keys: string[]) => sql.createTable(table, request.columns, keys, this.collation)
+    if (way.kind === 'stage') {
+      if (!this.ledger) statements.push(`DROP TABLE IF EXISTS ${qualified(stage)}`)
+      statements.push(
+        request.existing
+          ? `CREATE TABLE IF NOT EXISTS ${qualified(stage)} LIKE ${qualified(target)}`
+          : create(stage, request.keys),
+      )
+      return statements
+    }
+    if (!request.existing) statements.push(create(target, request.keys))
+    if (request.truncate && request.existing) {
+      statements.push(`${this.dependants?.inbound ? 'DELETE FROM' : 'TRUNCATE TABLE'} ${qualified(target)}`)
+    }
+    return statements
+  }
+
+  private publication(): string[] {
+    const { request, way, target, stage } = this
+    const [live, staged] = [qualified(target), qualified(stage)]
+    const columns = sql.names(this.columnNames)
+    const drop = `DROP TABLE IF EXISTS ${staged}`
+    if (way.kind !== 'stage') return request.after
+    if (way.publish === 'rename') return [`RENAME TABLE ${staged} TO ${live}`, ...request.after]
+    if (way.publish === 'swap') {
+      const old = qualified({ ...stage, table: `${stage.table}_old` })
+      return [`RENAME TABLE ${live} TO ${old}, ${staged} TO ${live}`, `DROP TABLE ${old}`, ...request.after]
+    }
+    const fill =
+      way.publish === 'refill'
+        ? [`DELETE FROM ${live}`, `INSERT INTO ${live} (${columns}) SELECT ${columns} FROM ${staged}`]
+        : [
+            sql.deleteOthers(live, staged, request.keys),
+            ...sql.mergeByComparison(live, staged, this.columnNames, request.keys),
+          ]
+    return [...fill, ...request.after, drop]
+  }
+
+  async open(split: Split): Promise<SplitWriter> {
+    return new MysqlSplitWriter(this, split, await this.session.take())
+  }
+
+  async publish(): Promise<void> {
+    const { ledger } = this
+    await this.withClient(async client => {
+      const work = async () => {
+        // Renaming ends the transaction: a try that was killed behind it has left no staging table.
+        const renames = this.way.kind === 'stage' && (this.way.publish === 'rename' || this.way.publish === 'swap')
+        if (renames && !(await this.isStaged(client))) return
+        for (const statement of this.publication()) await client.query(statement)
+      }
+      await (ledger ? ledger.publish(client, work) : client.transaction(work))
+    })
+  }
+
+  private async isStaged(client: LedgerClient): Promise<boolean> {
+    const { database, table } = this.stage
+    const rows = await client.query(
+      `SELECT 1 FROM information_schema.tables WHERE table_schema = ${quoteText(database)} AND table_name = ${quoteText(table)}`,
+    )
+    return rows.length > 0
+  }
+
+  async forget(): Promise<void> {
+    const { ledger } = this
+    if (ledger) await this.withClient(client => client.query(ledger.forget))
+  }
+
+  async discard(): Promise<void> {
+    await this.withClient(async client => {
+      await client.query(`DROP TABLE IF EXISTS ${qualified(this.stage)}`)
+      if (!this.ledger) return
+      await client.query(this.ledger.create)
+      await client.query(this.ledger.forget)
+    })
+  }
+
+  private describePlan(): void {
+    const { way, plan, request } = this
+    plan.statements.push(...this.preparation())
+    if (way.kind === 'merge')
+      plan.statements.push('-- each split: LOAD DATA into a temporary table, then', ...this.mergeStatements)
+    else plan.statements.push(`LOAD DATA LOCAL INFILE ... INTO TABLE ${this.loadTarget}`)
+    plan.statements.push(...this.publication())
+    if (this.ledger) plan.guarantee = 'exactly once: each split commits with its ledger line'
+    else if (way.kind === 'merge') plan.guarantee = 'exactly once by key: a repeated split writes the same rows again'
+    else if (way.kind === 'stage') plan.guarantee = 'exactly once: staged in one transaction, published at once'
+    else plan.guarantee = 'all or nothing in one transaction; a crash in the moment of its commit can repeat it'
+    if (way.kind === 'stage' && way.publish === 'refill') {
+      plan.notes.push('foreign keys or triggers hang on the table: its rows are replaced in one transaction')
+    }
+    for (const c of this.columns) {
+      const wished = request.columns.find(r => r.name === c.name)!
+      if (wished.native === 'longtext' && c.native !== 'longtext' && !request.existing) {
+        plan.notes.push(`${c.name}: as a key it is created as ${c.native}`)
+      }
+    }
+  }
+}
+
+const MERGE = 'ferry_merge'
+
+function chooseWay(request: WriteRequest, existing: { table: MysqlTable; dependants: Dependants } | undefined): Way {
+  const { update, keys } = request
+  const isKeys = (columns: string[]) => columns.join() === [...keys].sort().join()
+  if (update === 'append') return { kind: 'direct' }
+  if (update === 'merge') {
+    const unique = existing?.dependants.unique
+    return { kind: 'merge', byIndex: unique === undefined || (unique.length === 1 && isKeys(unique[0]!)) }
+  }
+  if (!existing) return { kind: 'stage', publish: 'rename' }
+  const { table, dependants } = existing
+  if (dependants.inbound > 0) {
+    if (!dependants.unique.some(isKeys)) {
+      throw new FerryError(
+        'FERRY-3005',
+        `${request.object} is referenced by foreign keys: overwriting it needs its keys`,
+      )
+    }
+    return { kind: 'stage', publish: 'byKey' }
+  }
+  const partial = table.columns.some(c => !c.generated && !request.columns.some(r => r.name === c.name))
+  return { kind: 'stage', publish: dependants.own > 0 || partial ? 'refill' : 'swap' }
+}

@@ -1,0 +1,113 @@
+/**
+ * Several connections that see the database as of one moment. The server has no snapshots to hand around: transactions
+ * are begun on all connections while nobody can write, or, where that is not allowed, until they prove to have begun at
+ * the same place of the binary log. Where neither can be had, one connection reads all.
+ */
+import { availableParallelism } from 'node:os'
+import { FerryError } from '../../errors.ts'
+import { type Connection, connect, labelOf, query, translate } from './client.ts'
+import type { MysqlSettings } from './settings.ts'
+
+const BEGIN = 'START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY'
+/** How long writers of the source may have to wait, in seconds. */
+const LOCK_SECONDS = 5
+const TRIES = 10
+
+export class Snapshot {
+  private readonly settings: MysqlSettings
+  private opened: Promise<void> | undefined
+  private readonly all = new Set<Connection>()
+  private readonly idle: Connection[] = []
+  private readonly waiting: (() => void)[] = []
+
+  constructor(settings: MysqlSettings) {
+    this.settings = settings
+  }
+
+  /** A connection of the snapshot, as soon as one is free. */
+  async take(signal: AbortSignal): Promise<Connection> {
+    this.opened ??= this.open()
+    await this.opened
+    for (;;) {
+      signal.throwIfAborted()
+      const free = this.idle.pop()
+      if (free) return free
+      if (this.all.size === 0)
+        throw new FerryError('FERRY-2005', `${labelOf(this.settings)}: all connections were lost`)
+      await new Promise<void>(resolve => {
+        this.waiting.push(resolve)
+        signal.addEventListener('abort', () => resolve(), { once: true })
+      })
+    }
+  }
+
+  release(connection: Connection): void {
+    this.idle.push(connection)
+    this.waiting.shift()?.()
+  }
+
+  /** Closes a connection that is in the middle of a result. */
+  drop(connection: Connection): void {
+    this.all.delete(connection)
+    connection.destroy()
+    for (const tell of this.waiting.splice(0)) tell()
+  }
+
+  async close(): Promise<void> {
+    for (const connection of this.all) connection.destroy()
+    this.all.clear()
+  }
+
+  private async open(): Promise<void> {
+    const count = Math.max(2, Math.min(8, availableParallelism()))
+    const connections = await Promise.all(Array.from({ length: count }, () => connect(this.settings)))
+    for (const connection of connections) {
+      this.all.add(connection)
+      await query(connection, 'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ')
+    }
+    try {
+      const together = (await this.byBinlog(connections)) || (await this.underLock(connections))
+      if (!together) {
+        for (const connection of connections.splice(1)) this.drop(connection)
+        await query(connections[0]!, BEGIN)
+      }
+    } catch (error) {
+      throw translate(error, labelOf(this.settings))
+    }
+    this.idle.push(...connections)
+  }
+
+  /** MariaDB tells where in its binary log a snapshot stands: equal places are equal snapshots. */
+  private async byBinlog(connections: Connection[]): Promise<boolean> {
+    for (let i = 0; i < TRIES; i++) {
+      const places = await Promise.all(
+        connections.map(async connection => {
+          await query(connection, BEGIN)
+          const status = await query(connection, `SHOW STATUS LIKE 'binlog_snapshot_%'`)
+          return status.map(row => row.Value).join(':')
+        }),
+      )
+      if (!/\d/.test(places[0]!)) return false
+      if (places.every(place => place === places[0])) return true
+    }
+    return false
+  }
+
+  private async underLock(connections: Connection[]): Promise<boolean> {
+    const leader = await connect(this.settings)
+    try {
+      await query(leader, `SET SESSION lock_wait_timeout = ${LOCK_SECONDS}`)
+      await query(leader, 'FLUSH TABLES WITH READ LOCK')
+      for (const connection of connections) await query(connection, BEGIN)
+      await query(leader, 'UNLOCK TABLES')
+      return true
+    } catch (error) {
+      const { errno } = error as { errno?: number }
+      // 1227: not allowed; 1205 and 1969: others hold their locks for too long.
+      if (errno === 1227 || errno === 1205 || errno === 1969) return false
+      throw error
+    } finally {
+      leader.destroy()
+    }
+  }
+}

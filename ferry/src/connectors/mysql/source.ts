@@ -1,0 +1,267 @@
+/** Reading tables: key ranges in parallel, all in one snapshot. */
+import type { Batch, CsvDialect, Rejected } from '../../batch/encoding.ts'
+import { FERRY_CSV } from '../../batch/encoding.ts'
+import type { Column, Row } from '../../batch/types.ts'
+import { FerryError, RowError } from '../../errors.ts'
+import type {
+  Increment,
+  Offer,
+  ReadOptions,
+  ReadRequest,
+  Since,
+  SourceSession,
+  SourceTable,
+  Split,
+} from '../connector.ts'
+import { stripSemicolon } from '../names.ts'
+import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
+import { describe, type MysqlColumn, type MysqlTable } from './catalog.ts'
+import { type Connection, connect, qualified, query, quoteName, quoteText, translate } from './client.ts'
+import { CsvPackets } from './csv.ts'
+import { RowDecoder } from './decode.ts'
+import { csvExpression, isQuoted, refusesCsv, rowExpression } from './expressions.ts'
+import { type RowPacket, readPackets } from './packets.ts'
+import type { MysqlSettings } from './settings.ts'
+import { Snapshot } from './snapshot.ts'
+
+/** Rows of a batch, about. */
+const BATCH_BYTES = 1 << 17
+
+export class MysqlSource implements SourceSession {
+  readonly settings: MysqlSettings
+  readonly snapshot: Snapshot
+  private readonly leader: Connection
+
+  private constructor(settings: MysqlSettings, leader: Connection) {
+    this.settings = settings
+    this.leader = leader
+    this.snapshot = new Snapshot(settings)
+  }
+
+  static async open(settings: MysqlSettings): Promise<MysqlSource> {
+    return new MysqlSource(settings, await connect(settings))
+  }
+
+  async table(request: ReadRequest): Promise<SourceTable> {
+    return new MysqlSourceTable(this, request, await this.describe(request))
+  }
+
+  private async describe(request: ReadRequest): Promise<MysqlTable> {
+    try {
+      const table = await describe(this.leader, request, this.settings)
+      if (!table) throw new FerryError('FERRY-3001', `there is no table ${request.object}`)
+      return table
+    } catch (error) {
+      throw translate(error, request.object)
+    }
+  }
+
+  /** Asks outside the snapshot, for what only guides the reading. */
+  async ask(sql: string, place: string): Promise<Record<string, unknown>[]> {
+    return query(this.leader, sql).catch(error => {
+      throw translate(error, place)
+    })
+  }
+
+  async increment(request: ReadRequest, since: Since): Promise<Increment> {
+    const table = await this.describe(request)
+    const column = growingColumn(table, since.column!)
+    const name = quoteName(column.name)
+    const ask = async (expression: string, condition: string) => {
+      const where = request.where === undefined ? '' : ` AND (${request.where})`
+      const sql = `SELECT ${expression} AS answer FROM ${relationOf(request, table)} WHERE (${condition})${where}`
+      return (await this.ask(sql, table.object))[0]!.answer as string | null
+    }
+    const queries: WatermarkQueries = {
+      name,
+      // A number in quotes would be compared as a double.
+      literal: text => (['int', 'decimal', 'float'].includes(column.type.kind) ? text : quoteText(text)),
+      highest: condition => ask(`CAST(MAX(${name}) AS CHAR)`, condition),
+      count: async condition => Number(await ask('COUNT(*)', condition)),
+    }
+    const { condition, ...found } = await watermark(queries, column, since)
+    return { ...found, read: narrowed(request, condition) }
+  }
+
+  async close(): Promise<void> {
+    await this.snapshot.close()
+    this.leader.destroy()
+  }
+}
+
+function relationOf({ query }: ReadRequest, table: MysqlTable): string {
+  return query === undefined ? qualified(table) : `(${stripSemicolon(query)}\n) AS q`
+}
+
+class MysqlSourceTable implements SourceTable {
+  readonly rowColumns: Column[]
+  private readonly session: MysqlSource
+  private readonly request: ReadRequest
+  private readonly table: MysqlTable
+  private readonly columns: Map<string, MysqlColumn>
+
+  constructor(session: MysqlSource, request: ReadRequest, table: MysqlTable) {
+    this.session = session
+    this.request = request
+    this.table = table
+    this.columns = new Map(table.columns.map(c => [c.name, c]))
+    const wanted = new Set(request.columns.flatMap(c => (c.from === undefined ? [] : [c.from])))
+    this.rowColumns = table.columns.filter(c => wanted.has(c.name))
+  }
+
+  private source(name: string | undefined): MysqlColumn | undefined {
+    return name === undefined ? undefined : this.columns.get(name)
+  }
+
+  refuses(offer: Offer): string | undefined {
+    if (offer.encoding === 'rows') return undefined
+    if (offer.encoding !== 'csv') return 'MySQL does not give it'
+    for (const column of this.request.columns) {
+      const reason = refusesCsv(column, this.source(column.from), offer)
+      if (reason !== undefined) return reason
+    }
+    return this.request.columns.length === 0 ? 'there are no columns' : undefined
+  }
+
+  csvDialect(): CsvDialect {
+    return FERRY_CSV
+  }
+
+  /** Splits are key ranges, or one for the whole table: a later snapshot goes on with them. */
+  async fingerprint(): Promise<string | undefined> {
+    return undefined
+  }
+
+  async splits(): Promise<Split[]> {
+    const { request, table } = this
+    const { rows, bytes = 0 } = table
+    const divisible = request.limit === undefined && request.query === undefined && !table.isView
+    const count = Math.min(4096, Math.round(bytes / request.splitBytes))
+    const key = table.primaryKey[0]
+    const cuts = divisible && key !== undefined && count > 1 ? await this.cuts(key, count) : []
+    const share = (n: number | undefined) => (n === undefined ? undefined : Math.round(n / (cuts.length + 1)))
+    return Array.from({ length: cuts.length + 1 }, (_, id) => {
+      const low = id === 0 ? [] : [`${quoteName(key!)} >= ${cuts[id - 1]}`]
+      const high = id === cuts.length ? [] : [`${quoteName(key!)} < ${cuts[id]}`]
+      const spec = [...low, ...high].join(' AND ')
+      return { id, label: spec === '' ? 'all' : spec, spec, rows: share(rows), bytes: share(bytes) } as Split
+    })
+  }
+
+  /** Keys that cut the table into about equal parts, found by walking along the key's index. */
+  private async cuts(key: string, count: number): Promise<string[]> {
+    const name = quoteName(key)
+    const from = qualified(this.table)
+    const { object } = this.table
+    const column = this.columns.get(key)!
+    if (column.type.kind === 'int') {
+      const [ends] = await this.session.ask(`SELECT MIN(${name}) AS low, MAX(${name}) AS high FROM ${from}`, object)
+      if (ends!.low === null) return []
+      const low = BigInt(String(ends!.low))
+      const width = BigInt(String(ends!.high)) - low
+      const cuts = Array.from({ length: count - 1 }, (_, i) => low + (width * BigInt(i + 1)) / BigInt(count))
+      return [...new Set(cuts.map(String))]
+    }
+    const [{ n } = { n: 0 }] = await this.session.ask(`SELECT COUNT(*) AS n FROM ${from}`, object)
+    const step = Math.max(1, Math.floor(Number(n) / count))
+    const literal = (text: string) => (column.type.kind === 'binary' ? `X'${text}'` : quoteText(text))
+    const value = column.type.kind === 'binary' ? `HEX(${name})` : `CAST(${name} AS CHAR)`
+    const cuts: string[] = []
+    for (let i = 1; i < count; i++) {
+      const beyond = cuts.length === 0 ? '' : ` WHERE ${name} > ${cuts.at(-1)}`
+      const sql = `SELECT ${value} AS k FROM ${from}${beyond} ORDER BY ${name} LIMIT 1 OFFSET ${step}`
+      const [found] = await this.session.ask(sql, object)
+      if (!found) break
+      cuts.push(literal(String(found.k)))
+    }
+    return cuts
+  }
+
+  async *read(split: Split, { offer, signal }: ReadOptions): AsyncIterable<Batch> {
+    const connection = await this.session.snapshot.take(signal)
+    const stop = () => connection.destroy()
+    signal.addEventListener('abort', stop, { once: true })
+    let finished = false
+    try {
+      if (offer.encoding === 'csv') yield* this.readCsv(connection, split)
+      else yield* this.readRows(connection, split)
+      finished = true
+    } catch (error) {
+      throw translate(error, this.table.object)
+    } finally {
+      signal.removeEventListener('abort', stop)
+      if (finished) this.session.snapshot.release(connection)
+      else this.session.snapshot.drop(connection)
+    }
+  }
+
+  private async *readCsv(connection: Connection, split: Split): AsyncGenerator<Batch> {
+    const { request, session } = this
+    const list = request.columns.map(c => csvExpression(c, this.source(c.from), session.settings))
+    const packets = new CsvPackets(request.columns.map(c => isQuoted(c, this.source(c.from))))
+    for await (const data of readPackets(connection, this.statement(list, split), packets)) {
+      yield { kind: 'bytes', data, bytes: data.length, release: () => packets.recycle(data) }
+    }
+    yield { kind: 'bytes', data: Buffer.alloc(0), rows: packets.rows, bytes: 0 }
+  }
+
+  private async *readRows(connection: Connection, split: Split): AsyncGenerator<Batch> {
+    const list = this.rowColumns.map(c => rowExpression(c as MysqlColumn))
+    const rows = new RowBatches(this.rowColumns, this.table, this.session.settings, this.request.skipBadRows)
+    // A table without columns to read still has rows.
+    yield* readPackets(connection, this.statement(list.length > 0 ? list : ['1'], split), rows)
+  }
+
+  private statement(list: string[], split: Split): string {
+    const { request } = this
+    const conditions = [split.spec, request.where].filter(c => c !== undefined && c !== '').map(c => `(${c})`)
+    const where = conditions.length > 0 ? ` WHERE ${conditions.join(' AND ')}` : ''
+    const limit = request.limit === undefined ? '' : ` LIMIT ${request.limit}`
+    return `SELECT ${list.join(', ')} FROM ${relationOf(request, this.table)}${where}${limit}`
+  }
+}
+
+/** Rows gathered into batches; those that cannot be read are refused by their key. */
+class RowBatches {
+  private readonly decoder: RowDecoder
+  private readonly table: MysqlTable
+  private readonly skip: boolean
+  private rows: Row[] = []
+  private rejected: Rejected[] = []
+  private bytes = 0
+
+  constructor(columns: Column[], table: MysqlTable, settings: MysqlSettings, skip: boolean) {
+    this.decoder = new RowDecoder(columns, settings)
+    this.table = table
+    this.skip = skip
+  }
+
+  take(packet: RowPacket): Batch | undefined {
+    try {
+      this.rows.push(this.decoder.row(packet))
+    } catch (error) {
+      if (!(error instanceof RowError)) throw error
+      this.refuse(packet, error)
+    }
+    this.bytes += packet.end - packet.offset
+    return this.bytes > BATCH_BYTES ? this.rest() : undefined
+  }
+
+  rest(): Batch | undefined {
+    const { rows, rejected, bytes } = this
+    if (rows.length + rejected.length === 0) return undefined
+    this.rows = []
+    this.rejected = []
+    this.bytes = 0
+    return { kind: 'rows', rows, bytes, ...(rejected.length > 0 ? { rejected } : {}) }
+  }
+
+  private refuse(packet: RowPacket, error: RowError): void {
+    const values = this.decoder.texts(packet)
+    const place = this.table.primaryKey.map(key => `${key} ${values[key]}`).join(', ')
+    const where = `${error.column === undefined ? '' : `, column ${error.column}`}${place === '' ? '' : `, ${place}`}`
+    const reason = `${this.table.object}${where}: ${error.message}`
+    if (!this.skip) throw new RowError(error.code, reason, error.column, { hint: error.hint })
+    this.rejected.push({ place, reason, values, ...(error.column === undefined ? {} : { column: error.column }) })
+  }
+}

@@ -1,0 +1,14 @@
+import { join } from 'node:path'
+import { defineConfig } from 'vitest/config'
+
+/** What needs a MariaDB: `npm run test:servers`. */
+export default defineConfig({
+  test: {
+    root: join(import.meta.dirname, '..', '..'),
+    include: ['test/mariadb/**/*.test.ts', 'ferry/src/connectors/contract.test.ts', 'test/incremental.test.ts'],
+    globalSetup: ['test/servers/setup.ts'],
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    maxWorkers: 2,
+  },
+})
