@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import pg from 'pg'
 import { startPostgres } from '../test/servers/postgres.ts'
-import { install, keep, median, type Timing, time } from './timing.ts'
+import { type Case, ratio, runCases } from './cases.ts'
+import { install, keep, median, time } from './timing.ts'
 
 const ROWS = Number(process.env.FERRY_BENCH_ROWS ?? 2_000_000)
 const RUNS = Number(process.env.FERRY_BENCH_RUNS ?? 5)
@@ -18,18 +19,6 @@ const folder = mkdtempSync(join(tmpdir(), 'ferry-bench-'))
 const ferry = install(folder)
 const duck = `node ${join(import.meta.dirname, 'duckdb.ts')}`
 const COLUMNS = 'id int8, customer int4, quantity int4, price numeric(10,2), name text, placed timestamptz'
-
-interface Case {
-  name: string
-  limit: string
-  reach: string
-  before: () => Promise<void>
-  ferry: string
-  other?: string
-  show: (ferry: Timing[], other: Timing[]) => string
-}
-
-const ratio = (ferry: Timing[], other: Timing[]) => median(ferry.map((f, i) => f.wall / other[i]!.wall)).toFixed(2)
 
 const server = await startPostgres({ max_wal_size: '8GB', shared_buffers: '512MB' })
 const source = server.url('shop')
@@ -136,32 +125,11 @@ const cases: Case[] = [
   },
 ]
 
-const lines = ['| pair | against | reach | measured | Ferry s (cpu) | other s |', '|---|---|---|---|---|---|']
 try {
-  for (const c of cases) {
-    if (only && !c.name.includes(only)) continue
-    const mine: Timing[] = []
-    const others: Timing[] = []
-    for (let run = 0; run <= RUNS; run++) {
-      await c.before()
-      const f = time(c.ferry, folder)
-      await c.before()
-      const o = c.other ? time(c.other, folder) : undefined
-      // The first of each only warms caches.
-      if (run === 0) continue
-      mine.push(f)
-      if (o) others.push(o)
-    }
-    const own = `${median(mine.map(t => t.wall)).toFixed(2)} (${median(mine.map(t => t.cpu)).toFixed(2)})`
-    const other = others.length > 0 ? median(others.map(t => t.wall)).toFixed(2) : ''
-    lines.push(
-      `| ${c.name} | ${c.limit.replaceAll('|', '\\|')} | ${c.reach} | ${c.show(mine, others)} | ${own} | ${other} |`,
-    )
-    console.log(lines.at(-1))
-  }
+  const result = await runCases(cases, { runs: RUNS, folder, only })
   const head = `${ROWS.toLocaleString('en-US')} rows of 6 columns, medians of ${RUNS} runs in turn, whole processes; ${cpus().length} processors, Node ${process.versions.node}, PostgreSQL 18.`
-  console.log(`\n${head}\n\n${lines.join('\n')}`)
-  if (!only) keep('last', `${head}\n\n${lines.join('\n')}`)
+  console.log(`\n${head}\n\n${result}`)
+  if (!only) keep('last', `${head}\n\n${result}`)
 } finally {
   await Promise.all([admin.end(), shop.end(), warehouse.end()])
   await server.stop()

@@ -11,6 +11,8 @@ import { settingsSchema as cosmosSettings } from '../ferry/src/connectors/cosmos
 import { settingsSchema as duckdbSettings } from '../ferry/src/connectors/duckdb/connector.ts'
 import { settingsSchema as filesSettings } from '../ferry/src/connectors/files/connector.ts'
 import { readSchema, writeSchema } from '../ferry/src/connectors/files/options.ts'
+import { settingsSchema as mysqlSettings } from '../ferry/src/connectors/mysql/settings.ts'
+import * as mysqlTypes from '../ferry/src/connectors/mysql/types.ts'
 import { settingsSchema as postgresSettings } from '../ferry/src/connectors/postgres/settings.ts'
 import * as postgresTypes from '../ferry/src/connectors/postgres/types.ts'
 import { settingsSchema as sqliteSettings } from '../ferry/src/connectors/sqlite/connector.ts'
@@ -152,6 +154,10 @@ const MADE: Record<string, string | Record<string, string>> = {
   'ferry/src/connectors/postgres/README.md': {
     settings: settings(postgresSettings),
     types: types(postgresTypes.toNative, t => postgresTypes.toLogical(postgresTypes.toNative(t))),
+  },
+  'ferry/src/connectors/mysql/README.md': {
+    settings: settings(mysqlSettings),
+    types: types(mysqlTypes.toNative, t => mysqlTypes.toLogical(mysqlTypes.toNative(t))),
   },
   'ferry/src/connectors/sqlite/README.md': {
     settings: settings(sqliteSettings),

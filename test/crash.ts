@@ -5,7 +5,7 @@ import { setTimeout } from 'node:timers/promises'
 import type pg from 'pg'
 import { expect } from 'vitest'
 import { randomOf } from './seed.ts'
-import { makeDatabase, startFerry, temporaryFolder, until } from './support.ts'
+import { copy, makeDatabase, makeMariadb, startFerry, temporaryFolder, until } from './support.ts'
 
 interface Scenario {
   /** Makes source and destination; gives the job, how to compare, and how to make the destination ready once more. */
@@ -70,6 +70,53 @@ async function intoPostgres(
     check: async () => {
       expect(await checksum(to.client, 'orders')).toEqual(await expected())
       await nothingLeft(to.client)
+    },
+  }
+}
+
+const MARIADB_ORDERS = `CREATE TABLE orders (id bigint PRIMARY KEY, code longtext, amount decimal(12,2),
+  at datetime(6) COMMENT 'UTC', note longtext)`
+
+async function mariadbOrders(client: pg.Client) {
+  const mariadb = await makeMariadb()
+  await mariadb.exec(MARIADB_ORDERS)
+  const endpoint = { kind: 'mysql', ...mariadb.settings }
+  const { database } = client
+  const settings = { host: client.host, port: client.port, user: 'postgres', database }
+  const source = { kind: 'postgres', ...settings }
+  const { errors } = await copy({ source, destination: endpoint, tables: [{ from: 'public.orders', to: 'orders' }] })
+  expect(errors).toEqual([])
+  await mariadb.exec('ANALYZE TABLE orders')
+  return { ...mariadb, endpoint }
+}
+
+async function intoMariadb(update: string, prepare: string[]) {
+  const from = await source()
+  const expected = await mariadbOrders(from.client)
+  const to = await makeMariadb()
+  const again = async () => {
+    await to.exec('DROP TABLE IF EXISTS orders')
+    for (const statement of prepare) await to.exec(statement)
+  }
+  await again()
+  const sum = `SELECT count(*) AS n, count(DISTINCT id) AS ids, sum(crc32(concat_ws('|', id, code, amount, at, coalesce(note, '-')))) AS sum FROM orders`
+  return {
+    again,
+    job: {
+      source: { kind: 'postgres', ...from.settings },
+      destination: { kind: 'mysql', ...to.settings },
+      update,
+      splitSize: '500kB',
+      tables: [{ from: 'public.orders', to: 'orders' }],
+    },
+    check: async () => {
+      expect(await to.exec(sum)).toEqual(await expected.exec(sum))
+      expect(await to.exec('SELECT * FROM ferry_ledger'), 'ledger lines left behind').toEqual([])
+      const left = await to.exec(`SHOW TABLES LIKE 'ferry\\_%'`)
+      expect(
+        left.map(r => Object.values(r)[0]),
+        'staging tables left behind',
+      ).toEqual(['ferry_ledger'])
     },
   }
 }
@@ -142,6 +189,21 @@ export const crashScenarios: Record<string, Scenario> = {
         return checksum(from.client, 'orders')
       })
     },
+  },
+  'MariaDB -> PostgreSQL, append': {
+    make: async () => {
+      const from = await source()
+      const mariadb = await mariadbOrders(from.client)
+      return intoPostgres('append', [], mariadb.endpoint, 'orders', () => checksum(from.client, 'orders'))
+    },
+  },
+  'PostgreSQL -> MariaDB, append': { make: async () => intoMariadb('append', []) },
+  'PostgreSQL -> MariaDB, merge': {
+    make: async () =>
+      intoMariadb('merge', [MARIADB_ORDERS, `INSERT INTO orders (id, code) VALUES (1, 'old'), (2, 'old')`]),
+  },
+  'PostgreSQL -> MariaDB, overwrite': {
+    make: async () => intoMariadb('overwrite', [MARIADB_ORDERS, `INSERT INTO orders (id, code) VALUES (-1, 'old')`]),
   },
   'PostgreSQL -> Parquet': {
     make: async folder => {

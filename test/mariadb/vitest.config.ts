@@ -5,7 +5,12 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     root: join(import.meta.dirname, '..', '..'),
-    include: ['test/mariadb/**/*.test.ts', 'ferry/src/connectors/contract.test.ts', 'test/incremental.test.ts'],
+    include: [
+      'test/mariadb/**/*.test.ts',
+      'ferry/src/connectors/contract.test.ts',
+      'test/crash.test.ts',
+      'test/incremental.test.ts',
+    ],
     globalSetup: ['test/servers/setup.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -11,7 +11,7 @@ import type {
 } from '../connector.ts'
 import { bareName } from '../names.ts'
 import { describe, listObjects } from './catalog.ts'
-import { type Connection, connect, labelOf, query, translate } from './client.ts'
+import { type Connection, connect, cut, labelOf, query, translate } from './client.ts'
 import { type MysqlSettings, readSettings } from './settings.ts'
 import { MysqlSink } from './sink.ts'
 import { MysqlSource } from './source.ts'
@@ -78,7 +78,7 @@ class MysqlStore implements Store {
   async close(): Promise<void> {
     const connection = await this.connection?.catch(() => undefined)
     this.connection = undefined
-    connection?.destroy()
+    if (connection) cut(connection)
   }
 
   /** One connection for catalog questions, made when first needed. */

@@ -5,7 +5,7 @@
  * Source: https://mariadb.com/kb/en/resultset-row/
  */
 import type { Readable } from 'node:stream'
-import type { Connection } from './client.ts'
+import { type Connection, cut } from './client.ts'
 
 /** One row: where its packet lies. Valid until the callback returns. */
 export interface RowPacket {
@@ -17,14 +17,13 @@ export interface RowPacket {
 }
 
 interface QueryCommand {
-  on(event: 'error' | 'end' | 'fields', listener: (value: unknown) => void): this
   done(): null
   row(packet: RowPacket): unknown
 }
 
 /**
  * Runs a query and hands over what `take` makes of its rows, whenever that is ready. Reading pauses while nobody
- * fetches. Ending the iteration early destroys the connection: the server would go on sending.
+ * fetches. Ending the iteration early breaks the connection off: the server would go on sending.
  */
 export async function* readPackets<T>(
   connection: Connection,
@@ -44,12 +43,11 @@ export async function* readPackets<T>(
     failure ??= { error }
     tell()
   }
-  const command = connection.query(sql) as unknown as QueryCommand
-  command.on('error', fail)
-  command.on('end', () => {
+  const command = connection.query(sql, error => {
+    if (error) return fail(error)
     ended = true
     tell()
-  })
+  }) as unknown as QueryCommand
   // The command looks its next step up in itself: each row comes here instead of being parsed into an object.
   command.row = packet => {
     if (packet.isEOF()) return command.done()
@@ -86,7 +84,7 @@ export async function* readPackets<T>(
     if (rest !== undefined) yield rest
   } finally {
     stream.resume()
-    if (!finished) connection.destroy()
+    if (!finished) cut(connection)
   }
 }
 

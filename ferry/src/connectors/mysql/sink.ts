@@ -15,6 +15,7 @@ import { type Dependants, dependantsOf, describe, type MysqlTable } from './cata
 import {
   type Connection,
   connect,
+  cut,
   ledgerClient,
   type Name,
   qualified,
@@ -83,13 +84,13 @@ export class MysqlSink implements SinkSession {
 
   drop(connection: Connection): void {
     this.all.delete(connection)
-    connection.destroy()
+    cut(connection)
   }
 
   async close(): Promise<void> {
-    for (const connection of this.all) connection.destroy()
+    for (const connection of this.all) cut(connection)
     const client = await this.control.catch(() => undefined)
-    client?.destroy()
+    if (client) cut(client)
   }
 }
 

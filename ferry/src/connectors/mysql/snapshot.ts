@@ -5,7 +5,7 @@
  */
 import { availableParallelism } from 'node:os'
 import { FerryError } from '../../errors.ts'
-import { type Connection, connect, labelOf, query, translate } from './client.ts'
+import { type Connection, connect, cut, labelOf, query, translate } from './client.ts'
 import type { MysqlSettings } from './settings.ts'
 
 const BEGIN = 'START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY'
@@ -49,12 +49,12 @@ export class Snapshot {
   /** Closes a connection that is in the middle of a result. */
   drop(connection: Connection): void {
     this.all.delete(connection)
-    connection.destroy()
+    cut(connection)
     for (const tell of this.waiting.splice(0)) tell()
   }
 
   async close(): Promise<void> {
-    for (const connection of this.all) connection.destroy()
+    for (const connection of this.all) cut(connection)
     this.all.clear()
   }
 
@@ -107,7 +107,7 @@ export class Snapshot {
       if (errno === 1227 || errno === 1205 || errno === 1969) return false
       throw error
     } finally {
-      leader.destroy()
+      cut(leader)
     }
   }
 }

@@ -16,7 +16,7 @@ import type {
 import { stripSemicolon } from '../names.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import { describe, type MysqlColumn, type MysqlTable } from './catalog.ts'
-import { type Connection, connect, qualified, query, quoteName, quoteText, translate } from './client.ts'
+import { type Connection, connect, cut, qualified, query, quoteName, quoteText, translate } from './client.ts'
 import { CsvPackets } from './csv.ts'
 import { RowDecoder } from './decode.ts'
 import { csvExpression, isQuoted, refusesCsv, rowExpression } from './expressions.ts'
@@ -85,7 +85,7 @@ export class MysqlSource implements SourceSession {
 
   async close(): Promise<void> {
     await this.snapshot.close()
-    this.leader.destroy()
+    cut(this.leader)
   }
 }
 
@@ -179,7 +179,7 @@ class MysqlSourceTable implements SourceTable {
 
   async *read(split: Split, { offer, signal }: ReadOptions): AsyncIterable<Batch> {
     const connection = await this.session.snapshot.take(signal)
-    const stop = () => connection.destroy()
+    const stop = () => cut(connection)
     signal.addEventListener('abort', stop, { once: true })
     let finished = false
     try {
