@@ -14,6 +14,8 @@ run('npm', ['ci', '--no-workspaces', '--no-audit', '--no-fund'], join(root, 'tes
 run('npx', ['vitest', 'run', '--config', join('test', 'vercel', 'vitest.config.ts')])
 
 console.log('MariaDB')
+// Debian keeps servers where not everybody looks for programs.
+process.env.PATH += ':/usr/sbin'
 if (spawnSync('mariadbd', ['--version'], { stdio: 'ignore' }).status !== 0) {
   if (process.getuid?.() !== 0 || spawnSync('apt-get', ['--version'], { stdio: 'ignore' }).status !== 0) {
     console.log('skipped: there is no mariadbd here, and only root on Debian can install one (mariadb-server)')

@@ -45,6 +45,7 @@ export const ERRORS = {
     'Change the setting that the message names, or copy in another mode.',
   ],
   'FERRY-3012': ['Changes cannot be found like this', 'Name another column, or another way, as the message says.'],
+  'FERRY-3013': ['The columns of a table changed', 'Set `drift: evolve`, or mend the mapping, then run the job again.'],
   'FERRY-4001': ['A value does not fit its destination', 'Mend the row, widen the column, or set `onRowError: skip`.'],
   'FERRY-4002': ['A file is not in the format it should be', 'Mend the line or the byte that the message names.'],
   'FERRY-4003': ['A file is not in the encoding it should be', 'Set `encoding`, for example `latin1`.'],
@@ -62,6 +63,10 @@ export const ERRORS = {
   'FERRY-5009': [
     'The job was edited while a run of it is unfinished',
     'Undo the edit and run again, or give up that run: `ferry reset JOB`.',
+  ],
+  'FERRY-5010': [
+    'The log of the source no longer reaches back to the last copy',
+    'Copy everything again: `ferry reset JOB`, then run it.',
   ],
   'FERRY-9000': ['Unexpected error', 'Please report it, with the output of `ferry show RUN --json`.'],
 } as const

@@ -9,11 +9,13 @@ import { freePort, type Server } from './postgres.ts'
 
 const NOBODY = 65534
 const asRoot = process.getuid?.() === 0
-const user = asRoot ? { uid: NOBODY, gid: NOBODY } : {}
+// Debian keeps servers where not everybody looks for programs.
+const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }
+const user = asRoot ? { uid: NOBODY, gid: NOBODY, env } : { env }
 
 /** Whether this machine has one. */
 export function hasMariadb(): boolean {
-  return spawnSync('mariadbd', ['--version'], { stdio: 'ignore' }).status === 0
+  return spawnSync('mariadbd', ['--version'], { stdio: 'ignore', env }).status === 0
 }
 
 /** Starts a server with a new, empty data folder: `root` without a password. */

@@ -50,17 +50,27 @@ export interface RowBatch {
   rejected?: Rejected[]
   /** What happened to each row; undefined where they are rows of a snapshot, each there once. */
   changes?: Change[]
+  /** Of changes: by position in the row, the values that the source does not tell because they stayed as they were. */
+  unchanged?: (readonly number[] | undefined)[]
+  /** Of changes: the row under its former key, where the key changed. */
+  before?: (Row | undefined)[]
+  /** Of changes: when each happened, in microseconds since 1970. */
+  times?: number[]
   /** Of an online copy: what is known to be left behind this batch. */
   behind?: Behind
 }
 
-/** What happened to a row since the snapshot. Of a deleted one the row holds what is known of it, its key at least. */
-export type Change = 'create' | 'replace' | 'delete'
+/**
+ * What happened to a row since the snapshot. Of a deleted one the row holds what is known of it, its key at least.
+ * `clear` is about all rows at once: its own row is empty.
+ */
+export type Change = 'create' | 'replace' | 'delete' | 'clear'
 
 /** How far reading is behind the source. */
 export interface Behind {
-  /** Changes that are still to be read, about. */
+  /** What is still to be read, about: nothing where it is 0. Changes, or bytes of the log where only these are known. */
   changes: number
+  unit?: 'bytes'
   /** When the last change that was read happened, in milliseconds since 1970. */
   since?: number
 }

@@ -40,6 +40,8 @@ export interface Store {
   test(): Promise<string>
   /** All objects that can be copied, in a stable order. */
   objects(): Promise<string[]>
+  /** Gives up what the store keeps for positions that nobody goes on from: a place in its log. */
+  release?(positions: string[]): Promise<void>
   /** An object as it is now, or undefined where there is none. */
   describe(object: ObjectSpec): Promise<TableInfo | undefined>
   /** A destination object as it is now; undefined where it is to be made, as files always are. */
@@ -162,12 +164,20 @@ export interface ReadRequest extends ObjectSpec {
   skipBadRows: boolean
   /** Which parts of the object, as `increment` found them; opaque outside the connector. */
   part?: string
+  /** How the log of the store is followed, as `increment` and `follow` found it; opaque outside the connector. */
+  log?: string
   /** Whether reading goes on behind the snapshot with every change; then in at most so many splits. */
   online?: { splits: number }
 }
 
 /** What an incremental copy knows of the last one. */
 export interface Since {
+  /** Whether changes come from the log of the store. */
+  cdc?: boolean
+  /** The columns that tell rows apart, by their names at the source. */
+  keys: string[]
+  /** The positions of the job's other tables. */
+  others: string[]
   /** The column that grows; undefined where the store itself knows what is new. */
   column?: string | undefined
   overlap?: Overlap | undefined
@@ -195,6 +205,11 @@ export interface SourceSession {
   table(request: ReadRequest): Promise<SourceTable>
   /** What changed since an earlier copy, up to now; undefined where the store cannot tell. */
   increment?(request: ReadRequest, since: Since): Promise<Increment>
+  /**
+   * Makes ready to follow the log for the tables of the run, before any of them is read: what it finds is put into the
+   * `log` of their requests. `kept` are the positions of the job's other tables, which nothing may be forgotten of.
+   */
+  follow?(requests: ReadRequest[], kept: { object: string; position: string }[]): Promise<void>
   close(): Promise<void>
 }
 
@@ -211,6 +226,14 @@ export interface SourceTable {
   /** What must be unchanged for the splits to be resumed in a later snapshot; undefined where nothing must. */
   fingerprint(): Promise<string | undefined>
   read(split: Split, options: ReadOptions): AsyncIterable<Batch>
+  /** Of a table whose log is followed, once all of them are known: the log waits for it from here on. */
+  join?(): void
+  /** Of a table whose log is followed: that everything up to the checkpoint is kept at the destination. */
+  confirm?(checkpoint: Checkpoint): void
+  /** Of a table whose log is followed: nothing more is read of it. */
+  leave?(): void
+  /** Of a table whose log is followed: the position that the next copy goes on from. */
+  reached?(): string
   /** Rows as the source holds them now, of a source that is followed; undefined for those that are gone. */
   current?(rows: Row[]): Promise<(Row | undefined)[]>
   /** Checksums that the store computes itself, over the columns as `target` holds them; undefined where it cannot. */
@@ -252,6 +275,9 @@ export interface ReadOptions {
   complete?: AbortSignal
 }
 
+/** The id of the split that is the log behind the snapshot: it is read last, and in order. */
+export const CHANGES = 1_000_000
+
 /** An independently readable piece of a table. `spec` is opaque outside the connector. */
 export interface Split {
   id: number
@@ -285,6 +311,8 @@ export interface WriteRequest {
   skipBadRows: boolean
   /** Whether the rows come to those of earlier runs, which stay. */
   adds?: boolean
+  /** Whether changes follow, what becomes of deleted rows, and whether they come from a log behind the snapshot. */
+  follows?: { deletes: 'apply' | 'ignore'; log: boolean }
   /** Of documents that come as they are: the paths that tell one from all others at the source. */
   identity?: string[][]
 }
@@ -321,6 +349,8 @@ export interface SinkTable {
   readonly inFlight?: number
   /** Whether batches may hold changes, deletes too, that are applied in order. */
   readonly takesChanges?: boolean
+  /** Applying the changes of a log; undefined where the table takes none. */
+  readonly changes?: ChangeSink
   /** The offer for an encoding, or the reason why this table does not take it. */
   offer(encoding: Encoding): Offer | string
   /**
@@ -337,12 +367,21 @@ export interface SinkTable {
   discard(): Promise<void>
 }
 
+/** Applying the changes behind a snapshot, or behind an earlier copy, to a table that is there. */
+export interface ChangeSink {
+  /** How far this run has applied them: by the destination's ledger, else as the state knows it. */
+  committed(known: CommittedSplit | undefined): Promise<CommittedSplit | undefined>
+  open(work: WriterWork): Promise<SplitWriter>
+}
+
 /** The work that a writer is part of. */
 export interface WriterWork {
   /** Ends it at once. */
   signal?: AbortSignal
   /** The checkpoint that the split goes on from. */
   from?: Checkpoint | undefined
+  /** Whether the first changes may be older than what is there: those that the snapshot holds already. */
+  replays?: boolean
 }
 
 export interface SplitWriter {

@@ -1,10 +1,18 @@
 /** Copying one table: splits in parallel, each read, mapped, written and committed with its checkpoint. */
 import { setImmediate } from 'node:timers/promises'
-import type { Batch, Behind, Change, Rejected, RowBatch } from '../batch/encoding.ts'
+import type { Batch, Behind, Rejected, RowBatch } from '../batch/encoding.ts'
 import { members } from '../batch/json.ts'
 import { formatText } from '../batch/text.ts'
 import type { Column, Row } from '../batch/types.ts'
-import { type Committed, type CommittedSplit, DOCUMENT, type Split, type SplitWriter } from '../connectors/connector.ts'
+import {
+  CHANGES,
+  type Committed,
+  type CommittedSplit,
+  DOCUMENT,
+  type Offer,
+  type Split,
+  type SplitWriter,
+} from '../connectors/connector.ts'
 import { FerryError, RowError } from '../errors.ts'
 import type { RateLimit, Slots } from './limits.ts'
 import { RowGarbage } from './memory.ts'
@@ -15,6 +23,9 @@ import { type RowMapper, rowMapper } from './rows.ts'
 /** A split that can say where it is commits at least after so many bytes, and so often. */
 const COMMIT_BYTES = 64_000_000
 const COMMIT_MS = 2000
+/** The same for changes of a log, which are held in memory. */
+const CHANGES_BYTES = 16_000_000
+const CHANGES_ROWS = 50_000
 /** Changes that wait for others to come hold a commit back for so long at most. */
 const HOLD_MS = 60_000
 /** Reading from a driver that never waits must let timers and signals have their turn this often. */
@@ -41,11 +52,18 @@ export interface CopyContext {
 
 /** Copies what is left of a table and changes over. Throws what ended it; what is committed stays. */
 export async function copyTable(table: OpenTable, context: CopyContext): Promise<void> {
-  const { sink } = table
   const { splits, known } = await context.splits()
-  const committed = await sink.prepare(known)
+  const snapshot = splits.filter(s => s.id !== CHANGES)
+  const changes = splits.find(s => s.id === CHANGES)
+  context.progress.splits = snapshot.length
+  if (snapshot.length > 0 || !changes) await copySnapshot(table, context, snapshot, known)
+  if (changes) await copyChanges(table, context, changes, known)
+}
+
+async function copySnapshot(table: OpenTable, context: CopyContext, splits: Split[], known: Committed): Promise<void> {
+  const { sink } = table
   const { progress } = context
-  progress.splits = splits.length
+  const committed = await sink.prepare(known)
   if (!committed.published) {
     const open = splits.filter(split => {
       const done = committed.splits.get(split.id)
@@ -60,6 +78,33 @@ export async function copyTable(table: OpenTable, context: CopyContext): Promise
     else await copyApart(table, context, open, committed)
     context.signal.throwIfAborted()
     await sink.publish()
+  }
+}
+
+/** What the log tells behind the snapshot, in order. It waits for others that follow it: nobody waits for its slot. */
+async function copyChanges(table: OpenTable, context: CopyContext, split: Split, known: Committed): Promise<void> {
+  const { changes } = table.sink
+  if (!changes) throw new FerryError('FERRY-9000', `${table.plan.to} takes no changes`)
+  const before = await changes.committed(known.splits.get(CHANGES))
+  if (before) {
+    context.progress.rowsRead += before.rows
+    context.progress.rowsCopied += before.rows
+    context.progress.bytesRead += before.bytes
+  }
+  const replays = table.plan.increment?.load !== 'changes'
+  const writer = await changes.open({ signal: context.signal, from: before?.checkpoint, replays })
+  const segment = new Segment(table, context, split, before, { encoding: 'rows' })
+  try {
+    await feed(table, { ...context, offer: { encoding: 'rows' } }, split, before?.checkpoint, async batch => {
+      await segment.take(batch, await segment.write(writer, batch))
+      if (batch.kind === 'query' || batch.checkpoint === undefined) return
+      if (segment.isDueOfChanges()) await segment.commitChanges(writer, batch.checkpoint)
+    })
+    context.signal.throwIfAborted()
+    await segment.endChanges(writer)
+  } catch (error) {
+    await writer.abort()
+    throw error
   }
 }
 
@@ -186,7 +231,7 @@ async function copyTogether(table: OpenTable, context: CopyContext, splits: Spli
 /** Reads a split batch by batch, within the limits, until it ends or the run is stopped. */
 async function feed(
   table: OpenTable,
-  context: CopyContext,
+  context: CopyContext & { offer?: Offer },
   split: Split,
   from: string | undefined,
   take: (batch: Batch) => Promise<void>,
@@ -195,7 +240,7 @@ async function feed(
   const garbage = new RowGarbage()
   const options = {
     signal: context.signal,
-    offer: table.plan.offer,
+    offer: context.offer ?? table.plan.offer,
     ...(from === undefined ? {} : { from }),
     ...(context.complete === undefined ? {} : { complete: context.complete }),
   }
@@ -218,6 +263,9 @@ class Segment {
   bytes = 0
   private rows = 0
   private committedAt = performance.now()
+  /** Changes since the last commit, and the last place to stop at. */
+  private held = 0
+  private last: string | undefined
   private behind: Behind | undefined
   private total: { rows: number; bytes: number }
   /** The checkpoint that what was written since the last commit began at. */
@@ -229,14 +277,20 @@ class Segment {
   private readonly map: RowMapper | undefined
   private readonly keyAt: { name: string; at: number }[]
 
-  constructor(table: OpenTable, context: CopyContext, split: Split, before: CommittedSplit | undefined) {
+  constructor(
+    table: OpenTable,
+    context: CopyContext,
+    split: Split,
+    before: CommittedSplit | undefined,
+    offer: Offer = table.plan.offer,
+  ) {
     this.table = table
     this.context = context
     this.split = split
     this.from = before?.checkpoint
     this.total = { rows: before?.rows ?? 0, bytes: before?.bytes ?? 0 }
     const columns = table.source.rowColumns
-    this.map = table.plan.offer.encoding === 'rows' ? rowMapper(columns, table.plan.read.columns) : undefined
+    this.map = offer.encoding === 'rows' ? rowMapper(columns, table.plan.read.columns) : undefined
     const keys = table.plan.write.keys.map(k => table.plan.read.columns.find(c => c.name === k)?.from)
     this.keyAt = keys.flatMap(name => {
       const at = columns.findIndex(c => c.name === name)
@@ -269,13 +323,13 @@ class Segment {
 
   private mapRows(batch: RowBatch, skip: boolean): RowBatch {
     const mapped: Row[] = []
-    const changes: Change[] = []
+    const kept: number[] = []
     for (const [i, row] of batch.rows.entries()) {
       try {
-        const out = this.map!(row)
+        const out = row.length === 0 ? row : this.map!(row)
         if (skip) sources.set(out, row)
         mapped.push(out)
-        if (batch.changes) changes.push(batch.changes[i]!)
+        kept.push(i)
       } catch (error) {
         if (!(error instanceof RowError)) throw error
         if (!skip) {
@@ -284,7 +338,24 @@ class Segment {
         this.reject([this.rejection(row, error)])
       }
     }
-    return { ...batch, rows: mapped, ...(batch.changes ? { changes } : {}) }
+    if (!batch.changes) return { ...batch, rows: mapped }
+    const { changes, unchanged, before, times } = batch
+    return {
+      ...batch,
+      rows: mapped,
+      changes: kept.map(i => changes[i]!),
+      ...(unchanged ? { unchanged: kept.map(i => this.mapPlaces(unchanged[i])) } : {}),
+      ...(before ? { before: kept.map(i => before[i] && this.map!(before[i])) } : {}),
+      ...(times ? { times: kept.map(i => times[i]!) } : {}),
+    }
+  }
+
+  /** Where values of the source stand in a row of the destination. */
+  private mapPlaces(places: readonly number[] | undefined): number[] | undefined {
+    if (!places) return undefined
+    const { rowColumns } = this.table.source
+    const names = new Set(places.map(at => rowColumns[at]!.name))
+    return this.table.plan.read.columns.flatMap((c, i) => (c.from !== undefined && names.has(c.from) ? [i] : []))
   }
 
   /** An error of the sink names its column and the row's position: the table and the row's key are added here. */
@@ -332,6 +403,31 @@ class Segment {
     return held > 0 ? since >= HOLD_MS : this.bytes >= COMMIT_BYTES || since >= COMMIT_MS
   }
 
+  /** Changes are held in memory until they are committed, and seen as soon as there are no more for now. */
+  isDueOfChanges(): boolean {
+    if (this.behind?.changes === 0) return true
+    const since = performance.now() - this.committedAt
+    return this.held >= CHANGES_ROWS || this.bytes >= CHANGES_BYTES || since >= COMMIT_MS
+  }
+
+  /** Where nothing was written since, only the state learns of the place: quiet tables cost the destination nothing. */
+  async commitChanges(writer: SplitWriter, checkpoint: string): Promise<void> {
+    const { context, split } = this
+    if (this.held > 0) await this.commit(writer, checkpoint)
+    else {
+      this.from = checkpoint
+      this.committedAt = performance.now()
+      await context.committed(split, false, { checkpoint, ...this.total }, this.behind)
+    }
+    this.held = 0
+    this.table.source.confirm?.(checkpoint)
+  }
+
+  async endChanges(writer: SplitWriter): Promise<void> {
+    // Never done: what goes on after a crash reads up to a later end.
+    if (this.last !== undefined) await this.commitChanges(writer, this.last)
+  }
+
   /** What waits for changes to come is written or refused: all that are known are written. */
   async settle(writer: SplitWriter): Promise<void> {
     if (!writer.held) return
@@ -348,6 +444,8 @@ class Segment {
   async take(batch: Batch, written: number | undefined): Promise<void> {
     const { progress } = this.context
     this.bytes += batch.bytes
+    if (batch.kind === 'rows') this.held += batch.rows.length
+    if (batch.kind !== 'query') this.last = batch.checkpoint ?? this.last
     if (batch.kind === 'rows' && batch.behind) {
       this.behind = batch.behind
       progress.behind.set(this.split.id, batch.behind)

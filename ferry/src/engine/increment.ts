@@ -55,10 +55,14 @@ export function requireIncremental(spec: TableSpec, source: Store): void {
       hint: 'Leave limit out, or choose rows with `where`.',
     })
   }
+  if (spec.tracking === 'cdc') {
+    if (spec.update === 'merge') return
+    throw new FerryError('FERRY-3006', `${spec.from}: changes from the log are applied by key: update: merge`)
+  }
   const knows = source.kind === 'files' || source.kind === 'cosmos'
   if (spec.incrementalColumn === undefined && !knows) {
     throw new FerryError('FERRY-3012', `${spec.from}: an incremental copy needs a way to find changes`, {
-      hint: 'Name a column that grows with every change: incrementalColumn: updated_at.',
+      hint: 'Name a column that grows with every change, incrementalColumn: updated_at; or tracking: cdc for the log.',
     })
   }
 }
@@ -68,12 +72,15 @@ export async function planIncrement(
   session: SourceSession,
   read: ReadRequest,
   spec: TableSpec,
-  context: { tracked: string; kept: KeptPosition | undefined; isThere: boolean },
+  context: { tracked: string; kept: KeptPosition | undefined; others: string[]; isThere: boolean; keys: string[] },
 ): Promise<{ plan: IncrementPlan; read: ReadRequest; notes: string[] }> {
   const { tracked, kept } = context
   const why = kept && resetReason(kept.tracked, context)
   const after = why === undefined ? kept?.value : undefined
   const since: Since = {
+    cdc: spec.tracking === 'cdc',
+    keys: context.keys,
+    others: context.others,
     column: spec.incrementalColumn,
     overlap: spec.overlap,
     after,

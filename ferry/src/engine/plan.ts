@@ -67,7 +67,13 @@ export interface PlanOptions {
   rowsOnly: boolean
   online?: { splits: number } | undefined
   /** Of an incremental copy: how far copies of the table are, where there were any. */
-  incremental?: { kept: (from: string, to: string) => KeptPosition | undefined } | undefined
+  incremental?:
+    | {
+        kept: (from: string, to: string) => KeptPosition | undefined
+        /** The positions of all tables of the job. */
+        all: string[]
+      }
+    | undefined
 }
 
 /** Plans one table. Nothing is written. Throws the FerryError that a user sees. */
@@ -112,13 +118,17 @@ export async function planTable(
     ...(spec.limit === undefined ? {} : { limit: spec.limit }),
     ...(options.online === undefined ? {} : { online: options.online }),
   }
+  const sourceKeys = keys.flatMap(key => columns.find(c => c.name === key)?.from ?? [])
   const increment =
-    options.incremental &&
-    (await planIncrement(sessions.source, all, spec, {
-      tracked: trackedBy(spec, sessions),
-      kept: options.incremental.kept(from, to),
-      isThere: existing !== undefined || destinationStore.kind === 'files',
-    }))
+    options.incremental || (options.online && sessions.source.follow)
+      ? await planIncrement(sessions.source, all, options.online ? { ...spec, tracking: 'cdc' } : spec, {
+          tracked: trackedBy(spec, sessions),
+          kept: options.incremental?.kept(from, to),
+          others: options.incremental?.all ?? [],
+          isThere: existing !== undefined || destinationStore.kind === 'files',
+          keys: sourceKeys,
+        })
+      : undefined
   const read = increment?.read ?? all
   const write: WriteRequest = {
     object: to,
@@ -133,13 +143,14 @@ export async function planTable(
     after: spec.after,
     skipBadRows,
     ...(existing ? { existing } : {}),
-    ...(increment ? { adds: true } : {}),
+    ...(increment && !read.log ? { adds: true } : {}),
+    ...(read.log || options.online ? { follows: { deletes: spec.deletes, log: read.log !== undefined } } : {}),
     ...(whole && source.documents?.identity ? { identity: source.documents.identity } : {}),
   }
   if (increment?.plan.isEmpty) return { plan: idlePlan(read, write, from, increment) }
   const sourceTable = await sessions.source.table(read)
   const sinkTable = await sessions.sink.table(write)
-  if (options.online) refuseOnline(sessions, sourceTable, sinkTable)
+  if (options.online || read.log) refuseOnline(sessions, sourceTable, sinkTable)
   const { offer, passedOver } = negotiate(sourceTable, sinkTable, options.rowsOnly)
   const plan: TablePlan = {
     ordinal,
@@ -201,10 +212,10 @@ const WHOLE_DOCUMENT: MappedColumn = {
 function refuseOnline({ sourceStore, destinationStore }: Sessions, source: SourceTable, sink: SinkTable): void {
   const reason = !source.follows
     ? `${sourceStore.label} does not tell what changes`
-    : !sink.takesChanges
-      ? `${destinationStore.label} takes no deletes`
+    : !sink.takesChanges && !sink.changes
+      ? `${destinationStore.label} takes no deletes, or not with this update method`
       : undefined
-  if (reason !== undefined) throw new FerryError('FERRY-3009', `an online copy is not possible here: ${reason}`)
+  if (reason !== undefined) throw new FerryError('FERRY-3009', `changes cannot be followed here: ${reason}`)
 }
 
 /** Whether a job says anything of columns. */

@@ -30,6 +30,9 @@ const tableSettings = {
     .enum(['watermark', 'cdc'])
     .describe('How an incremental copy finds changes: by a column that grows, or from the log of the store'),
   incrementalColumn: text.describe('Column that grows with every change; each run copies what is beyond the last one'),
+  deletes: z
+    .enum(['apply', 'ignore'])
+    .describe('What becomes of rows that the log says were deleted: deleted too, or kept'),
   overlap: z
     .union([z.number().positive(), text])
     .describe('How far before the last value an incremental copy reads again: `10 min`, or an amount such as `1000`'),

@@ -4,7 +4,7 @@ import { type CopyJob, parseDuration, parseSize, type TableEntry, type TableSett
 
 /** One table of a job with all its settings decided. */
 export interface TableSpec
-  extends Required<Pick<TableSettings, 'create' | 'truncate' | 'narrowing' | 'onRowError' | 'casing'>> {
+  extends Required<Pick<TableSettings, 'create' | 'deletes' | 'truncate' | 'narrowing' | 'onRowError' | 'casing'>> {
   from: string
   query?: string
   /** Undefined where the destination names the object itself (a locator's `#object`, a single file). */
@@ -98,6 +98,7 @@ function specOf(job: CopyJob, entry: TableEntry, from: string): TableSpec {
     ...trackingOf(s),
     ...(overlap === undefined ? {} : { overlap }),
     create: s.create ?? 'ifMissing',
+    deletes: s.deletes ?? 'apply',
     truncate: s.truncate ?? false,
     narrowing: s.narrowing ?? 'refuse',
     onRowError: s.onRowError ?? 'fail',
@@ -128,6 +129,7 @@ const SETTINGS = [
   'keys',
   'tracking',
   'incrementalColumn',
+  'deletes',
   'overlap',
   'columns',
   'constants',

@@ -76,5 +76,5 @@ export function planOptions(job: CopyJob, stores: Stores, tables: { count: numbe
 }
 
 function incrementalOf(kept: PositionRow[]): PlanOptions['incremental'] {
-  return { kept: (from, to) => kept.find(p => p.source === from && p.destination === to) }
+  return { all: kept.map(p => p.value), kept: (from, to) => kept.find(p => p.source === from && p.destination === to) }
 }

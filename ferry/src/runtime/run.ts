@@ -140,14 +140,15 @@ class Run {
       await runs.setState(state.db, this.lease, 'planning')
       const opened = await this.openTables(sessions)
       this.options.onStart?.({ id: this.lease.run, resumed: this.resumed, tables: this.tables })
+      await this.follow(sessions, opened)
       await runs.setState(state.db, this.lease, this.complete.signal.aborted ? 'completing' : 'running')
       // What follows its source never ends by itself: nothing can wait for it.
-      const atOnce = job.mode === 'online' ? Infinity : this.parallel
-      const slots = new Slots(atOnce)
+      const follows = job.mode === 'online' || opened.some(t => t?.plan.read.log !== undefined)
+      const slots = new Slots(opened.some(t => t?.plan.read.log !== undefined) || !follows ? this.parallel : Infinity)
       const rows = job.limits.rowsPerSecond === undefined ? undefined : new RateLimit(job.limits.rowsPerSecond)
       const perSecond = job.limits.bytesPerSecond === undefined ? undefined : parseSize(job.limits.bytesPerSecond)
       const bytes = perSecond === undefined ? undefined : new RateLimit(perSecond)
-      const tables = new Slots(atOnce)
+      const tables = new Slots(follows ? Infinity : this.parallel)
       await Promise.all(
         opened.map((table, i) => tables.use(() => this.copyOne(table, this.tables[i]!, { slots, rows, bytes }))),
       )
@@ -206,6 +207,22 @@ class Run {
     return tables
   }
 
+  /** Makes ready to follow the log for the tables that need it; where it begins is kept before the first row moves. */
+  private async follow(sessions: Sessions, opened: (OpenTable | undefined)[]): Promise<void> {
+    const tables = opened.filter(t => t?.plan.read.log !== undefined) as OpenTable[]
+    if (tables.length === 0) return
+    const kept = await positionsOf(this.options.state.db, this.row.job)
+    const requests = tables.map(t => t.plan.read)
+    await sessions.source.follow!(
+      requests,
+      kept.map(p => ({ object: p.source, position: p.value })),
+    )
+    for (const { plan, source } of tables) {
+      source.join?.()
+      await this.saveTable(plan, this.tables[plan.ordinal]!)
+    }
+  }
+
   private track(plan: TablePlan): TableProgress {
     const progress: TableProgress = {
       ordinal: plan.ordinal,
@@ -239,6 +256,8 @@ class Run {
     const { plan } = table
     try {
       await this.copyRows(table, progress, limits)
+      const reached = plan.increment && table.source.reached?.()
+      if (reached !== undefined) plan.increment!.position.value = reached
       progress.state = 'completed'
       progress.rowsSkipped = this.countErrors(plan.ordinal)
     } catch (error) {
@@ -248,6 +267,7 @@ class Run {
         progress.error = asFerryError(error)
       }
     }
+    table.source.leave?.()
     progress.endedAt = Date.now()
     await this.saveEnd(plan, progress)
     // The ledger's lines go only when the state knows the end: until then they are what decides.

@@ -18,8 +18,9 @@ const SESSION = [
 ].join('; ')
 
 /** A connected client in Ferry's session settings. Throws FERRY-2001 or FERRY-2002. */
-export async function connect(settings: PostgresSettings): Promise<pg.Client> {
+export async function connect(settings: PostgresSettings, replication?: 'database'): Promise<pg.Client> {
   const client = new pg.Client({
+    ...(replication ? { replication } : {}),
     host: settings.host,
     port: settings.port,
     database: settings.database,

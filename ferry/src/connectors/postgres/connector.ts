@@ -13,6 +13,7 @@ import type {
 import { bareName } from '../names.ts'
 import { describeQuery, describeTable, listObjects } from './catalog.ts'
 import { connect, joinName, labelOf, translate } from './client.ts'
+import { dropLog, markOf } from './log.ts'
 import { type PostgresSettings, readSettings } from './settings.ts'
 import { PostgresSink } from './sink.ts'
 import { PostgresSource } from './source.ts'
@@ -53,6 +54,16 @@ class PostgresStore implements Store {
         : await describeQuery(client, query)
     } catch (error) {
       throw translate(error, query === undefined ? object : 'query')
+    }
+  }
+
+  async release(positions: string[]): Promise<void> {
+    const slots = new Set(positions.flatMap(position => markOf(position)?.slot ?? []))
+    const client = await this.catalog()
+    for (const slot of slots) {
+      await dropLog(client, slot).catch(error => {
+        throw translate(error, slot)
+      })
     }
   }
 

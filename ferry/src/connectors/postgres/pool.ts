@@ -36,6 +36,13 @@ export class ConnectionPool {
     connection.stream.destroy()
   }
 
+  /** Closes the connections that nobody works with: later ones are prepared anew. */
+  async reset(): Promise<void> {
+    const idle = this.idle.splice(0)
+    for (const client of idle) this.all.delete(client)
+    await Promise.all(idle.map(client => client.end().catch(() => undefined)))
+  }
+
   async close(): Promise<void> {
     const clients = [...this.all]
     this.all.clear()

@@ -2,17 +2,20 @@ import type pg from 'pg'
 import type { Encoding } from '../../batch/encoding.ts'
 import { typeName } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
-import type {
-  Committed,
-  Offer,
-  RunIdentity,
-  SinkSession,
-  SinkTable,
-  Split,
-  SplitWriter,
-  WriteRequest,
+import {
+  CHANGES,
+  type ChangeSink,
+  type Committed,
+  type Offer,
+  type RunIdentity,
+  type SinkSession,
+  type SinkTable,
+  type Split,
+  type SplitWriter,
+  type WriteRequest,
 } from '../connector.ts'
 import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
+import { PostgresChangeWriter } from './apply.ts'
 import type { PostgresColumn, PostgresTable } from './catalog.ts'
 import { describeTable, qualified } from './catalog.ts'
 import { connect, inTransaction, ledgerClient, quoteName, splitName, translate } from './client.ts'
@@ -205,6 +208,28 @@ export class PostgresSinkTable implements SinkTable {
     return this.columns.every(c => isKnown(c.base) || wireType(c) === 'text')
   }
 
+  /** Changes are applied by key, to a table that is there. */
+  get takesChanges(): boolean {
+    return this.request.update === 'merge'
+  }
+
+  get changes(): ChangeSink | undefined {
+    if (!this.takesChanges) return undefined
+    return {
+      committed: async known => {
+        const { ledger } = this
+        if (!ledger || !(await hasLedger(await this.session.client(), this.target.schema))) return known
+        const { splits } = await this.withClient(client => ledger.committed(client))
+        return splits.get(CHANGES) ?? known
+      },
+      open: async work => new PostgresChangeWriter(this, work),
+    }
+  }
+
+  async ensureLedger(): Promise<void> {
+    if (this.ledger) await this.session.ensureLedger(this.target.schema, this.ledger.create)
+  }
+
   async prepare(): Promise<Committed> {
     const { ledger } = this
     return this.withClient(async client => {
@@ -212,7 +237,7 @@ export class PostgresSinkTable implements SinkTable {
         for (const statement of this.preparation()) await client.query(statement)
       }
       if (ledger) {
-        await this.session.ensureLedger(this.target.schema, ledger.create)
+        await this.ensureLedger()
         return ledger.prepare(client, run)
       }
       await run()
@@ -306,7 +331,8 @@ export class PostgresSinkTable implements SinkTable {
 
   async forget(): Promise<void> {
     const { ledger } = this
-    if (ledger) await this.withClient(client => client.query(ledger.forget))
+    if (!ledger || !(await hasLedger(await this.session.client(), this.target.schema))) return
+    await this.withClient(client => client.query(ledger.forget))
   }
 
   async discard(): Promise<void> {
@@ -358,7 +384,8 @@ async function chooseWay(client: pg.Client, request: WriteRequest, existing: Pos
   }
   if (request.update === 'append') return { kind: 'direct' }
   if (request.update === 'merge') {
-    if (!existing) return { kind: 'merge', conflict: true }
+    // Rows of a snapshot that come into a new table have a key each: nothing is to be compared.
+    if (!existing) return request.follows?.log ? { kind: 'direct' } : { kind: 'merge', conflict: true }
     const { rows } = await client.query(sql.UNIQUE_ON, [existing.oid, request.keys])
     return { kind: 'merge', conflict: rows[0].found }
   }

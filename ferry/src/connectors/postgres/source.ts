@@ -2,18 +2,19 @@ import type pg from 'pg'
 import { type Batch, type CsvDialect, FERRY_CSV } from '../../batch/encoding.ts'
 import type { Column } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
-import type {
-  ChecksumTarget,
-  Increment,
-  MappedColumn,
-  Offer,
-  ReadOptions,
-  ReadRequest,
-  Since,
-  SourceSession,
-  SourceTable,
-  Split,
-  StoreChecksums,
+import {
+  CHANGES,
+  type ChecksumTarget,
+  type Increment,
+  type MappedColumn,
+  type Offer,
+  type ReadOptions,
+  type ReadRequest,
+  type Since,
+  type SourceSession,
+  type SourceTable,
+  type Split,
+  type StoreChecksums,
 } from '../connector.ts'
 import { stripSemicolon } from '../names.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
@@ -22,7 +23,23 @@ import { describeQuery, describeTable, type PostgresColumn, type PostgresTable, 
 import { PostgresChecksums } from './checksums.ts'
 import { connect, quoteName, quoteText, translate } from './client.ts'
 import { copyOut } from './copyout.ts'
+import {
+  type LogMark,
+  type LogPlan,
+  type LogTable,
+  markOf,
+  newSlotName,
+  PostgresLog,
+  parsePosition,
+  publish,
+  slotExists,
+  slotFault,
+  snapshotWithSlot,
+} from './log.ts'
+import { formatLsn, type Lsn, parseLsn } from './pgoutput.ts'
 import { ConnectionPool } from './pool.ts'
+import { explained } from './replication.ts'
+import { requireLog } from './requirements.ts'
 import type { PostgresSettings } from './settings.ts'
 import { isKnown } from './types.ts'
 import { isFramed, refusesWire, wireExpression } from './wire.ts'
@@ -33,15 +50,21 @@ export class PostgresSource implements SourceSession {
   private readonly leader: pg.Client
   private readonly describer: Promise<pg.Client>
   readonly pool: ConnectionPool
+  private snapshot: string
+  private slot: string | undefined
+  private log: PostgresLog | undefined
 
   private constructor(settings: PostgresSettings, leader: pg.Client, describer: Promise<pg.Client>, snapshot: string) {
     this.settings = settings
     this.leader = leader
     this.describer = describer
-    this.pool = new ConnectionPool(settings, async client => {
-      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-      await client.query(`SET TRANSACTION SNAPSHOT ${quoteText(snapshot)}`)
-    })
+    this.snapshot = snapshot
+    this.pool = new ConnectionPool(settings, client => this.enter(client, this.snapshot))
+  }
+
+  private async enter(client: pg.Client, snapshot: string): Promise<void> {
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+    await client.query(`SET TRANSACTION SNAPSHOT ${quoteText(snapshot)}`)
   }
 
   static async open(settings: PostgresSettings): Promise<PostgresSource> {
@@ -76,6 +99,7 @@ export class PostgresSource implements SourceSession {
 
   async increment(request: ReadRequest, since: Since): Promise<Increment> {
     const table = await this.describe(request)
+    if (since.cdc) return this.logIncrement(request, table, since)
     const column = growingColumn(table, since.column!) as PostgresColumn
     const name = quoteName(column.name)
     const from = request.query === undefined ? qualified(table) : `(${stripSemicolon(request.query)}\n) AS q`
@@ -101,7 +125,93 @@ export class PostgresSource implements SourceSession {
     return { ...found, read: narrowed(request, condition) }
   }
 
+  /** What the log tells since the last copy; where there was none, a snapshot comes first. */
+  private async logIncrement(request: ReadRequest, table: PostgresTable, since: Since): Promise<Increment> {
+    const client = await this.describer
+    await requireLog(client, request, table, since.keys)
+    const mark = since.after === undefined ? undefined : markOf(since.after)
+    if (mark) {
+      const fault = await slotFault(client, mark.slot, parseLsn(mark.lsn))
+      if (fault) throw fault
+    }
+    const others = since.others.flatMap(position => markOf(position)?.slot ?? [])
+    this.slot ??= mark?.slot ?? others[0] ?? newSlotName()
+    const load = mark === undefined
+    const plan: LogPlan = { slot: this.slot, keys: since.keys, load, ...(mark ? { from: mark.lsn } : {}) }
+    const log = `the publication and the replication slot ${this.slot}`
+    return {
+      read: { ...request, log: JSON.stringify(plan) },
+      position: JSON.stringify({ slot: this.slot, lsn: '0/0' } satisfies LogMark),
+      isEmpty: false,
+      range: mark ? `every change since ${mark.lsn}` : 'a snapshot, then every change',
+      notes: load && others.length === 0 ? [`the source gets ${log}, which keep its log until it is copied`] : [],
+    }
+  }
+
+  async follow(requests: ReadRequest[], kept: { object: string; position: string }[]): Promise<void> {
+    const plans = requests.map(r => JSON.parse(r.log!) as LogPlan)
+    const tables = await Promise.all(requests.map(r => this.describe(r)))
+    const client = await this.describer
+    const { slot } = plans[0]!
+    const marks = kept.flatMap(({ object, position }) => {
+      const mark = markOf(position)
+      return mark?.slot === slot ? [{ object, lsn: parseLsn(mark.lsn) }] : []
+    })
+    const isThere = await slotExists(client, slot)
+    if (!isThere && plans.some(p => p.from !== undefined)) {
+      throw new FerryError('FERRY-5010', `the replication slot ${slot} is gone`)
+    }
+    const others = marks.filter(m => !tables.some(t => t.object === m.object))
+    const kin = await Promise.all(others.map(m => describeTable(client, m.object, this.settings.schema)))
+    try {
+      await publish(client, slot, [...tables, ...kin.filter(t => t !== undefined)])
+      const made = plans.some(p => p.load) || !isThere ? await this.enterSlot(slot, isThere) : undefined
+      const now = await this.serverLsn()
+      for (const [i, request] of requests.entries()) {
+        const plan = { ...plans[i]!, from: plans[i]!.from ?? formatLsn(made!) }
+        // An online copy has no end until it is told.
+        const until = request.online ? undefined : formatLsn(Math.max(now, made ?? 0))
+        request.log = JSON.stringify({ ...plan, ...(until === undefined ? {} : { until }) } satisfies LogPlan)
+      }
+    } catch (error) {
+      throw error instanceof FerryError ? error : explained(error as Error)
+    }
+    const floor = Math.min(Infinity, ...others.map(m => m.lsn))
+    this.log = new PostgresLog(this.settings, slot, floor, () => this.serverLsn())
+  }
+
+  /** Reading goes on in the snapshot of a slot: what is committed later is in the log behind it. */
+  private async enterSlot(name: string, isThere: boolean): Promise<Lsn> {
+    const { slot, client } = await snapshotWithSlot(this.settings, name, isThere)
+    try {
+      await this.pool.reset()
+      await this.leader.query('COMMIT')
+      await this.enter(this.leader, slot.snapshot)
+      const { rows } = await this.leader.query('SELECT pg_export_snapshot() AS snapshot')
+      this.snapshot = rows[0].snapshot
+      return slot.lsn
+    } finally {
+      await client.end().catch(() => undefined)
+    }
+  }
+
+  async serverLsn(): Promise<Lsn> {
+    const { rows } = await (await this.describer).query('SELECT pg_current_wal_flush_lsn()::text AS lsn')
+    return parseLsn(rows[0].lsn)
+  }
+
+  /** The part of the log that is a table's. */
+  logTable(table: PostgresTable, columns: Column[], plan: LogPlan): LogTable {
+    const until = plan.until === undefined ? undefined : parseLsn(plan.until)
+    return this.log!.add(table, columns, parsePosition(plan.from!), until)
+  }
+
+  get followed(): PostgresLog {
+    return this.log!
+  }
+
   async close(): Promise<void> {
+    this.log?.close()
     await this.pool.close()
     const describer = await this.describer.catch(() => undefined)
     await describer?.end().catch(() => undefined)
@@ -124,6 +234,7 @@ class PostgresSourceTable implements SourceTable {
   private readonly columns: Map<string, PostgresColumn>
   /** How the splits were cut: `page` splits hold only while no row moves. */
   private cutByPage = false
+  private logged: LogTable | undefined
 
   constructor(session: PostgresSource, request: ReadRequest, table: PostgresTable) {
     this.session = session
@@ -132,6 +243,33 @@ class PostgresSourceTable implements SourceTable {
     this.columns = new Map(table.columns.map(c => [c.name, c]))
     const wanted = [...new Set(request.columns.flatMap(c => (c.from === undefined ? [] : [c.from])))]
     this.rowColumns = wanted.map(name => this.columns.get(name)!)
+  }
+
+  get follows(): boolean {
+    return this.request.log !== undefined
+  }
+
+  private get plan(): LogPlan | undefined {
+    return this.request.log === undefined ? undefined : (JSON.parse(this.request.log) as LogPlan)
+  }
+
+  join(): void {
+    const { plan } = this
+    if (plan) this.logged = this.session.logTable(this.table, this.rowColumns, plan)
+  }
+
+  confirm(checkpoint: string): void {
+    if (this.logged) this.session.followed.confirm(this.logged, parsePosition(checkpoint).lsn)
+  }
+
+  leave(): void {
+    if (this.logged) this.session.followed.leave(this.logged)
+  }
+
+  reached(): string {
+    const { slot } = this.plan!
+    const { until, from } = this.logged!
+    return JSON.stringify({ slot, lsn: formatLsn(until ?? from.lsn) } satisfies LogMark)
   }
 
   refuses(offer: Offer): string | undefined {
@@ -188,6 +326,8 @@ class PostgresSourceTable implements SourceTable {
     const { request, table } = this
     const whole: Piece[] = [{}]
     const divisible = request.limit === undefined && request.query === undefined
+    const { plan } = this
+    if (plan && !plan.load) return [LOG_SPLIT]
     const pieces =
       !divisible || offer.encoding === 'duckdb-sql'
         ? whole
@@ -196,13 +336,14 @@ class PostgresSourceTable implements SourceTable {
           : table.kind === 'r' || table.kind === 'm'
             ? await this.ranges(table, table.bytes ?? 0)
             : whole
-    return pieces.map((piece, id) => ({
+    const splits = pieces.map((piece, id) => ({
       id,
       label: piece.condition ?? (piece.relation ? piece.relation.table : 'all'),
       spec: JSON.stringify(piece),
       ...(table.rows === undefined ? {} : { rows: Math.round(table.rows / pieces.length) }),
       ...(table.bytes === undefined ? {} : { bytes: Math.round(table.bytes / pieces.length) }),
     }))
+    return plan ? [...splits, LOG_SPLIT] : splits
   }
 
   private async partitions(): Promise<Piece[]> {
@@ -226,7 +367,8 @@ class PostgresSourceTable implements SourceTable {
     if (count < 2) return [{}]
     const key = table.primaryKey[0]
     return this.withClient(async client => {
-      if (key !== undefined && (await this.followsPages(client, key))) {
+      // Rows that move between pages are told by the log; those that are read from a later snapshot must not be missed.
+      if (key !== undefined && (this.follows || (await this.followsPages(client, key)))) {
         const bounds = await this.keyBounds(client, key, count)
         if (bounds.length > 0) return between(quoteName(key), bounds)
       }
@@ -275,7 +417,35 @@ class PostgresSourceTable implements SourceTable {
     }
   }
 
-  async *read(split: Split, { offer, signal }: ReadOptions): AsyncIterable<Batch> {
+  async *read(split: Split, options: ReadOptions): AsyncIterable<Batch> {
+    if (split.id === CHANGES) yield* this.readLog(options)
+    else yield* this.readTable(split, options)
+  }
+
+  private async *readLog({ from, signal, complete }: ReadOptions): AsyncIterable<Batch> {
+    const logged = this.logged!
+    const { followed } = this.session
+    const end = async () => followed.endAt(await this.session.serverLsn())
+    const onComplete = () => void end().catch(error => followed.failed(translate(error, this.table.object)))
+    try {
+      await followed.attach(logged, parsePosition(from ?? this.plan!.from!), signal)
+      if (this.request.online) {
+        if (complete?.aborted) await end()
+        else complete?.addEventListener('abort', onComplete, { once: true })
+      }
+      for (;;) {
+        const batch = await logged.next(signal)
+        if (!batch) return
+        yield batch
+      }
+    } catch (error) {
+      throw translate(error, this.table.object)
+    } finally {
+      complete?.removeEventListener('abort', onComplete)
+    }
+  }
+
+  private async *readTable(split: Split, { offer, signal }: ReadOptions): AsyncIterable<Batch> {
     const client = await this.session.pool.take()
     const stop = () => this.session.pool.drop(client)
     signal.addEventListener('abort', stop, { once: true })
@@ -352,6 +522,8 @@ class PostgresSourceTable implements SourceTable {
     return `COPY (SELECT ${list} FROM ${this.relation(piece)}${where}${limit}) TO STDOUT ${copyOptions(offer)}`
   }
 }
+
+const LOG_SPLIT: Split = { id: CHANGES, label: 'the log', spec: '' }
 
 function copyOptions(offer: Offer): string {
   if (offer.encoding === 'csv') return `(FORMAT csv)`

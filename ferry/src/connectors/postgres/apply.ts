@@ -1,0 +1,267 @@
+/** Applying changes to a table: what they come to by key, in one transaction with the ledger line. */
+import type pg from 'pg'
+import type { Batch, Checkpoint } from '../../batch/encoding.ts'
+import { type LogicalType, type Row, utf8 } from '../../batch/types.ts'
+import { FerryError, RowError } from '../../errors.ts'
+import { ChangeFold, type PartialRow } from '../changes.ts'
+import { CHANGES, type CommitResult, type Refused, type SplitWriter, type WriterWork } from '../connector.ts'
+import { BinaryWriter } from './binarywrite.ts'
+import { qualified } from './catalog.ts'
+import { inTransaction, ledgerClient, quoteName, translate } from './client.ts'
+import { copyIn } from './copyin.ts'
+import { TextWriter } from './copytext.ts'
+import type { PostgresSinkTable } from './sink.ts'
+import * as sql from './statements.ts'
+
+const FLUSH_BYTES = 1 << 16
+/** Says of each column of a partial row, by a character, whether its value stays (`1`). */
+const MASK = 'ferry_mask'
+const former = (key: string) => `ferry_was_${key}`
+
+interface Written {
+  name: string
+  type: LogicalType
+  native: string
+}
+
+let appliers = 0
+
+/** Writes what changes come to. It keeps its temporary tables on each connection that it has used. */
+export class Applier {
+  private readonly table: PostgresSinkTable
+  private readonly replays: boolean
+  private readonly keys: number[]
+  private readonly name = `ferry_changes_${++appliers}`
+  private readonly ready = new WeakMap<pg.Client, Set<string>>()
+  readonly fold: ChangeFold
+
+  constructor(table: PostgresSinkTable, replays: boolean) {
+    this.table = table
+    this.replays = replays
+    const { columns, keys } = table.request
+    this.keys = keys.map(key => columns.findIndex(c => c.name === key))
+    this.fold = new ChangeFold(this.keys)
+  }
+
+  /** Applies what was gathered, within the transaction that the client is in. */
+  async apply(client: pg.Client): Promise<void> {
+    const { cleared, deletes, partial, writes } = this.fold.take()
+    const { request, target } = this.table
+    const live = qualified(target)
+    const keeps = request.follows?.deletes === 'ignore'
+    // Only the index over the keys is of use, whatever the planner guesses of tables without statistics.
+    await client.query('SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off')
+    if (cleared && !keeps) await client.query(`DELETE FROM ${live}`)
+    const moved = partial.filter(p => p.before)
+    if (moved.length > 0) await this.carry(client, moved)
+    if (deletes.length > 0 && !keeps) await this.remove(client, deletes)
+    const stays = partial.filter(p => !p.before)
+    if (stays.length > 0) await this.writePartly(client, stays)
+    const rows = [...writes, ...moved.map(p => p.row)]
+    if (rows.length > 0) await this.write(client, rows)
+  }
+
+  private get columns(): Written[] {
+    return this.table.writerColumns()
+  }
+
+  private get keyColumns(): Written[] {
+    return this.keys.map(at => this.columns[at]!)
+  }
+
+  /** A temporary table of the session that is empty in each transaction, filled with rows. */
+  private async stage(
+    client: pg.Client,
+    kind: string,
+    columns: Written[],
+    select: string,
+    rows: Row[],
+  ): Promise<string> {
+    const name = quoteName(`${this.name}_${kind}`)
+    const made = this.ready.get(client) ?? new Set()
+    this.ready.set(client, made)
+    if (!made.has(kind)) {
+      await client.query(`CREATE TEMPORARY TABLE ${name} ON COMMIT DELETE ROWS AS ${select} WITH NO DATA`)
+      made.add(kind)
+    }
+    const writer = this.table.binaryRows ? new BinaryWriter(columns) : new TextWriter(columns)
+    const format = writer instanceof TextWriter ? '(FORMAT text)' : '(FORMAT binary)'
+    const copy = copyIn(
+      client,
+      sql.copyIn(
+        name,
+        columns.map(c => c.name),
+        format,
+      ),
+    )
+    await copy.write(writer.header, false)
+    for (const [i, row] of rows.entries()) {
+      try {
+        writer.row(row)
+      } catch (error) {
+        if (error instanceof RowError) error.index = i
+        throw error
+      }
+      if (writer.size > FLUSH_BYTES) await copy.write(writer.take(), true)
+    }
+    if (writer.size > 0) await copy.write(writer.take(), true)
+    await copy.write(writer.trailer, false)
+    await copy.end()
+    return name
+  }
+
+  private async remove(client: pg.Client, rows: Row[]): Promise<void> {
+    const { request, target } = this.table
+    const keys = rows.map(row => this.keys.map(at => row[at]!))
+    const select = `SELECT ${sql.names(request.keys)} FROM ${qualified(target)}`
+    const name = await this.stage(client, 'deletes', this.keyColumns, select, keys)
+    const match = request.keys.map(k => `t.${quoteName(k)} = s.${quoteName(k)}`).join(' AND ')
+    await client.query(`DELETE FROM ${qualified(target)} t USING ${name} s WHERE ${match}`)
+  }
+
+  private async write(client: pg.Client, rows: Row[]): Promise<void> {
+    const { request, target, columnNames, overriding } = this.table
+    const live = qualified(target)
+    const select = `SELECT ${sql.names(columnNames)} FROM ${live}`
+    const name = await this.stage(client, 'writes', this.columns, select, rows)
+    if (this.table.way.kind === 'merge' && !this.table.way.conflict) {
+      for (const s of sql.mergeByComparison(live, name, columnNames, request.keys, overriding)) await client.query(s)
+    } else {
+      const upsert = sql.mergeOnConflict(live, name, columnNames, request.keys, { distinct: false, overriding })
+      await client.query('SAVEPOINT ferry_upsert')
+      try {
+        await client.query(upsert)
+      } catch (error) {
+        // 23505: values that are unique changed places between rows: all of them leave first.
+        if ((error as { code?: string }).code !== '23505') throw error
+        await client.query('ROLLBACK TO SAVEPOINT ferry_upsert')
+        const match = request.keys.map(k => `t.${quoteName(k)} = s.${quoteName(k)}`).join(' AND ')
+        await client.query(`DELETE FROM ${live} t USING ${name} s WHERE ${match}`)
+        await client.query(upsert)
+      }
+    }
+  }
+
+  /** Rows that keep some of their values. */
+  private async writePartly(client: pg.Client, rows: PartialRow[]): Promise<void> {
+    const { request, target } = this.table
+    const name = await this.stagePartial(client, rows)
+    const match = request.keys.map(k => `t.${quoteName(k)} = s.${quoteName(k)}`).join(' AND ')
+    const set = this.columns.flatMap((c, i) =>
+      this.keys.includes(i) ? [] : [`${quoteName(c.name)} = ${chosen(c, i)}`],
+    )
+    const { rowCount } = await client.query(
+      `UPDATE ${qualified(target)} t SET ${set.join(', ')} FROM ${name} s WHERE ${match}`,
+    )
+    if (this.replays || (rowCount ?? 0) >= rows.length) return
+    throw new FerryError(
+      'FERRY-5007',
+      `${request.object}: ${rows.length - (rowCount ?? 0)} rows are not there that were changed at the source, and whose values it tells in part`,
+    )
+  }
+
+  /** The values that moved rows keep are read from where they were, before that goes. */
+  private async carry(client: pg.Client, rows: PartialRow[]): Promise<void> {
+    const { request, target } = this.table
+    const name = await this.stagePartial(client, rows)
+    const match = request.keys.map(k => `t.${quoteName(k)} = s.${quoteName(former(k))}`).join(' AND ')
+    const list = [
+      ...request.keys.map(k => `s.${quoteName(k)}::text`),
+      ...this.columns.map(c => `t.${quoteName(c.name)}::text`),
+    ]
+    const found = await client.query({
+      text: `SELECT ${list.join(', ')} FROM ${name} s JOIN ${qualified(target)} t ON ${match}`,
+      rowMode: 'array',
+    })
+    if (found.rows.length < rows.length && !this.replays) {
+      throw new FerryError('FERRY-5007', `${request.object}: rows are not there whose keys were changed at the source`)
+    }
+    await this.putBack(rows, found.rows as (string | null)[][])
+  }
+
+  private async putBack(rows: PartialRow[], found: (string | null)[][]): Promise<void> {
+    const { parseText } = await import('../../batch/text.ts')
+    const { formatText } = await import('../../batch/text.ts')
+    const { columns } = this.table.request
+    const width = this.keys.length
+    const byKey = new Map(found.map(values => [values.slice(0, width).join('\0'), values.slice(width)]))
+    for (const { row, unchanged } of rows) {
+      const key = this.keys.map(at => (row[at] === null ? null : formatText(row[at]!, columns[at]!.type))).join('\0')
+      const values = byKey.get(key)
+      for (const at of unchanged) {
+        const text = values?.[at]
+        row[at] = text === null || text === undefined ? null : parseText(text, columns[at]!.type)
+      }
+    }
+  }
+
+  private stagePartial(client: pg.Client, rows: PartialRow[]): Promise<string> {
+    const { request, target, columnNames } = this.table
+    const was = request.keys.map(k => `${quoteName(k)} AS ${quoteName(former(k))}`)
+    const select = `SELECT ${[sql.names(columnNames), ...was, `''::text AS ${MASK}`].join(', ')} FROM ${qualified(target)}`
+    const columns: Written[] = [
+      ...this.columns,
+      ...this.keyColumns.map(c => ({ ...c, name: former(c.name) })),
+      { name: MASK, type: utf8, native: 'text' },
+    ]
+    const staged = rows.map(({ row, unchanged, before }): Row => {
+      const mask = this.columns.map((_, i) => (unchanged.includes(i) ? '1' : '0')).join('')
+      return [...row, ...this.keys.map(at => (before ?? row)[at]!), mask]
+    })
+    return this.stage(client, 'partial', columns, select, staged)
+  }
+}
+
+function chosen({ name }: Written, at: number): string {
+  const column = quoteName(name)
+  return `CASE WHEN substr(s.${MASK}, ${at + 1}, 1) = '1' THEN t.${column} ELSE s.${column} END`
+}
+
+/** Applies the changes of a log: gathered in memory, written when they are committed. */
+export class PostgresChangeWriter implements SplitWriter {
+  private readonly table: PostgresSinkTable
+  private readonly applier: Applier
+  private checkpoint: Checkpoint | null | undefined
+
+  constructor(table: PostgresSinkTable, work: WriterWork) {
+    this.table = table
+    this.applier = new Applier(table, work.replays ?? false)
+  }
+
+  async write(batch: Batch): Promise<Refused[]> {
+    if (batch.kind !== 'rows') throw new FerryError('FERRY-9000', 'changes are rows')
+    this.applier.fold.addBatch(batch)
+    return []
+  }
+
+  async commit(checkpoint: Checkpoint | undefined, counts: { rows: number; bytes: number }): Promise<CommitResult> {
+    const { table } = this
+    await table.ensureLedger()
+    const client = await table.session.pool.take()
+    try {
+      await inTransaction(client, async () => {
+        await this.claim(client)
+        await this.applier.apply(client)
+        if (table.ledger) await client.query(table.ledger.record(CHANGES, checkpoint, counts))
+      })
+      this.checkpoint = checkpoint ?? null
+      table.session.pool.release(client)
+      return {}
+    } catch (error) {
+      table.session.pool.drop(client)
+      throw translate(error, table.request.object)
+    }
+  }
+
+  /** Whoever applies changes takes the ledger's line first: a process that was given up must not write any more. */
+  private async claim(client: pg.Client): Promise<void> {
+    const { ledger, request } = this.table
+    if (!ledger) return
+    const line = await ledger.claim(ledgerClient(client), CHANGES)
+    if (this.checkpoint !== undefined && line.checkpoint !== this.checkpoint) {
+      throw new FerryError('FERRY-5004', `changes of ${request.object} were committed by another process`)
+    }
+  }
+
+  async abort(): Promise<void> {}
+}
