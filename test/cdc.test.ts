@@ -2,10 +2,12 @@
 import type pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { jobSchema } from '../ferry/src/job/schema.ts'
+import { resetJob } from '../ferry/src/runtime/giveup.ts'
 import { planJob } from '../ferry/src/runtime/plan.ts'
 import { runJob } from '../ferry/src/runtime/run.ts'
 import { openState } from '../ferry/src/state/database.ts'
-import { makeDatabase, temporaryFolder } from './support.ts'
+import { wishFor } from '../ferry/src/state/runs.ts'
+import { makeDatabase, temporaryFolder, until } from './support.ts'
 
 async function world(table: Record<string, unknown> = {}, more: Record<string, unknown> = {}) {
   const from = await makeDatabase()
@@ -20,28 +22,35 @@ async function world(table: Record<string, unknown> = {}, more: Record<string, u
       `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()`,
     )
   })
-  const job = jobSchema.parse({
-    name: 'cdc',
-    source: { kind: 'postgres', ...from.settings },
-    destination: { kind: 'postgres', ...to.settings },
-    mode: 'incremental',
-    tracking: 'cdc',
-    update: 'merge',
-    tables: [{ from: 'public.t', to: 'public.t', ...table }],
-    ...more,
-  })
-  const run = async (options: object = {}) => {
-    const report = await runJob({ state, job, ...options })
+  const define = (edit: Record<string, unknown> = {}) =>
+    jobSchema.parse({
+      name: 'cdc',
+      source: { kind: 'postgres', ...from.settings },
+      destination: { kind: 'postgres', ...to.settings },
+      mode: 'incremental',
+      tracking: 'cdc',
+      update: 'merge',
+      tables: [{ from: 'public.t', to: 'public.t', ...table }],
+      ...more,
+      ...edit,
+    })
+  /** `fresh` is a full refresh; all else edits the job. */
+  const run = async ({ fresh, ...edit }: { fresh?: boolean; [key: string]: unknown } = {}) => {
+    const report = await runJob({ state, job: define(edit), ...(fresh ? { fresh } : {}) })
     if (report.errors.length > 0) throw new Error(report.errors.map(e => `${e.code} ${e.message}`).join('; '))
     return report.rowsCopied
   }
-  const plan = async () => (await planJob(job, state, {})).tables[0]!
+  const plan = async (edit: Record<string, unknown> = {}) => {
+    const { tables, problems } = await planJob(define(edit), state, {})
+    if (problems.length > 0) throw problems[0]!.error
+    return tables[0]!
+  }
   const same = async (name = 't') => {
     const rows = async (client: pg.Client) =>
       (await client.query(`SELECT ${name}::text AS r FROM ${name} ORDER BY 1`)).rows
     expect(await rows(to.client)).toEqual(await rows(from.client))
   }
-  return { from: from.client, to: to.client, state, job, run, plan, same }
+  return { from: from.client, to: to.client, settings: from.settings, state, define, run, plan, same }
 }
 
 describe('PostgreSQL to PostgreSQL', () => {
@@ -74,4 +83,165 @@ describe('PostgreSQL to PostgreSQL', () => {
     expect((await to.query('SELECT count(*)::int AS n FROM t')).rows[0].n).toBe(1)
     expect(await run()).toBe(0)
   })
+
+  it('follows with column mapping, keys of several columns, a full replica identity and without a primary key', async () => {
+    const { from, to, run } = await world({
+      keys: ['region', 'no'],
+      columns: { region: 'region', no: 'number', note: { to: 'remark', type: 'utf8' } },
+    })
+    await from.query('CREATE TABLE t (region text, no int, hidden int, note varchar(20))')
+    await from.query(`INSERT INTO t VALUES ('eu', 1, 1, 'a'), ('eu', 2, 2, 'b'), ('us', 1, 3, NULL)`)
+    await expect(run()).rejects.toThrow(/FERRY-3011 .*no replica identity/)
+    await from.query('ALTER TABLE t REPLICA IDENTITY FULL')
+    await run()
+    await from.query(
+      `UPDATE t SET note = 'c' WHERE region = 'us'; UPDATE t SET no = 3 WHERE no = 2; DELETE FROM t WHERE region = 'eu' AND no = 1`,
+    )
+    await run()
+    const { rows } = await to.query('SELECT * FROM t ORDER BY region')
+    expect(rows).toEqual([
+      { region: 'eu', number: 3, remark: 'b' },
+      { region: 'us', number: 1, remark: 'c' },
+    ])
+  })
+
+  it('keeps large values of rows whose key changes, and unique values that change places', async () => {
+    const { from, to, run, same } = await world()
+    await from.query('CREATE TABLE t (id int PRIMARY KEY, u int UNIQUE DEFERRABLE, big text)')
+    await to.query('CREATE TABLE t (id int PRIMARY KEY, u int UNIQUE, big text)')
+    await from.query('ALTER TABLE t ALTER big SET STORAGE EXTERNAL')
+    await from.query(`INSERT INTO t SELECT i, i, repeat('b', 4000) || i FROM generate_series(1, 50) i`)
+    await run()
+    await from.query('UPDATE t SET id = id + 100 WHERE id <= 20')
+    await from.query('UPDATE t SET id = id - 100, u = u + 1000 WHERE id > 110')
+    await from.query(
+      'BEGIN; UPDATE t SET id = 500 WHERE id = 101; DELETE FROM t WHERE id = 500; INSERT INTO t VALUES (500, 7777); COMMIT',
+    )
+    await run()
+    await same()
+    await from.query('BEGIN; SET CONSTRAINTS ALL DEFERRED; UPDATE t SET u = 61 - u WHERE u IN (30, 31); COMMIT')
+    await run()
+    await same()
+  })
+
+  it('follows a partitioned table as one', async () => {
+    const { from, run, same } = await world()
+    await from.query(`CREATE TABLE t (id int, at date, v text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+      CREATE TABLE t1 PARTITION OF t FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+      CREATE TABLE t2 PARTITION OF t FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')`)
+    await from.query(`INSERT INTO t SELECT i, date '2024-06-01' + i * 10, 'v' FROM generate_series(1, 50) i`)
+    await run()
+    await from.query(
+      `UPDATE t SET at = at + 300 WHERE id < 10; DELETE FROM t WHERE id = 20; INSERT INTO t VALUES (99, '2025-02-02', 'new')`,
+    )
+    await run()
+    await same()
+  })
+
+  it('says what is missing before anything is made', async () => {
+    const { from, plan, settings } = await world()
+    await from.query('CREATE TABLE t (id int PRIMARY KEY, v text)')
+    await from.query(`CREATE ROLE plain_reader LOGIN; GRANT SELECT ON t TO plain_reader`).catch(() => undefined)
+    await from.query(`GRANT SELECT ON t TO plain_reader`)
+    await expect(plan({ source: { kind: 'postgres', ...settings, user: 'plain_reader' } })).rejects.toThrow(
+      /may not read the log/,
+    )
+    await expect(plan({ update: 'append' })).rejects.toThrow(/update: merge/)
+    await expect(plan({ where: 'id > 1' })).rejects.toThrow(/neither query nor where/)
+    await from.query('CREATE VIEW w AS SELECT * FROM t')
+    await expect(plan({ tables: [{ from: 'public.w', to: 'public.w', keys: ['id'] }] })).rejects.toThrow(/is no table/)
+    expect(await slots(from)).toEqual([])
+  })
+
+  it('removes slot and publication with a reset, and makes new ones with the next run', async () => {
+    const { from, run, same, state } = await world()
+    await from.query(`CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')`)
+    await run()
+    const [first] = await slots(from)
+    await from.query(`INSERT INTO t VALUES (2, 'b')`)
+    await run({ fresh: true })
+    const [second, ...rest] = await slots(from)
+    expect([second === first, rest]).toEqual([false, []])
+    await resetJob(state, 'cdc', {})
+    expect(await slots(from)).toEqual([])
+    expect((await from.query('SELECT 1 FROM pg_publication')).rows).toEqual([])
+    await run()
+    await same()
+  })
+
+  it('says that the log is gone, and offers a reset', async () => {
+    const { from, run, same, state } = await world()
+    await from.query(`CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')`)
+    await run()
+    const [slot] = await slots(from)
+    await from.query(`INSERT INTO t VALUES (2, 'b')`)
+    await from.query(`SELECT pg_replication_slot_advance('${slot}', pg_current_wal_lsn())`)
+    await expect(run()).rejects.toThrow(/FERRY-5010 .*somebody else read from it/)
+    await from.query(`SELECT pg_drop_replication_slot('${slot}')`)
+    await expect(run()).rejects.toThrow(/FERRY-5010 .*is gone/)
+    await resetJob(state, 'cdc', {})
+    await run()
+    await same()
+  })
+
+  it('follows some tables by the log and others by a column, and takes new tables in', async () => {
+    const first = { from: 'public.t', to: 'public.t' }
+    const { from, to, run, same } = await world(
+      {},
+      { tables: [first, { from: 'public.w', to: 'public.w', tracking: 'watermark', incrementalColumn: 'n' }] },
+    )
+    await from.query(
+      `CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE w (id int PRIMARY KEY, n int); CREATE TABLE late (id int PRIMARY KEY, v text)`,
+    )
+    await from.query(`INSERT INTO t VALUES (1, 'a'); INSERT INTO w VALUES (1, 1); INSERT INTO late VALUES (1, 'l')`)
+    await run()
+    await from.query(`UPDATE t SET v = 'b'; INSERT INTO w VALUES (2, 2); UPDATE late SET v = 'm'`)
+    await run({ tables: [first, { from: 'public.late', to: 'public.late' }] })
+    await same()
+    await same('late')
+    expect((await to.query('SELECT count(*)::int AS n FROM w')).rows[0].n).toBe(1)
+    await from.query(`UPDATE late SET v = 'n'; DELETE FROM t`)
+    await run({ tables: [first, { from: 'public.late', to: 'public.late' }] })
+    await same()
+    await same('late')
+    expect(await slots(from)).toHaveLength(1)
+  })
+
+  it('keeps deleted rows where the job says so', async () => {
+    const { from, to, run } = await world({ deletes: 'ignore' })
+    await from.query(`CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a'), (2, 'b')`)
+    await run()
+    await from.query(`DELETE FROM t WHERE id = 1; UPDATE t SET v = 'c' WHERE id = 2`)
+    await run()
+    expect((await to.query('SELECT * FROM t ORDER BY id')).rows).toEqual([
+      { id: 1, v: 'a' },
+      { id: 2, v: 'c' },
+    ])
+  })
+
+  it('is followed online until it is completed, and leaves nothing behind', async () => {
+    const { from, to, same, state, define } = await world({}, { mode: 'online', tracking: undefined })
+    await from.query(
+      `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 1000) i`,
+    )
+    const running = runJob({ state, job: define() })
+    const count = async () =>
+      Number((await to.query('SELECT count(*) AS n FROM t').catch(() => ({ rows: [{ n: 0 }] }))).rows[0].n)
+    await until(async () => (await count()) === 1000, 'the snapshot')
+    await from.query(`INSERT INTO t SELECT i, 'w' FROM generate_series(1001, 1500) i`)
+    await until(async () => (await count()) === 1500, 'the changes')
+    await from.query('DELETE FROM t WHERE id <= 500')
+    const [run] = await state.db.selectFrom('run').selectAll().execute()
+    await wishFor(state.db, run!.id, 'complete')
+    expect((await running).status).toBe('completed')
+    await same()
+    expect(await slots(from)).toEqual([])
+  })
 })
+
+async function slots(client: pg.Client): Promise<string[]> {
+  const { rows } = await client.query(
+    'SELECT slot_name AS name FROM pg_replication_slots WHERE database = current_database()',
+  )
+  return rows.map(r => r.name)
+}

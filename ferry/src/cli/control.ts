@@ -1,8 +1,6 @@
 /** Pause, cancel, complete, resume and reset: wishes written to the run, seen by whichever process executes it. */
-import { FerryError } from '../errors.ts'
 import { jobSchema } from '../job/schema.ts'
-import { discardRun } from '../runtime/giveup.ts'
-import { resetPositions } from '../state/positions.ts'
+import { discardRun, resetJob } from '../runtime/giveup.ts'
 import { findRun, isAlive, wishFor } from '../state/runs.ts'
 import type { Wish } from '../state/schema.ts'
 import { execute } from './execute.ts'
@@ -44,13 +42,7 @@ export async function resume([id]: string[], options: Options): Promise<void> {
 /** The next run copies everything again: of the whole job, or of some tables. An unfinished run is given up. */
 export async function reset([job]: string[], options: Options & { table?: string[] }): Promise<void> {
   await withState(async state => {
-    const run = await discardRun(state, job!, variablesOf(options))
-    const tables = await resetPositions(state.db, job!, options.table)
-    if (options.table && tables.length === 0) {
-      throw new FerryError('FERRY-3008', `${job} keeps no position of ${options.table.join(', ')}`, {
-        hint: 'See `ferry plan`: such a table is copied as a whole with the next run.',
-      })
-    }
+    const { run, tables } = await resetJob(state, job!, variablesOf(options), options.table)
     if (options.json) printJson({ job, discarded: run ?? null, reset: tables })
     else {
       const said = [run ? `run ${run} is given up` : `${job} has no unfinished run`]

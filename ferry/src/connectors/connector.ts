@@ -40,8 +40,8 @@ export interface Store {
   test(): Promise<string>
   /** All objects that can be copied, in a stable order. */
   objects(): Promise<string[]>
-  /** Gives up what the store keeps for positions that nobody goes on from: a place in its log. */
-  release?(positions: string[]): Promise<void>
+  /** Gives up what the store keeps for positions that nobody goes on from, a place in its log, unless `kept` need it. */
+  release?(positions: string[], kept: string[]): Promise<void>
   /** An object as it is now, or undefined where there is none. */
   describe(object: ObjectSpec): Promise<TableInfo | undefined>
   /** A destination object as it is now; undefined where it is to be made, as files always are. */
@@ -233,7 +233,7 @@ export interface SourceTable {
   /** Of a table whose log is followed: nothing more is read of it. */
   leave?(): void
   /** Of a table whose log is followed: the position that the next copy goes on from. */
-  reached?(): string
+  reached?(): string | undefined
   /** Rows as the source holds them now, of a source that is followed; undefined for those that are gone. */
   current?(rows: Row[]): Promise<(Row | undefined)[]>
   /** Checksums that the store computes itself, over the columns as `target` holds them; undefined where it cannot. */

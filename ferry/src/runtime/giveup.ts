@@ -1,10 +1,11 @@
 /** Giving up a run that will not go on: what it left at the destination goes, and the state says so. */
-import type { SinkSession, SinkTable } from '../connectors/connector.ts'
+import type { SinkSession, SinkTable, Store } from '../connectors/connector.ts'
 import type { TablePlan } from '../engine/plan.ts'
 import { FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
 import { jobSchema } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
+import { positionsOf, resetPositions } from '../state/positions.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow } from '../state/schema.ts'
 import { closeStores, openStores, type Stores } from './stores.ts'
@@ -38,6 +39,23 @@ export async function abandon(state: State, row: RunRow, stores: Stores): Promis
   } finally {
     await sink.close()
   }
+  const plans = tables.map(t => JSON.parse(t.plan) as TablePlan)
+  await release(
+    state,
+    row.job,
+    stores.source,
+    plans.flatMap(p => p.increment?.position.value ?? []),
+  )
+}
+
+/** Lets the source forget what it keeps for positions that are the job's no more. */
+export async function release(state: State, job: string, source: Store, positions: string[]): Promise<void> {
+  if (positions.length === 0 || !source.release) return
+  const kept = await positionsOf(state.db, job)
+  await source.release(
+    positions,
+    kept.map(p => p.value),
+  )
 }
 
 /** Removes the marks of a table that is complete. */
@@ -55,12 +73,48 @@ async function openIfThere(sink: SinkSession, plan: TablePlan): Promise<SinkTabl
 
 /** Gives up the unfinished run of a job that nobody executes. Gives back its id, or undefined where there is none. */
 export async function discardRun(state: State, job: string, variables: Variables): Promise<string | undefined> {
+  return withStores(state, job, variables, stores => runs.giveUp(state.db, job, run => abandon(state, run, stores)))
+}
+
+/**
+ * Makes the next run of a job copy everything again, of all tables or of some; an unfinished one is given up. Throws
+ * FERRY-3008 where the job keeps nothing of the tables.
+ */
+export async function resetJob(
+  state: State,
+  job: string,
+  variables: Variables,
+  only?: string[],
+): Promise<{ run: string | undefined; tables: string[] }> {
+  return withStores(state, job, variables, async stores => {
+    const run = await runs.giveUp(state.db, job, row => abandon(state, row, stores))
+    const gone = await resetPositions(state.db, job, only)
+    if (only && gone.length === 0) {
+      throw new FerryError('FERRY-3008', `${job} keeps no position of ${only.join(', ')}`, {
+        hint: 'See `ferry plan`: such a table is copied as a whole with the next run.',
+      })
+    }
+    await release(
+      state,
+      job,
+      stores.source,
+      gone.map(p => p.value),
+    )
+    return { run, tables: gone.map(p => p.source) }
+  })
+}
+
+async function withStores<T>(
+  state: State,
+  job: string,
+  variables: Variables,
+  work: (stores: Stores) => Promise<T>,
+): Promise<T> {
   const row = await state.db.selectFrom('job').selectAll().where('name', '=', job).executeTakeFirst()
   if (!row) throw new FerryError('FERRY-1007', `there is no job "${job}"`)
-  const definition = jobSchema.parse(JSON.parse(row.definition))
-  const stores = await openStores(definition, state, variables)
+  const stores = await openStores(jobSchema.parse(JSON.parse(row.definition)), state, variables)
   try {
-    return await runs.giveUp(state.db, job, run => abandon(state, run, stores))
+    return await work(stores)
   } finally {
     await closeStores(stores)
   }

@@ -19,7 +19,7 @@ import { completeTable, positionsOf } from '../state/positions.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, RunState, RunTableRow, Wish } from '../state/schema.ts'
 import { errorFolder, readErrors, writeErrors } from './errorfiles.ts'
-import { abandon, forgetTable, refuseEdited } from './giveup.ts'
+import { abandon, forgetTable, refuseEdited, release } from './giveup.ts'
 import { parallelOf, planOptions, tablesOf } from './plan.ts'
 import { errorInfo, type RunReport, reportOf } from './report.ts'
 import { closeSessions, closeStores, openSessions, openStores, type Stores, withoutSecrets } from './stores.ts'
@@ -83,6 +83,7 @@ class Run {
   private readonly folder: string
   private wish: Wish | undefined
   private told: string | undefined
+  private former: string[] = []
   private readonly started = performance.now()
 
   constructor(options: RunOptions, stores: Stores, claimed: runs.Claimed) {
@@ -106,6 +107,7 @@ class Run {
     watch.stop()
     const status = this.statusAfter(failure)
     if (status === 'cancelled') await this.cleanUp()
+    if (status === 'completed') await release(this.options.state, this.row.job, this.stores.source, this.former)
     const seconds = (performance.now() - this.started) / 1000
     const report = reportOf(
       {
@@ -213,6 +215,11 @@ class Run {
     if (tables.length === 0) return
     const kept = await positionsOf(this.options.state.db, this.row.job)
     const requests = tables.map(t => t.plan.read)
+    // What nobody goes on from when this run is completed: former places in the log, and all of an online copy.
+    this.former = kept.map(p => p.value)
+    if (this.options.job.mode === 'online') {
+      this.former.push(...tables.flatMap(t => t.plan.increment?.position.value ?? []))
+    }
     await sessions.source.follow!(
       requests,
       kept.map(p => ({ object: p.source, position: p.value })),
@@ -367,7 +374,8 @@ class Run {
   /** The end of a table; where it is copied, its position moves with it. */
   private async saveEnd(plan: TablePlan, progress: TableProgress): Promise<void> {
     const { increment } = plan
-    if (!increment || progress.state !== 'completed') return this.saveTable(plan, progress)
+    const isOnline = this.options.job.mode === 'online'
+    if (!increment || isOnline || progress.state !== 'completed') return this.saveTable(plan, progress)
     const { tracked, value } = increment.position
     const position = { job: this.row.job, source: plan.from, destination: plan.to, tracked, value }
     await completeTable(this.options.state.db, this.lease, this.tableRow(plan, progress), position)

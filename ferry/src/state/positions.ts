@@ -34,8 +34,8 @@ export async function completeTable(
   })
 }
 
-/** Makes the next run copy everything again: of all tables, or of some. Gives back the source objects. */
-export async function resetPositions(db: Kysely<Schema>, job: string, only?: string[]): Promise<string[]> {
+/** Makes the next run copy everything again: of all tables, or of some. Gives back what was kept. */
+export async function resetPositions(db: Kysely<Schema>, job: string, only?: string[]): Promise<PositionRow[]> {
   const kept = await positionsOf(db, job)
   const chosen = kept.filter(p => !only || only.some(o => p.source === o || p.source.endsWith(`.${o}`)))
   for (const { source, destination } of chosen) {
@@ -46,5 +46,5 @@ export async function resetPositions(db: Kysely<Schema>, job: string, only?: str
       .where('destination', '=', destination)
       .execute()
   }
-  return chosen.map(p => p.source)
+  return chosen
 }

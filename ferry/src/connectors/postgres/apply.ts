@@ -1,7 +1,8 @@
 /** Applying changes to a table: what they come to by key, in one transaction with the ledger line. */
 import type pg from 'pg'
 import type { Batch, Checkpoint } from '../../batch/encoding.ts'
-import { type LogicalType, type Row, utf8 } from '../../batch/types.ts'
+import { formatText, parseText } from '../../batch/text.ts'
+import { bool, type LogicalType, type Row, utf8 } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import { ChangeFold, type PartialRow } from '../changes.ts'
 import { CHANGES, type CommitResult, type Refused, type SplitWriter, type WriterWork } from '../connector.ts'
@@ -16,6 +17,8 @@ import * as sql from './statements.ts'
 const FLUSH_BYTES = 1 << 16
 /** Says of each column of a partial row, by a character, whether its value stays (`1`). */
 const MASK = 'ferry_mask'
+/** Whether the row's key changed, and its values are under the former one. */
+const MOVED = 'ferry_moved'
 const former = (key: string) => `ferry_was_${key}`
 
 interface Written {
@@ -52,13 +55,30 @@ export class Applier {
     // Only the index over the keys is of use, whatever the planner guesses of tables without statistics.
     await client.query('SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off')
     if (cleared && !keeps) await client.query(`DELETE FROM ${live}`)
+    const staged = partial.length > 0 ? await this.stagePartial(client, partial) : ''
     const moved = partial.filter(p => p.before)
-    if (moved.length > 0) await this.carry(client, moved)
+    if (moved.length > 0) await this.carry(client, staged, moved)
     if (deletes.length > 0 && !keeps) await this.remove(client, deletes)
     const stays = partial.filter(p => !p.before)
-    if (stays.length > 0) await this.writePartly(client, stays)
-    const rows = [...writes, ...moved.map(p => p.row)]
+    const whole = stays.length > 0 ? await this.writePartly(client, staged, stays) : []
+    const rows = [...writes, ...moved.map(p => p.row), ...whole]
     if (rows.length > 0) await this.write(client, rows)
+  }
+
+  /**
+   * Values that are unique may change places between rows: what cannot be written in its place is undone, and done in
+   * another way. Gives back whether it was.
+   */
+  private async undoneWhereUnique(client: pg.Client, work: () => Promise<void>): Promise<boolean> {
+    await client.query('SAVEPOINT ferry_unique')
+    try {
+      await work()
+      return false
+    } catch (error) {
+      if ((error as { code?: string }).code !== '23505') throw error
+      await client.query('ROLLBACK TO SAVEPOINT ferry_unique')
+      return true
+    }
   }
 
   private get columns(): Written[] {
@@ -128,60 +148,63 @@ export class Applier {
       for (const s of sql.mergeByComparison(live, name, columnNames, request.keys, overriding)) await client.query(s)
     } else {
       const upsert = sql.mergeOnConflict(live, name, columnNames, request.keys, { distinct: false, overriding })
-      await client.query('SAVEPOINT ferry_upsert')
-      try {
+      const isUndone = await this.undoneWhereUnique(client, async () => {
         await client.query(upsert)
-      } catch (error) {
-        // 23505: values that are unique changed places between rows: all of them leave first.
-        if ((error as { code?: string }).code !== '23505') throw error
-        await client.query('ROLLBACK TO SAVEPOINT ferry_upsert')
-        const match = request.keys.map(k => `t.${quoteName(k)} = s.${quoteName(k)}`).join(' AND ')
-        await client.query(`DELETE FROM ${live} t USING ${name} s WHERE ${match}`)
-        await client.query(upsert)
-      }
+      })
+      if (!isUndone) return
+      // All of them leave first.
+      const match = request.keys.map(k => `t.${quoteName(k)} = s.${quoteName(k)}`).join(' AND ')
+      await client.query(`DELETE FROM ${live} t USING ${name} s WHERE ${match}`)
+      await client.query(upsert)
     }
   }
 
-  /** Rows that keep some of their values. */
-  private async writePartly(client: pg.Client, rows: PartialRow[]): Promise<void> {
+  /** Rows that keep some of their values. Gives back those that have to be written as a whole. */
+  private async writePartly(client: pg.Client, name: string, rows: PartialRow[]): Promise<Row[]> {
     const { request, target } = this.table
-    const name = await this.stagePartial(client, rows)
     const match = request.keys.map(k => `t.${quoteName(k)} = s.${quoteName(k)}`).join(' AND ')
     const set = this.columns.flatMap((c, i) =>
       this.keys.includes(i) ? [] : [`${quoteName(c.name)} = ${chosen(c, i)}`],
     )
-    const { rowCount } = await client.query(
-      `UPDATE ${qualified(target)} t SET ${set.join(', ')} FROM ${name} s WHERE ${match}`,
-    )
-    if (this.replays || (rowCount ?? 0) >= rows.length) return
-    throw new FerryError(
-      'FERRY-5007',
-      `${request.object}: ${rows.length - (rowCount ?? 0)} rows are not there that were changed at the source, and whose values it tells in part`,
-    )
+    let changed = 0
+    const isUndone = await this.undoneWhereUnique(client, async () => {
+      const update = `UPDATE ${qualified(target)} t SET ${set.join(', ')} FROM ${name} s WHERE NOT s.${MOVED} AND ${match}`
+      changed = (await client.query(update)).rowCount ?? 0
+    })
+    if (isUndone) {
+      await this.carry(client, name, rows)
+      return rows.map(r => r.row)
+    }
+    if (changed < rows.length) this.missing(rows.length - changed)
+    return []
   }
 
-  /** The values that moved rows keep are read from where they were, before that goes. */
-  private async carry(client: pg.Client, rows: PartialRow[]): Promise<void> {
+  /** Values that the source does not tell again are nowhere. */
+  private missing(count: number): void {
+    // What the snapshot has not seen any more is about to be deleted by a later change.
+    if (this.replays) return
+    const what = 'that were changed at the source, which tells only the values that changed'
+    throw new FerryError('FERRY-5007', `${this.table.request.object}: ${count} rows are not there ${what}`)
+  }
+
+  /** The values that rows keep are read from where they are, or were under another key. */
+  private async carry(client: pg.Client, name: string, rows: PartialRow[]): Promise<void> {
     const { request, target } = this.table
-    const name = await this.stagePartial(client, rows)
     const match = request.keys.map(k => `t.${quoteName(k)} = s.${quoteName(former(k))}`).join(' AND ')
+    const moved = rows[0]!.before !== undefined
     const list = [
       ...request.keys.map(k => `s.${quoteName(k)}::text`),
       ...this.columns.map(c => `t.${quoteName(c.name)}::text`),
     ]
     const found = await client.query({
-      text: `SELECT ${list.join(', ')} FROM ${name} s JOIN ${qualified(target)} t ON ${match}`,
+      text: `SELECT ${list.join(', ')} FROM ${name} s JOIN ${qualified(target)} t ON ${match} WHERE s.${MOVED} = ${moved}`,
       rowMode: 'array',
     })
-    if (found.rows.length < rows.length && !this.replays) {
-      throw new FerryError('FERRY-5007', `${request.object}: rows are not there whose keys were changed at the source`)
-    }
-    await this.putBack(rows, found.rows as (string | null)[][])
+    if (found.rows.length < rows.length) this.missing(rows.length - found.rows.length)
+    this.putBack(rows, found.rows as (string | null)[][])
   }
 
-  private async putBack(rows: PartialRow[], found: (string | null)[][]): Promise<void> {
-    const { parseText } = await import('../../batch/text.ts')
-    const { formatText } = await import('../../batch/text.ts')
+  private putBack(rows: PartialRow[], found: (string | null)[][]): void {
     const { columns } = this.table.request
     const width = this.keys.length
     const byKey = new Map(found.map(values => [values.slice(0, width).join('\0'), values.slice(width)]))
@@ -198,15 +221,16 @@ export class Applier {
   private stagePartial(client: pg.Client, rows: PartialRow[]): Promise<string> {
     const { request, target, columnNames } = this.table
     const was = request.keys.map(k => `${quoteName(k)} AS ${quoteName(former(k))}`)
-    const select = `SELECT ${[sql.names(columnNames), ...was, `''::text AS ${MASK}`].join(', ')} FROM ${qualified(target)}`
+    const select = `SELECT ${[sql.names(columnNames), ...was, `''::text AS ${MASK}`, `false AS ${MOVED}`].join(', ')} FROM ${qualified(target)}`
     const columns: Written[] = [
       ...this.columns,
       ...this.keyColumns.map(c => ({ ...c, name: former(c.name) })),
       { name: MASK, type: utf8, native: 'text' },
+      { name: MOVED, type: bool, native: 'boolean' },
     ]
     const staged = rows.map(({ row, unchanged, before }): Row => {
       const mask = this.columns.map((_, i) => (unchanged.includes(i) ? '1' : '0')).join('')
-      return [...row, ...this.keys.map(at => (before ?? row)[at]!), mask]
+      return [...row, ...this.keys.map(at => (before ?? row)[at]!), mask, before !== undefined]
     })
     return this.stage(client, 'partial', columns, select, staged)
   }

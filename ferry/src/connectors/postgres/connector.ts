@@ -57,8 +57,11 @@ class PostgresStore implements Store {
     }
   }
 
-  async release(positions: string[]): Promise<void> {
-    const slots = new Set(positions.flatMap(position => markOf(position)?.slot ?? []))
+  async release(positions: string[], kept: string[]): Promise<void> {
+    const slotsOf = (marks: string[]) => new Set(marks.flatMap(position => markOf(position)?.slot ?? []))
+    const needed = slotsOf(kept)
+    const slots = [...slotsOf(positions)].filter(slot => !needed.has(slot))
+    if (slots.length === 0) return
     const client = await this.catalog()
     for (const slot of slots) {
       await dropLog(client, slot).catch(error => {

@@ -266,9 +266,11 @@ class PostgresSourceTable implements SourceTable {
     if (this.logged) this.session.followed.leave(this.logged)
   }
 
-  reached(): string {
-    const { slot } = this.plan!
-    const { until, from } = this.logged!
+  reached(): string | undefined {
+    const { plan, logged } = this
+    if (!plan || !logged) return undefined
+    const { slot } = plan
+    const { until, from } = logged
     return JSON.stringify({ slot, lsn: formatLsn(until ?? from.lsn) } satisfies LogMark)
   }
 
