@@ -1,0 +1,242 @@
+/**
+ * Copies that follow their source while it is written to at random, and while their process is killed, servers crash and
+ * connections break: source and destination are equal in the end.
+ */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import { expect, onTestFinished } from 'vitest'
+import { randomOf } from './seed.ts'
+import { type Server, startPostgres } from './servers/postgres.ts'
+import { type RunningFerry, startFerry, temporaryFolder, until } from './support.ts'
+import { passageTo } from './tcp.ts'
+
+/** One side of a copy. */
+export interface Side {
+  endpoint: Record<string, unknown>
+  /** Names of its tables in jobs. */
+  object: (table: string) => string
+  /** Each row as a text, sorted, the same for the same values on both sides. */
+  rows: (table: string) => Promise<string[]>
+  /** Breaks all connections of Ferry to it. */
+  cut?: () => void
+  /** Crashes it and starts it again. */
+  crash?: () => Promise<void>
+}
+
+export interface WrittenSide extends Side {
+  /** One random transaction. Throws where the server is away. */
+  write: (random: () => number) => Promise<void>
+}
+
+export const TABLES = ['plain', 'pairs']
+
+/** Random statements that PostgreSQL and MariaDB both understand, one transaction at a time. */
+export function transaction(random: () => number, tag: number): string[] {
+  const pick = (n: number) => Math.floor(random() * n)
+  const id = () => 1 + pick(400)
+  const text = () => `'${'xyz'[pick(3)]!.repeat(pick(20))}${tag} é''"'`
+  const big = () => (pick(3) === 0 ? `'${String.fromCharCode(97 + pick(26)).repeat(3000 + pick(5000))}'` : text())
+  const one = (): string => {
+    switch (pick(8)) {
+      case 0:
+      case 1:
+        return `INSERT INTO plain (id, v, big, n) SELECT ${id()}, ${text()}, ${big()}, ${pick(1e6)} / 100.0 FROM one WHERE NOT EXISTS (SELECT 1 FROM plain WHERE id = ${id()})`
+      case 2:
+        return `UPDATE plain SET v = ${text()} WHERE id = ${id()}`
+      case 3:
+        return `UPDATE plain SET big = ${big()}, n = n + 1 WHERE id BETWEEN ${id()} AND ${id()}`
+      case 4:
+        return `DELETE FROM plain WHERE id = ${id()}`
+      case 5:
+        return `INSERT INTO pairs (a, b, v) SELECT ${text()}, ${pick(40)}, ${text()} FROM one WHERE NOT EXISTS (SELECT 1 FROM pairs WHERE b = ${pick(40)})`
+      case 6:
+        return `UPDATE pairs SET b = b + 40 WHERE b = ${pick(120)} AND NOT EXISTS (SELECT 1 FROM one WHERE ${pick(5)} = 0)`
+      default:
+        return `DELETE FROM pairs WHERE b = ${pick(200)}`
+    }
+  }
+  const moves =
+    pick(6) === 0
+      ? [
+          `UPDATE plain SET id = id + 1000 WHERE id = ${id()}`,
+          `UPDATE plain SET id = id - 1000 WHERE id = ${1000 + id()}`,
+        ]
+      : []
+  const many = pick(40) === 0 ? [`UPDATE plain SET n = n + 0.01`, `UPDATE pairs SET v = ${text()}`] : []
+  return [...Array.from({ length: 1 + pick(4) }, one), ...moves, ...many]
+}
+
+const SCHEMA = [
+  'CREATE TABLE one (x int)',
+  'INSERT INTO one VALUES (1)',
+  'CREATE TABLE plain (id int PRIMARY KEY, v varchar(200), big text, n decimal(20,4))',
+  'CREATE TABLE pairs (a varchar(200), b int, v varchar(200), PRIMARY KEY (a, b))',
+]
+
+/** A PostgreSQL of its own, reached by Ferry through a passage that can be cut. */
+export async function ownPostgres(): Promise<
+  WrittenSide & { server: Server; query: (sql: string) => Promise<pg.QueryResult> }
+> {
+  const server = await startPostgres({ fsync: 'off', wal_sender_timeout: '10s' })
+  onTestFinished(() => server.stop())
+  const passage = await passageTo(server.port)
+  let client: pg.Client | undefined
+  const connected = async () => {
+    if (client) return client
+    const made = new pg.Client({ connectionString: server.url() })
+    made.on('error', () => {})
+    await made.connect()
+    client = made
+    return made
+  }
+  onTestFinished(() => client?.end().catch(() => undefined))
+  const query = async (sql: string) => {
+    try {
+      return await (await connected()).query(sql)
+    } catch (error) {
+      const { code } = error as { code?: string }
+      if (code === undefined || !/^[0-9A-Z]{5}$/.test(code) || code.startsWith('57P')) client = undefined
+      throw error
+    }
+  }
+  return {
+    server,
+    query,
+    endpoint: { kind: 'postgres', host: '127.0.0.1', port: passage.port, user: 'postgres', database: 'postgres' },
+    object: table => `public.${table}`,
+    rows: async table => {
+      const columns = table === 'plain' ? 'id, v, md5(big) AS big, n' : 'a, b, v'
+      const { rows } = await query(`SELECT ${columns} FROM ${table}`)
+      return rows.map(r => JSON.stringify(Object.values(r).map(v => (v === null ? null : String(v))))).sort()
+    },
+    write: async random => {
+      const statements = transaction(random, 0)
+      try {
+        await query(`BEGIN; ${statements.join('; ')}; COMMIT`)
+      } catch (error) {
+        await query('ROLLBACK').catch(() => undefined)
+        // Two rows of one key are the writer's own fault.
+        if ((error as { code?: string }).code !== '23505') throw error
+      }
+    },
+    cut: passage.cut,
+    crash: () => server.restart('immediate'),
+  }
+}
+
+export async function filledPostgres() {
+  const side = await ownPostgres()
+  for (const statement of SCHEMA) await side.query(statement)
+  await side.query(`INSERT INTO plain SELECT i, 'v' || i, repeat('b', i * 20), i FROM generate_series(1, 300) i`)
+  await side.query(`INSERT INTO pairs SELECT 'a' || i, i, 'v' FROM generate_series(1, 100) i`)
+  return side
+}
+
+/** Writes all the time, whatever happens to the server; ends when it is told to. */
+function writer(side: WrittenSide, random: () => number) {
+  let stopped = false
+  let writes = 0
+  const done = (async () => {
+    while (!stopped) {
+      try {
+        await side.write(random)
+        writes++
+      } catch {
+        await sleep(20)
+      }
+      await sleep(random() * 8)
+    }
+  })()
+  return {
+    stop: async () => {
+      stopped = true
+      await done
+      return writes
+    },
+  }
+}
+
+/** Runs the job again and again through so many faults, and compares. */
+export async function followThroughFaults(
+  from: WrittenSide,
+  to: Side,
+  options: { seed: number; faults: number; job: Record<string, unknown> },
+): Promise<{ writes: number; faults: Record<string, number> }> {
+  const home = temporaryFolder()
+  const path = join(home, 'job.json')
+  const online = options.job.mode === 'online'
+  const tables = TABLES.map(t => ({ from: from.object(t), to: to.object(t) }))
+  const definition = {
+    name: 'follow',
+    source: from.endpoint,
+    destination: to.endpoint,
+    update: 'merge',
+    tables,
+    ...options.job,
+  }
+  writeFileSync(path, JSON.stringify(definition))
+  const random = randomOf(options.seed)
+  const writing = writer(from, randomOf(options.seed + 1))
+  onTestFinished(async () => void (await writing.stop()))
+  const faults: Record<string, number> = {}
+  const strikes: Record<string, (running: RunningFerry) => unknown> = {
+    'kill -9': running => running.kill('SIGKILL'),
+    ...(from.cut ? { 'source cut': () => from.cut!() } : {}),
+    ...(to.cut ? { 'destination cut': () => to.cut!() } : {}),
+    ...(from.crash ? { 'source crash': () => from.crash!() } : {}),
+    ...(to.crash ? { 'destination crash': () => to.crash!() } : {}),
+  }
+  // Every second fault is the death of the process itself.
+  const names = Object.keys(strikes)
+  for (let hits = 0; hits < options.faults; ) {
+    const running = startFerry(['run', path, '--quiet'], { home })
+    const ended = { done: false }
+    running.done.then(() => {
+      ended.done = true
+    })
+    await sleep(250 + random() * 1200)
+    if (ended.done) continue
+    const name = random() < 0.4 ? 'kill -9' : names[Math.floor(random() * names.length)]!
+    await strikes[name]!(running)
+    faults[name] = (faults[name] ?? 0) + 1
+    hits++
+    if (online && name !== 'kill -9') await sleep(random() * 1000)
+    // What has survived is ended with the next round, or by itself.
+    if (online) running.kill('SIGKILL')
+    await running.done
+  }
+  const writes = await writing.stop()
+  let last = startFerry(['run', path, '--quiet', '--json'], { home })
+  if (online) {
+    const equal = async () => (await differences(from, to)).length === 0
+    await until(equal, 'the copy caught up', 120_000).catch(() => undefined)
+    const told = await startFerry(['complete', 'follow'], { home }).done
+    expect(told.code, told.stderr).toBe(0)
+  }
+  for (let tries = 0; ; tries++) {
+    const { code, stderr, stdout } = await last.done
+    if (code === 0) break
+    if (tries > 3) throw new Error(`${stderr}\n${stdout}`)
+    last = startFerry(['run', path, '--quiet', '--json'], { home })
+  }
+  if (!online) {
+    const { code, stderr } = await startFerry(['run', path, '--quiet'], { home }).done
+    expect(code, stderr).toBe(0)
+  }
+  expect(await differences(from, to)).toEqual([])
+  return { writes, faults }
+}
+
+async function differences(from: Side, to: Side): Promise<string[]> {
+  const found: string[] = []
+  for (const table of TABLES) {
+    const [a, b] = [await from.rows(table), await to.rows(table).catch(() => [])]
+    const [inA, inB] = [new Set(a), new Set(b)]
+    for (const row of a) if (!inB.has(row)) found.push(`${table}: only at the source: ${row.slice(0, 100)}`)
+    for (const row of b) if (!inA.has(row)) found.push(`${table}: only at the destination: ${row.slice(0, 100)}`)
+    if (a.length !== b.length) found.push(`${table}: ${a.length} and ${b.length} rows`)
+  }
+  return found
+}
