@@ -57,11 +57,11 @@ export class Applier {
     if (cleared && !keeps) await client.query(`DELETE FROM ${live}`)
     const staged = partial.length > 0 ? await this.stagePartial(client, partial) : ''
     const moved = partial.filter(p => p.before)
-    if (moved.length > 0) await this.carry(client, staged, moved)
+    const found = moved.length > 0 ? await this.carry(client, staged, moved) : []
     if (deletes.length > 0 && !keeps) await this.remove(client, deletes)
     const stays = partial.filter(p => !p.before)
     const whole = stays.length > 0 ? await this.writePartly(client, staged, stays) : []
-    const rows = [...writes, ...moved.map(p => p.row), ...whole]
+    const rows = [...writes, ...found.map(p => p.row), ...whole]
     if (rows.length > 0) await this.write(client, rows)
   }
 
@@ -172,8 +172,7 @@ export class Applier {
       changed = (await client.query(update)).rowCount ?? 0
     })
     if (isUndone) {
-      await this.carry(client, name, rows)
-      return rows.map(r => r.row)
+      return (await this.carry(client, name, rows)).map(r => r.row)
     }
     if (changed < rows.length) this.missing(rows.length - changed)
     return []
@@ -187,8 +186,8 @@ export class Applier {
     throw new FerryError('FERRY-5007', `${this.table.request.object}: ${count} rows are not there ${what}`)
   }
 
-  /** The values that rows keep are read from where they are, or were under another key. */
-  private async carry(client: pg.Client, name: string, rows: PartialRow[]): Promise<void> {
+  /** The values that rows keep are read from where they are, or were under another key. Gives back the rows that have them. */
+  private async carry(client: pg.Client, name: string, rows: PartialRow[]): Promise<PartialRow[]> {
     const { request, target } = this.table
     const match = request.keys.map(k => `t.${quoteName(k)} = s.${quoteName(former(k))}`).join(' AND ')
     const moved = rows[0]!.before !== undefined
@@ -200,22 +199,18 @@ export class Applier {
       text: `SELECT ${list.join(', ')} FROM ${name} s JOIN ${qualified(target)} t ON ${match} WHERE s.${MOVED} = ${moved}`,
       rowMode: 'array',
     })
-    if (found.rows.length < rows.length) this.missing(rows.length - found.rows.length)
-    this.putBack(rows, found.rows as (string | null)[][])
-  }
-
-  private putBack(rows: PartialRow[], found: (string | null)[][]): void {
-    const { columns } = this.table.request
+    const { columns } = request
     const width = this.keys.length
-    const byKey = new Map(found.map(values => [values.slice(0, width).join('\0'), values.slice(width)]))
-    for (const { row, unchanged } of rows) {
-      const key = this.keys.map(at => (row[at] === null ? null : formatText(row[at]!, columns[at]!.type))).join('\0')
-      const values = byKey.get(key)
-      for (const at of unchanged) {
-        const text = values?.[at]
-        row[at] = text === null || text === undefined ? null : parseText(text, columns[at]!.type)
-      }
+    const byKey = new Map((found.rows as (string | null)[][]).map(v => [v.slice(0, width).join('\0'), v.slice(width)]))
+    const keyOf = (row: Row) =>
+      this.keys.map(at => (row[at] === null ? null : formatText(row[at]!, columns[at]!.type))).join('\0')
+    const there = rows.filter(({ row }) => byKey.has(keyOf(row)))
+    for (const { row, unchanged } of there) {
+      const values = byKey.get(keyOf(row))!
+      for (const at of unchanged) row[at] = values[at] === null ? null : parseText(values[at]!, columns[at]!.type)
     }
+    if (there.length < rows.length) this.missing(rows.length - there.length)
+    return there
   }
 
   private stagePartial(client: pg.Client, rows: PartialRow[]): Promise<string> {
@@ -245,11 +240,13 @@ function chosen({ name }: Written, at: number): string {
 export class PostgresChangeWriter implements SplitWriter {
   private readonly table: PostgresSinkTable
   private readonly applier: Applier
-  private checkpoint: Checkpoint | null | undefined
+  /** What the ledger said last. */
+  private checkpoint: Checkpoint | null
 
   constructor(table: PostgresSinkTable, work: WriterWork) {
     this.table = table
     this.applier = new Applier(table, work.replays ?? false)
+    this.checkpoint = table.applied
   }
 
   async write(batch: Batch): Promise<Refused[]> {
@@ -282,7 +279,7 @@ export class PostgresChangeWriter implements SplitWriter {
     const { ledger, request } = this.table
     if (!ledger) return
     const line = await ledger.claim(ledgerClient(client), CHANGES)
-    if (this.checkpoint !== undefined && line.checkpoint !== this.checkpoint) {
+    if (line.checkpoint !== this.checkpoint) {
       throw new FerryError('FERRY-5004', `changes of ${request.object} were committed by another process`)
     }
   }

@@ -165,7 +165,9 @@ export class LogTable {
   seq = 0
   private bytes = 0
   private transactionBytes = 0
-  private batch: Gathered = new Gathered()
+  /** Rows of transactions that have ended, and of the one that has not. */
+  private closed = new Gathered()
+  private open = new Gathered()
   private isOpen = false
   private wake: (() => void) | undefined
   /** The server has sent everything up to here. */
@@ -196,16 +198,19 @@ export class LogTable {
   }
 
   add(row: Row, change: Change, bytes: number, more: { unchanged?: number[]; before?: Row } = {}): void {
-    this.batch.add(row, change, more, this.log.at)
+    this.open.add(row, change, more, this.log.at)
     this.bytes += bytes
     this.transactionBytes += bytes
-    if (this.batch.rows.length >= FULL_ROWS) this.tell()
+    if (this.open.rows.length >= FULL_ROWS) this.tell()
   }
 
   commit(end: Lsn): void {
     this.isOpen = false
     this.from = { lsn: end, seq: 0 }
     this.quietAt = undefined
+    if (this.closed.rows.length === 0) this.closed = this.open
+    else this.closed.append(this.open)
+    this.open = new Gathered()
     this.tell()
   }
 
@@ -227,16 +232,15 @@ export class LogTable {
     for (;;) {
       signal.throwIfAborted()
       if (this.log.failure) throw this.log.failure
+      if (this.closed.rows.length > 0) return this.take(this.closed, this.from)
+      // In the middle of a transaction there is no place to stop at, unless it is too large to be held.
       const isLarge = this.seq > LARGE_ROWS || this.transactionBytes > LARGE_BYTES
-      if (
-        this.batch.rows.length > 0 &&
-        (!this.isOpen || isLarge || this.isFull || this.batch.rows.length >= FULL_ROWS)
-      ) {
-        return this.take(isLarge)
+      if (this.open.rows.length >= FULL_ROWS || this.isFull) {
+        return this.take(this.open, isLarge ? { lsn: this.log.lsn, seq: this.seq } : undefined)
       }
       if (this.ended) return undefined
       const isIdle = performance.now() - idleSince > IDLE_MS
-      if (this.quietAt !== undefined && (this.log.awaited.has(this) || isIdle)) return this.still()
+      if (!this.isOpen && this.quietAt !== undefined && (this.log.awaited.has(this) || isIdle)) return this.still()
       if (!this.isOpen) this.log.ask()
       await this.news(signal)
     }
@@ -254,14 +258,13 @@ export class LogTable {
     signal.removeEventListener('abort', tell)
   }
 
-  private take(isLarge: boolean): RowBatch {
-    const { rows, changes, unchanged, before, times } = this.batch
+  private take(gathered: Gathered, place: LogPosition | undefined): RowBatch {
+    const { rows, changes, unchanged, before, times } = gathered
     const { bytes } = this
-    this.batch = new Gathered()
+    if (gathered === this.closed) this.closed = new Gathered()
+    else this.open = new Gathered()
     this.bytes = 0
     this.log.resume()
-    // In the middle of a transaction there is no place to stop at, unless it is too large to be held.
-    const place = !this.isOpen ? this.from : isLarge ? { lsn: this.log.lsn, seq: this.seq } : undefined
     this.log.awaited.add(this)
     return {
       kind: 'rows',
@@ -299,6 +302,16 @@ class Gathered {
     this.unchanged.push(unchanged)
     this.before.push(before)
     this.times.push(at)
+  }
+
+  append(others: Gathered): void {
+    for (const [i, row] of others.rows.entries()) {
+      this.rows.push(row)
+      this.changes.push(others.changes[i]!)
+      this.unchanged.push(others.unchanged[i])
+      this.before.push(others.before[i])
+      this.times.push(others.times[i]!)
+    }
   }
 }
 

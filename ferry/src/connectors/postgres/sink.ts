@@ -131,6 +131,8 @@ export class PostgresSinkTable implements SinkTable {
   readonly ledger: Ledger | undefined
   readonly target: { schema: string; table: string }
   readonly stage: { schema: string; table: string }
+  /** How far changes are applied by the ledger, as it was when the table was opened. */
+  applied: string | null = null
   /** Whether an identity column needs OVERRIDING SYSTEM VALUE in an INSERT. */
   readonly overriding: boolean
   private readonly columns: PostgresColumn[]
@@ -220,7 +222,9 @@ export class PostgresSinkTable implements SinkTable {
         const { ledger } = this
         if (!ledger || !(await hasLedger(await this.session.client(), this.target.schema))) return known
         const { splits } = await this.withClient(client => ledger.committed(client))
-        return splits.get(CHANGES) ?? known
+        const applied = splits.get(CHANGES)
+        this.applied = applied?.checkpoint ?? null
+        return applied ?? known
       },
       open: async work => new PostgresChangeWriter(this, work),
     }
