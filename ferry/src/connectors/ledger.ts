@@ -135,6 +135,16 @@ export class Ledger {
     })
   }
 
+  /** Whether the ledger's table is there. */
+  async exists(client: Pick<LedgerClient, 'query'>): Promise<boolean> {
+    try {
+      await client.query(`SELECT run FROM ${this.name} LIMIT 0`)
+      return true
+    } catch {
+      return false
+    }
+  }
+
   /** The statement that drops the lines of this table, and those that earlier runs of the job left behind. */
   get forget(): string {
     return `DELETE FROM ${this.name} WHERE (run = ${this.run} AND tbl = ${this.table}) OR (job = ${this.job} AND run < ${this.run})`

@@ -2,7 +2,16 @@ import { type Encoding, FERRY_CSV } from '../../batch/encoding.ts'
 import { Duckdb, quoteName, translate } from '../../duckdb/engine.ts'
 import { toNative } from '../../duckdb/logical.ts'
 import { hasPipes } from '../../duckdb/pipe.ts'
+import {
+  type ChangeTable,
+  type ChangeTarget,
+  ChangeWriter,
+  changeSink,
+  forgetIfThere,
+  noteApplied,
+} from '../applier.ts'
 import type {
+  ChangeSink,
   Committed,
   Offer,
   RunIdentity,
@@ -11,9 +20,11 @@ import type {
   Split,
   SplitWriter,
   WriteRequest,
+  WriterWork,
 } from '../connector.ts'
 import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
 import { Turns } from '../turns.ts'
+import { changeTable } from './apply.ts'
 import { qualified, splitName } from './catalog.ts'
 import { DuckdbSplitWriter } from './writer.ts'
 
@@ -45,7 +56,7 @@ export class DuckdbSink implements SinkSession {
   }
 }
 
-export class DuckdbSinkTable implements SinkTable {
+export class DuckdbSinkTable implements SinkTable, ChangeTarget {
   readonly plan
   readonly unit = 'split'
   readonly lanes = 1
@@ -54,6 +65,7 @@ export class DuckdbSinkTable implements SinkTable {
   readonly target: { schema: string; table: string }
   readonly stage: { schema: string; table: string }
   readonly ledger: Ledger
+  readonly applied = new Map<number, string | null>()
 
   constructor(session: DuckdbSink, request: WriteRequest) {
     this.session = session
@@ -132,13 +144,33 @@ export class DuckdbSinkTable implements SinkTable {
   async prepare(): Promise<Committed> {
     return this.inTurn(async client => {
       await client.query(this.ledger.create)
-      return this.ledger.prepare(client, async () => {
+      const committed = await this.ledger.prepare(client, async () => {
         for (const statement of this.preparation()) await client.query(statement)
       })
+      noteApplied(this, committed)
+      return committed
     })
   }
 
-  async open(split: Split): Promise<SplitWriter> {
+  get takesChanges(): boolean {
+    return this.request.update === 'merge'
+  }
+
+  get changes(): ChangeSink | undefined {
+    return this.takesChanges ? changeSink(this, work => this.inTurn(work)) : undefined
+  }
+
+  async ensureLedger(): Promise<void> {
+    await this.inTurn(client => client.query(this.ledger.create))
+  }
+
+  async transaction(work: (table: ChangeTable, client: LedgerClient) => Promise<void>): Promise<void> {
+    const db = await this.session.db()
+    await this.inTurn(client => client.transaction(() => work(changeTable(this, db), client)))
+  }
+
+  async open(split: Split, _offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
+    if (this.request.follows?.log === false) return new ChangeWriter(this, split.id, work)
     return new DuckdbSplitWriter(this, split)
   }
 
@@ -151,7 +183,7 @@ export class DuckdbSinkTable implements SinkTable {
   }
 
   async forget(): Promise<void> {
-    await this.inTurn(client => client.query(this.ledger.forget))
+    await this.inTurn(client => forgetIfThere(this.ledger, client))
   }
 
   async discard(): Promise<void> {

@@ -1,6 +1,15 @@
 import type { Encoding } from '../../batch/encoding.ts'
 import { FerryError } from '../../errors.ts'
+import {
+  type ChangeTable,
+  type ChangeTarget,
+  ChangeWriter,
+  changeSink,
+  forgetIfThere,
+  noteApplied,
+} from '../applier.ts'
 import type {
+  ChangeSink,
   Committed,
   Offer,
   RunIdentity,
@@ -9,13 +18,16 @@ import type {
   Split,
   SplitWriter,
   WriteRequest,
+  WriterWork,
 } from '../connector.ts'
 import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
+import { changeTable } from './apply.ts'
 import { type Dependants, dependantsOf, describe, type MysqlTable } from './catalog.ts'
 import {
   type Connection,
   connect,
   cut,
+  inTransaction,
   ledgerClient,
   type Name,
   qualified,
@@ -101,7 +113,7 @@ export type Way =
   | { kind: 'merge'; byIndex: boolean }
   | { kind: 'stage'; publish: 'rename' | 'swap' | 'refill' | 'byKey' }
 
-export class MysqlSinkTable implements SinkTable {
+export class MysqlSinkTable implements SinkTable, ChangeTarget {
   readonly plan: { statements: string[]; guarantee: string; notes: string[] } = {
     statements: [],
     guarantee: '',
@@ -114,6 +126,7 @@ export class MysqlSinkTable implements SinkTable {
   readonly way: Way
   readonly ledger: Ledger | undefined
   readonly columns: WrittenColumn[]
+  readonly applied = new Map<number, string | null>()
   readonly target: Name
   private readonly stage: Name
   private readonly collation: string
@@ -174,6 +187,36 @@ export class MysqlSinkTable implements SinkTable {
     return encoding === 'rows' ? { encoding } : 'MySQL takes rows'
   }
 
+  /** Whether the keys are the only unique index, as those of a table that this run makes are. */
+  get mergesByIndex(): boolean {
+    return this.way.kind !== 'merge' || this.way.byIndex
+  }
+
+  get takesChanges(): boolean {
+    return this.request.update === 'merge'
+  }
+
+  get changes(): ChangeSink | undefined {
+    return this.takesChanges ? changeSink(this, work => this.withClient(work)) : undefined
+  }
+
+  async ensureLedger(): Promise<void> {
+    const { ledger } = this
+    if (ledger) await this.withClient(client => client.query(ledger.create))
+  }
+
+  async transaction(work: (table: ChangeTable, client: Pick<LedgerClient, 'query'>) => Promise<void>): Promise<void> {
+    const { session } = this
+    const connection = await session.take()
+    try {
+      await inTransaction(connection, () => work(changeTable(this, connection), ledgerClient(connection)))
+      session.release(connection)
+    } catch (error) {
+      session.drop(connection)
+      throw translate(error, this.request.object)
+    }
+  }
+
   /** Where LOAD DATA writes to. */
   get loadTarget(): string {
     if (this.way.kind === 'merge') return MERGE
@@ -203,7 +246,9 @@ export class MysqlSinkTable implements SinkTable {
       }
       if (ledger) {
         await client.query(ledger.create)
-        return ledger.prepare(client, work)
+        const committed = await ledger.prepare(client, work)
+        noteApplied(this, committed)
+        return committed
       }
       await work()
       return { splits: new Map(), published: false }
@@ -268,7 +313,8 @@ export class MysqlSinkTable implements SinkTable {
     return [...fill, ...request.after, drop]
   }
 
-  async open(split: Split): Promise<SplitWriter> {
+  async open(split: Split, _offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
+    if (this.request.follows?.log === false) return new ChangeWriter(this, split.id, work)
     return new MysqlSplitWriter(this, split, await this.session.take())
   }
 
@@ -295,7 +341,7 @@ export class MysqlSinkTable implements SinkTable {
 
   async forget(): Promise<void> {
     const { ledger } = this
-    if (ledger) await this.withClient(client => client.query(ledger.forget))
+    if (ledger) await this.withClient(client => forgetIfThere(ledger, client))
   }
 
   async discard(): Promise<void> {
@@ -337,6 +383,7 @@ function chooseWay(request: WriteRequest, existing: { table: MysqlTable; dependa
   const isKeys = (columns: string[]) => columns.join() === [...keys].sort().join()
   if (update === 'append') return { kind: 'direct' }
   if (update === 'merge') {
+    if (!existing && request.follows?.log) return { kind: 'direct' }
     const unique = existing?.dependants.unique
     return { kind: 'merge', byIndex: unique === undefined || (unique.length === 1 && isKeys(unique[0]!)) }
   }

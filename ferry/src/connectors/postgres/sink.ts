@@ -3,19 +3,27 @@ import type { Encoding } from '../../batch/encoding.ts'
 import { typeName } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
 import {
-  CHANGES,
-  type ChangeSink,
-  type Committed,
-  type Offer,
-  type RunIdentity,
-  type SinkSession,
-  type SinkTable,
-  type Split,
-  type SplitWriter,
-  type WriteRequest,
+  type ChangeTable,
+  type ChangeTarget,
+  ChangeWriter,
+  changeSink,
+  forgetIfThere,
+  noteApplied,
+} from '../applier.ts'
+import type {
+  ChangeSink,
+  Committed,
+  Offer,
+  RunIdentity,
+  SinkSession,
+  SinkTable,
+  Split,
+  SplitWriter,
+  WriteRequest,
+  WriterWork,
 } from '../connector.ts'
 import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
-import { PostgresChangeWriter } from './apply.ts'
+import { changeTable } from './apply.ts'
 import type { PostgresColumn, PostgresTable } from './catalog.ts'
 import { describeTable, qualified } from './catalog.ts'
 import { connect, inTransaction, ledgerClient, quoteName, splitName, translate } from './client.ts'
@@ -117,7 +125,7 @@ export type Way =
   /** Into a staging table; at the end it becomes the table, or its rows replace the table's. */
   | { kind: 'stage'; publish: 'rename' | 'swap' | 'refill' | 'byKey' }
 
-export class PostgresSinkTable implements SinkTable {
+export class PostgresSinkTable implements SinkTable, ChangeTarget {
   readonly plan: { statements: string[]; guarantee: string; notes: string[] } = {
     statements: [],
     guarantee: '',
@@ -131,8 +139,7 @@ export class PostgresSinkTable implements SinkTable {
   readonly ledger: Ledger | undefined
   readonly target: { schema: string; table: string }
   readonly stage: { schema: string; table: string }
-  /** How far changes are applied by the ledger, as it was when the table was opened. */
-  applied: string | null = null
+  readonly applied = new Map<number, string | null>()
   /** Whether an identity column needs OVERRIDING SYSTEM VALUE in an INSERT. */
   readonly overriding: boolean
   private readonly columns: PostgresColumn[]
@@ -216,17 +223,22 @@ export class PostgresSinkTable implements SinkTable {
   }
 
   get changes(): ChangeSink | undefined {
-    if (!this.takesChanges) return undefined
-    return {
-      committed: async known => {
-        const { ledger } = this
-        if (!ledger || !(await hasLedger(await this.session.client(), this.target.schema))) return known
-        const { splits } = await this.withClient(client => ledger.committed(client))
-        const applied = splits.get(CHANGES)
-        this.applied = applied?.checkpoint ?? null
-        return applied ?? known
-      },
-      open: async work => new PostgresChangeWriter(this, work),
+    return this.takesChanges ? changeSink(this, work => this.withClient(work)) : undefined
+  }
+
+  async transaction(work: (table: ChangeTable, client: Pick<LedgerClient, 'query'>) => Promise<void>): Promise<void> {
+    const { pool } = this.session
+    const client = await pool.take()
+    try {
+      await inTransaction(client, async () => {
+        // Only the index over the keys is of use, whatever the planner guesses of tables without statistics.
+        await client.query('SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off')
+        await work(changeTable(this, client), ledgerClient(client))
+      })
+      pool.release(client)
+    } catch (error) {
+      pool.drop(client)
+      throw translate(error, this.request.object)
     }
   }
 
@@ -242,7 +254,9 @@ export class PostgresSinkTable implements SinkTable {
       }
       if (ledger) {
         await this.ensureLedger()
-        return ledger.prepare(client, run)
+        const committed = await ledger.prepare(client, run)
+        noteApplied(this, committed)
+        return committed
       }
       await run()
       return { splits: new Map(), published: false }
@@ -317,7 +331,9 @@ export class PostgresSinkTable implements SinkTable {
     return [...statements, ...request.after]
   }
 
-  async open(split: Split, offer: Offer): Promise<SplitWriter> {
+  async open(split: Split, offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
+    // Changes that come among the rows of a snapshot: all of them go by key.
+    if (this.request.follows?.log === false) return new ChangeWriter(this, split.id, work)
     return new PostgresSplitWriter(this, split, await this.session.pool.take(), offer)
   }
 
@@ -335,8 +351,7 @@ export class PostgresSinkTable implements SinkTable {
 
   async forget(): Promise<void> {
     const { ledger } = this
-    if (!ledger || !(await hasLedger(await this.session.client(), this.target.schema))) return
-    await this.withClient(client => client.query(ledger.forget))
+    if (ledger) await this.withClient(client => forgetIfThere(ledger, client))
   }
 
   async discard(): Promise<void> {

@@ -1,7 +1,16 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Encoding } from '../../batch/encoding.ts'
 import { RowError } from '../../errors.ts'
+import {
+  type ChangeTable,
+  type ChangeTarget,
+  ChangeWriter,
+  changeSink,
+  forgetIfThere,
+  noteApplied,
+} from '../applier.ts'
 import type {
+  ChangeSink,
   Committed,
   Offer,
   RunIdentity,
@@ -10,9 +19,12 @@ import type {
   Split,
   SplitWriter,
   WriteRequest,
+  WriterWork,
 } from '../connector.ts'
 import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
+
 import { Turns } from '../turns.ts'
+import { changeTable } from './apply.ts'
 import { openDatabase, quoteName, tableName, translate } from './database.ts'
 import { toNative } from './types.ts'
 import { SqliteSplitWriter } from './writer.ts'
@@ -44,7 +56,7 @@ export class SqliteSink implements SinkSession {
   }
 }
 
-export class SqliteSinkTable implements SinkTable {
+export class SqliteSinkTable implements SinkTable, ChangeTarget {
   readonly plan
   readonly unit = 'split'
   readonly lanes = 1
@@ -53,6 +65,7 @@ export class SqliteSinkTable implements SinkTable {
   readonly name: string
   readonly stage: string
   readonly ledger: Ledger
+  readonly applied = new Map<number, string | null>()
 
   constructor(session: SqliteSink, request: WriteRequest) {
     this.session = session
@@ -135,13 +148,33 @@ export class SqliteSinkTable implements SinkTable {
   async prepare(): Promise<Committed> {
     return this.inTurn(async client => {
       await client.query(this.ledger.create)
-      return this.ledger.prepare(client, async () => {
+      const committed = await this.ledger.prepare(client, async () => {
         for (const statement of this.preparation()) this.session.db.exec(statement)
       })
+      noteApplied(this, committed)
+      return committed
     })
   }
 
-  async open(split: Split): Promise<SplitWriter> {
+  get takesChanges(): boolean {
+    return this.request.update === 'merge'
+  }
+
+  get changes(): ChangeSink | undefined {
+    return this.takesChanges ? changeSink(this, work => this.inTurn(work)) : undefined
+  }
+
+  async ensureLedger(): Promise<void> {
+    await this.inTurn(client => client.query(this.ledger.create))
+  }
+
+  async transaction(work: (table: ChangeTable, client: LedgerClient) => Promise<void>): Promise<void> {
+    const { db } = this.session
+    await this.inTurn(client => client.transaction(() => work(changeTable(this, db), client)))
+  }
+
+  async open(split: Split, _offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
+    if (this.request.follows?.log === false) return new ChangeWriter(this, split.id, work)
     return new SqliteSplitWriter(this, split)
   }
 
@@ -167,7 +200,7 @@ export class SqliteSinkTable implements SinkTable {
   }
 
   async forget(): Promise<void> {
-    await this.inTurn(client => client.query(this.ledger.forget))
+    await this.inTurn(client => forgetIfThere(this.ledger, client))
   }
 
   async discard(): Promise<void> {

@@ -1,0 +1,43 @@
+/** Changes within a transaction of DuckDB. */
+import type { Row } from '../../batch/types.ts'
+import { type Duckdb, quoteName } from '../../duckdb/engine.ts'
+import { RowIntake } from '../../duckdb/intake.ts'
+import { type ChangeTable, onConflict, STANDARD_CHANGES, type StagedColumn } from '../applier.ts'
+import { qualified } from './catalog.ts'
+import type { DuckdbSinkTable } from './sink.ts'
+
+export function changeTable(table: DuckdbSinkTable, db: Duckdb): ChangeTable {
+  const live = qualified(table.target)
+  const { keys } = table.request
+  return {
+    live,
+    columns: table.columns,
+    quote: quoteName,
+    stage: (kind, columns, select, rows) => stage(db, `ferry_${kind}`, { columns, select }, rows),
+    run: async sql => void (await db.run(sql)),
+    count: async sql => Number((await db.all(sql))[0]!.n),
+    // DuckDB has no savepoints: a unique value that changes places is refused, and the run says so.
+    undoneWhereUnique: async work => {
+      await work()
+      return false
+    },
+    dialect: { ...STANDARD_CHANGES, upsert: rows => onConflict(quoteName, { ...rows, keys }) },
+  }
+}
+
+async function stage(
+  db: Duckdb,
+  name: string,
+  { columns, select }: { columns: StagedColumn[]; select: string },
+  rows: Row[],
+): Promise<string> {
+  await db.run(`CREATE OR REPLACE TEMP TABLE ${quoteName(name)} AS ${select} LIMIT 0`)
+  const intake = await RowIntake.open(db, { catalog: 'temp', schema: 'main', table: name }, columns, false)
+  try {
+    intake.append(rows.map((row, i) => intake.convert(row, i)))
+    intake.flush()
+  } finally {
+    intake.close()
+  }
+  return `temp.main.${quoteName(name)}`
+}
