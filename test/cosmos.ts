@@ -59,19 +59,24 @@ export class RandomWriter {
   writes = 0
   private readonly random: () => number
   private readonly container: Container
+  private readonly transaction: (work: () => void) => void
 
   constructor(running: RunningAccount, id: string, options: { seed: number; everyMs?: number; ids?: number }) {
     const { account: a } = running
     this.container = a.container('shop', id)
     this.random = randomOf(options.seed)
-    const timer = setInterval(() => {
-      a.store.transaction(() => {
-        for (let i = 0; i < 5; i++) this.write(options.ids ?? 300)
-        this.container.saveLsn()
-      })
-    }, options.everyMs ?? 5)
+    this.transaction = work => a.store.transaction(work)
+    const timer = setInterval(() => this.some(5, options.ids), options.everyMs ?? 5)
     this.stop = () => clearInterval(timer)
     onTestFinished(this.stop)
+  }
+
+  /** So many writes at once. */
+  some(count: number, ids = 300): void {
+    this.transaction(() => {
+      for (let i = 0; i < count; i++) this.write(ids)
+      this.container.saveLsn()
+    })
   }
 
   private write(ids: number): void {

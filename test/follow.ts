@@ -2,11 +2,14 @@
  * Copies that follow their source while it is written to at random, and while their process is killed, servers crash and
  * connections break: source and destination are equal in the end.
  */
+import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { RunningAccount, ServerOptions } from 'cosmos-local'
 import pg from 'pg'
 import { expect, onTestFinished } from 'vitest'
+import { account, contents, endpointOf, makeContainer } from './cosmos.ts'
 import { randomOf } from './seed.ts'
 import { type Server, startPostgres } from './servers/postgres.ts'
 import { type RunningFerry, startFerry, temporaryFolder, until } from './support.ts'
@@ -30,7 +33,13 @@ export interface WrittenSide extends Side {
   write: (random: () => number) => Promise<void>
 }
 
-export const TABLES = ['plain', 'pairs']
+/** A table of the copy: its columns as texts, and what its mapping needs. */
+export interface FollowedTable {
+  name: string
+  settings?: Record<string, unknown>
+}
+
+export const TABLES: FollowedTable[] = [{ name: 'plain' }, { name: 'pairs' }]
 
 /** Random statements that PostgreSQL and MariaDB both understand, one transaction at a time. */
 export function transaction(random: () => number, tag: number): string[] {
@@ -107,7 +116,7 @@ export async function ownPostgres(): Promise<
     endpoint: { kind: 'postgres', host: '127.0.0.1', port: passage.port, user: 'postgres', database: 'postgres' },
     object: table => `public.${table}`,
     rows: async table => {
-      const columns = table === 'plain' ? 'id, v, md5(big) AS big, n' : 'a, b, v'
+      const columns = { plain: 'id, v, md5(big) AS big, n', pairs: 'a, b, v', orders: 'id, customer, n' }[table]
       const { rows } = await query(`SELECT ${columns} FROM ${table}`)
       return rows.map(r => JSON.stringify(Object.values(r).map(v => (v === null ? null : String(v))))).sort()
     },
@@ -132,6 +141,42 @@ export async function filledPostgres() {
   await side.query(`INSERT INTO plain SELECT i, 'v' || i, repeat('b', i * 20), i FROM generate_series(1, 300) i`)
   await side.query(`INSERT INTO pairs SELECT 'a' || i, i, 'v' FROM generate_series(1, 100) i`)
   return side
+}
+
+const DOCUMENT_COLUMNS: Record<string, string[]> = {
+  plain: ['id', 'v', 'big', 'n'],
+  pairs: ['a', 'b', 'v'],
+  orders: ['id', 'customer', 'n'],
+}
+
+/** A local account; its containers are those of the tables. */
+export async function ownAccount(
+  containers: Record<string, string>,
+  options: ServerOptions = {},
+): Promise<Side & { running: RunningAccount }> {
+  const running = await account(options)
+  for (const [name, key] of Object.entries(containers)) makeContainer(running, name, key, { defaultTtl: -1 })
+  running.inject({ probability: 0.02, status: 503 })
+  running.inject({ probability: 0.02, drop: 'after' })
+  return {
+    running,
+    endpoint: endpointOf(running),
+    object: table => table,
+    rows: async table =>
+      [...contents(running, table).values()]
+        .map(text => JSON.parse(text) as Record<string, unknown>)
+        .map(d => DOCUMENT_COLUMNS[table]!.map(name => shown(table, name, d[name])))
+        .map(values => JSON.stringify(values))
+        .sort(),
+  }
+}
+
+/** A document's value as the rows of a database show it. */
+function shown(table: string, name: string, value: unknown): unknown {
+  if (value === null || value === undefined) return null
+  if (name === 'big') return createHash('md5').update(String(value)).digest('hex')
+  if (name === 'n') return Number(value).toFixed(table === 'plain' ? 4 : 1)
+  return String(value)
 }
 
 /** Writes all the time, whatever happens to the server; ends when it is told to. */
@@ -162,12 +207,14 @@ function writer(side: WrittenSide, random: () => number) {
 export async function followThroughFaults(
   from: WrittenSide,
   to: Side,
-  options: { seed: number; faults: number; job: Record<string, unknown> },
+  options: { seed: number; faults: number; job: Record<string, unknown>; tables?: FollowedTable[] },
 ): Promise<{ writes: number; faults: Record<string, number> }> {
   const home = temporaryFolder()
   const path = join(home, 'job.json')
   const online = options.job.mode === 'online'
-  const tables = TABLES.map(t => ({ from: from.object(t), to: to.object(t) }))
+  const followed = options.tables ?? TABLES
+  const tables = followed.map(t => ({ from: from.object(t.name), to: to.object(t.name), ...t.settings }))
+  const differing = () => differences(from, to, followed)
   const definition = {
     name: 'follow',
     source: from.endpoint,
@@ -210,7 +257,7 @@ export async function followThroughFaults(
   const writes = await writing.stop()
   let last = startFerry(['run', path, '--quiet', '--json'], { home })
   if (online) {
-    const equal = async () => (await differences(from, to)).length === 0
+    const equal = async () => (await differing()).length === 0
     await until(equal, 'the copy caught up', 120_000).catch(() => undefined)
     const told = await startFerry(['complete', 'follow'], { home }).done
     expect(told.code, told.stderr).toBe(0)
@@ -225,13 +272,13 @@ export async function followThroughFaults(
     const { code, stderr } = await startFerry(['run', path, '--quiet'], { home }).done
     expect(code, stderr).toBe(0)
   }
-  expect(await differences(from, to)).toEqual([])
+  expect(await differing()).toEqual([])
   return { writes, faults }
 }
 
-async function differences(from: Side, to: Side): Promise<string[]> {
+async function differences(from: Side, to: Side, tables: FollowedTable[]): Promise<string[]> {
   const found: string[] = []
-  for (const table of TABLES) {
+  for (const { name: table } of tables) {
     const [a, b] = [await from.rows(table), await to.rows(table).catch(() => [])]
     const [inA, inB] = [new Set(a), new Set(b)]
     for (const row of a) if (!inB.has(row)) found.push(`${table}: only at the source: ${row.slice(0, 100)}`)

@@ -98,9 +98,12 @@ async function copyChanges(table: OpenTable, context: CopyContext, split: Split,
     await feed(table, { ...context, offer: { encoding: 'rows' } }, split, before?.checkpoint, async batch => {
       await segment.take(batch, await segment.write(writer, batch))
       if (batch.kind === 'query' || batch.checkpoint === undefined) return
-      if (segment.isDueOfChanges()) await segment.commitChanges(writer, batch.checkpoint)
+      if (!segment.isDueOfChanges()) return
+      await segment.settle(writer)
+      await segment.commitChanges(writer, batch.checkpoint)
     })
     context.signal.throwIfAborted()
+    await segment.settle(writer)
     await segment.endChanges(writer)
   } catch (error) {
     await writer.abort()

@@ -118,7 +118,11 @@ export async function planTable(
     ...(spec.limit === undefined ? {} : { limit: spec.limit }),
     ...(options.online === undefined ? {} : { online: options.online }),
   }
-  const sourceKeys = keys.flatMap(key => columns.find(c => c.name === key)?.from ?? [])
+  const follows = options.online !== undefined || spec.tracking === 'cdc'
+  // Documents have keys of their own: what tells the rows of a log apart is the source's key.
+  const isRows = destinationStore.documentKeys !== undefined && !whole
+  const apart = follows && isRows ? chooseKeys(spec, columns, source, undefined) : keys
+  const sourceKeys = apart.flatMap(key => columns.find(c => c.name === key)?.from ?? [])
   const increment =
     options.incremental || (options.online && sessions.source.follow)
       ? await planIncrement(sessions.source, all, options.online ? { ...spec, tracking: 'cdc' } : spec, {
@@ -144,8 +148,11 @@ export async function planTable(
     skipBadRows,
     ...(existing ? { existing } : {}),
     ...(increment && !read.log ? { adds: true } : {}),
-    ...(read.log || options.online ? { follows: { deletes: spec.deletes, log: read.log !== undefined } } : {}),
+    ...(read.log || options.online
+      ? { follows: { deletes: spec.deletes, log: sessions.source.follow !== undefined } }
+      : {}),
     ...(whole && source.documents?.identity ? { identity: source.documents.identity } : {}),
+    ...(follows && isRows ? { identity: [['id'], ...apart.filter(k => k !== 'id').map(k => k.split('.'))] } : {}),
   }
   if (increment?.plan.isEmpty) return { plan: idlePlan(read, write, from, increment) }
   const sourceTable = await sessions.source.table(read)

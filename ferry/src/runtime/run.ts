@@ -145,8 +145,9 @@ class Run {
       await this.follow(sessions, opened)
       await runs.setState(state.db, this.lease, this.complete.signal.aborted ? 'completing' : 'running')
       // What follows its source never ends by itself: nothing can wait for it.
-      const follows = job.mode === 'online' || opened.some(t => t?.plan.read.log !== undefined)
-      const slots = new Slots(opened.some(t => t?.plan.read.log !== undefined) || !follows ? this.parallel : Infinity)
+      const isLogged = opened.some(t => t?.plan.write.follows?.log)
+      const follows = job.mode === 'online' || isLogged
+      const slots = new Slots(isLogged || !follows ? this.parallel : Infinity)
       const rows = job.limits.rowsPerSecond === undefined ? undefined : new RateLimit(job.limits.rowsPerSecond)
       const perSecond = job.limits.bytesPerSecond === undefined ? undefined : parseSize(job.limits.bytesPerSecond)
       const bytes = perSecond === undefined ? undefined : new RateLimit(perSecond)
@@ -212,7 +213,7 @@ class Run {
   /** Makes ready to follow the log for the tables that need it; where it begins is kept before the first row moves. */
   private async follow(sessions: Sessions, opened: (OpenTable | undefined)[]): Promise<void> {
     const tables = opened.filter(t => t?.plan.read.log !== undefined) as OpenTable[]
-    if (tables.length === 0) return
+    if (tables.length === 0 || !sessions.source.follow) return
     const kept = await positionsOf(this.options.state.db, this.row.job)
     const requests = tables.map(t => t.plan.read)
     // What nobody goes on from when this run is completed: former places in the log, and all of an online copy.
@@ -220,7 +221,7 @@ class Run {
     if (this.options.job.mode === 'online') {
       this.former.push(...tables.flatMap(t => t.plan.increment?.position.value ?? []))
     }
-    await sessions.source.follow!(
+    await sessions.source.follow(
       requests,
       kept.map(p => ({ object: p.source, position: p.value })),
     )

@@ -14,18 +14,27 @@ export interface FeedRange extends PartitionRange {
 }
 
 /** What the feed holds beyond the last copy. */
-export function feedIncrement(request: ReadRequest, ranges: FeedRange[], after: string | undefined): Increment {
+export function feedIncrement(request: ReadRequest, ranges: FeedRange[], { after, cdc }: Since): Increment {
   const pieces = after === undefined ? ranges : (JSON.parse(after) as Piece[])
   const part = pieces.map(piece => {
     const { low, high } = piece
     const continuation = 'continuation' in piece ? { continuation: piece.continuation } : {}
-    return { low, high, ...continuation, until: Math.max(0, ...overlapping(ranges, piece).map(r => r.newest)) }
+    // The first load reads the latest states; from then on every change.
+    const follows = cdc && after !== undefined ? { follows: true as const } : {}
+    return {
+      low,
+      high,
+      ...continuation,
+      ...follows,
+      until: Math.max(0, ...overlapping(ranges, piece).map(r => r.newest)),
+    }
   })
   const isBehind = (p: (typeof part)[number]) => p.until > Number(/\d+/.exec(p.continuation ?? '-1')?.[0] ?? -1)
   const behind = part.filter(isBehind)
   const position = ranges.map(({ low, high, newest }) => ({ low, high, continuation: `"${newest}"` }))
   return {
-    read: { ...request, part: JSON.stringify(behind) },
+    // Of a first load the states are all that is read.
+    read: { ...request, part: JSON.stringify(behind), ...(after === undefined ? { log: undefined } : {}) },
     position: JSON.stringify(position),
     isEmpty: after !== undefined && behind.length === 0,
     range: after === undefined ? 'everything, up to now' : `the change feed since the last copy, up to now`,

@@ -1,16 +1,18 @@
 /** Writing to a container: documents in bulk requests, each to the partition that holds its key. */
 import type { Encoding } from '../../batch/encoding.ts'
 import { FerryError } from '../../errors.ts'
-import type {
-  Committed,
-  Offer,
-  RunIdentity,
-  SinkSession,
-  SinkTable,
-  Split,
-  SplitWriter,
-  WriteRequest,
-  WriterWork,
+import {
+  CHANGES,
+  type ChangeSink,
+  type Committed,
+  type Offer,
+  type RunIdentity,
+  type SinkSession,
+  type SinkTable,
+  type Split,
+  type SplitWriter,
+  type WriteRequest,
+  type WriterWork,
 } from '../connector.ts'
 import { Bulk } from './bulk.ts'
 import type { CosmosStore } from './connector.ts'
@@ -123,7 +125,16 @@ export class CosmosSinkTable implements SinkTable {
     const container = await this.container()
     const bulk = new Bulk(container, await this.throughput(), this.options, work.signal)
     const ids = this.options.generateIds ? new MadeIds(this.run, this.request, split, work.from) : undefined
-    return new CosmosSplitWriter(this.request, this.operation, container, bulk, ids)
+    return new CosmosSplitWriter(this.request, this.operation, container, bulk, ids, work.replays ?? true)
+  }
+
+  /** What the log of a database says: how far it is applied the state knows, and applying it again does no harm. */
+  get changes(): ChangeSink | undefined {
+    if (!this.takesChanges) return undefined
+    return {
+      committed: async known => known,
+      open: work => this.open({ id: CHANGES, label: 'the log', spec: '' }, { encoding: 'rows' }, work),
+    }
   }
 
   async publish(): Promise<void> {}

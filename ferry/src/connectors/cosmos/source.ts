@@ -39,6 +39,8 @@ interface FeedPiece extends Piece {
   follows?: true
 }
 
+/** The `log` of a request that reads every change, deletes too. */
+const ALL_VERSIONS = 'all versions'
 /** How often a feed without news is asked again. */
 const POLL_MS = 250
 /** How often its place is kept while there is none. */
@@ -75,7 +77,8 @@ export class CosmosSource implements SourceSession {
     }
     if (since.column === undefined) {
       if (since.overlap) throw new FerryError('FERRY-3012', 'the change feed is exact: leave overlap out')
-      return feedIncrement(request, await new CosmosSourceTable(opened, request, options).newestOfAll(), since.after)
+      const all = since.cdc ? { ...request, log: ALL_VERSIONS } : request
+      return feedIncrement(all, await new CosmosSourceTable(opened, all, options).newestOfAll(), since)
     }
     return propertyIncrement(request, since, async query => {
       const found: unknown[] = []
@@ -126,10 +129,10 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
   /** The number of the newest change in a partition. */
   private async newest(range: PartitionRange, signal?: AbortSignal): Promise<number | 'gone'> {
     const headers = {
-      'a-im': this.request.online ? FEED.all : FEED.latest,
+      'a-im': this.readsChanges ? FEED.all : FEED.latest,
       'if-none-match': '*',
       'x-ms-documentdb-partitionkeyrangeid': range.id,
-      ...(this.request.online ? { 'x-ms-cosmos-changefeed-wire-format-version': WIRE_FORMAT } : {}),
+      ...(this.readsChanges ? { 'x-ms-cosmos-changefeed-wire-format-version': WIRE_FORMAT } : {}),
     }
     const response = await this.container.send({ method: 'GET', type: 'docs', read: true, headers }, signal)
     if (response.status === 410) return 'gone'
@@ -140,7 +143,7 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
   async *read(split: Split, options: ReadOptions): AsyncGenerator<Batch> {
     const pieces = JSON.parse(options.from ?? split.spec) as FeedPiece[]
     const following = yield* this.snapshot(pieces, options)
-    if (this.request.online) yield* this.follow(following, options)
+    if (this.readsChanges) yield* this.follow(following, options)
   }
 
   /** Each item's latest version. Gives back the pieces from where changes are followed. */
@@ -179,6 +182,11 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
     return following
   }
 
+  /** Whether every change is read, and not only the latest state of each document. */
+  private get readsChanges(): boolean {
+    return this.request.online !== undefined || this.request.log !== undefined
+  }
+
   /** Whether what has changed since the plan is left out: to the changes that are followed, or to the next copy. */
   private get isBounded(): boolean {
     return this.request.online !== undefined || this.request.part !== undefined
@@ -196,7 +204,8 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
     const awake = AbortSignal.any([work.signal, ...(work.complete ? [work.complete] : [])])
     /** When it was told last that nothing is left; undefined while there is something. */
     let told: number | undefined
-    let ending = false
+    // A copy that ends by itself has its end from the plan.
+    let ending = this.request.online === undefined
     while (pieces.length > 0) {
       if (!ending && work.complete?.aborted) {
         ending = true
@@ -301,10 +310,10 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
   /** What the service refuses of an online copy has causes of its own. */
   private refused(response: WireResponse): FerryError {
     const error = explain(response, this.container.name)
-    if (response.status !== 400 || !this.request.online) return error
+    if (response.status !== 400 || !this.readsChanges) return error
     if (/retention/i.test(error.message)) {
-      return new FerryError('FERRY-5005', error.message, {
-        hint: 'The copy stood still for longer than changes are kept: start again with --full-refresh.',
+      return new FerryError(this.request.online ? 'FERRY-5005' : 'FERRY-5010', error.message, {
+        hint: 'Changes are kept for a shorter time than this: copy everything again, with --full-refresh.',
       })
     }
     return new FerryError('FERRY-3009', error.message, {

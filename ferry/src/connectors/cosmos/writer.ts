@@ -2,10 +2,11 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import type { KeyValue } from 'cosmos-local/hash'
-import type { Batch, Change, Checkpoint } from '../../batch/encoding.ts'
+import type { Batch, Change, Checkpoint, RowBatch } from '../../batch/encoding.ts'
 import { memberTexts } from '../../batch/json.ts'
 import type { Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
+import { ChangeFold, type PartialRow } from '../changes.ts'
 import type { CommitResult, Refused, SplitWriter, WriteRequest } from '../connector.ts'
 import type { Bulk, Operation, Refusal } from './bulk.ts'
 import { type CosmosContainer, keyText } from './container.ts'
@@ -54,6 +55,7 @@ export class CosmosSplitWriter implements SplitWriter {
   private readonly bulk: Bulk
   private readonly make: (row: Row) => MadeDocument
   private readonly copies: Copies | undefined
+  private readonly replays: boolean
   /** Changes that were refused for another document's sake, and may not be later. */
   private late: Item[] = []
 
@@ -63,7 +65,9 @@ export class CosmosSplitWriter implements SplitWriter {
     container: CosmosContainer,
     bulk: Bulk,
     ids: MadeIds | undefined,
+    replays = true,
   ) {
+    this.replays = replays
     this.request = request
     this.type = TYPES[operation]
     this.container = container
@@ -76,6 +80,7 @@ export class CosmosSplitWriter implements SplitWriter {
 
   async write(batch: Batch): Promise<Refused[]> {
     if (batch.kind !== 'rows') throw new FerryError('FERRY-9000', 'Cosmos DB takes rows')
+    if (this.request.follows?.log && batch.changes) return this.writeLog(batch)
     const refused: Refused[] = []
     const items: Item[] = []
     for (const [index, row] of batch.rows.entries()) {
@@ -96,6 +101,57 @@ export class CosmosSplitWriter implements SplitWriter {
       else this.refuse(refused, item.index, error)
     }
     return refused.sort((a, b) => a.index - b.index)
+  }
+
+  /** Changes of a database's log, whose rows may tell only what changed. What is refused waits for those to come. */
+  private async writeLog(batch: RowBatch): Promise<Refused[]> {
+    const { columns, identity = [] } = this.request
+    const keys = identity.map(path => columns.findIndex(c => c.name === path.join('.')))
+    const fold = new ChangeFold(keys)
+    fold.addBatch(batch)
+    const { cleared, deletes, partial, writes } = fold.take()
+    if (cleared) {
+      throw new FerryError('FERRY-3006', `${this.request.object}: the source table was truncated`, {
+        hint: 'A container cannot be emptied at once: delete it or its documents, then ferry reset JOB.',
+      })
+    }
+    const several = (item: Item): Item => ({ ...item, index: undefined, several: true })
+    const keeps = this.request.follows?.deletes === 'ignore'
+    const gone = keeps ? [] : deletes.map(row => several(this.item(row, 0, 'delete', true)))
+    const whole = writes.map(row => several(this.item(row, 0, 'replace', true)))
+    const filled = (await this.filled(partial)).map(several)
+    const all = lastOf([...this.late, ...gone, ...filled, ...whole])
+    this.late = []
+    for (const { at } of await this.apply(all)) this.late.push(waiting(all[at]!))
+    return []
+  }
+
+  /** Documents of rows that tell a part of their values: the others are taken from the copies that are there. */
+  private async filled(rows: PartialRow[]): Promise<Item[]> {
+    if (rows.length === 0) return []
+    const { columns, object } = this.request
+    const former = rows.map(({ row, before }) => this.item(before ?? row, 0, 'replace', true))
+    const there = new Map<string, string>()
+    for (const text of await documentsOf(
+      this.bulk,
+      former.map(f => f.id),
+    )) {
+      there.set(this.copies!.identityOf(JSON.parse(text) as Record<string, unknown>), text)
+    }
+    return rows.flatMap(({ row, unchanged }, i) => {
+      const copy = there.get(former[i]!.identity)
+      if (copy === undefined) {
+        // What the snapshot has not seen any more is about to be deleted by a later change.
+        if (this.replays) return []
+        throw new FerryError(
+          'FERRY-5007',
+          `${object}: document ${former[i]!.id} is not there, whose values are told in part`,
+        )
+      }
+      const item = this.item(row, 0, 'replace', true)
+      const kept = unchanged.map(at => columns[at]!.name)
+      return [{ ...item, text: withKept(item.text, copy, kept) }]
+    })
   }
 
   get held(): number {
@@ -279,6 +335,16 @@ const TYPES: Record<CosmosOperation, Operation['type']> = {
   replace: 'Replace',
   patch: 'Patch',
   delete: 'Delete',
+}
+
+/** The text with some members as another text has them. */
+function withKept(text: string, copy: string, names: string[]): string {
+  const kept = new Map(memberTexts(copy).map(({ key, value }) => [key, value]))
+  const top = new Set(names.map(name => JSON.stringify(name.split('.')[0])))
+  const members = memberTexts(text).map(
+    ({ key, value }) => `${key}:${top.has(key) ? (kept.get(key) ?? 'null') : value}`,
+  )
+  return `{${members.join(',')}}`
 }
 
 /** The text with an id, in the place of a null one. */
