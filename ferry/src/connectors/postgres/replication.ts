@@ -5,6 +5,7 @@
  */
 import type pg from 'pg'
 import { FerryError } from '../../errors.ts'
+import type { LogStream } from '../log.ts'
 import { connect, quoteName, quoteText, translate } from './client.ts'
 import { formatLsn, type Lsn, lsnAt, parseLsn } from './pgoutput.ts'
 import type { PostgresSettings } from './settings.ts'
@@ -44,7 +45,7 @@ interface WireConnection {
 }
 
 /** The log, from a place on, until it is closed. */
-export class LogStream {
+export class SlotStream implements LogStream {
   private readonly client: pg.Client
   private readonly handler: StreamHandler
   private readonly text: string
@@ -63,7 +64,7 @@ export class LogStream {
     this.text = `START_REPLICATION SLOT ${quoteName(slot)} LOGICAL ${formatLsn(from)} (${options})`
     client.on('error', error => this.fail(error))
     client.on('end', () => this.fail(new Error('Connection terminated unexpectedly')))
-    ;(client as unknown as { query(submittable: LogStream): void }).query(this)
+    ;(client as unknown as { query(submittable: SlotStream): void }).query(this)
   }
 
   /** That everything up to here is kept elsewhere: the server may forget it. */

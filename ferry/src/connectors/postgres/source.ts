@@ -16,6 +16,7 @@ import {
   type Split,
   type StoreChecksums,
 } from '../connector.ts'
+import type { LogTable, TableLog } from '../log.ts'
 import { stripSemicolon } from '../names.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import { BinaryReader } from './binaryread.ts'
@@ -26,14 +27,13 @@ import { copyOut } from './copyout.ts'
 import {
   type LogMark,
   type LogPlan,
-  type LogTable,
   markOf,
   newSlotName,
-  PostgresLog,
   parsePosition,
   publish,
   slotExists,
   slotFault,
+  slotLog,
   snapshotWithSlot,
 } from './log.ts'
 import { formatLsn, type Lsn, parseLsn } from './pgoutput.ts'
@@ -52,7 +52,7 @@ export class PostgresSource implements SourceSession {
   readonly pool: ConnectionPool
   private snapshot: string
   private slot: string | undefined
-  private log: PostgresLog | undefined
+  private log: TableLog | undefined
 
   private constructor(settings: PostgresSettings, leader: pg.Client, describer: Promise<pg.Client>, snapshot: string) {
     this.settings = settings
@@ -177,7 +177,7 @@ export class PostgresSource implements SourceSession {
       throw error instanceof FerryError ? error : explained(error as Error)
     }
     const floor = Math.min(Infinity, ...others.map(m => m.lsn))
-    this.log = new PostgresLog(this.settings, slot, floor, () => this.serverLsn())
+    this.log = slotLog(this.settings, slot, floor, () => this.serverLsn())
   }
 
   /** Reading goes on in the snapshot of a slot: what is committed later is in the log behind it. */
@@ -203,10 +203,10 @@ export class PostgresSource implements SourceSession {
   /** The part of the log that is a table's. */
   logTable(table: PostgresTable, columns: Column[], plan: LogPlan): LogTable {
     const until = plan.until === undefined ? undefined : parseLsn(plan.until)
-    return this.log!.add(table, columns, parsePosition(plan.from!), until)
+    return this.log!.add(`${table.schema}.${table.table}`, columns, parsePosition(plan.from!), until)
   }
 
-  get followed(): PostgresLog {
+  get followed(): TableLog {
     return this.log!
   }
 
@@ -259,7 +259,7 @@ class PostgresSourceTable implements SourceTable {
   }
 
   confirm(checkpoint: string): void {
-    if (this.logged) this.session.followed.confirm(this.logged, parsePosition(checkpoint).lsn)
+    if (this.logged) this.session.followed.confirm(this.logged, parsePosition(checkpoint).at)
   }
 
   leave(): void {
@@ -271,7 +271,7 @@ class PostgresSourceTable implements SourceTable {
     if (!plan || !logged) return undefined
     const { slot } = plan
     const { until, from } = logged
-    return JSON.stringify({ slot, lsn: formatLsn(until ?? from.lsn) } satisfies LogMark)
+    return JSON.stringify({ slot, lsn: formatLsn(until ?? from.at) } satisfies LogMark)
   }
 
   refuses(offer: Offer): string | undefined {

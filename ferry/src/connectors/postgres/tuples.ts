@@ -2,8 +2,8 @@
 import { parseText } from '../../batch/text.ts'
 import { type Column, type LogicalType, type Row, typeName, type Value } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
+import type { LogTable } from '../log.ts'
 import { parseArray } from './arrays.ts'
-import type { LogTable } from './log.ts'
 import { type LogRelation, NULL, TEXT, type Tuple, UNCHANGED } from './pgoutput.ts'
 
 type Decode = (text: string) => Value
