@@ -9,8 +9,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { RunningAccount, ServerOptions } from 'cosmos-local'
 import pg from 'pg'
 import { expect, onTestFinished } from 'vitest'
+import { type Connection, connect as connectMysql, query as queryMysql } from '../ferry/src/connectors/mysql/client.ts'
+import { readSettings as mysqlSettings } from '../ferry/src/connectors/mysql/settings.ts'
 import { account, contents, endpointOf, makeContainer } from './cosmos.ts'
 import { randomOf } from './seed.ts'
+import { startMariadb } from './servers/mariadb.ts'
 import { type Server, startPostgres } from './servers/postgres.ts'
 import { type RunningFerry, startFerry, temporaryFolder, until } from './support.ts'
 import { passageTo } from './tcp.ts'
@@ -138,9 +141,64 @@ export async function ownPostgres(): Promise<
 export async function filledPostgres() {
   const side = await ownPostgres()
   for (const statement of SCHEMA) await side.query(statement)
-  await side.query(`INSERT INTO plain SELECT i, 'v' || i, repeat('b', i * 20), i FROM generate_series(1, 300) i`)
+  await side.query(
+    `INSERT INTO plain SELECT i, 'v' || i, repeat('b', i * 20), i FROM generate_series(1, ${FRESH_ROWS}) i`,
+  )
   await side.query(`INSERT INTO pairs SELECT 'a' || i, i, 'v' FROM generate_series(1, 100) i`)
   return side
+}
+
+/** Rows of `plain` that a copy begins with. */
+export const FRESH_ROWS = 300
+
+/** A MariaDB of its own, filled, reached by Ferry through a passage that can be cut. */
+export async function filledMariadb(): Promise<WrittenSide> {
+  const server = await startMariadb()
+  onTestFinished(() => server.stop())
+  const passage = await passageTo(server.port)
+  const settings = { host: '127.0.0.1', user: 'root', database: 'shop' }
+  let client: Connection | undefined
+  const connected = async () => {
+    client ??= await connectMysql(mysqlSettings({ ...settings, port: server.port }))
+    return client
+  }
+  onTestFinished(() => client?.destroy())
+  const query = async (sql: string) => {
+    try {
+      return await queryMysql(await connected(), sql)
+    } catch (error) {
+      const { errno } = error as { errno?: number }
+      if (errno === undefined || errno === 1927 || errno === 1053) client = undefined
+      throw error
+    }
+  }
+  const admin = await connectMysql(mysqlSettings({ ...settings, port: server.port, database: undefined }))
+  await queryMysql(admin, 'CREATE DATABASE shop')
+  admin.destroy()
+  for (const statement of SCHEMA) await query(statement.replace('big text', 'big mediumtext'))
+  await query(`INSERT INTO plain SELECT seq, concat('v', seq), repeat('b', seq * 20), seq FROM seq_1_to_${FRESH_ROWS}`)
+  await query(`INSERT INTO pairs SELECT concat('a', seq), seq, 'v' FROM seq_1_to_100`)
+  return {
+    endpoint: { kind: 'mysql', ...settings, port: passage.port },
+    object: table => table,
+    rows: async table => {
+      const columns = table === 'plain' ? 'id, v, md5(big) AS big, n' : 'a, b, v'
+      const found = await query(`SELECT ${columns} FROM ${table}`)
+      return found.map(r => JSON.stringify(Object.values(r).map(v => (v === null ? null : String(v))))).sort()
+    },
+    write: async random => {
+      try {
+        await query('START TRANSACTION')
+        for (const statement of transaction(random, 0)) await query(statement)
+        await query('COMMIT')
+      } catch (error) {
+        await query('ROLLBACK').catch(() => undefined)
+        if ((error as { errno?: number }).errno !== 1062) throw error
+      }
+    },
+    cut: passage.cut,
+    crash: () => server.restart('immediate'),
+  }
 }
 
 const DOCUMENT_COLUMNS: Record<string, string[]> = {

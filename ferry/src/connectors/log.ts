@@ -2,9 +2,10 @@
  * Following the log of a store: one stream for all tables of a run, each of which reads its own changes, in the order of
  * the source's commits. Places in a log are numbers that grow.
  */
-import type { Behind, Change, RowBatch } from '../batch/encoding.ts'
+import type { Batch, Behind, Change, RowBatch } from '../batch/encoding.ts'
 import type { Column, Row } from '../batch/types.ts'
 import type { FerryError } from '../errors.ts'
+import { CHANGES, type ReadOptions, type Split } from './connector.ts'
 
 /** A place in the log: every transaction before `at` is behind it, and `seq` changes of the one that stands there. */
 export interface LogPosition {
@@ -380,5 +381,36 @@ export class TableLog {
     }
     table.seq++
     return this.at > table.from.at || table.seq > table.from.seq
+  }
+}
+
+/** The split that is the log. */
+export const LOG_SPLIT: Split = { id: CHANGES, label: 'the log', spec: '' }
+
+/** The changes of a table behind a place, until its end, or until an online copy is completed. */
+export async function* readLog(
+  log: TableLog,
+  table: LogTable,
+  place: { online: boolean; begin: string; end: () => Promise<number> },
+  { from, signal, complete }: ReadOptions,
+  explain: (error: unknown) => FerryError,
+): AsyncGenerator<Batch> {
+  const end = async () => log.endAt(await place.end())
+  const onComplete = () => void end().catch(error => log.failed(explain(error)))
+  try {
+    await log.attach(table, log.source.parse(from ?? place.begin), signal)
+    if (place.online) {
+      if (complete?.aborted) await end()
+      else complete?.addEventListener('abort', onComplete, { once: true })
+    }
+    for (;;) {
+      const batch = await table.next(signal)
+      if (!batch) return
+      yield batch
+    }
+  } catch (error) {
+    throw explain(error)
+  } finally {
+    complete?.removeEventListener('abort', onComplete)
   }
 }

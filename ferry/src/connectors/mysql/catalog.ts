@@ -13,6 +13,8 @@ export interface MysqlTable extends TableInfo, Name {
 export interface MysqlColumn extends TableColumn {
   /** The column type as `information_schema` writes it. */
   native: string
+  /** The character set of a text. */
+  charset?: string
 }
 
 export async function listObjects(connection: Connection, settings: MysqlSettings): Promise<string[]> {
@@ -64,7 +66,7 @@ async function columnsOf(connection: Connection, place: string, settings: MysqlS
   const rows = await query(
     connection,
     `SELECT column_name AS name, column_type AS type, is_nullable AS nullable, column_default AS def, extra AS extra,
-       column_comment AS comment FROM information_schema.columns WHERE ${place} ORDER BY ordinal_position`,
+       column_comment AS comment, character_set_name AS charset FROM information_schema.columns WHERE ${place} ORDER BY ordinal_position`,
   )
   const json = rows.some(r => r.type === 'longtext') ? await jsonColumns(connection, place) : new Set<string>()
   return rows.map(r => columnOf(r, json, settings))
@@ -81,6 +83,7 @@ function columnOf(row: Answer, json: Set<string>, settings: MysqlSettings): Mysq
     native,
     nullable: row.nullable === 'YES',
     hasDefault: (row.def !== null && row.def !== 'NULL') || /auto_increment|on update|default_generated/i.test(extra),
+    ...(typeof row.charset === 'string' ? { charset: row.charset } : {}),
     generated: /(virtual|stored|persistent) generated|^(virtual|stored|persistent)$/i.test(extra),
   }
 }

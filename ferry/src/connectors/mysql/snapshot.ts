@@ -5,6 +5,7 @@
  */
 import { availableParallelism } from 'node:os'
 import { FerryError } from '../../errors.ts'
+import { placeOf } from './binlog.ts'
 import { type Connection, connect, cut, labelOf, query, translate } from './client.ts'
 import type { MysqlSettings } from './settings.ts'
 
@@ -19,15 +20,22 @@ export class Snapshot {
   private readonly all = new Set<Connection>()
   private readonly idle: Connection[] = []
   private readonly waiting: (() => void)[] = []
+  private place: number | undefined
 
   constructor(settings: MysqlSettings) {
     this.settings = settings
   }
 
-  /** A connection of the snapshot, as soon as one is free. */
-  async take(signal: AbortSignal): Promise<Connection> {
+  /** Begins the snapshot. Gives back where in the binary log it stands; undefined where the server keeps none. */
+  async begin(): Promise<number | undefined> {
     this.opened ??= this.open()
     await this.opened
+    return this.place
+  }
+
+  /** A connection of the snapshot, as soon as one is free. */
+  async take(signal: AbortSignal): Promise<Connection> {
+    await this.begin()
     for (;;) {
       signal.throwIfAborted()
       const free = this.idle.pop()
@@ -69,6 +77,8 @@ export class Snapshot {
       const together = (await this.byBinlog(connections)) || (await this.underLock(connections))
       if (!together) {
         for (const connection of connections.splice(1)) this.drop(connection)
+        // The log tells again what is between this place and the snapshot: that does no harm.
+        this.place = await masterPlace(connections[0]!)
         await query(connections[0]!, BEGIN)
       }
     } catch (error) {
@@ -88,7 +98,10 @@ export class Snapshot {
         }),
       )
       if (!/\d/.test(places[0]!)) return false
-      if (places.every(place => place === places[0])) return true
+      if (!places.every(place => place === places[0])) continue
+      const [file, byte] = places[0]!.split(':')
+      this.place = placeOf(file!, Number(byte))
+      return true
     }
     return false
   }
@@ -99,6 +112,7 @@ export class Snapshot {
       await query(leader, `SET SESSION lock_wait_timeout = ${LOCK_SECONDS}`)
       await query(leader, 'FLUSH TABLES WITH READ LOCK')
       for (const connection of connections) await query(connection, BEGIN)
+      this.place = await masterPlace(leader)
       await query(leader, 'UNLOCK TABLES')
       return true
     } catch (error) {
@@ -110,4 +124,9 @@ export class Snapshot {
       cut(leader)
     }
   }
+}
+
+async function masterPlace(connection: Connection): Promise<number | undefined> {
+  const [status] = await query(connection, 'SHOW MASTER STATUS').catch(() => [])
+  return status && placeOf(String(status.File), Number(status.Position))
 }

@@ -3,23 +3,37 @@ import type { Batch, CsvDialect, Rejected } from '../../batch/encoding.ts'
 import { FERRY_CSV } from '../../batch/encoding.ts'
 import type { Column, Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import type {
-  Increment,
-  Offer,
-  ReadOptions,
-  ReadRequest,
-  Since,
-  SourceSession,
-  SourceTable,
-  Split,
+import {
+  CHANGES,
+  type Increment,
+  type Offer,
+  type ReadOptions,
+  type ReadRequest,
+  type Since,
+  type SourceSession,
+  type SourceTable,
+  type Split,
 } from '../connector.ts'
+import { LOG_SPLIT, type LogTable, readLog, type TableLog } from '../log.ts'
 import { stripSemicolon } from '../names.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
+import type { Followed } from './binlog.ts'
 import { describe, type MysqlColumn, type MysqlTable } from './catalog.ts'
 import { type Connection, connect, cut, qualified, query, quoteName, quoteText, translate } from './client.ts'
 import { CsvPackets } from './csv.ts'
 import { RowDecoder } from './decode.ts'
 import { csvExpression, isQuoted, refusesCsv, rowExpression } from './expressions.ts'
+import {
+  binaryLog,
+  formatPosition,
+  type LogMark,
+  type LogPlan,
+  logEnd,
+  logFault,
+  markOf,
+  parsePosition,
+  requireLog,
+} from './log.ts'
 import { type RowPacket, readPackets } from './packets.ts'
 import type { MysqlSettings } from './settings.ts'
 import { Snapshot } from './snapshot.ts'
@@ -31,6 +45,8 @@ export class MysqlSource implements SourceSession {
   readonly settings: MysqlSettings
   readonly snapshot: Snapshot
   private readonly leader: Connection
+  private log: TableLog | undefined
+  private readonly followed = new Map<string, Followed>()
 
   private constructor(settings: MysqlSettings, leader: Connection) {
     this.settings = settings
@@ -65,6 +81,7 @@ export class MysqlSource implements SourceSession {
 
   async increment(request: ReadRequest, since: Since): Promise<Increment> {
     const table = await this.describe(request)
+    if (since.cdc) return this.logIncrement(request, table, since)
     const column = growingColumn(table, since.column!)
     const name = quoteName(column.name)
     const ask = async (expression: string, condition: string) => {
@@ -83,7 +100,59 @@ export class MysqlSource implements SourceSession {
     return { ...found, read: narrowed(request, condition) }
   }
 
+  /** What the log tells since the last copy; where there was none, a snapshot comes first. */
+  private async logIncrement(request: ReadRequest, table: MysqlTable, { keys, after }: Since): Promise<Increment> {
+    try {
+      await requireLog(this.leader, request, table, keys)
+      const mark = after === undefined ? undefined : markOf(after)
+      const fault = mark && (await logFault(this.leader, mark))
+      if (fault) throw fault
+      const { server, base } = await logEnd(this.leader)
+      const plan: LogPlan = { keys, server, base, load: mark === undefined, ...(mark ? { from: mark.place } : {}) }
+      return {
+        read: { ...request, log: JSON.stringify(plan) },
+        position: JSON.stringify({ server, base, place: '0:4' } satisfies LogMark),
+        isEmpty: false,
+        range: mark ? `every change since ${base}${mark.place}` : 'a snapshot, then every change',
+        notes: [],
+      }
+    } catch (error) {
+      throw translate(error, table.object)
+    }
+  }
+
+  async follow(requests: ReadRequest[]): Promise<void> {
+    const plans = requests.map(r => JSON.parse(r.log!) as LogPlan)
+    const made = plans.some(p => p.load) ? await this.snapshot.begin() : undefined
+    const now = await logEnd(this.leader)
+    for (const [i, request] of requests.entries()) {
+      const from = plans[i]!.from ?? formatPosition({ at: made ?? now.at, seq: 0 })
+      // An online copy has no end until it is told.
+      const until = request.online ? {} : { until: formatPosition({ at: Math.max(now.at, made ?? 0), seq: 0 }) }
+      request.log = JSON.stringify({ ...plans[i]!, from, ...until } satisfies LogPlan)
+    }
+    this.log = binaryLog(this.settings, this.followed, () => logEnd(this.leader))
+  }
+
+  /** The part of the log that is a table's. */
+  logTable(table: MysqlTable, columns: Column[], plan: LogPlan): LogTable {
+    const until = plan.until === undefined ? undefined : parsePosition(plan.until).at
+    const name = `${table.database}.${table.table}`
+    const made = this.log!.add(name, columns, parsePosition(plan.from!), until)
+    this.followed.set(name, { table: made, columns: table.columns })
+    return made
+  }
+
+  get tableLog(): TableLog {
+    return this.log!
+  }
+
+  async logEnd(): Promise<number> {
+    return (await logEnd(this.leader)).at
+  }
+
   async close(): Promise<void> {
+    this.log?.close()
     await this.snapshot.close()
     cut(this.leader)
   }
@@ -99,6 +168,7 @@ class MysqlSourceTable implements SourceTable {
   private readonly request: ReadRequest
   private readonly table: MysqlTable
   private readonly columns: Map<string, MysqlColumn>
+  private logged: LogTable | undefined
 
   constructor(session: MysqlSource, request: ReadRequest, table: MysqlTable) {
     this.session = session
@@ -107,6 +177,34 @@ class MysqlSourceTable implements SourceTable {
     this.columns = new Map(table.columns.map(c => [c.name, c]))
     const wanted = new Set(request.columns.flatMap(c => (c.from === undefined ? [] : [c.from])))
     this.rowColumns = table.columns.filter(c => wanted.has(c.name))
+  }
+
+  get follows(): boolean {
+    return this.request.log !== undefined
+  }
+
+  private get plan(): LogPlan | undefined {
+    return this.request.log === undefined ? undefined : (JSON.parse(this.request.log) as LogPlan)
+  }
+
+  join(): void {
+    const { plan } = this
+    if (plan) this.logged = this.session.logTable(this.table, this.rowColumns, plan)
+  }
+
+  confirm(checkpoint: string): void {
+    if (this.logged) this.session.tableLog.confirm(this.logged, parsePosition(checkpoint).at)
+  }
+
+  leave(): void {
+    if (this.logged) this.session.tableLog.leave(this.logged)
+  }
+
+  reached(): string | undefined {
+    const { plan, logged } = this
+    if (!plan || !logged) return undefined
+    const place = formatPosition({ at: logged.until ?? logged.from.at, seq: 0 })
+    return JSON.stringify({ server: plan.server, base: plan.base, place } satisfies LogMark)
   }
 
   private source(name: string | undefined): MysqlColumn | undefined {
@@ -133,19 +231,21 @@ class MysqlSourceTable implements SourceTable {
   }
 
   async splits(): Promise<Split[]> {
-    const { request, table } = this
+    const { request, table, plan } = this
+    if (plan && !plan.load) return [LOG_SPLIT]
     const { rows, bytes = 0 } = table
     const divisible = request.limit === undefined && request.query === undefined && !table.isView
     const count = Math.min(4096, Math.round(bytes / request.splitBytes))
     const key = table.primaryKey[0]
     const cuts = divisible && key !== undefined && count > 1 ? await this.cuts(key, count) : []
     const share = (n: number | undefined) => (n === undefined ? undefined : Math.round(n / (cuts.length + 1)))
-    return Array.from({ length: cuts.length + 1 }, (_, id) => {
+    const splits = Array.from({ length: cuts.length + 1 }, (_, id) => {
       const low = id === 0 ? [] : [`${quoteName(key!)} >= ${cuts[id - 1]}`]
       const high = id === cuts.length ? [] : [`${quoteName(key!)} < ${cuts[id]}`]
       const spec = [...low, ...high].join(' AND ')
       return { id, label: spec === '' ? 'all' : spec, spec, rows: share(rows), bytes: share(bytes) } as Split
     })
+    return plan ? [...splits, LOG_SPLIT] : splits
   }
 
   /** Keys that cut the table into about equal parts, found by walking along the key's index. */
@@ -177,7 +277,20 @@ class MysqlSourceTable implements SourceTable {
     return cuts
   }
 
-  async *read(split: Split, { offer, signal }: ReadOptions): AsyncIterable<Batch> {
+  async *read(split: Split, options: ReadOptions): AsyncIterable<Batch> {
+    if (split.id !== CHANGES) yield* this.readTable(split, options)
+    else if (this.logged) {
+      const { tableLog } = this.session
+      const place = {
+        online: this.request.online !== undefined,
+        begin: this.plan!.from!,
+        end: () => this.session.logEnd(),
+      }
+      yield* readLog(tableLog, this.logged, place, options, error => translate(error, this.table.object))
+    }
+  }
+
+  private async *readTable(split: Split, { offer, signal }: ReadOptions): AsyncIterable<Batch> {
     const connection = await this.session.snapshot.take(signal)
     const stop = () => cut(connection)
     signal.addEventListener('abort', stop, { once: true })

@@ -16,7 +16,7 @@ import {
   type Split,
   type StoreChecksums,
 } from '../connector.ts'
-import type { LogTable, TableLog } from '../log.ts'
+import { LOG_SPLIT, type LogTable, readLog, type TableLog } from '../log.ts'
 import { stripSemicolon } from '../names.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import { BinaryReader } from './binaryread.ts'
@@ -420,30 +420,15 @@ class PostgresSourceTable implements SourceTable {
   }
 
   async *read(split: Split, options: ReadOptions): AsyncIterable<Batch> {
-    if (split.id === CHANGES) yield* this.readLog(options)
-    else yield* this.readTable(split, options)
-  }
-
-  private async *readLog({ from, signal, complete }: ReadOptions): AsyncIterable<Batch> {
-    const logged = this.logged!
-    const { followed } = this.session
-    const end = async () => followed.endAt(await this.session.serverLsn())
-    const onComplete = () => void end().catch(error => followed.failed(translate(error, this.table.object)))
-    try {
-      await followed.attach(logged, parsePosition(from ?? this.plan!.from!), signal)
-      if (this.request.online) {
-        if (complete?.aborted) await end()
-        else complete?.addEventListener('abort', onComplete, { once: true })
+    if (split.id !== CHANGES) yield* this.readTable(split, options)
+    else if (this.logged) {
+      const { followed } = this.session
+      const place = {
+        online: this.request.online !== undefined,
+        begin: this.plan!.from!,
+        end: () => this.session.serverLsn(),
       }
-      for (;;) {
-        const batch = await logged.next(signal)
-        if (!batch) return
-        yield batch
-      }
-    } catch (error) {
-      throw translate(error, this.table.object)
-    } finally {
-      complete?.removeEventListener('abort', onComplete)
+      yield* readLog(followed, this.logged, place, options, error => translate(error, this.table.object))
     }
   }
 
@@ -524,8 +509,6 @@ class PostgresSourceTable implements SourceTable {
     return `COPY (SELECT ${list} FROM ${this.relation(piece)}${where}${limit}) TO STDOUT ${copyOptions(offer)}`
   }
 }
-
-const LOG_SPLIT: Split = { id: CHANGES, label: 'the log', spec: '' }
 
 function copyOptions(offer: Offer): string {
   if (offer.encoding === 'csv') return `(FORMAT csv)`
