@@ -242,6 +242,62 @@ describe.skipIf(process.env.FERRY_SERVERS !== undefined)('PostgreSQL to PostgreS
   })
 })
 
+describe.skipIf(process.env.FERRY_SERVERS !== undefined)('columns that are new at the source', () => {
+  it('stop the copy by name, are left out, or are added with what their rows hold', async () => {
+    const { from, to, run, same } = await world()
+    await from.query(
+      `CREATE TABLE t (id int PRIMARY KEY, v varchar(10), n smallint); INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2)`,
+    )
+    await run()
+    await from.query(`ALTER TABLE t ADD COLUMN added text DEFAULT 'it''s old'; INSERT INTO t VALUES (3, 'c', 3, 'new')`)
+    await expect(run()).rejects.toThrow(/FERRY-3013 .*no column added/)
+    await run({ drift: 'ignore' })
+    expect((await to.query('SELECT * FROM t ORDER BY id')).rows).toEqual([
+      { id: 1, v: 'a', n: 1 },
+      { id: 2, v: 'b', n: 2 },
+      { id: 3, v: 'c', n: 3 },
+    ])
+    await from.query(
+      `ALTER TABLE t ALTER v TYPE varchar(50), ALTER n TYPE bigint; UPDATE t SET v = repeat('w', 40), n = 5000000000 WHERE id = 2`,
+    )
+    await run({ drift: 'evolve' })
+    await to.query(`UPDATE t SET added = 'new' WHERE id = 3`)
+    await same()
+  })
+
+  it('are added in the middle of changes too, and in the middle of an online copy', async () => {
+    for (const online of [false, true]) {
+      const { from, run, same, state, define, to } = await world(
+        {},
+        { drift: 'evolve', ...(online ? { mode: 'online', tracking: undefined } : {}) },
+      )
+      await from.query(`CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a'), (2, 'b')`)
+      const ddl = `UPDATE t SET v = 'before'; ALTER TABLE t ADD COLUMN x int DEFAULT 7; INSERT INTO t VALUES (3, 'c', 8); ALTER TABLE t ADD COLUMN y text; UPDATE t SET y = 'y' WHERE id = 1`
+      if (!online) {
+        await run()
+        // The plan knows of the first column only.
+        await from.query(ddl)
+        await run()
+        await same()
+        continue
+      }
+      const running = runJob({ state, job: define() })
+      const has = (text: string) => async () => {
+        const { rows } = await to.query('SELECT t::text AS r FROM t').catch(() => ({ rows: [] }))
+        return rows.some(r => r.r.includes(text))
+      }
+      await until(has('(2,b)'), 'the snapshot')
+      for (const statement of ddl.split('; ')) await from.query(statement)
+      await until(has('y'), 'the columns')
+      await from.query(`DELETE FROM t WHERE id = 2`)
+      const [row] = await state.db.selectFrom('run').selectAll().execute()
+      await wishFor(state.db, row!.id, 'complete')
+      expect((await running).errors).toEqual([])
+      await same()
+    }
+  })
+})
+
 /** Destinations that take changes, each with a way to read a table as texts. */
 const DESTINATIONS: Record<
   string,
@@ -283,6 +339,23 @@ const DESTINATIONS: Record<
   },
 }
 const onlyServers = process.env.FERRY_SERVERS !== undefined
+
+describe.each(Object.keys(DESTINATIONS).filter(name => (name === 'mariadb') === onlyServers))('columns at %s', name => {
+  it('are added and widened', async () => {
+    const to = await DESTINATIONS[name]!()
+    const tables = [{ from: 'public.t', to: to.object, drift: 'evolve' }]
+    const { from, run } = await world({}, { destination: to.endpoint, tables })
+    await from.query(`CREATE TABLE t (id int PRIMARY KEY, v varchar(10)); INSERT INTO t VALUES (1, 'a')`)
+    await run()
+    await from.query(`ALTER TABLE t ADD COLUMN big text DEFAULT 'xyz', ADD COLUMN u int, ALTER v TYPE varchar(60)`)
+    // DuckDB does not change the type of a key.
+    if (name !== 'duckdb') await from.query('ALTER TABLE t ALTER id TYPE bigint')
+    const id = name === 'duckdb' ? 5 : 5_000_000_000
+    await from.query(`INSERT INTO t VALUES (${id}, repeat('w', 50), 'four', 4)`)
+    await run()
+    expect(await to.rows()).toEqual([`1|a|3|`, `${id}|${'w'.repeat(50)}|4|4`])
+  })
+})
 
 describe.each(Object.keys(DESTINATIONS).filter(name => (name === 'mariadb') === onlyServers))(
   'PostgreSQL to %s',

@@ -112,6 +112,8 @@ export interface TableColumn extends Column {
   generated?: boolean
   /** Whether the column is copied only where a job names it: a part of another one, such as `address.city`. */
   onRequest?: boolean
+  /** What rows hold that are older than the column, as canonical text: the default that it was added with. */
+  missing?: string
   /** Whether the type is a guess from text, so that the destination's type may be read from the text instead. */
   inferred?: boolean
 }
@@ -164,6 +166,8 @@ export interface ReadRequest extends ObjectSpec {
   skipBadRows: boolean
   /** Which parts of the object, as `increment` found them; opaque outside the connector. */
   part?: string
+  /** Whether new columns that the log tells of end the reading (FERRY-3013), or are left out. */
+  drift?: 'freeze' | 'evolve' | 'ignore'
   /** How the log of the store is followed, as `increment` and `follow` found it; opaque outside the connector. */
   log?: string
   /** Whether reading goes on behind the snapshot with every change; then in at most so many splits. */
@@ -313,8 +317,19 @@ export interface WriteRequest {
   adds?: boolean
   /** Whether changes follow, what becomes of deleted rows, and whether they come from a log behind the snapshot. */
   follows?: { deletes: 'apply' | 'ignore'; log: boolean }
+  /** Columns that the destination gets, or gets wider, before rows come: the source has changed. */
+  alter?: Alteration[]
   /** Of documents that come as they are: the paths that tell one from all others at the source. */
   identity?: string[][]
+}
+
+/** A change of the destination's columns. */
+export interface Alteration {
+  kind: 'add' | 'widen'
+  column: string
+  native: string
+  /** What rows hold that are there already, as canonical text. */
+  missing?: string
 }
 
 /** Writing to one store in one run. */
@@ -351,6 +366,8 @@ export interface SinkTable {
   readonly takesChanges?: boolean
   /** Applying the changes of a log; undefined where the table takes none. */
   readonly changes?: ChangeSink
+  /** Makes the alterations of the request; harmless when repeated. Undefined where columns are not fixed. */
+  alter?(): Promise<void>
   /** The offer for an encoding, or the reason why this table does not take it. */
   offer(encoding: Encoding): Offer | string
   /**

@@ -45,6 +45,7 @@ export class LogTable {
   private closed = new Gathered()
   private open = new Gathered()
   private isOpen = false
+  private stopped: FerryError | undefined
   private wake: (() => void) | undefined
   /** The server has sent everything up to here. */
   private quietAt: number | undefined
@@ -65,6 +66,16 @@ export class LogTable {
 
   get isFull(): boolean {
     return this.bytes > FULL_BYTES
+  }
+
+  /** Ends the table behind what was committed so far: what follows cannot be read as the copy was planned. */
+  stop(error: FerryError): void {
+    this.stopped ??= error
+    this.tell()
+  }
+
+  get isStopped(): boolean {
+    return this.stopped !== undefined
   }
 
   begin(): void {
@@ -109,6 +120,7 @@ export class LogTable {
       signal.throwIfAborted()
       if (this.log.failure) throw this.log.failure
       if (this.closed.rows.length > 0) return this.take(this.closed, this.from)
+      if (this.stopped) throw this.stopped
       // In the middle of a transaction there is no place to stop at, unless it is too large to be held.
       const isLarge = this.seq > LARGE_ROWS || this.transactionBytes > LARGE_BYTES
       if (this.open.rows.length >= FULL_ROWS || this.isFull) {
@@ -205,6 +217,8 @@ export interface LogSource {
   parse(text: string): LogPosition
   /** Where the server's log ends now. */
   end(): Promise<number>
+  /** That all tables have read their snapshots: from here on only the log is read. */
+  loaded(): Promise<void>
   /** Begins to read; what is found is told to the log. */
   open(from: number, log: TableLog): Promise<LogStream>
 }
@@ -289,6 +303,7 @@ export class TableLog {
   }
 
   private async start(): Promise<void> {
+    await this.source.loaded()
     this.newest = await this.source.end()
     this.stream = await this.source.open(Math.min(...this.present().map(t => t.from.at)), this)
     this.timer = setInterval(async () => {
@@ -322,7 +337,7 @@ export class TableLog {
 
   /** Whether more of the log may come: no table has too much of it. */
   get mayGoOn(): boolean {
-    return !this.present().some(t => t.isFull)
+    return !this.present().some(t => t.isFull && !t.isStopped)
   }
 
   behind(time: number | undefined): Behind {
@@ -374,7 +389,7 @@ export class TableLog {
 
   /** Whether the table wants the next change: it has not read it before, and has not ended. */
   wants(table: LogTable): boolean {
-    if (table.ended || !table.attached || this.at < table.from.at) return false
+    if (table.ended || table.isStopped || !table.attached || this.at < table.from.at) return false
     if (!this.touched.has(table)) {
       this.touched.add(table)
       table.begin()

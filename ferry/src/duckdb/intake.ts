@@ -1,5 +1,8 @@
 /** Rows into DuckDB: CSV through pipes that a statement reads, or data chunks appended to a table. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type DuckDBAppender, DuckDBDataChunk, type DuckDBType, type DuckDBValue } from '@duckdb/node-api'
 import type { LogicalType, Row } from '../batch/types.ts'
 import { FerryError, RowError } from '../errors.ts'
@@ -11,18 +14,22 @@ import { valueWriter } from './vectors.ts'
 
 /** Longest CSV record that DuckDB is asked to take, and how much of the pipe it reads at a time. */
 const LONGEST_LINE = 16 << 20
+/** No system's pipe holds more. */
+const MORE_THAN_A_PIPE = 1 << 20
 
 /**
  * CSV that one DuckDB statement reads from a pipe while it comes. `statement` makes the whole statement from the query
  * that reads the pipe. Several lanes may write, since each write is of whole records.
  */
 export class PipeIntake {
-  private readonly pipe = new NamedPipe()
-  private readonly socket: Socket
-  private readonly done: Promise<void>
+  /** The first bytes: a pipe is made only for more than it can hold. */
+  private waiting: Buffer[] = []
+  private held = 0
+  private opened: { pipe: NamedPipe; socket: Socket; done: Promise<void> } | undefined
   private failure: unknown
   private readonly db: Duckdb
   private readonly place: string
+  private readonly statement: (path: string) => string
 
   constructor(
     db: Duckdb,
@@ -32,15 +39,22 @@ export class PipeIntake {
   ) {
     this.db = db
     this.place = options.place
-    this.socket = this.pipe.writer()
-    this.socket.on('error', error => {
+    this.statement = path => statement(pipeQuery(path, columns, options.finite))
+  }
+
+  private open() {
+    const pipe = new NamedPipe()
+    const socket = pipe.writer()
+    socket.on('error', error => {
       this.failure ??= error
     })
-    this.done = this.read(statement(pipeQuery(this.pipe.path, columns, options.finite))).catch(error => {
+    const done = this.read(this.statement(pipe.path)).catch(error => {
       // What DuckDB says comes before the broken pipe that follows from it.
       this.failure = error
-      this.socket.destroy()
+      socket.destroy()
     })
+    this.opened = { pipe, socket, done }
+    return this.opened
   }
 
   private async read(statement: string): Promise<void> {
@@ -49,17 +63,25 @@ export class PipeIntake {
     await this.db.run(statement)
   }
 
-  /** Sends bytes; `release` is told when they are in the pipe. */
+  /** Sends bytes; `release` is told when they are not needed any more. */
   async write(data: Buffer, release?: () => void): Promise<void> {
+    if (!this.opened && this.held + data.length <= MORE_THAN_A_PIPE) {
+      this.waiting.push(Buffer.from(data))
+      this.held += data.length
+      release?.()
+      return
+    }
+    const { socket } = this.opened ?? this.open()
+    for (const first of this.waiting.splice(0)) socket.write(first)
     if (this.failure) await this.fail()
-    if (this.socket.write(data, release)) return
-    await drained(this.socket)
+    if (socket.write(data, release)) return
+    await drained(socket)
     if (this.failure) await this.fail()
   }
 
   private async fail(): Promise<never> {
-    this.pipe.finish()
-    await this.done
+    this.opened?.pipe.finish()
+    await this.opened?.done
     throw this.explained()
   }
 
@@ -74,23 +96,45 @@ export class PipeIntake {
 
   /** Ends the pipe and waits for the statement. */
   async finish(): Promise<void> {
+    if (!this.opened) return this.readFile()
+    const { pipe, socket, done } = this.opened
     await new Promise<void>(resolve => {
-      if (this.socket.destroyed) resolve()
-      this.socket.once('close', () => resolve())
-      this.socket.end(() => this.socket.destroy())
+      if (socket.destroyed) resolve()
+      socket.once('close', () => resolve())
+      socket.end(() => socket.destroy())
     })
-    this.pipe.finish()
-    await this.done
-    this.pipe.close()
+    pipe.finish()
+    await done
+    pipe.close()
     if (this.failure) throw this.explained()
   }
 
+  /**
+   * What fits into a pipe could be all in it, and the pipe closed again, before DuckDB has opened it: then it would wait
+   * for ever. So little goes through a file.
+   */
+  private async readFile(): Promise<void> {
+    const folder = mkdtempSync(join(tmpdir(), 'ferry-rows-'))
+    try {
+      const path = join(folder, 'rows.csv')
+      writeFileSync(path, Buffer.concat(this.waiting.splice(0)), { mode: 0o600 })
+      await this.read(this.statement(path))
+    } catch (error) {
+      this.failure = error
+      throw this.explained()
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  }
+
   async abort(): Promise<void> {
+    if (!this.opened) return
+    const { pipe, socket, done } = this.opened
     this.db.connection.interrupt()
-    this.socket.destroy()
-    this.pipe.finish()
-    await this.done
-    this.pipe.close()
+    socket.destroy()
+    pipe.finish()
+    await done
+    pipe.close()
   }
 }
 

@@ -2,7 +2,7 @@
 import { fit } from '../batch/convert.ts'
 import { parseText } from '../batch/text.ts'
 import { parseType, typeName, utf8 } from '../batch/types.ts'
-import type { MappedColumn, ObjectSpec, Store, TableColumn, TableInfo } from '../connectors/connector.ts'
+import type { Alteration, MappedColumn, ObjectSpec, Store, TableColumn, TableInfo } from '../connectors/connector.ts'
 import { FerryError, nearest } from '../errors.ts'
 import { applyCasing, type TableSpec } from '../job/tables.ts'
 
@@ -28,12 +28,13 @@ export function mapColumns(
   source: TableInfo,
   existing: TableInfo | undefined,
   into: Into,
-): MappedColumn[] {
+): { columns: MappedColumn[]; alter: Alteration[] } {
   const mapped: MappedColumn[] = []
+  const alter: Alteration[] = []
   const problems: FerryError[] = []
   for (const wanted of wantedColumns(spec, source)) {
     try {
-      const column = existing ? intoExisting(wanted, existing, spec) : intoNew(wanted, into, source)
+      const column = existing ? intoExisting(wanted, existing, spec, into, alter) : intoNew(wanted, into, source)
       if (column) mapped.push(column)
     } catch (error) {
       if (!(error instanceof FerryError)) throw error
@@ -48,7 +49,7 @@ export function mapColumns(
       new FerryError('FERRY-3010', `${missing.map(c => c.name).join(', ')} gets no value, and may not be null`),
     )
   }
-  if (problems.length === 0) return mapped
+  if (problems.length === 0) return { columns: mapped, alter }
   const [first] = problems
   const text = problems.map(p => p.message).join('; ')
   throw new FerryError(first!.code, `${spec.from} -> ${existing?.object ?? spec.to ?? 'destination'}: ${text}`, {
@@ -109,11 +110,17 @@ function requestedType(wanted: Wanted) {
   })
 }
 
-function intoExisting(wanted: Wanted, existing: TableInfo, spec: TableSpec): MappedColumn | undefined {
+function intoExisting(
+  wanted: Wanted,
+  existing: TableInfo,
+  spec: TableSpec,
+  into: Into,
+  alter: Alteration[],
+): MappedColumn | undefined {
   const target =
     existing.columns.find(c => c.name === wanted.to) ??
     existing.columns.find(c => c.name.toLowerCase() === wanted.to.toLowerCase())
-  if (!target) throw noColumn(wanted.to, existing)
+  if (!target) return intoMissing(wanted, existing, spec, into, alter)
   if (target.generated) {
     // The destination computes it: by name alone it is simply left to it.
     if (!wanted.named) return undefined
@@ -127,7 +134,15 @@ function intoExisting(wanted: Wanted, existing: TableInfo, spec: TableSpec): Map
   if (relation === 'none') {
     throw new FerryError('FERRY-3003', `${native} cannot hold ${typeName(sourceType)} of ${from!.name}`)
   }
-  if (relation === 'narrower' && asked === undefined && spec.narrowing === 'refuse') {
+  if (relation === 'narrower' && from && !wanted.named && spec.drift === 'evolve') {
+    const wider = widened(wanted, from, target, into)
+    if (wider) {
+      alter.push({ kind: 'widen', column: target.name, native: wider.native })
+      return finish(wanted, { name: target.name, sourceType, ...wider, nullable: target.nullable, checked: false })
+    }
+  }
+  const isIgnored = spec.drift === 'ignore' && !wanted.named
+  if (relation === 'narrower' && asked === undefined && spec.narrowing === 'refuse' && !isIgnored) {
     throw new FerryError('FERRY-3004', `${native} is narrower than ${typeName(sourceType)} of ${from!.name}`)
   }
   return finish(wanted, {
@@ -138,6 +153,41 @@ function intoExisting(wanted: Wanted, existing: TableInfo, spec: TableSpec): Map
     nullable: target.nullable,
     checked: relation === 'narrower' || (asked !== undefined && fit(sourceType, target.type) === 'narrower'),
   })
+}
+
+/** A column that only the source has. */
+function intoMissing(
+  wanted: Wanted,
+  existing: TableInfo,
+  spec: TableSpec,
+  into: Into,
+  alter: Alteration[],
+): MappedColumn | undefined {
+  if (wanted.named || !wanted.from) throw noColumn(wanted.to, existing)
+  if (spec.drift === 'ignore') return undefined
+  if (spec.drift === 'freeze') {
+    throw new FerryError('FERRY-3013', `${existing.object} has no column ${wanted.to}, which the source has`, {
+      hint: 'Set `drift: evolve` to add it, `drift: ignore` to leave it out, or name the columns that are copied.',
+    })
+  }
+  const { missing } = wanted.from
+  const column = intoNew(wanted, into, { object: '', columns: [], primaryKey: [] })
+  const native = column.native ?? ''
+  alter.push({ kind: 'add', column: wanted.to, native, ...(missing === undefined ? {} : { missing }) })
+  return { ...column, nullable: true }
+}
+
+/** The type that a column is made as for the source's, where what it holds now fits into that. */
+function widened(
+  { to }: Wanted,
+  from: TableColumn,
+  target: TableColumn,
+  { sourceKind, destination, target: object }: Into,
+) {
+  const own = from.native ? { native: from.native } : {}
+  const made = destination.created({ name: to, type: from.type, nullable: true, ...own }, sourceKind, object)
+  const keeps = ['same', 'wider'].includes(fit(target.type, made.type))
+  return keeps && ['same', 'wider'].includes(fit(from.type, made.type)) ? made : undefined
 }
 
 function intoNew(wanted: Wanted, { sourceKind, destination, target }: Into, source: TableInfo): MappedColumn {

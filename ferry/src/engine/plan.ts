@@ -1,6 +1,7 @@
 /** Planning: each table's mapping, the encoding that both sides agree on, and what would be written. */
 import type { Encoding } from '../batch/encoding.ts'
 import {
+  type Alteration,
   DOCUMENT,
   type MappedColumn,
   type Offer,
@@ -106,7 +107,7 @@ export async function planTable(
   // A place for documents takes whatever members they have.
   const fixed = existing?.documents ? undefined : existing
   const into = { sourceKind: sourceStore.kind, destination: destinationStore, target }
-  const columns = whole ? [WHOLE_DOCUMENT] : mapColumns(spec, source, fixed, into)
+  const { columns, alter } = whole ? { columns: [WHOLE_DOCUMENT], alter: [] } : mapColumns(spec, source, fixed, into)
   const keys = destinationStore.documentKeys ?? (whole ? [] : chooseKeys(spec, columns, source, existing))
   const skipBadRows = spec.onRowError === 'skip'
   const all: ReadRequest = {
@@ -114,6 +115,7 @@ export async function planTable(
     columns,
     splitBytes: spec.splitBytes,
     skipBadRows,
+    drift: spec.columns === undefined ? spec.drift : 'ignore',
     ...(spec.where === undefined ? {} : { where: spec.where }),
     ...(spec.limit === undefined ? {} : { limit: spec.limit }),
     ...(options.online === undefined ? {} : { online: options.online }),
@@ -147,6 +149,7 @@ export async function planTable(
     after: spec.after,
     skipBadRows,
     ...(existing ? { existing } : {}),
+    ...(alter.length > 0 ? { alter } : {}),
     ...(increment && !read.log ? { adds: true } : {}),
     ...(read.log || options.online
       ? { follows: { deletes: spec.deletes, log: sessions.source.follow !== undefined } }
@@ -154,10 +157,13 @@ export async function planTable(
     ...(whole && source.documents?.identity ? { identity: source.documents.identity } : {}),
     ...(follows && isRows ? { identity: [['id'], ...apart.filter(k => k !== 'id').map(k => k.split('.'))] } : {}),
   }
-  if (increment?.plan.isEmpty) return { plan: idlePlan(read, write, from, increment) }
+  if (increment?.plan.isEmpty && alter.length === 0) return { plan: idlePlan(read, write, from, increment) }
   const sourceTable = await sessions.source.table(read)
   const sinkTable = await sessions.sink.table(write)
   if (options.online || read.log) refuseOnline(sessions, sourceTable, sinkTable)
+  if (alter.length > 0 && !sinkTable.alter) {
+    throw new FerryError('FERRY-3013', `${to}: ${destinationStore.kind} cannot change columns of a table`)
+  }
   const { offer, passedOver } = negotiate(sourceTable, sinkTable, options.rowsOnly)
   const plan: TablePlan = {
     ordinal,
@@ -169,7 +175,7 @@ export async function planTable(
     passedOver,
     guarantee: sinkTable.plan.guarantee,
     statements: sinkTable.plan.statements,
-    notes: [...(increment?.notes ?? []), ...sinkTable.plan.notes],
+    notes: [...alter.map(described), ...(increment?.notes ?? []), ...sinkTable.plan.notes],
     ...(increment ? { increment: increment.plan } : {}),
     onRowError: spec.onRowError,
     ...(source.rows === undefined || increment?.plan.load === 'changes'
@@ -181,6 +187,9 @@ export async function planTable(
   }
   return { plan, source: sourceTable, sink: sinkTable }
 }
+
+const described = ({ kind, column, native }: Alteration) =>
+  kind === 'add' ? `the column ${column} (${native}) is added` : `the column ${column} is widened to ${native}`
 
 function idlePlan(
   read: ReadRequest,

@@ -44,6 +44,11 @@ const tableSettings = {
   where: text.describe("Filter in the source's own language"),
   limit: z.number().int().nonnegative().describe('At most so many rows'),
   create: z.enum(['ifMissing', 'never']).describe('Whether a missing destination table is created'),
+  drift: z
+    .enum(['freeze', 'evolve', 'ignore'])
+    .describe(
+      'When the columns of the source change: stop and name the change, change the destination too, or leave it as it is',
+    ),
   truncate: z.boolean().describe('Empty the destination before a full copy'),
   narrowing: z.enum(['refuse', 'check']).describe('`check`: values into a narrower type, each one checked'),
   onRowError: z.enum(['fail', 'skip']).describe('What happens to a row that cannot be copied'),

@@ -4,7 +4,9 @@ import { type CopyJob, parseDuration, parseSize, type TableEntry, type TableSett
 
 /** One table of a job with all its settings decided. */
 export interface TableSpec
-  extends Required<Pick<TableSettings, 'create' | 'deletes' | 'truncate' | 'narrowing' | 'onRowError' | 'casing'>> {
+  extends Required<
+    Pick<TableSettings, 'create' | 'deletes' | 'drift' | 'truncate' | 'narrowing' | 'onRowError' | 'casing'>
+  > {
   from: string
   query?: string
   /** Undefined where the destination names the object itself (a locator's `#object`, a single file). */
@@ -99,6 +101,7 @@ function specOf(job: CopyJob, entry: TableEntry, from: string): TableSpec {
     ...(overlap === undefined ? {} : { overlap }),
     create: s.create ?? 'ifMissing',
     deletes: s.deletes ?? 'apply',
+    drift: s.drift ?? 'freeze',
     truncate: s.truncate ?? false,
     narrowing: s.narrowing ?? 'refuse',
     onRowError: s.onRowError ?? 'fail',
@@ -130,6 +133,7 @@ const SETTINGS = [
   'tracking',
   'incrementalColumn',
   'deletes',
+  'drift',
   'overlap',
   'columns',
   'constants',

@@ -76,9 +76,12 @@ class Run {
   private readonly lease: runs.Lease
   private readonly row: RunRow
   private readonly resumed: boolean
-  private readonly abort = new AbortController()
+  private abort = new AbortController()
   private readonly complete = new AbortController()
   private readonly tables: TableProgress[] = []
+  /** Tables whose source got new columns: they are planned anew, and go on where they are. */
+  private drifted = new Set<number>()
+  private readonly evolved = new Map<number, string>()
   private readonly parallel: number
   private readonly folder: string
   private wish: Wish | undefined
@@ -101,6 +104,11 @@ class Run {
     let failure: FerryError | undefined
     try {
       await this.copyAll()
+      while (this.drifted.size > 0 && this.wish === undefined && !this.options.signal?.aborted) {
+        this.abort = new AbortController()
+        this.tables.length = 0
+        await this.copyAll()
+      }
     } catch (error) {
       failure = asFerryError(error)
     }
@@ -141,7 +149,9 @@ class Run {
     try {
       await runs.setState(state.db, this.lease, 'planning')
       const opened = await this.openTables(sessions)
-      this.options.onStart?.({ id: this.lease.run, resumed: this.resumed, tables: this.tables })
+      if (this.evolved.size === 0) {
+        this.options.onStart?.({ id: this.lease.run, resumed: this.resumed, tables: this.tables })
+      }
       await this.follow(sessions, opened)
       await runs.setState(state.db, this.lease, this.complete.signal.aborted ? 'completing' : 'running')
       // What follows its source never ends by itself: nothing can wait for it.
@@ -181,8 +191,9 @@ class Run {
           // A try that was killed right behind the table's end has left its marks.
           if (!plan.increment?.isEmpty) await forgetTable(sessions.sink, plan)
           opened.push(undefined)
-        } else opened.push(await reopenTable(sessions, plan))
+        } else opened.push(await this.reopen(sessions, plan))
       }
+      this.drifted.clear()
       return opened
     }
     const specs = await tablesOf(job, sessions.sourceStore, only)
@@ -208,6 +219,21 @@ class Run {
       }
     }
     return tables
+  }
+
+  /** A table that goes on: as it was planned, or with the columns that its source has now. */
+  private async reopen(sessions: Sessions, plan: TablePlan): Promise<OpenTable> {
+    if (!this.drifted.has(plan.ordinal)) return reopenTable(sessions, plan)
+    const { job, only, state } = this.options
+    const specs = await tablesOf(job, sessions.sourceStore, only)
+    const kept = await positionsOf(state.db, job.name)
+    const options = planOptions(job, this.stores, { count: specs.length, kept })
+    const made = await planTable(sessions, specs[plan.ordinal]!, plan.ordinal, options)
+    if (!('source' in made)) throw new FerryError('FERRY-9000', `${plan.from} has nothing to follow`)
+    // It goes on from its own place, of which the new plan knows nothing.
+    if (plan.read.log !== undefined) made.plan.read.log = plan.read.log
+    if (plan.increment) made.plan.increment = plan.increment
+    return made
   }
 
   /** Makes ready to follow the log for the tables that need it; where it begins is kept before the first row moves. */
@@ -270,7 +296,12 @@ class Run {
       progress.rowsSkipped = this.countErrors(plan.ordinal)
     } catch (error) {
       if (this.abort.signal.aborted) progress.state = 'paused'
-      else {
+      else if (this.mayEvolve(plan, error)) {
+        progress.state = 'paused'
+        this.drifted.add(plan.ordinal)
+        // The others follow the same log: all of them go on together.
+        this.abort.abort(error)
+      } else {
         progress.state = 'failed'
         progress.error = asFerryError(error)
       }
@@ -282,12 +313,21 @@ class Run {
     if (progress.state === 'completed') await table.sink.forget()
   }
 
+  /** Whether new columns of the source are a reason to plan the table anew; once for each of them. */
+  private mayEvolve(plan: TablePlan, error: unknown): boolean {
+    if (plan.read.drift !== 'evolve' || !(error instanceof FerryError) || error.code !== 'FERRY-3013') return false
+    const isNew = this.evolved.get(plan.ordinal) !== error.message
+    this.evolved.set(plan.ordinal, error.message)
+    return isNew
+  }
+
   private async copyRows(
     table: OpenTable,
     progress: TableProgress,
     limits: { slots: Slots; rows?: RateLimit | undefined; bytes?: RateLimit | undefined },
   ): Promise<void> {
     const { plan } = table
+    if (plan.write.alter) await table.sink.alter?.()
     await copyTable(table, {
       signal: this.abort.signal,
       complete: this.complete.signal,

@@ -1,5 +1,5 @@
 import { type Encoding, FERRY_CSV } from '../../batch/encoding.ts'
-import { Duckdb, quoteName, translate } from '../../duckdb/engine.ts'
+import { Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
 import { toNative } from '../../duckdb/logical.ts'
 import { hasPipes } from '../../duckdb/pipe.ts'
 import {
@@ -139,6 +139,21 @@ export class DuckdbSinkTable implements SinkTable, ChangeTarget {
     }
     const insert = `INSERT INTO ${live} (${this.names}) SELECT ${this.names} FROM ${stage}`
     return [`DELETE FROM ${live}`, insert, `DROP TABLE ${stage}`, ...request.after]
+  }
+
+  async alter(): Promise<void> {
+    const live = qualified(this.target)
+    await this.inTurn(async client => {
+      for (const { kind, column, native, missing } of this.request.alter ?? []) {
+        const name = quoteName(column)
+        const fill = missing === undefined ? '' : ` DEFAULT ${quoteText(missing)}`
+        await client.query(
+          kind === 'add'
+            ? `ALTER TABLE ${live} ADD COLUMN IF NOT EXISTS ${name} ${native}${fill}`
+            : `ALTER TABLE ${live} ALTER COLUMN ${name} TYPE ${native}`,
+        )
+      }
+    })
   }
 
   async prepare(): Promise<Committed> {

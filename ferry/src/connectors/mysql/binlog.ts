@@ -6,10 +6,12 @@
 import type { Duplex } from 'node:stream'
 import type { Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
+import type { ReadRequest } from '../connector.ts'
+import { requireKnown } from '../drift.ts'
 import type { LogStream, LogTable, TableLog } from '../log.ts'
 import type { MysqlColumn } from './catalog.ts'
 import { type Connection, cut, query, type ServerError, translate } from './client.ts'
-import { bitmap, packed, RowImages, tableMap } from './rowimage.ts'
+import { bitmap, type LoggedTable, packed, RowImages, tableMap } from './rowimage.ts'
 import type { MysqlSettings } from './settings.ts'
 
 /** A place: the number of the file, and the byte in it. */
@@ -70,6 +72,7 @@ function dumpCommand(file: string, byte: number, serverId: number): Buffer {
 export interface Followed {
   table: LogTable
   columns: MysqlColumn[]
+  drift: ReadRequest['drift']
 }
 
 export class BinlogStream implements LogStream {
@@ -263,8 +266,19 @@ export class BinlogStream implements LogStream {
     const map = tableMap(buffer, body + 8, end)
     const name = `${map.database}.${map.table}`
     const followed = this.followed.get(name)
-    const images = followed && new RowImages(map, followed.columns, followed.table.columns, this.settings)
-    this.tables.set(id, { name, images, count: map.types.length })
+    this.tables.set(id, { name, images: followed && this.imagesOf(followed, map), count: map.types.length })
+  }
+
+  private imagesOf({ table, columns, drift }: Followed, map: LoggedTable): RowImages | undefined {
+    try {
+      const images = new RowImages(map, columns, table.columns, this.settings)
+      // What comes before the place that the table goes on from is old news.
+      if (this.log.at >= table.from.at) requireKnown(table.name, images.names, columns, drift)
+      return images
+    } catch (error) {
+      table.stop(explained(error))
+      return undefined
+    }
   }
 
   private rows(type: number, buffer: Buffer, body: number, end: number): void {

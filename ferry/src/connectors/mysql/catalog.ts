@@ -83,9 +83,19 @@ function columnOf(row: Answer, json: Set<string>, settings: MysqlSettings): Mysq
     native,
     nullable: row.nullable === 'YES',
     hasDefault: (row.def !== null && row.def !== 'NULL') || /auto_increment|on update|default_generated/i.test(extra),
+    ...missingOf(row),
     ...(typeof row.charset === 'string' ? { charset: row.charset } : {}),
     generated: /(virtual|stored|persistent) generated|^(virtual|stored|persistent)$/i.test(extra),
   }
+}
+
+/** What rows hold that are older than a column: its default, where that is a constant. MariaDB writes it as SQL. */
+function missingOf({ def, nullable }: Answer): { missing?: string } {
+  if (def === null || def === 'NULL') return {}
+  const text = String(def)
+  const quoted = /^'([\s\S]*)'$/.exec(text)
+  if (quoted) return { missing: quoted[1]!.replaceAll("''", "'") }
+  return /[()]/.test(text) || (nullable === 'NO' && /^current_timestamp/i.test(text)) ? {} : { missing: text }
 }
 
 /** MariaDB's JSON is a text with a check of its own. */

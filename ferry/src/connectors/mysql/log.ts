@@ -107,12 +107,14 @@ export function binaryLog(
   settings: MysqlSettings,
   followed: Map<string, Followed>,
   end: () => Promise<{ base: string; at: number }>,
+  loaded: () => Promise<void>,
 ): TableLog {
   return new TableLog(
     {
       format: formatPosition,
       parse: parsePosition,
       end: async () => (await end()).at,
+      loaded,
       open: async (from, log) => {
         const connection = await connect(settings)
         const { base } = await end()

@@ -6,6 +6,8 @@
 import { compact, daysFromCivil } from '../../batch/time.ts'
 import type { Row, Value } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
+import type { TableColumn } from '../connector.ts'
+import { missingValue } from '../drift.ts'
 import type { MysqlColumn } from './catalog.ts'
 import type { MysqlSettings } from './settings.ts'
 import { isGeometry } from './types.ts'
@@ -140,20 +142,23 @@ export class RowImages {
   readonly places: number[]
   private readonly reads: Read[]
   private readonly width: number
-  private readonly names: string[]
+  readonly names: string[]
+  /** Values of the columns that the log does not tell yet. */
+  private readonly missing: { at: number; value: Value }[]
 
-  constructor(logged: LoggedTable, columns: MysqlColumn[], wanted: { name: string }[], settings: MysqlSettings) {
+  constructor(logged: LoggedTable, columns: MysqlColumn[], wanted: TableColumn[], settings: MysqlSettings) {
     const name = `${logged.database}.${logged.table}`
-    if (!logged.names && columns.length !== logged.types.length) {
-      throw new FerryError('FERRY-3013', `${name}: its columns changed, and the log does not name them`, {
-        hint: 'SET GLOBAL binlog_row_metadata = FULL, then copy everything again: ferry reset JOB.',
+    const count = logged.types.length
+    if (!logged.names && count > columns.length) {
+      throw new FerryError('FERRY-3013', `${name}: the source has new columns, and its log does not name them`, {
+        hint: 'Run the job again. With SET GLOBAL binlog_row_metadata = FULL the log says which.',
       })
     }
-    this.names = logged.names ?? columns.map(c => c.name)
+    // New columns come behind the others, where the log does not name them.
+    this.names = logged.names ?? columns.slice(0, count).map(c => c.name)
     this.width = wanted.length
     this.places = this.names.map(n => wanted.findIndex(w => w.name === n))
-    const gone = wanted.find(w => !this.names.includes(w.name))
-    if (gone) throw new FerryError('FERRY-3013', `${name}: the column ${gone.name} is gone at the source`)
+    this.missing = wanted.flatMap((w, at) => (this.names.includes(w.name) ? [] : [{ at, value: missingValue(w) }]))
     this.reads = this.names.map((n, i) => {
       const column = columns.find(c => c.name === n)
       if (!column) return skipper(logged.types[i]!, logged.metadata[i]!)
@@ -164,6 +169,7 @@ export class RowImages {
   /** One image: the columns that `present` says. Gives back the row, and the places of what it does not tell. */
   read(buffer: Buffer, cursor: { at: number }, present: boolean[]): { row: Row; missing: number[] | undefined } {
     const row: Row = new Array(this.width).fill(null)
+    for (const { at, value } of this.missing) row[at] = value
     let missing: number[] | undefined
     const count = present.reduce((n, p) => n + (p ? 1 : 0), 0)
     const nulls = cursor.at

@@ -32,6 +32,7 @@ import {
   type Name,
   qualified,
   query,
+  quoteName,
   quoteText,
   splitName,
   translate,
@@ -152,10 +153,11 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
     // Writers that merge into one table would wait for each other's locks, and for each other in a circle.
     this.lanes = !hasLedger || this.way.kind === 'merge' ? 1 : 16
     const found = new Map(existing?.table.columns.map(c => [c.name, c.native]))
+    const altered = new Set(request.alter?.map(a => a.column))
     this.columns = request.columns.map(c => ({
       name: c.name,
       type: c.type,
-      native: found.get(c.name) ?? sql.nativeOf(c, request.keys),
+      native: (altered.has(c.name) ? undefined : found.get(c.name)) ?? sql.nativeOf(c, request.keys),
     }))
     this.describePlan()
   }
@@ -236,6 +238,21 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
     return this.way.kind === 'merge' && this.way.byIndex
       ? sql.mergeOnDuplicate(...args)
       : sql.mergeByComparison(...args)
+  }
+
+  async alter(): Promise<void> {
+    const client = await this.session.client()
+    const there = await describe(client, { object: this.request.object }, this.session.settings)
+    const live = qualified(this.target)
+    for (const { kind, column, native, missing } of this.request.alter ?? []) {
+      const found = there?.columns.find(c => c.name === column)
+      if (kind === 'add' && found) continue
+      const fill = missing === undefined ? '' : ` DEFAULT ${quoteText(missing)}`
+      const [type, comment] = native.split(' COMMENT ')
+      const required = kind === 'widen' && found?.nullable === false ? 'NOT NULL' : 'NULL'
+      const words = `${quoteName(column)} ${type} ${required}${fill}${comment === undefined ? '' : ` COMMENT ${comment}`}`
+      await this.withClient(c => c.query(`ALTER TABLE ${live} ${kind === 'add' ? 'ADD' : 'MODIFY'} COLUMN ${words}`))
+    }
   }
 
   async prepare(): Promise<Committed> {

@@ -46,6 +46,7 @@ export class MysqlSource implements SourceSession {
   readonly snapshot: Snapshot
   private readonly leader: Connection
   private log: TableLog | undefined
+  private readsTables = false
   private readonly followed = new Map<string, Followed>()
 
   private constructor(settings: MysqlSettings, leader: Connection) {
@@ -59,6 +60,8 @@ export class MysqlSource implements SourceSession {
   }
 
   async table(request: ReadRequest): Promise<SourceTable> {
+    // A table that goes by a column is read whenever its turn comes.
+    if (request.log === undefined) this.readsTables = true
     return new MysqlSourceTable(this, request, await this.describe(request))
   }
 
@@ -131,15 +134,23 @@ export class MysqlSource implements SourceSession {
       const until = request.online ? {} : { until: formatPosition({ at: Math.max(now.at, made ?? 0), seq: 0 }) }
       request.log = JSON.stringify({ ...plans[i]!, from, ...until } satisfies LogPlan)
     }
-    this.log = binaryLog(this.settings, this.followed, () => logEnd(this.leader))
+    this.log = binaryLog(
+      this.settings,
+      this.followed,
+      () => logEnd(this.leader),
+      // As long as the snapshot is open the source cannot alter its tables.
+      async () => {
+        if (!this.readsTables) await this.snapshot.close()
+      },
+    )
   }
 
   /** The part of the log that is a table's. */
-  logTable(table: MysqlTable, columns: Column[], plan: LogPlan): LogTable {
+  logTable(table: MysqlTable, columns: Column[], plan: LogPlan, drift: ReadRequest['drift']): LogTable {
     const until = plan.until === undefined ? undefined : parsePosition(plan.until).at
     const name = `${table.database}.${table.table}`
     const made = this.log!.add(name, columns, parsePosition(plan.from!), until)
-    this.followed.set(name, { table: made, columns: table.columns })
+    this.followed.set(name, { table: made, columns: table.columns, drift })
     return made
   }
 
@@ -189,7 +200,7 @@ class MysqlSourceTable implements SourceTable {
 
   join(): void {
     const { plan } = this
-    if (plan) this.logged = this.session.logTable(this.table, this.rowColumns, plan)
+    if (plan) this.logged = this.session.logTable(this.table, this.rowColumns, plan, this.request.drift)
   }
 
   confirm(checkpoint: string): void {

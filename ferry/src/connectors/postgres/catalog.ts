@@ -15,7 +15,9 @@ const COLUMNS = `
     (SELECT format_type(d.base, d.typmod) FROM domains d JOIN pg_type b ON b.oid = d.base
       WHERE d.oid = a.atttypid AND b.typtype <> 'd') AS base,
     NOT a.attnotnull AS nullable, a.attgenerated <> '' AS generated, a.attidentity AS identity,
-    a.atthasdef OR a.attidentity <> '' AS has_default
+    a.atthasdef OR a.attidentity <> '' AS has_default,
+    (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
+      WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = '') AS default_is
   FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
   WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
 
@@ -105,9 +107,19 @@ async function readColumns(client: pg.Client, oid: number): Promise<PostgresColu
       typeKind: r.kind,
       identity: r.identity,
       hasDefault: r.has_default,
+      ...missingOf(r.default_is),
       generated: r.generated,
     }
   })
+}
+
+/** What rows hold that are older than a column: its default, where that is a constant such as `'new'::text` or `7`. */
+function missingOf(expression: string | null): { missing?: string } {
+  const quoted = /^'((?:[^']|'')*)'(?:::[\w\s"().,]+)?$/.exec(expression ?? '')
+  if (quoted) return { missing: quoted[1]!.replaceAll("''", "'") }
+  return expression !== null && /^(\(?-?[\d.]+\)?(::\w+)?|true|false)$/.test(expression)
+    ? { missing: expression.replace(/[()]|::\w+/g, '') }
+    : {}
 }
 
 /** The columns that a query gives, found by a temporary view in a transaction that is rolled back. */

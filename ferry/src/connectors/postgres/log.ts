@@ -6,8 +6,10 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { FerryError } from '../../errors.ts'
+import type { ReadRequest } from '../connector.ts'
+import { requireKnown } from '../drift.ts'
 import { type LogPosition, TableLog } from '../log.ts'
-import { qualified } from './catalog.ts'
+import { type PostgresColumn, qualified } from './catalog.ts'
 import { quoteName } from './client.ts'
 import { formatLsn, type LogHandler, type LogRelation, type Lsn, PgOutput, parseLsn, type Tuple } from './pgoutput.ts'
 import { connectForReplication, createSlot, type Slot, SlotStream, type StreamHandler } from './replication.ts'
@@ -131,14 +133,22 @@ export async function dropLog(client: pg.Client, name: string): Promise<void> {
   await client.query(`DROP PUBLICATION IF EXISTS ${quoteName(name)}`)
 }
 
+/** A table as the copy was planned with it. */
+export interface FollowedTable {
+  columns: PostgresColumn[]
+  drift: ReadRequest['drift']
+}
+
 /** What the server sends, for the tables that follow it. */
 class PostgresMessages implements LogHandler, StreamHandler {
   private readonly log: TableLog
   private readonly relations = new Map<number, RowOfTuple>()
   private readonly parser = new PgOutput(this)
+  private readonly followed: Map<string, FollowedTable>
 
-  constructor(log: TableLog) {
+  constructor(log: TableLog, followed: Map<string, FollowedTable>) {
     this.log = log
+    this.followed = followed
   }
 
   message(buffer: Buffer, at: number): boolean {
@@ -168,8 +178,18 @@ class PostgresMessages implements LogHandler, StreamHandler {
   }
 
   relation(relation: LogRelation): void {
-    const table = this.log.table(`${relation.schema}.${relation.table}`)
-    if (table) this.relations.set(relation.id, new RowOfTuple(table, relation))
+    const name = `${relation.schema}.${relation.table}`
+    const table = this.log.table(name)
+    const followed = this.followed.get(name)
+    if (!table || !followed) return
+    try {
+      const names = relation.columns.map(c => c.name)
+      // What comes before the place that the table goes on from is old news.
+      if (this.log.at >= table.from.at) requireKnown(name, names, followed.columns, followed.drift)
+      this.relations.set(relation.id, new RowOfTuple(table, relation))
+    } catch (error) {
+      table.stop(error as FerryError)
+    }
   }
 
   /** The reader of a relation's rows, where its table wants this change. */
@@ -196,15 +216,21 @@ class PostgresMessages implements LogHandler, StreamHandler {
 }
 
 /** The log of a slot, for the tables of a run. */
-export function slotLog(settings: PostgresSettings, slot: string, floor: Lsn, end: () => Promise<Lsn>): TableLog {
+export function slotLog(
+  settings: PostgresSettings,
+  slot: string,
+  followed: Map<string, FollowedTable>,
+  { floor, end, loaded }: { floor: Lsn; end: () => Promise<Lsn>; loaded: () => Promise<void> },
+): TableLog {
   return new TableLog(
     {
       format: formatPosition,
       parse: parsePosition,
       end,
+      loaded,
       open: async (from, log) => {
         const client = await connectForReplication(settings)
-        return new SlotStream(client, slot, slot, from, new PostgresMessages(log))
+        return new SlotStream(client, slot, slot, from, new PostgresMessages(log, followed))
       },
     },
     floor,

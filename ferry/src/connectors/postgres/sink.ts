@@ -26,7 +26,7 @@ import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
 import { changeTable } from './apply.ts'
 import type { PostgresColumn, PostgresTable } from './catalog.ts'
 import { describeTable, qualified } from './catalog.ts'
-import { connect, inTransaction, ledgerClient, quoteName, splitName, translate } from './client.ts'
+import { connect, inTransaction, ledgerClient, quoteName, quoteText, splitName, translate } from './client.ts'
 import { ConnectionPool } from './pool.ts'
 import { advanceSequences, swapTables } from './publish.ts'
 import type { PostgresSettings } from './settings.ts'
@@ -161,7 +161,11 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
     this.unit = hasLedger ? 'split' : 'table'
     this.lanes = !hasLedger || (way.kind === 'merge' && !way.conflict) ? 1 : 16
     const found = new Map(existing?.columns.map(c => [c.name, c]))
-    this.columns = request.columns.map(c => found.get(c.name) ?? created(c.name, c.native ?? toNative(c.type)))
+    const altered = new Set(request.alter?.map(a => a.column))
+    this.columns = request.columns.map(c => {
+      const there = altered.has(c.name) ? undefined : found.get(c.name)
+      return there ?? created(c.name, c.native ?? toNative(c.type))
+    })
     this.overriding = this.columns.some(c => c.identity === 'a')
     this.describePlan()
   }
@@ -244,6 +248,21 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
 
   async ensureLedger(): Promise<void> {
     if (this.ledger) await this.session.ensureLedger(this.target.schema, this.ledger.create)
+  }
+
+  async alter(): Promise<void> {
+    const live = qualified(this.target)
+    await this.withClient(async client => {
+      for (const { kind, column, native, missing } of this.request.alter ?? []) {
+        const name = quoteName(column)
+        const fill = missing === undefined ? '' : ` DEFAULT ${quoteText(missing)}`
+        await client.query(
+          kind === 'add'
+            ? `ALTER TABLE ${live} ADD COLUMN IF NOT EXISTS ${name} ${native}${fill}`
+            : `ALTER TABLE ${live} ALTER COLUMN ${name} TYPE ${native}`,
+        )
+      }
+    })
   }
 
   async prepare(): Promise<Committed> {

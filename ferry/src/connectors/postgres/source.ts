@@ -25,6 +25,7 @@ import { PostgresChecksums } from './checksums.ts'
 import { connect, quoteName, quoteText, translate } from './client.ts'
 import { copyOut } from './copyout.ts'
 import {
+  type FollowedTable,
   type LogMark,
   type LogPlan,
   markOf,
@@ -53,6 +54,8 @@ export class PostgresSource implements SourceSession {
   private snapshot: string
   private slot: string | undefined
   private log: TableLog | undefined
+  private readsTables = false
+  private readonly followedTables = new Map<string, FollowedTable>()
 
   private constructor(settings: PostgresSettings, leader: pg.Client, describer: Promise<pg.Client>, snapshot: string) {
     this.settings = settings
@@ -83,6 +86,8 @@ export class PostgresSource implements SourceSession {
   }
 
   async table(request: ReadRequest): Promise<SourceTable> {
+    // A table that goes by a column is read whenever its turn comes.
+    if (request.log === undefined) this.readsTables = true
     return new PostgresSourceTable(this, request, await this.describe(request))
   }
 
@@ -177,7 +182,11 @@ export class PostgresSource implements SourceSession {
       throw error instanceof FerryError ? error : explained(error as Error)
     }
     const floor = Math.min(Infinity, ...others.map(m => m.lsn))
-    this.log = slotLog(this.settings, slot, floor, () => this.serverLsn())
+    this.log = slotLog(this.settings, slot, this.followedTables, {
+      floor,
+      end: () => this.serverLsn(),
+      loaded: () => this.leaveSnapshot(),
+    })
   }
 
   /** Reading goes on in the snapshot of a slot: what is committed later is in the log behind it. */
@@ -195,13 +204,24 @@ export class PostgresSource implements SourceSession {
     }
   }
 
+  /**
+   * Ends the snapshot where only the log is read from here on: as long as it is open the source cannot alter its tables,
+   * nor clean them up.
+   */
+  private async leaveSnapshot(): Promise<void> {
+    if (this.readsTables) return
+    await this.pool.reset()
+    await this.leader.query('COMMIT')
+  }
+
   async serverLsn(): Promise<Lsn> {
     const { rows } = await (await this.describer).query('SELECT pg_current_wal_flush_lsn()::text AS lsn')
     return parseLsn(rows[0].lsn)
   }
 
   /** The part of the log that is a table's. */
-  logTable(table: PostgresTable, columns: Column[], plan: LogPlan): LogTable {
+  logTable(table: PostgresTable, columns: Column[], plan: LogPlan, drift: ReadRequest['drift']): LogTable {
+    this.followedTables.set(`${table.schema}.${table.table}`, { columns: table.columns, drift })
     const until = plan.until === undefined ? undefined : parseLsn(plan.until)
     return this.log!.add(`${table.schema}.${table.table}`, columns, parsePosition(plan.from!), until)
   }
@@ -255,7 +275,7 @@ class PostgresSourceTable implements SourceTable {
 
   join(): void {
     const { plan } = this
-    if (plan) this.logged = this.session.logTable(this.table, this.rowColumns, plan)
+    if (plan) this.logged = this.session.logTable(this.table, this.rowColumns, plan, this.request.drift)
   }
 
   confirm(checkpoint: string): void {

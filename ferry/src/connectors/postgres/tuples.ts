@@ -2,6 +2,7 @@
 import { parseText } from '../../batch/text.ts'
 import { type Column, type LogicalType, type Row, typeName, type Value } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
+import { missingValue } from '../drift.ts'
 import type { LogTable } from '../log.ts'
 import { parseArray } from './arrays.ts'
 import { type LogRelation, NULL, TEXT, type Tuple, UNCHANGED } from './pgoutput.ts'
@@ -14,6 +15,8 @@ export class RowOfTuple {
   private readonly places: number[]
   private readonly decoders: (Decode | undefined)[]
   private readonly width: number
+  /** Values of the columns that the log does not tell yet. */
+  private readonly missing: { at: number; value: Value }[]
 
   constructor(table: LogTable, relation: LogRelation) {
     this.table = table
@@ -21,10 +24,9 @@ export class RowOfTuple {
     this.width = columns.length
     this.places = relation.columns.map(c => columns.findIndex(t => t.name === c.name))
     this.decoders = this.places.map(at => (at < 0 ? undefined : decoderOf(columns[at]!)))
-    const gone = columns.find(c => !relation.columns.some(r => r.name === c.name))
-    if (gone) {
-      throw new FerryError('FERRY-3013', `${table.name}: the column ${gone.name} is gone at the source`)
-    }
+    this.missing = columns.flatMap((c, at) =>
+      relation.columns.some(r => r.name === c.name) ? [] : [{ at, value: missingValue(c) }],
+    )
   }
 
   insert(tuple: Tuple): void {
@@ -60,6 +62,7 @@ export class RowOfTuple {
       const text = buffer.toString('utf8', starts[i], ends[i])
       row[at] = this.decoders[i]!(text)
     }
+    for (const { at, value } of this.missing) row[at] = value
     return row
   }
 

@@ -145,6 +145,18 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
     return `${insert} ON CONFLICT (${request.keys.map(quoteName).join(', ')}) ${action}`
   }
 
+  async alter(): Promise<void> {
+    await this.inTurn(async client => {
+      const there = await client.query(`SELECT name FROM pragma_table_info(${quoteText(this.name)})`)
+      for (const { kind, column, native, missing } of this.request.alter ?? []) {
+        // A declared type says nothing of what SQLite can hold: wider values fit as they are.
+        if (kind === 'widen' || there.some(c => c.name === column)) continue
+        const fill = missing === undefined ? '' : ` DEFAULT ${quoteText(missing)}`
+        await client.query(`ALTER TABLE ${quoteName(this.name)} ADD COLUMN ${quoteName(column)} ${native}${fill}`)
+      }
+    })
+  }
+
   async prepare(): Promise<Committed> {
     return this.inTurn(async client => {
       await client.query(this.ledger.create)
@@ -222,6 +234,8 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
     }
   }
 }
+
+const quoteText = (text: string) => `'${text.replaceAll("'", "''")}'`
 
 /** Statements in SQL text over the run's connection. */
 function ledgerClient(db: DatabaseSync): LedgerClient {

@@ -1,0 +1,23 @@
+/** Columns that the log of a store tells of, beside those that a copy was planned with. */
+import { parseText } from '../batch/text.ts'
+import type { Value } from '../batch/types.ts'
+import { FerryError } from '../errors.ts'
+import type { ReadRequest, TableColumn } from './connector.ts'
+
+/** Throws FERRY-3013 where the log has columns that the source did not have when the copy was planned. */
+export function requireKnown(table: string, logged: string[], known: TableColumn[], drift: ReadRequest['drift']): void {
+  if (drift === 'ignore') return
+  const names = logged.filter(name => !known.some(c => c.name === name))
+  if (names.length === 0) return
+  throw new FerryError('FERRY-3013', `${table}: the source has new columns: ${names.join(', ')}`, {
+    hint:
+      drift === 'evolve'
+        ? 'Run the job again: they are added to the destination, and the copy goes on where it stopped.'
+        : 'Set `drift: evolve` to add them, `drift: ignore` to leave them out, or name the columns that are copied.',
+  })
+}
+
+/** What a column holds in rows of the log that are older than the column: the default that it was added with. */
+export function missingValue(column: TableColumn): Value {
+  return column.missing === undefined ? null : parseText(column.missing, column.type)
+}
