@@ -222,6 +222,44 @@ describe.skipIf(process.env.FERRY_SERVERS !== undefined)('PostgreSQL to PostgreS
     ])
   })
 
+  it('marks deleted rows where the job says so, and takes the mark away from rows that come again', async () => {
+    const { from, to, run } = await world({ deletes: 'mark' })
+    await from.query(`CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')`)
+    await run()
+    await from.query(`DELETE FROM t WHERE id < 3; INSERT INTO t VALUES (2, 'again')`)
+    await run()
+    const marked = async () =>
+      (await to.query(`SELECT id, v, _deleted_at > now() - interval '1 minute' AS gone FROM t ORDER BY id`)).rows
+    expect(await marked()).toEqual([
+      { id: 1, v: 'a', gone: true },
+      { id: 2, v: 'again', gone: null },
+      { id: 3, v: 'c', gone: null },
+    ])
+    await from.query('TRUNCATE t')
+    await run()
+    expect((await marked()).map(r => r.gone)).toEqual([true, true, true])
+  })
+
+  it('adds columns that say which run wrote a row, when, and from where', async () => {
+    const { from, to, run, state } = await world({ audit: { run: 'run', loadedAt: 'loaded', source: 'came_from' } })
+    await from.query(`CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a'), (2, 'b')`)
+    await run()
+    await from.query(`UPDATE t SET v = 'c' WHERE id = 2`)
+    await run()
+    const runs = (await state.db.selectFrom('run').select('id').orderBy('created_at').execute()).map(r => r.id)
+    const { rows } = await to.query(
+      `SELECT id, run, loaded > now() - interval '1 minute' AS fresh, came_from FROM t ORDER BY id`,
+    )
+    expect(rows.map(r => [r.id, r.run, r.fresh])).toEqual([
+      [1, runs[0], true],
+      [2, runs[1], true],
+    ])
+    expect(rows[0].came_from).toMatch(/^postgres:.* public\.t$/)
+    // A table that is there already gets them too.
+    await run({ tables: [{ from: 'public.t', to: 'public.t', audit: true }] })
+    expect(Object.keys((await to.query('SELECT * FROM t')).rows[0])).toContain('_ferry_job')
+  })
+
   it('is followed online until it is completed, and leaves nothing behind', async () => {
     const { from, to, same, state, define } = await world({}, { mode: 'online', tracking: undefined })
     await from.query(

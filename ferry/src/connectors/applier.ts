@@ -181,13 +181,15 @@ export class ChangeWriter implements SplitWriter {
   }
 
   private async apply(table: ChangeTable): Promise<void> {
-    const { cleared, deletes, partial, writes } = this.fold.take()
-    const keeps = this.target.request.follows?.deletes === 'ignore'
+    const { cleared, deletes, deletedAt, partial, writes, at } = this.fold.take()
+    const policy = this.target.request.follows?.deletes ?? 'apply'
+    const keeps = policy === 'ignore'
     const moved = partial.filter(p => p.before)
-    if (cleared && !keeps) await table.run(`DELETE FROM ${table.live}`)
+    if (cleared && !keeps) await this.clear(table, at)
     const stage = partial.length > 0 ? await this.stagePartial(table, partial) : ''
     if (moved.length > 0) await this.carry(table, stage, 1)
-    if (deletes.length > 0 && !keeps) await this.remove(table, deletes)
+    if (deletes.length > 0 && policy === 'apply') await this.remove(table, deletes)
+    if (deletes.length > 0 && policy === 'mark') await this.mark(table, deletes, deletedAt)
     if (partial.length > moved.length) await this.writePartly(table, stage)
     if (moved.length > 0) await this.upsert(table, stage, `s.${MOVED} = 1`)
     if (writes.length === 0) return
@@ -213,6 +215,46 @@ export class ChangeWriter implements SplitWriter {
     const only = rows.map(row => this.keys.map(at => row[at]!))
     const stage = await table.stage('deletes', columns, select, only)
     await this.removeStaged(table, stage, '1 = 1')
+  }
+
+  /** The place of the column that says when a row was deleted; -1 where deletes are not marked. */
+  private get markAt(): number {
+    const { columns, follows } = this.target.request
+    return follows?.deletes === 'mark' ? columns.findIndex(c => c.name === follows.deletedAt) : -1
+  }
+
+  /** Rows that were deleted stay, and say so. */
+  private async mark(table: ChangeTable, rows: Row[], times: (number | undefined)[]): Promise<void> {
+    const { keys } = this.target.request
+    const column = table.columns[this.markAt]!
+    const names = [...keys, column.name].map(table.quote)
+    const columns = [...this.keys.map(at => table.columns[at]!), column]
+    const staged = rows.map((row, i): Row => [...this.keys.map(at => row[at]!), this.timeOf(times[i])])
+    const stage = await table.stage('marks', columns, `SELECT ${names.join(', ')} FROM ${table.live}`, staged)
+    const set = [{ column: table.quote(column.name), value: `s.${table.quote(column.name)}` }]
+    await table.run(
+      table.dialect.update({ name: table.live, as: 't' }, set, { name: stage, as: 's' }, this.match(table)),
+    )
+  }
+
+  /** A time as the column that marks deleted rows holds it; now, where the source does not say. */
+  private timeOf(micros: number | undefined): number {
+    const { type } = this.target.request.columns[this.markAt]!
+    const at = micros ?? Date.now() * 1000
+    return type.kind === 'timestamp' && type.unit === 'ms' ? Math.floor(at / 1000) : at
+  }
+
+  /** All rows go: they are deleted, or marked as such. */
+  private async clear(table: ChangeTable, at: number | undefined): Promise<void> {
+    if (this.markAt < 0) {
+      await table.run(`DELETE FROM ${table.live}`)
+      return
+    }
+    const column = table.columns[this.markAt]!
+    const name = table.quote(column.name)
+    const select = `SELECT ${name} FROM ${table.live}`
+    const stage = await table.stage('clear', [column], select, [[this.timeOf(at)]])
+    await table.run(`UPDATE ${table.live} SET ${name} = (SELECT ${name} FROM ${stage}) WHERE ${name} IS NULL`)
   }
 
   private async removeStaged(table: ChangeTable, stage: string, where: string): Promise<void> {

@@ -11,6 +11,8 @@ export interface NetChanges {
   cleared: boolean
   /** Rows that go; only their keys are sure. */
   deletes: Row[]
+  /** When each of them went, in microseconds since 1970; undefined where nobody says. */
+  deletedAt: (number | undefined)[]
   /** Rows whose values are told in part. */
   partial: PartialRow[]
   /** Rows that are written as a whole, over what is there. */
@@ -32,6 +34,7 @@ interface Entry {
   deleted: boolean
   unchanged: readonly number[] | undefined
   before: Row | undefined
+  time: number | undefined
 }
 
 export class ChangeFold {
@@ -57,12 +60,20 @@ export class ChangeFold {
   /** Adds a batch; rows without changes are states of a snapshot. */
   addBatch({ rows, changes, unchanged, before, times }: RowBatch): void {
     for (let i = 0; i < rows.length; i++) {
-      this.add(rows[i]!, changes?.[i] ?? 'replace', unchanged?.[i], before?.[i])
+      this.add(rows[i]!, changes?.[i] ?? 'replace', {
+        unchanged: unchanged?.[i],
+        before: before?.[i],
+        time: times?.[i],
+      })
     }
     this.at = times?.at(-1) ?? this.at
   }
 
-  add(row: Row, change: Change, unchanged?: readonly number[], before?: Row): void {
+  add(
+    row: Row,
+    change: Change,
+    { unchanged, before, time }: { unchanged?: readonly number[]; before?: Row; time?: number } = {},
+  ): void {
     if (change === 'clear') {
       this.entries.clear()
       this.cleared = true
@@ -70,15 +81,15 @@ export class ChangeFold {
     }
     const key = this.keyOf(row)
     if (change === 'delete') {
-      this.put(key, { row, deleted: true, unchanged: undefined, before: undefined })
+      this.put(key, { row, deleted: true, unchanged: undefined, before: undefined, time })
       return
     }
     const former = before === undefined ? undefined : this.keyOf(before)
     const moved = former !== undefined && former !== key
     const held = this.entries.get(moved ? former : key)
-    const entry: Entry = { row, deleted: false, unchanged, before: moved && unchanged ? before : undefined }
+    const entry: Entry = { row, deleted: false, unchanged, before: moved && unchanged ? before : undefined, time }
     if (unchanged && held && !held.deleted) fill(entry, held)
-    if (moved) this.put(former, { row: before!, deleted: true, unchanged: undefined, before: undefined })
+    if (moved) this.put(former, { row: before!, deleted: true, unchanged: undefined, before: undefined, time })
     this.put(key, entry)
   }
 
@@ -90,10 +101,12 @@ export class ChangeFold {
 
   /** What has come of the changes; from here on new ones are gathered. */
   take(): NetChanges {
-    const net: NetChanges = { cleared: this.cleared, deletes: [], partial: [], writes: [], at: this.at }
-    for (const { row, deleted, unchanged, before } of this.entries.values()) {
-      if (deleted) net.deletes.push(row)
-      else if (unchanged && unchanged.length > 0) net.partial.push({ row, unchanged, before })
+    const net: NetChanges = { cleared: this.cleared, deletes: [], deletedAt: [], partial: [], writes: [], at: this.at }
+    for (const { row, deleted, unchanged, before, time } of this.entries.values()) {
+      if (deleted) {
+        net.deletes.push(row)
+        net.deletedAt.push(time)
+      } else if (unchanged && unchanged.length > 0) net.partial.push({ row, unchanged, before })
       else net.writes.push(row)
     }
     this.entries.clear()

@@ -316,7 +316,7 @@ export interface WriteRequest {
   /** Whether the rows come to those of earlier runs, which stay. */
   adds?: boolean
   /** Whether changes follow, what becomes of deleted rows, and whether they come from a log behind the snapshot. */
-  follows?: { deletes: 'apply' | 'ignore'; log: boolean }
+  follows?: { deletes: 'apply' | 'mark' | 'ignore'; deletedAt: string; log: boolean }
   /** Columns that the destination gets, or gets wider, before rows come: the source has changed. */
   alter?: Alteration[]
   /** Of documents that come as they are: the paths that tell one from all others at the source. */

@@ -12,8 +12,17 @@ interface Wanted {
   type?: string
   constant?: string
   default?: string
+  /** Whether the column is Ferry's own: made where it is missing. */
+  own?: boolean
   /** Whether the job names the column, or it is taken because the source has it. */
   named: boolean
+}
+
+/** A column that Ferry adds: a value for all rows of the run, or null. */
+export interface OwnColumn {
+  name: string
+  type: string
+  value?: string
 }
 
 interface Into {
@@ -28,11 +37,19 @@ export function mapColumns(
   source: TableInfo,
   existing: TableInfo | undefined,
   into: Into,
+  ownColumns: OwnColumn[] = [],
 ): { columns: MappedColumn[]; alter: Alteration[] } {
   const mapped: MappedColumn[] = []
   const alter: Alteration[] = []
   const problems: FerryError[] = []
-  for (const wanted of wantedColumns(spec, source)) {
+  const own = ownColumns.map(c => ({
+    to: c.name,
+    type: c.type,
+    named: true,
+    own: true,
+    ...(c.value === undefined ? {} : { constant: c.value }),
+  }))
+  for (const wanted of wantedColumns(spec, source, own)) {
     try {
       const column = existing ? intoExisting(wanted, existing, spec, into, alter) : intoNew(wanted, into, source)
       if (column) mapped.push(column)
@@ -57,7 +74,7 @@ export function mapColumns(
   })
 }
 
-function wantedColumns(spec: TableSpec, source: TableInfo): Wanted[] {
+function wantedColumns(spec: TableSpec, source: TableInfo, own: Wanted[]): Wanted[] {
   const wanted: Wanted[] = []
   const byName = new Map(source.columns.map(c => [c.name, c]))
   if (spec.columns) {
@@ -88,6 +105,7 @@ function wantedColumns(spec: TableSpec, source: TableInfo): Wanted[] {
       ...('type' in constant && constant.type !== undefined ? { type: constant.type } : {}),
     })
   }
+  wanted.push(...own)
   const twice = wanted.find((w, i) => wanted.findIndex(o => o.to === w.to) !== i)
   if (twice) throw new FerryError('FERRY-1003', `${spec.from}: two columns go to ${twice.to}`)
   return wanted
@@ -163,6 +181,11 @@ function intoMissing(
   into: Into,
   alter: Alteration[],
 ): MappedColumn | undefined {
+  if (wanted.own) {
+    const column = { ...intoNew(wanted, into, { object: '', columns: [], primaryKey: [] }), nullable: true }
+    alter.push({ kind: 'add', column: wanted.to, native: column.native ?? '' })
+    return column
+  }
   if (wanted.named || !wanted.from) throw noColumn(wanted.to, existing)
   if (spec.drift === 'ignore') return undefined
   if (spec.drift === 'freeze') {
@@ -210,7 +233,8 @@ function intoNew(wanted: Wanted, { sourceKind, destination, target }: Into, sour
     sourceType,
     type: made.type,
     native: made.native,
-    nullable: !required && !(from && source.primaryKey.includes(from.name)) && wanted.constant === undefined,
+    nullable:
+      wanted.own || (!required && !(from && source.primaryKey.includes(from.name)) && wanted.constant === undefined),
     checked: relation === 'narrower',
     ...(from?.inferred && asked === undefined ? { guessed: true } : {}),
   })

@@ -6,6 +6,7 @@ import {
   type MappedColumn,
   type Offer,
   type ReadRequest,
+  type RunIdentity,
   type SinkSession,
   type SinkTable,
   type SourceSession,
@@ -15,7 +16,7 @@ import {
 } from '../connectors/connector.ts'
 import { asFerryError, FerryError, nearest } from '../errors.ts'
 import type { TableSpec } from '../job/tables.ts'
-import { chooseKeys, mapColumns } from './columns.ts'
+import { chooseKeys, mapColumns, type OwnColumn } from './columns.ts'
 import { type IncrementPlan, type KeptPosition, planIncrement, requireIncremental, trackedBy } from './increment.ts'
 
 /** Best first: the fewer hands touch the bytes, the better. */
@@ -64,6 +65,8 @@ export interface Sessions {
 
 /** What the job and the state say about the plan of a table. */
 export interface PlanOptions {
+  /** Which run the plan is of. */
+  identity: RunIdentity
   /** Where rows are counted, bytes may not pass unread. */
   rowsOnly: boolean
   online?: { splits: number } | undefined
@@ -107,7 +110,10 @@ export async function planTable(
   // A place for documents takes whatever members they have.
   const fixed = existing?.documents ? undefined : existing
   const into = { sourceKind: sourceStore.kind, destination: destinationStore, target }
-  const { columns, alter } = whole ? { columns: [WHOLE_DOCUMENT], alter: [] } : mapColumns(spec, source, fixed, into)
+  const own = ownColumns(spec, options.identity, sourceStore)
+  const { columns, alter } = whole
+    ? { columns: [WHOLE_DOCUMENT], alter: [] }
+    : mapColumns(spec, source, fixed, into, own)
   const keys = destinationStore.documentKeys ?? (whole ? [] : chooseKeys(spec, columns, source, existing))
   const skipBadRows = spec.onRowError === 'skip'
   const all: ReadRequest = {
@@ -152,7 +158,7 @@ export async function planTable(
     ...(alter.length > 0 ? { alter } : {}),
     ...(increment && !read.log ? { adds: true } : {}),
     ...(read.log || options.online
-      ? { follows: { deletes: spec.deletes, log: sessions.source.follow !== undefined } }
+      ? { follows: { deletes: spec.deletes, deletedAt: DELETED_AT, log: sessions.source.follow !== undefined } }
       : {}),
     ...(whole && source.documents?.identity ? { identity: source.documents.identity } : {}),
     ...(follows && isRows ? { identity: [['id'], ...apart.filter(k => k !== 'id').map(k => k.split('.'))] } : {}),
@@ -186,6 +192,20 @@ export async function planTable(
       : { bytes: source.bytes }),
   }
   return { plan, source: sourceTable, sink: sinkTable }
+}
+
+/** The column that says when a row was deleted at the source; null of rows that are there. */
+export const DELETED_AT = '_deleted_at'
+
+/** The columns that a table gets beside those of its source. */
+function ownColumns(spec: TableSpec, { run, job }: RunIdentity, source: Store): OwnColumn[] {
+  const values = { run, job, loadedAt: new Date().toISOString(), source: `${source.label} ${spec.from}` }
+  const audit = (Object.keys(spec.audit) as (keyof typeof values)[]).map(key => ({
+    name: spec.audit[key]!,
+    type: key === 'loadedAt' ? 'timestamp[us, tz]' : 'utf8',
+    value: values[key],
+  }))
+  return spec.deletes === 'mark' ? [...audit, { name: DELETED_AT, type: 'timestamp[us, tz]' }] : audit
 }
 
 const described = ({ kind, column, native }: Alteration) =>

@@ -31,8 +31,21 @@ const tableSettings = {
     .describe('How an incremental copy finds changes: by a column that grows, or from the log of the store'),
   incrementalColumn: text.describe('Column that grows with every change; each run copies what is beyond the last one'),
   deletes: z
-    .enum(['apply', 'ignore'])
-    .describe('What becomes of rows that the log says were deleted: deleted too, or kept'),
+    .enum(['apply', 'mark', 'ignore'])
+    .describe('What becomes of rows that the log says were deleted: deleted too, marked in `_deleted_at`, or kept'),
+  audit: z
+    .union([
+      z.boolean(),
+      z.strictObject({
+        run: text.optional(),
+        job: text.optional(),
+        loadedAt: text.optional(),
+        source: text.optional(),
+      }),
+    ])
+    .describe(
+      'Columns that say which run of which job wrote a row, when, and from where: `true`, or names of their own',
+    ),
   overlap: z
     .union([z.number().positive(), text])
     .describe('How far before the last value an incremental copy reads again: `10 min`, or an amount such as `1000`'),

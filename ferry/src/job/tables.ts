@@ -20,6 +20,8 @@ export interface TableSpec
   tracking?: 'watermark' | 'cdc'
   incrementalColumn?: string
   overlap?: Overlap
+  /** Names of the audit columns that are wanted. */
+  audit: Partial<Record<AuditColumn, string>>
   before: string[]
   after: string[]
   splitBytes: number
@@ -29,6 +31,16 @@ export interface TableSpec
 
 /** How far before its last value an incremental copy reads again. */
 export type Overlap = { amount: number } | { seconds: number }
+
+/** What an audit column says of a row. */
+export type AuditColumn = 'run' | 'job' | 'loadedAt' | 'source'
+
+const AUDIT: Record<AuditColumn, string> = {
+  run: '_ferry_run',
+  job: '_ferry_job',
+  loadedAt: '_ferry_loaded_at',
+  source: '_ferry_source',
+}
 
 const SPLIT_BYTES = 64_000_000
 
@@ -105,6 +117,7 @@ function specOf(job: CopyJob, entry: TableEntry, from: string): TableSpec {
     truncate: s.truncate ?? false,
     narrowing: s.narrowing ?? 'refuse',
     onRowError: s.onRowError ?? 'fail',
+    audit: s.audit === true ? AUDIT : s.audit || {},
     before: list(s.before),
     after: list(s.after),
     splitBytes,
@@ -133,6 +146,7 @@ const SETTINGS = [
   'tracking',
   'incrementalColumn',
   'deletes',
+  'audit',
   'drift',
   'overlap',
   'columns',

@@ -38,7 +38,7 @@ export async function planJob(
     try {
       const specs = await tablesOf(job, stores.source)
       const kept = state ? await positionsOf(state.db, job.name) : []
-      const all = { count: specs.length, kept }
+      const all = { count: specs.length, kept, run: 'plan' }
       for (const [ordinal, spec] of specs.entries()) {
         try {
           const table = await planTable(sessions, spec, ordinal, planOptions(job, stores, all))
@@ -64,8 +64,13 @@ export function parallelOf(job: CopyJob, { source, destination }: Stores): numbe
 }
 
 /** What the job as a whole says about the plan of each of its tables. */
-export function planOptions(job: CopyJob, stores: Stores, tables: { count: number; kept: PositionRow[] }): PlanOptions {
+export function planOptions(
+  job: CopyJob,
+  stores: Stores,
+  tables: { count: number; kept: PositionRow[]; run: string },
+): PlanOptions {
   return {
+    identity: { run: tables.run, job: job.name },
     // Where a limit counts rows, bytes may not pass unread.
     rowsOnly: job.limits.rowsPerSecond !== undefined,
     // All tables of an online copy are at work all the time: they share what may be.

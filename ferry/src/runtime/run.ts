@@ -199,7 +199,7 @@ class Run {
     const specs = await tablesOf(job, sessions.sourceStore, only)
     // A full refresh keeps the positions until it has reached new ones.
     const kept = this.options.fresh ? [] : await positionsOf(state.db, job.name)
-    const all = { count: specs.length, kept }
+    const all = { count: specs.length, kept, run: this.lease.run }
     const planned: (OpenTable | IdleTable)[] = []
     for (const [ordinal, spec] of specs.entries()) {
       planned.push(await planTable(sessions, spec, ordinal, planOptions(job, this.stores, all)))
@@ -227,7 +227,7 @@ class Run {
     const { job, only, state } = this.options
     const specs = await tablesOf(job, sessions.sourceStore, only)
     const kept = await positionsOf(state.db, job.name)
-    const options = planOptions(job, this.stores, { count: specs.length, kept })
+    const options = planOptions(job, this.stores, { count: specs.length, kept, run: this.lease.run })
     const made = await planTable(sessions, specs[plan.ordinal]!, plan.ordinal, options)
     if (!('source' in made)) throw new FerryError('FERRY-9000', `${plan.from} has nothing to follow`)
     // It goes on from its own place, of which the new plan knows nothing.

@@ -38,6 +38,12 @@ export class CosmosSink implements SinkSession {
         `${request.object}: a container cannot be changed over at once: append or merge`,
       )
     }
+    if (request.follows?.deletes === 'mark') {
+      throw new FerryError(
+        'FERRY-3006',
+        `${request.object}: deleted rows are not marked in a container: apply or ignore`,
+      )
+    }
     return new CosmosSinkTable(this.store, this.run.run, request)
   }
 

@@ -116,7 +116,7 @@ export class CosmosSplitWriter implements SplitWriter {
       })
     }
     const several = (item: Item): Item => ({ ...item, index: undefined, several: true })
-    const keeps = this.request.follows?.deletes === 'ignore'
+    const keeps = this.request.follows?.deletes !== 'apply'
     const gone = keeps ? [] : deletes.map(row => several(this.item(row, 0, 'delete', true)))
     const whole = writes.map(row => several(this.item(row, 0, 'replace', true)))
     const filled = (await this.filled(partial)).map(several)
