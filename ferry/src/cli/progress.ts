@@ -69,14 +69,18 @@ export class ProgressDisplay {
 
 /** A table that follows its source has no end to measure by: how far behind it is takes its place. */
 function following(t: TableProgress): string {
-  const changes = [...t.behind.values()].reduce((n, b) => n + b.changes, 0)
-  const since = Math.min(
-    Date.now(),
-    ...[...t.behind.values()].flatMap(b => (b.changes > 0 && b.since ? [b.since] : [])),
-  )
-  const behind =
-    changes === 0 ? 'nothing left for now' : `${count(changes)} changes, ${seconds((Date.now() - since) / 1000)} behind`
-  return `${t.from.slice(-28).padEnd(28)} [ follows            ]      ${count(t.rowsRead).padStart(12)} rows  ${behind}`
+  const parts = [...t.behind.values()]
+  const left = parts.reduce((n, b) => n + b.changes, 0)
+  const since = Math.min(...parts.flatMap(b => (b.changes > 0 && b.since ? [b.since] : [])))
+  const unit = parts.some(b => b.unit === 'bytes') ? 'bytes' : 'changes'
+  return `${t.from.slice(-28).padEnd(28)} [ follows            ]      ${count(t.rowsRead).padStart(12)} rows  ${lag(left, unit, since)}`
+}
+
+/** How far behind its source a table is; `since` in milliseconds since 1970. */
+export function lag(left: number, unit: 'bytes' | 'changes', since: number): string {
+  if (left === 0) return 'nothing left for now'
+  const what = unit === 'bytes' ? `${size(left)} of the log` : `${count(left)} changes`
+  return Number.isFinite(since) ? `${what}, ${seconds(Math.max(0, Date.now() - since) / 1000)} behind` : what
 }
 
 function rate(t: TableProgress, elapsed: number): string {

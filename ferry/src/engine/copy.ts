@@ -91,6 +91,8 @@ async function copyChanges(table: OpenTable, context: CopyContext, split: Split,
     context.progress.rowsCopied += before.rows
     context.progress.bytesRead += before.bytes
   }
+  // From here on how far behind it is takes the place of how much is done.
+  if (table.plan.read.online) context.progress.splits = 1
   const replays = table.plan.increment?.load !== 'changes'
   const writer = await changes.open({ signal: context.signal, from: before?.checkpoint, replays })
   const segment = new Segment(table, context, split, before, { encoding: 'rows' })
