@@ -339,13 +339,21 @@ describe.skipIf(process.env.FERRY_SERVERS !== undefined)('columns that are new a
 /** Destinations that take changes, each with a way to read a table as texts. */
 const DESTINATIONS: Record<
   string,
-  () => Promise<{ endpoint: Record<string, unknown>; object: string; rows: () => Promise<string[]> }>
+  () => Promise<{ endpoint: Record<string, unknown>; object: string; rows: (where?: string) => Promise<string[]> }>
 > = {
+  postgres: async () => {
+    const { settings, client } = await makeDatabase()
+    const rows = async (where = '1 = 1') => {
+      const found = await client.query(`SELECT id, v, length(big) AS big, u FROM t WHERE ${where}`)
+      return found.rows.map(r => Object.values(r).join('|')).sort()
+    }
+    return { endpoint: { kind: 'postgres', ...settings }, object: 'public.t', rows }
+  },
   sqlite: async () => {
     const path = join(temporaryFolder(), 'copy.db')
-    const rows = async () => {
+    const rows = async (where = '1 = 1') => {
       const db = new DatabaseSync(path, { readOnly: true })
-      const found = db.prepare('SELECT id, v, length(big) AS big, u FROM t').all()
+      const found = db.prepare(`SELECT id, v, length(big) AS big, u FROM t WHERE ${where}`).all()
       db.close()
       return found.map(r => Object.values(r).join('|')).sort()
     }
@@ -353,9 +361,9 @@ const DESTINATIONS: Record<
   },
   duckdb: async () => {
     const path = join(temporaryFolder(), 'copy.duckdb')
-    const rows = async () => {
+    const rows = async (where = '1 = 1') => {
       const db = await Duckdb.open(path, 'read')
-      const found = await db.all('SELECT id, v, length(big)::INT AS big, u FROM t')
+      const found = await db.all(`SELECT id, v, length(big)::INT AS big, u FROM t WHERE ${where}`)
       db.close()
       return found.map(r => Object.values(r).join('|')).sort()
     }
@@ -363,8 +371,8 @@ const DESTINATIONS: Record<
   },
   mariadb: async () => {
     const { settings, exec } = await makeMariadb()
-    const rows = async () => {
-      const found = await exec('SELECT id, v, char_length(big) AS big, u FROM t')
+    const rows = async (where = '1 = 1') => {
+      const found = await exec(`SELECT id, v, char_length(big) AS big, u FROM t WHERE ${where}`)
       return found
         .map(r =>
           Object.values(r)
@@ -377,6 +385,42 @@ const DESTINATIONS: Record<
   },
 }
 const onlyServers = process.env.FERRY_SERVERS !== undefined
+
+describe.each(Object.keys(DESTINATIONS).filter(name => (name === 'mariadb') === onlyServers))(
+  'versions at %s',
+  name => {
+    it('are kept with the time that they were valid', async () => {
+      const to = await DESTINATIONS[name]!()
+      const tables = [
+        { from: 'public.t', to: to.object, mergeKind: 'scd2', constants: { big: '', u: { value: 0, type: 'int32' } } },
+      ]
+      const { from, run } = await world({}, { destination: to.endpoint, tables })
+      await from.query(
+        `CREATE TABLE t (id int PRIMARY KEY, v varchar(10)); INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')`,
+      )
+      await run()
+      await from.query(`UPDATE t SET v = 'a2' WHERE id = 1`)
+      await from.query(`UPDATE t SET v = 'a3' WHERE id = 1; DELETE FROM t WHERE id = 2`)
+      await from.query(`UPDATE t SET v = 'c' WHERE id = 3; INSERT INTO t VALUES (4, 'd')`)
+      await from.query(`UPDATE t SET id = 5 WHERE id = 4`)
+      await run()
+      const values = (rows: string[]) => rows.map(r => r.split('|').slice(0, 2).join('|')).sort()
+      expect(values(await to.rows())).toEqual(['1|a', '1|a2', '1|a3', '2|b', '3|c', '4|d', '5|d'])
+      expect(values(await to.rows('is_current'))).toEqual(['1|a3', '3|c', '5|d'])
+      expect(values(await to.rows('valid_to IS NULL'))).toEqual(['1|a3', '3|c', '5|d'])
+      expect(values(await to.rows('valid_to > valid_from'))).toEqual(['1|a', '1|a2', '2|b', '4|d'])
+      // One follows the other without a gap.
+      const chain = 'EXISTS (SELECT 1 FROM t n WHERE n.id = t.id AND n.valid_from = t.valid_to)'
+      expect(values(await to.rows(chain))).toEqual(['1|a', '1|a2'])
+      await from.query('TRUNCATE t')
+      await run()
+      expect(await to.rows('is_current')).toEqual([])
+      await from.query(`INSERT INTO t VALUES (1, 'back')`)
+      await run()
+      expect(values(await to.rows('is_current'))).toEqual(['1|back'])
+    })
+  },
+)
 
 describe.each(Object.keys(DESTINATIONS).filter(name => (name === 'mariadb') === onlyServers))('columns at %s', name => {
   it('are added and widened', async () => {

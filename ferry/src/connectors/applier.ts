@@ -2,106 +2,24 @@
  * Applying changes to a table of a database: gathered by key in memory, written set by set in one transaction with the
  * ledger's line. What the stores differ in is said by a {@link ChangeTable}.
  */
-import type { Batch, Checkpoint } from '../batch/encoding.ts'
-import { int32, type LogicalType, type Row, utf8 } from '../batch/types.ts'
-import { FerryError } from '../errors.ts'
+import type { RowBatch } from '../batch/encoding.ts'
+import { int32, type Row, utf8 } from '../batch/types.ts'
 import { ChangeFold, type PartialRow } from './changes.ts'
+import { type ChangeTable, chosen, former, MASK, type StagedColumn } from './changetable.ts'
 import {
   CHANGES,
   type ChangeSink,
-  type CommitResult,
   type Committed,
-  type Refused,
   type SplitWriter,
   type WriteRequest,
   type WriterWork,
 } from './connector.ts'
+import { type ChangeTarget, GatheringWriter } from './gathering.ts'
+import { HistoryWriter } from './history.ts'
 import type { Ledger, LedgerClient } from './ledger.ts'
 
-/** A column of a staging table. */
-export interface StagedColumn {
-  name: string
-  type: LogicalType
-  /** The native type; undefined of a column that only staging tables have. */
-  native?: string | undefined
-}
-
-/** A table within a transaction. Statements name it `t` and staging tables `s`. */
-export interface ChangeTable {
-  /** The table as statements name it. */
-  live: string
-  /** The columns as their values are staged, in the order of the mapping. */
-  columns: StagedColumn[]
-  quote(name: string): string
-  /** Fills a temporary table, made as `select` says it; gives back its name. */
-  stage(kind: string, columns: StagedColumn[], select: string, rows: Row[]): Promise<string>
-  run(sql: string): Promise<void>
-  /** The number that a query gives. */
-  count(sql: string): Promise<number>
-  /** Does the work, or undoes it where it puts a unique value twice; says whether it was undone. */
-  undoneWhereUnique(work: () => Promise<void>): Promise<boolean>
-  dialect: ChangeDialect
-}
-
-/** Statements over two tables. */
-export interface ChangeDialect {
-  /** Sets columns of one table from another, where both match. */
-  update(into: Aliased, set: { column: string; value: string }[], from: Aliased, match: string): string
-  /** Deletes what another table matches. */
-  remove(from: Aliased, using: Aliased, match: string): string
-  /** Deletes what no row of another table matches. */
-  removeUnmatched(from: Aliased, without: Aliased, match: string, condition: string): string
-  /** Rows of a staging table into the live one, over those of the same keys. */
-  upsert(rows: { live: string; stage: string; columns: string[]; keys: string[]; where: string }): string[]
-}
-
-export interface Aliased {
-  name: string
-  as: 's' | 't'
-}
-
-/** The dialect of stores that know `UPDATE ... FROM` and `DELETE ... USING`, without the upsert. */
-export const STANDARD_CHANGES: Omit<ChangeDialect, 'upsert'> = {
-  update: (into, set, from, match) =>
-    `UPDATE ${into.name} AS ${into.as} SET ${set.map(s => `${s.column} = ${s.value}`).join(', ')} FROM ${from.name} AS ${from.as} WHERE ${match}`,
-  remove: (from, using, match) =>
-    `DELETE FROM ${from.name} AS ${from.as} USING ${using.name} AS ${using.as} WHERE ${match}`,
-  removeUnmatched: (from, without, match, condition) =>
-    `DELETE FROM ${from.name} AS ${from.as} WHERE ${condition} AND NOT EXISTS (SELECT 1 FROM ${without.name} AS ${without.as} WHERE ${match})`,
-}
-
-/** `INSERT ... ON CONFLICT` over a unique index of the keys. */
-export function onConflict(
-  quote: (name: string) => string,
-  { live, stage, columns, keys, where }: Parameters<ChangeDialect['upsert']>[0],
-  overriding = '',
-): string[] {
-  const list = columns.map(quote).join(', ')
-  const rest = columns.filter(c => !keys.includes(c))
-  const action =
-    rest.length === 0 ? 'DO NOTHING' : `DO UPDATE SET ${rest.map(c => `${quote(c)} = excluded.${quote(c)}`).join(', ')}`
-  return [
-    `INSERT INTO ${live} (${list})${overriding} SELECT ${list} FROM ${stage} AS s WHERE ${where} ON CONFLICT (${keys.map(quote).join(', ')}) ${action}`,
-  ]
-}
-
-/** Says of each column of a partial row, by a character, whether its value stays (`1`). */
-const MASK = 'ferry_mask'
 /** 1 where the row's key changed, and its values are under the former one. */
 const MOVED = 'ferry_moved'
-const former = (key: string) => `ferry_was_${key}`
-
-/** What a sink table says of itself, so that changes can be applied to it. */
-export interface ChangeTarget {
-  request: WriteRequest
-  ledger: Ledger | undefined
-  /** How far changes are applied by the ledger, as it was when the run began. */
-  applied: Map<number, string | null>
-  /** Makes the ledger's table where it is missing. */
-  ensureLedger(): Promise<void>
-  /** Runs the work in a transaction: all of it is kept, or none. */
-  transaction(work: (table: ChangeTable, client: Pick<LedgerClient, 'query'>) => Promise<void>): Promise<void>
-}
 
 /** The way of a sink table into changes of a log. `within` runs work on the connection for everything but rows. */
 export function changeSink(
@@ -116,7 +34,7 @@ export function changeSink(
       if (committed) noteApplied(target, committed)
       return committed?.splits.get(CHANGES) ?? known
     },
-    open: async work => new ChangeWriter(target, CHANGES, work),
+    open: async work => changeWriter(target, CHANGES, work),
   }
 }
 
@@ -133,54 +51,33 @@ export function noteApplied(target: ChangeTarget, { splits }: Committed): void {
   for (const [part, { checkpoint }] of splits) target.applied.set(part, checkpoint ?? null)
 }
 
-/** Writes the changes of one split of a run. */
-export class ChangeWriter implements SplitWriter {
-  private readonly target: ChangeTarget
-  private readonly part: number
-  private readonly replays: boolean
+/** Whether rows are applied as changes are, and not loaded: they come among changes, or make versions of others. */
+export function appliesRows({ follows, history, existing }: WriteRequest): boolean {
+  return follows?.log === false || (history !== undefined && existing !== undefined)
+}
+
+/** The writer of changes that the request asks for. */
+export function changeWriter(target: ChangeTarget, part: number, work: WriterWork): SplitWriter {
+  return target.request.history ? new HistoryWriter(target, part, work) : new ChangeWriter(target, part, work)
+}
+
+/** Makes the table what its source is: of each row the last state. */
+class ChangeWriter extends GatheringWriter {
   private readonly fold: ChangeFold
   private readonly keys: number[]
-  /** What the ledger said last. */
-  private checkpoint: Checkpoint | null
 
   constructor(target: ChangeTarget, part: number, work: WriterWork) {
-    this.target = target
-    this.part = part
-    this.replays = work.replays ?? true
-    this.checkpoint = target.applied.get(part) ?? null
+    super(target, part, work)
     const { columns, keys } = target.request
     this.keys = keys.map(key => columns.findIndex(c => c.name === key))
     this.fold = new ChangeFold(this.keys)
   }
 
-  async write(batch: Batch): Promise<Refused[]> {
-    if (batch.kind !== 'rows') throw new FerryError('FERRY-9000', 'changes are rows')
+  protected gather(batch: RowBatch): void {
     this.fold.addBatch(batch)
-    return []
   }
 
-  async commit(checkpoint: Checkpoint | undefined, counts: { rows: number; bytes: number }): Promise<CommitResult> {
-    const { target, part } = this
-    const { ledger } = target
-    await target.ensureLedger()
-    await target.transaction(async (table, client) => {
-      if (ledger) await this.claim(ledger, client)
-      await this.apply(table)
-      if (ledger) await client.query(ledger.record(part, checkpoint, counts))
-    })
-    this.checkpoint = checkpoint ?? null
-    return {}
-  }
-
-  /** Whoever applies changes takes the ledger's line first: a process that was given up must not write any more. */
-  private async claim(ledger: Ledger, client: Pick<LedgerClient, 'query'>): Promise<void> {
-    const line = await ledger.claim(client, this.part)
-    if (line.done || line.checkpoint !== this.checkpoint) {
-      throw new FerryError('FERRY-5004', `changes of ${this.target.request.object} were committed by another process`)
-    }
-  }
-
-  private async apply(table: ChangeTable): Promise<void> {
+  protected async apply(table: ChangeTable): Promise<void> {
     const { cleared, deletes, deletedAt, partial, writes, at } = this.fold.take()
     const policy = this.target.request.follows?.deletes ?? 'apply'
     const keeps = policy === 'ignore'
@@ -196,10 +93,6 @@ export class ChangeWriter implements SplitWriter {
     const names = this.columnNames
     const select = `SELECT ${names.map(table.quote).join(', ')} FROM ${table.live}`
     await this.upsert(table, await table.stage('writes', table.columns, select, writes), '1 = 1')
-  }
-
-  private get columnNames(): string[] {
-    return this.target.request.columns.map(c => c.name)
   }
 
   /** That a row of the live table and a staged one have one key, the former one where `was` says so. */
@@ -305,20 +198,7 @@ export class ChangeWriter implements SplitWriter {
   }
 
   private chosen({ quote }: ChangeTable, at: number): string {
-    const column = quote(this.columnNames[at]!)
-    return `CASE WHEN substr(s.${MASK}, ${at + 1}, 1) = '1' THEN t.${column} ELSE s.${column} END`
-  }
-
-  /** Values that the source does not tell again must be there. */
-  private async requireThere(table: ChangeTable, stage: string, match: string, where: string): Promise<void> {
-    // What the snapshot has not seen any more is about to be deleted by a later change.
-    if (this.replays) return
-    const missing = await table.count(
-      `SELECT count(*) AS n FROM ${stage} AS s WHERE ${where} AND NOT EXISTS (SELECT 1 FROM ${table.live} AS t WHERE ${match})`,
-    )
-    if (missing === 0) return
-    const what = 'that were changed at the source, which tells only the values that changed'
-    throw new FerryError('FERRY-5007', `${this.target.request.object}: ${missing} rows are not there ${what}`)
+    return chosen(quote(this.columnNames[at]!), at)
   }
 
   private stagePartial(table: ChangeTable, rows: PartialRow[]): Promise<string> {
@@ -339,6 +219,4 @@ export class ChangeWriter implements SplitWriter {
     })
     return table.stage('partial', all, select, staged)
   }
-
-  async abort(): Promise<void> {}
 }

@@ -317,6 +317,11 @@ export interface WriteRequest {
   adds?: boolean
   /** Whether changes follow, what becomes of deleted rows, and whether they come from a log behind the snapshot. */
   follows?: { deletes: 'apply' | 'mark' | 'ignore'; deletedAt: string; log: boolean }
+  /**
+   * Where every version of a row is kept: the keys of the row itself, the columns of the time that a version is valid, and
+   * others that do not make one version differ from another. The keys of the table are the row's and its beginning.
+   */
+  history?: { keys: string[]; from: string; to: string; current: string; apart: string[] }
   /** Columns that the destination gets, or gets wider, before rows come: the source has changed. */
   alter?: Alteration[]
   /** Of documents that come as they are: the paths that tell one from all others at the source. */

@@ -23,6 +23,8 @@ export interface OwnColumn {
   name: string
   type: string
   value?: string
+  /** Whether it is a part of the key. */
+  required?: boolean
 }
 
 interface Into {

@@ -114,7 +114,9 @@ export async function planTable(
   const { columns, alter } = whole
     ? { columns: [WHOLE_DOCUMENT], alter: [] }
     : mapColumns(spec, source, fixed, into, own)
-  const keys = destinationStore.documentKeys ?? (whole ? [] : chooseKeys(spec, columns, source, existing))
+  const chosen = destinationStore.documentKeys ?? (whole ? [] : chooseKeys(spec, columns, source, existing))
+  // Of a table that keeps versions the beginning of each is a part of its key.
+  const keys = chosen.filter(key => spec.mergeKind === 'scd1' || key !== VERSION.from)
   const skipBadRows = spec.onRowError === 'skip'
   const all: ReadRequest = {
     ...object,
@@ -147,7 +149,7 @@ export async function planTable(
     options: spec.write,
     ordinal,
     columns,
-    keys,
+    keys: spec.mergeKind === 'scd2' ? [...keys, VERSION.from] : keys,
     update: spec.update,
     // What earlier runs copied stays.
     truncate: spec.truncate && increment?.plan.load !== 'changes',
@@ -155,6 +157,11 @@ export async function planTable(
     after: spec.after,
     skipBadRows,
     ...(existing ? { existing } : {}),
+    ...(spec.mergeKind === 'scd2'
+      ? {
+          history: { keys, ...VERSION, apart: own.map(c => c.name).filter(name => columns.some(c => c.name === name)) },
+        }
+      : {}),
     ...(alter.length > 0 ? { alter } : {}),
     ...(increment && !read.log ? { adds: true } : {}),
     ...(read.log || options.online
@@ -166,6 +173,9 @@ export async function planTable(
   if (increment?.plan.isEmpty && alter.length === 0) return { plan: idlePlan(read, write, from, increment) }
   const sourceTable = await sessions.source.table(read)
   const sinkTable = await sessions.sink.table(write)
+  if (spec.mergeKind === 'scd2' && (spec.update !== 'merge' || !sinkTable.changes)) {
+    throw new FerryError('FERRY-3006', `${to}: versions are kept by merge, in a database`)
+  }
   if (options.online || read.log) refuseOnline(sessions, sourceTable, sinkTable)
   if (alter.length > 0 && !sinkTable.alter) {
     throw new FerryError('FERRY-3013', `${to}: ${destinationStore.kind} cannot change columns of a table`)
@@ -197,15 +207,26 @@ export async function planTable(
 /** The column that says when a row was deleted at the source; null of rows that are there. */
 export const DELETED_AT = '_deleted_at'
 
+/** The columns that say when a version of a row was valid. */
+const VERSION = { from: 'valid_from', to: 'valid_to', current: 'is_current' }
+
 /** The columns that a table gets beside those of its source. */
 function ownColumns(spec: TableSpec, { run, job }: RunIdentity, source: Store): OwnColumn[] {
   const values = { run, job, loadedAt: new Date().toISOString(), source: `${source.label} ${spec.from}` }
-  const audit = (Object.keys(spec.audit) as (keyof typeof values)[]).map(key => ({
+  const audit: OwnColumn[] = (Object.keys(spec.audit) as (keyof typeof values)[]).map(key => ({
     name: spec.audit[key]!,
     type: key === 'loadedAt' ? 'timestamp[us, tz]' : 'utf8',
     value: values[key],
   }))
-  return spec.deletes === 'mark' ? [...audit, { name: DELETED_AT, type: 'timestamp[us, tz]' }] : audit
+  const instant = 'timestamp[us, tz]'
+  if (spec.deletes === 'mark') audit.push({ name: DELETED_AT, type: instant })
+  if (spec.mergeKind === 'scd1') return audit
+  return [
+    ...audit,
+    { name: VERSION.from, type: instant, value: values.loadedAt, required: true },
+    { name: VERSION.to, type: instant },
+    { name: VERSION.current, type: 'bool', value: 'true' },
+  ]
 }
 
 const described = ({ kind, column, native }: Alteration) =>

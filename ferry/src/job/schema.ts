@@ -30,6 +30,9 @@ const tableSettings = {
     .enum(['watermark', 'cdc'])
     .describe('How an incremental copy finds changes: by a column that grows, or from the log of the store'),
   incrementalColumn: text.describe('Column that grows with every change; each run copies what is beyond the last one'),
+  mergeKind: z
+    .enum(['scd1', 'scd2'])
+    .describe('`scd2` keeps every version of a row, in `valid_from`, `valid_to`, `is_current`; `scd1` the last one'),
   deletes: z
     .enum(['apply', 'mark', 'ignore'])
     .describe('What becomes of rows that the log says were deleted: deleted too, marked in `_deleted_at`, or kept'),

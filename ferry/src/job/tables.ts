@@ -5,7 +5,10 @@ import { type CopyJob, parseDuration, parseSize, type TableEntry, type TableSett
 /** One table of a job with all its settings decided. */
 export interface TableSpec
   extends Required<
-    Pick<TableSettings, 'create' | 'deletes' | 'drift' | 'truncate' | 'narrowing' | 'onRowError' | 'casing'>
+    Pick<
+      TableSettings,
+      'create' | 'deletes' | 'mergeKind' | 'drift' | 'truncate' | 'narrowing' | 'onRowError' | 'casing'
+    >
   > {
   from: string
   query?: string
@@ -113,6 +116,7 @@ function specOf(job: CopyJob, entry: TableEntry, from: string): TableSpec {
     ...(overlap === undefined ? {} : { overlap }),
     create: s.create ?? 'ifMissing',
     deletes: s.deletes ?? 'apply',
+    mergeKind: s.mergeKind ?? 'scd1',
     drift: s.drift ?? 'freeze',
     truncate: s.truncate ?? false,
     narrowing: s.narrowing ?? 'refuse',
@@ -145,6 +149,7 @@ const SETTINGS = [
   'keys',
   'tracking',
   'incrementalColumn',
+  'mergeKind',
   'deletes',
   'audit',
   'drift',

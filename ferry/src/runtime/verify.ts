@@ -24,12 +24,14 @@ export async function verifyJob(
       for (const [ordinal, spec] of specs.entries()) {
         options.onTable?.(spec.from, ordinal + 1, specs.length)
         // Of Ferry's own columns the source knows nothing, nor of rows that are kept although they were deleted.
-        const plain: TableSpec = { ...spec, audit: {}, deletes: 'apply' }
+        const plain: TableSpec = { ...spec, audit: {}, deletes: 'apply', mergeKind: 'scd1' }
         const identity = { run: 'verify', job: job.name }
         const { plan } = await planTable(sessions, plain, ordinal, { identity, rowsOnly: false })
         const sides = { source: sessions.source, destination }
         const back = readBack(plan, stores.destination.kind)
-        const there = spec.deletes === 'mark' ? { ...back, where: `${DELETED_AT} IS NULL` } : back
+        const kept =
+          spec.mergeKind === 'scd2' ? 'is_current' : spec.deletes === 'mark' ? `${DELETED_AT} IS NULL` : undefined
+        const there = kept === undefined ? back : { ...back, where: kept }
         results.push(await verifyTable(sides, plan, there, options.most))
       }
       await destination.close()

@@ -2,14 +2,8 @@ import { type Encoding, FERRY_CSV } from '../../batch/encoding.ts'
 import { Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
 import { toNative } from '../../duckdb/logical.ts'
 import { hasPipes } from '../../duckdb/pipe.ts'
-import {
-  type ChangeTable,
-  type ChangeTarget,
-  ChangeWriter,
-  changeSink,
-  forgetIfThere,
-  noteApplied,
-} from '../applier.ts'
+import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../applier.ts'
+import type { ChangeTable } from '../changetable.ts'
 import type {
   ChangeSink,
   Committed,
@@ -22,6 +16,7 @@ import type {
   WriteRequest,
   WriterWork,
 } from '../connector.ts'
+import type { ChangeTarget } from '../gathering.ts'
 import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
 import { Turns } from '../turns.ts'
 import { changeTable } from './apply.ts'
@@ -97,6 +92,7 @@ export class DuckdbSinkTable implements SinkTable, ChangeTarget {
   }
 
   offer(encoding: Encoding): Offer | string {
+    if (appliesRows(this.request) && encoding !== 'rows') return 'rows are applied by key'
     if (encoding === 'rows') return { encoding }
     if (this.request.skipBadRows) return 'bad rows are to be skipped one by one'
     const types = this.request.columns.map(c => c.type)
@@ -185,7 +181,7 @@ export class DuckdbSinkTable implements SinkTable, ChangeTarget {
   }
 
   async open(split: Split, _offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
-    if (this.request.follows?.log === false) return new ChangeWriter(this, split.id, work)
+    if (appliesRows(this.request)) return changeWriter(this, split.id, work)
     return new DuckdbSplitWriter(this, split)
   }
 

@@ -1,7 +1,7 @@
 /** Changes within a transaction of MySQL: staged through LOAD DATA. */
 import type { Row } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
-import type { ChangeDialect, ChangeTable, StagedColumn } from '../applier.ts'
+import type { ChangeDialect, ChangeTable, StagedColumn } from '../changetable.ts'
 import { type Connection, qualified, query, quoteName, type ServerError } from './client.ts'
 import { fieldsInto, LoadEncoder } from './encode.ts'
 import { Load } from './load.ts'
@@ -11,6 +11,7 @@ import * as sql from './statements.ts'
 const FLUSH_CHARACTERS = 1 << 16
 
 const DIALECT: Omit<ChangeDialect, 'upsert'> = {
+  same: (a, b) => `${a} <=> ${b}`,
   update: (into, set, from, match) =>
     `UPDATE ${into.name} ${into.as} JOIN ${from.name} ${from.as} ON ${match} SET ${set.map(s => `${into.as}.${s.column} = ${s.value}`).join(', ')}`,
   remove: (from, using, match) =>

@@ -1,13 +1,7 @@
 import type { Encoding } from '../../batch/encoding.ts'
 import { FerryError } from '../../errors.ts'
-import {
-  type ChangeTable,
-  type ChangeTarget,
-  ChangeWriter,
-  changeSink,
-  forgetIfThere,
-  noteApplied,
-} from '../applier.ts'
+import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../applier.ts'
+import type { ChangeTable } from '../changetable.ts'
 import type {
   ChangeSink,
   Committed,
@@ -20,6 +14,7 @@ import type {
   WriteRequest,
   WriterWork,
 } from '../connector.ts'
+import type { ChangeTarget } from '../gathering.ts'
 import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
 import { changeTable } from './apply.ts'
 import { type Dependants, dependantsOf, describe, type MysqlTable } from './catalog.ts'
@@ -186,6 +181,7 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
   }
 
   offer(encoding: Encoding): Offer | string {
+    if (appliesRows(this.request) && encoding !== 'rows') return 'rows are applied by key'
     return encoding === 'rows' ? { encoding } : 'MySQL takes rows'
   }
 
@@ -331,7 +327,7 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
   }
 
   async open(split: Split, _offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
-    if (this.request.follows?.log === false) return new ChangeWriter(this, split.id, work)
+    if (appliesRows(this.request)) return changeWriter(this, split.id, work)
     return new MysqlSplitWriter(this, split, await this.session.take())
   }
 

@@ -2,7 +2,7 @@
 import type pg from 'pg'
 import { type Row, utf8 } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
-import { type ChangeTable, onConflict, STANDARD_CHANGES, type StagedColumn } from '../applier.ts'
+import { type ChangeTable, onConflict, STANDARD_CHANGES, type StagedColumn } from '../changetable.ts'
 import { BinaryWriter } from './binarywrite.ts'
 import { qualified } from './catalog.ts'
 import { quoteName } from './client.ts'
@@ -32,6 +32,8 @@ export function changeTable(table: PostgresSinkTable, client: pg.Client): Change
     undoneWhereUnique: work => undoneWhereUnique(client, work),
     dialect: {
       ...STANDARD_CHANGES,
+      // Not every type of PostgreSQL has an equality.
+      same: (a, b) => `${a}::text IS NOT DISTINCT FROM ${b}::text`,
       upsert: rows =>
         byIndex
           ? onConflict(quoteName, rows, overriding)

@@ -2,14 +2,8 @@ import type pg from 'pg'
 import type { Encoding } from '../../batch/encoding.ts'
 import { typeName } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
-import {
-  type ChangeTable,
-  type ChangeTarget,
-  ChangeWriter,
-  changeSink,
-  forgetIfThere,
-  noteApplied,
-} from '../applier.ts'
+import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../applier.ts'
+import type { ChangeTable } from '../changetable.ts'
 import type {
   ChangeSink,
   Committed,
@@ -22,6 +16,7 @@ import type {
   WriteRequest,
   WriterWork,
 } from '../connector.ts'
+import type { ChangeTarget } from '../gathering.ts'
 import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
 import { changeTable } from './apply.ts'
 import type { PostgresColumn, PostgresTable } from './catalog.ts'
@@ -192,6 +187,7 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
   }
 
   offer(encoding: Encoding): Offer | string {
+    if (appliesRows(this.request) && encoding !== 'rows') return 'rows are applied by key'
     if (this.request.skipBadRows && encoding !== 'rows') return 'bad rows are to be skipped one by one'
     switch (encoding) {
       case 'rows':
@@ -352,7 +348,7 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
 
   async open(split: Split, offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
     // Changes that come among the rows of a snapshot: all of them go by key.
-    if (this.request.follows?.log === false) return new ChangeWriter(this, split.id, work)
+    if (appliesRows(this.request)) return changeWriter(this, split.id, work)
     return new PostgresSplitWriter(this, split, await this.session.pool.take(), offer)
   }
 

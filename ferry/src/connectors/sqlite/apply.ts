@@ -2,7 +2,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Row, Value } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
-import { type ChangeTable, onConflict, STANDARD_CHANGES, type StagedColumn } from '../applier.ts'
+import { type ChangeTable, onConflict, STANDARD_CHANGES, type StagedColumn } from '../changetable.ts'
 import { quoteName } from './database.ts'
 import type { SqliteSinkTable } from './sink.ts'
 import { storer } from './store.ts'
@@ -32,6 +32,7 @@ export function changeTable(table: SqliteSinkTable, db: DatabaseSync): ChangeTab
     },
     dialect: {
       ...STANDARD_CHANGES,
+      same: (a, b) => `${a} IS ${b}`,
       remove: (from, using, match) =>
         `DELETE FROM ${from.name} AS ${from.as} WHERE EXISTS (SELECT 1 FROM ${using.name} AS ${using.as} WHERE ${match})`,
       upsert: rows => onConflict(quoteName, { ...rows, keys }),

@@ -1,14 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Encoding } from '../../batch/encoding.ts'
 import { RowError } from '../../errors.ts'
-import {
-  type ChangeTable,
-  type ChangeTarget,
-  ChangeWriter,
-  changeSink,
-  forgetIfThere,
-  noteApplied,
-} from '../applier.ts'
+import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../applier.ts'
+import type { ChangeTable } from '../changetable.ts'
 import type {
   ChangeSink,
   Committed,
@@ -21,6 +15,7 @@ import type {
   WriteRequest,
   WriterWork,
 } from '../connector.ts'
+import type { ChangeTarget } from '../gathering.ts'
 import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
 
 import { Turns } from '../turns.ts'
@@ -85,6 +80,7 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
   }
 
   offer(encoding: Encoding): Offer | string {
+    if (appliesRows(this.request) && encoding !== 'rows') return 'rows are applied by key'
     return encoding === 'rows' ? { encoding } : 'SQLite takes rows only'
   }
 
@@ -186,7 +182,7 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
   }
 
   async open(split: Split, _offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
-    if (this.request.follows?.log === false) return new ChangeWriter(this, split.id, work)
+    if (appliesRows(this.request)) return changeWriter(this, split.id, work)
     return new SqliteSplitWriter(this, split)
   }
 

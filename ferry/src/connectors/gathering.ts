@@ -1,0 +1,82 @@
+/** Writers of changes: what comes is gathered in memory, and written with the ledger's line when it is committed. */
+import type { Batch, Checkpoint, RowBatch } from '../batch/encoding.ts'
+import { FerryError } from '../errors.ts'
+import type { ChangeTable } from './changetable.ts'
+import type { CommitResult, Refused, SplitWriter, WriteRequest, WriterWork } from './connector.ts'
+import type { Ledger, LedgerClient } from './ledger.ts'
+
+/** What a sink table says of itself, so that changes can be applied to it. */
+export interface ChangeTarget {
+  request: WriteRequest
+  ledger: Ledger | undefined
+  /** How far changes are applied by the ledger, as it was when the run began. */
+  applied: Map<number, string | null>
+  /** Makes the ledger's table where it is missing. */
+  ensureLedger(): Promise<void>
+  /** Runs the work in a transaction: all of it is kept, or none. */
+  transaction(work: (table: ChangeTable, client: Pick<LedgerClient, 'query'>) => Promise<void>): Promise<void>
+}
+
+/** What writes changes: gathered until they are committed, in one transaction with the ledger's line. */
+export abstract class GatheringWriter implements SplitWriter {
+  protected readonly target: ChangeTarget
+  protected readonly replays: boolean
+  private readonly part: number
+  /** What the ledger said last. */
+  private checkpoint: Checkpoint | null
+
+  constructor(target: ChangeTarget, part: number, work: WriterWork) {
+    this.target = target
+    this.part = part
+    this.replays = work.replays ?? true
+    this.checkpoint = target.applied.get(part) ?? null
+  }
+
+  protected abstract gather(batch: RowBatch): void
+  protected abstract apply(table: ChangeTable): Promise<void>
+
+  async write(batch: Batch): Promise<Refused[]> {
+    if (batch.kind !== 'rows') throw new FerryError('FERRY-9000', 'changes are rows')
+    this.gather(batch)
+    return []
+  }
+
+  async commit(checkpoint: Checkpoint | undefined, counts: { rows: number; bytes: number }): Promise<CommitResult> {
+    const { target, part } = this
+    const { ledger } = target
+    await target.ensureLedger()
+    await target.transaction(async (table, client) => {
+      if (ledger) await this.claim(ledger, client)
+      await this.apply(table)
+      if (ledger) await client.query(ledger.record(part, checkpoint, counts))
+    })
+    this.checkpoint = checkpoint ?? null
+    return {}
+  }
+
+  /** Whoever applies changes takes the ledger's line first: a process that was given up must not write any more. */
+  private async claim(ledger: Ledger, client: Pick<LedgerClient, 'query'>): Promise<void> {
+    const line = await ledger.claim(client, this.part)
+    if (line.done || line.checkpoint !== this.checkpoint) {
+      throw new FerryError('FERRY-5004', `changes of ${this.target.request.object} were committed by another process`)
+    }
+  }
+
+  /** Values that the source does not tell again must be there. */
+  protected async requireThere(table: ChangeTable, stage: string, match: string, where: string): Promise<void> {
+    // What the snapshot has not seen any more is about to be deleted by a later change.
+    if (this.replays) return
+    const missing = await table.count(
+      `SELECT count(*) AS n FROM ${stage} AS s WHERE ${where} AND NOT EXISTS (SELECT 1 FROM ${table.live} AS t WHERE ${match})`,
+    )
+    if (missing === 0) return
+    const what = 'that were changed at the source, which tells only the values that changed'
+    throw new FerryError('FERRY-5007', `${this.target.request.object}: ${missing} rows are not there ${what}`)
+  }
+
+  protected get columnNames(): string[] {
+    return this.target.request.columns.map(c => c.name)
+  }
+
+  async abort(): Promise<void> {}
+}
