@@ -9,7 +9,7 @@ import { type CopyJob, jobSchema } from '../ferry/src/job/schema.ts'
 import { runJob } from '../ferry/src/runtime/run.ts'
 import { openState, type State } from '../ferry/src/state/database.ts'
 import { type Server, startPostgres } from './servers/postgres.ts'
-import { makeDatabase, root, temporaryFolder, until } from './support.ts'
+import { ferry, makeDatabase, root, temporaryFolder, until } from './support.ts'
 
 const ROWS = 60_000
 const fill = `CREATE TABLE s (id int PRIMARY KEY, v text); INSERT INTO s SELECT i, repeat('v', 50) FROM generate_series(1, ${ROWS}) i`
@@ -126,6 +126,30 @@ describe('when the world fails', () => {
     expect(broken.errors[0]).toMatchObject({ code: 'FERRY-4006', message: expect.stringMatching(/File too large/) })
     await server.restart('fast')
     await completes(state, job, await clientOf(server))
+  })
+
+  // A connection that stays open would keep the process for ever.
+  it('a source that is away while the destination answers', async () => {
+    const home = temporaryFolder()
+    const { client, settings } = await makeDatabase()
+    await client.query('CREATE TABLE t (v text)')
+    const path = join(home, 'job.json')
+    const away = { kind: 'postgres', ...settings, host: '127.0.0.1', port: 1 }
+    const here = { kind: 'postgres', ...settings }
+    for (const [source, destination] of [
+      [away, here],
+      [here, away],
+    ]) {
+      writeFileSync(
+        path,
+        JSON.stringify({ name: 'away', source, destination, tables: [{ from: 'public.t', to: 'd' }] }),
+      )
+      for (const verb of ['run', 'plan', 'verify']) {
+        const { code, stderr } = await ferry([verb, path], { home })
+        expect(code, verb).toBe(1)
+        expect(stderr, verb).toContain('FERRY-2001')
+      }
+    }
   })
 
   it('a full disk under a file', async () => {

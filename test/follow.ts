@@ -32,8 +32,8 @@ export interface Side {
 }
 
 export interface WrittenSide extends Side {
-  /** One random transaction. Throws where the server is away. */
-  write: (random: () => number) => Promise<void>
+  /** One random transaction, with new columns where the copy takes them. Throws where the server is away. */
+  write: (random: () => number, evolves: boolean) => Promise<void>
 }
 
 /** A table of the copy: its columns as texts, and what its mapping needs. */
@@ -44,11 +44,21 @@ export interface FollowedTable {
 
 export const TABLES: FollowedTable[] = [{ name: 'plain' }, { name: 'pairs' }]
 
+/** A row as a text, whatever the order of its columns; large values by their sum. */
+function told(row: Record<string, unknown>): string {
+  const text = (value: unknown) => {
+    const whole = String(value)
+    return whole.length > 100 ? createHash('md5').update(whole).digest('hex') : whole
+  }
+  const known = Object.entries(row).filter(([, value]) => value !== null && value !== undefined)
+  return JSON.stringify(known.map(([name, value]) => [name, text(value)]).sort())
+}
+
 /** Random statements that PostgreSQL and MariaDB both understand, one transaction at a time. */
-export function transaction(random: () => number, tag: number): string[] {
+export function transaction(random: () => number, evolves: boolean): string[] {
   const pick = (n: number) => Math.floor(random() * n)
   const id = () => 1 + pick(400)
-  const text = () => `'${'xyz'[pick(3)]!.repeat(pick(20))}${tag} é''"'`
+  const text = () => `'${'xyz'[pick(3)]!.repeat(pick(20))} é''"'`
   const big = () => (pick(3) === 0 ? `'${String.fromCharCode(97 + pick(26)).repeat(3000 + pick(5000))}'` : text())
   const one = (): string => {
     switch (pick(8)) {
@@ -76,8 +86,11 @@ export function transaction(random: () => number, tag: number): string[] {
           `UPDATE plain SET id = id - 1000 WHERE id = ${1000 + id()}`,
         ]
       : []
+  // The source gets columns too, with what its older rows hold of them.
+  const column =
+    pick(60) === 0 && evolves ? [`ALTER TABLE plain ADD COLUMN IF NOT EXISTS c${pick(6)} int DEFAULT ${pick(100)}`] : []
   const many = pick(40) === 0 ? [`UPDATE plain SET n = n + 0.01`, `UPDATE pairs SET v = ${text()}`] : []
-  return [...Array.from({ length: 1 + pick(4) }, one), ...moves, ...many]
+  return [...Array.from({ length: 1 + pick(4) }, one), ...moves, ...many, ...column]
 }
 
 const SCHEMA = [
@@ -119,12 +132,11 @@ export async function ownPostgres(): Promise<
     endpoint: { kind: 'postgres', host: '127.0.0.1', port: passage.port, user: 'postgres', database: 'postgres' },
     object: table => `public.${table}`,
     rows: async table => {
-      const columns = { plain: 'id, v, md5(big) AS big, n', pairs: 'a, b, v', orders: 'id, customer, n' }[table]
-      const { rows } = await query(`SELECT ${columns} FROM ${table}`)
-      return rows.map(r => JSON.stringify(Object.values(r).map(v => (v === null ? null : String(v))))).sort()
+      const { rows } = await query(`SELECT * FROM ${table}`)
+      return rows.map(told).sort()
     },
-    write: async random => {
-      const statements = transaction(random, 0)
+    write: async (random, evolves) => {
+      const statements = transaction(random, evolves)
       try {
         await query(`BEGIN; ${statements.join('; ')}; COMMIT`)
       } catch (error) {
@@ -182,14 +194,12 @@ export async function filledMariadb(): Promise<WrittenSide> {
     endpoint: { kind: 'mysql', ...settings, port: passage.port },
     object: table => table,
     rows: async table => {
-      const columns = table === 'plain' ? 'id, v, md5(big) AS big, n' : 'a, b, v'
-      const found = await query(`SELECT ${columns} FROM ${table}`)
-      return found.map(r => JSON.stringify(Object.values(r).map(v => (v === null ? null : String(v))))).sort()
+      return (await query(`SELECT * FROM ${table}`)).map(told).sort()
     },
-    write: async random => {
+    write: async (random, evolves) => {
       try {
         await query('START TRANSACTION')
-        for (const statement of transaction(random, 0)) await query(statement)
+        for (const statement of transaction(random, evolves)) await query(statement)
         await query('COMMIT')
       } catch (error) {
         await query('ROLLBACK').catch(() => undefined)
@@ -223,8 +233,7 @@ export async function ownAccount(
     rows: async table =>
       [...contents(running, table).values()]
         .map(text => JSON.parse(text) as Record<string, unknown>)
-        .map(d => DOCUMENT_COLUMNS[table]!.map(name => shown(table, name, d[name])))
-        .map(values => JSON.stringify(values))
+        .map(d => told(Object.fromEntries(DOCUMENT_COLUMNS[table]!.map(name => [name, shown(table, name, d[name])]))))
         .sort(),
   }
 }
@@ -232,19 +241,18 @@ export async function ownAccount(
 /** A document's value as the rows of a database show it. */
 function shown(table: string, name: string, value: unknown): unknown {
   if (value === null || value === undefined) return null
-  if (name === 'big') return createHash('md5').update(String(value)).digest('hex')
   if (name === 'n') return Number(value).toFixed(table === 'plain' ? 4 : 1)
   return String(value)
 }
 
 /** Writes all the time, whatever happens to the server; ends when it is told to. */
-function writer(side: WrittenSide, random: () => number) {
+function writer(side: WrittenSide, random: () => number, evolves: boolean) {
   let stopped = false
   let writes = 0
   const done = (async () => {
     while (!stopped) {
       try {
-        await side.write(random)
+        await side.write(random, evolves)
         writes++
       } catch {
         await sleep(20)
@@ -283,7 +291,7 @@ export async function followThroughFaults(
   }
   writeFileSync(path, JSON.stringify(definition))
   const random = randomOf(options.seed)
-  const writing = writer(from, randomOf(options.seed + 1))
+  const writing = writer(from, randomOf(options.seed + 1), options.job.drift === 'evolve')
   onTestFinished(async () => void (await writing.stop()))
   const faults: Record<string, number> = {}
   const strikes: Record<string, (running: RunningFerry) => unknown> = {
@@ -316,7 +324,7 @@ export async function followThroughFaults(
   let last = startFerry(['run', path, '--quiet', '--json'], { home })
   if (online) {
     const equal = async () => (await differing()).length === 0
-    await until(equal, 'the copy caught up', 120_000).catch(() => undefined)
+    await until(equal, 'the copy caught up', 120_000)
     const told = await startFerry(['complete', 'follow'], { home }).done
     expect(told.code, told.stderr).toBe(0)
   }

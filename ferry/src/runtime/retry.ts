@@ -63,9 +63,10 @@ async function retryFile(
   const print = createHash('sha256').update(content).digest('hex').slice(0, 8)
   const next = `${path}.${print}.next`
   const store = stores.destination
-  const reading = plan.read.online ? await stores.source.source() : undefined
   const session = await store.sink({ run: `${run.id}.retry.${print}`, job: `${run.job}#retry` })
+  let reading: SourceSession | undefined
   try {
+    if (plan.read.online) reading = await stores.source.source()
     const existing = await store.existing({ object: plan.write.object, options: plan.write.options })
     if (!existing) {
       throw new FerryError('FERRY-3006', `${plan.to} takes no further rows: files are written whole`, {

@@ -42,6 +42,8 @@ export interface RunOptions {
 
 /** How often the wishes of other terminals are looked for. */
 const WISH_MS = 250
+/** How often an online copy that has caught up looks for new columns that no change has told of. */
+const COLUMNS_MS = 15_000
 
 /** Runs a job to its end. Throws only what kept the run from starting; everything later is in the report. */
 export async function runJob(options: RunOptions): Promise<RunReport> {
@@ -290,6 +292,7 @@ class Run {
     const { plan } = table
     try {
       await this.copyRows(table, progress, limits)
+      await this.requireSameColumns(plan)
       const reached = plan.increment && table.source.reached?.()
       if (reached !== undefined) plan.increment!.position.value = reached
       progress.state = 'completed'
@@ -313,6 +316,17 @@ class Run {
     if (progress.state === 'completed') await table.sink.forget()
   }
 
+  /** New columns that no change has told of yet have values all the same: those that their defaults gave older rows. */
+  private async requireSameColumns({ read, from, ordinal }: TablePlan): Promise<void> {
+    if (read.log === undefined || read.drift !== 'evolve') return
+    const now = await this.stores.source.describe(read)
+    const names = now?.columns.filter(c => !c.onRequest && !read.columns.some(r => r.from === c.name)).map(c => c.name)
+    if (!names || names.length === 0) return
+    const message = `${from}: the source has new columns: ${names.join(', ')}`
+    // Those that the last plan has left out too stay out: the destination computes them.
+    if (this.evolved.get(ordinal) !== message) throw new FerryError('FERRY-3013', message)
+  }
+
   /** Whether new columns of the source are a reason to plan the table anew; once for each of them. */
   private mayEvolve(plan: TablePlan, error: unknown): boolean {
     if (plan.read.drift !== 'evolve' || !(error instanceof FerryError) || error.code !== 'FERRY-3013') return false
@@ -328,6 +342,7 @@ class Run {
   ): Promise<void> {
     const { plan } = table
     if (plan.write.alter) await table.sink.alter?.()
+    let lookedAt = performance.now()
     await copyTable(table, {
       signal: this.abort.signal,
       complete: this.complete.signal,
@@ -340,6 +355,10 @@ class Run {
       committed: async (split, done, at, behind) => {
         const { db } = this.options.state
         await runs.saveProgress(db, this.lease.run, plan.ordinal, split.id, { done, ...at, behind })
+        // An online copy has no end at which it would be found.
+        if (!plan.read.online || behind?.changes !== 0 || performance.now() - lookedAt < COLUMNS_MS) return
+        lookedAt = performance.now()
+        await this.requireSameColumns(plan)
       },
       rejected: async (split, from, rows) => {
         writeErrors(this.folder, plan.ordinal, split.id, from, plan.from, rows)

@@ -42,24 +42,42 @@ export interface Stores {
 }
 
 export async function openStores(job: CopyJob, state: State | undefined, variables: Variables): Promise<Stores> {
-  const source = await openStore(await resolveEndpoint(job.source, state?.db, variables))
-  const destination = await openStore(await resolveEndpoint(job.destination, state?.db, variables))
+  const [source, destination] = await bothOpen(
+    (async () => openStore(await resolveEndpoint(job.source, state?.db, variables)))(),
+    (async () => openStore(await resolveEndpoint(job.destination, state?.db, variables)))(),
+  )
   return { source, destination }
 }
 
 export async function closeStores(stores: Stores): Promise<void> {
-  await stores.source.close()
-  await stores.destination.close()
+  await closeAll([stores.source, stores.destination])
+}
+
+interface Closable {
+  close(): Promise<void>
+}
+
+/** Both, or neither: what opened beside one that failed would keep its connection, and the process. */
+async function bothOpen<A extends Closable, B extends Closable>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
+  const [first, second] = await Promise.allSettled([a, b])
+  if (first.status === 'fulfilled' && second.status === 'fulfilled') return [first.value, second.value]
+  await closeAll([first, second].flatMap(s => (s.status === 'fulfilled' ? [s.value] : [])))
+  throw (first.status === 'rejected' ? first : (second as PromiseRejectedResult)).reason
+}
+
+/** Closes each of them, whatever becomes of the others. */
+async function closeAll(all: Closable[]): Promise<void> {
+  const ended = await Promise.allSettled(all.map(one => one.close()))
+  for (const end of ended) if (end.status === 'rejected') throw end.reason
 }
 
 export async function openSessions(stores: Stores, identity: { run: string; job: string }): Promise<Sessions> {
-  const [source, sink] = await Promise.all([stores.source.source(), stores.destination.sink(identity)])
+  const [source, sink] = await bothOpen(stores.source.source(), stores.destination.sink(identity))
   return { sourceStore: stores.source, destinationStore: stores.destination, source, sink }
 }
 
 export async function closeSessions(sessions: Sessions): Promise<void> {
-  await sessions.source.close()
-  await sessions.sink.close()
+  await closeAll([sessions.source, sessions.sink])
 }
 
 /** The job as the state keeps it: no password in it, neither in a locator nor in settings. */

@@ -1,4 +1,5 @@
 /** Verifying a job: each table as the plan would copy it, against what the destination holds. */
+import type { SourceSession } from '../connectors/connector.ts'
 import { DELETED_AT, planTable } from '../engine/plan.ts'
 import { readBack, type Verification, verifyTable } from '../engine/verify.ts'
 import type { Variables } from '../job/read.ts'
@@ -18,8 +19,9 @@ export async function verifyJob(
   const results: Verification[] = []
   try {
     const sessions = await openSessions(stores, { run: 'verify', job: job.name })
+    let destination: SourceSession | undefined
     try {
-      const destination = await stores.destination.source()
+      destination = await stores.destination.source()
       const specs = await tablesOf(job, stores.source, options.only)
       for (const [ordinal, spec] of specs.entries()) {
         options.onTable?.(spec.from, ordinal + 1, specs.length)
@@ -34,8 +36,8 @@ export async function verifyJob(
         const there = kept === undefined ? back : { ...back, where: kept }
         results.push(await verifyTable(sides, plan, there, options.most))
       }
-      await destination.close()
     } finally {
+      await destination?.close()
       await closeSessions(sessions)
     }
   } finally {
