@@ -336,6 +336,64 @@ describe.skipIf(process.env.FERRY_SERVERS !== undefined)('columns that are new a
   })
 })
 
+describe.skipIf(process.env.FERRY_SERVERS !== undefined)('a run that plans its tables anew', () => {
+  it('goes on from its own place, though the log was given up to beyond the last copy', async () => {
+    const { from, run, same, state, define } = await world({}, { drift: 'evolve' })
+    await from.query(`CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a'), (2, 'b')`)
+    await run()
+    await from.query(`INSERT INTO t SELECT i, 'n' FROM generate_series(3, 60000) i; UPDATE t SET v = 'new'`)
+    let altered: Promise<unknown> | undefined
+    const onStart = () => {
+      altered = from.query('ALTER TABLE t ADD COLUMN z int DEFAULT 3')
+    }
+    expect((await runJob({ state, job: define(), onStart })).errors).toEqual([])
+    await altered
+    await same()
+  })
+})
+
+describe.skipIf(process.env.FERRY_SERVERS !== undefined)('a run that fails on its way', () => {
+  /** Fills `u` with so much that a part is committed before the row that the destination refuses. */
+  async function failing({ from, to, run }: Awaited<ReturnType<typeof world>>) {
+    await to.query('ALTER TABLE u ADD CONSTRAINT small CHECK (v < 100000)')
+    await from.query(`INSERT INTO u SELECT i, i, repeat('w', 1000) FROM generate_series(10, 40000) i`)
+    await from.query('INSERT INTO u VALUES (-1, 100001)')
+    await expect(run()).rejects.toThrow(/small/)
+    const { rows } = await to.query('SELECT count(*)::int AS n FROM u')
+    expect(rows[0].n).toBeGreaterThan(10_000)
+    await to.query('ALTER TABLE u DROP CONSTRAINT small')
+  }
+  const start = async (names: string[]) => {
+    const made = await world({}, { tables: names.map(n => ({ from: `public.${n}`, to: `public.${n}` })) })
+    for (const name of ['t', 'u']) await made.from.query(`CREATE TABLE ${name} (id int PRIMARY KEY, v int, w text)`)
+    await made.run()
+    return made
+  }
+
+  it('keeps the log of the tables that had ended before it', async () => {
+    const made = await start(['t', 'u'])
+    const { from, to, run, same } = made
+    await to.query('ALTER TABLE u ADD CONSTRAINT none CHECK (id > 1)')
+    await from.query('INSERT INTO t VALUES (1, 1); INSERT INTO u VALUES (1, 1)')
+    // One table ends, the other goes on beyond its place in two more tries.
+    await expect(run()).rejects.toThrow(/none/)
+    await to.query('ALTER TABLE u DROP CONSTRAINT none')
+    await from.query('INSERT INTO t VALUES (2, 2)')
+    await failing(made)
+    await run()
+    await run()
+    await same('t')
+    await same('u')
+  })
+
+  it('is gone on from when it is given up', async () => {
+    const made = await start(['u'])
+    await failing(made)
+    await made.run({ limits: { parallel: 1 } })
+    await made.same('u')
+  })
+})
+
 /** Destinations that take changes, each with a way to read a table as texts. */
 const DESTINATIONS: Record<
   string,

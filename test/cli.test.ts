@@ -461,7 +461,7 @@ describe('bad input', () => {
   it('many that begin at once share a new state', async () => {
     const home = join(temporaryFolder(), 'new')
     const results = await Promise.all(Array.from({ length: 8 }, () => ferry(['list', '--json'], { home })))
-    for (const { code, stderr } of results) expect(code, stderr).toBe(0)
+    for (const { code, stderr, stdout } of results) expect(code, stderr + stdout).toBe(0)
   })
 
   it('a state of a newer version', async () => {

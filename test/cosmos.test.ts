@@ -172,6 +172,25 @@ describe('containers', () => {
     expect(rows).toEqual([{ n: 500 }])
   })
 
+  it('are made of rows without an id under their keys, each once', async () => {
+    const running = await account()
+    const { client, settings } = await makeDatabase()
+    await client.query(`CREATE TABLE pairs (a text, b int, v text, PRIMARY KEY (a, b));
+      INSERT INTO pairs SELECT 'a' || i % 3, i, 'v' FROM generate_series(1, 200) i`)
+    const job = {
+      source: { kind: 'postgres', ...settings },
+      destination: endpointOf(running),
+      update: 'merge',
+      tables: [{ from: 'public.pairs', to: 'pairs', write: { partitionKey: '/a' } }],
+    }
+    expect((await copy(job)).errors).toEqual([])
+    await client.query(`UPDATE pairs SET v = 'new' WHERE b = 7`)
+    expect((await copy(job)).errors).toEqual([])
+    const found = [...contents(running, 'pairs').values()].map(text => JSON.parse(text))
+    expect(found).toHaveLength(200)
+    expect(found.filter(d => d.v === 'new')).toMatchObject([{ a: 'a1', b: 7 }])
+  })
+
   it('are exported to JSON Lines and imported again as they are', async () => {
     const running = await account()
     makeContainer(running, 'orders')

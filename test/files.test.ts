@@ -44,6 +44,32 @@ describe('files', () => {
     expect(found.rows).toEqual([{ n: rows, k: rows, s: (rows * (rows + 1)) / 2 }])
   })
 
+  it.each(['csv', 'jsonl', 'parquet'])('rows say which of several %s files they are from', async format => {
+    const folder = temporaryFolder()
+    const { client, settings } = await makeDatabase()
+    for (const [name, ids] of Object.entries({ a: [1, 2], b: [3] })) {
+      const path = join(folder, `${name}.${format}`)
+      if (format === 'csv') writeFileSync(path, `id\n${ids.join('\n')}\n`)
+      else if (format === 'jsonl') writeFileSync(path, ids.map(id => `{"id":${id}}\n`).join(''))
+      else {
+        const db = await Duckdb.open()
+        await db.run(`COPY (SELECT unnest([${ids.join(', ')}]) AS id) TO '${path}'`)
+        db.close()
+      }
+    }
+    const job = { source: folder, destination: { kind: 'postgres', ...settings } }
+    await run(folder, { ...job, tables: [{ from: `*.${format}`, to: 'public.t', audit: { source: 'file' } }] })
+    const expected = [
+      { id: 1, file: join(folder, `a.${format}`) },
+      { id: 2, file: join(folder, `a.${format}`) },
+      { id: 3, file: join(folder, `b.${format}`) },
+    ]
+    expect((await client.query('SELECT id::int, file FROM t ORDER BY id')).rows).toEqual(expected)
+    const columns = { id: 'id', $$FILEPATH: 'file' }
+    await run(folder, { ...job, name: 'named', tables: [{ from: `*.${format}`, to: 'public.u', columns }] })
+    expect((await client.query('SELECT id::int, file FROM u ORDER BY id')).rows).toEqual(expected)
+  })
+
   it.each([
     ['rowsPerFile', { rowsPerFile: 300 }, 4],
     ['bytesPerFile', { bytesPerFile: '10kB' }, 4],

@@ -16,7 +16,7 @@ describe('a copy of what changes at random', () => {
   it.each(MODES)('PostgreSQL -> PostgreSQL, %s', { timeout: 600_000 }, async (name, job) => {
     const from = await filledPostgres()
     const to = await ownPostgres()
-    const result = await followThroughFaults(from, to, { seed, faults, job: { ...job, drift: 'evolve' } })
+    const result = await followThroughFaults(from, to, { seed, faults, job, evolving: 'with values' })
     console.log(`PostgreSQL -> PostgreSQL, ${name}: ${result.writes} transactions, ${JSON.stringify(result.faults)}`)
   })
 
@@ -26,8 +26,9 @@ describe('a copy of what changes at random', () => {
     const to = await ownAccount({ plain: '/id', pairs: '/v' })
     const tables = [
       { name: 'plain', settings: { columns: { id: { to: 'id', type: 'utf8' }, v: 'v', big: 'big', n: 'n' } } },
+      { name: 'pairs' },
     ]
-    const result = await followThroughFaults(from, to, { seed, faults, job, tables })
+    const result = await followThroughFaults(from, to, { seed, faults, job, tables, evolving: 'empty' })
     console.log(`PostgreSQL -> Cosmos DB, ${name}: ${result.writes} transactions, ${JSON.stringify(result.faults)}`)
   })
 

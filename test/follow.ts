@@ -33,8 +33,11 @@ export interface Side {
 
 export interface WrittenSide extends Side {
   /** One random transaction, with new columns where the copy takes them. Throws where the server is away. */
-  write: (random: () => number, evolves: boolean) => Promise<void>
+  write: (random: () => number, evolves: Evolving) => Promise<void>
 }
+
+/** Whether the source gets new columns, and whether its older rows have values in them. */
+export type Evolving = 'with values' | 'empty' | undefined
 
 /** A table of the copy: its columns as texts, and what its mapping needs. */
 export interface FollowedTable {
@@ -55,7 +58,7 @@ function told(row: Record<string, unknown>): string {
 }
 
 /** Random statements that PostgreSQL and MariaDB both understand, one transaction at a time. */
-export function transaction(random: () => number, evolves: boolean): string[] {
+export function transaction(random: () => number, evolves: Evolving): string[] {
   const pick = (n: number) => Math.floor(random() * n)
   const id = () => 1 + pick(400)
   const text = () => `'${'xyz'[pick(3)]!.repeat(pick(20))} é''"'`
@@ -87,8 +90,10 @@ export function transaction(random: () => number, evolves: boolean): string[] {
         ]
       : []
   // The source gets columns too, with what its older rows hold of them.
+  const value = evolves === 'with values' ? ` DEFAULT ${pick(100)}` : ''
+  const table = pick(2) === 0 ? 'plain' : 'pairs'
   const column =
-    pick(60) === 0 && evolves ? [`ALTER TABLE plain ADD COLUMN IF NOT EXISTS c${pick(6)} int DEFAULT ${pick(100)}`] : []
+    pick(60) === 0 && evolves ? [`ALTER TABLE ${table} ADD COLUMN IF NOT EXISTS c${pick(6)} int${value}`] : []
   const many = pick(40) === 0 ? [`UPDATE plain SET n = n + 0.01`, `UPDATE pairs SET v = ${text()}`] : []
   return [...Array.from({ length: 1 + pick(4) }, one), ...moves, ...many, ...column]
 }
@@ -213,7 +218,7 @@ export async function filledMariadb(): Promise<WrittenSide> {
 
 const DOCUMENT_COLUMNS: Record<string, string[]> = {
   plain: ['id', 'v', 'big', 'n'],
-  pairs: ['a', 'b', 'v'],
+  pairs: ['a', 'b', 'v', ...[0, 1, 2, 3, 4, 5].map(i => `c${i}`)],
   orders: ['id', 'customer', 'n'],
 }
 
@@ -246,7 +251,7 @@ function shown(table: string, name: string, value: unknown): unknown {
 }
 
 /** Writes all the time, whatever happens to the server; ends when it is told to. */
-function writer(side: WrittenSide, random: () => number, evolves: boolean) {
+function writer(side: WrittenSide, random: () => number, evolves: Evolving) {
   let stopped = false
   let writes = 0
   const done = (async () => {
@@ -273,7 +278,13 @@ function writer(side: WrittenSide, random: () => number, evolves: boolean) {
 export async function followThroughFaults(
   from: WrittenSide,
   to: Side,
-  options: { seed: number; faults: number; job: Record<string, unknown>; tables?: FollowedTable[] },
+  options: {
+    seed: number
+    faults: number
+    job: Record<string, unknown>
+    tables?: FollowedTable[]
+    evolving?: Evolving
+  },
 ): Promise<{ writes: number; faults: Record<string, number> }> {
   const home = temporaryFolder()
   const path = join(home, 'job.json')
@@ -287,11 +298,12 @@ export async function followThroughFaults(
     destination: to.endpoint,
     update: 'merge',
     tables,
+    ...(options.evolving ? { drift: 'evolve' } : {}),
     ...options.job,
   }
   writeFileSync(path, JSON.stringify(definition))
   const random = randomOf(options.seed)
-  const writing = writer(from, randomOf(options.seed + 1), options.job.drift === 'evolve')
+  const writing = writer(from, randomOf(options.seed + 1), options.evolving)
   onTestFinished(async () => void (await writing.stop()))
   const faults: Record<string, number> = {}
   const strikes: Record<string, (running: RunningFerry) => unknown> = {

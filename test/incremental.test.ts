@@ -3,6 +3,7 @@ import { utimesSync, writeFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Duckdb } from '../ferry/src/duckdb/engine.ts'
 import { jobSchema } from '../ferry/src/job/schema.ts'
@@ -363,6 +364,46 @@ describe.skipIf(onlyServers)('from files', () => {
     })
     const { problems } = await planJob(job, undefined, {})
     expect(problems[0]!.error.hint).toContain('to: out/a/')
+  })
+})
+
+describe.skipIf(onlyServers)('by the row versions of PostgreSQL', () => {
+  it.each(['', 'PARTITION BY RANGE (id)'])('finds what late transactions wrote too %s', async partitions => {
+    const { settings, client } = await makeDatabase()
+    await client.query(`CREATE TABLE orders (id int PRIMARY KEY, name text) ${partitions}`)
+    if (partitions !== '') {
+      await client.query('CREATE TABLE low PARTITION OF orders FOR VALUES FROM (0) TO (3)')
+      await client.query('CREATE TABLE high PARTITION OF orders FOR VALUES FROM (3) TO (100)')
+    }
+    await client.query(`INSERT INTO orders VALUES (1, 'one'), (2, 'two'), (3, 'three')`)
+    const late = new pg.Client(settings)
+    await late.connect()
+    onTestFinished(() => late.end())
+    await late.query(`BEGIN; INSERT INTO orders VALUES (4, 'late')`)
+    const { run, rows, plan } = await world({ kind: 'postgres', ...settings }, { incrementalColumn: 'xmin' })
+    expect(await run()).toEqual({ status: 'completed', rows: 3, errors: [] })
+    await client.query(`UPDATE orders SET name = 'uno' WHERE id = 1`)
+    expect(await run()).toMatchObject({ status: 'completed', rows: 1 })
+    await late.query('COMMIT')
+    expect(await run()).toMatchObject({ status: 'completed', rows: 2 })
+    expect(rows()).toEqual(['1 uno', '2 two', '3 three', '4 late'])
+    expect((await plan()).increment!.isEmpty).toBe(true)
+    expect(await run()).toMatchObject({ rows: 0 })
+    await expect(plan({ update: 'append' })).rejects.toThrow(/append would double/)
+    await expect(plan({ overlap: 5 })).rejects.toThrow(/miss nothing/)
+  })
+
+  it('begins anew where the last copy was too many transactions ago', async () => {
+    const { settings, client } = await makeDatabase()
+    await client.query(`CREATE TABLE orders (id int PRIMARY KEY, name text); INSERT INTO orders VALUES (1, 'one')`)
+    const { run, state, plan } = await world({ kind: 'postgres', ...settings }, { incrementalColumn: 'xmin' })
+    await run()
+    const { rows } = await client.query('SELECT pg_current_xact_id()::text AS id')
+    await state.db
+      .updateTable('position')
+      .set({ value: String(BigInt(rows[0].id) - 2n ** 31n) })
+      .execute()
+    expect((await plan()).increment!.range).toMatch(/everything: the last copy was too many transactions ago/)
   })
 })
 

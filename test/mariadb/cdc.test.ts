@@ -1,5 +1,7 @@
 /** Change data capture from MariaDB: what its binary log says arrives as the snapshot does. */
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { connect, query } from '../../ferry/src/connectors/mysql/client.ts'
+import { readSettings } from '../../ferry/src/connectors/mysql/settings.ts'
 import { jobSchema } from '../../ferry/src/job/schema.ts'
 import { planJob } from '../../ferry/src/runtime/plan.ts'
 import { runJob } from '../../ferry/src/runtime/run.ts'
@@ -68,6 +70,38 @@ describe('MariaDB to PostgreSQL', () => {
     for (const i of [0, 1, 2]) expect(found[i + 3].r).toEqual(found[i].r)
   })
 
+  it('reads addresses and UUIDs', async () => {
+    const { exec, run, rows } = await world()
+    await exec('CREATE TABLE t (id int PRIMARY KEY, u uuid, six inet6, four inet4)')
+    const values = [
+      `'123e4567-e89b-12d3-a456-426655440000', '2001:db8::ff00:42:8329', '192.0.2.1'`,
+      `'9b0e4567-e89b-42d3-8456-426655440000', '::ffff:192.0.2.128', '0.0.0.0'`,
+      `'018f4567-e89b-72d3-a456-426655440000', '::', '255.255.255.255'`,
+      `'018f4567-e89b-62d3-0456-426655440000', '1:0:0:2:0:0:0:3', '1.2.3.4'`,
+      `'00000000-0000-0000-0000-000000000000', '::1', '10.0.0.0'`,
+      `'ffffffff-ffff-ffff-ffff-ffffffffffff', 'fe80:0:0:1::', NULL`,
+      `NULL, '1:2:3:4:5:6:7:8', NULL`,
+      `NULL, '::1.2.3.4', NULL`,
+      `NULL, '1:0:3:4:5:6:7:8', NULL`,
+    ]
+    for (const [i, v] of values.entries()) await exec(`INSERT INTO t VALUES (${i}, ${v})`)
+    await run()
+    for (const [i, v] of values.entries()) await exec(`INSERT INTO t VALUES (${i + 10}, ${v})`)
+    await run()
+    const found = await rows(`SELECT to_jsonb(t) - 'id' AS r FROM t ORDER BY id`)
+    expect(found.slice(values.length)).toEqual(found.slice(0, values.length))
+  })
+
+  it('refuses what the destination cannot hold, and goes on when it is mended', async () => {
+    const { exec, run, rows } = await world()
+    await exec('CREATE TABLE t (id int PRIMARY KEY, v varchar(40))')
+    await run()
+    await exec(`INSERT INTO t VALUES (1, 'a'), (2, concat('b', char(0)))`)
+    await expect(run()).rejects.toThrow(/public\.t, id 2: .*\\u0000|NUL/)
+    expect(await run({ tables: [{ from: 't', to: 'public.t', onRowError: 'skip' }] })).toBe(1)
+    expect(await rows()).toEqual([{ r: '(1,a)' }])
+  })
+
   it('applies updates, deletes, moved keys, truncations, and statements of more than one table', async () => {
     const { exec, run, rows } = await world()
     await exec('CREATE TABLE t (id int PRIMARY KEY, v varchar(40)) ')
@@ -102,6 +136,31 @@ describe('MariaDB to PostgreSQL', () => {
     expect(await rows()).toEqual([{ r: '(3,changed,bbbbbbbbbb)' }])
   })
 
+  it('reads a compressed log', async () => {
+    const server = await startMariadb({ 'log-bin-compress': 'ON', 'log-bin-compress-min-len': '10' })
+    onTestFinished(() => server.stop())
+    const settings = { host: '127.0.0.1', port: server.port, user: 'root', database: 'shop' }
+    const admin = await connect(readSettings({ ...settings, database: undefined }))
+    onTestFinished(() => admin.destroy())
+    await query(admin, 'CREATE DATABASE shop')
+    await query(admin, 'USE shop')
+    await query(admin, 'CREATE TABLE t (id int PRIMARY KEY, v varchar(40), big text)')
+    const { run, rows } = await world()
+    const source = { kind: 'mysql', ...settings }
+    await run({ source })
+    await query(admin, `INSERT INTO t SELECT seq, concat('v', seq), repeat('x', 5000) FROM seq_1_to_500`)
+    await query(admin, `UPDATE t SET v = 'changed' WHERE id <= 100`)
+    await query(admin, 'DELETE FROM t WHERE id > 300')
+    expect(await run({ source })).toBe(800)
+    const shown = await rows(
+      `SELECT count(*)::int AS n, count(*) FILTER (WHERE v = 'changed')::int AS c, min(length(big)) AS l FROM t`,
+    )
+    expect(shown).toEqual([{ n: 300, c: 100, l: 5000 }])
+    await query(admin, 'TRUNCATE TABLE t')
+    await run({ source })
+    expect(await rows()).toEqual([])
+  })
+
   it('says what the server lacks, and that its log is gone', async () => {
     const { exec, run, define, state } = await world()
     await exec('CREATE TABLE t (id int PRIMARY KEY, v varchar(40))')
@@ -132,7 +191,7 @@ describe('MariaDB to PostgreSQL', () => {
   ])('at random through faults, %s', { timeout: 600_000 }, async (name, job) => {
     const from = await filledMariadb()
     const to = await ownPostgres()
-    const result = await followThroughFaults(from, to, { seed, faults, job: { ...job, drift: 'evolve' } })
+    const result = await followThroughFaults(from, to, { seed, faults, job, evolving: 'with values' })
     expect(FRESH_ROWS).toBeGreaterThan(0)
     console.log(`MariaDB -> PostgreSQL, ${name}: ${result.writes} transactions, ${JSON.stringify(result.faults)}`)
   })

@@ -42,6 +42,8 @@ export interface Store {
   objects(): Promise<string[]>
   /** Gives up what the store keeps for positions that nobody goes on from, a place in its log, unless `kept` need it. */
   release?(positions: string[], kept: string[]): Promise<void>
+  /** The position of a copy by the log that ended at one of its checkpoints. */
+  positionAt?(position: string, checkpoint: string): string
   /** An object as it is now, or undefined where there is none. */
   describe(object: ObjectSpec): Promise<TableInfo | undefined>
   /** A destination object as it is now; undefined where it is to be made, as files always are. */
@@ -101,6 +103,9 @@ export interface TableInfo {
   rows?: number
   bytes?: number
 }
+
+/** The column of files that says which of them a row is from, where it is asked for; the name is Data Factory's. */
+export const FILE_PATH = '$$FILEPATH'
 
 /** The name of the column that is the whole document, as JSON text. */
 export const DOCUMENT = '$'
@@ -326,6 +331,8 @@ export interface WriteRequest {
   alter?: Alteration[]
   /** Of documents that come as they are: the paths that tell one from all others at the source. */
   identity?: string[][]
+  /** Of rows that become documents: the columns that tell one from all others at the source, where some do. */
+  rowKeys?: string[]
 }
 
 /** A change of the destination's columns. */
@@ -404,6 +411,8 @@ export interface WriterWork {
   from?: Checkpoint | undefined
   /** Whether the first changes may be older than what is there: those that the snapshot holds already. */
   replays?: boolean
+  /** Whether an earlier try of the run may have written more than it has committed, where these are not one. */
+  resumed?: boolean
 }
 
 export interface SplitWriter {

@@ -1,6 +1,8 @@
 /** Writers of changes: what comes is gathered in memory, and written with the ledger's line when it is committed. */
 import type { Batch, Checkpoint, RowBatch } from '../batch/encoding.ts'
-import { FerryError } from '../errors.ts'
+import { formatText } from '../batch/text.ts'
+import type { Row } from '../batch/types.ts'
+import { FerryError, RowError } from '../errors.ts'
 import type { ChangeTable } from './changetable.ts'
 import type { CommitResult, Refused, SplitWriter, WriteRequest, WriterWork } from './connector.ts'
 import type { Ledger, LedgerClient } from './ledger.ts'
@@ -13,6 +15,8 @@ export interface ChangeTarget {
   applied: Map<number, string | null>
   /** Makes the ledger's table where it is missing. */
   ensureLedger(): Promise<void>
+  /** Why the row's values cannot be written, as far as they tell without the server. */
+  refuses?(row: Row): RowError | undefined
   /** Runs the work in a transaction: all of it is kept, or none. */
   transaction(work: (table: ChangeTable, client: Pick<LedgerClient, 'query'>) => Promise<void>): Promise<void>
 }
@@ -37,8 +41,10 @@ export abstract class GatheringWriter implements SplitWriter {
 
   async write(batch: Batch): Promise<Refused[]> {
     if (batch.kind !== 'rows') throw new FerryError('FERRY-9000', 'changes are rows')
-    this.gather(batch)
-    return []
+    const { target } = this
+    const refused = target.request.skipBadRows ? refusedOf(batch.rows, row => target.refuses?.(row)) : []
+    this.gather(refused.length === 0 ? batch : without(batch, new Set(refused.map(r => r.index))))
+    return refused
   }
 
   async commit(checkpoint: Checkpoint | undefined, counts: { rows: number; bytes: number }): Promise<CommitResult> {
@@ -47,11 +53,31 @@ export abstract class GatheringWriter implements SplitWriter {
     await target.ensureLedger()
     await target.transaction(async (table, client) => {
       if (ledger) await this.claim(ledger, client)
-      await this.apply(table)
+      await this.apply(this.naming(table))
       if (ledger) await client.query(ledger.record(part, checkpoint, counts))
     })
     this.checkpoint = checkpoint ?? null
     return {}
+  }
+
+  /** A row that cannot be staged is told by its key. */
+  private naming(table: ChangeTable): ChangeTable {
+    const { object, keys } = this.target.request
+    return {
+      ...table,
+      stage: async (kind, columns, select, rows) => {
+        try {
+          return await table.stage(kind, columns, select, rows)
+        } catch (error) {
+          if (!(error instanceof RowError) || error.index === undefined) throw error
+          const row = rows[error.index]!
+          const parts = columns.flatMap(({ name, type }, i) =>
+            keys.includes(name) ? [`, ${name} ${row[i] === null ? 'null' : formatText(row[i]!, type)}`] : [],
+          )
+          throw new RowError(error.code, `${object}${parts.join('')}: ${error.message}`, error.column, { cause: error })
+        }
+      },
+    }
   }
 
   /** Whoever applies changes takes the ledger's line first: a process that was given up must not write any more. */
@@ -79,4 +105,25 @@ export abstract class GatheringWriter implements SplitWriter {
   }
 
   async abort(): Promise<void> {}
+}
+
+function refusedOf(rows: Row[], refuses: (row: Row) => RowError | undefined): Refused[] {
+  return rows.flatMap((row, index) => {
+    const error = row.length === 0 ? undefined : refuses(row)
+    return error ? [{ index, error }] : []
+  })
+}
+
+/** A batch without some of its rows, and what is said of them. */
+function without(batch: RowBatch, some: Set<number>): RowBatch {
+  const rest = <T>(list: T[]) => list.filter((_, i) => !some.has(i))
+  const { changes, unchanged, before, times } = batch
+  return {
+    ...batch,
+    rows: rest(batch.rows),
+    ...(changes ? { changes: rest(changes) } : {}),
+    ...(unchanged ? { unchanged: rest(unchanged) } : {}),
+    ...(before ? { before: rest(before) } : {}),
+    ...(times ? { times: rest(times) } : {}),
+  }
 }

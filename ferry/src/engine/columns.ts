@@ -18,11 +18,13 @@ interface Wanted {
   named: boolean
 }
 
-/** A column that Ferry adds: a value for all rows of the run, or null. */
+/** A column that Ferry adds: a value for all rows of the run, what the source says of each, or null. */
 export interface OwnColumn {
   name: string
   type: string
   value?: string
+  /** A column that the source has on request. */
+  from?: string
   /** Whether it is a part of the key. */
   required?: boolean
 }
@@ -50,6 +52,7 @@ export function mapColumns(
     named: true,
     own: true,
     ...(c.value === undefined ? {} : { constant: c.value }),
+    ...(c.from === undefined ? {} : { from: source.columns.find(s => s.name === c.from)! }),
   }))
   for (const wanted of wantedColumns(spec, source, own)) {
     try {

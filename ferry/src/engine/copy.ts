@@ -34,6 +34,8 @@ const TURN_MS = 25
 /** What the copy of a table needs from the run around it. */
 export interface CopyContext {
   signal: AbortSignal
+  /** Whether there was an earlier try. */
+  resumed: boolean
   /** Aborted when an online copy is to end. */
   complete?: AbortSignal
   slots: Slots
@@ -94,7 +96,8 @@ async function copyChanges(table: OpenTable, context: CopyContext, split: Split,
   // From here on how far behind it is takes the place of how much is done.
   if (table.plan.read.online) context.progress.splits = 1
   const replays = table.plan.increment?.load !== 'changes'
-  const writer = await changes.open({ signal: context.signal, from: before?.checkpoint, replays })
+  const { signal, resumed } = context
+  const writer = await changes.open({ signal, from: before?.checkpoint, replays, resumed })
   const segment = new Segment(table, context, split, before, { encoding: 'rows' })
   try {
     await feed(table, { ...context, offer: { encoding: 'rows' } }, split, before?.checkpoint, async batch => {

@@ -3,6 +3,7 @@ import type { Encoding } from '../batch/encoding.ts'
 import {
   type Alteration,
   DOCUMENT,
+  FILE_PATH,
   type MappedColumn,
   type Offer,
   type ReadRequest,
@@ -78,6 +79,8 @@ export interface PlanOptions {
         all: string[]
       }
     | undefined
+  /** Of a table that is planned anew in the middle of its run: it goes on where it is. */
+  goesOn?: { increment: IncrementPlan; log: string }
 }
 
 /** Plans one table. Nothing is written. Throws the FerryError that a user sees. */
@@ -131,10 +134,11 @@ export async function planTable(
   const follows = options.online !== undefined || spec.tracking === 'cdc'
   // Documents have keys of their own: what tells the rows of a log apart is the source's key.
   const isRows = destinationStore.documentKeys !== undefined && !whole
-  const apart = follows && isRows ? chooseKeys(spec, columns, source, undefined) : keys
+  const apart = isRows ? chooseKeys(follows ? spec : { ...spec, update: 'append' }, columns, source, undefined) : keys
   const sourceKeys = apart.flatMap(key => columns.find(c => c.name === key)?.from ?? [])
-  const increment =
-    options.incremental || (options.online && sessions.source.follow)
+  const increment = options.goesOn
+    ? { plan: options.goesOn.increment, read: { ...all, log: options.goesOn.log }, notes: [] }
+    : options.incremental || (options.online && sessions.source.follow)
       ? await planIncrement(sessions.source, all, options.online ? { ...spec, tracking: 'cdc' } : spec, {
           tracked: trackedBy(spec, sessions),
           kept: options.incremental?.kept(from, to),
@@ -168,6 +172,7 @@ export async function planTable(
       ? { follows: { deletes: spec.deletes, deletedAt: DELETED_AT, log: sessions.source.follow !== undefined } }
       : {}),
     ...(whole && source.documents?.identity ? { identity: source.documents.identity } : {}),
+    ...(isRows && apart.length > 0 ? { rowKeys: apart } : {}),
     ...(follows && isRows ? { identity: [['id'], ...apart.filter(k => k !== 'id').map(k => k.split('.'))] } : {}),
   }
   if (increment?.plan.isEmpty && alter.length === 0) return { plan: idlePlan(read, write, from, increment) }
@@ -216,7 +221,8 @@ function ownColumns(spec: TableSpec, { run, job }: RunIdentity, source: Store): 
   const audit: OwnColumn[] = (Object.keys(spec.audit) as (keyof typeof values)[]).map(key => ({
     name: spec.audit[key]!,
     type: key === 'loadedAt' ? 'timestamp[us, tz]' : 'utf8',
-    value: values[key],
+    // Of files each row is told from which one it is.
+    ...(key === 'source' && source.kind === 'files' ? { from: FILE_PATH } : { value: values[key] }),
   }))
   const instant = 'timestamp[us, tz]'
   if (spec.deletes === 'mark') audit.push({ name: DELETED_AT, type: instant })

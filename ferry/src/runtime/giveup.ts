@@ -1,13 +1,13 @@
 /** Giving up a run that will not go on: what it left at the destination goes, and the state says so. */
-import type { SinkSession, SinkTable, Store } from '../connectors/connector.ts'
+import { CHANGES, type SinkSession, type SinkTable, type Store } from '../connectors/connector.ts'
 import type { TablePlan } from '../engine/plan.ts'
 import { FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
 import { jobSchema } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
-import { positionsOf, resetPositions } from '../state/positions.ts'
+import { keepPosition, positionsOf, resetPositions } from '../state/positions.ts'
 import * as runs from '../state/runs.ts'
-import type { RunRow } from '../state/schema.ts'
+import type { RunRow, RunTableRow } from '../state/schema.ts'
 import { closeStores, openStores, type Stores } from './stores.ts'
 
 /** An edited job begins a new run; rows that the unfinished one has appended would then be there twice. */
@@ -34,6 +34,7 @@ export async function abandon(state: State, row: RunRow, stores: Stores): Promis
       const plan = JSON.parse(table.plan) as TablePlan
       if (table.state === 'completed') continue
       const opened = await openIfThere(sink, plan)
+      if (opened) await keepPlace(state, row, table, opened, stores.source)
       await opened?.discard()
     }
   } finally {
@@ -46,6 +47,18 @@ export async function abandon(state: State, row: RunRow, stores: Stores): Promis
     stores.source,
     plans.flatMap(p => p.increment?.position.value ?? []),
   )
+}
+
+/** Changes that were applied stay so, and their log may be gone: the next run goes on behind them. */
+async function keepPlace(state: State, run: RunRow, table: RunTableRow, sink: SinkTable, store: Store): Promise<void> {
+  const { increment, from, to } = JSON.parse(table.plan) as TablePlan
+  if (increment?.load !== 'changes' || !sink.changes || !store.positionAt) return
+  const known = runs.committedOf(await runs.splitsOf(state.db, run.id, table.ordinal))
+  const place = (await sink.changes.committed(known.get(CHANGES)))?.checkpoint
+  if (place === undefined) return
+  const { tracked, value } = increment.position
+  const position = { job: run.job, source: from, destination: to, run: run.id, tracked }
+  await keepPosition(state.db, { ...position, value: store.positionAt(value, place) })
 }
 
 /** Lets the source forget what it keeps for positions that are the job's no more. */

@@ -229,12 +229,12 @@ class Run {
     const { job, only, state } = this.options
     const specs = await tablesOf(job, sessions.sourceStore, only)
     const kept = await positionsOf(state.db, job.name)
-    const options = planOptions(job, this.stores, { count: specs.length, kept, run: this.lease.run })
-    const made = await planTable(sessions, specs[plan.ordinal]!, plan.ordinal, options)
+    const made = await planTable(sessions, specs[plan.ordinal]!, plan.ordinal, {
+      ...planOptions(job, this.stores, { count: specs.length, kept, run: this.lease.run }),
+      // From its own place: the log has moved beyond the one that is kept.
+      goesOn: { increment: plan.increment!, log: plan.read.log! },
+    })
     if (!('source' in made)) throw new FerryError('FERRY-9000', `${plan.from} has nothing to follow`)
-    // It goes on from its own place, of which the new plan knows nothing.
-    if (plan.read.log !== undefined) made.plan.read.log = plan.read.log
-    if (plan.increment) made.plan.increment = plan.increment
     return made
   }
 
@@ -345,6 +345,7 @@ class Run {
     let lookedAt = performance.now()
     await copyTable(table, {
       signal: this.abort.signal,
+      resumed: this.resumed || this.evolved.size > 0,
       complete: this.complete.signal,
       slots: limits.slots,
       parallel: this.parallel,
@@ -377,21 +378,9 @@ class Run {
     const { plan, source } = table
     const kept = await runs.splitsOf(db, run, plan.ordinal)
     if (kept.length > 0) {
-      if (plan.fingerprint !== undefined && kept.some(s => s.done === 1 || s.checkpoint !== null)) {
-        await this.refuseChangedSource(table)
-      }
-      const done = kept.filter(s => s.done === 1 || s.checkpoint !== null)
+      const known = runs.committedOf(kept)
+      if (plan.fingerprint !== undefined && known.size > 0) await this.refuseChangedSource(table)
       const splits: Split[] = kept.map(s => ({ id: s.id, label: s.label, spec: s.spec }))
-      const known = new Map(
-        done.map(s => [
-          s.id,
-          {
-            checkpoint: s.done === 1 ? undefined : (s.checkpoint ?? undefined),
-            rows: s.rows_done,
-            bytes: s.bytes_done,
-          },
-        ]),
-      )
       return { splits, known: { splits: known, published: false } }
     }
     const splits = await source.splits(plan.offer)

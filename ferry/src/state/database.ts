@@ -38,10 +38,15 @@ export async function openState(environment: NodeJS.ProcessEnv = process.env): P
   }
 }
 
+/** How long others that write at the same moment are waited for. */
+const BUSY_MS = 30_000
+const SQLITE_BUSY = 5
+
 /** A state in a SQLite file, with the durability that a ledger of runs needs. */
 export function openSqlite(path: string): Kysely<Schema> {
-  const file = new DatabaseSync(path, { timeout: 30_000 })
-  file.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+  const file = new DatabaseSync(path, { timeout: BUSY_MS })
+  enterWal(file)
+  file.exec('PRAGMA synchronous = FULL')
   // Kysely's dialect speaks to better-sqlite3; Node's own driver differs in how parameters are handed over.
   return new Kysely<Schema>({
     dialect: new SqliteDialect({
@@ -63,6 +68,20 @@ export function openSqlite(path: string): Kysely<Schema> {
       },
     }),
   })
+}
+
+/** Two that change a new file to its log at one time are told that it is busy, without the wait that others get. */
+function enterWal(file: DatabaseSync): void {
+  const end = Date.now() + BUSY_MS
+  for (;;) {
+    try {
+      file.exec('PRAGMA journal_mode = WAL')
+      return
+    } catch (error) {
+      if (((error as { errcode?: number }).errcode ?? 0) % 256 !== SQLITE_BUSY || Date.now() > end) throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
+    }
+  }
 }
 
 async function openPostgres(url: string): Promise<Kysely<Schema>> {

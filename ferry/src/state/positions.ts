@@ -24,14 +24,18 @@ export async function completeTable(
       .executeTakeFirst()
     if (Number(held.numUpdatedRows) === 0) throw lost(lease)
     await saveTable(tx, row)
-    const kept: PositionRow = { ...position, run: lease.run, updated_at: new Date().toISOString() }
-    const { tracked, value, run, updated_at } = kept
-    await tx
-      .insertInto('position')
-      .values(kept)
-      .onConflict(c => c.columns(['job', 'source', 'destination']).doUpdateSet({ tracked, value, run, updated_at }))
-      .execute()
+    await keepPosition(tx, { ...position, run: lease.run })
   })
+}
+
+export async function keepPosition(db: Kysely<Schema>, position: Omit<PositionRow, 'updated_at'>): Promise<void> {
+  const kept: PositionRow = { ...position, updated_at: new Date().toISOString() }
+  const { tracked, value, run, updated_at } = kept
+  await db
+    .insertInto('position')
+    .values(kept)
+    .onConflict(c => c.columns(['job', 'source', 'destination']).doUpdateSet({ tracked, value, run, updated_at }))
+    .execute()
 }
 
 /** Makes the next run copy everything again: of all tables, or of some. Gives back what was kept. */

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Kysely } from 'kysely'
+import type { CommittedSplit } from '../connectors/connector.ts'
 import { FerryError } from '../errors.ts'
 import type { RunRow, RunState, RunTableRow, Schema, SplitRow, Wish } from './schema.ts'
 
@@ -350,6 +351,17 @@ export async function splitsOf(db: Kysely<Schema>, run: string, ordinal: number)
     .where('ordinal', '=', ordinal)
     .orderBy('id')
     .execute()
+}
+
+/** What of the splits is committed. */
+export function committedOf(splits: SplitRow[]): Map<number, CommittedSplit> {
+  const begun = splits.filter(s => s.done === 1 || s.checkpoint !== null)
+  return new Map(
+    begun.map(s => [
+      s.id,
+      { checkpoint: s.done === 1 ? undefined : s.checkpoint!, rows: s.rows_done, bytes: s.bytes_done },
+    ]),
+  )
 }
 
 /** Keeps the splits of a table, all or none: a run resumes with the cuts that it began with. */

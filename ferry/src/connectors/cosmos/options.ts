@@ -68,7 +68,7 @@ export const writeSchema = z.strictObject({
   generateIds: z
     .boolean()
     .default(true)
-    .describe('Whether a row without `id` gets one, the same each time that it is copied again'),
+    .describe('Whether a row without `id` gets one: made of its key where it is merged, else of its place in the run'),
   throughputBudget: z.number().positive().optional().describe('RU/s that writing may take; found out where omitted'),
   batchSize: z.number().int().min(1).max(100).default(100).describe('Documents in one request'),
   ...yielding,

@@ -17,7 +17,7 @@ import {
 import { Bulk } from './bulk.ts'
 import type { CosmosStore } from './connector.ts'
 import { type CosmosContainer, keyDefinition } from './container.ts'
-import { MadeIds } from './ids.ts'
+import { type Ids, KeyIds, PlaceIds } from './ids.ts'
 import { type CosmosOperation, type CosmosWriteOptions, writeOptions } from './options.ts'
 import type { Throughput } from './throughput.ts'
 import { CosmosSplitWriter } from './writer.ts'
@@ -130,8 +130,16 @@ export class CosmosSinkTable implements SinkTable {
   async open(split: Split, _offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
     const container = await this.container()
     const bulk = new Bulk(container, await this.throughput(), this.options, work.signal)
-    const ids = this.options.generateIds ? new MadeIds(this.run, this.request, split, work.from) : undefined
-    return new CosmosSplitWriter(this.request, this.operation, container, bulk, ids, work.replays ?? true)
+    return new CosmosSplitWriter(this.request, this.operation, container, bulk, this.ids(split, work.from), work)
+  }
+
+  private ids(split: Split, from: string | undefined): Ids | undefined {
+    if (!this.options.generateIds) return undefined
+    const { rowKeys } = this.request
+    // What is inserted may be there twice: whoever wants each row once merges.
+    return rowKeys && this.operation !== 'insert'
+      ? new KeyIds(rowKeys)
+      : new PlaceIds(this.run, this.request, split, from)
   }
 
   /** What the log of a database says: how far it is applied the state knows, and applying it again does no harm. */

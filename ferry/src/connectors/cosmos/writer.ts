@@ -7,12 +7,12 @@ import { memberTexts } from '../../batch/json.ts'
 import type { Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import { ChangeFold, type PartialRow } from '../changes.ts'
-import type { CommitResult, Refused, SplitWriter, WriteRequest } from '../connector.ts'
+import type { CommitResult, Refused, SplitWriter, WriteRequest, WriterWork } from '../connector.ts'
 import type { Bulk, Operation, Refusal } from './bulk.ts'
 import { type CosmosContainer, keyText } from './container.ts'
 import { Copies, documentsOf } from './copies.ts'
 import { isSystem } from './documents.ts'
-import type { MadeIds } from './ids.ts'
+import type { Ids } from './ids.ts'
 import { documentMaker, type MadeDocument } from './make.ts'
 import type { CosmosOperation } from './options.ts'
 
@@ -50,7 +50,7 @@ interface Steps {
 export class CosmosSplitWriter implements SplitWriter {
   private readonly request: WriteRequest
   private readonly type: Operation['type']
-  private readonly ids: MadeIds | undefined
+  private readonly ids: Ids | undefined
   private readonly container: CosmosContainer
   private readonly bulk: Bulk
   private readonly make: (row: Row) => MadeDocument
@@ -64,16 +64,17 @@ export class CosmosSplitWriter implements SplitWriter {
     operation: CosmosOperation,
     container: CosmosContainer,
     bulk: Bulk,
-    ids: MadeIds | undefined,
-    replays = true,
+    ids: Ids | undefined,
+    { replays = true, resumed = false }: WriterWork,
   ) {
-    this.replays = replays
+    this.replays = replays || resumed
     this.request = request
     this.type = TYPES[operation]
     this.container = container
     this.bulk = bulk
     this.ids = ids
-    const paths = [...container.keyPaths, ...(request.identity ?? [])]
+    const keys = (request.rowKeys ?? []).map(key => key.split('.'))
+    const paths = [...container.keyPaths, ...(request.identity ?? []), ...keys]
     this.make = documentMaker(request.columns, [...new Set(['id', ...paths.map(path => path[0]!)])])
     if (this.type === 'Upsert' && request.identity) this.copies = new Copies(container, bulk, request.identity)
   }
@@ -181,7 +182,7 @@ export class CosmosSplitWriter implements SplitWriter {
     const document = made.members
     let { text } = made
     if (document.id === undefined || document.id === null) {
-      const own = this.ids?.next()
+      const own = this.ids?.next(document)
       if (own !== undefined) text = withId(text, own)
       document.id = own
     }

@@ -2,25 +2,26 @@ import { constants } from 'node:fs'
 import { access, glob, stat } from 'node:fs/promises'
 import { isAbsolute, join } from 'node:path'
 import { z } from 'zod'
-import type { Column, LogicalType } from '../../batch/types.ts'
+import { type Column, type LogicalType, utf8 } from '../../batch/types.ts'
 import type { Duckdb } from '../../duckdb/engine.ts'
 import { heldByParquet, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
-import type {
-  Connector,
-  Increment,
-  ObjectSpec,
-  ReadRequest,
-  RunIdentity,
-  Settings,
-  Since,
-  SinkSession,
-  SinkTable,
-  SourceSession,
-  SourceTable,
-  Store,
-  TableInfo,
-  WriteRequest,
+import {
+  type Connector,
+  FILE_PATH,
+  type Increment,
+  type ObjectSpec,
+  type ReadRequest,
+  type RunIdentity,
+  type Settings,
+  type Since,
+  type SinkSession,
+  type SinkTable,
+  type SourceSession,
+  type SourceTable,
+  type Store,
+  type TableInfo,
+  type WriteRequest,
 } from '../connector.ts'
 import { bareName } from '../names.ts'
 import { type FileSet, STDIN } from './bytes.ts'
@@ -83,7 +84,8 @@ class FilesStore implements Store {
       throw new FerryError('FERRY-3001', 'files have no queries: use a .duckdb file as the source')
     const set = await this.find(spec.object)
     if (!set) return undefined
-    return (await this.reader(set, spec)).info
+    const { info } = await this.reader(set, spec)
+    return { ...info, columns: [...info.columns, { name: FILE_PATH, type: utf8, nullable: false, onRequest: true }] }
   }
 
   private async find(object: string): Promise<FileSet | undefined> {

@@ -5,9 +5,17 @@ import { CsvGuard, type FieldGuard, parseRecords, RecordEnds } from '../../batch
 import type { Batch, CsvDialect, Rejected } from '../../batch/encoding.ts'
 import { parseText } from '../../batch/text.ts'
 import type { Column, LogicalType, Row } from '../../batch/types.ts'
-import { parseType, typeName } from '../../batch/types.ts'
+import { parseType, typeName, utf8 } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import type { Offer, ReadRequest, SourceTable, Split, ReadOptions as SplitRead, TableInfo } from '../connector.ts'
+import {
+  FILE_PATH,
+  type Offer,
+  type ReadRequest,
+  type SourceTable,
+  type Split,
+  type ReadOptions as SplitRead,
+  type TableInfo,
+} from '../connector.ts'
 import { type FileBytes, type FileSet, isUtf8Name, readBytes, requireUtf8, STDIN } from './bytes.ts'
 import { type CsvShape, inferCsv } from './infer.ts'
 import { fromName, type ReadOptions } from './options.ts'
@@ -105,6 +113,9 @@ export class CsvSourceTable implements SourceTable {
     this.rowColumns = names.flatMap((name, i) =>
       this.readAs[i] ? [{ name, type: this.readAs[i]!, nullable: true }] : [],
     )
+    if (request.columns.some(c => c.from === FILE_PATH)) {
+      this.rowColumns.push({ name: FILE_PATH, type: utf8, nullable: false })
+    }
     if (request.where !== undefined) {
       throw new FerryError('FERRY-3006', 'files have no filter: `where` needs a store with a query language')
     }
@@ -194,7 +205,7 @@ export class CsvSourceTable implements SourceTable {
     const start = from === undefined ? piece.start : Number(from)
     const guard =
       offer.encoding === 'csv' ? this.guard(offer, start === 0 && this.files.shape.header ? 2 : 1) : undefined
-    const parser = offer.encoding === 'csv' ? undefined : new RecordParser(this)
+    const parser = offer.encoding === 'csv' ? undefined : new RecordParser(this, piece.path)
     const ends = new RecordEnds(this.files.shape.dialect)
     const source =
       this.files.peeked?.rest() ??
@@ -332,10 +343,13 @@ async function linesBefore(path: string, start: number): Promise<number> {
 /** Whole records as rows; a record that is not as the others is refused by its line. */
 class RecordParser {
   private readonly table: CsvSourceTable['parsing']
+  /** What each row has behind its fields. */
+  private readonly tail: Row
   private line = 1
 
-  constructor(table: CsvSourceTable) {
+  constructor(table: CsvSourceTable, path: string) {
     this.table = table.parsing
+    this.tail = table.rowColumns.at(-1)?.name === FILE_PATH ? [path] : []
   }
 
   skip(lines: number): void {
@@ -380,6 +394,7 @@ class RecordParser {
         throw new RowError(error.code, `line ${line}, column ${names[i]}: ${error.message}`, names[i])
       }
     }
+    row.push(...this.tail)
     return row
   }
 }

@@ -4,10 +4,11 @@ import { open } from 'node:fs/promises'
 import type { Batch, Rejected } from '../../batch/encoding.ts'
 import { inferJson } from '../../batch/infer.ts'
 import { members } from '../../batch/json.ts'
-import { type Column, json, parseType, type Row } from '../../batch/types.ts'
+import { type Column, json, parseType, type Row, utf8 } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import {
   DOCUMENT,
+  FILE_PATH,
   type Offer,
   type ReadRequest,
   type SourceTable,
@@ -192,6 +193,8 @@ interface Piece {
 
 export class JsonSourceTable implements SourceTable {
   readonly rowColumns: Column[]
+  /** Those of them that come from the objects. */
+  private readonly inside: Column[]
   private readonly files: JsonFiles
   private readonly request: ReadRequest
 
@@ -203,10 +206,12 @@ export class JsonSourceTable implements SourceTable {
     }
     const whole = request.columns.some(c => c.from === DOCUMENT)
     const columns = whole ? [{ name: DOCUMENT, type: json, nullable: false }] : files.info.columns
-    this.rowColumns = columns.flatMap(c => {
+    this.inside = columns.flatMap(c => {
       const mapped = request.columns.find(m => m.from === c.name)
       return mapped ? [{ name: c.name, type: mapped.sourceType, nullable: true }] : []
     })
+    const named = request.columns.some(c => c.from === FILE_PATH)
+    this.rowColumns = named ? [...this.inside, { name: FILE_PATH, type: utf8, nullable: false }] : this.inside
   }
 
   refuses(offer: Offer): string | undefined {
@@ -275,13 +280,16 @@ export class JsonSourceTable implements SourceTable {
     const source = this.files.peeked?.rest() ?? readBytes(file, range, signal)
     let at = start
     let left = this.request.limit ?? Infinity
+    const tail = this.rowColumns === this.inside ? [] : [piece.path]
     for await (const { objects, bytes } of objectTexts(source, file, this.files.format, 1, false)) {
       const rows: Row[] = []
       const rejected: Rejected[] = []
       for (const object of objects) {
         if (rows.length >= left) break
         try {
-          rows.push(this.row(object.text))
+          const row = this.row(object.text)
+          row.push(...tail)
+          rows.push(row)
         } catch (error) {
           if (!(error instanceof FerryError)) throw error
           const where = await this.where(piece.path, start, object.at)
@@ -324,6 +332,6 @@ export class JsonSourceTable implements SourceTable {
     if (value === null || typeof value !== 'object' || Array.isArray(value)) {
       throw new FerryError('FERRY-4002', `a record is a JSON object, not ${text.slice(0, 40)}`)
     }
-    return documentRow(text.trim(), this.rowColumns)
+    return documentRow(text.trim(), this.inside)
   }
 }

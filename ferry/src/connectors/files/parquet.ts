@@ -1,17 +1,20 @@
 /** Parquet files as a source, through DuckDB. */
+
+import { VARCHAR } from '@duckdb/node-api'
 import type { Batch, CsvDialect } from '../../batch/encoding.ts'
-import type { Column } from '../../batch/types.ts'
+import { type Column, utf8 } from '../../batch/types.ts'
 import { type Duckdb, quoteText, translate } from '../../duckdb/engine.ts'
 import { toLogical } from '../../duckdb/types.ts'
-import type {
-  ChecksumTarget,
-  Offer,
-  ReadOptions,
-  ReadRequest,
-  SourceTable,
-  Split,
-  StoreChecksums,
-  TableInfo,
+import {
+  type ChecksumTarget,
+  FILE_PATH,
+  type Offer,
+  type ReadOptions,
+  type ReadRequest,
+  type SourceTable,
+  type Split,
+  type StoreChecksums,
+  type TableInfo,
 } from '../connector.ts'
 import { checksums, csvDialect, type Relation, readRelation, refuses, rowColumns } from '../relation.ts'
 import type { FileSet } from './bytes.ts'
@@ -48,8 +51,8 @@ export async function describeParquet(set: FileSet, db: Duckdb): Promise<Parquet
   }
 }
 
-function parquet(paths: string[]): string {
-  return `read_parquet([${paths.map(quoteText).join(', ')}])`
+function parquet(paths: string[], option = ''): string {
+  return `read_parquet([${paths.map(quoteText).join(', ')}]${option === '' ? '' : `, ${option}`})`
 }
 
 /** Rows of a row group as DuckDB and most writers make them: splits are cut at their multiples. */
@@ -78,7 +81,11 @@ export class ParquetSourceTable implements SourceTable {
   }
 
   private relation(paths: string[]): Relation {
-    return { sql: parquet(paths), setup: [], teardown: [], columns: this.files.columns }
+    const named = this.request.columns.some(c => c.from === FILE_PATH)
+    const columns = named
+      ? [...this.files.columns, { name: FILE_PATH, type: utf8, native: VARCHAR, nullable: false }]
+      : this.files.columns
+    return { sql: parquet(paths, named ? `filename = '${FILE_PATH}'` : ''), setup: [], teardown: [], columns }
   }
 
   refuses(offer: Offer): string | undefined {

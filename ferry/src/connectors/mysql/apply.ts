@@ -2,7 +2,7 @@
 import type { Row } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
 import type { ChangeDialect, ChangeTable, StagedColumn } from '../changetable.ts'
-import { type Connection, qualified, query, quoteName, type ServerError } from './client.ts'
+import { type Connection, cut, qualified, query, quoteName, type ServerError } from './client.ts'
 import { fieldsInto, LoadEncoder } from './encode.ts'
 import { Load } from './load.ts'
 import type { MysqlSinkTable } from './sink.ts'
@@ -71,6 +71,8 @@ async function stage(
     try {
       encoder.row(row)
     } catch (error) {
+      // Whatever comes behind an open LOAD DATA would wait for it.
+      cut(connection)
       if (error instanceof RowError) error.index = i
       throw error
     }

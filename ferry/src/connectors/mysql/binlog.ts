@@ -11,6 +11,7 @@ import { requireKnown } from '../drift.ts'
 import type { LogStream, LogTable, TableLog } from '../log.ts'
 import type { MysqlColumn } from './catalog.ts'
 import { type Connection, cut, query, type ServerError, translate } from './client.ts'
+import { inflated, transactionPayload } from './compressed.ts'
 import { bitmap, type LoggedTable, packed, RowImages, tableMap } from './rowimage.ts'
 import type { MysqlSettings } from './settings.ts'
 
@@ -35,9 +36,16 @@ const EVENT = {
   anonymous: 34,
   payload: 40,
   mariadbGtid: 162,
+  partialUpdate: 39,
+  taggedGtid: 42,
   compressedQuery: 165,
-  compressedDelete: 168,
+  compressedV1: 166,
+  compressedV2: 169,
+  compressedEnd: 171,
 } as const
+
+/** What happened to the rows of an event, in the order of the servers' types. */
+const CHANGED = ['write', 'update', 'delete'] as const
 
 const HEADER = 19
 /** How soon the server says that there is nothing more, in nanoseconds. */
@@ -179,11 +187,13 @@ export class BinlogStream implements LogStream {
         return
       case EVENT.gtid:
       case EVENT.anonymous:
+      case EVENT.taggedGtid:
       case EVENT.mariadbGtid:
         this.begin(from, time)
         return
       case EVENT.query:
-        this.query(buffer, body, end, { from, to, time })
+      case EVENT.compressedQuery:
+        this.query(buffer, body, end, { from, to, time, isCompressed: type === EVENT.compressedQuery })
         return
       case EVENT.xid:
         this.commit(to)
@@ -197,14 +207,28 @@ export class BinlogStream implements LogStream {
       case EVENT.updateV2:
       case EVENT.deleteV1:
       case EVENT.deleteV2:
-        this.rows(type, buffer, body, end)
+        this.rows(CHANGED[(type - EVENT.writeV1) % 7]!, type >= EVENT.writeV2, buffer, body, end)
         return
       case EVENT.payload:
-        throw unreadable('compressed transactions', 'binlog_transaction_compression = OFF')
+        this.payload(buffer, body, end, to)
+        return
+      case EVENT.partialUpdate:
+        throw unreadable('documents in part', "binlog_row_value_options = ''")
       default:
-        if (type >= EVENT.compressedQuery && type <= EVENT.compressedDelete) {
-          throw unreadable('compressed events', 'log_bin_compress = OFF')
-        }
+        if (type < EVENT.compressedV1 || type > EVENT.compressedEnd) return
+        this.rows(CHANGED[(type - EVENT.compressedV1) % 3]!, type >= EVENT.compressedV2, buffer, body, end, true)
+    }
+  }
+
+  /** A whole transaction of MySQL in one event: what ends it ends at the event's own place. */
+  private payload(buffer: Buffer, body: number, end: number, to: number): void {
+    const events = transactionPayload(buffer, body, end)
+    for (let at = 0; at < events.length; ) {
+      const size = events.readUInt32LE(at + 9)
+      // What stands in it has no place of its own.
+      events.writeUInt32LE(byteIn(to), at + 13)
+      this.event(events, at, at + size)
+      at += size
     }
   }
 
@@ -224,13 +248,14 @@ export class BinlogStream implements LogStream {
     buffer: Buffer,
     body: number,
     end: number,
-    { from, to, time }: { from: number; to: number; time: number },
+    { from, to, time, isCompressed }: { from: number; to: number; time: number; isCompressed: boolean },
   ): void {
     const nameLength = buffer[body + 8]!
     const statusLength = buffer.readUInt16LE(body + 11)
     const nameAt = body + 13 + statusLength
     const database = buffer.toString('utf8', nameAt, nameAt + nameLength)
-    const text = buffer.toString('utf8', nameAt + nameLength + 1, end)
+    const textAt = nameAt + nameLength + 1
+    const text = (isCompressed ? inflated(buffer, textAt, end) : buffer.subarray(textAt, end)).toString()
     if (/^BEGIN$/i.test(text)) {
       if (!this.inTransaction) this.begin(from, time)
       return
@@ -281,25 +306,37 @@ export class BinlogStream implements LogStream {
     }
   }
 
-  private rows(type: number, buffer: Buffer, body: number, end: number): void {
+  private rows(
+    changed: (typeof CHANGED)[number],
+    isV2: boolean,
+    event: Buffer,
+    body: number,
+    eventEnd: number,
+    isCompressed = false,
+  ): void {
+    let [buffer, end] = [event, eventEnd]
     const mapped = this.tables.get(buffer.readUIntLE(body, 6))
     if (!mapped?.images) return
     const { images } = mapped
     const { table } = this.followed.get(mapped.name)!
     const cursor = { at: body + 8 }
-    if (type >= EVENT.writeV2) cursor.at += buffer.readUInt16LE(cursor.at)
+    if (isV2) cursor.at += buffer.readUInt16LE(cursor.at)
     const count = packed(buffer, cursor)
     const present = bitmap(buffer, cursor, count)
-    const isUpdate = type === EVENT.updateV1 || type === EVENT.updateV2
+    const isUpdate = changed === 'update'
     const after = isUpdate ? bitmap(buffer, cursor, count) : present
+    if (isCompressed) {
+      buffer = inflated(buffer, cursor.at, end)
+      end = buffer.length
+      cursor.at = 0
+    }
     while (cursor.at < end) {
       const begin = cursor.at
       try {
         if (isUpdate) this.update(table, images, { buffer, cursor, present, after })
         else {
           const { row } = images.read(buffer, cursor, present)
-          const change = type === EVENT.writeV1 || type === EVENT.writeV2 ? 'create' : 'delete'
-          if (this.log.wants(table)) table.add(row, change, cursor.at - begin)
+          if (this.log.wants(table)) table.add(row, changed === 'write' ? 'create' : 'delete', cursor.at - begin)
         }
       } catch (error) {
         if (error instanceof RowError) error.message = `${table.name}: ${error.message}`

@@ -12,6 +12,7 @@ import type {
 import { bareName } from '../names.ts'
 import { describe, listObjects } from './catalog.ts'
 import { type Connection, connect, cut, labelOf, query, translate } from './client.ts'
+import { type LogMark, markOf } from './log.ts'
 import { type MysqlSettings, readSettings } from './settings.ts'
 import { MysqlSink } from './sink.ts'
 import { MysqlSource } from './source.ts'
@@ -51,6 +52,10 @@ class MysqlStore implements Store {
     } catch (error) {
       throw translate(error, spec.query === undefined ? spec.object : 'query')
     }
+  }
+
+  positionAt(position: string, place: string): string {
+    return JSON.stringify({ ...markOf(position)!, place } satisfies LogMark)
   }
 
   existing(target: ObjectSpec): Promise<TableInfo | undefined> {

@@ -8,7 +8,9 @@ import type { Row, Value } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import type { TableColumn } from '../connector.ts'
 import { missingValue } from '../drift.ts'
+import { jsonText } from './binaryjson.ts'
 import type { MysqlColumn } from './catalog.ts'
+import { FIXED } from './fixedtypes.ts'
 import type { MysqlSettings } from './settings.ts'
 import { isGeometry } from './types.ts'
 
@@ -273,6 +275,8 @@ function reader(column: MysqlColumn, type: number, metadata: number, settings: M
       return textual(column, metadata)
     case CODE.geometry:
       return (b, c) => (sized(b, c, metadata) as Buffer).subarray(4)
+    case CODE.json:
+      return (b, c) => jsonText(sized(b, c, metadata), decimalAt)
     case CODE.string:
       return stringReader(column, metadata)
     default:
@@ -339,6 +343,10 @@ function textDecoder({ name, charset }: MysqlColumn): (buffer: Buffer, begin: nu
   }
 }
 
+/** A decimal outside a column. */
+export const decimalAt = (buffer: Buffer, at: number, precision: number, scale: number): string =>
+  decimalReader(precision, scale)(buffer, { at }) as string
+
 function stringReader(column: MysqlColumn, metadata: number): Read {
   const kind = metadata >> 8
   if (kind === CODE.enum || kind === CODE.set) {
@@ -349,6 +357,13 @@ function stringReader(column: MysqlColumn, metadata: number): Read {
       if (kind === CODE.enum) return value === 0 ? '' : labels[value - 1]!
       return labels.filter((_, i) => Math.floor(value / 2 ** i) % 2 === 1).join(',')
     })
+  }
+  const network = /^(uuid|inet6|inet4)\b/.exec(column.native)?.[1]
+  // Zeros at the end are not kept, as of a BINARY.
+  if (network) {
+    const width = metadata & 0xff
+    const text = FIXED[network]!
+    return (b, c) => text(Buffer.concat([sized(b, c, 1), Buffer.alloc(width)], width), column.native)
   }
   // Two bits of the length are kept, turned over, in the type.
   const most = (((metadata >> 4) & 0x300) ^ 0x300) + (metadata & 0xff)

@@ -1,5 +1,6 @@
 import type { Encoding } from '../../batch/encoding.ts'
-import { FerryError } from '../../errors.ts'
+import type { Row } from '../../batch/types.ts'
+import { FerryError, RowError } from '../../errors.ts'
 import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../applier.ts'
 import type { ChangeTable } from '../changetable.ts'
 import type {
@@ -32,7 +33,7 @@ import {
   splitName,
   translate,
 } from './client.ts'
-import type { WrittenColumn } from './encode.ts'
+import { LoadEncoder, type WrittenColumn } from './encode.ts'
 import type { MysqlSettings } from './settings.ts'
 import * as sql from './statements.ts'
 import { MysqlSplitWriter } from './writer.ts'
@@ -128,6 +129,8 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
   private readonly collation: string
   private readonly dependants: Dependants | undefined
 
+  private probe: LoadEncoder | undefined
+
   private constructor(
     session: MysqlSink,
     request: WriteRequest,
@@ -201,6 +204,19 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
   async ensureLedger(): Promise<void> {
     const { ledger } = this
     if (ledger) await this.withClient(client => client.query(ledger.create))
+  }
+
+  refuses(row: Row): RowError | undefined {
+    this.probe ??= new LoadEncoder(this.columns, [])
+    try {
+      this.probe.row(row)
+      return undefined
+    } catch (error) {
+      if (error instanceof RowError) return error
+      throw error
+    } finally {
+      this.probe.take()
+    }
   }
 
   async transaction(work: (table: ChangeTable, client: Pick<LedgerClient, 'query'>) => Promise<void>): Promise<void> {

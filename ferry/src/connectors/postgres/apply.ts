@@ -69,18 +69,24 @@ async function stage(
   const format = writer instanceof TextWriter ? '(FORMAT text)' : '(FORMAT binary)'
   const names = columns.map(c => c.name)
   const copy = copyIn(client, sql.copyIn(name, names, format))
-  await copy.write(writer.header, false)
-  for (const [i, row] of rows.entries()) {
-    try {
-      writer.row(row)
-    } catch (error) {
-      if (error instanceof RowError) error.index = i
-      throw error
+  try {
+    await copy.write(writer.header, false)
+    for (const [i, row] of rows.entries()) {
+      try {
+        writer.row(row)
+      } catch (error) {
+        if (error instanceof RowError) error.index = i
+        throw error
+      }
+      if (writer.size > FLUSH_BYTES) await copy.write(writer.take(), true)
     }
-    if (writer.size > FLUSH_BYTES) await copy.write(writer.take(), true)
+    if (writer.size > 0) await copy.write(writer.take(), true)
+    await copy.write(writer.trailer, false)
+  } catch (error) {
+    // What comes behind an open COPY would wait for it.
+    await copy.fail()
+    throw error
   }
-  if (writer.size > 0) await copy.write(writer.take(), true)
-  await copy.write(writer.trailer, false)
   await copy.end()
   return name
 }

@@ -13,7 +13,7 @@ import type {
 import { bareName } from '../names.ts'
 import { describeQuery, describeTable, listObjects } from './catalog.ts'
 import { connect, joinName, labelOf, translate } from './client.ts'
-import { dropLog, markOf } from './log.ts'
+import { dropLog, type LogMark, markOf } from './log.ts'
 import { type PostgresSettings, readSettings } from './settings.ts'
 import { PostgresSink } from './sink.ts'
 import { PostgresSource } from './source.ts'
@@ -68,6 +68,10 @@ class PostgresStore implements Store {
         throw translate(error, slot)
       })
     }
+  }
+
+  positionAt(position: string, lsn: string): string {
+    return JSON.stringify({ ...markOf(position)!, lsn } satisfies LogMark)
   }
 
   existing(target: ObjectSpec): Promise<TableInfo | undefined> {

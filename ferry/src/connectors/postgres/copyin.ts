@@ -9,6 +9,7 @@ import type pg from 'pg'
 import { messageHeader } from './messages.ts'
 
 const COPY_DONE = Buffer.from([0x63, 0, 0, 0, 4])
+const COPY_FAIL = Buffer.from([0x66, 0, 0, 0, 5, 0])
 
 interface Connection {
   stream: Socket
@@ -56,6 +57,17 @@ export class CopyIn {
     this.stream!.write(COPY_DONE)
     await this.until(() => this.phase === 'ended')
     return this.rows
+  }
+
+  /** Ends the COPY with nothing taken: its transaction has failed, and the connection is free again. */
+  async fail(): Promise<void> {
+    try {
+      await this.until(() => this.phase !== 'asked')
+      this.stream!.write(COPY_FAIL)
+      await this.until(() => this.phase === 'ended')
+    } catch {
+      // The server's word for it.
+    }
   }
 
   private async until(condition: () => boolean): Promise<void> {

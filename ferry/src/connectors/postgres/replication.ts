@@ -51,14 +51,14 @@ export class SlotStream implements LogStream {
   private readonly text: string
   private connection: WireConnection | undefined
   private timer: NodeJS.Timeout | undefined
-  private confirmed: Lsn
+  /** Zero tells the server nothing: tables that are not read now may need what is before the beginning. */
+  private confirmed: Lsn = 0
   private received: Lsn
   private closed = false
 
   constructor(client: pg.Client, slot: string, publication: string, from: Lsn, handler: StreamHandler) {
     this.client = client
     this.handler = handler
-    this.confirmed = from
     this.received = from
     const options = `proto_version '1', publication_names ${quoteText(quoteName(publication))}`
     this.text = `START_REPLICATION SLOT ${quoteName(slot)} LOGICAL ${formatLsn(from)} (${options})`

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { Encoding } from '../../batch/encoding.ts'
-import { typeName } from '../../batch/types.ts'
-import { FerryError } from '../../errors.ts'
+import { type Row, typeName } from '../../batch/types.ts'
+import { FerryError, RowError } from '../../errors.ts'
 import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../applier.ts'
 import type { ChangeTable } from '../changetable.ts'
 import type {
@@ -19,9 +19,11 @@ import type {
 import type { ChangeTarget } from '../gathering.ts'
 import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
 import { changeTable } from './apply.ts'
+import { BinaryWriter } from './binarywrite.ts'
 import type { PostgresColumn, PostgresTable } from './catalog.ts'
 import { describeTable, qualified } from './catalog.ts'
 import { connect, inTransaction, ledgerClient, quoteName, quoteText, splitName, translate } from './client.ts'
+import { TextWriter } from './copytext.ts'
 import { ConnectionPool } from './pool.ts'
 import { advanceSequences, swapTables } from './publish.ts'
 import type { PostgresSettings } from './settings.ts'
@@ -138,6 +140,7 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
   /** Whether an identity column needs OVERRIDING SYSTEM VALUE in an INSERT. */
   readonly overriding: boolean
   private readonly columns: PostgresColumn[]
+  private probe: BinaryWriter | TextWriter | undefined
 
   private constructor(
     session: PostgresSink,
@@ -224,6 +227,19 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
 
   get changes(): ChangeSink | undefined {
     return this.takesChanges ? changeSink(this, work => this.withClient(work)) : undefined
+  }
+
+  refuses(row: Row): RowError | undefined {
+    this.probe ??= this.binaryRows ? new BinaryWriter(this.writerColumns()) : new TextWriter(this.writerColumns())
+    try {
+      this.probe.row(row)
+      return undefined
+    } catch (error) {
+      if (error instanceof RowError) return error
+      throw error
+    } finally {
+      this.probe.take()
+    }
   }
 
   async transaction(work: (table: ChangeTable, client: Pick<LedgerClient, 'query'>) => Promise<void>): Promise<void> {

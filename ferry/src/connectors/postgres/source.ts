@@ -46,6 +46,19 @@ import { isKnown } from './types.ts'
 import { isFramed, refusesWire, wireExpression } from './wire.ts'
 
 /** Reading in one exported snapshot: whatever connection reads, it sees the database as of the run's start. */
+/** The system column with the transaction that wrote a row. */
+const ROW_VERSION = 'xmin'
+const HALF_OF_VERSIONS = 2n ** 31n
+
+function requireVersions(request: ReadRequest, table: PostgresTable, since: Since): void {
+  const refuse = (why: string, hint: string) => new FerryError('FERRY-3012', `${table.object}: ${why}`, { hint })
+  if (request.query !== undefined || !['r', 'p'].includes(table.kind)) {
+    throw refuse('only rows of tables have versions', 'Name a column that grows with every change.')
+  }
+  if (!since.again) throw refuse('rows come again by their versions: append would double them', 'Set update: merge.')
+  if (since.overlap) throw refuse('versions miss nothing that commits late', 'Leave overlap out.')
+}
+
 export class PostgresSource implements SourceSession {
   private readonly settings: PostgresSettings
   private readonly leader: pg.Client
@@ -105,21 +118,15 @@ export class PostgresSource implements SourceSession {
   async increment(request: ReadRequest, since: Since): Promise<Increment> {
     const table = await this.describe(request)
     if (since.cdc) return this.logIncrement(request, table, since)
+    if (since.column === ROW_VERSION && !table.columns.some(c => c.name === ROW_VERSION)) {
+      return this.versionIncrement(request, table, since)
+    }
     const column = growingColumn(table, since.column!) as PostgresColumn
     const name = quoteName(column.name)
     const from = request.query === undefined ? qualified(table) : `(${stripSemicolon(request.query)}\n) AS q`
     const filter = (condition: string) =>
       `${from} WHERE (${condition})${request.where === undefined ? '' : ` AND (${request.where})`}`
-    const ask = async (sql: string) => {
-      const client = await this.pool.take()
-      try {
-        return (await client.query(sql)).rows[0].answer as string | null
-      } catch (error) {
-        throw translate(error, table.object)
-      } finally {
-        this.pool.release(client)
-      }
-    }
+    const ask = async (sql: string) => (await this.ask(sql, table)).answer as string | null
     const queries: WatermarkQueries = {
       name,
       literal: text => `${quoteText(text)}::${column.native}`,
@@ -130,13 +137,55 @@ export class PostgresSource implements SourceSession {
     return { ...found, read: narrowed(request, condition) }
   }
 
+  /** One row from the snapshot. */
+  private async ask(sql: string, { object }: PostgresTable): Promise<Record<string, unknown>> {
+    const client = await this.pool.take()
+    try {
+      return (await client.query(sql)).rows[0]
+    } catch (error) {
+      throw translate(error, object)
+    } finally {
+      this.pool.release(client)
+    }
+  }
+
+  /**
+   * Rows by the transaction that wrote them: no column is needed, and none that commits late is missed, since a copy
+   * begins where the oldest transaction was that the last one did not see the end of.
+   */
+  private async versionIncrement(request: ReadRequest, table: PostgresTable, since: Since): Promise<Increment> {
+    requireVersions(request, table, since)
+    const snapshot = await this.ask(
+      'SELECT pg_snapshot_xmin(s)::text AS oldest, pg_snapshot_xmax(s)::text AS next FROM pg_current_snapshot() AS s',
+      table,
+    )
+    const [oldest, next] = [BigInt(snapshot.oldest as string), BigInt(snapshot.next as string)]
+    const position = String(oldest)
+    const from = since.after === undefined ? undefined : BigInt(since.after)
+    // Transactions have numbers of 32 bits that come again: of one so long ago nothing can be told.
+    if (from === undefined || next - from >= HALF_OF_VERSIONS) {
+      const why = from === undefined ? '' : ': the last copy was too many transactions ago'
+      return { read: request, position, isEmpty: false, range: `everything${why}`, notes: [] }
+    }
+    const latest = next + HALF_OF_VERSIONS
+    const condition = `${latest} - ((${latest} - ${ROW_VERSION}::text::bigint) & ${2n * HALF_OF_VERSIONS - 1n}) >= ${from}`
+    const read = narrowed(request, condition)
+    const found =
+      next === from
+        ? { answer: false }
+        : await this.ask(`SELECT EXISTS (SELECT 1 FROM ${qualified(table)} WHERE ${read.where}) AS answer`, table)
+    const isEmpty = found.answer === false
+    const range = isEmpty ? `nothing since transaction ${from}` : `rows written since transaction ${from}`
+    return { read, position, isEmpty, range, notes: [] }
+  }
+
   /** What the log tells since the last copy; where there was none, a snapshot comes first. */
   private async logIncrement(request: ReadRequest, table: PostgresTable, since: Since): Promise<Increment> {
     const client = await this.describer
     await requireLog(client, request, table, since.keys)
     const mark = since.after === undefined ? undefined : markOf(since.after)
     if (mark) {
-      const fault = await slotFault(client, mark.slot, parseLsn(mark.lsn))
+      const fault = await slotFault(client, mark.slot, parsePosition(mark.lsn).at)
       if (fault) throw fault
     }
     const others = since.others.flatMap(position => markOf(position)?.slot ?? [])
@@ -160,7 +209,7 @@ export class PostgresSource implements SourceSession {
     const { slot } = plans[0]!
     const marks = kept.flatMap(({ object, position }) => {
       const mark = markOf(position)
-      return mark?.slot === slot ? [{ object, lsn: parseLsn(mark.lsn) }] : []
+      return mark?.slot === slot ? [{ object, lsn: parsePosition(mark.lsn).at }] : []
     })
     const isThere = await slotExists(client, slot)
     if (!isThere && plans.some(p => p.from !== undefined)) {
