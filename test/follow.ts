@@ -34,6 +34,8 @@ export interface Side {
 export interface WrittenSide extends Side {
   /** One random transaction, with new columns where the copy takes them. Throws where the server is away. */
   write: (random: () => number, evolves: Evolving) => Promise<void>
+  /** Whether it changes no more by itself, when nobody writes. */
+  isAtRest?: () => boolean
 }
 
 /** Whether the source gets new columns, and whether its older rows have values in them. */
@@ -333,6 +335,7 @@ export async function followThroughFaults(
     await running.done
   }
   const writes = await writing.stop()
+  if (from.isAtRest) await until(async () => from.isAtRest!(), 'the source at rest')
   let last = startFerry(['run', path, '--quiet', '--json'], { home })
   if (online) {
     const equal = async () => (await differing()).length === 0

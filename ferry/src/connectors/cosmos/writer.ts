@@ -6,7 +6,7 @@ import type { Batch, Change, Checkpoint, RowBatch } from '../../batch/encoding.t
 import { memberTexts } from '../../batch/json.ts'
 import type { Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import { ChangeFold, type PartialRow } from '../changes.ts'
+import { ChangeFold, type PartialRow } from '../changes/fold.ts'
 import type { CommitResult, Refused, SplitWriter, WriteRequest, WriterWork } from '../connector.ts'
 import type { Bulk, Operation, Refusal } from './bulk.ts'
 import { type CosmosContainer, keyText } from './container.ts'

@@ -2,7 +2,7 @@
 import type { Row } from '../../batch/types.ts'
 import { type Duckdb, quoteName } from '../../duckdb/engine.ts'
 import { RowIntake } from '../../duckdb/intake.ts'
-import { type ChangeTable, onConflict, STANDARD_CHANGES, type StagedColumn } from '../changetable.ts'
+import { type ChangeTable, onConflict, STANDARD_CHANGES, type StagedColumn } from '../changes/changetable.ts'
 import { qualified } from './catalog.ts'
 import type { DuckdbSinkTable } from './sink.ts'
 

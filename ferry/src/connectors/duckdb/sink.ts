@@ -2,8 +2,9 @@ import { type Encoding, FERRY_CSV } from '../../batch/encoding.ts'
 import { Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
 import { toNative } from '../../duckdb/logical.ts'
 import { hasPipes } from '../../duckdb/pipe.ts'
-import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../applier.ts'
-import type { ChangeTable } from '../changetable.ts'
+import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../changes/applier.ts'
+import type { ChangeTable } from '../changes/changetable.ts'
+import type { ChangeTarget } from '../changes/gathering.ts'
 import type {
   ChangeSink,
   Committed,
@@ -16,7 +17,6 @@ import type {
   WriteRequest,
   WriterWork,
 } from '../connector.ts'
-import type { ChangeTarget } from '../gathering.ts'
 import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
 import { Turns } from '../turns.ts'
 import { changeTable } from './apply.ts'

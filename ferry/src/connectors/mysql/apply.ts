@@ -1,7 +1,7 @@
 /** Changes within a transaction of MySQL: staged through LOAD DATA. */
 import type { Row } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
-import type { ChangeDialect, ChangeTable, StagedColumn } from '../changetable.ts'
+import type { ChangeDialect, ChangeTable, StagedColumn } from '../changes/changetable.ts'
 import { type Connection, cut, qualified, query, quoteName, type ServerError } from './client.ts'
 import { fieldsInto, LoadEncoder } from './encode.ts'
 import { Load } from './load.ts'

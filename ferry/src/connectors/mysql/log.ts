@@ -1,7 +1,7 @@
 /** Following tables through the binary log: what it must be like, and what is kept between copies. */
 import { FerryError } from '../../errors.ts'
+import { type LogPosition, TableLog } from '../changes/log.ts'
 import type { ReadRequest } from '../connector.ts'
-import { type LogPosition, TableLog } from '../log.ts'
 import { BinlogStream, byteIn, type Followed, fileNumber, placeOf } from './binlog.ts'
 import type { MysqlTable } from './catalog.ts'
 import { type Connection, connect, query } from './client.ts'

@@ -3,6 +3,7 @@ import type { Batch, CsvDialect, Rejected } from '../../batch/encoding.ts'
 import { FERRY_CSV } from '../../batch/encoding.ts'
 import type { Column, Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
+import { LOG_SPLIT, type LogTable, readLog, type TableLog } from '../changes/log.ts'
 import {
   CHANGES,
   type Increment,
@@ -14,7 +15,6 @@ import {
   type SourceTable,
   type Split,
 } from '../connector.ts'
-import { LOG_SPLIT, type LogTable, readLog, type TableLog } from '../log.ts'
 import { stripSemicolon } from '../names.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import type { Followed } from './binlog.ts'

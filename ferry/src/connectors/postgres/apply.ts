@@ -2,7 +2,7 @@
 import type pg from 'pg'
 import { type Row, utf8 } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
-import { type ChangeTable, onConflict, STANDARD_CHANGES, type StagedColumn } from '../changetable.ts'
+import { type ChangeTable, onConflict, STANDARD_CHANGES, type StagedColumn } from '../changes/changetable.ts'
 import { BinaryWriter } from './binarywrite.ts'
 import { qualified } from './catalog.ts'
 import { quoteName } from './client.ts'

@@ -5,7 +5,7 @@
  */
 import type pg from 'pg'
 import { FerryError } from '../../errors.ts'
-import type { LogStream } from '../log.ts'
+import type { LogStream } from '../changes/log.ts'
 import { connect, quoteName, quoteText, translate } from './client.ts'
 import { formatLsn, type Lsn, lsnAt, parseLsn } from './pgoutput.ts'
 import type { PostgresSettings } from './settings.ts'

@@ -2,8 +2,9 @@ import type pg from 'pg'
 import type { Encoding } from '../../batch/encoding.ts'
 import { type Row, typeName } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../applier.ts'
-import type { ChangeTable } from '../changetable.ts'
+import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../changes/applier.ts'
+import type { ChangeTable } from '../changes/changetable.ts'
+import type { ChangeTarget } from '../changes/gathering.ts'
 import type {
   ChangeSink,
   Committed,
@@ -16,7 +17,6 @@ import type {
   WriteRequest,
   WriterWork,
 } from '../connector.ts'
-import type { ChangeTarget } from '../gathering.ts'
 import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
 import { changeTable } from './apply.ts'
 import { BinaryWriter } from './binarywrite.ts'

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { type Batch, type CsvDialect, FERRY_CSV } from '../../batch/encoding.ts'
 import type { Column } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
+import { LOG_SPLIT, type LogTable, readLog, type TableLog } from '../changes/log.ts'
 import {
   CHANGES,
   type ChecksumTarget,
@@ -16,7 +17,6 @@ import {
   type Split,
   type StoreChecksums,
 } from '../connector.ts'
-import { LOG_SPLIT, type LogTable, readLog, type TableLog } from '../log.ts'
 import { stripSemicolon } from '../names.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import { BinaryReader } from './binaryread.ts'

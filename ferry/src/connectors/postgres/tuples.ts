@@ -2,8 +2,8 @@
 import { parseText } from '../../batch/text.ts'
 import { type Column, type LogicalType, type Row, typeName, type Value } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import { missingValue } from '../drift.ts'
-import type { LogTable } from '../log.ts'
+import { missingValue } from '../changes/drift.ts'
+import type { LogTable } from '../changes/log.ts'
 import { parseArray } from './arrays.ts'
 import { type LogRelation, NULL, TEXT, type Tuple, UNCHANGED } from './pgoutput.ts'
 

@@ -2,7 +2,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Row, Value } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
-import { type ChangeTable, onConflict, STANDARD_CHANGES, type StagedColumn } from '../changetable.ts'
+import { type ChangeTable, onConflict, STANDARD_CHANGES, type StagedColumn } from '../changes/changetable.ts'
 import { quoteName } from './database.ts'
 import type { SqliteSinkTable } from './sink.ts'
 import { storer } from './store.ts'

@@ -3,10 +3,10 @@
  * is known by its keys and its beginning, so that one that comes again changes nothing, and one that comes late is put
  * between the others.
  */
-import type { RowBatch } from '../batch/encoding.ts'
-import { type Row, utf8, type Value } from '../batch/types.ts'
+import type { RowBatch } from '../../batch/encoding.ts'
+import { type Row, utf8, type Value } from '../../batch/types.ts'
+import type { WriterWork } from '../connector.ts'
 import { type ChangeTable, chosen, former, MASK, type StagedColumn } from './changetable.ts'
-import type { WriterWork } from './connector.ts'
 import { type ChangeTarget, GatheringWriter } from './gathering.ts'
 
 /** What happened to one row. */

@@ -2,8 +2,8 @@
  * Changes of one table folded to what comes of them: of each key the last state. All sinks apply changes through this,
  * so that many changes of a row cost as much as one, and order matters only within it.
  */
-import type { Change, RowBatch } from '../batch/encoding.ts'
-import type { Row, Value } from '../batch/types.ts'
+import type { Change, RowBatch } from '../../batch/encoding.ts'
+import type { Row, Value } from '../../batch/types.ts'
 
 /** What a table is to be after some changes. The parts are applied in this order. */
 export interface NetChanges {

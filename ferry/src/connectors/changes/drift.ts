@@ -1,8 +1,8 @@
 /** Columns that the log of a store tells of, beside those that a copy was planned with. */
-import { parseText } from '../batch/text.ts'
-import type { Value } from '../batch/types.ts'
-import { FerryError } from '../errors.ts'
-import type { ReadRequest, TableColumn } from './connector.ts'
+import { parseText } from '../../batch/text.ts'
+import type { Value } from '../../batch/types.ts'
+import { FerryError } from '../../errors.ts'
+import type { ReadRequest, TableColumn } from '../connector.ts'
 
 /** Throws FERRY-3013 where the log has columns that the source did not have when the copy was planned. */
 export function requireKnown(table: string, logged: string[], known: TableColumn[], drift: ReadRequest['drift']): void {

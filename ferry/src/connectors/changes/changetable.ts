@@ -1,5 +1,5 @@
 /** What databases differ in where changes are applied to a table of them, and what the statements share. */
-import type { LogicalType, Row } from '../batch/types.ts'
+import type { LogicalType, Row } from '../../batch/types.ts'
 
 /** A column of a staging table. */
 export interface StagedColumn {

@@ -1,11 +1,11 @@
 /** Writers of changes: what comes is gathered in memory, and written with the ledger's line when it is committed. */
-import type { Batch, Checkpoint, RowBatch } from '../batch/encoding.ts'
-import { formatText } from '../batch/text.ts'
-import type { Row } from '../batch/types.ts'
-import { FerryError, RowError } from '../errors.ts'
+import type { Batch, Checkpoint, RowBatch } from '../../batch/encoding.ts'
+import { formatText } from '../../batch/text.ts'
+import type { Row } from '../../batch/types.ts'
+import { FerryError, RowError } from '../../errors.ts'
+import type { CommitResult, Refused, SplitWriter, WriteRequest, WriterWork } from '../connector.ts'
+import type { Ledger, LedgerClient } from '../ledger.ts'
 import type { ChangeTable } from './changetable.ts'
-import type { CommitResult, Refused, SplitWriter, WriteRequest, WriterWork } from './connector.ts'
-import type { Ledger, LedgerClient } from './ledger.ts'
 
 /** What a sink table says of itself, so that changes can be applied to it. */
 export interface ChangeTarget {

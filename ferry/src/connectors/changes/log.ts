@@ -2,10 +2,10 @@
  * Following the log of a store: one stream for all tables of a run, each of which reads its own changes, in the order of
  * the source's commits. Places in a log are numbers that grow.
  */
-import type { Batch, Behind, Change, RowBatch } from '../batch/encoding.ts'
-import type { Column, Row } from '../batch/types.ts'
-import type { FerryError } from '../errors.ts'
-import { CHANGES, type ReadOptions, type Split } from './connector.ts'
+import type { Batch, Behind, Change, RowBatch } from '../../batch/encoding.ts'
+import type { Column, Row } from '../../batch/types.ts'
+import type { FerryError } from '../../errors.ts'
+import { CHANGES, type ReadOptions, type Split } from '../connector.ts'
 
 /** A place in the log: every transaction before `at` is behind it, and `seq` changes of the one that stands there. */
 export interface LogPosition {

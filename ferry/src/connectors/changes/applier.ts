@@ -2,10 +2,8 @@
  * Applying changes to a table of a database: gathered by key in memory, written set by set in one transaction with the
  * ledger's line. What the stores differ in is said by a {@link ChangeTable}.
  */
-import type { RowBatch } from '../batch/encoding.ts'
-import { int32, type Row, utf8 } from '../batch/types.ts'
-import { ChangeFold, type PartialRow } from './changes.ts'
-import { type ChangeTable, chosen, former, MASK, type StagedColumn } from './changetable.ts'
+import type { RowBatch } from '../../batch/encoding.ts'
+import { int32, type Row, utf8 } from '../../batch/types.ts'
 import {
   CHANGES,
   type ChangeSink,
@@ -13,10 +11,12 @@ import {
   type SplitWriter,
   type WriteRequest,
   type WriterWork,
-} from './connector.ts'
+} from '../connector.ts'
+import type { Ledger, LedgerClient } from '../ledger.ts'
+import { type ChangeTable, chosen, former, MASK, type StagedColumn } from './changetable.ts'
+import { ChangeFold, type PartialRow } from './fold.ts'
 import { type ChangeTarget, GatheringWriter } from './gathering.ts'
 import { HistoryWriter } from './history.ts'
-import type { Ledger, LedgerClient } from './ledger.ts'
 
 /** 1 where the row's key changed, and its values are under the former one. */
 const MOVED = 'ferry_moved'
