@@ -24,15 +24,25 @@ export async function startMariadb(settings: Record<string, string> = {}): Promi
   chmodSync(folder, 0o755)
   if (asRoot) chownSync(folder, NOBODY, NOBODY)
   const data = join(folder, 'data')
+  // A server that starts removes what others have in a folder of temporary tables that they share.
+  const temporary = mkdtempSync(join(folder, 'tmp-'))
+  if (asRoot) chownSync(temporary, NOBODY, NOBODY)
   const made = spawnSync(
     'mariadb-install-db',
-    ['--no-defaults', `--datadir=${data}`, '--auth-root-authentication-method=normal', '--skip-test-db'],
+    [
+      '--no-defaults',
+      `--datadir=${data}`,
+      `--tmpdir=${temporary}`,
+      '--auth-root-authentication-method=normal',
+      '--skip-test-db',
+    ],
     { ...user, encoding: 'utf8' },
   )
   if (made.status !== 0) throw new Error(`mariadb-install-db failed: ${made.stdout}${made.stderr}${made.error ?? ''}`)
   const port = await freePort()
   const options = {
     datadir: data,
+    tmpdir: temporary,
     socket: join(folder, 'socket'),
     'pid-file': join(folder, 'pid'),
     'bind-address': '127.0.0.1',
