@@ -162,7 +162,7 @@ describe('the snapshot', () => {
 
   async function sums(settings: Record<string, unknown>) {
     const to = await makeDatabase()
-    for (let i = 0; i < 3; i++) {
+    for (let i = 0; i < 8; i++) {
       const report = await copy({
         source: at(settings),
         destination: { kind: 'postgres', ...to.settings },

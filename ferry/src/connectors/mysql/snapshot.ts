@@ -97,7 +97,8 @@ export class Snapshot {
           return status.map(row => row.Value).join(':')
         }),
       )
-      if (!/\d/.test(places[0]!)) return false
+      // Without a binary log the place is byte 0 of no file.
+      if (!/^[^:]+:\d+$/.test(places[0]!)) return false
       if (!places.every(place => place === places[0])) continue
       const [file, byte] = places[0]!.split(':')
       this.place = placeOf(file!, Number(byte))
