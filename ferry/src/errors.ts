@@ -24,6 +24,10 @@ export const ERRORS = {
   'FERRY-2003': ['A connection setting is missing or wrong', "See the connector's README for its settings."],
   'FERRY-2004': ['The store refused permission', 'Grant what the message names, or use another user.'],
   'FERRY-2005': ['The connection to the store was lost', 'Run the job again: it goes on where it stopped.'],
+  'FERRY-2006': [
+    'The server may not open this',
+    'Use a folder or an address that the message allows, or start the server with --folder.',
+  ],
   'FERRY-3001': ['The source object does not exist', 'Check the name; the message lists the nearest ones.'],
   'FERRY-3002': ['A column does not exist', 'Check the mapping; the message lists the columns there are.'],
   'FERRY-3003': ['The destination cannot hold a column', 'Map the column to a type that fits, or leave it out.'],
@@ -68,6 +72,13 @@ export const ERRORS = {
     'The log of the source no longer reaches back to the last copy',
     'Copy everything again: `ferry reset JOB`, then run it.',
   ],
+  'FERRY-5011': ['A secret cannot be opened', 'Set FERRY_KEY to the key that it was kept under, or give it again.'],
+  'FERRY-6001': ['Nobody is signed in', 'Send the token: Authorization: Bearer TOKEN; or sign in in the browser.'],
+  'FERRY-6002': ['The role does not allow this', 'Ask for a token with the role that the message names.'],
+  'FERRY-6003': ['The request is not valid', 'Mend what the message names; the API is described at /docs.'],
+  'FERRY-6004': ['There is no such address', 'The API is described at /docs.'],
+  'FERRY-6005': ['Too many requests', 'Wait as long as Retry-After says.'],
+  'FERRY-6006': ['The server cannot be reached', 'Start it: ferry serve; or check its address.'],
   'FERRY-9000': ['Unexpected error', 'Please report it, with the output of `ferry show RUN --json`.'],
 } as const
 

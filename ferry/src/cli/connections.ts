@@ -1,8 +1,7 @@
 import { FerryError } from '../errors.ts'
 import { parseLocator } from '../job/locator.ts'
-import { withVariables } from '../job/read.ts'
-import { openStore } from '../runtime/stores.ts'
-import { findConnection, listConnections, removeConnection, saveConnection } from '../state/connections.ts'
+import { openStore, resolveEndpoint } from '../runtime/stores.ts'
+import { listConnections, removeConnection, saveConnection } from '../state/connections.ts'
 import { type VariableOptions, variablesOf } from './job.ts'
 import { printJson, table } from './output.ts'
 import { withState } from './state.ts'
@@ -33,11 +32,7 @@ export default async function connections(args: string[], options: Options): Pro
       }
       case 'test': {
         if (!name) throw usage('ferry connections test NAME')
-        const found = await findConnection(state.db, name)
-        const store = await openStore({
-          kind: found.kind,
-          settings: withVariables(found.settings, variablesOf(options)),
-        })
+        const store = await openStore(await resolveEndpoint({ connection: name }, state, variablesOf(options)))
         try {
           const answer = await store.test()
           say({ name, ok: true, answer }, `${name}: ${answer}`)

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import { allowedFolders } from '../connectors/confinement.ts'
 import { type ErrorCode, FerryError, RowError } from '../errors.ts'
 
 /** DuckDB's own memory, next to what Node needs. */
@@ -41,6 +42,7 @@ export class Duckdb {
       })
       const connection = await instance.connect()
       await connection.run(`SET TimeZone = 'UTC'`)
+      await confine(connection, path)
       return new Duckdb(instance, connection, scratch)
     } catch (error) {
       rmSync(scratch, { recursive: true, force: true })
@@ -71,6 +73,16 @@ export class Duckdb {
     this.instance.closeSync()
     rmSync(this.scratch, { recursive: true, force: true })
   }
+}
+
+/** SQL of users can read any file that the process may: on a server only those of its folders. */
+async function confine(connection: DuckDBConnection, path: string): Promise<void> {
+  const folders = allowedFolders()
+  if (!folders) return
+  const all = [...folders, tmpdir(), ...(path === ':memory:' ? [] : [path])]
+  await connection.run(`SET allowed_directories = [${all.map(quoteText).join(', ')}]`)
+  await connection.run('SET enable_external_access = false')
+  await connection.run('SET lock_configuration = true')
 }
 
 /** What DuckDB said, as one of Ferry's errors. */

@@ -98,7 +98,7 @@ export function isSecret(name: string): boolean {
 
 /** Whether a secret's value only says where the secret is: a variable, or a secret in Azure Key Vault. */
 export function isReference(value: string): boolean {
-  return /^\$\{\w+\}$|^keyvault:https:\/\//.test(value)
+  return /^\$\{\w+\}$|^keyvault:https:\/\/|^sealed:/.test(value)
 }
 
 /** The text with secrets in a URL replaced, for messages and for the state. */

@@ -167,7 +167,8 @@ export function withVariables<T>(value: T, variables: Variables, environment: No
   if (typeof value === 'string') {
     return value.replace(/\$?\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (whole, name: string) => {
       if (whole.startsWith('$$')) return whole.slice(1)
-      const found = variables[name] ?? environment[name]
+      // What Ferry itself is told, its own secrets too, is for no store.
+      const found = variables[name] ?? (name.startsWith('FERRY_') ? undefined : environment[name])
       if (found === undefined) throw new FerryError('FERRY-1004', `\${${name}} has no value`)
       return found
     }) as T

@@ -1,5 +1,6 @@
 /** The copy job: what a job file may say, checked by one zod schema. */
 import { z } from 'zod'
+import { scheduleSchema, triggerSchema } from './schedules.ts'
 
 const text = z.string().min(1)
 const scalar = z.union([z.string(), z.number(), z.boolean()])
@@ -87,6 +88,15 @@ const tableSchema = z
   .refine(t => (t.from === undefined) !== (t.query === undefined), { message: 'a table has either `from` or `query`' })
   .refine(t => t.query === undefined || t.to !== undefined, { message: 'a `query` needs `to`' })
 
+/** A list whose members have names of their own. */
+function named<T extends z.ZodType<{ name: string }>>(item: T) {
+  return z
+    .array(item)
+    .max(100)
+    .refine(all => new Set(all.map(i => i.name)).size === all.length, 'two have one name')
+    .default([])
+}
+
 export const jobSchema = z.strictObject({
   name: z
     .string()
@@ -112,20 +122,14 @@ export const jobSchema = z.strictObject({
     })
     .default({})
     .describe('How fast the job may go: parallel, rowsPerSecond, bytesPerSecond'),
+  schedules: named(scheduleSchema).describe('When a server runs the job by the clock'),
+  triggers: named(triggerSchema).describe('What makes a server run the job: files, a call, another job'),
 })
 
 export type CopyJob = z.output<typeof jobSchema>
 export type TableSettings = z.output<typeof settings>
 export type TableEntry = z.output<typeof tableSchema>
 export type EndpointSpec = z.output<typeof endpoint>
-
-/** Seconds of a duration such as `10 min`, `1.5h` or `2 days`; undefined where it is none. */
-export function parseDuration(duration: string): number | undefined {
-  const match = /^\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|d)[a-z]*\s*$/i.exec(duration)
-  if (!match) return undefined
-  const seconds = { s: 1, sec: 1, m: 60, min: 60, h: 3600, d: 86_400 }
-  return Number(match[1]) * seconds[match[2]!.toLowerCase() as keyof typeof seconds]
-}
 
 /** Bytes of a size such as `64MB`, `1.5 GiB` or a bare number; undefined where it is none. */
 export function parseSize(size: string | number): number | undefined {

@@ -1,6 +1,7 @@
 /** The tables of a job: patterns expanded, defaults filled in, destinations named. */
 import { FerryError, nearest } from '../errors.ts'
-import { type CopyJob, parseDuration, parseSize, type TableEntry, type TableSettings } from './schema.ts'
+import { parseDuration } from './duration.ts'
+import { type CopyJob, parseSize, type TableEntry, type TableSettings } from './schema.ts'
 
 /** One table of a job with all its settings decided. */
 export interface TableSpec

@@ -11,6 +11,7 @@ import { jobSchema } from '../job/schema.ts'
 import { pattern } from '../job/tables.ts'
 import { findConnection } from '../state/connections.ts'
 import type { State } from '../state/database.ts'
+import * as queue from '../state/queue.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, RunTableRow, SplitRow, Wish } from '../state/schema.ts'
 import { errorFolder } from './errorfiles.ts'
@@ -54,7 +55,7 @@ export async function createCopyJob(
     if (options.createTargets) await createTargets(tasks, source, destination, options)
     const job = jobOf({ ...words, tasks })
     const definition = JSON.stringify(job)
-    return await runs.enqueueJob(state.db, { name: job.name, definition, queue: words.account }).catch(error => {
+    return await queue.enqueueJob(state.db, { name: job.name, definition, queue: words.account }).catch(error => {
       throw error instanceof FerryError && error.code === 'FERRY-1008' ? nameTaken(words) : error
     })
   } finally {
@@ -71,7 +72,7 @@ function nameTaken({ account, jobName }: CopyJobWords): FerryError {
 
 /** An account is a named connection. */
 async function openAccount(state: State, account: string, variables: Variables): Promise<Store> {
-  const locator = await resolveEndpoint({ connection: account }, state.db, variables)
+  const locator = await resolveEndpoint({ connection: account }, state, variables)
   const store = await openStore(locator)
   if (store.containers) return store
   await store.close()
@@ -148,7 +149,7 @@ export async function findCopyJob(state: State, account: string, jobName: string
 /** All copy jobs of an account, in the order of their creation. Throws FERRY-1007 where there is no such account. */
 export async function listCopyJobs(state: State, account: string): Promise<RunRow[]> {
   await findConnection(state.db, account)
-  return runs.queuedRuns(state.db, account)
+  return queue.queuedRuns(state.db, account)
 }
 
 /** What is known of a run, for whoever shows it. */
@@ -199,7 +200,7 @@ function behindOf(tables: SplitRow[][]): { changes: number; seconds: number } | 
 async function waitingOf(state: State, row: RunRow, executing: boolean): Promise<string | undefined> {
   if (executing) return row.waiting ?? undefined
   if (!['pending', 'planning', 'running', 'completing'].includes(row.state)) return undefined
-  const ahead = (await runs.queuedRuns(state.db, row.queue!)).filter(r => r.id !== row.id && runs.isAlive(r))
+  const ahead = (await queue.queuedRuns(state.db, row.queue!)).filter(r => r.id !== row.id && runs.isAlive(r))
   if (ahead.length > 0)
     return `job ${ahead.map(r => r.job.slice(row.queue!.length + 1)).join(', ')} of the same account`
   return `somebody who executes it: ferry cosmos copy work --account-name ${row.queue}`
@@ -212,15 +213,15 @@ export async function resumeCopyJob(state: State, row: RunRow): Promise<void> {
   if (!waits && !isLeft) {
     throw new FerryError('FERRY-5006', `the job is ${runs.isAlive(row) ? 'running' : row.state}: it cannot be resumed`)
   }
-  await runs.requeue(state.db, row, 'pending')
+  await queue.requeue(state.db, row, 'pending')
 }
 
 /** Pauses, cancels or completes a job, whether somebody executes it or not. */
 export async function wishForCopyJob(state: State, row: RunRow, wish: Wish, variables: Variables): Promise<RunRow> {
   const asked = await runs.wishFor(state.db, row.id, wish)
   if (runs.isAlive(asked)) return asked
-  if (wish === 'pause') await runs.requeue(state.db, asked, 'paused')
-  if (wish === 'complete') await runs.requeue(state.db, asked, 'pending')
+  if (wish === 'pause') await queue.requeue(state.db, asked, 'paused')
+  if (wish === 'complete') await queue.requeue(state.db, asked, 'pending')
   if (wish === 'cancel') {
     const stores = await openStores(jobSchema.parse(JSON.parse(row.definition)), state, variables)
     try {
@@ -246,7 +247,7 @@ export async function work(
   await store.close()
   const reports: RunReport[] = []
   while (!options.signal?.aborted) {
-    const claimed = await runs.claimQueued(state.db, account, copiesAtOnce)
+    const claimed = await queue.claimQueued(state.db, account, copiesAtOnce)
     if (!claimed) break
     const job = jobSchema.parse(JSON.parse(claimed.row.definition))
     try {
@@ -254,7 +255,7 @@ export async function work(
       reports.push(report)
       // Nobody asked to pause the job: whoever works next goes on with it.
       if (report.status === 'paused' && options.signal?.aborted) {
-        await runs.requeue(state.db, { id: claimed.lease.run, epoch: claimed.lease.epoch }, 'pending')
+        await queue.requeue(state.db, { id: claimed.lease.run, epoch: claimed.lease.epoch }, 'pending')
       }
     } catch (error) {
       process.stderr.write(`${job.name}: ${(error as Error).message}\n`)

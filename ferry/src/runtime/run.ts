@@ -21,6 +21,7 @@ import type { RunRow, RunState, RunTableRow, Wish } from '../state/schema.ts'
 import { errorFolder, readErrors, writeErrors } from './errorfiles.ts'
 import { abandon, forgetTable, refuseEdited, release } from './giveup.ts'
 import { parallelOf, planOptions, tablesOf } from './plan.ts'
+import { PULSE_MS, Pulse } from './pulse.ts'
 import { errorInfo, type RunReport, reportOf } from './report.ts'
 import { closeSessions, closeStores, openSessions, openStores, type Stores, withoutSecrets } from './stores.ts'
 
@@ -52,7 +53,9 @@ export async function runJob(options: RunOptions): Promise<RunReport> {
   const definition = JSON.stringify(withoutSecrets(job))
   const stores = await openStores(job, state, options.variables ?? {}).catch(async error => {
     // A run that was taken from its queue tells why it does not begin.
-    if (options.claimed) await runs.finishRun(db, options.claimed.lease, 'failed', errorInfo(asFerryError(error)))
+    if (options.claimed) {
+      await runs.finishRun(db, options.claimed.lease, 'failed', { error: errorInfo(asFerryError(error)) })
+    }
     throw error
   })
   try {
@@ -65,6 +68,12 @@ export async function runJob(options: RunOptions): Promise<RunReport> {
           await abandon(state, row, stores)
         },
       }))
+    if (options.claimed) {
+      for (const other of await runs.takeOthers(db, claimed.row)) {
+        await abandon(state, other.row, stores)
+        await runs.finishRun(db, other.lease, 'cancelled')
+      }
+    }
     const run = new Run(options, stores, claimed)
     return await run.execute()
   } finally {
@@ -86,6 +95,7 @@ class Run {
   private readonly evolved = new Map<number, string>()
   private readonly parallel: number
   private readonly folder: string
+  private readonly pulse: Pulse
   private wish: Wish | undefined
   private told: string | undefined
   private former: string[] = []
@@ -98,6 +108,7 @@ class Run {
     this.row = claimed.row
     this.resumed = claimed.resumed
     this.parallel = parallelOf(options.job, stores)
+    this.pulse = new Pulse(options.state.db, claimed.lease, claimed.row.samples)
     this.folder = errorFolder(options.state.home, claimed.lease.run)
   }
 
@@ -115,6 +126,7 @@ class Run {
       failure = asFerryError(error)
     }
     watch.stop()
+    await this.pulse.settled
     const status = this.statusAfter(failure)
     if (status === 'cancelled') await this.cleanUp()
     if (status === 'completed') await release(this.options.state, this.row.job, this.stores.source, this.former)
@@ -135,7 +147,9 @@ class Run {
     const first = report.errors[0]
     // What was asked to end and could not goes on ending when it goes on.
     const ending = this.complete.signal.aborted && (status === 'paused' || status === 'failed') ? 'complete' : null
-    await runs.finishRun(this.options.state.db, this.lease, status, status === 'failed' ? first : undefined, ending)
+    const error = status === 'failed' ? first : undefined
+    const sums = this.pulse.sums(this.tables)
+    await runs.finishRun(this.options.state.db, this.lease, status, { error, wish: ending, sums })
     return report
   }
 
@@ -422,6 +436,7 @@ class Run {
 
   /** The end of a table; where it is copied, its position moves with it. */
   private async saveEnd(plan: TablePlan, progress: TableProgress): Promise<void> {
+    await this.pulse.settled
     const { increment } = plan
     const isOnline = this.options.job.mode === 'online'
     if (!increment || isOnline || progress.state !== 'completed') return this.saveTable(plan, progress)
@@ -465,6 +480,7 @@ class Run {
     const onSignal = () => stopBy('pause')
     this.options.signal?.addEventListener('abort', onSignal, { once: true })
     let lastBeat = 0
+    let lastPulse = Date.now()
     let busy = false
     const timer = setInterval(async () => {
       if (busy) return
@@ -474,6 +490,10 @@ class Run {
         if (wish === 'complete') await this.drain()
         else if (wish) stopBy(wish)
         await this.tellWaiting()
+        if (Date.now() - lastPulse > PULSE_MS) {
+          await this.pulse.beat(this.tables)
+          lastPulse = Date.now()
+        }
         if (Date.now() - lastBeat > runs.HEARTBEAT_MS) {
           await runs.heartbeat(db, this.lease)
           lastBeat = Date.now()

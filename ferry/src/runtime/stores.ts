@@ -1,5 +1,5 @@
 /** The stores of a job: named connections looked up, variables put in, connectors loaded. */
-import type { Kysely } from 'kysely'
+import { requireAllowedHosts } from '../connectors/confinement.ts'
 import type { Store } from '../connectors/connector.ts'
 import { loadConnector } from '../connectors/registry.ts'
 import type { Sessions } from '../engine/plan.ts'
@@ -9,12 +9,12 @@ import type { CopyJob, EndpointSpec } from '../job/schema.ts'
 import { withVaultSecrets } from '../secrets/keyvault.ts'
 import { findConnection } from '../state/connections.ts'
 import type { State } from '../state/database.ts'
-import type { Schema } from '../state/schema.ts'
+import { withSecrets } from '../state/secrets.ts'
 
 /** What an endpoint of a job stands for, variables put in. */
 export async function resolveEndpoint(
   spec: EndpointSpec,
-  db: Kysely<Schema> | undefined,
+  state: State | undefined,
   variables: Variables,
 ): Promise<Locator> {
   if (typeof spec === 'string') {
@@ -23,15 +23,16 @@ export async function resolveEndpoint(
     if (locator.kind !== 'files' || locator.object === '-') return locator
     return { kind: 'files', settings: { folder: locator.object } }
   }
-  if ('connection' in spec && db) {
-    const found = await findConnection(db, withVariables(spec.connection as string, variables))
-    return { kind: found.kind, settings: withVariables(found.settings, variables) }
+  if ('connection' in spec && state) {
+    const found = await findConnection(state.db, withVariables(spec.connection as string, variables))
+    return { kind: found.kind, settings: await withSecrets(state, withVariables(found.settings, variables)) }
   }
   const { kind, ...settings } = withVariables(spec, variables) as { kind: string }
   return { kind, settings }
 }
 
 export async function openStore(locator: Locator): Promise<Store> {
+  await requireAllowedHosts(locator.settings)
   return (await loadConnector(locator.kind)).open(await withVaultSecrets(locator.settings))
 }
 
@@ -43,8 +44,8 @@ export interface Stores {
 
 export async function openStores(job: CopyJob, state: State | undefined, variables: Variables): Promise<Stores> {
   const [source, destination] = await bothOpen(
-    (async () => openStore(await resolveEndpoint(job.source, state?.db, variables)))(),
-    (async () => openStore(await resolveEndpoint(job.destination, state?.db, variables)))(),
+    (async () => openStore(await resolveEndpoint(job.source, state, variables)))(),
+    (async () => openStore(await resolveEndpoint(job.destination, state, variables)))(),
   )
   return { source, destination }
 }

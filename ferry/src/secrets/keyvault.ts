@@ -3,6 +3,7 @@
  * the vault holds, asked for when a store is opened and kept nowhere. Who asks is found as Azure's tools find it: the
  * environment's service principal, a workload's or a machine's managed identity, or who is signed in with `az login`.
  */
+import { allowedFolders } from '../connectors/confinement.ts'
 import { FerryError } from '../errors.ts'
 
 const REFERENCE = /^keyvault:(https:\/\/[^/]+)\/secrets\/([0-9A-Za-z-]+)(?:\/([0-9A-Za-z]+))?\/?$/
@@ -28,6 +29,8 @@ async function secretOf(reference: string): Promise<string> {
     })
   }
   const [, vault, name, version] = match
+  // Whoever asks shows who they are: a server shows it to vaults only.
+  if (allowedFolders() && !isVault(vault!)) throw new FerryError('FERRY-2006', `${vault} is no Azure Key Vault`)
   const { DefaultAzureCredential } = await import('@azure/identity')
   const { SecretClient } = await import('@azure/keyvault-secrets')
   const isOwn = process.env.AZURE_AUTHORITY_HOST !== undefined

@@ -107,4 +107,93 @@ export const MIGRATIONS: Record<string, Migration> = {
         .execute()
     },
   },
+  '0005_server': {
+    async up(db: Kysely<unknown>) {
+      const run = (name: string, type: 'text' | 'bigint' | 'integer', more: 'null' | 'zero' = 'zero') =>
+        db.schema
+          .alterTable('run')
+          .addColumn(name, type, c => (more === 'null' ? c : c.notNull().defaultTo(0)))
+          .execute()
+      await db.schema
+        .alterTable('run')
+        .addColumn('invoked_by', 'text', c => c.notNull().defaultTo('manual'))
+        .execute()
+      await run('asked', 'text', 'null')
+      await run('changed_at', 'bigint')
+      for (const sum of ['rows_read', 'rows_copied', 'rows_skipped', 'bytes_read', 'bytes_written'])
+        await run(sum, 'bigint')
+      for (const count of ['tables', 'tables_done']) await run(count, 'integer')
+      await run('samples', 'text', 'null')
+      await db.schema.createIndex('run_by_change').on('run').column('changed_at').execute()
+      await db.schema.createIndex('run_by_state').on('run').columns(['state', 'id']).execute()
+      await db.schema
+        .createTable('table_total')
+        .addColumn('job', 'text', c => c.notNull())
+        .addColumn('source', 'text', c => c.notNull())
+        .addColumn('destination', 'text', c => c.notNull())
+        .addColumn('runs', 'bigint', c => c.notNull())
+        .addColumn('failures', 'bigint', c => c.notNull())
+        .addColumn('rows_read', 'bigint', c => c.notNull())
+        .addColumn('rows_copied', 'bigint', c => c.notNull())
+        .addColumn('rows_skipped', 'bigint', c => c.notNull())
+        .addColumn('bytes_read', 'bigint', c => c.notNull())
+        .addColumn('bytes_written', 'bigint', c => c.notNull())
+        .addColumn('last_run', 'text', c => c.notNull())
+        .addColumn('last_at', 'text', c => c.notNull())
+        .addPrimaryKeyConstraint('table_total_key', ['job', 'source', 'destination'])
+        .execute()
+      await db.schema
+        .createTable('firing')
+        .addColumn('job', 'text', c => c.notNull())
+        .addColumn('name', 'text', c => c.notNull())
+        .addColumn('at', 'bigint', c => c.notNull())
+        .addColumn('outcome', 'text')
+        .addColumn('outcome_at', 'text')
+        .addPrimaryKeyConstraint('firing_key', ['job', 'name'])
+        .execute()
+      await db.schema
+        .createTable('arrival')
+        .addColumn('job', 'text', c => c.notNull())
+        .addColumn('name', 'text', c => c.notNull())
+        .addColumn('path', 'text', c => c.notNull())
+        .addColumn('print', 'text', c => c.notNull())
+        .addColumn('since', 'bigint', c => c.notNull())
+        .addColumn('fired', 'integer', c => c.notNull())
+        .addPrimaryKeyConstraint('arrival_key', ['job', 'name', 'path'])
+        .execute()
+      await db.schema
+        .createTable('secret')
+        .addColumn('name', 'text', c => c.primaryKey())
+        .addColumn('sealed', 'text', c => c.notNull())
+        .addColumn('updated_at', 'text', c => c.notNull())
+        .execute()
+      await db.schema
+        .createTable('token')
+        .addColumn('id', 'text', c => c.primaryKey())
+        .addColumn('name', 'text', c => c.notNull().unique())
+        .addColumn('role', 'text', c => c.notNull())
+        .addColumn('hash', 'text', c => c.notNull().unique())
+        .addColumn('created_at', 'text', c => c.notNull())
+        .addColumn('last_used_at', 'text')
+        .execute()
+      await db.schema
+        .createTable('session')
+        .addColumn('hash', 'text', c => c.primaryKey())
+        .addColumn('token', 'text', c => c.notNull())
+        .addColumn('expires_at', 'bigint', c => c.notNull())
+        .execute()
+      await db.schema
+        .createTable('audit')
+        // Milliseconds since 1970 and what tells events of one millisecond apart: grows with time.
+        .addColumn('id', 'bigint', c => c.primaryKey())
+        .addColumn('at', 'text', c => c.notNull())
+        .addColumn('who', 'text', c => c.notNull())
+        .addColumn('role', 'text', c => c.notNull())
+        .addColumn('address', 'text', c => c.notNull())
+        .addColumn('action', 'text', c => c.notNull())
+        .addColumn('object', 'text', c => c.notNull())
+        .addColumn('outcome', 'text', c => c.notNull())
+        .execute()
+    },
+  },
 }

@@ -5,12 +5,13 @@ import type { Kysely } from 'kysely'
 import type { CommittedSplit } from '../connectors/connector.ts'
 import { FerryError } from '../errors.ts'
 import type { RunRow, RunState, RunTableRow, Schema, SplitRow, Wish } from './schema.ts'
+import { addTotals } from './totals.ts'
 
 /** A heartbeat older than this means that its process is gone, where the process itself cannot be asked. */
 export const LEASE_MS = 30_000
 export const HEARTBEAT_MS = 5_000
 
-const UNFINISHED: RunState[] = ['pending', 'planning', 'running', 'paused', 'completing', 'failed']
+export const UNFINISHED: RunState[] = ['pending', 'planning', 'running', 'paused', 'completing', 'failed']
 
 /** A run held by this process: writes carry the epoch, and a process that lost the run is told so. */
 export interface Lease {
@@ -25,7 +26,7 @@ export interface Claimed {
   resumed: boolean
 }
 
-const now = () => new Date().toISOString()
+export const now = () => new Date().toISOString()
 
 /** A run's id sorts by time: `20261121T072353.123-4f2a`. */
 export function newRunId(): string {
@@ -86,30 +87,49 @@ export async function claimRun(
     }
     await finishRun(db, found.lease, 'cancelled')
   }
-  const id = newRunId()
-  const row: RunRow = {
-    id,
+  const row: RunRow = { ...newRun(job, definition, null), epoch: 1, ...self(), started_at: now() }
+  await db.insertInto('run').values(row).execute()
+  return { lease: { run: row.id, epoch: 1 }, row, resumed: false }
+}
+
+/** A run that nobody executes yet. */
+export function newRun(job: string, definition: string, queue: string | null): RunRow {
+  return {
+    id: newRunId(),
     job,
     definition,
-    queue: null,
+    queue,
     state: 'pending',
     wish: null,
     waiting: null,
-    epoch: 1,
-    ...self(),
+    epoch: 0,
+    owner_host: null,
+    owner_pid: null,
+    owner_started: null,
+    heartbeat_at: null,
     created_at: now(),
-    started_at: now(),
+    started_at: null,
     ended_at: null,
     error: null,
+    invoked_by: 'manual',
+    asked: null,
+    changed_at: Date.now(),
+    rows_read: 0,
+    rows_copied: 0,
+    rows_skipped: 0,
+    bytes_read: 0,
+    bytes_written: 0,
+    tables: 0,
+    tables_done: 0,
+    samples: null,
   }
-  await db.insertInto('run').values(row).execute()
-  return { lease: { run: id, epoch: 1 }, row, resumed: false }
 }
 
-/** What makes two definitions the same work: limits and the description may change between a run and its resumption. */
-function identity(definition: string): string {
-  const { limits: _, description: __, ...rest } = JSON.parse(definition) as Record<string, unknown>
-  return JSON.stringify(rest)
+/** What makes two definitions the same work: the rest may change between a run and its resumption. */
+export function identity(definition: string): string {
+  const all = JSON.parse(definition) as Record<string, unknown>
+  for (const aside of ['limits', 'description', 'tags', 'schedules', 'triggers']) delete all[aside]
+  return JSON.stringify(all)
 }
 
 /** Ends the unfinished run of a job as cancelled, once `abandon` has removed what it left. */
@@ -126,13 +146,20 @@ export async function giveUp(
   return found.row.id
 }
 
-function self() {
+export function self() {
   return {
     owner_host: hostname(),
     owner_pid: process.pid,
     owner_started: processStart(process.pid),
     heartbeat_at: Date.now(),
   }
+}
+
+export function runningAlready(row: RunRow): FerryError {
+  const who = row.owner_pid === null ? 'it waits for its turn' : `process ${row.owner_pid} on ${row.owner_host}`
+  return new FerryError('FERRY-5001', `job ${row.job} is running already: run ${row.id}, ${who}`, {
+    hint: `Wait for it, or: ferry cancel ${row.id}`,
+  })
 }
 
 /** Records the job and takes its unfinished run, in one transaction that begins with a write to the job's line. */
@@ -152,11 +179,7 @@ async function lockJob(db: Kysely<Schema>, job: string, definition: string) {
       .executeTakeFirst()
     if (!row) return undefined
     if (isAlive(row)) {
-      throw new FerryError(
-        'FERRY-5001',
-        `job ${job} is running already: run ${row.id}, process ${row.owner_pid} on ${row.owner_host}`,
-        { hint: `Wait for it, or: ferry cancel ${row.id}` },
-      )
+      throw runningAlready(row)
     }
     const epoch = row.epoch + 1
     await tx
@@ -169,88 +192,31 @@ async function lockJob(db: Kysely<Schema>, job: string, definition: string) {
   })
 }
 
-/** Keeps a new job with a run that waits in a queue. Throws FERRY-1008 where there is a job of that name. */
-export async function enqueueJob(
-  db: Kysely<Schema>,
-  job: { name: string; definition: string; queue: string },
-): Promise<RunRow> {
-  const { name, definition, queue } = job
-  const row: RunRow = {
-    id: newRunId(),
-    job: name,
-    definition,
-    queue,
-    state: 'pending',
-    wish: null,
-    waiting: null,
-    epoch: 0,
-    owner_host: null,
-    owner_pid: null,
-    owner_started: null,
-    heartbeat_at: null,
-    created_at: now(),
-    started_at: null,
-    ended_at: null,
-    error: null,
-  }
-  await db.transaction().execute(async tx => {
-    const made = await tx
-      .insertInto('job')
-      .values({ name, definition, created_at: now(), updated_at: now() })
-      .onConflict(c => c.column('name').doNothing())
-      .executeTakeFirst()
-    if (Number(made.numInsertedOrUpdatedRows) === 0) {
-      throw new FerryError('FERRY-1008', `there is a job "${name}" already`)
-    }
-    await tx.insertInto('run').values(row).execute()
-  })
-  return row
-}
-
-/** All runs of a queue, ended ones too, in the order of their creation. */
-export async function queuedRuns(db: Kysely<Schema>, queue: string): Promise<RunRow[]> {
-  return db.selectFrom('run').selectAll().where('queue', '=', queue).orderBy('created_at').execute()
-}
-
-/** Puts a run that nobody executes back into its queue, or aside. */
-export async function requeue(
-  db: Kysely<Schema>,
-  row: Pick<RunRow, 'id' | 'epoch'>,
-  state: 'pending' | 'paused',
-): Promise<void> {
-  await db
-    .updateTable('run')
-    .set({ state, owner_pid: null, error: null, ended_at: null })
-    .where('id', '=', row.id)
-    .where('epoch', '=', row.epoch)
-    .execute()
-}
-
 /**
- * Takes the oldest run of a queue that nobody executes, new or left behind, unless so many are at work already.
+ * Takes the other unfinished runs of a job, of which one has begun: they are given up for it. Throws FERRY-5001 while
+ * another process executes one.
  */
-export async function claimQueued(db: Kysely<Schema>, queue: string, most: number): Promise<Claimed | undefined> {
+export async function takeOthers(db: Kysely<Schema>, begun: RunRow): Promise<Claimed[]> {
   return db.transaction().execute(async tx => {
-    // The queue's line keeps other processes out until this one has chosen.
-    await tx
-      .insertInto('queue')
-      .values({ name: queue })
-      .onConflict(c => c.column('name').doUpdateSet({ name: queue }))
-      .execute()
     const rows = await tx
       .selectFrom('run')
       .selectAll()
-      .where('queue', '=', queue)
-      .where('state', 'in', ['pending', 'planning', 'running', 'completing'])
-      .orderBy('created_at')
+      .where('job', '=', begun.job)
+      .where('id', '<', begun.id)
+      .where('state', 'in', UNFINISHED)
       .execute()
-    const next = rows.find(row => !isAlive(row))
-    if (!next || rows.filter(isAlive).length >= most) return undefined
-    const epoch = next.epoch + 1
-    const { owner_host, owner_pid, owner_started, heartbeat_at } = self()
-    const taken = { owner_host, owner_pid, owner_started, heartbeat_at, epoch, started_at: next.started_at ?? now() }
-    await tx.updateTable('run').set(taken).where('id', '=', next.id).execute()
-    return { row: { ...next, ...taken }, lease: { run: next.id, epoch }, resumed: next.started_at !== null }
+    const taken: Claimed[] = []
+    for (const row of rows) {
+      if (isAlive(row)) throw runningAlready(row)
+      const epoch = row.epoch + 1
+      await tx
+        .updateTable('run')
+        .set({ ...self(), epoch, wish: null })
+        .where('id', '=', row.id)
+        .execute()
+      taken.push({ row: { ...row, epoch }, lease: { run: row.id, epoch }, resumed: true })
+    }
+    return taken
   })
 }
 
@@ -274,28 +240,50 @@ export async function setState(db: Kysely<Schema>, lease: Lease, state: RunState
   await update(db, lease, { state })
 }
 
+/** What is kept of a run as a whole, and of each of its tables, while it is at work. */
+export type Sums = Pick<
+  RunRow,
+  'rows_read' | 'rows_copied' | 'rows_skipped' | 'bytes_read' | 'bytes_written' | 'tables' | 'tables_done' | 'samples'
+>
+export type Counts = Pick<
+  RunTableRow,
+  'state' | 'rows_read' | 'rows_copied' | 'rows_skipped' | 'bytes_read' | 'bytes_written' | 'started_at'
+>
+
+export async function saveSums(db: Kysely<Schema>, lease: Lease, sums: Sums): Promise<void> {
+  await update(db, lease, sums)
+}
+
+export async function saveCounts(db: Kysely<Schema>, run: string, ordinal: number, counts: Counts): Promise<void> {
+  await db.updateTable('run_table').set(counts).where('run', '=', run).where('ordinal', '=', ordinal).execute()
+}
+
 /** Ends this process's hold on the run, in whatever state it is. */
 export async function finishRun(
   db: Kysely<Schema>,
   lease: Lease,
   state: RunState,
-  error?: { code: string; message: string; hint: string },
-  wish: Wish | null = null,
+  end: { error?: { code: string; message: string; hint: string } | undefined; wish?: Wish | null; sums?: Sums } = {},
 ): Promise<void> {
-  await update(db, lease, {
-    state,
-    wish,
-    waiting: null,
-    owner_pid: null,
-    ended_at: now(),
-    error: error ? JSON.stringify(error) : null,
+  await db.transaction().execute(async tx => {
+    await update(tx, lease, {
+      ...end.sums,
+      state,
+      wish: end.wish ?? null,
+      waiting: null,
+      owner_pid: null,
+      ended_at: now(),
+      error: end.error ? JSON.stringify(end.error) : null,
+    })
+    // What has ended for good counts, once, in what the tables have come to.
+    if (state === 'completed' || state === 'cancelled') await addTotals(tx, lease.run)
   })
 }
 
 async function update(db: Kysely<Schema>, lease: Lease, values: Partial<RunRow>): Promise<void> {
   const result = await db
     .updateTable('run')
-    .set(values)
+    .set({ ...values, changed_at: Date.now() })
     .where('id', '=', lease.run)
     .where('epoch', '=', lease.epoch)
     .executeTakeFirst()
@@ -317,7 +305,7 @@ export async function wishFor(db: Kysely<Schema>, id: string, wish: Wish): Promi
   if (wish === 'complete' && (JSON.parse(row.definition) as { mode?: string }).mode !== 'online') {
     throw new FerryError('FERRY-5006', `run ${row.id} is no online copy: it ends by itself`)
   }
-  await db.updateTable('run').set({ wish }).where('id', '=', row.id).execute()
+  await db.updateTable('run').set({ wish, changed_at: Date.now() }).where('id', '=', row.id).execute()
   return { ...row, wish }
 }
 

@@ -7,6 +7,88 @@ export interface Schema {
   connection: ConnectionRow
   queue: QueueRow
   position: PositionRow
+  table_total: TableTotalRow
+  firing: FiringRow
+  arrival: ArrivalRow
+  secret: SecretRow
+  token: TokenRow
+  session: SessionRow
+  audit: AuditRow
+}
+
+/** What a table of a job has come to in all runs that have ended. */
+export interface TableTotalRow {
+  job: string
+  source: string
+  destination: string
+  runs: number
+  failures: number
+  rows_read: number
+  rows_copied: number
+  rows_skipped: number
+  bytes_read: number
+  bytes_written: number
+  last_run: string
+  last_at: string
+}
+
+/** Up to when the times of a schedule, or the events of a trigger, are dealt with. */
+export interface FiringRow {
+  job: string
+  /** `schedule:NAME` or `trigger:NAME`. */
+  name: string
+  /** Milliseconds since 1970. */
+  at: number
+  /** What came of it last, for people; null where nothing has yet. */
+  outcome: string | null
+  outcome_at: string | null
+}
+
+/** A file that a trigger has seen. */
+export interface ArrivalRow {
+  job: string
+  name: string
+  path: string
+  /** Size and time of change, and since when they are so (milliseconds). */
+  print: string
+  since: number
+  fired: number
+}
+
+/** A secret of a connection: AES-256-GCM under the key of the installation. */
+export interface SecretRow {
+  name: string
+  sealed: string
+  updated_at: string
+}
+
+export type Role = 'viewer' | 'operator' | 'admin'
+
+export interface TokenRow {
+  id: string
+  name: string
+  role: Role
+  /** SHA-256 of the token, as hex. */
+  hash: string
+  created_at: string
+  last_used_at: string | null
+}
+
+export interface SessionRow {
+  hash: string
+  token: string
+  expires_at: number
+}
+
+export interface AuditRow {
+  id: number
+  at: string
+  who: string
+  role: string
+  address: string
+  action: string
+  object: string
+  outcome: string
 }
 
 /** How far the incremental copies of a table are. Moves with the success of a run only. */
@@ -73,6 +155,22 @@ export interface RunRow {
   ended_at: string | null
   /** { code, message, hint } as JSON. */
   error: string | null
+  /** Who or what asked for it: `manual`, `schedule:NAME`, `trigger:NAME`. */
+  invoked_by: string
+  /** { fresh, only } as JSON, of a run that was asked for and has not begun. */
+  asked: string | null
+  /** Milliseconds since 1970 of the last change of this line: who watches asks for newer ones. */
+  changed_at: number
+  /** Sums over the tables, and how many of these have ended. */
+  rows_read: number
+  rows_copied: number
+  rows_skipped: number
+  bytes_read: number
+  bytes_written: number
+  tables: number
+  tables_done: number
+  /** [seconds, rows, bytes][] as JSON: how far the run was, at some moments. */
+  samples: string | null
 }
 
 export interface RunTableRow {

@@ -37,7 +37,7 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
   it('hands a failed run on, and refuses what its former owner writes late', async () => {
     await withState(await place(), async ({ db }) => {
       const first = await runs.claimRun(db, 'j', '{}', fresh)
-      await runs.finishRun(db, first.lease, 'failed', { code: 'FERRY-2005', message: 'm', hint: 'h' })
+      await runs.finishRun(db, first.lease, 'failed', { error: { code: 'FERRY-2005', message: 'm', hint: 'h' } })
       const second = await runs.claimRun(db, 'j', '{}', fresh)
       expect(second).toMatchObject({ resumed: true, lease: { run: first.lease.run, epoch: 2 } })
       await expect(runs.setState(db, first.lease, 'completed')).rejects.toMatchObject({ code: 'FERRY-5004' })

@@ -5,6 +5,7 @@ import type { Column, LogicalType } from '../../batch/types.ts'
 import { Duckdb, translate } from '../../duckdb/engine.ts'
 import { held, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
+import { allowedPath } from '../confinement.ts'
 import type {
   Connector,
   ObjectSpec,
@@ -32,7 +33,7 @@ export const duckdb: Connector = {
   open(settings: Settings): Store {
     const result = settingsSchema.safeParse(settings)
     if (!result.success) throw new FerryError('FERRY-2003', 'duckdb connection: `path` names the database file')
-    return new DuckdbStore(resolve(result.data.path))
+    return new DuckdbStore(allowedPath(resolve(result.data.path)))
   },
 }
 

@@ -6,6 +6,7 @@ import { type Column, type LogicalType, utf8 } from '../../batch/types.ts'
 import type { Duckdb } from '../../duckdb/engine.ts'
 import { heldByParquet, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
+import { allowedPath } from '../confinement.ts'
 import {
   type Connector,
   FILE_PATH,
@@ -59,11 +60,12 @@ class FilesStore implements Store {
   }
 
   resolve(name: string): string {
-    return name === STDIN || isAbsolute(name) ? name : join(this.folder, name)
+    if (name === STDIN) return name
+    return allowedPath(isAbsolute(name) ? name : join(this.folder, name))
   }
 
   async test(): Promise<string> {
-    await access(this.folder, constants.R_OK).catch(error => {
+    await access(allowedPath(this.folder), constants.R_OK).catch(error => {
       throw new FerryError('FERRY-2001', `${this.folder}: ${error.message}`)
     })
     return `folder ${this.folder}`
@@ -71,6 +73,7 @@ class FilesStore implements Store {
 
   async objects(): Promise<string[]> {
     const found: string[] = []
+    allowedPath(this.folder)
     for await (const path of glob('**/*.{csv,tsv,jsonl,ndjson,json,parquet,csv.gz,csv.zst,jsonl.gz,jsonl.zst}', {
       cwd: this.folder,
     })) {
@@ -96,7 +99,7 @@ class FilesStore implements Store {
     if (single?.isFile()) paths.push(path)
     else {
       const pattern = single?.isDirectory() ? join(path, '*') : path
-      for await (const found of glob(pattern)) paths.push(found)
+      for await (const found of glob(pattern)) paths.push(allowedPath(found))
     }
     const sized = await Promise.all(paths.map(async p => ({ path: p, info: await stat(p) })))
     const usable = sized.filter(f => f.info.isFile() && !/(^|[/\\])\./.test(f.path.slice(this.folder.length)))

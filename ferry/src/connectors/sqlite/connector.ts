@@ -4,6 +4,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { z } from 'zod'
 import type { Column, LogicalType } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
+import { allowedPath } from '../confinement.ts'
 import type {
   Connector,
   ObjectSpec,
@@ -33,7 +34,7 @@ export const sqlite: Connector = {
   open(settings: Settings): Store {
     const result = settingsSchema.safeParse(settings)
     if (!result.success) throw new FerryError('FERRY-2003', 'sqlite connection: `path` names the database file')
-    return new SqliteStore(resolve(result.data.path))
+    return new SqliteStore(allowedPath(resolve(result.data.path)))
   },
 }
 

@@ -1,0 +1,81 @@
+/** When a job runs by itself: schedules by the clock, and triggers by what happens. */
+import { z } from 'zod'
+import { parseDuration } from './duration.ts'
+
+const text = z.string().min(1)
+const clock = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of day such as 06:30')
+const instant = z.iso.datetime({ offset: true, local: true })
+
+export const WEEKDAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
+
+const name = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}$/, 'letters, digits, space, dot, dash and underscore, at most 60')
+
+/** How the times of a schedule are given: exactly one of them. */
+const TIMES = ['cron', 'every', 'daily', 'weekly', 'monthly'] as const
+
+export const scheduleSchema = z
+  .strictObject({
+    name: name.describe('Unique in the job'),
+    enabled: z.boolean().default(true),
+    cron: text.optional().describe('Five fields, such as `0 6 * * 1-5`; six with seconds'),
+    every: text
+      .refine(t => (parseDuration(t) ?? 0) >= 1, 'a duration such as 15 min')
+      .optional()
+      .describe('A duration such as `15 min`, counted from `from`, else from midnight UTC of 1970-01-01'),
+    daily: z.array(clock).min(1).max(24).optional().describe('Times of day'),
+    weekly: z.strictObject({ days: z.array(z.enum(WEEKDAYS)).min(1), at: z.array(clock).min(1).max(24) }).optional(),
+    monthly: z
+      .strictObject({
+        days: z.array(z.union([z.number().int().min(1).max(31), z.literal('last')])).min(1),
+        at: z.array(clock).min(1).max(24),
+      })
+      .optional(),
+    timeZone: z.string().refine(isTimeZone, 'a time zone such as Europe/Berlin').default('UTC'),
+    from: instant.optional().describe('Not before'),
+    until: instant.optional().describe('Not after'),
+    missed: z
+      .enum(['run', 'skip'])
+      .default('run')
+      .describe('When nobody was there at the time: run once as soon as possible, or leave it'),
+    overlap: z
+      .enum(['skip', 'queue', 'cancel'])
+      .default('skip')
+      .describe('When the job still runs: leave this time out, run behind it, or cancel it'),
+  })
+  .refine(s => TIMES.filter(t => s[t] !== undefined).length === 1, {
+    message: `a schedule has exactly one of ${TIMES.join(', ')}`,
+  })
+
+export const triggerSchema = z
+  .strictObject({
+    name: name.describe('Unique in the job'),
+    enabled: z.boolean().default(true),
+    files: text
+      .optional()
+      .describe('Files that arrive, as a pattern in the folder of a `connection` of files: `in/*.csv`'),
+    connection: text.optional().describe("The connection of `files`; the job's source where omitted"),
+    settled: text
+      .refine(t => parseDuration(t) !== undefined, 'a duration such as 10 s')
+      .default('10 s')
+      .describe('How long a file must stay as it is before it counts as arrived'),
+    webhook: z.literal(true).optional().describe('A call of an address with a secret'),
+    after: text.optional().describe('Another job, whenever it has completed'),
+    overlap: z.enum(['skip', 'queue', 'cancel']).default('queue').describe('As of schedules'),
+  })
+  .refine(t => [t.files, t.webhook, t.after].filter(x => x !== undefined).length === 1, {
+    message: 'a trigger has exactly one of files, webhook, after',
+  })
+
+export type Schedule = z.output<typeof scheduleSchema>
+export type Trigger = z.output<typeof triggerSchema>
+
+function isTimeZone(zone: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: zone })
+    return true
+  } catch {
+    return false
+  }
+}

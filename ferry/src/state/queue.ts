@@ -1,0 +1,154 @@
+/** Runs that wait for somebody who executes them. */
+import type { Kysely } from 'kysely'
+import { FerryError } from '../errors.ts'
+import { type Claimed, identity, isAlive, newRun, now, self, UNFINISHED } from './runs.ts'
+import type { RunRow, Schema, Wish } from './schema.ts'
+
+/** The queue of all jobs that servers and workers execute. No connection has such a name. */
+export const JOBS = ':jobs'
+
+/** What was asked of a run before it began. */
+export interface Asked {
+  /** Everything is copied again. */
+  fresh?: boolean
+  /** Only these source objects. */
+  only?: string[]
+}
+
+export type Asking = Asked & {
+  /** `manual`, `schedule:NAME`, `trigger:NAME`. */
+  by: string
+  /** What becomes of it while the job runs: nothing, or it waits, or the running one is cancelled. */
+  overlap: 'skip' | 'queue' | 'cancel'
+}
+
+/** What came of asking for a run: one that goes on, a new one, or none because the job runs, or is paused. */
+export type Answer = { row: RunRow; outcome: 'resumed' | 'queued' | 'running' | 'paused' }
+
+/**
+ * Asks for a run of a job. An unfinished one goes on, unless the job was edited since or everything is to be copied
+ * again: then a new one gives it up when it begins. What a person has paused only a person lets go on.
+ */
+export async function askForRun(db: Kysely<Schema>, job: string, asking: Asking): Promise<Answer> {
+  return db.transaction().execute(tx => askWithin(tx, job, asking))
+}
+
+/** The same as a part of a transaction. */
+export async function askWithin(tx: Kysely<Schema>, job: string, asking: Asking): Promise<Answer> {
+  const { by, overlap, fresh, only } = asking
+  // The job's line keeps others out until this is decided.
+  await tx.updateTable('job').set({ name: job }).where('name', '=', job).execute()
+  const kept = await tx.selectFrom('job').select('definition').where('name', '=', job).executeTakeFirst()
+  if (!kept) throw new FerryError('FERRY-1007', `there is no job "${job}"`)
+  const rows = await tx
+    .selectFrom('run')
+    .selectAll()
+    .where('job', '=', job)
+    .where('state', 'in', UNFINISHED)
+    .orderBy('id', 'desc')
+    .execute()
+  const asked = JSON.stringify({ ...(fresh ? { fresh } : {}), ...(only?.length ? { only } : {}) } satisfies Asked)
+  const waits = rows.find(r => r.state === 'pending' && !isAlive(r))
+  if (waits) return { row: waits, outcome: 'running' }
+  // What a worker has left behind another one goes on with.
+  const isLeft = (r: RunRow) => r.queue !== null && ['planning', 'running', 'completing'].includes(r.state)
+  const active = rows.find(r => isAlive(r) || isLeft(r))
+  if (active && overlap === 'skip') return { row: active, outcome: 'running' }
+  if (active && overlap === 'cancel') {
+    await tx.updateTable('run').set({ wish: 'cancel', changed_at: Date.now() }).where('id', '=', active.id).execute()
+  }
+  const former = active ? undefined : rows[0]
+  if (former?.state === 'paused' && by !== 'manual') return { row: former, outcome: 'paused' }
+  const goesOn = former && !fresh && !only?.length && identity(former.definition) === identity(kept.definition)
+  if (goesOn) {
+    const again = { queue: JOBS, state: 'pending', error: null, ended_at: null, invoked_by: by } as const
+    const wish: Wish | null = former.wish === 'complete' ? 'complete' : null
+    const row: RunRow = { ...former, ...again, wish, owner_pid: null, changed_at: Date.now() }
+    await tx.updateTable('run').set(row).where('id', '=', former.id).execute()
+    return { row, outcome: 'resumed' }
+  }
+  const row: RunRow = { ...newRun(job, kept.definition, JOBS), invoked_by: by, asked }
+  await tx.insertInto('run').values(row).execute()
+  return { row, outcome: 'queued' }
+}
+
+/** Whether a run waits that could begin. */
+export async function isWaiting(db: Kysely<Schema>, queue: string): Promise<boolean> {
+  return (await nextOf(db, queue)) !== undefined
+}
+
+/** The oldest run of a queue that nobody executes, of a job that nobody executes; none where so many are at work. */
+async function nextOf(db: Kysely<Schema>, queue: string, most = Infinity): Promise<RunRow | undefined> {
+  const rows = await db
+    .selectFrom('run')
+    .selectAll()
+    .where('state', 'in', ['pending', 'planning', 'running', 'completing'])
+    .orderBy('id')
+    .execute()
+  const alive = rows.filter(isAlive)
+  if (alive.filter(r => r.queue === queue).length >= most) return undefined
+  const busy = new Set(alive.map(r => r.job))
+  return rows.find(r => r.queue === queue && !busy.has(r.job))
+}
+
+/** Keeps a new job with a run that waits in a queue. Throws FERRY-1008 where there is a job of that name. */
+export async function enqueueJob(
+  db: Kysely<Schema>,
+  job: { name: string; definition: string; queue: string },
+): Promise<RunRow> {
+  const { name, definition, queue } = job
+  const row = newRun(name, definition, queue)
+  await db.transaction().execute(async tx => {
+    const made = await tx
+      .insertInto('job')
+      .values({ name, definition, created_at: now(), updated_at: now() })
+      .onConflict(c => c.column('name').doNothing())
+      .executeTakeFirst()
+    if (Number(made.numInsertedOrUpdatedRows) === 0) {
+      throw new FerryError('FERRY-1008', `there is a job "${name}" already`)
+    }
+    await tx.insertInto('run').values(row).execute()
+  })
+  return row
+}
+
+/** All runs of a queue, ended ones too, in the order of their creation. */
+export async function queuedRuns(db: Kysely<Schema>, queue: string): Promise<RunRow[]> {
+  return db.selectFrom('run').selectAll().where('queue', '=', queue).orderBy('created_at').execute()
+}
+
+/** Puts a run that nobody executes back into its queue, or aside. */
+export async function requeue(
+  db: Kysely<Schema>,
+  row: Pick<RunRow, 'id' | 'epoch'>,
+  state: 'pending' | 'paused',
+): Promise<void> {
+  await db
+    .updateTable('run')
+    .set({ state, owner_pid: null, error: null, ended_at: null, changed_at: Date.now() })
+    .where('id', '=', row.id)
+    .where('epoch', '=', row.epoch)
+    .execute()
+}
+
+/**
+ * Takes the oldest run of a queue that nobody executes, new or left behind, unless so many are at work already.
+ */
+export async function claimQueued(db: Kysely<Schema>, queue: string, most: number): Promise<Claimed | undefined> {
+  return db.transaction().execute(async tx => {
+    // The queue's line keeps other processes out until this one has chosen.
+    await tx
+      .insertInto('queue')
+      .values({ name: queue })
+      .onConflict(c => c.column('name').doUpdateSet({ name: queue }))
+      .execute()
+    const next = await nextOf(tx, queue, most)
+    if (!next) return undefined
+    const epoch = next.epoch + 1
+    const { owner_host, owner_pid, owner_started, heartbeat_at } = self()
+    const own = { owner_host, owner_pid, owner_started, heartbeat_at, epoch, changed_at: Date.now() }
+    const taken = { ...own, started_at: next.started_at ?? now() }
+    await tx.updateTable('run').set(taken).where('id', '=', next.id).execute()
+    return { row: { ...next, ...taken }, lease: { run: next.id, epoch }, resumed: next.started_at !== null }
+  })
+}

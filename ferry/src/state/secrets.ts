@@ -1,0 +1,48 @@
+/** Secrets of connections, sealed. Settings hold `sealed:NAME` in their place. */
+import type { Kysely } from 'kysely'
+import { FerryError } from '../errors.ts'
+import { Seal } from '../secrets/seal.ts'
+import type { State } from './database.ts'
+import type { Schema } from './schema.ts'
+
+const PREFIX = 'sealed:'
+
+export function isSealed(value: unknown): value is string {
+  return typeof value === 'string' && value.startsWith(PREFIX)
+}
+
+/** Keeps a secret; gives back what stands for it in settings. */
+export async function keepSecret({ db, home }: State, name: string, secret: string): Promise<string> {
+  const sealed = Seal.open(home).close(name, secret)
+  const updated_at = new Date().toISOString()
+  await db
+    .insertInto('secret')
+    .values({ name, sealed, updated_at })
+    .onConflict(c => c.column('name').doUpdateSet({ sealed, updated_at }))
+    .execute()
+  return `${PREFIX}${name}`
+}
+
+/** The settings with secrets in place of what stands for them. */
+export async function withSecrets(
+  { db, home }: State,
+  settings: Record<string, unknown>,
+): Promise<Record<string, unknown>> {
+  if (!Object.values(settings).some(isSealed)) return settings
+  const seal = Seal.open(home)
+  const entries = Object.entries(settings).map(async ([key, value]) => {
+    if (!isSealed(value)) return [key, value]
+    const name = value.slice(PREFIX.length)
+    const row = await db.selectFrom('secret').select('sealed').where('name', '=', name).executeTakeFirst()
+    if (!row) throw new FerryError('FERRY-2003', `${key}: the secret ${name} is gone: give it again`)
+    return [key, seal.reveal(name, row.sealed)]
+  })
+  return Object.fromEntries(await Promise.all(entries)) as Record<string, unknown>
+}
+
+/** Removes the secrets of a connection. */
+export async function forgetSecrets(db: Kysely<Schema>, connection: string): Promise<void> {
+  const all = await db.selectFrom('secret').select('name').execute()
+  const own = all.map(s => s.name).filter(name => name.startsWith(`${connection}/`))
+  if (own.length > 0) await db.deleteFrom('secret').where('name', 'in', own).execute()
+}

@@ -1,0 +1,62 @@
+/** What the tables of a job have come to in all of its runs, also in those that are no longer kept. */
+import { type Kysely, sql } from 'kysely'
+import type { Schema, TableTotalRow } from './schema.ts'
+
+/** Adds a run that has ended to the totals of its tables. */
+export async function addTotals(db: Kysely<Schema>, run: string): Promise<void> {
+  const at = new Date().toISOString()
+  await db
+    .insertInto('table_total')
+    .columns([
+      'job',
+      'source',
+      'destination',
+      'runs',
+      'failures',
+      'rows_read',
+      'rows_copied',
+      'rows_skipped',
+      'bytes_read',
+      'bytes_written',
+      'last_run',
+      'last_at',
+    ])
+    .expression(eb =>
+      eb
+        .selectFrom('run_table as t')
+        .innerJoin('run as r', 'r.id', 't.run')
+        .where('t.run', '=', run)
+        .select([
+          'r.job',
+          't.source',
+          't.destination',
+          sql<number>`1`.as('runs'),
+          sql<number>`CASE WHEN t.state = 'completed' THEN 0 ELSE 1 END`.as('failures'),
+          't.rows_read',
+          't.rows_copied',
+          't.rows_skipped',
+          't.bytes_read',
+          't.bytes_written',
+          'r.id as last_run',
+          sql<string>`${at}`.as('last_at'),
+        ]),
+    )
+    .onConflict(c =>
+      c.columns(['job', 'source', 'destination']).doUpdateSet(eb => ({
+        runs: eb('table_total.runs', '+', eb.ref('excluded.runs')),
+        failures: eb('table_total.failures', '+', eb.ref('excluded.failures')),
+        rows_read: eb('table_total.rows_read', '+', eb.ref('excluded.rows_read')),
+        rows_copied: eb('table_total.rows_copied', '+', eb.ref('excluded.rows_copied')),
+        rows_skipped: eb('table_total.rows_skipped', '+', eb.ref('excluded.rows_skipped')),
+        bytes_read: eb('table_total.bytes_read', '+', eb.ref('excluded.bytes_read')),
+        bytes_written: eb('table_total.bytes_written', '+', eb.ref('excluded.bytes_written')),
+        last_run: eb.ref('excluded.last_run'),
+        last_at: eb.ref('excluded.last_at'),
+      })),
+    )
+    .execute()
+}
+
+export async function totalsOf(db: Kysely<Schema>, job: string): Promise<TableTotalRow[]> {
+  return db.selectFrom('table_total').selectAll().where('job', '=', job).orderBy('source').execute()
+}
