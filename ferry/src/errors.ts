@@ -73,6 +73,10 @@ export const ERRORS = {
     'Copy everything again: `ferry reset JOB`, then run it.',
   ],
   'FERRY-5011': ['A secret cannot be opened', 'Set FERRY_KEY to the key that it was kept under, or give it again.'],
+  'FERRY-5012': [
+    'The process that executed the run died again and again',
+    'Look into the log of the server; a smaller `limits.parallel` takes less memory.',
+  ],
   'FERRY-6001': ['Nobody is signed in', 'Send the token: Authorization: Bearer TOKEN; or sign in in the browser.'],
   'FERRY-6002': ['The role does not allow this', 'Ask for a token with the role that the message names.'],
   'FERRY-6003': ['The request is not valid', 'Mend what the message names; the API is described at /docs.'],

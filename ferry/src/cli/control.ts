@@ -1,7 +1,8 @@
 /** Pause, cancel, complete, resume and reset: wishes written to the run, seen by whichever process executes it. */
 import { jobSchema } from '../job/schema.ts'
-import { discardRun, resetJob } from '../runtime/giveup.ts'
-import { findRun, isAlive, wishFor } from '../state/runs.ts'
+import { wishForRun } from '../runtime/control.ts'
+import { resetJob } from '../runtime/giveup.ts'
+import { findRun } from '../state/runs.ts'
 import type { Wish } from '../state/schema.ts'
 import { execute } from './execute.ts'
 import { type VariableOptions, variablesOf } from './job.ts'
@@ -24,10 +25,7 @@ const ANSWER: Record<Wish, (run: string) => string> = {
 
 async function wish(id: string, what: Wish, options: Options): Promise<void> {
   await withState(async state => {
-    const run = await wishFor(state.db, id, what)
-    const alive = isAlive(run)
-    // Nobody executes it: what the wish asks for is done here.
-    if (!alive && what === 'cancel') await discardRun(state, run.job, variablesOf(options))
+    const { row: run, executing: alive } = await wishForRun(state, id, what, variablesOf(options))
     if (options.json) printJson({ run: run.id, job: run.job, wish: what, executing: alive })
     else if (alive) process.stdout.write(`run ${run.id}: asked to ${what}\n`)
     else process.stdout.write(`run ${run.id}: ${ANSWER[what](run.id)}\n`)

@@ -105,6 +105,25 @@ withVariables(
   ),
 )
 
+add('serve', 'the server: web UI, API, schedules, triggers; executes what is asked for', () => import('./serve.ts'))
+  .option('--host <address>', 'address to listen at', '127.0.0.1')
+  .option('--port <port>', 'port to listen at; 0 takes one that is free', integer, 7070)
+  .option('--folder <path>', 'folder that file connections may use; may be repeated (default: the current one)', list)
+  .option('--allowed-host <name>', 'another name that the server answers to; may be repeated', list)
+  .option('--public-url <url>', 'where browsers come in, behind a proxy')
+  .option('--most <runs>', 'runs at work at one time', integer, 10)
+  .option('--keep-days <days>', 'how long ended runs and the audit are kept', integer, 90)
+  .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')
+add('worker', 'executes runs that wait, without a server', () => import('./worker.ts'))
+  .option('--once', 'one run, or none where none waits')
+  .option('--most <runs>', 'runs at work at one time, everywhere', integer, 10)
+  .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')
+add('tokens [action] [name]', 'who may call the server: add, list, remove', () => import('./tokens.ts')).option(
+  '--role <role>',
+  'viewer, operator or admin',
+  'viewer',
+)
+
 const copyJobs = program
   .command('cosmos')
   .description('Azure Cosmos DB')

@@ -44,6 +44,8 @@ export interface Store {
   release?(positions: string[], kept: string[]): Promise<void>
   /** The position of a copy by the log that ended at one of its checkpoints. */
   positionAt?(position: string, checkpoint: string): string
+  /** Files that match a pattern, each with what changes when it does: its size and time. */
+  arrivals?(pattern: string): Promise<{ path: string; print: string }[]>
   /** An object as it is now, or undefined where there is none. */
   describe(object: ObjectSpec): Promise<TableInfo | undefined>
   /** A destination object as it is now; undefined where it is to be made, as files always are. */

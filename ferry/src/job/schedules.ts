@@ -1,4 +1,5 @@
 /** When a job runs by itself: schedules by the clock, and triggers by what happens. */
+import { Cron } from 'croner'
 import { z } from 'zod'
 import { parseDuration } from './duration.ts'
 
@@ -19,7 +20,10 @@ export const scheduleSchema = z
   .strictObject({
     name: name.describe('Unique in the job'),
     enabled: z.boolean().default(true),
-    cron: text.optional().describe('Five fields, such as `0 6 * * 1-5`; six with seconds'),
+    cron: text
+      .refine(isCron, 'a cron expression such as 0 6 * * 1-5')
+      .optional()
+      .describe('Five fields, such as `0 6 * * 1-5`; six with seconds'),
     every: text
       .refine(t => (parseDuration(t) ?? 0) >= 1, 'a duration such as 15 min')
       .optional()
@@ -70,6 +74,17 @@ export const triggerSchema = z
 
 export type Schedule = z.output<typeof scheduleSchema>
 export type Trigger = z.output<typeof triggerSchema>
+
+function isCron(pattern: string): boolean {
+  // A date would be a time too, but one that comes once.
+  if (pattern.trim().split(/\s+/).length < 5) return false
+  try {
+    new Cron(pattern, { paused: true })
+    return true
+  } catch {
+    return false
+  }
+}
 
 function isTimeZone(zone: string): boolean {
   try {

@@ -100,7 +100,12 @@ export async function resetJob(
   only?: string[],
 ): Promise<{ run: string | undefined; tables: string[] }> {
   return withStores(state, job, variables, async stores => {
-    const run = await runs.giveUp(state.db, job, row => abandon(state, row, stores))
+    let run: string | undefined
+    for (;;) {
+      const id = await runs.giveUp(state.db, job, row => abandon(state, row, stores))
+      if (id === undefined) break
+      run ??= id
+    }
     const gone = await resetPositions(state.db, job, only)
     if (only && gone.length === 0) {
       throw new FerryError('FERRY-3008', `${job} keeps no position of ${only.join(', ')}`, {

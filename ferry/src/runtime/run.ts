@@ -68,16 +68,31 @@ export async function runJob(options: RunOptions): Promise<RunReport> {
           await abandon(state, row, stores)
         },
       }))
-    if (options.claimed) {
-      for (const other of await runs.takeOthers(db, claimed.row)) {
-        await abandon(state, other.row, stores)
-        await runs.finishRun(db, other.lease, 'cancelled')
-      }
-    }
+    if (options.claimed) await giveUpOthers(options, claimed, stores)
     const run = new Run(options, stores, claimed)
     return await run.execute()
   } finally {
     await closeStores(stores)
+  }
+}
+
+/** The earlier runs of a job that a new one was asked for: they will not go on. */
+async function giveUpOthers({ state, fresh }: RunOptions, claimed: runs.Claimed, stores: Stores): Promise<void> {
+  try {
+    for (const other of await runs.takeOthers(state.db, claimed.row)) {
+      try {
+        if (!fresh) await refuseEdited(state, other.row)
+        await abandon(state, other.row, stores)
+      } catch (error) {
+        // It stays as it was, for whoever decides what becomes of it.
+        await runs.finishRun(state.db, other.lease, other.row.state === 'paused' ? 'paused' : 'failed')
+        throw error
+      }
+      await runs.finishRun(state.db, other.lease, 'cancelled')
+    }
+  } catch (error) {
+    await runs.finishRun(state.db, claimed.lease, 'failed', { error: errorInfo(asFerryError(error)) })
+    throw error
   }
 }
 
@@ -467,6 +482,7 @@ class Run {
       started_at: time(progress.startedAt),
       ended_at: time(progress.endedAt),
       error: progress.error ? JSON.stringify(errorInfo(progress.error)) : null,
+      encoding: progress.encoding,
     }
   }
 

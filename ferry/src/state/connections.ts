@@ -1,8 +1,13 @@
 /** Named connections in the state. Secrets are kept as `${NAME}` only, and resolved when a store is opened. */
 import type { Kysely } from 'kysely'
+import { z } from 'zod'
 import { FerryError, nearest } from '../errors.ts'
 import { isReference, isSecret } from '../job/locator.ts'
 import type { Schema } from './schema.ts'
+
+export const connectionName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'letters, digits, dot, dash and underscore, at most 100')
 
 export interface Connection {
   name: string

@@ -126,6 +126,8 @@ export const MIGRATIONS: Record<string, Migration> = {
       await run('samples', 'text', 'null')
       await db.schema.createIndex('run_by_change').on('run').column('changed_at').execute()
       await db.schema.createIndex('run_by_state').on('run').columns(['state', 'id']).execute()
+      await db.schema.createIndex('run_of_job').on('run').columns(['job', 'id']).execute()
+      await db.schema.alterTable('run_table').addColumn('encoding', 'text').execute()
       await db.schema
         .createTable('table_total')
         .addColumn('job', 'text', c => c.notNull())
@@ -146,6 +148,7 @@ export const MIGRATIONS: Record<string, Migration> = {
         .createTable('firing')
         .addColumn('job', 'text', c => c.notNull())
         .addColumn('name', 'text', c => c.notNull())
+        .addColumn('print', 'text', c => c.notNull())
         .addColumn('at', 'bigint', c => c.notNull())
         .addColumn('outcome', 'text')
         .addColumn('outcome_at', 'text')

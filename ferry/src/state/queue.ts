@@ -72,23 +72,33 @@ export async function askWithin(tx: Kysely<Schema>, job: string, asking: Asking)
   return { row, outcome: 'queued' }
 }
 
-/** Whether a run waits that could begin. */
-export async function isWaiting(db: Kysely<Schema>, queue: string): Promise<boolean> {
-  return (await nextOf(db, queue)) !== undefined
+/** The runs of a queue that could begin, the oldest first: one of each job that nobody executes. */
+export async function waitingRuns(db: Kysely<Schema>, queue: string): Promise<Pick<RunRow, 'id' | 'job'>[]> {
+  return (await openRuns(db, queue)).waiting
 }
 
-/** The oldest run of a queue that nobody executes, of a job that nobody executes; none where so many are at work. */
-async function nextOf(db: Kysely<Schema>, queue: string, most = Infinity): Promise<RunRow | undefined> {
+async function openRuns(db: Kysely<Schema>, queue: string) {
   const rows = await db
     .selectFrom('run')
-    .selectAll()
+    .select(['id', 'job', 'queue', 'owner_pid', 'owner_host', 'owner_started', 'heartbeat_at'])
     .where('state', 'in', ['pending', 'planning', 'running', 'completing'])
     .orderBy('id')
     .execute()
   const alive = rows.filter(isAlive)
-  if (alive.filter(r => r.queue === queue).length >= most) return undefined
   const busy = new Set(alive.map(r => r.job))
-  return rows.find(r => r.queue === queue && !busy.has(r.job))
+  const waiting = rows.filter(r => {
+    if (r.queue !== queue || busy.has(r.job)) return false
+    busy.add(r.job)
+    return true
+  })
+  return { atWork: alive.filter(r => r.queue === queue).length, waiting }
+}
+
+/** The oldest run of a queue that nobody executes, of a job that nobody executes; none where so many are at work. */
+async function nextOf(db: Kysely<Schema>, queue: string, most: number): Promise<RunRow | undefined> {
+  const { atWork, waiting } = await openRuns(db, queue)
+  if (atWork >= most || !waiting[0]) return undefined
+  return db.selectFrom('run').selectAll().where('id', '=', waiting[0].id).executeTakeFirst()
 }
 
 /** Keeps a new job with a run that waits in a queue. Throws FERRY-1008 where there is a job of that name. */

@@ -47,7 +47,7 @@ export function processStart(pid: number): string {
 }
 
 /** Whether the process that holds a run is still there. */
-export function isAlive(row: RunRow): boolean {
+export function isAlive(row: Pick<RunRow, 'owner_pid' | 'owner_host' | 'owner_started' | 'heartbeat_at'>): boolean {
   if (row.owner_pid === null) return false
   if (row.owner_host === hostname()) {
     if (row.owner_pid === process.pid) return row.owner_started === processStart(process.pid)

@@ -37,6 +37,8 @@ export interface FiringRow {
   job: string
   /** `schedule:NAME` or `trigger:NAME`. */
   name: string
+  /** What the schedule or trigger said then: an edited one begins anew. */
+  print: string
   /** Milliseconds since 1970. */
   at: number
   /** What came of it last, for people; null where nothing has yet. */
@@ -191,6 +193,8 @@ export interface RunTableRow {
   started_at: string | null
   ended_at: string | null
   error: string | null
+  /** How rows travel; null in runs of older versions. */
+  encoding: string | null
 }
 
 export interface SplitRow {

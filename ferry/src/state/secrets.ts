@@ -1,4 +1,5 @@
 /** Secrets of connections, sealed. Settings hold `sealed:NAME` in their place. */
+import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { FerryError } from '../errors.ts'
 import { Seal } from '../secrets/seal.ts'
@@ -45,4 +46,25 @@ export async function forgetSecrets(db: Kysely<Schema>, connection: string): Pro
   const all = await db.selectFrom('secret').select('name').execute()
   const own = all.map(s => s.name).filter(name => name.startsWith(`${connection}/`))
   if (own.length > 0) await db.deleteFrom('secret').where('name', 'in', own).execute()
+}
+
+const hookName = (job: string, trigger: string) => `hook:${job}/${trigger}`
+
+/** Keeps the secret of a trigger that is called. */
+export async function keepHookSecret(state: State, job: string, trigger: string, secret: string): Promise<void> {
+  await keepSecret(state, hookName(job, trigger), secret)
+}
+
+/** Whether a secret is a trigger's; undefined where it has none. */
+export async function takesHookSecret(
+  { db, home }: State,
+  job: string,
+  trigger: string,
+): Promise<((given: string) => boolean) | undefined> {
+  const name = hookName(job, trigger)
+  const row = await db.selectFrom('secret').select('sealed').where('name', '=', name).executeTakeFirst()
+  if (!row) return undefined
+  const hash = (text: string) => createHash('sha256').update(text).digest()
+  const kept = hash(Seal.open(home).reveal(name, row.sealed))
+  return given => timingSafeEqual(kept, hash(given))
 }

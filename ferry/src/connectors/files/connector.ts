@@ -82,6 +82,15 @@ class FilesStore implements Store {
     return found.sort()
   }
 
+  async arrivals(pattern: string): Promise<{ path: string; print: string }[]> {
+    const set = await this.find(pattern)
+    const found = (set?.paths ?? []).map(async path => {
+      const { size, mtimeNs } = await stat(path, { bigint: true })
+      return { path, print: `${size}-${mtimeNs}` }
+    })
+    return Promise.all(found)
+  }
+
   async describe(spec: ObjectSpec): Promise<TableInfo | undefined> {
     if (spec.query !== undefined)
       throw new FerryError('FERRY-3001', 'files have no queries: use a .duckdb file as the source')

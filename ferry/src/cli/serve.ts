@@ -1,0 +1,52 @@
+/** `ferry serve`: until it is told to end. */
+import { serve as startServer } from '../server/serve.ts'
+import { paint } from './output.ts'
+
+interface Options {
+  host: string
+  port: number
+  folder?: string[]
+  allowedHost?: string[]
+  publicUrl?: string
+  most: number
+  keepDays: number
+  logLevel: string
+}
+
+export default async function serve(_: string[], options: Options): Promise<void> {
+  const server = await startServer({
+    host: options.host,
+    port: options.port,
+    folders: options.folder ?? [],
+    allowedHosts: options.allowedHost ?? [],
+    ...(options.publicUrl === undefined ? {} : { publicUrl: options.publicUrl }),
+    most: options.most,
+    keepDays: options.keepDays,
+    logLevel: options.logLevel,
+  })
+  const { url, token } = server
+  const out = process.stdout
+  out.write(`Ferry listens at ${paint('1', url, out)}\n`)
+  if (token) {
+    out.write(`Open ${paint('1', `${url}/#token=${token}`, out)}\n`)
+    out.write(
+      `The token is told only now, and kept in ${process.env.FERRY_HOME ?? '~/.ferry'}/token for your commands.\n`,
+    )
+  }
+  if (!/^(127\.|localhost$|::1$)/.test(options.host)) {
+    out.write('It listens beyond this machine, without encryption: put a proxy with TLS before it.\n')
+  }
+  await new Promise<void>(resolve => {
+    let asked = 0
+    const onSignal = () => {
+      // The second one does not wait for the splits at work.
+      if (++asked > 1) process.exit(130)
+      resolve()
+    }
+    process.on('SIGINT', onSignal)
+    process.on('SIGTERM', onSignal)
+    // Who started it with a pipe of their own ends it by going away.
+    if (process.send) process.once('disconnect', onSignal)
+  })
+  await server.stop()
+}

@@ -1,0 +1,125 @@
+/** Looking into a store: what answers, what objects there are, their columns and first rows. Nothing is changed. */
+import { formatText } from '../batch/text.ts'
+import { typeName } from '../batch/types.ts'
+import type { ObjectSpec, SourceSession, Store, TableInfo } from '../connectors/connector.ts'
+import { FerryError, nearest } from '../errors.ts'
+import type { Locator } from '../job/locator.ts'
+import { openStore } from './stores.ts'
+
+/** How long a store may take to answer somebody who waits. */
+const PATIENCE_MS = 30_000
+/** A value is shown up to here. */
+const MOST_TEXT = 200
+
+export interface ObjectColumn {
+  name: string
+  type: string
+  nullable: boolean
+  key: boolean
+}
+
+export interface ObjectInfo {
+  object: string
+  columns: ObjectColumn[]
+  rows: number | null
+  bytes: number | null
+}
+
+export interface Preview {
+  columns: { name: string; type: string }[]
+  /** Values as texts, long ones cut; null is null. */
+  rows: (string | null)[][]
+}
+
+/** Opens a store, lets `work` look into it, and closes it. Throws FERRY-2001 where nothing answers in time. */
+export async function lookInto<T>(locator: Locator, work: (store: Store) => Promise<T>): Promise<T> {
+  const store = await openStore(locator)
+  const working = work(store).finally(() => store.close())
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => {
+    late.reject(new FerryError('FERRY-2001', `${store.label} has not answered in ${PATIENCE_MS / 1000} s`))
+  }, PATIENCE_MS)
+  // What comes after nobody waits any more is nobody's.
+  working.catch(() => undefined)
+  try {
+    return await Promise.race([working, late.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+export async function describeObject(store: Store, spec: ObjectSpec): Promise<ObjectInfo> {
+  const info = await described(store, spec)
+  return {
+    object: info.object,
+    columns: info.columns
+      .filter(c => !c.onRequest)
+      .map(c => ({
+        name: c.name,
+        type: typeName(c.type),
+        nullable: c.nullable,
+        key: info.primaryKey.includes(c.name),
+      })),
+    rows: info.rows ?? null,
+    bytes: info.bytes ?? null,
+  }
+}
+
+async function described(store: Store, spec: ObjectSpec): Promise<TableInfo> {
+  const info = await store.describe(spec)
+  if (info) return info
+  const near = nearest(spec.object, await store.objects().catch(() => []))
+  throw new FerryError('FERRY-3001', `${store.label} has no ${spec.object}${near ? `: did you mean ${near}?` : ''}`)
+}
+
+/** The first rows of an object, as texts. */
+export async function previewObject(store: Store, spec: ObjectSpec, most: number): Promise<Preview> {
+  const info = await described(store, spec)
+  const columns = info.columns.filter(c => !c.onRequest)
+  const session = await store.source()
+  try {
+    const rows = await firstRows(session, spec, columns, most)
+    return { columns: columns.map(c => ({ name: c.name, type: typeName(c.type) })), rows }
+  } finally {
+    await session.close()
+  }
+}
+
+async function firstRows(session: SourceSession, spec: ObjectSpec, columns: TableInfo['columns'], most: number) {
+  const table = await session.table({
+    ...spec,
+    columns: columns.map(c => ({
+      name: c.name,
+      from: c.name,
+      sourceType: c.type,
+      ...(c.native === undefined ? {} : { sourceNative: c.native }),
+      type: c.type,
+      nullable: true,
+      checked: false,
+    })),
+    limit: most,
+    splitBytes: 1_000_000,
+    skipBadRows: true,
+  })
+  const offer = { encoding: 'rows' } as const
+  const order = columns.map(c => table.rowColumns.findIndex(r => r.name === c.name))
+  const stop = new AbortController()
+  const rows: (string | null)[][] = []
+  for (const split of await table.splits(offer)) {
+    for await (const batch of table.read(split, { offer, signal: stop.signal })) {
+      if (batch.kind !== 'rows') continue
+      for (const row of batch.rows) {
+        if (rows.length === most) return rows
+        rows.push(
+          order.map(i => {
+            const value = row[i]
+            if (value === null || value === undefined) return null
+            const text = formatText(value, table.rowColumns[i]!.type)
+            return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text
+          }),
+        )
+      }
+    }
+  }
+  return rows
+}

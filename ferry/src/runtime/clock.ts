@@ -1,0 +1,314 @@
+/**
+ * What makes jobs run by themselves: schedules and triggers, looked at every second by each server.
+ *
+ * The state knows up to when the times of a schedule, or the events of a trigger, are dealt with. That place moves in one
+ * transaction with the run that is asked for, and only from where it was read: whatever is killed, and however many
+ * servers there are, nothing is lost and nothing comes twice.
+ */
+import { createHash } from 'node:crypto'
+import type { Kysely } from 'kysely'
+import { FerryError } from '../errors.ts'
+import { parseDuration } from '../job/duration.ts'
+import type { Schedule, Trigger } from '../job/schedules.ts'
+import { type CopyJob, jobSchema } from '../job/schema.ts'
+import { type Times, timesOf } from '../job/times.ts'
+import type { State } from '../state/database.ts'
+import { type Answer, type Asking, askWithin } from '../state/queue.ts'
+import type { FiringRow, Schema } from '../state/schema.ts'
+import { openStore, resolveEndpoint } from './stores.ts'
+
+/** A time that is further away than this was missed: nobody was there. */
+const GRACE_MS = 60_000
+/** How often files are looked for. */
+const FILES_MS = 2000
+
+/** What came of a schedule's time or a trigger's event. */
+export interface Fired {
+  job: string
+  /** `schedule:NAME` or `trigger:NAME`. */
+  name: string
+  outcome: string
+  /** The run that was asked for, or that was in the way. */
+  run?: string
+}
+
+interface Watched {
+  updatedAt: string
+  job: CopyJob | undefined
+}
+
+export class Clock {
+  private readonly state: State
+  private readonly jobs = new Map<string, Watched>()
+  private readonly due = new Map<string, { row: FiringRow; times: Times; next: number | undefined }>()
+  private lookedAt = 0
+
+  constructor(state: State) {
+    this.state = state
+  }
+
+  /** Does what is due at `now` (milliseconds since 1970). A trigger that cannot be looked at says so in its outcome. */
+  async tick(now = Date.now()): Promise<Fired[]> {
+    await this.refresh()
+    const looks = now - this.lookedAt >= FILES_MS
+    if (looks) this.lookedAt = now
+    const fired: Fired[] = []
+    for (const { job } of this.jobs.values()) {
+      if (!job) continue
+      for (const schedule of job.schedules.filter(s => s.enabled)) {
+        const one = await this.bySchedule(job.name, schedule, now)
+        if (one) fired.push(one)
+      }
+      for (const trigger of job.triggers.filter(t => t.enabled)) {
+        if (trigger.files !== undefined && !looks) continue
+        const one = await this.byTrigger(job, trigger, now).catch(error => this.troubled(job, trigger, error))
+        if (one) fired.push(one)
+      }
+    }
+    return fired
+  }
+
+  /** Reads the jobs that are new or were edited. */
+  private async refresh(): Promise<void> {
+    const rows = await this.state.db.selectFrom('job').select(['name', 'updated_at']).execute()
+    const there = new Set(rows.map(r => r.name))
+    for (const name of this.jobs.keys()) if (!there.has(name)) this.forget(name)
+    const stale = rows.filter(r => this.jobs.get(r.name)?.updatedAt !== r.updated_at)
+    for (const { name, updated_at } of stale) {
+      const row = await this.state.db.selectFrom('job').select('definition').where('name', '=', name).executeTakeFirst()
+      if (!row) continue
+      this.forget(name)
+      const job = jobSchema.safeParse(JSON.parse(row.definition)).data
+      const runsByItself = job && job.schedules.length + job.triggers.length > 0
+      this.jobs.set(name, { updatedAt: updated_at, job: runsByItself ? job : undefined })
+    }
+  }
+
+  private forget(job: string): void {
+    this.jobs.delete(job)
+    for (const key of this.due.keys()) if (key.startsWith(`${job}\n`)) this.due.delete(key)
+  }
+
+  private async bySchedule(job: string, schedule: Schedule, now: number): Promise<Fired | undefined> {
+    const name = `schedule:${schedule.name}`
+    const key = `${job}\n${name}`
+    let known = this.due.get(key)
+    if (!known) {
+      const row = await firingOf(this.state.db, { job, name, print: printOf(schedule), now })
+      const times = timesOf(schedule)
+      known = { row, times, next: times.next(row.at) }
+      this.due.set(key, known)
+    }
+    if (known.next === undefined || known.next > now) return undefined
+    // Of many times that were missed the last one counts.
+    const at = known.times.last(now) ?? known.next
+    this.due.delete(key)
+    if (schedule.missed === 'skip' && now - at > GRACE_MS) {
+      const outcome = `missed ${new Date(at).toISOString()}: nobody was there`
+      const moved = await movePlace(this.state.db, known.row, at, outcome)
+      return moved ? { job, name, outcome } : undefined
+    }
+    return this.fire(known.row, at, { by: name, overlap: schedule.overlap })
+  }
+
+  /** Moves the place and asks for the run, both or none; undefined where another server was faster. */
+  private async fire(row: FiringRow, at: number, asking: Asking): Promise<Fired | undefined> {
+    const { job, name } = row
+    return this.state.db.transaction().execute(async tx => {
+      if (!(await movePlace(tx, row, at, ''))) return undefined
+      const answer = await askWithin(tx, job, asking)
+      const outcome = OUTCOMES[answer.outcome](answer.row.id)
+      await tellOutcome(tx, job, name, outcome)
+      return { job, name, outcome, run: answer.row.id }
+    })
+  }
+
+  private async byTrigger(job: CopyJob, trigger: Trigger, now: number): Promise<Fired | undefined> {
+    if (trigger.webhook) return undefined
+    const name = `trigger:${trigger.name}`
+    const known = { job: job.name, name, print: printOf(trigger), now }
+    if (trigger.files !== undefined) return this.byFiles(job, trigger, known)
+    const key = `${job.name}\n${name}`
+    const row = this.due.get(key)?.row ?? (await firingOf(this.state.db, known))
+    this.due.set(key, { row, times: { next: () => undefined, last: () => undefined }, next: undefined })
+    const completed = await this.state.db
+      .selectFrom('run')
+      .select(['id', 'changed_at'])
+      .where('job', '=', trigger.after!)
+      .where('state', '=', 'completed')
+      .where('changed_at', '>', row.at)
+      .orderBy('changed_at', 'desc')
+      .limit(1)
+      .executeTakeFirst()
+    if (!completed) return undefined
+    this.due.delete(key)
+    return this.fire(row, completed.changed_at, { by: name, overlap: trigger.overlap })
+  }
+
+  /** Files that have come, or changed, and then stayed as they are for a while. */
+  private async byFiles(
+    job: CopyJob,
+    trigger: Trigger,
+    known: { job: string; name: string; print: string; now: number },
+  ): Promise<Fired | undefined> {
+    const { db } = this.state
+    const { name, now } = known
+    const there = await this.filesOf(job, trigger)
+    const before = await db
+      .selectFrom('firing')
+      .selectAll()
+      .where('job', '=', job.name)
+      .where('name', '=', name)
+      .executeTakeFirst()
+    const own = { job: job.name, name }
+    if (before?.print !== known.print) {
+      // What is there already when somebody begins to look has not arrived.
+      await db.transaction().execute(async tx => {
+        await tx.deleteFrom('arrival').where('job', '=', job.name).where('name', '=', name).execute()
+        for (const { path, print } of there) {
+          await tx
+            .insertInto('arrival')
+            .values({ ...own, path, print, since: now, fired: 1 })
+            .onConflict(c => c.columns(['job', 'name', 'path']).doNothing())
+            .execute()
+        }
+        await firingOf(tx, known)
+      })
+      return undefined
+    }
+    const seen = await db
+      .selectFrom('arrival')
+      .selectAll()
+      .where('job', '=', job.name)
+      .where('name', '=', name)
+      .execute()
+    const byPath = new Map(seen.map(s => [s.path, s]))
+    const paths = new Set(there.map(f => f.path))
+    for (const gone of seen.filter(s => !paths.has(s.path))) {
+      await db
+        .deleteFrom('arrival')
+        .where('job', '=', job.name)
+        .where('name', '=', name)
+        .where('path', '=', gone.path)
+        .execute()
+    }
+    for (const { path, print } of there) {
+      if (byPath.get(path)?.print === print) continue
+      await db
+        .insertInto('arrival')
+        .values({ ...own, path, print, since: now, fired: 0 })
+        .onConflict(c => c.columns(['job', 'name', 'path']).doUpdateSet({ print, since: now, fired: 0 }))
+        .execute()
+    }
+    const settled = parseDuration(trigger.settled)! * 1000
+    const ready = there.filter(f => {
+      const kept = byPath.get(f.path)
+      return kept?.fired === 0 && kept.print === f.print && now - kept.since >= settled
+    })
+    if (ready.length === 0) return undefined
+    return db.transaction().execute(async tx => {
+      for (const { path, print } of ready) {
+        const marked = await tx
+          .updateTable('arrival')
+          .set({ fired: 1 })
+          .where('job', '=', job.name)
+          .where('name', '=', name)
+          .where('path', '=', path)
+          .where('print', '=', print)
+          .where('fired', '=', 0)
+          .executeTakeFirst()
+        // Another server was faster.
+        if (Number(marked.numUpdatedRows) === 0) return undefined
+      }
+      const answer = await askWithin(tx, job.name, { by: name, overlap: trigger.overlap })
+      const outcome = `${ready.length === 1 ? ready[0]!.path : `${ready.length} files`}: ${OUTCOMES[answer.outcome](answer.row.id)}`
+      await tellOutcome(tx, job.name, name, outcome)
+      return { job: job.name, name, outcome, run: answer.row.id }
+    })
+  }
+
+  private async filesOf(job: CopyJob, trigger: Trigger): Promise<{ path: string; print: string }[]> {
+    const spec = trigger.connection === undefined ? job.source : { connection: trigger.connection }
+    const store = await openStore(await resolveEndpoint(spec, this.state, {}))
+    try {
+      if (!store.arrivals) {
+        throw new FerryError('FERRY-1003', `trigger ${trigger.name}: ${store.label} has no files that could arrive`)
+      }
+      return await store.arrivals(trigger.files!)
+    } finally {
+      await store.close()
+    }
+  }
+
+  /** What keeps a trigger from being looked at is told where people look, once as long as it lasts. */
+  private async troubled(job: CopyJob, trigger: Trigger, error: unknown): Promise<Fired | undefined> {
+    const name = `trigger:${trigger.name}`
+    const outcome = `cannot be looked at: ${(error as Error).message}`
+    const { db } = this.state
+    const row = await db
+      .selectFrom('firing')
+      .select('outcome')
+      .where('job', '=', job.name)
+      .where('name', '=', name)
+      .executeTakeFirst()
+    if (row?.outcome === outcome) return undefined
+    if (row) await tellOutcome(db, job.name, name, outcome)
+    return { job: job.name, name, outcome }
+  }
+}
+
+/** Runs the job of a trigger that was called. Throws FERRY-1007 where there is no such trigger, or it is turned off. */
+export async function fireWebhook(state: State, job: string, name: string): Promise<Answer> {
+  const row = await state.db.selectFrom('job').select('definition').where('name', '=', job).executeTakeFirst()
+  const trigger = row && jobSchema.parse(JSON.parse(row.definition)).triggers.find(t => t.name === name && t.webhook)
+  if (!trigger?.enabled) throw new FerryError('FERRY-1007', `there is no trigger "${name}" of a job "${job}"`)
+  const known = { job, name: `trigger:${name}`, print: printOf(trigger), now: Date.now() }
+  return state.db.transaction().execute(async tx => {
+    await firingOf(tx, known)
+    const answer = await askWithin(tx, job, { by: known.name, overlap: trigger.overlap })
+    await tellOutcome(tx, job, known.name, OUTCOMES[answer.outcome](answer.row.id))
+    return answer
+  })
+}
+
+const OUTCOMES: Record<Answer['outcome'], (run: string) => string> = {
+  queued: run => `run ${run} asked for`,
+  resumed: run => `run ${run} goes on`,
+  running: run => `left out: run ${run} is not finished`,
+  paused: run => `left out: run ${run} is paused`,
+}
+
+/** The place of a schedule or trigger: where it is, or now where it is new or was edited. */
+async function firingOf(
+  db: Kysely<Schema>,
+  { job, name, print, now }: { job: string; name: string; print: string; now: number },
+): Promise<FiringRow> {
+  await db
+    .insertInto('firing')
+    .values({ job, name, print, at: now, outcome: null, outcome_at: null })
+    .onConflict(c => c.columns(['job', 'name']).doUpdateSet({ print, at: now }).where('firing.print', '!=', print))
+    .execute()
+  return db.selectFrom('firing').selectAll().where('job', '=', job).where('name', '=', name).executeTakeFirstOrThrow()
+}
+
+async function movePlace(db: Kysely<Schema>, row: FiringRow, at: number, outcome: string): Promise<boolean> {
+  const moved = await db
+    .updateTable('firing')
+    .set({ at, outcome, outcome_at: new Date().toISOString() })
+    .where('job', '=', row.job)
+    .where('name', '=', row.name)
+    .where('at', '=', row.at)
+    .where('print', '=', row.print)
+    .executeTakeFirst()
+  return Number(moved.numUpdatedRows) === 1
+}
+
+async function tellOutcome(db: Kysely<Schema>, job: string, name: string, outcome: string): Promise<void> {
+  const outcome_at = new Date().toISOString()
+  await db.updateTable('firing').set({ outcome, outcome_at }).where('job', '=', job).where('name', '=', name).execute()
+}
+
+/** What an edit changes. */
+function printOf(what: Schedule | Trigger): string {
+  return createHash('sha256').update(JSON.stringify(what)).digest('hex').slice(0, 16)
+}

@@ -1,0 +1,50 @@
+/** Pausing, resuming, cancelling and completing runs, whoever executes them, or nobody. */
+import { FerryError } from '../errors.ts'
+import type { Variables } from '../job/read.ts'
+import type { State } from '../state/database.ts'
+import { type Answer, askForRun, JOBS, requeue } from '../state/queue.ts'
+import * as runs from '../state/runs.ts'
+import type { RunRow, Wish } from '../state/schema.ts'
+import { discardRun } from './giveup.ts'
+
+/**
+ * Asks whoever executes a run for what is wished. What nobody executes is done here: a run that waits for its turn is set
+ * aside, or given up with what it left. Throws FERRY-5006 where the run's state does not allow it.
+ */
+export async function wishForRun(
+  state: State,
+  id: string,
+  wish: Wish,
+  variables: Variables = {},
+): Promise<{ row: RunRow; executing: boolean }> {
+  const asked = await runs.wishFor(state.db, id, wish)
+  const executing = runs.isAlive(asked)
+  if (!executing) await withoutOwner(state, asked, wish, variables)
+  return { row: await runs.findRun(state.db, asked.id), executing }
+}
+
+async function withoutOwner(state: State, row: RunRow, wish: Wish, variables: Variables): Promise<void> {
+  const waits = row.queue !== null && row.state !== 'paused' && row.state !== 'failed'
+  if (wish === 'pause' && waits) await requeue(state.db, row, 'paused')
+  if (wish === 'complete' && row.queue !== null) await requeue(state.db, row, 'pending')
+  if (wish !== 'cancel') return
+  const tables = await runs.runTables(state.db, row.id)
+  // What has not begun has left nothing.
+  if (tables.length === 0) await runs.finishRun(state.db, { run: row.id, epoch: row.epoch }, 'cancelled')
+  else await discardRun(state, row.job, variables)
+}
+
+/** Lets a paused, failed or left run go on in the queue of the servers. Throws FERRY-5006 where it cannot. */
+export async function resumeRun(state: State, id: string): Promise<Answer> {
+  const row = await runs.findRun(state.db, id)
+  if (!runs.UNFINISHED.includes(row.state)) {
+    throw new FerryError('FERRY-5006', `run ${row.id} is ${row.state}: it cannot be resumed`)
+  }
+  if (runs.isAlive(row)) throw new FerryError('FERRY-5006', `run ${row.id} is at work: it cannot be resumed`)
+  if (row.queue !== null && row.queue !== JOBS) {
+    throw new FerryError('FERRY-5006', `run ${row.id} is a copy job of account ${row.queue}`, {
+      hint: `ferry cosmos copy resume --account-name ${row.queue} --job-name ${row.job.slice(row.queue.length + 1)}`,
+    })
+  }
+  return askForRun(state.db, row.job, { by: 'manual', overlap: 'skip' })
+}

@@ -1,0 +1,125 @@
+/** The server: the API under /api/v1, its description under /docs, the web UI, and what operators ask. */
+import cookie from '@fastify/cookie'
+import helmet from '@fastify/helmet'
+import rateLimit from '@fastify/rate-limit'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import {
+  jsonSchemaTransform,
+  jsonSchemaTransformObject,
+  validatorCompiler,
+  type ZodTypeProvider,
+} from 'fastify-type-provider-zod'
+import manifest from '../../package.json' with { type: 'json' }
+import type { Dispatcher } from '../runtime/dispatcher.ts'
+import type { State } from '../state/database.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import { addAuth } from './auth.ts'
+import { connectionRoutes } from './connections.ts'
+import { type Events, eventRoutes } from './events.ts'
+import { jobRoutes } from './jobs.ts'
+import { operationRoutes } from './operations.ts'
+import { onError, problemSchema } from './problems.ts'
+import { runRoutes } from './runs.ts'
+import { sessionRoutes } from './session.ts'
+import { addUi } from './ui.ts'
+
+/** A job of some thousand tables is about 1 MB. */
+const MOST_BODY = 4_000_000
+
+export interface AppOptions {
+  state: State
+  log: Log
+  dispatcher: Dispatcher
+  events: Events
+  metrics: Metrics
+  /** Names under which the server answers, without ports. */
+  hosts: Set<string>
+  /** Whether browsers come by https, through a proxy. */
+  secure: boolean
+  isStopping: () => boolean
+}
+
+export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
+  const { state, log, dispatcher, events, metrics, hosts, secure, isStopping } = options
+  const app = Fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    bodyLimit: MOST_BODY,
+    routerOptions: { maxParamLength: 1000 },
+    requestTimeout: 120_000,
+    return503OnClosing: true,
+    forceCloseConnections: true,
+  }).withTypeProvider<ZodTypeProvider>()
+  app.setValidatorCompiler(validatorCompiler)
+  // What handlers give back is typed; a test holds it against the schemas.
+  app.setSerializerCompiler(() => JSON.stringify)
+  app.setErrorHandler(onError)
+  for (const type of ['application/yaml', 'text/yaml', 'text/plain']) {
+    app.addContentTypeParser(type, { parseAs: 'string' }, (_, body, done) => done(null, body))
+  }
+  await app.register(helmet, {
+    contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
+    strictTransportSecurity: secure,
+    referrerPolicy: { policy: 'no-referrer' },
+    crossOriginEmbedderPolicy: true,
+  })
+  await app.register(cookie)
+  await app.register(rateLimit, { global: false })
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Ferry',
+        version: manifest.version,
+        description: 'Copy jobs: connections, jobs, runs, schedules, triggers. Errors are problem details (RFC 9457).',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      security: [{ token: [] }],
+    },
+    transform: jsonSchemaTransform,
+    transformObject: jsonSchemaTransformObject,
+  })
+  addAuth(app, state, hosts)
+  app.addHook('onRoute', route => {
+    // What may go wrong anywhere, told once.
+    const schema = route.schema as { response?: Record<string, unknown>; hide?: boolean } | undefined
+    if (schema?.response) schema.response = { ...schema.response, '4xx': problemSchema, '5xx': problemSchema }
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url
+    if (route === undefined) return
+    metrics.request({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000)
+  })
+  await app.register(operationRoutes, { state, metrics, isStopping })
+  await app.register(
+    async api => {
+      // Nothing of it is to be found in a cache.
+      api.addHook('onSend', async (_, reply) => {
+        reply.header('cache-control', 'no-store')
+      })
+      await api.register(sessionRoutes, { state, secure })
+      await api.register(connectionRoutes, { state })
+      await api.register(jobRoutes, { state, dispatcher })
+      await api.register(runRoutes, { state, dispatcher })
+      await api.register(eventRoutes, { events })
+    },
+    { prefix: '/api/v1' },
+  )
+  await app.register(async docs => {
+    docs.addHook('onRoute', route => {
+      route.config = { ...route.config, role: 'viewer' }
+    })
+    await docs.register(swaggerUi, { routePrefix: '/docs', staticCSP: true, uiConfig: { docExpansion: 'list' } })
+    docs.get('/api/openapi.json', { schema: { hide: true } as object }, async () => app.swagger())
+  })
+  await app.register(async ui => {
+    ui.addHook('onRoute', route => {
+      route.config = { ...route.config, role: 'public' }
+    })
+    await addUi(app, ui)
+  })
+  return app
+}

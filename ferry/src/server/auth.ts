@@ -1,0 +1,112 @@
+/**
+ * Who calls, and what they may: a bearer token, or a cookie with a second secret in a header for what changes something,
+ * so that no other site can act for a browser that is signed in. A route names the least role that may call it; one that
+ * names none is for admins.
+ */
+import '@fastify/cookie'
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { FerryError } from '../errors.ts'
+import type { State } from '../state/database.ts'
+import { writeAudit } from '../state/history.ts'
+import type { Role } from '../state/schema.ts'
+import { type Caller, callerOf, ENVIRONMENT_TOKEN, sessionOf } from '../state/tokens.ts'
+
+export const COOKIE = 'ferry_session'
+export const CSRF_HEADER = 'x-ferry-csrf'
+
+const RANK: Record<Role, number> = { viewer: 0, operator: 1, admin: 2 }
+const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The least role that may call the route; `public` needs none. */
+    role?: Role | 'public'
+  }
+  interface FastifyRequest {
+    caller: (Caller & { csrf?: string }) | undefined
+  }
+}
+
+/** The second secret of a session: known to pages of this server only. */
+export function csrfOf(session: string): string {
+  return createHash('sha256').update(`csrf:${session}`).digest('base64url')
+}
+
+function same(a: string, b: string): boolean {
+  const hash = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(hash(a), hash(b))
+}
+
+/** Whose token it is: the environment's, or one of the state. */
+export async function callerOfToken(state: State, token: string): Promise<(Caller & { id: string }) | undefined> {
+  const own = process.env.FERRY_TOKEN
+  if (own && same(own, token)) return { id: ENVIRONMENT_TOKEN, name: 'FERRY_TOKEN', role: 'admin' }
+  return callerOf(state.db, token)
+}
+
+export function addAuth(app: FastifyInstance, state: State, hosts: Set<string>): void {
+  app.decorateRequest('caller', undefined)
+  // Before anything else is read: a name that is not this server's may be another site's, led here by its DNS.
+  app.addHook('onRequest', async request => {
+    if (!hosts.has(hostOf(request))) {
+      throw new FerryError('FERRY-6003', `this server does not answer to the name ${request.headers.host}`, {
+        hint: 'Call it by its address, or start it with --allowed-host NAME.',
+      })
+    }
+  })
+  app.addHook('onRequest', async request => {
+    // What is not there needs no role.
+    const needed = request.is404 ? 'public' : (request.routeOptions.config.role ?? 'admin')
+    request.caller = await callerIn(request, state)
+    if (needed === 'public') return
+    if (!request.caller) throw new FerryError('FERRY-6001', 'nobody is signed in')
+    if (RANK[request.caller.role] < RANK[needed]) {
+      throw new FerryError(
+        'FERRY-6002',
+        `this needs the role ${needed}: ${request.caller.name} is ${request.caller.role}`,
+      )
+    }
+    if (request.caller.csrf !== undefined && !SAFE.has(request.method)) requireOwnPage(request, request.caller.csrf)
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    const { method, caller } = request
+    const route = request.routeOptions.url
+    if (SAFE.has(method) || route === undefined) return
+    const { statusCode } = reply
+    const object = Object.values((request.params ?? {}) as Record<string, string>).join('/')
+    await writeAudit(state.db, {
+      who: caller?.name ?? '(nobody)',
+      role: caller?.role ?? '',
+      address: request.ip,
+      action: `${method} ${route}`,
+      object,
+      outcome: String(statusCode),
+    }).catch(error => request.log.error({ err: error }, 'the audit log cannot be written'))
+  })
+}
+
+/** The host of a request without its port. */
+function hostOf(request: FastifyRequest): string {
+  return (request.headers.host ?? '').toLowerCase().replace(/:\d+$/, '')
+}
+
+async function callerIn(request: FastifyRequest, state: State): Promise<FastifyRequest['caller']> {
+  const { authorization } = request.headers
+  const token = authorization && /^Bearer +([\x21-\x7e]{1,512})$/i.exec(authorization)?.[1]
+  if (token) return callerOfToken(state, token)
+  const session = request.cookies[COOKIE]
+  if (!session) return undefined
+  const found = await sessionOf(state.db, session)
+  return found && { ...found, csrf: csrfOf(session) }
+}
+
+function requireOwnPage(request: FastifyRequest, csrf: string): void {
+  const given = request.headers[CSRF_HEADER]
+  const site = request.headers['sec-fetch-site']
+  const isOwn = site === undefined || site === 'same-origin'
+  if (typeof given === 'string' && same(given, csrf) && isOwn) return
+  throw new FerryError('FERRY-6002', 'the request does not come from a page of this server', {
+    hint: `Send the header ${CSRF_HEADER} that GET /api/v1/session tells, or use a token.`,
+  })
+}

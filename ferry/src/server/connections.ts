@@ -1,0 +1,294 @@
+/** Connections: kept, tested, looked into. Secrets go in and never come out. */
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { KINDS, loadConnector } from '../connectors/registry.ts'
+import { FerryError } from '../errors.ts'
+import { isReference, isSecret, parseLocator } from '../job/locator.ts'
+import { describeObject, lookInto, previewObject } from '../runtime/browse.ts'
+import { resolveEndpoint } from '../runtime/stores.ts'
+import {
+  type Connection,
+  connectionName,
+  findConnection,
+  listConnections,
+  removeConnection,
+  saveConnection,
+} from '../state/connections.ts'
+import type { State } from '../state/database.ts'
+import { forgetSecrets, isSealed, keepSecret } from '../state/secrets.ts'
+
+/** What stands in answers, and may come back, for a secret that is kept. */
+export const KEPT = '***'
+
+const settingsSchema = z.record(z.string().max(100), z.union([z.string().max(20_000), z.number(), z.boolean()]))
+const inputSchema = z.object({
+  kind: z.string().max(50),
+  settings: settingsSchema.describe(
+    `Settings of the connector; secrets are kept encrypted. \`${KEPT}\` leaves one as it is`,
+  ),
+})
+const locatorSchema = z.object({ locator: z.string().max(4000).describe('Such as `postgres://user@host/database`') })
+const bodySchema = z.union([inputSchema, locatorSchema])
+const connectionSchema = z
+  .object({ name: z.string(), kind: z.string(), settings: settingsSchema, label: z.string() })
+  .meta({ id: 'Connection' })
+const nameParams = z.object({ name: z.string().max(200) })
+const objectQuery = z.object({
+  object: z.string().min(1).max(1000).optional(),
+  query: z.string().min(1).max(50_000).optional(),
+  format: z.string().max(20).optional().describe('Of files'),
+})
+
+/** Settings that say where a secret is sent to: with another value it must be given again. */
+const PLACE = ['host', 'port', 'endpoint', 'path', 'folder']
+
+export const connectionRoutes: FastifyPluginAsyncZod<{ state: State }> = async (app, { state }) => {
+  app.route({
+    method: 'GET',
+    url: '/connectors',
+    config: { role: 'viewer' },
+    schema: {
+      tags: ['connections'],
+      summary: 'The kinds of stores',
+      response: {
+        200: z.array(z.object({ kind: z.string(), update: z.array(z.string()), changes: z.boolean() })),
+      },
+    },
+    handler: async () => {
+      const all = await Promise.all(KINDS.map(loadConnector))
+      return all.map(({ kind, abilities }) => ({
+        kind,
+        update: abilities.update,
+        changes: ['postgres', 'mysql', 'cosmos'].includes(kind),
+      }))
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/connections',
+    config: { role: 'viewer' },
+    schema: { tags: ['connections'], summary: 'All connections', response: { 200: z.array(connectionSchema) } },
+    handler: async () => (await listConnections(state.db)).map(view),
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/connections/:name',
+    config: { role: 'viewer' },
+    schema: {
+      tags: ['connections'],
+      summary: 'One connection',
+      params: nameParams,
+      response: { 200: connectionSchema },
+    },
+    handler: async request => view(await findConnection(state.db, request.params.name)),
+  })
+
+  app.route({
+    method: 'PUT',
+    url: '/connections/:name',
+    config: { role: 'admin' },
+    schema: {
+      tags: ['connections'],
+      summary: 'Keeps a connection, new or changed',
+      params: z.object({ name: connectionName }),
+      body: bodySchema,
+      response: { 200: connectionSchema },
+    },
+    handler: async request => {
+      const { name } = request.params
+      const before = (await listConnections(state.db)).find(c => c.name === name)
+      const input = read(request.body)
+      const settings = merged(input, before)
+      // Settings are checked before anything is kept.
+      await requireValid(input.kind, settings)
+      for (const [key, value] of Object.entries(settings)) {
+        if (isSecret(key) && typeof value === 'string' && !isReference(value)) {
+          settings[key] = await keepSecret(state, `${name}/${key}`, value)
+        }
+      }
+      await saveConnection(state.db, { name, kind: input.kind, settings })
+      return view({ name, kind: input.kind, settings })
+    },
+  })
+
+  app.route({
+    method: 'DELETE',
+    url: '/connections/:name',
+    config: { role: 'admin' },
+    schema: { tags: ['connections'], summary: 'Removes a connection', params: nameParams, response: { 204: z.null() } },
+    handler: async (request, reply) => {
+      await removeConnection(state.db, request.params.name)
+      await forgetSecrets(state.db, request.params.name)
+      return reply.code(204).send(null)
+    },
+  })
+
+  const answerSchema = z.object({ ok: z.literal(true), answer: z.string() })
+  app.route({
+    method: 'POST',
+    url: '/connections/test',
+    config: { role: 'admin' },
+    schema: {
+      tags: ['connections'],
+      summary: 'Connects with settings that are not kept, and says what answered',
+      body: z.intersection(
+        bodySchema,
+        z.object({ name: z.string().max(100).optional().describe('Of the connection whose secrets stand for `***`') }),
+      ),
+      response: { 200: answerSchema },
+    },
+    handler: async request => {
+      const { name } = request.body
+      const before = name === undefined ? undefined : (await listConnections(state.db)).find(c => c.name === name)
+      const input = read(request.body)
+      const settings = merged(input, before)
+      const locator = await resolveEndpoint({ kind: input.kind, ...settings }, state, {})
+      return { ok: true as const, answer: await lookInto(locator, store => store.test()) }
+    },
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/connections/:name/test',
+    config: { role: 'operator' },
+    schema: {
+      tags: ['connections'],
+      summary: 'Connects, and says what answered',
+      params: nameParams,
+      response: { 200: answerSchema },
+    },
+    handler: async request => {
+      const answer = await lookInto(await locatorOf(request.params.name), store => store.test())
+      return { ok: true as const, answer }
+    },
+  })
+
+  const locatorOf = (name: string) => resolveEndpoint({ connection: name }, state, {})
+
+  app.route({
+    method: 'GET',
+    url: '/connections/:name/objects',
+    config: { role: 'operator' },
+    schema: {
+      tags: ['connections'],
+      summary: 'What can be copied from a connection',
+      params: nameParams,
+      querystring: z.object({
+        search: z.string().max(200).optional(),
+        limit: z.coerce.number().int().min(1).max(10_000).default(1000),
+      }),
+      response: { 200: z.object({ objects: z.array(z.string()), total: z.number() }) },
+    },
+    handler: async request => {
+      const { search = '', limit } = request.query
+      const all = await lookInto(await locatorOf(request.params.name), store => store.objects())
+      const found = all.filter(o => o.toLowerCase().includes(search.toLowerCase()))
+      return { objects: found.slice(0, limit), total: found.length }
+    },
+  })
+
+  const specOf = ({ object, query, format }: z.output<typeof objectQuery>) => {
+    if ((object === undefined) === (query === undefined)) {
+      throw new FerryError('FERRY-6003', 'give either `object` or `query`')
+    }
+    const options: Record<string, unknown> = format === undefined ? {} : { format }
+    return { object: object ?? '(query)', ...(query === undefined ? {} : { query }), options }
+  }
+
+  app.route({
+    method: 'GET',
+    url: '/connections/:name/columns',
+    config: { role: 'operator' },
+    schema: {
+      tags: ['connections'],
+      summary: 'The columns of an object or a query',
+      params: nameParams,
+      querystring: objectQuery,
+      response: {
+        200: z.object({
+          object: z.string(),
+          columns: z.array(z.object({ name: z.string(), type: z.string(), nullable: z.boolean(), key: z.boolean() })),
+          rows: z.number().nullable(),
+          bytes: z.number().nullable(),
+        }),
+      },
+    },
+    handler: async request => {
+      const spec = specOf(request.query)
+      return lookInto(await locatorOf(request.params.name), store => describeObject(store, spec))
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/connections/:name/preview',
+    config: { role: 'operator' },
+    schema: {
+      tags: ['connections'],
+      summary: 'The first rows of an object or a query',
+      params: nameParams,
+      querystring: objectQuery.extend({ limit: z.coerce.number().int().min(1).max(100).default(20) }),
+      response: {
+        200: z.object({
+          columns: z.array(z.object({ name: z.string(), type: z.string() })),
+          rows: z.array(z.array(z.string().nullable())),
+        }),
+      },
+    },
+    handler: async request => {
+      const { limit, ...rest } = request.query
+      const spec = specOf(rest)
+      return lookInto(await locatorOf(request.params.name), store => previewObject(store, spec, limit))
+    },
+  })
+}
+
+type Input = { kind: string; settings: Connection['settings'] }
+
+function read(body: z.output<typeof bodySchema>): Input {
+  if (!('locator' in body)) return { kind: body.kind, settings: { ...body.settings } }
+  const { kind, settings, object } = parseLocator(body.locator)
+  return { kind, settings: kind === 'files' ? { folder: object } : settings }
+}
+
+/** What was given, with secrets in place of those that stay. Throws FERRY-6003 where one would go to another place. */
+function merged(input: Input, before: Connection | undefined): Connection['settings'] {
+  const settings = { ...input.settings }
+  for (const [key, value] of Object.entries(settings)) {
+    if (!isSecret(key)) continue
+    if (isSealed(value)) throw new FerryError('FERRY-6003', `${key}: a secret of a connection is not given by its name`)
+    if (value !== KEPT) continue
+    const kept = before?.settings[key]
+    const moved = before?.kind !== input.kind || PLACE.some(p => String(before.settings[p]) !== String(settings[p]))
+    if (kept === undefined || moved) {
+      throw new FerryError(
+        'FERRY-6003',
+        `${key}: give it again${kept === undefined ? '' : ', it would be sent to another place'}`,
+      )
+    }
+    settings[key] = kept
+  }
+  return settings
+}
+
+/** Has the connector check the settings; references have values only when somebody connects. Throws FERRY-2003. */
+async function requireValid(kind: string, settings: Connection['settings']): Promise<void> {
+  const entries = Object.entries(settings).map(([k, v]) => [k, isSecret(k) && typeof v === 'string' ? 'x' : v])
+  const connector = await loadConnector(kind)
+  await connector.open(Object.fromEntries(entries)).close()
+}
+
+function view(connection: Connection) {
+  const settings = Object.fromEntries(
+    Object.entries(connection.settings).map(([key, value]) => {
+      const hidden = isSecret(key) && (typeof value !== 'string' || !isReference(value) || isSealed(value))
+      return [key, hidden ? KEPT : (value as string | number | boolean)]
+    }),
+  )
+  const { host, port, database, path, folder, endpoint } = connection.settings as Record<string, string | undefined>
+  const label =
+    path ?? folder ?? endpoint ?? `${host ?? 'localhost'}${port ? `:${port}` : ''}${database ? `/${database}` : ''}`
+  return { name: connection.name, kind: connection.kind, settings, label: String(label) }
+}

@@ -1,0 +1,122 @@
+/** Live events (SSE): the state is asked once for all who listen. */
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import type { State } from '../state/database.ts'
+import type { Log } from '../telemetry/log.ts'
+import { modeColumn, RUN_COLUMNS, type RunView, runView } from './views.ts'
+
+const LOOK_MS = 500
+/** Proxies close what is silent. */
+const SIGN_MS = 15_000
+/** Clocks of processes differ, and what changes while it is read may be told late: that much is read again. */
+const OVERLAP_MS = 2000
+/** Who does not read what comes is let go; a browser comes back by itself. */
+const MOST_UNREAD = 1_000_000
+
+interface Listener {
+  wants: (run: RunView) => boolean
+  send: (text: string) => void
+}
+
+export class Events {
+  private readonly state: State
+  private readonly log: Log
+  private readonly listeners = new Set<Listener>()
+  /** What was told last of each run within the overlap. */
+  private told = new Map<string, string>()
+  private since = 0
+  private timer: NodeJS.Timeout | undefined
+  private busy = false
+  private signedAt = 0
+
+  constructor(state: State, log: Log) {
+    this.state = state
+    this.log = log
+  }
+
+  get count(): number {
+    return this.listeners.size
+  }
+
+  listen(listener: Listener): () => void {
+    this.listeners.add(listener)
+    if (!this.timer) {
+      this.since = Date.now()
+      this.timer = setInterval(() => this.look(), LOOK_MS)
+    }
+    return () => {
+      this.listeners.delete(listener)
+      if (this.listeners.size > 0) return
+      clearInterval(this.timer)
+      this.timer = undefined
+    }
+  }
+
+  private look(): void {
+    if (this.busy) return
+    this.busy = true
+    this.tell()
+      .catch(error => this.log.error({ err: error }, 'changes cannot be read'))
+      .finally(() => {
+        this.busy = false
+      })
+  }
+
+  private async tell(): Promise<void> {
+    const rows = await this.state.db
+      .selectFrom('run')
+      .select([...RUN_COLUMNS, modeColumn])
+      .where('changed_at', '>', this.since - OVERLAP_MS)
+      .execute()
+    const told = new Map<string, string>()
+    for (const row of rows) {
+      this.since = Math.max(this.since, row.changed_at)
+      const run = runView(row)
+      const { duration: _, throughput: __, ...lasting } = run
+      const print = JSON.stringify(lasting)
+      told.set(run.id, print)
+      if (this.told.get(run.id) === print) continue
+      // Made once, however many listen.
+      const text = `event: run\ndata: ${JSON.stringify(run)}\n\n`
+      for (const listener of this.listeners) if (listener.wants(run)) listener.send(text)
+    }
+    this.told = told
+    if (Date.now() - this.signedAt < SIGN_MS) return
+    this.signedAt = Date.now()
+    for (const listener of this.listeners) listener.send(': still here\n\n')
+  }
+}
+
+export const eventRoutes: FastifyPluginAsyncZod<{ events: Events }> = async (app, { events }) => {
+  app.route({
+    method: 'GET',
+    url: '/events',
+    config: { role: 'viewer' },
+    schema: {
+      tags: ['runs'],
+      summary: 'Server-sent events: `run` whenever a run changes, with the run as GET /runs/:id tells it',
+      querystring: z.object({ job: z.string().max(200).optional(), run: z.string().max(100).optional() }),
+      response: { 200: z.string().describe('text/event-stream') },
+    },
+    handler: (request, reply) => {
+      const { job, run } = request.query
+      reply.hijack()
+      const { raw } = reply
+      for (const [name, value] of Object.entries(reply.getHeaders())) raw.setHeader(name, value as string)
+      raw.writeHead(200, {
+        'content-type': 'text/event-stream; charset=utf-8',
+        'cache-control': 'no-store',
+        'x-accel-buffering': 'no',
+      })
+      raw.write('retry: 1000\n: here\n\n')
+      const stop = events.listen({
+        wants: view => (job === undefined || view.job === job) && (run === undefined || view.id === run),
+        send: text => {
+          if (raw.writableLength > MOST_UNREAD) raw.destroy()
+          else raw.write(text)
+        },
+      })
+      raw.once('close', stop)
+    },
+  })
+}

@@ -1,0 +1,56 @@
+/** What operators and their tools ask: is it alive, is it ready, what does it count. */
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { sql } from 'kysely'
+import { z } from 'zod'
+import type { State } from '../state/database.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+
+export const operationRoutes: FastifyPluginAsyncZod<{
+  state: State
+  metrics: Metrics
+  isStopping: () => boolean
+}> = async (app, { state, metrics, isStopping }) => {
+  const answer = z.object({ status: z.string() })
+
+  app.route({
+    method: 'GET',
+    url: '/healthz',
+    logLevel: 'warn',
+    config: { role: 'public' },
+    schema: { tags: ['operations'], summary: 'Whether the process is alive', response: { 200: answer } },
+    handler: async () => ({ status: 'ok' }),
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/readyz',
+    logLevel: 'warn',
+    config: { role: 'public' },
+    schema: {
+      tags: ['operations'],
+      summary: 'Whether it can work: the state answers, and it is not about to end',
+      response: { 200: answer, 503: answer },
+    },
+    handler: async (_, reply) => {
+      if (isStopping()) return reply.code(503).send({ status: 'stopping' })
+      try {
+        await sql`SELECT 1`.execute(state.db)
+        return { status: 'ok' }
+      } catch {
+        return reply.code(503).send({ status: 'the state does not answer' })
+      }
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/metrics',
+    logLevel: 'warn',
+    config: { role: 'viewer' },
+    schema: { tags: ['operations'], summary: 'Metrics for Prometheus', response: { 200: z.string() } },
+    handler: async (_, reply) => {
+      reply.type(metrics.registry.contentType).serializer(String)
+      return metrics.registry.metrics()
+    },
+  })
+}

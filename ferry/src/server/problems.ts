@@ -1,0 +1,74 @@
+/** Errors as problem details (RFC 9457): Ferry's code, what is wrong, and what to do. */
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { asFerryError, ERRORS, type ErrorCode, FerryError } from '../errors.ts'
+
+export const problemSchema = z
+  .object({
+    type: z.string().describe('`urn:ferry:error:CODE`'),
+    title: z.string(),
+    status: z.number().int(),
+    detail: z.string(),
+    instance: z.string().describe('The path that was asked for'),
+    code: z.string().describe("Ferry's code: docs/errors.md"),
+    hint: z.string().describe('What to do'),
+  })
+  .meta({ id: 'Problem' })
+
+const STATUS: Partial<Record<ErrorCode, number>> = {
+  'FERRY-1007': 404,
+  'FERRY-1008': 409,
+  'FERRY-2006': 403,
+  'FERRY-3001': 404,
+  'FERRY-5001': 409,
+  'FERRY-5006': 409,
+  'FERRY-5009': 409,
+  'FERRY-6001': 401,
+  'FERRY-6002': 403,
+  'FERRY-6003': 400,
+  'FERRY-6004': 404,
+  'FERRY-6005': 429,
+  'FERRY-9000': 500,
+}
+
+/** The caller's words are 400, what the stores say is 422. */
+export function statusOf(code: ErrorCode): number {
+  return STATUS[code] ?? (code.startsWith('FERRY-1') ? 400 : code.startsWith('FERRY-5') ? 409 : 422)
+}
+
+export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: FerryError): FastifyReply {
+  const status = statusOf(error.code)
+  return reply
+    .code(status)
+    .header('content-type', 'application/problem+json')
+    .serializer(JSON.stringify)
+    .send({
+      type: `urn:ferry:error:${error.code}`,
+      title: ERRORS[error.code][0],
+      status,
+      detail: error.message,
+      instance: request.url.split('?')[0],
+      code: error.code,
+      hint: error.hint,
+    })
+}
+
+export function onError(error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (error instanceof FerryError) return sendProblem(request, reply, error)
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    const faults = error.validation.map(v => `${v.instancePath.slice(1).replaceAll('/', '.') || 'it'}: ${v.message}`)
+    return sendProblem(request, reply, new FerryError('FERRY-6003', faults.join('; ')))
+  }
+  const status = (error as FastifyError).statusCode ?? 500
+  if (status === 429) return sendProblem(request, reply, new FerryError('FERRY-6005', error.message))
+  // Fastify's own: bodies that are too large or no JSON, unknown content types, paths that are too long.
+  if (status < 500) {
+    const problem = new FerryError('FERRY-6003', error.message)
+    sendProblem(request, reply, problem)
+    return reply.code(status)
+  }
+  request.log.error({ err: error }, 'unexpected error')
+  const { message } = asFerryError(error)
+  return sendProblem(request, reply, new FerryError('FERRY-9000', message, { hint: 'See the log of the server.' }))
+}

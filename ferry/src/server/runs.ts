@@ -1,0 +1,259 @@
+/** Runs: lists with filters, one run with its tables and skipped rows, control. */
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { stringify } from 'yaml'
+import { z } from 'zod'
+import { jobSchema } from '../job/schema.ts'
+import { resumeRun, wishForRun } from '../runtime/control.ts'
+import type { Dispatcher } from '../runtime/dispatcher.ts'
+import { errorFolder, readErrors } from '../runtime/errorfiles.ts'
+import { retryRun } from '../runtime/retry.ts'
+import type { State } from '../state/database.ts'
+import { findRun } from '../state/runs.ts'
+import {
+  compactJob,
+  modeColumn,
+  RUN_COLUMNS,
+  runDetailSchema,
+  runSchema,
+  runStateSchema,
+  runView,
+  tableSchema,
+  tablesOf,
+} from './views.ts'
+
+const idParams = z.object({ id: z.string().max(100).describe("A run's id, or a job's name: its newest run") })
+
+export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispatcher }> = async (
+  app,
+  { state, dispatcher },
+) => {
+  const { db } = state
+
+  app.route({
+    method: 'GET',
+    url: '/runs',
+    config: { role: 'viewer' },
+    schema: {
+      tags: ['runs'],
+      summary: 'Runs, newest first',
+      querystring: z.object({
+        job: z.string().max(200).optional(),
+        state: z
+          .string()
+          .max(200)
+          .transform(text => text.split(','))
+          .pipe(z.array(runStateSchema))
+          .optional()
+          .describe('One or several, separated by commas'),
+        invokedBy: z.string().max(200).optional().describe('`manual`, `schedule`, `trigger`, or one by its name'),
+        from: z.iso.datetime({ offset: true }).optional().describe('Created at this time or later'),
+        until: z.iso.datetime({ offset: true }).optional(),
+        before: z.string().max(100).optional().describe('Runs older than this one: the next page'),
+        limit: z.coerce.number().int().min(1).max(500).default(50),
+      }),
+      response: { 200: z.object({ runs: z.array(runSchema) }) },
+    },
+    handler: async request => {
+      const { job, state: states, invokedBy, from, until, before, limit } = request.query
+      let query = db
+        .selectFrom('run')
+        .select([...RUN_COLUMNS, modeColumn])
+        .orderBy('id', 'desc')
+        .limit(limit)
+      if (job !== undefined) query = query.where('job', '=', job)
+      if (states) query = query.where('state', 'in', states)
+      if (before !== undefined) query = query.where('id', '<', before)
+      // Ids begin with the time of creation.
+      if (from !== undefined) query = query.where('id', '>=', stamp(from))
+      if (until !== undefined) query = query.where('id', '<', stamp(until))
+      if (invokedBy?.includes(':') || invokedBy === 'manual') query = query.where('invoked_by', '=', invokedBy)
+      else if (invokedBy !== undefined) {
+        query = query.where('invoked_by', '>=', `${invokedBy}:`).where('invoked_by', '<', `${invokedBy};`)
+      }
+      return { runs: (await query.execute()).map(runView) }
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/summary',
+    config: { role: 'viewer' },
+    schema: {
+      tags: ['runs'],
+      summary: 'How many runs are in which state',
+      response: { 200: z.object({ states: z.record(z.string(), z.number()), jobs: z.number() }) },
+    },
+    handler: async () => {
+      const rows = await db
+        .selectFrom('run')
+        .select(eb => ['state', eb.fn.countAll<number>().as('count')])
+        .groupBy('state')
+        .execute()
+      const { jobs } = await db
+        .selectFrom('job')
+        .select(eb => eb.fn.countAll<number>().as('jobs'))
+        .executeTakeFirstOrThrow()
+      return { states: Object.fromEntries(rows.map(r => [r.state, Number(r.count)])), jobs: Number(jobs) }
+    },
+  })
+
+  const viewOf = async (id: string) => {
+    const run = await findRun(db, id)
+    const job = jobSchema.parse(JSON.parse(run.definition))
+    const compact = compactJob(job)
+    return {
+      ...runView({ ...run, mode: job.mode }),
+      source: nameOf(compact.source),
+      destination: nameOf(compact.destination),
+      samples: run.samples === null ? [] : JSON.parse(run.samples),
+      yaml: stringify(compact),
+    }
+  }
+
+  app.route({
+    method: 'GET',
+    url: '/runs/:id',
+    config: { role: 'viewer' },
+    schema: { tags: ['runs'], summary: 'One run', params: idParams, response: { 200: runDetailSchema } },
+    handler: async request => viewOf(request.params.id),
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/runs/:id/tables',
+    config: { role: 'viewer' },
+    schema: {
+      tags: ['runs'],
+      summary: 'The tables of a run',
+      params: idParams,
+      response: { 200: z.object({ run: runSchema, tables: z.array(tableSchema) }) },
+    },
+    handler: async request => {
+      const run = await findRun(db, request.params.id)
+      const view = runView({ ...run, mode: modeOf(run.definition) })
+      return { run: view, tables: await tablesOf(state, run.id, view.executing) }
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/runs/:id/errors',
+    config: { role: 'operator' },
+    schema: {
+      tags: ['runs'],
+      summary: 'Rows that were skipped',
+      params: idParams,
+      querystring: z.object({
+        table: z.coerce.number().int().min(0).optional().describe('The ordinal of a table'),
+        limit: z.coerce.number().int().min(1).max(1000).default(100),
+      }),
+      response: {
+        200: z.object({
+          total: z.number(),
+          rows: z.array(
+            z.object({
+              table: z.string(),
+              reason: z.string(),
+              row: z.record(z.string(), z.unknown()).describe('What is known of the row: key, place, values'),
+            }),
+          ),
+        }),
+      },
+    },
+    handler: async request => {
+      const run = await findRun(db, request.params.id)
+      const tables = await db
+        .selectFrom('run_table')
+        .select('ordinal')
+        .where('run', '=', run.id)
+        .where('rows_skipped', '>', 0)
+        .orderBy('ordinal')
+        .execute()
+      const folder = errorFolder(state.home, run.id)
+      const { table: only, limit } = request.query
+      const rows: { table: string; reason: string; row: Record<string, unknown> }[] = []
+      let total = 0
+      for (const { ordinal } of tables) {
+        if (only !== undefined && ordinal !== only) continue
+        for (const { lines } of readErrors(folder, ordinal)) {
+          total += lines.length
+          for (const { table, reason, ...row } of lines.slice(0, limit - rows.length)) rows.push({ table, reason, row })
+        }
+      }
+      return { total, rows }
+    },
+  })
+
+  for (const wish of ['pause', 'cancel', 'complete'] as const) {
+    app.route({
+      method: 'POST',
+      url: `/runs/:id/${wish}`,
+      config: { role: 'operator' },
+      schema: {
+        tags: ['runs'],
+        summary: {
+          pause: 'Stops a run so that it can go on later',
+          cancel: 'Stops a run for good and removes what it has not published',
+          complete: 'Ends an online copy with what its source holds now',
+        }[wish],
+        params: idParams,
+        response: { 202: runSchema },
+      },
+      handler: async (request, reply) => {
+        const { row } = await wishForRun(state, request.params.id, wish)
+        dispatcher.look()
+        return reply.code(202).send(runView({ ...row, mode: modeOf(row.definition) }))
+      },
+    })
+  }
+
+  app.route({
+    method: 'POST',
+    url: '/runs/:id/resume',
+    config: { role: 'operator' },
+    schema: {
+      tags: ['runs'],
+      summary: 'Lets a paused or failed run go on',
+      params: idParams,
+      response: { 202: runSchema },
+    },
+    handler: async (request, reply) => {
+      const { row } = await resumeRun(state, request.params.id)
+      dispatcher.look()
+      return reply.code(202).send(runView({ ...row, mode: modeOf(row.definition) }))
+    },
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/runs/:id/retry',
+    config: { role: 'operator' },
+    schema: {
+      tags: ['runs'],
+      summary: 'Copies the skipped rows of a run again',
+      params: idParams,
+      response: {
+        200: z.object({
+          run: z.string(),
+          tables: z.array(z.object({ table: z.string(), tried: z.number(), copied: z.number(), left: z.number() })),
+        }),
+      },
+    },
+    handler: async request => retryRun(state, request.params.id, {}),
+  })
+}
+
+function modeOf(definition: string) {
+  return jobSchema.parse(JSON.parse(definition)).mode
+}
+
+/** The time as ids of runs begin with it. */
+function stamp(time: string): string {
+  return new Date(time).toISOString().replace(/[-:]/g, '').replace('Z', '')
+}
+
+function nameOf(endpoint: unknown): string {
+  if (typeof endpoint === 'string') return endpoint
+  const { connection, kind, path, folder, host } = endpoint as Record<string, unknown>
+  return String(connection ?? `${kind}:${path ?? folder ?? host ?? ''}`)
+}

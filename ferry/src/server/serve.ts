@@ -1,0 +1,218 @@
+/** A server from its start to its end: API and UI, the clock, and the processes that execute runs. */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { delimiter, join, relative, resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { FOLDERS } from '../connectors/confinement.ts'
+import { FerryError } from '../errors.ts'
+import { Clock } from '../runtime/clock.ts'
+import { Dispatcher } from '../runtime/dispatcher.ts'
+import { errorFolder } from '../runtime/errorfiles.ts'
+import { ferryHome, openState, type State } from '../state/database.ts'
+import { forgetAudit, forgetRuns } from '../state/history.ts'
+import { listTokens, makeToken, removeToken } from '../state/tokens.ts'
+import { type Log, makeLog } from '../telemetry/log.ts'
+import { makeMetrics } from '../telemetry/metrics.ts'
+import { makeApp } from './app.ts'
+import { Events } from './events.ts'
+
+export interface ServeOptions {
+  host: string
+  /** 0 takes one that is free. */
+  port: number
+  /** Folders of file connections; the current one where none is given. */
+  folders: string[]
+  allowedHosts: string[]
+  /** Where browsers come in, when that is a proxy. */
+  publicUrl?: string
+  /** Runs at work at one time. */
+  most: number
+  /** Days that ended runs and the audit are kept. */
+  keepDays: number
+  logLevel: string
+}
+
+export interface Server {
+  url: string
+  /** The token that was made at this start; undefined where there was one already. */
+  token: string | undefined
+  stop(): Promise<void>
+}
+
+/** What others on this machine find a running server by. */
+export interface Beacon {
+  url: string
+  pid: number
+}
+
+const TICK_MS = 1000
+const SWEEP_MS = 3600_000
+
+export async function serve(options: ServeOptions): Promise<Server> {
+  const folders = confine(options.folders)
+  const log = makeLog(options.logLevel)
+  const state = await openState()
+  let stopping = false
+  try {
+    const token = await firstToken(state)
+    const dispatcher = new Dispatcher(state, log, options.most)
+    const events = new Events(state, log)
+    const metrics = makeMetrics(state, { atWork: () => dispatcher.atWork, listeners: () => events.count })
+    const publicUrl = options.publicUrl === undefined ? undefined : new URL(options.publicUrl)
+    const app = await makeApp({
+      state,
+      log,
+      dispatcher,
+      events,
+      metrics,
+      hosts: hostsOf(options, publicUrl),
+      secure: publicUrl?.protocol === 'https:',
+      isStopping: () => stopping,
+    })
+    await app.listen({ host: options.host, port: options.port })
+    const address = app.server.address() as { port: number }
+    const shown = options.host === '0.0.0.0' || options.host === '::' ? '127.0.0.1' : options.host
+    const own = `http://${shown.includes(':') ? `[${shown}]` : shown}:${address.port}`
+    leaveBeacon(state.home, { url: own, pid: process.pid })
+    dispatcher.start()
+    const clock = startClock(new Clock(state), log, fired => {
+      metrics.fired(fired)
+      dispatcher.look()
+    })
+    const sweeper = startSweeper(state, options.keepDays, log)
+    log.info({ url: own, folders }, 'listening')
+    return {
+      url: publicUrl?.origin ?? own,
+      token,
+      stop: async () => {
+        if (stopping) return
+        stopping = true
+        log.info('stopping')
+        removeBeacon(state.home)
+        await clock.stop()
+        await sweeper.stop()
+        await dispatcher.stop()
+        await app.close()
+        await state.close()
+        log.info('stopped')
+      },
+    }
+  } catch (error) {
+    await state.close()
+    throw error
+  }
+}
+
+/** Sets the folders of file connections. The server's own folder holds its secrets: it may not lie in one of them. */
+function confine(given: string[]): string[] {
+  const folders = (given.length > 0 ? given : [process.cwd()]).map(folder => resolve(folder))
+  const home = resolve(ferryHome())
+  const open = folders.find(folder => {
+    const way = relative(folder, home)
+    return way === '' || !(way.startsWith('..') || resolve(folder, way) !== home)
+  })
+  if (open !== undefined) {
+    throw new FerryError('FERRY-2006', `${home}, where the state and its secrets are, lies in ${open}`, {
+      hint: `Name the folders with the data: ferry serve --folder ${join(homedir(), 'data')}; or put the state elsewhere with --home.`,
+    })
+  }
+  process.env[FOLDERS] = folders.join(delimiter)
+  return folders
+}
+
+function hostsOf({ host, allowedHosts }: ServeOptions, publicUrl: URL | undefined): Set<string> {
+  const names = ['localhost', '127.0.0.1', '[::1]', ...allowedHosts]
+  if (host !== '0.0.0.0' && host !== '::') names.push(host.includes(':') ? `[${host}]` : host)
+  if (publicUrl) names.push(publicUrl.hostname)
+  return new Set(names.map(name => name.toLowerCase()))
+}
+
+const tokenFile = (home: string) => join(home, 'token')
+const beaconFile = (home: string) => join(home, 'server.json')
+
+/** The token of the first start. It is also left where only its owner reads it, for the command line. */
+async function firstToken(state: State): Promise<string | undefined> {
+  if (process.env.FERRY_TOKEN) return undefined
+  if ((await listTokens(state.db)).length > 0) return undefined
+  const { token } = await makeToken(state.db, 'first', 'admin')
+  try {
+    writeFileSync(tokenFile(state.home), `${token}\n`, { mode: 0o600 })
+  } catch (error) {
+    await removeToken(state.db, 'first')
+    throw error
+  }
+  return token
+}
+
+/** The token that commands on this machine use. */
+export function localToken(home: string): string | undefined {
+  if (process.env.FERRY_TOKEN) return process.env.FERRY_TOKEN
+  try {
+    return readFileSync(tokenFile(home), 'utf8').trim()
+  } catch {
+    return undefined
+  }
+}
+
+function leaveBeacon(home: string, beacon: Beacon): void {
+  writeFileSync(beaconFile(home), `${JSON.stringify(beacon)}\n`, { mode: 0o600 })
+}
+
+function removeBeacon(home: string): void {
+  const found = findServer(home)
+  if (found?.pid === process.pid) rmSync(beaconFile(home), { force: true })
+}
+
+/** The server that works with this state on this machine; undefined where there is none. */
+export function findServer(home: string): Beacon | undefined {
+  try {
+    const beacon = JSON.parse(readFileSync(beaconFile(home), 'utf8')) as Beacon
+    process.kill(beacon.pid, 0)
+    return beacon
+  } catch {
+    return undefined
+  }
+}
+
+/** Ticks until it is stopped, never two at a time. */
+function startClock(clock: Clock, log: Log, onFired: (name: string) => void): { stop: () => Promise<void> } {
+  return repeat(TICK_MS, async () => {
+    try {
+      for (const { job, name, outcome, run } of await clock.tick()) {
+        log.info({ job, run, by: name }, outcome)
+        if (run) onFired(name)
+      }
+    } catch (error) {
+      log.error({ err: error }, 'schedules and triggers cannot be looked at')
+    }
+  })
+}
+
+function startSweeper(state: State, keepDays: number, log: Log): { stop: () => Promise<void> } {
+  return repeat(SWEEP_MS, async () => {
+    const before = new Date(Date.now() - keepDays * 86_400_000)
+    try {
+      const forgotten = await forgetRuns(state.db, before, run => errorFolder(state.home, run))
+      await forgetAudit(state.db, before)
+      if (forgotten > 0) log.info({ runs: forgotten }, `runs older than ${keepDays} days are forgotten`)
+    } catch (error) {
+      log.error({ err: error }, 'old runs cannot be forgotten')
+    }
+  })
+}
+
+function repeat(ms: number, work: () => Promise<void>): { stop: () => Promise<void> } {
+  const stop = new AbortController()
+  const going = (async () => {
+    while (!stop.signal.aborted) {
+      await work()
+      await setTimeout(ms, undefined, { signal: stop.signal }).catch(() => undefined)
+    }
+  })()
+  return {
+    stop: () => {
+      stop.abort()
+      return going
+    },
+  }
+}

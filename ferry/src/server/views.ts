@@ -1,0 +1,272 @@
+/** What the API tells of jobs, runs and tables: schemas, and how the state's lines become them. */
+import { sql } from 'kysely'
+import { z } from 'zod'
+import { CHANGES } from '../connectors/connector.ts'
+import type { CopyJob } from '../job/schema.ts'
+import type { State } from '../state/database.ts'
+import { isAlive } from '../state/runs.ts'
+import type { RunRow } from '../state/schema.ts'
+
+export const runStateSchema = z.enum([
+  'pending',
+  'planning',
+  'running',
+  'paused',
+  'completing',
+  'completed',
+  'failed',
+  'cancelled',
+])
+
+export const errorSchema = z.object({
+  code: z.string(),
+  message: z.string(),
+  hint: z.string(),
+  table: z.string().optional(),
+})
+
+const count = z.number().describe('Whole number')
+
+const counts = {
+  rowsRead: count,
+  rowsCopied: count.describe('Rows written at the destination'),
+  rowsSkipped: count,
+  dataRead: count.describe('Bytes'),
+  dataWritten: count.describe('Bytes'),
+}
+
+export const runSchema = z
+  .object({
+    id: z.string(),
+    job: z.string(),
+    mode: z.enum(['full', 'incremental', 'online']),
+    state: runStateSchema,
+    executing: z.boolean().describe('Whether a process is at it now'),
+    wish: z.enum(['pause', 'cancel', 'complete']).nullable().describe('What was asked of it and is not done yet'),
+    waiting: z.string().nullable().describe('Why nothing moves'),
+    invokedBy: z.string().describe('`manual`, `schedule:NAME`, `trigger:NAME`'),
+    createdAt: z.string(),
+    startedAt: z.string().nullable(),
+    endedAt: z.string().nullable(),
+    duration: z.number().nullable().describe('Seconds'),
+    ...counts,
+    throughput: z.number().nullable().describe('Bytes read a second'),
+    tables: count,
+    tablesDone: count,
+    error: errorSchema.nullable(),
+  })
+  .meta({ id: 'Run' })
+
+export const runDetailSchema = runSchema
+  .extend({
+    source: z.string(),
+    destination: z.string(),
+    samples: z.array(z.tuple([z.number(), z.number(), z.number()])).describe('[seconds, rows, bytes] at some moments'),
+    yaml: z.string().describe('The job as the run executes it'),
+  })
+  .meta({ id: 'RunDetail' })
+
+export const tableSchema = z
+  .object({
+    ordinal: z.number().int(),
+    source: z.string(),
+    destination: z.string(),
+    state: runStateSchema,
+    encoding: z.string().nullable(),
+    ...counts,
+    totalRows: z.number().nullable().describe('An estimate of what the source holds'),
+    startedAt: z.string().nullable(),
+    endedAt: z.string().nullable(),
+    duration: z.number().nullable().describe('Seconds'),
+    throughput: z.number().nullable().describe('Bytes read a second'),
+    splits: count,
+    splitsDone: count,
+    lag: z
+      .object({ left: z.number(), unit: z.enum(['changes', 'bytes']), seconds: z.number() })
+      .nullable()
+      .describe('How far behind its source a table is that follows it'),
+    error: errorSchema.nullable(),
+  })
+  .meta({ id: 'RunTable' })
+
+export type RunView = z.output<typeof runSchema>
+export type RunDetail = z.output<typeof runDetailSchema>
+export type TableView = z.output<typeof tableSchema>
+
+/** The columns that a list of runs needs; definitions and samples would make it slow. */
+export const RUN_COLUMNS = [
+  'id',
+  'job',
+  'state',
+  'wish',
+  'waiting',
+  'queue',
+  'epoch',
+  'owner_host',
+  'owner_pid',
+  'owner_started',
+  'heartbeat_at',
+  'created_at',
+  'started_at',
+  'ended_at',
+  'error',
+  'invoked_by',
+  'changed_at',
+  'rows_read',
+  'rows_copied',
+  'rows_skipped',
+  'bytes_read',
+  'bytes_written',
+  'tables',
+  'tables_done',
+] as const
+
+export type ListedRun = Pick<RunRow, (typeof RUN_COLUMNS)[number]> & { mode: RunView['mode'] }
+
+/** The mode, from the definition's text: `sql` because both databases find it without reading the rest as JSON. */
+export const modeColumn = sql<RunView['mode']>`CASE WHEN run.definition LIKE '%"mode":"online"%' THEN 'online'
+  WHEN run.definition LIKE '%"mode":"incremental"%' THEN 'incremental' ELSE 'full' END`.as('mode')
+
+export function runView(row: ListedRun): RunView {
+  const executing = isAlive(row)
+  const duration = secondsBetween(row.started_at, row.ended_at, executing)
+  return {
+    id: row.id,
+    job: row.job,
+    mode: row.mode,
+    state: row.state,
+    executing,
+    wish: row.wish,
+    waiting: row.waiting,
+    invokedBy: row.invoked_by,
+    createdAt: row.created_at,
+    startedAt: row.started_at,
+    endedAt: row.ended_at,
+    duration,
+    rowsRead: row.rows_read,
+    rowsCopied: row.rows_copied,
+    rowsSkipped: row.rows_skipped,
+    dataRead: row.bytes_read,
+    dataWritten: row.bytes_written,
+    throughput: perSecond(row.bytes_read, duration),
+    tables: row.tables,
+    tablesDone: row.tables_done,
+    error: row.error === null ? null : JSON.parse(row.error),
+  }
+}
+
+function secondsBetween(start: string | null, end: string | null, goesOn: boolean): number | null {
+  if (start === null) return null
+  if (end === null && !goesOn) return null
+  const until = end === null ? Date.now() : Date.parse(end)
+  return Math.max(0, Math.round(until - Date.parse(start)) / 1000)
+}
+
+function perSecond(bytes: number, seconds: number | null): number | null {
+  return seconds === null || bytes === 0 ? null : Math.round(bytes / Math.max(seconds, 0.001))
+}
+
+/** The tables of a run. */
+export async function tablesOf(state: State, run: string, executing: boolean): Promise<TableView[]> {
+  const rows = await state.db
+    .selectFrom('run_table')
+    .select([
+      'ordinal',
+      'source',
+      'destination',
+      'state',
+      'encoding',
+      'rows_read',
+      'rows_copied',
+      'rows_skipped',
+      'bytes_read',
+      'bytes_written',
+      'total_rows',
+      'started_at',
+      'ended_at',
+      'error',
+    ])
+    .where('run', '=', run)
+    .orderBy('ordinal')
+    .execute()
+  const splits = await state.db
+    .selectFrom('split')
+    .select(eb => [
+      'ordinal',
+      sql<number>`COUNT(CASE WHEN id <> ${CHANGES} THEN 1 END)`.as('all'),
+      sql<number>`COUNT(CASE WHEN id <> ${CHANGES} AND done = 1 THEN 1 END)`.as('done'),
+      sql<number>`COUNT(behind)`.as('following'),
+      sql<number>`COUNT(CASE WHEN id = ${CHANGES} THEN 1 END)`.as('log'),
+      eb.fn.sum<number | null>('behind').as('behind'),
+      eb.fn.min('behind_since').as('since'),
+    ])
+    .where('run', '=', run)
+    .groupBy('ordinal')
+    .execute()
+  const of = new Map(splits.map(s => [s.ordinal, s]))
+  return rows.map(row => {
+    const own = of.get(row.ordinal)
+    const isAtWork = executing && row.state === 'running'
+    const duration = secondsBetween(row.started_at, row.ended_at, isAtWork)
+    const follows = isAtWork && own !== undefined && Number(own.following) > 0
+    return {
+      ordinal: row.ordinal,
+      source: row.source,
+      destination: row.destination,
+      state: row.state,
+      encoding: row.encoding,
+      rowsRead: row.rows_read,
+      rowsCopied: row.rows_copied,
+      rowsSkipped: row.rows_skipped,
+      dataRead: row.bytes_read,
+      dataWritten: row.bytes_written,
+      totalRows: row.total_rows,
+      startedAt: row.started_at,
+      endedAt: row.ended_at,
+      duration,
+      throughput: perSecond(row.bytes_read, duration),
+      splits: Number(own?.all ?? 0),
+      splitsDone: Number(own?.done ?? 0),
+      lag: follows
+        ? {
+            left: Number(own.behind ?? 0),
+            unit: Number(own.log) > 0 ? ('bytes' as const) : ('changes' as const),
+            seconds:
+              Number(own.behind ?? 0) === 0 || own.since === null
+                ? 0
+                : Math.max(0, Math.round((Date.now() - Number(own.since)) / 1000)),
+          }
+        : null,
+      error: row.error === null ? null : JSON.parse(row.error),
+    }
+  })
+}
+
+/** A job without what its defaults say anyway, as people write it. */
+export function compactJob(job: CopyJob): Record<string, unknown> {
+  const isPlain = (value: unknown) =>
+    value === undefined ||
+    (Array.isArray(value) && value.length === 0) ||
+    (typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length === 0)
+  const entries = Object.entries(job).filter(([key, value]) => !isPlain(value) && !(key === 'mode' && value === 'full'))
+  const schedules = job.schedules.map(withoutDefaults)
+  const triggers = job.triggers.map(withoutDefaults)
+  return {
+    ...Object.fromEntries(entries),
+    ...(schedules.length > 0 ? { schedules } : {}),
+    ...(triggers.length > 0 ? { triggers } : {}),
+  }
+}
+
+const DEFAULTS: Record<string, unknown> = { enabled: true, timeZone: 'UTC', missed: 'run' }
+
+function withoutDefaults(of: Record<string, unknown>): Record<string, unknown> {
+  const isTrigger = !('timeZone' in of)
+  return Object.fromEntries(
+    Object.entries(of).filter(([key, value]) => {
+      if (key === 'overlap') return value !== (isTrigger ? 'queue' : 'skip')
+      if (key === 'settled') return 'files' in of
+      return value !== undefined && DEFAULTS[key] !== value
+    }),
+  )
+}

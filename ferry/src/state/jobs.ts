@@ -1,0 +1,68 @@
+/** Jobs kept in the state. */
+import type { Kysely } from 'kysely'
+import { FerryError, nearest } from '../errors.ts'
+import { isAlive, now, runningAlready, UNFINISHED } from './runs.ts'
+import type { JobRow, Schema } from './schema.ts'
+
+/** Throws FERRY-1007. */
+export async function findJob(db: Kysely<Schema>, name: string): Promise<JobRow> {
+  const row = await db.selectFrom('job').selectAll().where('name', '=', name).executeTakeFirst()
+  if (row) return row
+  const all = await db.selectFrom('job').select('name').execute()
+  const near = nearest(
+    name,
+    all.map(j => j.name),
+  )
+  throw new FerryError('FERRY-1007', `there is no job "${name}"${near ? `: did you mean "${near}"?` : ''}`)
+}
+
+/** Keeps a new job. Throws FERRY-1008 where there is one of that name. */
+export async function createJob(db: Kysely<Schema>, name: string, definition: string): Promise<void> {
+  const made = await db
+    .insertInto('job')
+    .values({ name, definition, created_at: now(), updated_at: now() })
+    .onConflict(c => c.column('name').doNothing())
+    .executeTakeFirst()
+  if (Number(made.numInsertedOrUpdatedRows) === 0) {
+    throw new FerryError('FERRY-1008', `there is a job "${name}" already`, { hint: 'Choose another name.' })
+  }
+}
+
+/** Keeps an edited job; what runs goes on as it began. Throws FERRY-1007. */
+export async function updateJob(db: Kysely<Schema>, name: string, definition: string): Promise<void> {
+  const result = await db
+    .updateTable('job')
+    .set({ definition, updated_at: now() })
+    .where('name', '=', name)
+    .executeTakeFirst()
+  if (Number(result.numUpdatedRows) === 0) await findJob(db, name)
+}
+
+/** Removes a job with its history. Throws FERRY-5001 while it runs, FERRY-5006 where a run is unfinished. */
+export async function deleteJob(db: Kysely<Schema>, name: string): Promise<void> {
+  await findJob(db, name)
+  await db.transaction().execute(async tx => {
+    await tx.updateTable('job').set({ name }).where('name', '=', name).execute()
+    const open = await tx
+      .selectFrom('run')
+      .selectAll()
+      .where('job', '=', name)
+      .where('state', 'in', UNFINISHED)
+      .execute()
+    const alive = open.find(isAlive)
+    if (alive) throw runningAlready(alive)
+    // What it left at the destination would stay there for ever.
+    if (open[0]) {
+      throw new FerryError('FERRY-5006', `run ${open[0].id} of ${name} is ${open[0].state}: it may go on`, {
+        hint: `Give it up first: ferry cancel ${open[0].id}`,
+      })
+    }
+    const runs = tx.selectFrom('run').select('id').where('job', '=', name)
+    await tx.deleteFrom('split').where('run', 'in', runs).execute()
+    await tx.deleteFrom('run_table').where('run', 'in', runs).execute()
+    for (const table of ['run', 'position', 'table_total', 'firing', 'arrival'] as const) {
+      await tx.deleteFrom(table).where('job', '=', name).execute()
+    }
+    await tx.deleteFrom('job').where('name', '=', name).execute()
+  })
+}
