@@ -2,6 +2,7 @@
  * What a store must do to be copied from and to. A connector is a folder that exports one {@link Connector}; engine and
  * CLI know stores only through these interfaces.
  */
+import type { z } from 'zod'
 import type { Batch, Checkpoint, CsvDialect, Encoding } from '../batch/encoding.ts'
 import type { Column, LogicalType, Row } from '../batch/types.ts'
 import type { FerryError } from '../errors.ts'
@@ -16,6 +17,10 @@ export interface Connector {
   readonly kind: string
   /** What the store can do; the contract suite follows this declaration. */
   readonly abilities: Abilities
+  /** What its settings are: forms and documentation are made of it. */
+  readonly settings: z.ZodObject
+  /** Whether the store tells its changes: online copies, and incremental ones by its log. */
+  readonly tellsChanges: boolean
   /** Checks the settings and makes a store that is not connected yet. Throws FERRY-2003. */
   open(settings: Settings): Store
 }

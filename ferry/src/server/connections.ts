@@ -1,6 +1,7 @@
 /** Connections: kept, tested, looked into. Secrets go in and never come out. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import type { Connector } from '../connectors/connector.ts'
 import { KINDS, loadConnector } from '../connectors/registry.ts'
 import { FerryError } from '../errors.ts'
 import { isReference, isSecret, parseLocator } from '../job/locator.ts'
@@ -16,11 +17,11 @@ import {
 } from '../state/connections.ts'
 import type { State } from '../state/database.ts'
 import { forgetSecrets, isSealed, keepSecret } from '../state/secrets.ts'
+import { type ConnectorView, connectionSchema, connectorSchema, settingsSchema } from './schemas.ts'
 
 /** What stands in answers, and may come back, for a secret that is kept. */
 export const KEPT = '***'
 
-const settingsSchema = z.record(z.string().max(100), z.union([z.string().max(20_000), z.number(), z.boolean()]))
 const inputSchema = z.object({
   kind: z.string().max(50),
   settings: settingsSchema.describe(
@@ -29,9 +30,6 @@ const inputSchema = z.object({
 })
 const locatorSchema = z.object({ locator: z.string().max(4000).describe('Such as `postgres://user@host/database`') })
 const bodySchema = z.union([inputSchema, locatorSchema])
-const connectionSchema = z
-  .object({ name: z.string(), kind: z.string(), settings: settingsSchema, label: z.string() })
-  .meta({ id: 'Connection' })
 const nameParams = z.object({ name: z.string().max(200) })
 const objectQuery = z.object({
   object: z.string().min(1).max(1000).optional(),
@@ -50,18 +48,9 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State }> = async (
     schema: {
       tags: ['connections'],
       summary: 'The kinds of stores',
-      response: {
-        200: z.array(z.object({ kind: z.string(), update: z.array(z.string()), changes: z.boolean() })),
-      },
+      response: { 200: z.array(connectorSchema) },
     },
-    handler: async () => {
-      const all = await Promise.all(KINDS.map(loadConnector))
-      return all.map(({ kind, abilities }) => ({
-        kind,
-        update: abilities.update,
-        changes: ['postgres', 'mysql', 'cosmos'].includes(kind),
-      }))
-    },
+    handler: async () => (await Promise.all(KINDS.map(loadConnector))).map(connectorView),
   })
 
   app.route({
@@ -291,4 +280,41 @@ function view(connection: Connection) {
   const label =
     path ?? folder ?? endpoint ?? `${host ?? 'localhost'}${port ? `:${port}` : ''}${database ? `/${database}` : ''}`
   return { name: connection.name, kind: connection.kind, settings, label: String(label) }
+}
+
+interface SettingSchema {
+  type?: string
+  enum?: string[]
+  anyOf?: SettingSchema[]
+  default?: unknown
+  description?: string
+}
+
+/** A kind of store with its settings as a form shows them. */
+function connectorView({ kind, abilities, tellsChanges, settings }: Connector): ConnectorView {
+  const { properties = {}, required = [] } = z.toJSONSchema(settings, { io: 'input', unrepresentable: 'any' })
+  const fields = Object.entries(properties as Record<string, SettingSchema>)
+  return {
+    kind,
+    update: abilities.update,
+    tellsChanges,
+    // Lists are for job files; a form has no field for them.
+    settings: fields
+      .filter(([, schema]) => schema.type !== 'array')
+      .map(([name, schema]) => {
+        const types = [schema, ...(schema.anyOf ?? [])]
+        const isBoolean = types.some(t => t.type === 'boolean')
+        const isNumber = types.some(t => t.type === 'number' || t.type === 'integer')
+        const choices = isBoolean ? [] : (types.find(t => t.enum)?.enum ?? [])
+        return {
+          name,
+          description: schema.description ?? '',
+          secret: isSecret(name),
+          type: isBoolean ? 'boolean' : choices.length > 0 ? 'choice' : isNumber ? 'number' : 'text',
+          choices,
+          default: schema.default === undefined ? null : String(schema.default),
+          required: required.includes(name),
+        }
+      }),
+  }
 }

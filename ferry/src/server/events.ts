@@ -3,7 +3,8 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { State } from '../state/database.ts'
 import type { Log } from '../telemetry/log.ts'
-import { modeColumn, RUN_COLUMNS, type RunView, runView } from './views.ts'
+import type { RunView } from './schemas.ts'
+import { modeColumn, RUN_COLUMNS, runView } from './views.ts'
 
 const LOOK_MS = 500
 /** Proxies close what is silent. */

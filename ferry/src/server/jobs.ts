@@ -20,89 +20,12 @@ import { positionsOf } from '../state/positions.ts'
 import { askForRun } from '../state/queue.ts'
 import { forgetSecrets, keepHookSecret, takesHookSecret } from '../state/secrets.ts'
 import { totalsOf } from '../state/totals.ts'
-import { compactJob, errorSchema, modeColumn, RUN_COLUMNS, runSchema, runView } from './views.ts'
+import { jobView, listedJob, planSchema, scheduleView, timesSchema, totalSchema, triggerView } from './schemas.ts'
+import { compactJob, modeColumn, RUN_COLUMNS, runView } from './views.ts'
 
 const nameParams = z.object({ name: z.string().max(200) })
 /** A job as JSON, or its text as YAML: which of them, the content type says. */
 const jobBody = z.union([z.string().min(1), z.record(z.string(), z.unknown())])
-const jobView = z
-  .object({
-    name: z.string(),
-    definition: z.record(z.string(), z.unknown()).describe('The job as its file would say it: docs/job-file.md'),
-    createdAt: z.string(),
-    updatedAt: z.string(),
-  })
-  .meta({ id: 'Job' })
-const listedJob = z
-  .object({
-    name: z.string(),
-    description: z.string().nullable(),
-    mode: z.enum(['full', 'incremental', 'online']),
-    source: z.string(),
-    destination: z.string(),
-    updatedAt: z.string(),
-    nextTime: z.string().nullable().describe('When a schedule runs it next'),
-    lastRun: runSchema.nullable(),
-  })
-  .meta({ id: 'ListedJob' })
-const planSchema = z
-  .object({
-    tables: z.array(
-      z.object({
-        from: z.string(),
-        to: z.string(),
-        update: z.string(),
-        load: z.string().nullable().describe('Of an incremental copy: what is read'),
-        encoding: z.string(),
-        passedOver: z.array(z.string()),
-        splits: z.number(),
-        rows: z.number().nullable(),
-        guarantee: z.string(),
-        create: z.boolean(),
-        columns: z.array(
-          z.object({ from: z.string().nullable(), to: z.string(), fromType: z.string(), toType: z.string() }),
-        ),
-        statements: z.array(z.string()),
-        notes: z.array(z.string()),
-      }),
-    ),
-    problems: z.array(errorSchema),
-  })
-  .meta({ id: 'Plan' })
-const timesSchema = z.object({ next: z.array(z.string()).describe('The next five times') })
-const scheduleView = z
-  .object({
-    schedule: z.record(z.string(), z.unknown()),
-    next: z.array(z.string()),
-    outcome: z.string().nullable().describe('What came of it last'),
-    outcomeAt: z.string().nullable(),
-  })
-  .meta({ id: 'Schedule' })
-const triggerView = z
-  .object({
-    trigger: z.record(z.string(), z.unknown()),
-    hasSecret: z.boolean(),
-    outcome: z.string().nullable(),
-    outcomeAt: z.string().nullable(),
-  })
-  .meta({ id: 'Trigger' })
-const totalSchema = z
-  .object({
-    source: z.string(),
-    destination: z.string(),
-    runs: z.number(),
-    failures: z.number(),
-    rowsRead: z.number(),
-    rowsCopied: z.number(),
-    rowsSkipped: z.number(),
-    dataRead: z.number(),
-    dataWritten: z.number(),
-    lastRun: z.string(),
-    lastAt: z.string(),
-    position: z.string().nullable().describe('When the incremental copy last moved on'),
-  })
-  .meta({ id: 'TableTotal' })
-
 export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispatcher }> = async (
   app,
   { state, dispatcher },

@@ -9,17 +9,8 @@ import { errorFolder, readErrors } from '../runtime/errorfiles.ts'
 import { retryRun } from '../runtime/retry.ts'
 import type { State } from '../state/database.ts'
 import { findRun } from '../state/runs.ts'
-import {
-  compactJob,
-  modeColumn,
-  RUN_COLUMNS,
-  runDetailSchema,
-  runSchema,
-  runStateSchema,
-  runView,
-  tableSchema,
-  tablesOf,
-} from './views.ts'
+import { runDetailSchema, runSchema, runStateSchema, tableSchema } from './schemas.ts'
+import { compactJob, modeColumn, RUN_COLUMNS, runView, tablesOf } from './views.ts'
 
 const idParams = z.object({ id: z.string().max(100).describe("A run's id, or a job's name: its newest run") })
 

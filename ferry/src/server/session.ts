@@ -7,16 +7,7 @@ import type { State } from '../state/database.ts'
 import { readAudit } from '../state/history.ts'
 import { closeSession, listTokens, makeToken, openSession, removeToken } from '../state/tokens.ts'
 import { COOKIE, callerOfToken, csrfOf } from './auth.ts'
-
-const roleSchema = z.enum(['viewer', 'operator', 'admin'])
-const sessionSchema = z
-  .object({
-    name: z.string(),
-    role: roleSchema,
-    csrf: z.string().nullable().describe('What a browser sends in `x-ferry-csrf` with requests that change something'),
-    version: z.string(),
-  })
-  .meta({ id: 'Session' })
+import { roleSchema, sessionSchema, tokenSchema } from './schemas.ts'
 
 export const sessionRoutes: FastifyPluginAsyncZod<{ state: State; secure: boolean }> = async (
   app,
@@ -66,16 +57,6 @@ export const sessionRoutes: FastifyPluginAsyncZod<{ state: State; secure: boolea
       return reply.clearCookie(COOKIE, cookie).code(204).send(null)
     },
   })
-
-  const tokenSchema = z
-    .object({
-      id: z.string(),
-      name: z.string(),
-      role: roleSchema,
-      createdAt: z.string(),
-      lastUsedAt: z.string().nullable(),
-    })
-    .meta({ id: 'Token' })
 
   app.route({
     method: 'GET',

@@ -1,97 +1,11 @@
 /** What the API tells of jobs, runs and tables: schemas, and how the state's lines become them. */
 import { sql } from 'kysely'
-import { z } from 'zod'
 import { CHANGES } from '../connectors/connector.ts'
 import type { CopyJob } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
 import { isAlive } from '../state/runs.ts'
 import type { RunRow } from '../state/schema.ts'
-
-export const runStateSchema = z.enum([
-  'pending',
-  'planning',
-  'running',
-  'paused',
-  'completing',
-  'completed',
-  'failed',
-  'cancelled',
-])
-
-export const errorSchema = z.object({
-  code: z.string(),
-  message: z.string(),
-  hint: z.string(),
-  table: z.string().optional(),
-})
-
-const count = z.number().describe('Whole number')
-
-const counts = {
-  rowsRead: count,
-  rowsCopied: count.describe('Rows written at the destination'),
-  rowsSkipped: count,
-  dataRead: count.describe('Bytes'),
-  dataWritten: count.describe('Bytes'),
-}
-
-export const runSchema = z
-  .object({
-    id: z.string(),
-    job: z.string(),
-    mode: z.enum(['full', 'incremental', 'online']),
-    state: runStateSchema,
-    executing: z.boolean().describe('Whether a process is at it now'),
-    wish: z.enum(['pause', 'cancel', 'complete']).nullable().describe('What was asked of it and is not done yet'),
-    waiting: z.string().nullable().describe('Why nothing moves'),
-    invokedBy: z.string().describe('`manual`, `schedule:NAME`, `trigger:NAME`'),
-    createdAt: z.string(),
-    startedAt: z.string().nullable(),
-    endedAt: z.string().nullable(),
-    duration: z.number().nullable().describe('Seconds'),
-    ...counts,
-    throughput: z.number().nullable().describe('Bytes read a second'),
-    tables: count,
-    tablesDone: count,
-    error: errorSchema.nullable(),
-  })
-  .meta({ id: 'Run' })
-
-export const runDetailSchema = runSchema
-  .extend({
-    source: z.string(),
-    destination: z.string(),
-    samples: z.array(z.tuple([z.number(), z.number(), z.number()])).describe('[seconds, rows, bytes] at some moments'),
-    yaml: z.string().describe('The job as the run executes it'),
-  })
-  .meta({ id: 'RunDetail' })
-
-export const tableSchema = z
-  .object({
-    ordinal: z.number().int(),
-    source: z.string(),
-    destination: z.string(),
-    state: runStateSchema,
-    encoding: z.string().nullable(),
-    ...counts,
-    totalRows: z.number().nullable().describe('An estimate of what the source holds'),
-    startedAt: z.string().nullable(),
-    endedAt: z.string().nullable(),
-    duration: z.number().nullable().describe('Seconds'),
-    throughput: z.number().nullable().describe('Bytes read a second'),
-    splits: count,
-    splitsDone: count,
-    lag: z
-      .object({ left: z.number(), unit: z.enum(['changes', 'bytes']), seconds: z.number() })
-      .nullable()
-      .describe('How far behind its source a table is that follows it'),
-    error: errorSchema.nullable(),
-  })
-  .meta({ id: 'RunTable' })
-
-export type RunView = z.output<typeof runSchema>
-export type RunDetail = z.output<typeof runDetailSchema>
-export type TableView = z.output<typeof tableSchema>
+import type { RunView, TableView } from './schemas.ts'
 
 /** The columns that a list of runs needs; definitions and samples would make it slow. */
 export const RUN_COLUMNS = [

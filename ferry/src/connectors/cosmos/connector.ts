@@ -20,7 +20,7 @@ import { CosmosContainers } from './containers.ts'
 import { documentsIn, ownText } from './documents.ts'
 import { readOptions } from './options.ts'
 import { sampleQuery } from './queries.ts'
-import { type CosmosSettings, readSettings } from './settings.ts'
+import { type CosmosSettings, readSettings, settingsSchema } from './settings.ts'
 import { CosmosSink } from './sink.ts'
 import { CosmosSource } from './source.ts'
 import { Throughput } from './throughput.ts'
@@ -31,6 +31,8 @@ const SAMPLE = 200
 /** Azure Cosmos DB for NoSQL. */
 export const cosmos: Connector = {
   kind: 'cosmos',
+  settings: settingsSchema,
+  tellsChanges: true,
   abilities: { update: ['append', 'merge'], transactional: false },
   open(settings: Settings): Store {
     return new CosmosStore(readSettings(settings))

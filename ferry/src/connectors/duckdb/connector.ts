@@ -29,6 +29,8 @@ export const settingsSchema = z.strictObject({
 /** DuckDB database files. One process at a time may write to one. */
 export const duckdb: Connector = {
   kind: 'duckdb',
+  settings: settingsSchema,
+  tellsChanges: false,
   abilities: { update: ['append', 'overwrite', 'merge'], transactional: true },
   open(settings: Settings): Store {
     const result = settingsSchema.safeParse(settings)

@@ -40,6 +40,8 @@ export const settingsSchema = z.strictObject({
 /** Files: CSV, JSON Lines, JSON arrays, Parquet; plain, gzip, zstd; `-` is standard input and output. */
 export const files: Connector = {
   kind: 'files',
+  settings: settingsSchema,
+  tellsChanges: false,
   abilities: { update: ['append', 'overwrite'], transactional: false },
   open(settings: Settings): Store {
     const result = settingsSchema.safeParse(settings)

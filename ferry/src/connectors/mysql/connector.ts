@@ -13,7 +13,7 @@ import { bareName } from '../names.ts'
 import { describe, listObjects } from './catalog.ts'
 import { type Connection, connect, cut, labelOf, query, translate } from './client.ts'
 import { type LogMark, markOf } from './log.ts'
-import { type MysqlSettings, readSettings } from './settings.ts'
+import { type MysqlSettings, readSettings, settingsSchema } from './settings.ts'
 import { MysqlSink } from './sink.ts'
 import { MysqlSource } from './source.ts'
 import { toLogical, toNative } from './types.ts'
@@ -21,6 +21,8 @@ import { toLogical, toNative } from './types.ts'
 /** MySQL 8.0 and later, MariaDB 10.6 and later. */
 export const mysql: Connector = {
   kind: 'mysql',
+  settings: settingsSchema,
+  tellsChanges: true,
   abilities: { update: ['append', 'overwrite', 'merge'], transactional: true },
   open: (settings: Settings) => new MysqlStore(readSettings(settings)),
 }

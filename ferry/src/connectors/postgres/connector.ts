@@ -14,7 +14,7 @@ import { bareName } from '../names.ts'
 import { describeQuery, describeTable, listObjects } from './catalog.ts'
 import { connect, joinName, labelOf, translate } from './client.ts'
 import { dropLog, type LogMark, markOf } from './log.ts'
-import { type PostgresSettings, readSettings } from './settings.ts'
+import { type PostgresSettings, readSettings, settingsSchema } from './settings.ts'
 import { PostgresSink } from './sink.ts'
 import { PostgresSource } from './source.ts'
 import { isBuiltIn, toLogical, toNative } from './types.ts'
@@ -22,6 +22,8 @@ import { isBuiltIn, toLogical, toNative } from './types.ts'
 /** PostgreSQL 12 and later. */
 export const postgres: Connector = {
   kind: 'postgres',
+  settings: settingsSchema,
+  tellsChanges: true,
   abilities: { update: ['append', 'overwrite', 'merge'], transactional: true },
   open: (settings: Settings) => new PostgresStore(readSettings(settings)),
 }

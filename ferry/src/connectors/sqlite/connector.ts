@@ -30,6 +30,8 @@ export const settingsSchema = z.strictObject({
 /** SQLite 3, through Node's own driver. */
 export const sqlite: Connector = {
   kind: 'sqlite',
+  settings: settingsSchema,
+  tellsChanges: false,
   abilities: { update: ['append', 'overwrite', 'merge'], transactional: true },
   open(settings: Settings): Store {
     const result = settingsSchema.safeParse(settings)

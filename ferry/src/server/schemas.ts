@@ -1,0 +1,220 @@
+/** What the API tells, as zod schemas: its description is made of them, and the web UI takes their types. */
+import { z } from 'zod'
+
+export const runStateSchema = z.enum([
+  'pending',
+  'planning',
+  'running',
+  'paused',
+  'completing',
+  'completed',
+  'failed',
+  'cancelled',
+])
+
+export const errorSchema = z.object({
+  code: z.string(),
+  message: z.string(),
+  hint: z.string(),
+  table: z.string().optional(),
+})
+
+const count = z.number().describe('Whole number')
+
+const counts = {
+  rowsRead: count,
+  rowsCopied: count.describe('Rows written at the destination'),
+  rowsSkipped: count,
+  dataRead: count.describe('Bytes'),
+  dataWritten: count.describe('Bytes'),
+}
+
+export const runSchema = z
+  .object({
+    id: z.string(),
+    job: z.string(),
+    mode: z.enum(['full', 'incremental', 'online']),
+    state: runStateSchema,
+    executing: z.boolean().describe('Whether a process is at it now'),
+    wish: z.enum(['pause', 'cancel', 'complete']).nullable().describe('What was asked of it and is not done yet'),
+    waiting: z.string().nullable().describe('Why nothing moves'),
+    invokedBy: z.string().describe('`manual`, `schedule:NAME`, `trigger:NAME`'),
+    createdAt: z.string(),
+    startedAt: z.string().nullable(),
+    endedAt: z.string().nullable(),
+    duration: z.number().nullable().describe('Seconds'),
+    ...counts,
+    throughput: z.number().nullable().describe('Bytes read a second'),
+    tables: count,
+    tablesDone: count,
+    error: errorSchema.nullable(),
+  })
+  .meta({ id: 'Run' })
+
+export const runDetailSchema = runSchema
+  .extend({
+    source: z.string(),
+    destination: z.string(),
+    samples: z.array(z.tuple([z.number(), z.number(), z.number()])).describe('[seconds, rows, bytes] at some moments'),
+    yaml: z.string().describe('The job as the run executes it'),
+  })
+  .meta({ id: 'RunDetail' })
+
+export const tableSchema = z
+  .object({
+    ordinal: z.number().int(),
+    source: z.string(),
+    destination: z.string(),
+    state: runStateSchema,
+    encoding: z.string().nullable(),
+    ...counts,
+    totalRows: z.number().nullable().describe('An estimate of what the source holds'),
+    startedAt: z.string().nullable(),
+    endedAt: z.string().nullable(),
+    duration: z.number().nullable().describe('Seconds'),
+    throughput: z.number().nullable().describe('Bytes read a second'),
+    splits: count,
+    splitsDone: count,
+    lag: z
+      .object({ left: z.number(), unit: z.enum(['changes', 'bytes']), seconds: z.number() })
+      .nullable()
+      .describe('How far behind its source a table is that follows it'),
+    error: errorSchema.nullable(),
+  })
+  .meta({ id: 'RunTable' })
+
+export const jobView = z
+  .object({
+    name: z.string(),
+    definition: z.record(z.string(), z.unknown()).describe('The job as its file would say it: docs/job-file.md'),
+    createdAt: z.string(),
+    updatedAt: z.string(),
+  })
+  .meta({ id: 'Job' })
+export const listedJob = z
+  .object({
+    name: z.string(),
+    description: z.string().nullable(),
+    mode: z.enum(['full', 'incremental', 'online']),
+    source: z.string(),
+    destination: z.string(),
+    updatedAt: z.string(),
+    nextTime: z.string().nullable().describe('When a schedule runs it next'),
+    lastRun: runSchema.nullable(),
+  })
+  .meta({ id: 'ListedJob' })
+export const planSchema = z
+  .object({
+    tables: z.array(
+      z.object({
+        from: z.string(),
+        to: z.string(),
+        update: z.string(),
+        load: z.string().nullable().describe('Of an incremental copy: what is read'),
+        encoding: z.string(),
+        passedOver: z.array(z.string()),
+        splits: z.number(),
+        rows: z.number().nullable(),
+        guarantee: z.string(),
+        create: z.boolean(),
+        columns: z.array(
+          z.object({ from: z.string().nullable(), to: z.string(), fromType: z.string(), toType: z.string() }),
+        ),
+        statements: z.array(z.string()),
+        notes: z.array(z.string()),
+      }),
+    ),
+    problems: z.array(errorSchema),
+  })
+  .meta({ id: 'Plan' })
+export const timesSchema = z.object({ next: z.array(z.string()).describe('The next five times') })
+export const scheduleView = z
+  .object({
+    schedule: z.record(z.string(), z.unknown()),
+    next: z.array(z.string()),
+    outcome: z.string().nullable().describe('What came of it last'),
+    outcomeAt: z.string().nullable(),
+  })
+  .meta({ id: 'Schedule' })
+export const triggerView = z
+  .object({
+    trigger: z.record(z.string(), z.unknown()),
+    hasSecret: z.boolean(),
+    outcome: z.string().nullable(),
+    outcomeAt: z.string().nullable(),
+  })
+  .meta({ id: 'Trigger' })
+export const totalSchema = z
+  .object({
+    source: z.string(),
+    destination: z.string(),
+    runs: z.number(),
+    failures: z.number(),
+    rowsRead: z.number(),
+    rowsCopied: z.number(),
+    rowsSkipped: z.number(),
+    dataRead: z.number(),
+    dataWritten: z.number(),
+    lastRun: z.string(),
+    lastAt: z.string(),
+    position: z.string().nullable().describe('When the incremental copy last moved on'),
+  })
+  .meta({ id: 'TableTotal' })
+
+export const settingsSchema = z.record(z.string().max(100), z.union([z.string().max(20_000), z.number(), z.boolean()]))
+export const connectionSchema = z
+  .object({ name: z.string(), kind: z.string(), settings: settingsSchema, label: z.string() })
+  .meta({ id: 'Connection' })
+
+export const roleSchema = z.enum(['viewer', 'operator', 'admin'])
+export const sessionSchema = z
+  .object({
+    name: z.string(),
+    role: roleSchema,
+    csrf: z.string().nullable().describe('What a browser sends in `x-ferry-csrf` with requests that change something'),
+    version: z.string(),
+  })
+  .meta({ id: 'Session' })
+
+export const tokenSchema = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    role: roleSchema,
+    createdAt: z.string(),
+    lastUsedAt: z.string().nullable(),
+  })
+  .meta({ id: 'Token' })
+
+export const connectorSchema = z
+  .object({
+    kind: z.string(),
+    update: z.array(z.enum(['append', 'overwrite', 'merge'])),
+    tellsChanges: z.boolean().describe('Whether it can be followed: online copies, incremental ones by its log'),
+    settings: z.array(
+      z.object({
+        name: z.string(),
+        description: z.string(),
+        secret: z.boolean(),
+        type: z.enum(['text', 'number', 'boolean', 'choice']),
+        choices: z.array(z.string()),
+        default: z.string().nullable(),
+        required: z.boolean(),
+      }),
+    ),
+  })
+  .meta({ id: 'Connector' })
+export type ConnectorView = z.output<typeof connectorSchema>
+export type RunView = z.output<typeof runSchema>
+export type RunDetail = z.output<typeof runDetailSchema>
+export type TableView = z.output<typeof tableSchema>
+export type JobView = z.output<typeof jobView>
+export type ListedJob = z.output<typeof listedJob>
+export type PlanView = z.output<typeof planSchema>
+export type ScheduleView = z.output<typeof scheduleView>
+export type TriggerView = z.output<typeof triggerView>
+export type TotalView = z.output<typeof totalSchema>
+export type ConnectionView = z.output<typeof connectionSchema>
+export type SessionView = z.output<typeof sessionSchema>
+export type TokenView = z.output<typeof tokenSchema>
+export type Role = z.output<typeof roleSchema>

@@ -1,0 +1,294 @@
+/** Speaking to the server: requests, their errors, and the queries that pages share. */
+import { keepPreviousData, QueryClient, queryOptions } from '@tanstack/react-query'
+import type {
+  ConnectionView,
+  ConnectorView,
+  JobView,
+  ListedJob,
+  PlanView,
+  Role,
+  RunDetail,
+  RunView,
+  ScheduleView,
+  SessionView,
+  TableView,
+  TokenView,
+  TotalView,
+  TriggerView,
+} from '../../ferry/src/server/schemas.ts'
+
+export type * from '../../ferry/src/server/schemas.ts'
+
+/** What the server says went wrong: Ferry's code, its words, and what to do. */
+export class Problem extends Error {
+  readonly code: string
+  readonly hint: string
+  readonly status: number
+
+  constructor(status: number, code: string, detail: string, hint: string) {
+    super(detail)
+    this.status = status
+    this.code = code
+    this.hint = hint
+  }
+}
+
+let csrf: string | null = null
+
+interface Sent {
+  method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  body?: unknown
+  /** A text that is sent as it is: a job file. */
+  yaml?: string
+}
+
+export async function call<T>(path: string, sent: Sent = {}): Promise<T> {
+  const headers: Record<string, string> = { accept: 'application/json' }
+  if (csrf !== null) headers['x-ferry-csrf'] = csrf
+  let body: string | undefined
+  if (sent.yaml !== undefined) {
+    headers['content-type'] = 'application/yaml'
+    body = sent.yaml
+  } else if (sent.body !== undefined) {
+    headers['content-type'] = 'application/json'
+    body = JSON.stringify(sent.body)
+  }
+  const response = await fetch(`/api/v1${path}`, {
+    method: sent.method ?? 'GET',
+    headers,
+    ...(body ? { body } : {}),
+  }).catch(() => {
+    throw new Problem(0, 'FERRY-6006', 'The server does not answer.', 'It may be restarting: this page tries again.')
+  })
+  if (response.status === 204) return undefined as T
+  const text = await response.text()
+  const isJson = /json/.test(response.headers.get('content-type') ?? '')
+  const answer = isJson ? JSON.parse(text) : text
+  if (response.ok) return answer as T
+  const { code = 'FERRY-9000', detail = text, hint = '' } = isJson ? answer : {}
+  throw new Problem(response.status, code, detail, hint)
+}
+
+export const client = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 2000,
+      placeholderData: keepPreviousData,
+      retry: (count, error) => error instanceof Problem && error.status === 0 && count < 5,
+    },
+  },
+})
+
+const part = encodeURIComponent
+
+function search(parameters: Record<string, string | number | undefined>): string {
+  const given = Object.entries(parameters).filter(([, v]) => v !== undefined && v !== '')
+  return given.length === 0 ? '' : `?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}`
+}
+
+export async function signIn(token: string): Promise<SessionView> {
+  const session = await call<SessionView>('/session', { method: 'POST', body: { token } })
+  csrf = session.csrf
+  return session
+}
+
+export async function signOut(): Promise<void> {
+  await call('/session', { method: 'DELETE' })
+  csrf = null
+  client.clear()
+  location.assign('/')
+}
+
+export const sessionQuery = queryOptions({
+  queryKey: ['session'],
+  staleTime: Number.POSITIVE_INFINITY,
+  queryFn: async (): Promise<SessionView | null> => {
+    try {
+      const session = await call<SessionView>('/session')
+      csrf = session.csrf
+      return session
+    } catch (error) {
+      if (error instanceof Problem && error.status === 401) return null
+      throw error
+    }
+  },
+})
+
+export const connectorsQuery = queryOptions({
+  queryKey: ['connectors'],
+  staleTime: Number.POSITIVE_INFINITY,
+  queryFn: () => call<ConnectorView[]>('/connectors'),
+})
+
+export const connectionsQuery = queryOptions({
+  queryKey: ['connections'],
+  queryFn: () => call<ConnectionView[]>('/connections'),
+})
+
+/** What can be copied from a connection. */
+export const objectsQuery = (connection: string, text: string) =>
+  queryOptions({
+    queryKey: ['objects', connection, text],
+    staleTime: 60_000,
+    queryFn: () =>
+      call<{ objects: string[]; total: number }>(
+        `/connections/${part(connection)}/objects${search({ search: text, limit: 10_000 })}`,
+      ),
+  })
+
+export interface ObjectInfo {
+  object: string
+  columns: { name: string; type: string; nullable: boolean; key: boolean }[]
+  rows: number | null
+  bytes: number | null
+}
+
+export const columnsQuery = (connection: string, object: string) =>
+  queryOptions({
+    queryKey: ['columns', connection, object],
+    staleTime: 60_000,
+    placeholderData: undefined,
+    queryFn: () => call<ObjectInfo>(`/connections/${part(connection)}/columns${search({ object })}`),
+  })
+
+export interface Preview {
+  columns: { name: string; type: string }[]
+  rows: (string | null)[][]
+}
+
+export const previewQuery = (connection: string, object: string) =>
+  queryOptions({
+    queryKey: ['preview', connection, object],
+    staleTime: 60_000,
+    placeholderData: undefined,
+    queryFn: () => call<Preview>(`/connections/${part(connection)}/preview${search({ object, limit: 20 })}`),
+  })
+
+export const jobsQuery = (text: string) =>
+  queryOptions({
+    queryKey: ['jobs', text],
+    queryFn: () => call<{ jobs: ListedJob[]; total: number }>(`/jobs${search({ search: text, limit: 500 })}`),
+  })
+
+export const jobQuery = (name: string) =>
+  queryOptions({ queryKey: ['job', name], queryFn: () => call<JobView>(`/jobs/${part(name)}`) })
+
+export const jobYamlQuery = (name: string) =>
+  queryOptions({ queryKey: ['job', name, 'yaml'], queryFn: () => call<string>(`/jobs/${part(name)}/yaml`) })
+
+export const totalsQuery = (name: string) =>
+  queryOptions({ queryKey: ['totals', name], queryFn: () => call<TotalView[]>(`/jobs/${part(name)}/totals`) })
+
+export const schedulesQuery = (name: string) =>
+  queryOptions({ queryKey: ['schedules', name], queryFn: () => call<ScheduleView[]>(`/jobs/${part(name)}/schedules`) })
+
+export const triggersQuery = (name: string) =>
+  queryOptions({ queryKey: ['triggers', name], queryFn: () => call<TriggerView[]>(`/jobs/${part(name)}/triggers`) })
+
+export interface RunFilter {
+  job?: string | undefined
+  state?: string | undefined
+  invokedBy?: string | undefined
+  from?: string | undefined
+  before?: string | undefined
+  limit?: number | undefined
+}
+
+export const runsQuery = (filter: RunFilter) =>
+  queryOptions({
+    queryKey: ['runs', filter],
+    queryFn: () => call<{ runs: RunView[] }>(`/runs${search({ ...filter })}`),
+  })
+
+export const runQuery = (id: string) =>
+  queryOptions({ queryKey: ['run', id], queryFn: () => call<RunDetail>(`/runs/${part(id)}`) })
+
+export const tablesQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['tables', id],
+    queryFn: () => call<{ run: RunView; tables: TableView[] }>(`/runs/${part(id)}/tables`),
+  })
+
+export interface SkippedRows {
+  total: number
+  rows: { table: string; reason: string; row: Record<string, unknown> }[]
+}
+
+export const errorsQuery = (id: string) =>
+  queryOptions({ queryKey: ['errors', id], queryFn: () => call<SkippedRows>(`/runs/${part(id)}/errors`) })
+
+export const summaryQuery = queryOptions({
+  queryKey: ['summary'],
+  queryFn: () => call<{ states: Record<string, number>; jobs: number }>('/summary'),
+})
+
+export const tokensQuery = queryOptions({ queryKey: ['tokens'], queryFn: () => call<TokenView[]>('/tokens') })
+
+export interface AuditEvent {
+  id: number
+  at: string
+  who: string
+  role: string
+  address: string
+  action: string
+  object: string
+  outcome: string
+}
+
+export const auditQuery = queryOptions({
+  queryKey: ['audit'],
+  queryFn: () => call<AuditEvent[]>('/audit?limit=200'),
+})
+
+/** What can be done; each gives back what the server answers. */
+export const act = {
+  saveConnection: (name: string, kind: string, settings: Record<string, unknown>) =>
+    call<ConnectionView>(`/connections/${part(name)}`, { method: 'PUT', body: { kind, settings } }),
+  testSettings: (name: string | undefined, kind: string, settings: Record<string, unknown>) =>
+    call<{ answer: string }>('/connections/test', {
+      method: 'POST',
+      body: { kind, settings, ...(name ? { name } : {}) },
+    }),
+  testConnection: (name: string) => call<{ answer: string }>(`/connections/${part(name)}/test`, { method: 'POST' }),
+  removeConnection: (name: string) => call(`/connections/${part(name)}`, { method: 'DELETE' }),
+  createJob: (definition: unknown) => call<JobView>('/jobs', { method: 'POST', body: definition }),
+  createJobYaml: (yaml: string) => call<JobView>('/jobs', { method: 'POST', yaml }),
+  updateJob: (name: string, definition: unknown) =>
+    call<JobView>(`/jobs/${part(name)}`, { method: 'PUT', body: definition }),
+  updateJobYaml: (name: string, yaml: string) => call<JobView>(`/jobs/${part(name)}`, { method: 'PUT', yaml }),
+  removeJob: (name: string) => call(`/jobs/${part(name)}`, { method: 'DELETE' }),
+  planDraft: (definition: unknown) =>
+    call<{ plan: PlanView; yaml: string }>('/plan', { method: 'POST', body: definition }),
+  planJob: (name: string) => call<PlanView>(`/jobs/${part(name)}/plan`, { method: 'POST' }),
+  runJob: (name: string, body: { fullRefresh?: boolean; tables?: string[] } = {}) =>
+    call<{ run: string; outcome: string }>(`/jobs/${part(name)}/runs`, { method: 'POST', body }),
+  resetJob: (name: string, tables: string[]) =>
+    call<{ discarded: string | null; reset: string[] }>(`/jobs/${part(name)}/reset`, {
+      method: 'POST',
+      body: { tables },
+    }),
+  control: (id: string, verb: 'pause' | 'resume' | 'cancel' | 'complete') =>
+    call<RunView>(`/runs/${part(id)}/${verb}`, { method: 'POST' }),
+  retry: (id: string) =>
+    call<{ tables: { table: string; tried: number; copied: number; left: number }[] }>(`/runs/${part(id)}/retry`, {
+      method: 'POST',
+    }),
+  saveSchedules: (name: string, schedules: unknown[]) =>
+    call<JobView>(`/jobs/${part(name)}/schedules`, { method: 'PUT', body: schedules }),
+  saveTriggers: (name: string, triggers: unknown[]) =>
+    call<JobView>(`/jobs/${part(name)}/triggers`, { method: 'PUT', body: triggers }),
+  times: (schedule: unknown) => call<{ next: string[] }>('/schedules/times', { method: 'POST', body: schedule }),
+  hookSecret: (name: string, trigger: string) =>
+    call<{ secret: string; address: string }>(`/jobs/${part(name)}/triggers/${part(trigger)}/secret`, {
+      method: 'POST',
+    }),
+  makeToken: (name: string, role: Role) =>
+    call<{ id: string; token: string }>('/tokens', { method: 'POST', body: { name, role } }),
+  removeToken: (id: string) => call(`/tokens/${part(id)}`, { method: 'DELETE' }),
+}
+
+/** Whether a role may do what another one may. */
+export function may(session: SessionView, needed: Role): boolean {
+  const rank = { viewer: 0, operator: 1, admin: 2 }
+  return rank[session.role] >= rank[needed]
+}

@@ -1,0 +1,113 @@
+/** Runs of all jobs, with filters. */
+import { Button, Card, Input, makeStyles, Select, Spinner, Text, Title3, tokens } from '@fluentui/react-components'
+import { useQuery } from '@tanstack/react-query'
+import { useDeferredValue, useState } from 'react'
+import { type RunView, runsQuery, summaryQuery } from '../api.ts'
+import { count } from '../format.ts'
+import { Empty } from '../parts/empty.tsx'
+import { Failure } from '../parts/failure.tsx'
+import { PageHead } from '../parts/page.tsx'
+import { RunList } from '../parts/runlist.tsx'
+
+const STATES: RunView['state'][] = [
+  'pending',
+  'planning',
+  'running',
+  'completing',
+  'paused',
+  'failed',
+  'completed',
+  'cancelled',
+]
+const SINCE: Record<string, number> = { 'last hour': 3600, 'last day': 86_400, 'last 7 days': 604_800 }
+
+const useStyles = makeStyles({
+  cards: { display: 'flex', flexWrap: 'wrap', gap: '12px', marginBottom: '16px' },
+  card: { minWidth: '92px', padding: '10px 14px', gap: 0 },
+  filters: { display: 'flex', flexWrap: 'wrap', gap: '12px', marginBottom: '12px' },
+  muted: { color: tokens.colorNeutralForeground2 },
+})
+
+export function MonitorPage() {
+  const styles = useStyles()
+  const [job, setJob] = useState('')
+  const [state, setState] = useState('')
+  const [invokedBy, setInvokedBy] = useState('')
+  const [since, setSince] = useState('')
+  const [pages, setPages] = useState<string[]>([])
+  const before = pages.at(-1)
+  const filter = {
+    job: useDeferredValue(job) || undefined,
+    state: state || undefined,
+    invokedBy: invokedBy || undefined,
+    from: since ? new Date(Math.floor(Date.now() / 60_000) * 60_000 - SINCE[since]! * 1000).toISOString() : undefined,
+    before,
+    limit: 100,
+  }
+  const runs = useQuery(runsQuery(filter))
+  const summary = useQuery(summaryQuery)
+  const change =
+    (set: (value: string) => void) =>
+    (_: unknown, { value }: { value: string }) => {
+      set(value)
+      setPages([])
+    }
+  return (
+    <>
+      <PageHead title="Monitor" />
+      <div className={styles.cards}>
+        {STATES.map(name => (
+          <Card key={name} className={styles.card} size="small">
+            <Title3 as="h2">{count(summary.data?.states[name] ?? 0)}</Title3>
+            <Text size={200} className={styles.muted}>
+              {name}
+            </Text>
+          </Card>
+        ))}
+      </div>
+      <search className={styles.filters}>
+        <Input placeholder="Job" aria-label="Job" value={job} onChange={change(setJob)} />
+        <Select aria-label="State" value={state} onChange={change(setState)}>
+          <option value="">every state</option>
+          {STATES.map(s => (
+            <option key={s}>{s}</option>
+          ))}
+        </Select>
+        <Select aria-label="Invoked by" value={invokedBy} onChange={change(setInvokedBy)}>
+          <option value="">invoked by anything</option>
+          <option value="manual">a person</option>
+          <option value="schedule">a schedule</option>
+          <option value="trigger">a trigger</option>
+        </Select>
+        <Select aria-label="Time" value={since} onChange={change(setSince)}>
+          <option value="">at any time</option>
+          {Object.keys(SINCE).map(s => (
+            <option key={s}>{s}</option>
+          ))}
+        </Select>
+      </search>
+      {runs.isError && <Failure error={runs.error} />}
+      {runs.isPending && <Spinner label="Loading runs" />}
+      {runs.data?.runs.length === 0 && (
+        <Empty
+          title="No such runs"
+          text={pages.length > 0 ? 'There are no older ones.' : 'Run a job, or choose other filters.'}
+        />
+      )}
+      {runs.data && runs.data.runs.length > 0 && (
+        <RunList runs={runs.data.runs} showJob maxHeight="calc(100vh - 330px)" />
+      )}
+      <div style={{ display: 'flex', gap: 8, marginTop: 12 }}>
+        <Button disabled={pages.length === 0} onClick={() => setPages(pages.slice(0, -1))}>
+          Newer
+        </Button>
+        <Button
+          disabled={!runs.data || runs.data.runs.length < 100}
+          onClick={() => setPages([...pages, runs.data!.runs.at(-1)!.id])}
+        >
+          Older
+        </Button>
+      </div>
+    </>
+  )
+}

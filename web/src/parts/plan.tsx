@@ -1,0 +1,80 @@
+/** What a run would do. */
+import {
+  Accordion,
+  AccordionHeader,
+  AccordionItem,
+  AccordionPanel,
+  makeStyles,
+  Text,
+  tokens,
+} from '@fluentui/react-components'
+import type { PlanView } from '../api.ts'
+import { count } from '../format.ts'
+import { FailureOf } from './failure.tsx'
+import { Grid } from './grid.tsx'
+
+const useStyles = makeStyles({
+  part: { display: 'flex', flexDirection: 'column', gap: '12px' },
+  code: {
+    margin: 0,
+    padding: '10px',
+    overflow: 'auto',
+    whiteSpace: 'pre-wrap',
+    backgroundColor: tokens.colorNeutralBackground3,
+    fontFamily: tokens.fontFamilyMonospace,
+    fontSize: tokens.fontSizeBase200,
+  },
+})
+
+/** So many tables are told in full. */
+const DETAILED = 50
+
+export function Plan({ plan }: { plan: PlanView }) {
+  const styles = useStyles()
+  return (
+    <div className={styles.part}>
+      {plan.problems.map(p => (
+        <FailureOf key={`${p.table}${p.message}`} {...p} />
+      ))}
+      {plan.tables.length > 0 && (
+        <Grid
+          label="Plan"
+          rows={plan.tables}
+          keyOf={t => `${t.from}\n${t.to}`}
+          maxHeight="40vh"
+          columns={[
+            { name: 'From', cell: t => t.from },
+            { name: 'To', cell: t => (t.create ? `${t.to} (new)` : t.to) },
+            { name: 'Update', cell: t => t.update },
+            { name: 'Reads', cell: t => t.load ?? 'everything' },
+            { name: 'Rows, about', number: true, cell: t => (t.rows === null ? '' : count(t.rows)) },
+            { name: 'Encoding', cell: t => <span title={t.passedOver.join('\n')}>{t.encoding}</span> },
+            { name: 'Splits', number: true, cell: t => count(t.splits) },
+            { name: 'Guarantee', cell: t => <span title={t.guarantee}>{t.guarantee}</span> },
+          ]}
+        />
+      )}
+      <Accordion collapsible multiple>
+        {plan.tables.slice(0, DETAILED).map(t => (
+          <AccordionItem key={`${t.from}\n${t.to}`} value={`${t.from}\n${t.to}`}>
+            <AccordionHeader>
+              {t.from} → {t.to}
+            </AccordionHeader>
+            <AccordionPanel>
+              <div className={styles.part}>
+                <Text>{t.guarantee}</Text>
+                {t.notes.map(note => (
+                  <Text key={note}>{note}</Text>
+                ))}
+                <Text>
+                  {t.columns.map(c => `${c.from ?? '(constant)'} ${c.fromType} → ${c.to} ${c.toType}`).join('; ')}
+                </Text>
+                {t.statements.length > 0 && <pre className={styles.code}>{t.statements.join('\n\n')}</pre>}
+              </div>
+            </AccordionPanel>
+          </AccordionItem>
+        ))}
+      </Accordion>
+    </div>
+  )
+}

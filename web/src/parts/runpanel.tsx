@@ -1,0 +1,343 @@
+/** One run: its state, counts, chart, tables; and what can be done with it. */
+import {
+  Button,
+  Card,
+  Dialog,
+  DialogActions,
+  DialogBody,
+  DialogContent,
+  DialogSurface,
+  DialogTitle,
+  DialogTrigger,
+  Input,
+  MessageBar,
+  MessageBarActions,
+  MessageBarBody,
+  makeStyles,
+  ProgressBar,
+  Spinner,
+  Text,
+  Title3,
+  tokens,
+} from '@fluentui/react-components'
+import {
+  ArrowResetRegular,
+  CheckmarkCircleRegular,
+  DismissCircleRegular,
+  PauseRegular,
+  PlayRegular,
+  SearchRegular,
+} from '@fluentui/react-icons'
+import { useQuery } from '@tanstack/react-query'
+import { useDeferredValue, useState } from 'react'
+import { act, errorsQuery, type RunDetail, runQuery, type TableView, tablesQuery } from '../api.ts'
+import { count, duration, lag, rate, size, time } from '../format.ts'
+import { Chart } from './chart.tsx'
+import { Confirm } from './confirm.tsx'
+import { Failure, FailureOf } from './failure.tsx'
+import { Grid, type GridColumn } from './grid.tsx'
+import { useMay } from './session.ts'
+import { isOver, Status } from './status.tsx'
+import { useAct } from './tell.tsx'
+
+const useStyles = makeStyles({
+  facts: { display: 'flex', flexWrap: 'wrap', gap: '12px' },
+  fact: { minWidth: '110px', padding: '10px 14px', gap: 0 },
+  muted: { color: tokens.colorNeutralForeground2 },
+  part: { display: 'flex', flexDirection: 'column', gap: '14px' },
+  bar: { display: 'flex', flexWrap: 'wrap', gap: '8px', alignItems: 'center' },
+})
+
+export function RunPanel({ id }: { id: string }) {
+  const styles = useStyles()
+  const run = useQuery(runQuery(id))
+  const tables = useQuery(tablesQuery(id))
+  if (run.isError) return <Failure error={run.error} />
+  if (!run.data) return <Spinner label="Loading the run" />
+  const { data } = run
+  return (
+    <div className={styles.part}>
+      <div className={styles.bar}>
+        <Status state={data.state} />
+        <Text className={styles.muted}>
+          Run <code>{data.id}</code>, invoked by {data.invokedBy.replace(':', ' ')}
+          {data.startedAt ? `, started ${time(data.startedAt)}` : ''}
+          {data.endedAt ? `, ended ${time(data.endedAt)}` : ''}
+        </Text>
+      </div>
+      <Wishes run={data} />
+      {data.error && <FailureOf {...data.error} />}
+      {data.waiting && (
+        <MessageBar intent="warning">
+          <MessageBarBody>It waits: {data.waiting}</MessageBarBody>
+        </MessageBar>
+      )}
+      <Skipped run={data} />
+      <Facts run={data} tables={tables.data?.tables ?? []} />
+      <Chart samples={data.samples} />
+      {tables.isError && <Failure error={tables.error} />}
+      {tables.data && <Tables run={data} tables={tables.data.tables} />}
+    </div>
+  )
+}
+
+/** What was asked of the run, until it is done. */
+function Wishes({ run }: { run: RunDetail }) {
+  if (run.wish && run.executing) {
+    const doing = {
+      pause: 'It is being paused.',
+      cancel: 'It is being cancelled.',
+      complete: 'It copies what its source holds now, then ends.',
+    }
+    return (
+      <MessageBar>
+        <MessageBarBody>{doing[run.wish]}</MessageBarBody>
+      </MessageBar>
+    )
+  }
+  if (run.state === 'pending' && !run.executing) {
+    return (
+      <MessageBar>
+        <MessageBarBody>It waits for its turn.</MessageBarBody>
+      </MessageBar>
+    )
+  }
+  return null
+}
+
+function Facts({ run, tables }: { run: RunDetail; tables: TableView[] }) {
+  const styles = useStyles()
+  const behind = tables.flatMap(t => (t.lag ? [t.lag] : []))
+  const slowest = behind.sort((a, b) => b.seconds - a.seconds)[0]
+  const facts: [string, string][] = [
+    ['Rows read', count(run.rowsRead)],
+    ['Rows written', count(run.rowsCopied)],
+    ['Skipped', count(run.rowsSkipped)],
+    ['Data read', size(run.dataRead)],
+    ['Duration', duration(run.duration)],
+    ['Throughput', rate(run.throughput)],
+    ['Tables', `${count(run.tablesDone)} of ${count(run.tables)}`],
+    ...(slowest ? ([['Behind', lag(slowest)]] as [string, string][]) : []),
+  ]
+  return (
+    <div className={styles.facts}>
+      {facts.map(([name, value]) => (
+        <Card key={name} className={styles.fact} size="small">
+          <Title3 as="span" data-fact={name}>
+            {value || '–'}
+          </Title3>
+          <Text size={200} className={styles.muted}>
+            {name}
+          </Text>
+        </Card>
+      ))}
+    </div>
+  )
+}
+
+function Tables({ run, tables }: { run: RunDetail; tables: TableView[] }) {
+  const styles = useStyles()
+  const [text, setText] = useState('')
+  const shown = useDeferredValue(text.toLowerCase())
+  const mayAct = useMay('operator')
+  const reset = useAct(
+    (table: string) => act.resetJob(run.job, [table]),
+    (_, table) => `The next run copies everything of ${table} again`,
+  )
+  const follows = tables.some(t => t.lag)
+  const columns: GridColumn<TableView>[] = [
+    { name: 'Source', cell: t => <span title={t.source}>{t.source}</span> },
+    { name: 'Destination', cell: t => <span title={t.destination}>{t.destination}</span> },
+    {
+      name: 'Status',
+      cell: t => (t.error ? <TableError table={t} /> : <Status state={t.state} />),
+    },
+    { name: 'Progress', cell: t => <Progress table={t} /> },
+    ...(follows ? [{ name: 'Lag', cell: (t: TableView) => t.lag && lag(t.lag) }] : []),
+    { name: 'Rows read', number: true, cell: t => count(t.rowsRead) },
+    { name: 'Rows written', number: true, cell: t => count(t.rowsCopied) },
+    { name: 'Skipped', number: true, cell: t => count(t.rowsSkipped) },
+    { name: 'Duration', number: true, cell: t => duration(t.duration) },
+    { name: 'Throughput', number: true, cell: t => rate(t.throughput) },
+    { name: 'Start', cell: t => time(t.startedAt) },
+    { name: 'Stop', cell: t => time(t.endedAt) },
+    { name: 'Encoding', cell: t => t.encoding },
+    ...(mayAct && run.mode === 'incremental'
+      ? [
+          {
+            name: 'Reset',
+            cell: (t: TableView) => (
+              <Confirm
+                title={`Reset ${t.source}?`}
+                text="The next run copies everything of this table again."
+                action="Reset"
+                onConfirm={() => reset.mutate(t.source)}
+              >
+                <Button
+                  size="small"
+                  appearance="subtle"
+                  icon={<ArrowResetRegular />}
+                  aria-label={`Reset ${t.source}`}
+                  disabled={!isOver(run.state)}
+                />
+              </Confirm>
+            ),
+          },
+        ]
+      : []),
+  ]
+  const chosen = shown ? tables.filter(t => `${t.source} ${t.destination}`.toLowerCase().includes(shown)) : tables
+  return (
+    <>
+      {tables.length > 10 && (
+        <div className={styles.bar}>
+          <Input
+            contentBefore={<SearchRegular />}
+            placeholder="Search tables"
+            aria-label="Search tables"
+            value={text}
+            onChange={(_, { value }) => setText(value)}
+          />
+          <Text className={styles.muted}>
+            {count(chosen.length)} of {count(tables.length)} tables
+          </Text>
+        </div>
+      )}
+      <Grid label="Tables" columns={columns} rows={chosen} keyOf={t => t.ordinal} maxHeight="50vh" />
+    </>
+  )
+}
+
+function TableError({ table }: { table: TableView }) {
+  return (
+    <Dialog>
+      <DialogTrigger disableButtonEnhancement>
+        <Button size="small" appearance="subtle" aria-label={`${table.source} failed: show why`}>
+          <Status state={table.state} />
+        </Button>
+      </DialogTrigger>
+      <DialogSurface>
+        <DialogBody>
+          <DialogTitle>{table.source}</DialogTitle>
+          <DialogContent>
+            <FailureOf {...table.error!} />
+          </DialogContent>
+          <DialogActions>
+            <DialogTrigger disableButtonEnhancement>
+              <Button>Close</Button>
+            </DialogTrigger>
+          </DialogActions>
+        </DialogBody>
+      </DialogSurface>
+    </Dialog>
+  )
+}
+
+function Progress({ table: t }: { table: TableView }) {
+  if (t.state === 'completed') return null
+  const bySplits = t.splits > 1 ? t.splitsDone / t.splits : 0
+  const byRows = t.totalRows ? t.rowsRead / t.totalRows : 0
+  const share = Math.min(0.99, Math.max(bySplits, byRows))
+  if (t.state === 'pending' || (share === 0 && t.state !== 'running')) return null
+  const label = `${t.source}: ${Math.round(share * 100)} %`
+  return <ProgressBar value={share} thickness="large" style={{ width: 90 }} aria-label={label} title={label} />
+}
+
+/** Rows that were left out, with their reasons, and another try. */
+function Skipped({ run }: { run: RunDetail }) {
+  const mayAct = useMay('operator')
+  const errors = useQuery({ ...errorsQuery(run.id), enabled: mayAct && run.rowsSkipped > 0 && isOver(run.state) })
+  const retry = useAct(
+    () => act.retry(run.id),
+    ({ tables }) => {
+      const sum = (pick: (t: (typeof tables)[number]) => number) => tables.reduce((n, t) => n + pick(t), 0)
+      return `${count(sum(t => t.copied))} rows copied, ${count(sum(t => t.left))} are left`
+    },
+  )
+  if (!errors.data || errors.data.total === 0) return null
+  return (
+    <MessageBar intent="warning" layout="multiline">
+      <MessageBarBody>
+        {count(errors.data.total)} rows were skipped, the first because: {errors.data.rows[0]?.reason}
+      </MessageBarBody>
+      <MessageBarActions>
+        <Dialog>
+          <DialogTrigger disableButtonEnhancement>
+            <Button size="small">Show rows</Button>
+          </DialogTrigger>
+          <DialogSurface style={{ maxWidth: '90vw' }}>
+            <DialogBody>
+              <DialogTitle>Skipped rows</DialogTitle>
+              <DialogContent>
+                <Grid
+                  label="Skipped rows"
+                  rows={errors.data.rows.map((row, i) => ({ ...row, i }))}
+                  keyOf={r => r.i}
+                  columns={[
+                    { name: 'Table', cell: r => r.table },
+                    { name: 'Reason', cell: r => <span title={r.reason}>{r.reason}</span> },
+                    { name: 'Row', cell: r => <code title={JSON.stringify(r.row)}>{JSON.stringify(r.row)}</code> },
+                  ]}
+                />
+              </DialogContent>
+              <DialogActions>
+                <DialogTrigger disableButtonEnhancement>
+                  <Button>Close</Button>
+                </DialogTrigger>
+              </DialogActions>
+            </DialogBody>
+          </DialogSurface>
+        </Dialog>
+        {run.state === 'completed' && (
+          <Button size="small" disabled={retry.isPending} onClick={() => retry.mutate(undefined)}>
+            Retry skipped rows
+          </Button>
+        )}
+      </MessageBarActions>
+    </MessageBar>
+  )
+}
+
+/** Pause, resume, cancel, complete: those that the run's state allows. */
+export function RunControls({ run }: { run: Pick<RunDetail, 'id' | 'state' | 'mode' | 'executing' | 'wish'> }) {
+  const mayAct = useMay('operator')
+  const control = useAct((verb: 'pause' | 'resume' | 'cancel' | 'complete') => act.control(run.id, verb))
+  if (!mayAct || run.state === 'completed' || run.state === 'cancelled') return null
+  const stands = run.state === 'paused' || run.state === 'failed'
+  const busy = control.isPending || (run.wish !== null && run.executing)
+  return (
+    <>
+      {stands ? (
+        <Button icon={<PlayRegular />} disabled={busy} onClick={() => control.mutate('resume')}>
+          Resume
+        </Button>
+      ) : (
+        <Button icon={<PauseRegular />} disabled={busy} onClick={() => control.mutate('pause')}>
+          Pause
+        </Button>
+      )}
+      {run.mode === 'online' && !stands && (
+        <Confirm
+          title="Complete the copy?"
+          text="It ends with what its source holds now. Stop writing to the source first, where nothing may be missed."
+          action="Complete"
+          onConfirm={() => control.mutate('complete')}
+        >
+          <Button icon={<CheckmarkCircleRegular />} disabled={busy || run.state === 'completing'}>
+            Complete
+          </Button>
+        </Confirm>
+      )}
+      <Confirm
+        title="Cancel the run?"
+        text="It stops for good. What it has not published yet is removed."
+        action="Cancel the run"
+        onConfirm={() => control.mutate('cancel')}
+      >
+        <Button icon={<DismissCircleRegular />} disabled={control.isPending}>
+          Cancel
+        </Button>
+      </Confirm>
+    </>
+  )
+}

@@ -1,0 +1,110 @@
+/** The schedules of a job, with their next times and what came of them. */
+import { Button, makeStyles, Spinner, Switch, Text, Title3 } from '@fluentui/react-components'
+import { AddRegular, DeleteRegular, EditRegular } from '@fluentui/react-icons'
+import { useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
+import { act, type ScheduleView, schedulesQuery } from '../api.ts'
+import { time } from '../format.ts'
+import { Failure } from './failure.tsx'
+import { Grid } from './grid.tsx'
+import { ScheduleForm, type ScheduleValue, wordsFor } from './scheduleform.tsx'
+import { useMay } from './session.ts'
+import { useAct } from './tell.tsx'
+
+const useStyles = makeStyles({ part: { display: 'flex', flexDirection: 'column', gap: '12px', marginBottom: '28px' } })
+
+export function Schedules({ name }: { name: string }) {
+  const styles = useStyles()
+  const schedules = useQuery(schedulesQuery(name))
+  const mayEdit = useMay('operator')
+  const [edited, setEdited] = useState<number | 'new'>()
+  const save = useAct(
+    (all: ScheduleValue[]) => act.saveSchedules(name, all),
+    () => {
+      setEdited(undefined)
+      return 'The schedules are kept'
+    },
+  )
+  if (schedules.isError) return <Failure error={schedules.error} />
+  if (!schedules.data) return <Spinner label="Loading schedules" />
+  const all = schedules.data.map(s => s.schedule as ScheduleValue)
+  const replace = (at: number, by?: ScheduleValue) =>
+    save.mutate(all.flatMap((s, i) => (i === at ? (by ? [by] : []) : [s])))
+  const free = (n = all.length + 1): string =>
+    all.some(s => s.name === `schedule ${n}`) ? free(n + 1) : `schedule ${n}`
+  return (
+    <section className={styles.part} aria-label="Schedules">
+      <Title3 as="h2">Schedules</Title3>
+      {all.length === 0 && edited === undefined && (
+        <Text>None yet: the job runs when somebody runs it, or by a trigger.</Text>
+      )}
+      {all.length > 0 && (
+        <Grid
+          label="Schedules"
+          rows={schedules.data}
+          keyOf={s => String(s.schedule.name)}
+          columns={[
+            { name: 'Name', cell: s => String(s.schedule.name) },
+            { name: 'When', cell: s => wordsFor(s.schedule) },
+            {
+              name: 'Next five times',
+              cell: s => <span title={s.next.map(time).join('\n')}>{s.next.map(time).join(' · ')}</span>,
+            },
+            { name: 'Last', cell: (s: ScheduleView) => s.outcome && `${time(s.outcomeAt)}: ${s.outcome}` },
+            {
+              name: 'On',
+              cell: (s, i) => (
+                <Switch
+                  checked={s.schedule.enabled !== false}
+                  disabled={!mayEdit || save.isPending}
+                  aria-label={`${s.schedule.name} is on`}
+                  onChange={(_, { checked }) => replace(i, { ...all[i]!, enabled: checked })}
+                />
+              ),
+            },
+            {
+              name: 'Actions',
+              cell: (s, i) =>
+                mayEdit && (
+                  <>
+                    <Button
+                      size="small"
+                      appearance="subtle"
+                      icon={<EditRegular />}
+                      aria-label={`Edit ${s.schedule.name}`}
+                      onClick={() => setEdited(i)}
+                    />
+                    <Button
+                      size="small"
+                      appearance="subtle"
+                      icon={<DeleteRegular />}
+                      aria-label={`Remove ${s.schedule.name}`}
+                      onClick={() => replace(i)}
+                    />
+                  </>
+                ),
+            },
+          ]}
+        />
+      )}
+      {save.isError && <Failure error={save.error} />}
+      {edited !== undefined ? (
+        <ScheduleForm
+          key={edited}
+          name={free()}
+          {...(edited === 'new' ? {} : { schedule: all[edited]! })}
+          onDone={value => (edited === 'new' ? save.mutate([...all, value]) : replace(edited, value))}
+          onCancel={() => setEdited(undefined)}
+        />
+      ) : (
+        mayEdit && (
+          <div>
+            <Button icon={<AddRegular />} onClick={() => setEdited('new')}>
+              New schedule
+            </Button>
+          </div>
+        )
+      )}
+    </section>
+  )
+}

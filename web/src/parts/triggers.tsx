@@ -1,0 +1,203 @@
+/** The triggers of a job: files that arrive, a call with a secret, another job. */
+import {
+  Button,
+  Field,
+  Input,
+  MessageBar,
+  MessageBarBody,
+  makeStyles,
+  Select,
+  Spinner,
+  Text,
+  Title3,
+} from '@fluentui/react-components'
+import { AddRegular, DeleteRegular, KeyResetRegular } from '@fluentui/react-icons'
+import { useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
+import { act, connectionsQuery, jobsQuery, triggersQuery } from '../api.ts'
+import { time } from '../format.ts'
+import { Confirm } from './confirm.tsx'
+import { Failure } from './failure.tsx'
+import { Grid } from './grid.tsx'
+import { useMay } from './session.ts'
+import { useAct } from './tell.tsx'
+
+const useStyles = makeStyles({
+  part: { display: 'flex', flexDirection: 'column', gap: '12px' },
+  form: { display: 'flex', flexDirection: 'column', gap: '12px', maxWidth: '560px' },
+  bar: { display: 'flex', gap: '8px' },
+})
+
+type Trigger = Record<string, unknown> & { name: string }
+
+function wordsFor(t: Record<string, unknown>): string {
+  if (t.files) return `files arrive: ${t.files}${t.connection ? ` in ${t.connection}` : ''}`
+  if (t.after) return `${t.after} has completed`
+  return 'it is called'
+}
+
+export function Triggers({ name }: { name: string }) {
+  const styles = useStyles()
+  const triggers = useQuery(triggersQuery(name))
+  const mayEdit = useMay('admin')
+  const [making, setMaking] = useState(false)
+  const save = useAct(
+    (all: Trigger[]) => act.saveTriggers(name, all),
+    () => {
+      setMaking(false)
+      return 'The triggers are kept'
+    },
+  )
+  const secret = useAct((trigger: string) => act.hookSecret(name, trigger))
+  if (triggers.isError) return <Failure error={triggers.error} />
+  if (!triggers.data) return <Spinner label="Loading triggers" />
+  const all = triggers.data.map(t => t.trigger as Trigger)
+  return (
+    <section className={styles.part} aria-label="Triggers">
+      <Title3 as="h2">Triggers</Title3>
+      {all.length === 0 && !making && (
+        <Text>None yet. A trigger runs the job when files arrive, when it is called, or behind another job.</Text>
+      )}
+      {secret.data && (
+        <MessageBar intent="success" layout="multiline">
+          <MessageBarBody>
+            Told only now. Call it:{' '}
+            <code>
+              curl -X POST -H 'Authorization: Bearer {secret.data.secret}' {location.origin}
+              {secret.data.address}
+            </code>
+          </MessageBarBody>
+        </MessageBar>
+      )}
+      {all.length > 0 && (
+        <Grid
+          label="Triggers"
+          rows={triggers.data}
+          keyOf={t => String(t.trigger.name)}
+          columns={[
+            { name: 'Name', cell: t => String(t.trigger.name) },
+            { name: 'Runs when', cell: t => wordsFor(t.trigger) },
+            {
+              name: 'Last',
+              cell: t => t.outcome && <span title={t.outcome}>{`${time(t.outcomeAt)}: ${t.outcome}`}</span>,
+            },
+            {
+              name: 'Actions',
+              cell: (t, i) =>
+                mayEdit && (
+                  <>
+                    {t.trigger.webhook === true && (
+                      <Confirm
+                        title={t.hasSecret ? 'Make another secret?' : 'Make the secret?'}
+                        text={t.hasSecret ? 'The former one is void.' : 'It is told once.'}
+                        action="Make it"
+                        onConfirm={() => secret.mutate(String(t.trigger.name))}
+                      >
+                        <Button
+                          size="small"
+                          appearance="subtle"
+                          icon={<KeyResetRegular />}
+                          aria-label={`Secret of ${t.trigger.name}`}
+                        />
+                      </Confirm>
+                    )}
+                    <Button
+                      size="small"
+                      appearance="subtle"
+                      icon={<DeleteRegular />}
+                      aria-label={`Remove ${t.trigger.name}`}
+                      onClick={() => save.mutate(all.filter((_, n) => n !== i))}
+                    />
+                  </>
+                ),
+            },
+          ]}
+        />
+      )}
+      {save.isError && <Failure error={save.error} />}
+      {making ? (
+        <TriggerForm job={name} onDone={trigger => save.mutate([...all, trigger])} onCancel={() => setMaking(false)} />
+      ) : (
+        mayEdit && (
+          <div>
+            <Button icon={<AddRegular />} onClick={() => setMaking(true)}>
+              New trigger
+            </Button>
+          </div>
+        )
+      )}
+    </section>
+  )
+}
+
+interface Props {
+  job: string
+  onDone: (trigger: Trigger) => void
+  onCancel: () => void
+}
+
+function TriggerForm({ job, onDone, onCancel }: Props) {
+  const styles = useStyles()
+  const [name, setName] = useState('')
+  const [kind, setKind] = useState('files')
+  const [files, setFiles] = useState('*.csv')
+  const [connection, setConnection] = useState('')
+  const [after, setAfter] = useState('')
+  const connections = useQuery(connectionsQuery)
+  const jobs = useQuery(jobsQuery(''))
+  const trigger = (): Trigger => {
+    if (kind === 'webhook') return { name, webhook: true }
+    if (kind === 'after') return { name, after }
+    return { name, files, ...(connection ? { connection } : {}) }
+  }
+  const isWhole = name.trim() !== '' && (kind !== 'after' || after !== '') && (kind !== 'files' || files !== '')
+  return (
+    <div className={styles.form}>
+      <Field label="Name of the trigger">
+        <Input value={name} onChange={(_, d) => setName(d.value)} />
+      </Field>
+      <Field label="Runs when">
+        <Select value={kind} onChange={(_, d) => setKind(d.value)}>
+          <option value="files">files arrive</option>
+          <option value="webhook">it is called, with a secret</option>
+          <option value="after">another job has completed</option>
+        </Select>
+      </Field>
+      {kind === 'files' && (
+        <>
+          <Field label="Files" hint="A pattern in the folder of the connection, such as in/*.csv">
+            <Input value={files} onChange={(_, d) => setFiles(d.value)} />
+          </Field>
+          <Field label="Connection">
+            <Select value={connection} onChange={(_, d) => setConnection(d.value)}>
+              <option value="">the source of the job</option>
+              {connections.data
+                ?.filter(c => c.kind === 'files')
+                .map(c => (
+                  <option key={c.name}>{c.name}</option>
+                ))}
+            </Select>
+          </Field>
+        </>
+      )}
+      {kind === 'after' && (
+        <Field label="Job">
+          <Select value={after} onChange={(_, d) => setAfter(d.value)}>
+            <option value="" />
+            {jobs.data?.jobs
+              .filter(j => j.name !== job)
+              .map(j => (
+                <option key={j.name}>{j.name}</option>
+              ))}
+          </Select>
+        </Field>
+      )}
+      <div className={styles.bar}>
+        <Button appearance="primary" disabled={!isWhole} onClick={() => onDone(trigger())}>
+          Keep trigger
+        </Button>
+        <Button onClick={onCancel}>Back</Button>
+      </div>
+    </div>
+  )
+}

@@ -1,0 +1,126 @@
+/** Once, only what changed, or every change until it is told to end. */
+import { Field, makeStyles, Radio, RadioGroup, Select, Title3 } from '@fluentui/react-components'
+import { useQuery } from '@tanstack/react-query'
+import { columnsQuery, connectionsQuery, connectorsQuery } from '../api.ts'
+import { Failure } from '../parts/failure.tsx'
+import { Grid } from '../parts/grid.tsx'
+import type { Mode, TableDraft } from './draft.ts'
+import type { StepProps } from './page.tsx'
+
+const useStyles = makeStyles({ narrow: { maxWidth: '420px' } })
+
+/** Stores that know by themselves what is new. */
+const KNOW_NEW = ['files', 'cosmos']
+
+export function ModeStep({ draft, set }: StepProps) {
+  const styles = useStyles()
+  const connections = useQuery(connectionsQuery)
+  const connectors = useQuery(connectorsQuery)
+  const kind = connections.data?.find(c => c.name === draft.source)?.kind ?? ''
+  const tells = connectors.data?.find(c => c.kind === kind)?.tellsChanges ?? false
+  const knows = KNOW_NEW.includes(kind)
+  const choose = (mode: Mode) => {
+    // What the store knows by itself nobody has to say.
+    const tables = draft.tables.map((t): TableDraft => {
+      if (mode !== 'incremental' || t.tracking || t.incrementalColumn) return t
+      return knows ? { ...t, tracking: 'watermark' } : t
+    })
+    const merges = mode !== 'full' && draft.update === 'overwrite'
+    set({ mode, tables, ...(merges ? { update: 'merge' as const } : {}) })
+  }
+  const edit = (from: string, part: Partial<TableDraft>) =>
+    set({
+      tables: draft.tables.map(t => {
+        if (t.from !== from) return t
+        const { tracking: _, incrementalColumn: __, ...rest } = t
+        return { ...rest, ...part }
+      }),
+    })
+  return (
+    <>
+      <Title3 as="h2">What is copied?</Title3>
+      <Field label="Copy mode">
+        <RadioGroup value={draft.mode} onChange={(_, { value }) => choose(value as Mode)}>
+          <Radio value="full" label="Full: everything, in each run" />
+          <Radio value="incremental" label="Incremental: everything at first, then only what changed" />
+          <Radio
+            value="online"
+            disabled={!tells}
+            label={
+              tells
+                ? 'Online: everything, then every change until it is told to complete'
+                : `Online: ${kind || 'this store'} does not tell its changes`
+            }
+          />
+        </RadioGroup>
+      </Field>
+      {draft.mode === 'incremental' && (
+        <Grid
+          label="How changes are found"
+          rows={draft.tables}
+          keyOf={t => t.from}
+          maxHeight="40vh"
+          columns={[
+            { name: 'Table', cell: t => t.from },
+            {
+              name: 'Changes are found by',
+              cell: t => (
+                <Tracking
+                  table={t}
+                  source={draft.source}
+                  tells={tells}
+                  knows={knows}
+                  onChange={part => edit(t.from, part)}
+                  className={styles.narrow}
+                />
+              ),
+            },
+          ]}
+        />
+      )}
+    </>
+  )
+}
+
+interface Props {
+  table: TableDraft
+  source: string
+  tells: boolean
+  knows: boolean
+  className: string
+  onChange: (part: Partial<TableDraft>) => void
+}
+
+function Tracking({ table, source, tells, knows, className, onChange }: Props) {
+  const isPattern = /[*?]/.test(table.from)
+  const columns = useQuery({ ...columnsQuery(source, table.from), enabled: !isPattern && !knows })
+  if (columns.isError) return <Failure error={columns.error} />
+  const { tracking, incrementalColumn } = table
+  const value =
+    tracking === 'cdc' ? 'cdc' : incrementalColumn ? `column:${incrementalColumn}` : knows && tracking ? 'new' : ''
+  const names = columns.data?.columns.map(c => c.name) ?? []
+  if (table.incrementalColumn && !names.includes(table.incrementalColumn)) names.push(table.incrementalColumn)
+  return (
+    <Select
+      size="small"
+      className={className}
+      aria-label={`How changes of ${table.from} are found`}
+      value={value}
+      onChange={(_, data) => {
+        if (data.value === 'cdc') return onChange({ tracking: 'cdc' })
+        if (data.value === 'new') return onChange({ tracking: 'watermark' })
+        if (data.value.startsWith('column:')) return onChange({ incrementalColumn: data.value.slice(7) })
+        onChange({})
+      }}
+    >
+      <option value="">choose</option>
+      {knows && <option value="new">the store: it knows what is new</option>}
+      {tells && <option value="cdc">the log of the store: inserts, updates, deletes</option>}
+      {names.map(n => (
+        <option key={n} value={`column:${n}`}>
+          {`column ${n}, which grows with every change`}
+        </option>
+      ))}
+    </Select>
+  )
+}

@@ -1,0 +1,127 @@
+/** Making or editing a copy job, step by step. */
+import { Button, makeStyles, mergeClasses, Spinner, Text, tokens } from '@fluentui/react-components'
+import { useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
+import { Link } from 'wouter'
+import { jobQuery } from '../api.ts'
+import { Empty } from '../parts/empty.tsx'
+import { Failure } from '../parts/failure.tsx'
+import { PageHead } from '../parts/page.tsx'
+import { type Draft, draftOf, emptyDraft } from './draft.ts'
+import { MappingStep } from './mapping.tsx'
+import { ModeStep } from './mode.tsx'
+import { ReviewStep } from './review.tsx'
+import { ScheduleStep } from './schedule.tsx'
+import { StoreStep } from './store.tsx'
+import { TablesStep } from './tables.tsx'
+
+const useStyles = makeStyles({
+  wizard: { display: 'grid', gridTemplateColumns: '190px 1fr', gap: '28px', alignItems: 'start' },
+  steps: { listStyleType: 'none', margin: 0, padding: 0, display: 'flex', flexDirection: 'column', gap: '2px' },
+  step: {
+    width: '100%',
+    border: 'none',
+    textAlign: 'left',
+    padding: '8px 10px',
+    borderRadius: tokens.borderRadiusMedium,
+    backgroundColor: 'transparent',
+    color: tokens.colorNeutralForeground2,
+    font: 'inherit',
+    cursor: 'pointer',
+    ':disabled': { color: tokens.colorNeutralForegroundDisabled, cursor: 'default' },
+  },
+  here: {
+    backgroundColor: tokens.colorBrandBackground2,
+    color: tokens.colorBrandForeground2,
+    fontWeight: tokens.fontWeightSemibold,
+  },
+  body: { display: 'flex', flexDirection: 'column', gap: '16px', minWidth: 0 },
+  bar: { display: 'flex', gap: '8px', marginTop: '8px' },
+})
+
+export interface StepProps {
+  draft: Draft
+  set: (part: Partial<Draft>) => void
+}
+
+const STEPS = ['Source', 'Tables', 'Destination', 'Mapping', 'Copy mode', 'Schedule', 'Review'] as const
+type Step = (typeof STEPS)[number]
+
+/** Whether a step is done, so that the next ones can be gone to. */
+function isDone(step: Step, draft: Draft): boolean {
+  if (step === 'Source') return draft.source !== ''
+  if (step === 'Tables') return draft.tables.length > 0
+  if (step === 'Destination') return draft.destination !== ''
+  if (step === 'Copy mode') {
+    return draft.mode !== 'incremental' || draft.tables.every(t => (t.tracking ?? t.incrementalColumn) !== undefined)
+  }
+  return true
+}
+
+export default function WizardPage({ name }: { name?: string }) {
+  const job = useQuery({ ...jobQuery(name ?? ''), enabled: name !== undefined })
+  if (name === undefined) return <Wizard key="new" start={emptyDraft} />
+  if (job.isError) return <Failure error={job.error} />
+  if (!job.data) return <Spinner label="Loading the job" />
+  const draft = draftOf(job.data.definition)
+  if (draft) return <Wizard key={name} start={draft} editing={name} />
+  return (
+    <Empty title={`${name} is edited as text`} text="It names its stores itself, or reads queries.">
+      <Link href={`/jobs/${encodeURIComponent(name)}/definition`}>To its definition</Link>
+    </Empty>
+  )
+}
+
+function Wizard({ start, editing }: { start: Draft; editing?: string }) {
+  const styles = useStyles()
+  const [draft, setDraft] = useState(start)
+  const [step, setStep] = useState<Step>(editing ? 'Review' : 'Source')
+  const set = (part: Partial<Draft>) => setDraft(before => ({ ...before, ...part }))
+  const at = STEPS.indexOf(step)
+  const reachable = (i: number) => STEPS.slice(0, i).every(s => isDone(s, draft))
+  const props = { draft, set }
+  return (
+    <>
+      <PageHead title={editing ? `Edit ${editing}` : 'New copy job'} />
+      <div className={styles.wizard}>
+        <nav aria-label="Steps">
+          <ol className={styles.steps}>
+            {STEPS.map((s, i) => (
+              <li key={s}>
+                <button
+                  type="button"
+                  className={mergeClasses(styles.step, s === step && styles.here)}
+                  aria-current={s === step ? 'step' : undefined}
+                  disabled={!reachable(i)}
+                  onClick={() => setStep(s)}
+                >
+                  {i + 1}. {s}
+                </button>
+              </li>
+            ))}
+          </ol>
+        </nav>
+        <section className={styles.body} aria-label={step}>
+          {step === 'Source' && <StoreStep key="source" side="source" {...props} />}
+          {step === 'Tables' && <TablesStep {...props} />}
+          {step === 'Destination' && <StoreStep key="destination" side="destination" {...props} />}
+          {step === 'Mapping' && <MappingStep {...props} />}
+          {step === 'Copy mode' && <ModeStep {...props} />}
+          {step === 'Schedule' && <ScheduleStep {...props} />}
+          {step === 'Review' && <ReviewStep {...props} {...(editing ? { editing } : {})} />}
+          {step === 'Copy mode' && !isDone(step, draft) && (
+            <Text>Each table needs a column that grows, or the log of its store.</Text>
+          )}
+          <div className={styles.bar}>
+            {at > 0 && <Button onClick={() => setStep(STEPS[at - 1]!)}>Back</Button>}
+            {at < STEPS.length - 1 && (
+              <Button appearance="primary" disabled={!isDone(step, draft)} onClick={() => setStep(STEPS[at + 1]!)}>
+                Next
+              </Button>
+            )}
+          </div>
+        </section>
+      </div>
+    </>
+  )
+}
