@@ -1,0 +1,106 @@
+/** A server as a user starts it: a process of its own, spoken to over HTTP. */
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import { root, temporaryFolder, until } from './support.ts'
+
+export interface TestServer {
+  url: string
+  token: string
+  home: string
+  pid: number
+  /** What it has logged so far. */
+  log: () => string
+  /** Calls the API; a body that is a text is YAML. */
+  call: <T = unknown>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ) => Promise<Answer<T>>
+  /** Waits until the newest run of a job, or a run, is in one of these states. */
+  waitFor: (job: string, ...states: string[]) => Promise<Record<string, unknown>>
+  kill: (signal: NodeJS.Signals) => void
+  gone: Promise<number | null>
+}
+
+export interface Answer<T> {
+  status: number
+  body: T
+  headers: Headers
+}
+
+export const TOKEN = 'a-token-for-tests'
+
+export async function startServer(
+  options: { home?: string; folder?: string; args?: string[]; env?: NodeJS.ProcessEnv; port?: number } = {},
+): Promise<TestServer> {
+  const home = options.home ?? join(temporaryFolder(), 'home')
+  const folder = options.folder ?? temporaryFolder()
+  const args = ['serve', '--port', String(options.port ?? 0), '--folder', folder, ...(options.args ?? [])]
+  const child = spawn(process.execPath, [join(root, 'ferry', 'bin', 'ferry.js'), ...args], {
+    cwd: folder,
+    env: { ...process.env, NO_COLOR: '1', FERRY_HOME: home, FERRY_TOKEN: TOKEN, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let out = ''
+  let log = ''
+  child.stdout.setEncoding('utf8').on('data', text => {
+    out += text
+  })
+  child.stderr.setEncoding('utf8').on('data', text => {
+    log += text
+  })
+  const gone = new Promise<number | null>(resolve => child.once('exit', code => resolve(code)))
+  onTestFinished(async () => {
+    child.kill('SIGTERM')
+    await gone
+  })
+  let ended = false
+  gone.then(() => {
+    ended = true
+  })
+  await until(() => ended || /listens at/.test(out), 'the server to listen')
+  if (ended) throw new Error(`the server ended: ${out}${log}`)
+  const url = /listens at (\S+)/.exec(out)![1]!
+  const token = /#token=(\S+)/.exec(out)?.[1] ?? TOKEN
+  const call: TestServer['call'] = async (method, path, body, headers = {}) => {
+    const isText = typeof body === 'string'
+    const response = await fetch(
+      `${url}${path.startsWith('/api/') || path.startsWith('/!') ? path.replace('/!', '/') : `/api/v1${path}`}`,
+      {
+        method,
+        headers: {
+          authorization: `Bearer ${token}`,
+          ...(body === undefined ? {} : { 'content-type': isText ? 'application/yaml' : 'application/json' }),
+          ...headers,
+        },
+        ...(body === undefined ? {} : { body: isText ? body : JSON.stringify(body) }),
+      },
+    )
+    const text = await response.text()
+    const isJson = /json/.test(response.headers.get('content-type') ?? '')
+    return { status: response.status, body: (isJson ? JSON.parse(text) : text) as never, headers: response.headers }
+  }
+  return {
+    url,
+    token,
+    home,
+    pid: child.pid!,
+    log: () => log,
+    call,
+    waitFor: async (job, ...states) => {
+      let run: Record<string, unknown> = {}
+      await until(
+        async () => {
+          run = (await call<Record<string, unknown>>('GET', `/runs/${encodeURIComponent(job)}`)).body
+          return states.includes(String(run.state))
+        },
+        `${job} to be ${states.join(' or ')}`,
+      )
+      return run
+    },
+    kill: signal => child.kill(signal),
+    gone,
+  }
+}
