@@ -32,12 +32,21 @@ export function parseJob(text: string, path: string, variables: Variables): Copy
     const advice = reference ? '; inside { } and [ ], "${NAME}" needs quotes' : ''
     throw new FerryError('FERRY-1002', `${path}:${line}:${col}: ${fault.message}${advice}`)
   }
-  const written: unknown = document.toJS()
+  const written = valueOf(document, path)
   const filled = fillIn(written, variables)
   const first = jobSchema.safeParse(filled)
   const result = first.success ? first : jobSchema.safeParse(readAsScalars(filled, written, first.error.issues))
   if (result.success) return result.data
   throw explain(result.error.issues, document, lines, path)
+}
+
+/** Throws FERRY-1002 for a text whose aliases would make it grow without end. */
+function valueOf(document: Document, path: string): unknown {
+  try {
+    return document.toJS()
+  } catch (error) {
+    throw new FerryError('FERRY-1002', `${path}: ${(error as Error).message}`, { cause: error })
+  }
 }
 
 function fillIn(job: unknown, variables: Variables): unknown {

@@ -79,8 +79,14 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
       security: [{ token: [] }],
     },
-    transform: jsonSchemaTransform,
-    transformObject: jsonSchemaTransformObject,
+    transform: told => {
+      const made = jsonSchemaTransform(told)
+      // The least role that may call: what is public is told to need none.
+      const role = told.route.config?.role ?? 'admin'
+      const open = role === 'public' ? { security: [] } : {}
+      return { ...made, schema: { ...made.schema, ...open, 'x-ferry-role': role } }
+    },
+    transformObject: document => withoutUnused(jsonSchemaTransformObject(document)),
   })
   addAuth(app, state, hosts)
   app.addHook('onRoute', route => {
@@ -122,4 +128,14 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
     await addUi(app, ui)
   })
   return app
+}
+
+/** Each schema is made for input and for output; most are told in one of the two ways only. */
+function withoutUnused<T extends object>(document: T): T {
+  const { schemas } = (document as { components?: { schemas?: Record<string, unknown> } }).components ?? {}
+  const text = JSON.stringify(document)
+  for (const name of Object.keys(schemas ?? {})) {
+    if (!text.includes(`"#/components/schemas/${name}"`)) delete schemas![name]
+  }
+  return document
 }

@@ -25,6 +25,7 @@ import { compactJob, modeColumn, RUN_COLUMNS, runView } from './views.ts'
 
 const nameParams = z.object({ name: z.string().max(200) })
 /** A job as JSON, or its text as YAML: which of them, the content type says. */
+const JOB_TYPES = ['application/json', 'application/yaml']
 const jobBody = z.union([z.string().min(1), z.record(z.string(), z.unknown())])
 export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispatcher }> = async (
   app,
@@ -102,7 +103,13 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     method: 'POST',
     url: '/jobs',
     config: { role: 'admin' },
-    schema: { tags: ['jobs'], summary: 'Keeps a new job', body: jobBody, response: { 201: jobView } },
+    schema: {
+      tags: ['jobs'],
+      summary: 'Keeps a new job',
+      consumes: JOB_TYPES,
+      body: jobBody,
+      response: { 201: jobView },
+    },
     handler: async (request, reply) => {
       const job = jobOf(request.body)
       await createJob(db, job.name, JSON.stringify(job))
@@ -148,6 +155,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       tags: ['jobs'],
       summary: 'Keeps an edited job',
       params: nameParams,
+      consumes: JOB_TYPES,
       body: jobBody,
       response: { 200: jobView },
     },
@@ -228,6 +236,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     schema: {
       tags: ['jobs'],
       summary: 'What a job would do that is not kept',
+      consumes: JOB_TYPES,
       body: jobBody,
       response: { 200: z.object({ plan: planSchema, yaml: z.string() }) },
     },
