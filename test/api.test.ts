@@ -54,7 +54,9 @@ function makeSource(folder: string, rows = 10): string {
   const db = new DatabaseSync(path)
   db.exec('CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT NOT NULL, changed INTEGER NOT NULL)')
   const insert = db.prepare('INSERT INTO items VALUES (?, ?, ?)')
+  db.exec('BEGIN')
   for (let i = 1; i <= rows; i++) insert.run(i, `item ${i}`, i)
+  db.exec('COMMIT')
   db.close()
   return path
 }
@@ -516,7 +518,9 @@ describe('fuzzed from its own description', () => {
           const address = path.replace(/\{(\w+)\}/g, (_, name: string) => inPath(name))
           if (/\/\.{1,2}(\/|$)/.test(address)) return
           const query = parameters.filter(p => p.in === 'query' && values[p.name] !== undefined)
-          const search = new URLSearchParams(query.map((p): [string, string] => [p.name, String(values[p.name]).toWellFormed()]))
+          const search = new URLSearchParams(
+            query.map((p): [string, string] => [p.name, String(values[p.name]).toWellFormed()]),
+          )
           const isJob = path === '/api/v1/jobs' || path === '/api/v1/plan'
           // A random job may name hosts of the network.
           const safe = isJob && typeof sent === 'object' && sent !== null ? { ...sent, source: 'sqlite:none.db' } : sent
