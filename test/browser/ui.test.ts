@@ -1,0 +1,478 @@
+/** The web UI in a real browser, over the built pages, a real server and real stores. */
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import type { Page } from 'playwright-core'
+import { afterAll, describe, expect, inject, it } from 'vitest'
+import { makeShop } from '../../scripts/sample.ts'
+import { account, contents, endpointOf, fill, makeContainer } from '../cosmos.ts'
+import { startServer, type TestServer } from '../server.ts'
+import { makeDatabase, temporaryFolder, until } from '../support.ts'
+import { closeBrowser, openBrowser, picture, seriousFaults, signIn } from './browser.ts'
+
+afterAll(closeBrowser)
+
+const next = (page: Page) => page.getByRole('button', { name: 'Next', exact: true }).click()
+
+async function newConnection(page: Page, kind: string, name: string, settings: Record<string, string>) {
+  await page.getByLabel('Name of the connection').fill(name)
+  await page.getByLabel('Kind of store').selectOption(kind)
+  for (const [setting, value] of Object.entries(settings)) {
+    await page
+      .getByRole('textbox', { name: setting, exact: true })
+      .or(page.getByRole('spinbutton', { name: setting, exact: true }))
+      .or(page.getByLabel(setting, { exact: true }))
+      .first()
+      .fill(value)
+  }
+}
+
+const state = (page: Page, name: string) => page.locator(`main [data-state=${name}]`).first().waitFor()
+const fact = (page: Page, name: string) => page.locator(`[data-fact="${name}"]`).innerText()
+
+/** A PostgreSQL with one table, and a server with connections to it and a job that takes its time. */
+async function slowJob(rows = 30_000, perSecond = 3000) {
+  const { client, settings } = await makeDatabase()
+  await client.query(`CREATE TABLE source AS SELECT i AS id, 'row ' || i AS name FROM generate_series(1, ${rows}) i`)
+  await client.query('ALTER TABLE source ADD PRIMARY KEY (id)')
+  const server = await startServer()
+  await server.call('PUT', '/connections/pg', { kind: 'postgres', settings })
+  const job = {
+    name: 'slow',
+    source: { connection: 'pg' },
+    destination: { connection: 'pg' },
+    update: 'merge',
+    tables: [{ from: 'public.source', to: 'public.target' }],
+    limits: { rowsPerSecond: perSecond },
+    splitSize: '100kB',
+  }
+  expect((await server.call('POST', '/jobs', job)).status).toBe(201)
+  return { server, client, job }
+}
+
+describe('the wizard', () => {
+  it('goes from an empty page to a finished copy, SQLite to PostgreSQL', async () => {
+    const folder = temporaryFolder()
+    makeShop(join(folder, 'shop.db'))
+    const { client, settings } = await makeDatabase()
+    const server = await startServer({ folder })
+    const page = await signIn(await openBrowser(), server)
+    await page.getByText('No jobs yet').waitFor()
+    await picture(page, 'empty')
+    await page.getByRole('button', { name: 'New copy job' }).click()
+
+    // Where from: a wrong path first.
+    await newConnection(page, 'sqlite', 'shop', { path: '/etc/passwd' })
+    await page.getByRole('button', { name: 'Test connection' }).click()
+    await page.getByText('FERRY-2006').waitFor()
+    await page.getByLabel('path').fill(join(folder, 'shop.db'))
+    await page.getByRole('button', { name: 'Test connection' }).click()
+    await page.getByText('It answers: SQLite').waitFor()
+    await page.getByRole('button', { name: 'Save connection' }).click()
+    await page.getByRole('radio', { name: /^shop/ }).waitFor()
+    await next(page)
+
+    // Which tables: search, look, all but some columns of one.
+    await page.getByLabel('Search tables').fill('order')
+    await page.getByRole('checkbox', { name: 'All 2 found' }).check()
+    await page.getByLabel('Search tables').fill('')
+    await page.getByRole('checkbox', { name: 'Copy customers' }).check()
+    await page.getByRole('button', { name: 'Look at customers' }).click()
+    await page.getByRole('table', { name: 'First rows of customers' }).getByText('李雷').first().waitFor()
+    await page.getByRole('checkbox', { name: /^email/ }).uncheck()
+    await picture(page, 'wizard-tables')
+    expect(await seriousFaults(page)).toEqual([])
+    await next(page)
+
+    // Where to.
+    await page.getByRole('button', { name: 'New connection' }).click()
+    await newConnection(page, 'postgres', 'warehouse', {
+      host: '127.0.0.1',
+      port: String(settings.port),
+      database: String(settings.database),
+      user: 'postgres',
+    })
+    await page.getByRole('button', { name: 'Test connection' }).click()
+    await page.getByText('It answers: PostgreSQL').waitFor()
+    await page.getByRole('button', { name: 'Save connection' }).click()
+    await next(page)
+
+    // How: another name, a renamed column, merge for all.
+    await page.getByLabel('All tables').selectOption('merge')
+    await page.getByLabel('Destination of customers').fill('crm.people')
+    await page.getByRole('button', { name: 'Columns of customers' }).click()
+    await page.getByLabel('Destination of column name').fill('full_name')
+    await picture(page, 'wizard-mapping')
+    expect(await seriousFaults(page)).toEqual([])
+    await next(page)
+    await page.getByRole('radio', { name: /^Full/ }).waitFor()
+    expect(await page.getByRole('radio', { name: /^Online/ }).isDisabled()).toBe(true)
+    await next(page)
+
+    // When.
+    await page.getByRole('button', { name: 'Add a schedule' }).click()
+    await page.getByLabel('Times of day').fill('06:00, 18:30')
+    await page.getByLabel('Time zone').selectOption('Europe/Berlin')
+    await page.getByText(/^Next: /).waitFor()
+    await page.getByRole('button', { name: 'Keep schedule' }).click()
+    await next(page)
+
+    // Is it right: the plan, the job file.
+    await page.getByRole('table', { name: 'Plan' }).getByText('crm.people (new)').waitFor()
+    await page.getByRole('button', { name: 'Job file (YAML)' }).click()
+    await page.getByText('full_name').last().waitFor()
+    await picture(page, 'wizard-review')
+    expect(await seriousFaults(page)).toEqual([])
+    await page.getByLabel('Name of the job').fill('shop-to-warehouse')
+    await page.getByRole('button', { name: 'Save and run' }).click()
+
+    await page.getByRole('heading', { name: 'shop-to-warehouse' }).waitFor()
+    await state(page, 'completed')
+    await until(async () => (await fact(page, 'Rows written')) === '128,000')
+    expect(await fact(page, 'Tables')).toBe('3 of 3')
+    await picture(page, 'job')
+    const { rows } = await client.query('SELECT * FROM crm.people WHERE id = 1')
+    expect(Object.keys(rows[0])).toContain('full_name')
+    expect(Object.keys(rows[0])).not.toContain('email')
+
+    // The same screens edit.
+    await page.getByRole('button', { name: 'Edit' }).click()
+    await page.getByRole('button', { name: '4. Mapping' }).click()
+    expect(await page.getByLabel('Destination of customers').inputValue()).toBe('crm.people')
+    await page.getByLabel('Update method of orders').selectOption('overwrite')
+    await page.getByRole('button', { name: '7. Review' }).click()
+    await page.getByRole('table', { name: 'Plan' }).getByText('overwrite').waitFor()
+    await page.getByRole('button', { name: 'Save', exact: true }).click()
+    await page.getByRole('tab', { name: 'Definition' }).click()
+    const kept = await page.getByLabel('Job file').inputValue()
+    expect(kept).toContain('update: overwrite')
+    expect(kept).toContain('full_name')
+    expect(kept).toContain('Europe/Berlin')
+    // As text, too; with the fault told by line.
+    await page.getByLabel('Job file').fill(kept.replace('tables:', 'tabels:'))
+    await page.getByRole('button', { name: 'Save', exact: true }).click()
+    await page
+      .getByText(/unknown key "tabels": did you mean "tables"/)
+      .first()
+      .waitFor()
+  })
+
+  it('can be walked with the keyboard alone', async () => {
+    const folder = temporaryFolder()
+    const db = new DatabaseSync(join(folder, 's.db'))
+    db.exec(`CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (2)`)
+    db.close()
+    const server = await startServer({ folder })
+    await server.call('PUT', '/connections/one', { locator: `sqlite:${join(folder, 's.db')}` })
+    await server.call('PUT', '/connections/two', { locator: `sqlite:${join(folder, 'd.db')}` })
+    const page = await signIn(await openBrowser(), server)
+    /** Tabs until what has the focus has a name. */
+    const tabTo = async (name: string | RegExp) => {
+      for (let i = 0; i < 60; i++) {
+        const focused = page.locator(':focus')
+        const label = await focused
+          .evaluate(e => {
+            const own = e.getAttribute('aria-label') ?? ''
+            const labels = [...((e as HTMLInputElement).labels ?? [])].map(l => l.textContent)
+            return [own, ...labels, e.textContent].join(' ').trim()
+          })
+          .catch(() => '')
+        if (typeof name === 'string' ? label.includes(name) : name.test(label)) return
+        await page.keyboard.press('Tab')
+      }
+      throw new Error(`the keyboard does not reach ${name}`)
+    }
+    const press = async (name: string | RegExp, key = 'Enter') => {
+      await tabTo(name)
+      await page.keyboard.press(key)
+    }
+    await press('New copy job')
+    await page.getByRole('radio', { name: /^one/ }).waitFor()
+    await press(/^one/, 'Space')
+    await press(/^Next$/)
+    await page.getByRole('checkbox', { name: 'Copy t' }).waitFor()
+    await press('Copy t', 'Space')
+    await press(/^Next$/)
+    await page.getByRole('radio', { name: /^two/ }).waitFor()
+    await tabTo(/^one/)
+    await page.keyboard.press('ArrowDown')
+    for (const _ of ['mapping', 'mode', 'schedule', 'review']) await press(/^Next$/)
+    await press('Save and run')
+    await state(page, 'completed')
+  })
+})
+
+describe('the job panel', () => {
+  it('tells what is wrong with a connection that breaks, and what to do', async () => {
+    const { server } = await slowJob()
+    const page = await signIn(await openBrowser(), server)
+    await page.getByRole('link', { name: 'Connections' }).click()
+    await page.getByRole('button', { name: 'Edit pg' }).click()
+    await page.getByLabel('port').fill('1')
+    await page.getByRole('button', { name: 'Test connection' }).click()
+    await page.getByText('FERRY-2001').waitFor()
+    await page.getByRole('button', { name: 'Save connection' }).click()
+    await page.getByText('pg is kept').waitFor()
+    await page.goto(`${server.url}/jobs/slow`)
+    await page.getByRole('button', { name: 'Run now' }).click()
+    await state(page, 'failed')
+    const alert = page.getByRole('alert').filter({ hasText: 'FERRY-2001' })
+    await alert.waitFor()
+    expect(await alert.innerText()).toMatch(/127\.0\.0\.1:1/)
+    await picture(page, 'failed')
+    expect(await seriousFaults(page)).toEqual([])
+    // Mended, it goes on.
+    await server.call('PUT', '/connections/pg', {
+      kind: 'postgres',
+      settings: {
+        host: '127.0.0.1',
+        port: inject('postgresPort'),
+        user: 'postgres',
+        database: await databaseOf(server),
+      },
+    })
+    await page.getByRole('button', { name: 'Resume' }).click()
+    await state(page, 'running')
+  })
+
+  it('pauses, resumes and cancels; two browsers see the same, and one that reloads too', async () => {
+    const { server } = await slowJob()
+    const one = await signIn(await openBrowser(), server)
+    const two = await signIn(await openBrowser({ dark: true }), server)
+    for (const page of [one, two]) await page.goto(`${server.url}/jobs/slow`)
+    await one.getByRole('button', { name: 'Run now' }).click()
+    for (const page of [one, two]) await state(page, 'running')
+    await until(async () => Number((await fact(two, 'Rows read')).replaceAll(',', '')) > 3000)
+    await two.getByRole('img', { name: /^Rows a second/ }).waitFor()
+    await picture(two, 'job-dark')
+    await one.reload()
+    await state(one, 'running')
+    await two.getByRole('button', { name: 'Pause' }).click()
+    for (const page of [one, two]) await state(page, 'paused')
+    expect(await one.getByRole('button', { name: 'Run now' }).isEnabled()).toBe(true)
+    await one.getByRole('button', { name: 'Resume' }).click()
+    for (const page of [one, two]) await state(page, 'running')
+    await one.getByRole('button', { name: 'Cancel' }).click()
+    await one.getByRole('button', { name: 'Cancel the run' }).click()
+    for (const page of [one, two]) await state(page, 'cancelled')
+    await two.getByRole('tab', { name: 'Run history' }).click()
+    await two.getByRole('table', { name: 'Runs' }).getByText('cancelled').waitFor()
+  })
+
+  it('says that the server is away, and goes on by itself when it is back', async () => {
+    const { server } = await slowJob()
+    const page = await signIn(await openBrowser(), server)
+    await page.goto(`${server.url}/jobs/slow`)
+    await page.getByRole('button', { name: 'Run now' }).click()
+    await state(page, 'running')
+    server.kill('SIGKILL')
+    await server.gone
+    await page.getByText('The server does not answer').waitFor()
+    const again = await startServer({ home: server.home, port: Number(new URL(server.url).port) })
+    await page.getByText('The server does not answer').waitFor({ state: 'hidden' })
+    await state(page, 'completed')
+    expect(await again.waitFor('slow', 'completed')).toMatchObject({ rowsRead: 30_000 })
+    expect(await fact(page, 'Rows written')).toBe('30,000')
+  })
+
+  it('schedules: the next five times, turned off and on, and what came of one', async () => {
+    const { server } = await slowJob(10, 1000)
+    const page = await signIn(await openBrowser(), server)
+    await page.goto(`${server.url}/jobs/slow/schedules`)
+    await page.getByRole('button', { name: 'New schedule' }).click()
+    await page.getByLabel('Repeats').selectOption('every')
+    await page.getByLabel('Every', { exact: true }).fill('2 s')
+    await page.getByText(/^Next: /).waitFor()
+    expect((await page.getByText(/^Next: /).innerText()).split('·')).toHaveLength(5)
+    await page.getByRole('button', { name: 'Keep schedule' }).click()
+    const grid = page.getByRole('table', { name: 'Schedules' })
+    await grid.getByText('every 2 s').waitFor()
+    await until(async () => {
+      await page.reload()
+      await grid.getByText('every 2 s').waitFor()
+      return (await grid.getByText(/asked for/).count()) > 0
+    }, 'the schedule to have run the job')
+    await picture(page, 'schedules')
+    expect(await seriousFaults(page)).toEqual([])
+    await grid.getByRole('switch').uncheck()
+    await page.getByText('The schedules are kept').waitFor()
+    const { body } = await server.call<{ next: string[] }[]>('GET', '/jobs/slow/schedules')
+    expect(body[0]!.next).toEqual([])
+    // A trigger that is called, with its secret.
+    await page.getByRole('button', { name: 'New trigger' }).click()
+    await page.getByLabel('Name of the trigger').fill('call')
+    await page.getByLabel('Runs when').selectOption('webhook')
+    await page.getByRole('button', { name: 'Keep trigger' }).click()
+    await page.getByRole('button', { name: 'Secret of call' }).click()
+    await page.getByRole('button', { name: 'Make it' }).click()
+    const told = await page.getByText(/Authorization: Bearer/).innerText()
+    const [, secret, address] = /Bearer ([\w-]+)' (\S+)/.exec(told)!
+    const called = await fetch(address!, { method: 'POST', headers: { authorization: `Bearer ${secret}` } })
+    expect(called.status).toBe(202)
+  })
+
+  it('resets a table, and copies skipped rows again', async () => {
+    const { server, client, job } = await slowJob(20, 100_000)
+    await client.query(`CREATE TABLE target (id int PRIMARY KEY, name text CONSTRAINT short CHECK (length(name) < 6))`)
+    const table = { from: 'public.source', to: 'public.target', incrementalColumn: 'id' }
+    const skips = { ...job, mode: 'incremental', tables: [table], onRowError: 'skip', narrowing: 'check' }
+    await server.call('PUT', '/jobs/slow', skips)
+    const page = await signIn(await openBrowser(), server)
+    await page.goto(`${server.url}/jobs/slow`)
+    await page.getByRole('button', { name: 'Run now' }).click()
+    await page.getByText(/11 rows were skipped/).waitFor()
+    await page.getByRole('button', { name: 'Show rows' }).click()
+    await page.getByRole('dialog').getByText('row 10').first().waitFor()
+    expect(await seriousFaults(page)).toEqual([])
+    await page.getByRole('button', { name: 'Close' }).click()
+    await client.query('ALTER TABLE target DROP CONSTRAINT short')
+    await page.getByRole('button', { name: 'Retry skipped rows' }).click()
+    await page.getByText('11 rows copied, 0 are left').waitFor()
+    expect((await client.query('SELECT count(*)::int AS n FROM target')).rows[0].n).toBe(20)
+    await page.getByRole('button', { name: 'Reset public.source' }).click()
+    await page.getByRole('button', { name: 'Reset', exact: true }).last().click()
+    await page.getByText(/copies everything of public.source again/).waitFor()
+    await page.getByRole('button', { name: 'Run now' }).click()
+    await until(async () => (await server.call<{ runs: object[] }>('GET', '/runs?job=slow')).body.runs.length === 2)
+    expect(await server.waitFor('slow', 'completed')).toMatchObject({ rowsRead: 20 })
+    await page.getByRole('tab', { name: 'Totals' }).click()
+    await page.getByRole('table', { name: 'Totals' }).getByText('40', { exact: true }).first().waitFor()
+  })
+
+  it('copies a container online until it is told to complete', async () => {
+    const running = await account({ continuousBackup: true } as never)
+    makeContainer(running, 'orders')
+    makeContainer(running, 'copy')
+    fill(running, 'orders', 2000)
+    const server = await startServer()
+    const { kind, ...settings } = endpointOf(running)
+    await server.call('PUT', '/connections/account', { kind, settings })
+    const page = await signIn(await openBrowser(), server)
+    await page.getByRole('button', { name: 'New copy job' }).click()
+    await page.getByRole('radio', { name: /^account/ }).check()
+    await next(page)
+    await page.getByRole('checkbox', { name: /^Copy .*orders$/ }).check()
+    await next(page)
+    await page.getByRole('radio', { name: /^account/ }).check()
+    await next(page)
+    await page.getByRole('textbox', { name: /^Destination of .*orders$/ }).fill('shop.copy')
+    await next(page)
+    await page.getByRole('radio', { name: /^Online/ }).check()
+    await next(page)
+    await next(page)
+    await page.getByRole('table', { name: 'Plan' }).getByText('shop.copy').waitFor()
+    await page.getByLabel('Name of the job').fill('online')
+    await page.getByRole('button', { name: 'Save and run' }).click()
+    await state(page, 'running')
+    await page.locator('[data-fact=Behind]').waitFor()
+    const { account: a } = running
+    const container = a.container('shop', 'orders')
+    a.store.transaction(() => {
+      for (let i = 0; i < 50; i++) container.create(`{"id":"late${i}","customer":"c1"}`)
+      container.saveLsn()
+    })
+    await until(() => contents(running, 'copy').size === 2050, 'the changes to arrive')
+    await picture(page, 'online')
+    await page.getByRole('button', { name: 'Complete' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Complete' }).click()
+    await state(page, 'completed')
+    expect(contents(running, 'copy')).toEqual(contents(running, 'orders'))
+  })
+
+  it('stays quick with a thousand tables', async () => {
+    const folder = temporaryFolder()
+    const db = new DatabaseSync(join(folder, 'many.db'))
+    db.exec('BEGIN')
+    for (let i = 0; i < 1000; i++)
+      db.exec(`CREATE TABLE table_${String(i).padStart(4, '0')} (id INTEGER PRIMARY KEY, a TEXT)`)
+    db.exec('COMMIT')
+    db.close()
+    const server = await startServer({ folder })
+    await server.call('PUT', '/connections/many', { locator: `sqlite:${join(folder, 'many.db')}` })
+    await server.call('PUT', '/connections/copy', { locator: `sqlite:${join(folder, 'copy.db')}` })
+    const ends = { source: { connection: 'many' }, destination: { connection: 'copy' } }
+    await server.call('POST', '/jobs', { name: 'many', ...ends, update: 'merge', tables: ['*'] })
+    await server.call('POST', '/jobs/many/runs')
+    await server.waitFor('many', 'completed')
+    const page = await signIn(await openBrowser(), server)
+    await page.goto(`${server.url}/jobs/many`)
+    const grid = page.getByRole('table', { name: 'Tables' })
+    await grid.getByText('table_0000').first().waitFor()
+    expect(await grid.getAttribute('aria-rowcount')).toBe('1001')
+    // Only what is seen is in the page.
+    expect(await grid.locator('tbody tr').count()).toBeLessThan(60)
+    const began = performance.now()
+    await page.getByLabel('Search tables').fill('0777')
+    await grid.getByText('table_0777').first().waitFor()
+    expect(performance.now() - began).toBeLessThan(2000)
+    await page.getByText('1 of 1,000 tables').waitFor()
+    // Tables are chosen from a thousand as quickly.
+    await page.getByRole('button', { name: 'Edit' }).click()
+    await page.getByRole('button', { name: '2. Tables' }).click()
+    await page.getByLabel('Search tables').fill('05')
+    await page.getByRole('checkbox', { name: /All .* found/ }).check()
+  })
+})
+
+describe('every page', () => {
+  it.each([false, true])('has no serious fault for a screen reader (dark: %s)', async dark => {
+    const { server } = await slowJob(100, 100_000)
+    await server.call('PUT', '/jobs/slow/schedules', [{ name: 's', daily: ['06:00'] }])
+    await server.call('PUT', '/jobs/slow/triggers', [{ name: 'hook', webhook: true }])
+    await server.call('POST', '/jobs/slow/runs')
+    const run = await server.waitFor('slow', 'completed')
+    const context = await openBrowser({ dark })
+    const first = await context.newPage()
+    await first.goto(server.url)
+    await first.getByRole('button', { name: 'Sign in' }).waitFor()
+    expect(await seriousFaults(first), 'sign in').toEqual([])
+    const page = await signIn(context, server)
+    for (const [path, there] of [
+      ['/jobs', 'slow'],
+      ['/jobs/new', 'Where do rows come from?'],
+      ['/jobs/slow', 'public.target'],
+      ['/jobs/slow/history', 'completed'],
+      ['/jobs/slow/totals', 'public.target'],
+      ['/jobs/slow/schedules', 'daily at 06:00'],
+      ['/jobs/slow/plan', 'public.target'],
+      ['/jobs/slow/definition', 'Job file'],
+      [`/runs/${run.id}`, 'public.target'],
+      ['/monitor', 'slow'],
+      ['/connections', 'pg'],
+      ['/access', 'Make a token'],
+      ['/nowhere', 'There is no such page'],
+    ] as const) {
+      await page.goto(`${server.url}${path}`)
+      await page.getByText(there).first().waitFor()
+      expect(await seriousFaults(page), path).toEqual([])
+      if (path === '/monitor' && !dark) await picture(page, 'monitor')
+    }
+  })
+
+  it('shows to a viewer what they may see, and offers nothing else', async () => {
+    const { server } = await slowJob(100, 100_000)
+    await server.call('POST', '/jobs/slow/runs')
+    await server.waitFor('slow', 'completed')
+    const { body } = await server.call<{ token: string }>('POST', '/tokens', { name: 'looker', role: 'viewer' })
+    const page = await signIn(await openBrowser(), { ...server, token: body.token })
+    expect(await page.getByRole('button', { name: 'New copy job' }).count()).toBe(0)
+    expect(await page.getByRole('link', { name: 'Access' }).count()).toBe(0)
+    await page.getByRole('link', { name: 'slow' }).click()
+    await page.getByText('public.target').first().waitFor()
+    for (const name of ['Run now', 'Edit', 'Cancel']) {
+      expect(await page.getByRole('button', { name }).count(), name).toBe(0)
+    }
+    await page.getByRole('link', { name: 'Monitor' }).click()
+    await page.getByLabel('State').selectOption('failed')
+    await page.getByText('No such runs').waitFor()
+    await page.getByLabel('State').selectOption('completed')
+    await page.getByRole('table', { name: 'Runs' }).getByText('slow').waitFor()
+    await page.getByRole('button', { name: /looker/ }).click()
+    await page.getByRole('menuitem', { name: 'Sign out' }).click()
+    await page.getByRole('button', { name: 'Sign in' }).waitFor()
+  })
+})
+
+async function databaseOf(server: TestServer): Promise<string> {
+  const { body } = await server.call<{ settings: { database: string } }>('GET', '/connections/pg')
+  return body.settings.database
+}
