@@ -19,6 +19,7 @@ function askAgain(...keys: string[][]): void {
 
 function onRun(run: RunView): void {
   client.setQueryData<RunDetail>(['run', run.id], known => known && { ...known, ...run })
+  client.setQueryData<RunView | null>(['job', run.job, 'last'], known => (known && known.id > run.id ? known : run))
   for (const [key, known] of client.getQueriesData<{ runs: RunView[] }>({ queryKey: ['runs'] })) {
     if (!known?.runs.some(r => r.id === run.id)) continue
     client.setQueryData(key, { runs: known.runs.map(r => (r.id === run.id ? run : r)) })

@@ -1,29 +1,13 @@
 /** What a run would do. */
-import {
-  Accordion,
-  AccordionHeader,
-  AccordionItem,
-  AccordionPanel,
-  makeStyles,
-  Text,
-  tokens,
-} from '@fluentui/react-components'
+import { Accordion, AccordionHeader, AccordionItem, AccordionPanel, makeStyles, Text } from '@fluentui/react-components'
 import type { PlanView } from '../api.ts'
 import { count } from '../format.ts'
+import { Code } from './code.tsx'
 import { FailureOf } from './failure.tsx'
 import { Grid } from './grid.tsx'
 
 const useStyles = makeStyles({
   part: { display: 'flex', flexDirection: 'column', gap: '12px' },
-  code: {
-    margin: 0,
-    padding: '10px',
-    overflow: 'auto',
-    whiteSpace: 'pre-wrap',
-    backgroundColor: tokens.colorNeutralBackground3,
-    fontFamily: tokens.fontFamilyMonospace,
-    fontSize: tokens.fontSizeBase200,
-  },
 })
 
 /** So many tables are told in full. */
@@ -69,7 +53,7 @@ export function Plan({ plan }: { plan: PlanView }) {
                 <Text>
                   {t.columns.map(c => `${c.from ?? '(constant)'} ${c.fromType} → ${c.to} ${c.toType}`).join('; ')}
                 </Text>
-                {t.statements.length > 0 && <pre className={styles.code}>{t.statements.join('\n\n')}</pre>}
+                {t.statements.length > 0 && <Code label={`Statements for ${t.to}`} text={t.statements.join('\n\n')} />}
               </div>
             </AccordionPanel>
           </AccordionItem>

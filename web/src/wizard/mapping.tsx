@@ -111,11 +111,11 @@ export function MappingStep({ draft, set }: StepProps) {
                 size="small"
                 appearance="subtle"
                 icon={<TableSettingsRegular />}
-                aria-label={`Columns of ${t.from}`}
+                aria-label={`Columns of ${t.from}: ${chosenOf(t)}`}
                 aria-expanded={opened === t.from}
                 onClick={() => setOpened(opened === t.from ? undefined : t.from)}
               >
-                {t.columns ? `${Object.keys(t.columns).length} chosen` : 'all, by name'}
+                {chosenOf(t)}
               </Button>
             ),
           },
@@ -132,6 +132,8 @@ export function MappingStep({ draft, set }: StepProps) {
     </>
   )
 }
+
+const chosenOf = (t: TableDraft) => (t.columns ? `${Object.keys(t.columns).length} chosen` : 'all, by name')
 
 interface ColumnsProps {
   source: string

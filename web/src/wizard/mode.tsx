@@ -25,11 +25,13 @@ export function ModeStep({ draft, set }: StepProps) {
       if (mode !== 'incremental' || t.tracking || t.incrementalColumn) return t
       return knows ? { ...t, tracking: 'watermark' } : t
     })
-    const merges = mode !== 'full' && draft.update === 'overwrite'
+    // What follows changes replaces rows by their keys; rows that are only added may be appended.
+    const merges = mode === 'online' ? draft.update !== 'merge' : mode === 'incremental' && draft.update === 'overwrite'
     set({ mode, tables, ...(merges ? { update: 'merge' as const } : {}) })
   }
   const edit = (from: string, part: Partial<TableDraft>) =>
     set({
+      ...(part.tracking === 'cdc' ? { update: 'merge' as const } : {}),
       tables: draft.tables.map(t => {
         if (t.from !== from) return t
         const { tracking: _, incrementalColumn: __, ...rest } = t

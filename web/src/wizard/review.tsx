@@ -10,13 +10,13 @@ import {
   makeStyles,
   Spinner,
   Title3,
-  tokens,
 } from '@fluentui/react-components'
 import { PlayRegular, SaveRegular } from '@fluentui/react-icons'
 import { useQuery } from '@tanstack/react-query'
 import { useDeferredValue } from 'react'
 import { useLocation } from 'wouter'
 import { act } from '../api.ts'
+import { Code } from '../parts/code.tsx'
 import { Failure } from '../parts/failure.tsx'
 import { Plan } from '../parts/plan.tsx'
 import { useAct } from '../parts/tell.tsx'
@@ -26,15 +26,6 @@ import type { StepProps } from './page.tsx'
 const useStyles = makeStyles({
   narrow: { maxWidth: '420px' },
   bar: { display: 'flex', gap: '8px' },
-  code: {
-    margin: 0,
-    padding: '12px',
-    overflow: 'auto',
-    maxHeight: '40vh',
-    backgroundColor: tokens.colorNeutralBackground3,
-    fontFamily: tokens.fontFamilyMonospace,
-    fontSize: tokens.fontSizeBase200,
-  },
 })
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/
@@ -106,7 +97,7 @@ export function ReviewStep({ draft, set, editing }: StepProps & { editing?: stri
           <AccordionItem value="yaml">
             <AccordionHeader>Job file (YAML)</AccordionHeader>
             <AccordionPanel>
-              <pre className={styles.code}>{planned.data.yaml}</pre>
+              <Code label="Job file" text={planned.data.yaml} />
             </AccordionPanel>
           </AccordionItem>
         </Accordion>

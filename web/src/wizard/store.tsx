@@ -35,7 +35,10 @@ export function StoreStep({ side, draft, set }: StepProps & { side: 'source' | '
     if (side === 'source') return set({ source: name, tables: [] })
     const kind = connections.data?.find(c => c.name === name)?.kind
     const known = connectors.data?.find(c => c.kind === kind)?.update ?? []
-    set({ destination: name, ...(known.includes(draft.update) ? {} : { update: known[0] ?? 'append' }) })
+    set({
+      destination: name,
+      ...(known.includes(draft.update) ? {} : { update: known.includes('merge') ? 'merge' : 'append' }),
+    })
   }
   if (connections.isError) return <Failure error={connections.error} />
   if (!connections.data) return <Spinner label="Loading connections" />
