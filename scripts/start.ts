@@ -1,73 +1,70 @@
 /**
- * `npm start`: makes the sample shop, runs the example jobs over it and verifies one; then starts a local Azure Cosmos DB
- * account, fills a container and copies it to another partition key; and says what to try next.
+ * `npm start`: the server with a sample to click on: a shop in SQLite, a second database, a folder of files, a local Azure
+ * Cosmos DB account with a container. The list of jobs is empty: making the first one is the point.
  */
-import { spawn, spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { fork, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { startAccount } from './account.ts'
 import { makeShop } from './sample.ts'
 
 const root = join(import.meta.dirname, '..')
 process.chdir(root)
-process.env.FERRY_HOME ??= join(root, 'sample', 'state')
+process.env.FERRY_HOME ??= join(root, '.ferry', 'sample')
+const program = join('ferry', 'bin', 'ferry.js')
+const data = join(root, 'sample')
 
-function ferry(...args: string[]): void {
-  console.log(`\n$ ferry ${args.map(a => (/[^\w./:=,@#-]/.test(a) ? `'${a}'` : a)).join(' ')}`)
-  const { status } = spawnSync(process.execPath, [join('ferry', 'bin', 'ferry.js'), ...args], { stdio: 'inherit' })
-  if (status !== 0) process.exit(status ?? 1)
+function ferry(args: string[], home = process.env.FERRY_HOME): void {
+  const env = { ...process.env, FERRY_HOME: home }
+  const { status, stderr, stdout } = spawnSync(process.execPath, [program, ...args], { env, encoding: 'utf8' })
+  if (status === 0) return
+  console.error(stdout + stderr)
+  process.exit(status ?? 1)
 }
 
-/** Starts the local account; its connection string is the first line that it says. */
-async function startAccount() {
-  const args = [join('cosmos-local', 'bin', 'cosmos-local.js'), '--port', '0', '--path', join('sample', 'account.db')]
-  const child = spawn(process.execPath, [...args, '--continuous-backup'], { stdio: ['ignore', 'pipe', 'inherit'] })
-  process.on('exit', () => child.kill())
-  const line = await new Promise<string>((resolve, reject) => {
-    child.stdout.once('data', data => resolve(String(data)))
-    child.once('exit', code => reject(new Error(`the local account ended with ${code}`)))
-  })
-  const [, endpoint, key] = /AccountEndpoint=([^;]+);AccountKey=([^;]+);/.exec(line)!
-  return { endpoint: endpoint!, key: key!, child }
-}
-
-const shop = join('sample', 'shop.db')
+const shop = join(data, 'shop.db')
 if (!existsSync(shop)) {
   const rows = makeShop(shop)
-  console.log(`Made ${shop}: a shop of five tables, ${rows.toLocaleString('en-US')} rows.`)
+  console.log(`Made sample/shop.db: a shop of five tables, ${rows.toLocaleString('en-US')} rows.`)
 }
-ferry('run', 'examples/shop-to-parquet.yaml')
-ferry('run', 'examples/shop-to-sqlite.yaml')
-ferry('verify', 'examples/shop-to-sqlite.yaml')
-
-console.log('\n$ cosmos-local --path sample/account.db --continuous-backup')
-const { endpoint, key, child } = await startAccount()
-console.log(`A local Azure Cosmos DB account listens at ${endpoint}.`)
+const isNewAccount = !existsSync(join(data, 'account.db'))
+const { endpoint, key } = await startAccount()
+console.log(`A local Azure Cosmos DB account listens at ${endpoint}`)
 process.env.COSMOS_LOCAL_KEY = key
-ferry('connections', 'add', 'local', endpoint.replace('http', 'cosmos'), '--set', 'key=${COSMOS_LOCAL_KEY}')
-ferry('run', 'examples/shop-to-cosmos.yaml')
-// Names of copy jobs are unique for ever.
-const name = `by-status-${Date.now().toString(36)}`
-const words = [
-  'create',
-  '--job-name',
-  name,
-  '--dest-account',
-  'local',
-  '--src-nosql',
-  'database=shop',
-  'container=orders',
-]
-const target = ['--dest-nosql', 'database=shop', 'container=orders-by-status']
-const made = ['--create-targets', '--partition-key', '/status', '--throughput', '100000', '--wait', '--output', 'table']
-ferry('cosmos', 'copy', ...words, ...target, ...made)
-child.kill()
+const local = endpoint.replace('http', 'cosmos')
+const secret = 'key=${COSMOS_LOCAL_KEY}'
+if (isNewAccount) {
+  // In a state of its own: what fills the container is no job of the newcomer's.
+  const aside = join(tmpdir(), `ferry-sample-${process.pid}`)
+  ferry(['connections', 'add', 'local', `${local}shop`, '--set', secret], aside)
+  ferry(['run', 'examples/shop-to-cosmos.yaml', '--quiet'], aside)
+}
+mkdirSync(join(data, 'files'), { recursive: true })
+const connections: Record<string, string[]> = {
+  shop: [`sqlite:${shop}`],
+  reports: [`sqlite:${join(data, 'reports.db')}`],
+  files: [join(data, 'files')],
+  account: [`${local}shop`, '--set', secret],
+}
+for (const [name, words] of Object.entries(connections)) ferry(['connections', 'add', name, ...words])
 
-console.log(`
-What to try next (npx ferry, or npm run ferry -- ...):
-  npx ferry plan examples/shop-to-sqlite.yaml        what a run would do
-  npx ferry copy sample/shop.db#orders orders.csv    one table, without a job file
-  npx ferry copy sample/shop.db 'postgres://user@localhost/db'   the whole shop into PostgreSQL
-  npx cosmos-local --path sample/account.db          the local account again, at port 8081
-  npx ferry runs                                     what has run (FERRY_HOME=sample/state)
-  docs/                                              one task a page
+const port = process.env.FERRY_PORT ?? '7070'
+const server = fork(program, ['serve', '--folder', data, '--port', port, '--log-level', 'warn'], {
+  stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+})
+server.stdout!.setEncoding('utf8').on('data', (text: string) => {
+  const url = /listens at (\S+)/.exec(text)?.[1]
+  if (!url) return
+  const token = process.env.FERRY_TOKEN ?? readFileSync(join(process.env.FERRY_HOME!, 'token'), 'utf8').trim()
+  console.log(`
+Open  ${url}/#token=${token}
+
+  New copy job -> shop -> all tables -> reports -> Save and run: a copy in a minute.
+  Or account -> orders -> account: a container copied under another name, also online.
+  The same on the command line: npm run tour; npx ferry --help; docs/
+  Ctrl-C ends it; what runs goes on with the next start.
 `)
+})
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => server.kill(signal))
+server.once('exit', code => process.exit(code ?? 1))

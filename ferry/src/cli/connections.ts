@@ -1,5 +1,5 @@
 import { FerryError } from '../errors.ts'
-import { parseLocator } from '../job/locator.ts'
+import { parseStore } from '../job/locator.ts'
 import { openStore, resolveEndpoint } from '../runtime/stores.ts'
 import { listConnections, removeConnection, saveConnection } from '../state/connections.ts'
 import { type VariableOptions, variablesOf } from './job.ts'
@@ -21,7 +21,7 @@ export default async function connections(args: string[], options: Options): Pro
       }
       case 'add': {
         if (!name || !locator) throw usage("ferry connections add NAME LOCATOR [--set password='${SHOP_PASSWORD}']")
-        const { kind, settings } = parseLocator(locator)
+        const { kind, settings } = parseStore(locator)
         const extra = Object.fromEntries(
           (options.set ?? []).map(pair => [pair.split('=')[0]!, pair.slice(pair.indexOf('=') + 1)]),
         )

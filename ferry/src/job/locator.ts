@@ -36,6 +36,12 @@ export function parseLocator(text: string): Locator {
   return { kind: 'files', settings: {}, object: text }
 }
 
+/** Reads the locator of a store itself; of files that is the folder. Throws FERRY-1006. */
+export function parseStore(text: string): Pick<Locator, 'kind' | 'settings'> {
+  const { kind, settings, object } = parseLocator(text)
+  return kind === 'files' ? { kind, settings: { folder: object } } : { kind, settings }
+}
+
 function urlOf(text: string): URL {
   try {
     return new URL(text)

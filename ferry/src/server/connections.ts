@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { Connector } from '../connectors/connector.ts'
 import { KINDS, loadConnector } from '../connectors/registry.ts'
 import { FerryError } from '../errors.ts'
-import { isReference, isSecret, parseLocator } from '../job/locator.ts'
+import { isReference, isSecret, parseStore } from '../job/locator.ts'
 import { describeObject, lookInto, previewObject } from '../runtime/browse.ts'
 import { resolveEndpoint } from '../runtime/stores.ts'
 import {
@@ -238,8 +238,7 @@ type Input = { kind: string; settings: Connection['settings'] }
 
 function read(body: z.output<typeof bodySchema>): Input {
   if (!('locator' in body)) return { kind: body.kind, settings: { ...body.settings } }
-  const { kind, settings, object } = parseLocator(body.locator)
-  return { kind, settings: kind === 'files' ? { folder: object } : settings }
+  return parseStore(body.locator)
 }
 
 /** What was given, with secrets in place of those that stay. Throws FERRY-6003 where one would go to another place. */

@@ -69,7 +69,9 @@ export async function serve(options: ServeOptions): Promise<Server> {
       secure: publicUrl?.protocol === 'https:',
       isStopping: () => stopping,
     })
-    await app.listen({ host: options.host, port: options.port })
+    await app.listen({ host: options.host, port: options.port }).catch(error => {
+      throw new FerryError('FERRY-6007', `${options.host}:${options.port}: ${error.message}`, { cause: error })
+    })
     const address = app.server.address() as { port: number }
     const shown = options.host === '0.0.0.0' || options.host === '::' ? '127.0.0.1' : options.host
     const own = `http://${shown.includes(':') ? `[${shown}]` : shown}:${address.port}`
