@@ -6,6 +6,8 @@ import { fork, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { CosmosClient } from '@azure/cosmos'
 import { startAccount } from './account.ts'
 import { makeShop } from './sample.ts'
 
@@ -39,7 +41,14 @@ if (isNewAccount) {
   const aside = join(tmpdir(), `ferry-sample-${process.pid}`)
   ferry(['connections', 'add', 'local', `${local}shop`, '--set', secret], aside)
   ferry(['run', 'examples/shop-to-cosmos.yaml', '--quiet'], aside)
+  // A container with enough request units for a copy that nobody has to wait for.
+  const client = new CosmosClient({ endpoint, key, connectionPolicy: { enableEndpointDiscovery: false } })
+  const target = { id: 'orders-by-status', partitionKey: '/status', throughput: 100_000 }
+  await client.database('shop').containers.createIfNotExists(target)
+  client.dispose()
 }
+// A database that is there can be tested before anything is copied into it.
+new DatabaseSync(join(data, 'reports.db')).exec('PRAGMA user_version = 1')
 mkdirSync(join(data, 'files'), { recursive: true })
 const connections: Record<string, string[]> = {
   shop: [`sqlite:${shop}`],
@@ -61,7 +70,7 @@ server.stdout!.setEncoding('utf8').on('data', (text: string) => {
 Open  ${url}/#token=${token}
 
   New copy job -> shop -> all tables -> reports -> Save and run: a copy in a minute.
-  Or account -> orders -> account: a container copied under another name, also online.
+  Or account -> orders -> account, to orders-by-status: a container under another partition key, also online.
   The same on the command line: npm run tour; npx ferry --help; docs/
   Ctrl-C ends it; what runs goes on with the next start.
 `)

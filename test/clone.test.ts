@@ -39,7 +39,7 @@ describe('a fresh clone', () => {
       ['shop', 'shop', 'reports'],
       ['container', 'account', 'account'],
     ]) {
-      const tables = name === 'shop' ? ['*'] : [{ from: 'orders', to: 'orders-copy' }]
+      const tables = name === 'shop' ? ['*'] : [{ from: 'orders', to: 'orders-by-status' }]
       const ends = { source: { connection: from }, destination: { connection: to } }
       expect((await call('POST', '/jobs', { name, ...ends, update: 'merge', tables })).status).toBe(201)
       expect((await call('POST', `/jobs/${name}/runs`, {})).status).toBe(202)

@@ -15,9 +15,9 @@ import type {
   TokenView,
   TotalView,
   TriggerView,
-} from '../../ferry/src/server/schemas.ts'
+} from '../../ferry/src/runtime/schemas.ts'
 
-export type * from '../../ferry/src/server/schemas.ts'
+export type * from '../../ferry/src/runtime/schemas.ts'
 
 /** What the server says went wrong: Ferry's code, its words, and what to do. */
 export class Problem extends Error {

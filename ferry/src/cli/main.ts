@@ -87,7 +87,7 @@ add('complete <run>', 'end an online copy with what its source holds now', async
   default: (await import('./control.ts')).complete,
 }))
 withVariables(
-  add('resume <run>', 'go on with a paused or failed run in the foreground', async () => ({
+  add('resume <run>', 'go on with a paused or failed run: at the server, else in the foreground', async () => ({
     default: (await import('./control.ts')).resume,
   })),
 )
@@ -96,6 +96,13 @@ withVariables(
     default: (await import('./control.ts')).reset,
   })),
 ).option('--table <name>', 'only this table copies everything again; may be repeated', list)
+withVariables(
+  add('create <job>', 'keep a job file, for schedules and for the server', () => import('./create.ts')),
+).option('--replace', 'in place of the one of its name')
+add('start <job>', 'have the server run a job that is kept', () => import('./start.ts'))
+  .option('--full-refresh', 'copy everything anew')
+  .option('--table <name>', 'only this table; may be repeated', list)
+  .option('--wait', 'wait until the run has ended')
 withVariables(add('retry <run>', 'copy the skipped rows of a run again', () => import('./retry.ts')))
 withVariables(
   add(
@@ -118,6 +125,7 @@ add('worker', 'executes runs that wait, without a server', () => import('./worke
   .option('--once', 'one run, or none where none waits')
   .option('--most <runs>', 'runs at work at one time, everywhere', integer, 10)
   .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')
+add('doctor', 'looks for what keeps Ferry from working here', () => import('./doctor.ts'))
 add('tokens [action] [name]', 'who may call the server: add, list, remove', () => import('./tokens.ts')).option(
   '--role <role>',
   'viewer, operator or admin',

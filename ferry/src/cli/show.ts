@@ -1,55 +1,46 @@
 import { existsSync } from 'node:fs'
-import { CHANGES } from '../connectors/connector.ts'
 import { errorFolder } from '../runtime/errorfiles.ts'
-import { findRun, isAlive, runTables } from '../state/runs.ts'
-import type { SplitRow } from '../state/schema.ts'
+import type { TableView } from '../runtime/schemas.ts'
+import { ferryHome } from '../state/database.ts'
+import { withDesk } from './desk.ts'
 import { printError, printJson, size, table } from './output.ts'
 import { lag } from './progress.ts'
-import { withState } from './state.ts'
 
 export default async function show([id]: string[], options: { json: boolean }): Promise<void> {
-  await withState(async state => {
-    const run = await findRun(state.db, id!)
-    const tables = await runTables(state.db, run.id)
-    const splits = await state.db.selectFrom('split').selectAll().where('run', '=', run.id).execute()
-    const folder = errorFolder(state.home, run.id)
-    const error = run.error === null ? undefined : JSON.parse(run.error)
-    const orphaned = run.state === 'running' && !isAlive(run)
-    if (options.json) {
-      printJson({
-        ...run,
-        definition: JSON.parse(run.definition),
-        error: error ?? null,
-        orphaned,
-        errorFiles: existsSync(folder) ? folder : null,
-        tables: tables.map(t => ({ ...t, plan: JSON.parse(t.plan), error: t.error && JSON.parse(t.error) })),
-      })
-      return
-    }
-    const out = process.stdout
-    out.write(
-      `run ${run.id} of ${run.job}: ${run.state}${orphaned ? ' (its process is gone: run the job again to go on)' : ''}\n`,
-    )
-    if (run.waiting) out.write(`waits: ${run.waiting}\n`)
-    out.write(`started ${run.started_at ?? ''}${run.ended_at ? `, ended ${run.ended_at}` : ''}\n\n`)
-    const rows = tables.map(t => {
-      const own = splits.filter(s => s.ordinal === t.ordinal)
-      const following = own.filter(s => s.behind !== null)
-      const done =
-        following.length > 0 && t.state === 'running'
-          ? lagOf(following)
-          : `${own.filter(s => s.done === 1).length}/${own.filter(s => s.id !== CHANGES).length}`
-      return [t.source, t.destination, t.state, done, t.rows_read, t.rows_copied, t.rows_skipped, size(t.bytes_read)]
-    })
-    const headings = ['source', 'destination', 'state', 'splits', 'rows read', 'copied', 'skipped', 'data']
-    out.write(`${table(headings, rows)}\n`)
-    if (existsSync(folder)) out.write(`\nskipped rows: ${folder}   to copy them again: ferry retry ${run.id}\n`)
-    if (error) printError(error)
+  const { run, tables } = await withDesk({}, async desk => {
+    const found = await desk.run(id!)
+    return { run: found, tables: await desk.tables(found.id) }
   })
+  const folder = errorFolder(ferryHome(), run.id)
+  const errorFiles = existsSync(folder) ? folder : null
+  const orphaned = run.state === 'running' && !run.executing
+  if (options.json) {
+    const { tables: of, ...rest } = run
+    printJson({ ...rest, orphaned, errorFiles, tableCount: of, tables })
+    return
+  }
+  const out = process.stdout
+  out.write(
+    `run ${run.id} of ${run.job}: ${run.state}${orphaned ? ' (its process is gone: run the job again to go on)' : ''}\n`,
+  )
+  if (run.waiting) out.write(`waits: ${run.waiting}\n`)
+  out.write(`started ${run.startedAt ?? ''}${run.endedAt ? `, ended ${run.endedAt}` : ''}\n\n`)
+  const rows = tables.map(t => [
+    t.source,
+    t.destination,
+    t.state,
+    t.lag ? lagOf(t.lag) : `${t.splitsDone}/${t.splits}`,
+    t.rowsRead,
+    t.rowsCopied,
+    t.rowsSkipped,
+    size(t.dataRead),
+  ])
+  const headings = ['source', 'destination', 'state', 'splits', 'rows read', 'copied', 'skipped', 'data']
+  out.write(`${table(headings, rows)}\n`)
+  if (errorFiles) out.write(`\nskipped rows: ${folder}   to copy them again: ferry retry ${run.id}\n`)
+  if (run.error) printError(run.error as Parameters<typeof printError>[0])
 }
 
-function lagOf(splits: SplitRow[]): string {
-  const left = splits.reduce((n, s) => n + Number(s.behind), 0)
-  const since = Math.min(...splits.flatMap(s => (s.behind_since === null ? [] : [Number(s.behind_since)])))
-  return lag(left, splits.some(s => s.id === CHANGES) ? 'bytes' : 'changes', since)
+function lagOf({ left, unit, seconds }: NonNullable<TableView['lag']>): string {
+  return lag(left, unit, left === 0 ? Number.POSITIVE_INFINITY : Date.now() - seconds * 1000)
 }

@@ -6,6 +6,7 @@ import { KINDS, loadConnector } from '../connectors/registry.ts'
 import { FerryError } from '../errors.ts'
 import { isReference, isSecret, parseStore } from '../job/locator.ts'
 import { describeObject, lookInto, previewObject } from '../runtime/browse.ts'
+import { type ConnectorView, connectionSchema, connectorSchema, settingsSchema } from '../runtime/schemas.ts'
 import { resolveEndpoint } from '../runtime/stores.ts'
 import {
   type Connection,
@@ -17,7 +18,6 @@ import {
 } from '../state/connections.ts'
 import type { State } from '../state/database.ts'
 import { forgetSecrets, isSealed, keepSecret } from '../state/secrets.ts'
-import { type ConnectorView, connectionSchema, connectorSchema, settingsSchema } from './schemas.ts'
 
 /** What stands in answers, and may come back, for a secret that is kept. */
 export const KEPT = '***'

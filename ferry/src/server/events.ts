@@ -1,10 +1,10 @@
 /** Live events (SSE): the state is asked once for all who listen. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import type { RunView } from '../runtime/schemas.ts'
+import { modeColumn, RUN_COLUMNS, runView } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
 import type { Log } from '../telemetry/log.ts'
-import type { RunView } from './schemas.ts'
-import { modeColumn, RUN_COLUMNS, runView } from './views.ts'
 
 const LOOK_MS = 500
 /** Proxies close what is silent. */

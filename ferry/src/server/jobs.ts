@@ -1,7 +1,6 @@
 /** Jobs: kept, edited, planned, run, reset; with their schedules, triggers and what their tables have come to. */
 import { randomBytes } from 'node:crypto'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
-import { sql } from 'kysely'
 import { stringify } from 'yaml'
 import { z } from 'zod'
 import { FerryError } from '../errors.ts'
@@ -13,15 +12,24 @@ import { nextTimes } from '../job/times.ts'
 import { fireWebhook } from '../runtime/clock.ts'
 import type { Dispatcher } from '../runtime/dispatcher.ts'
 import { resetJob } from '../runtime/giveup.ts'
+import { listJobs } from '../runtime/overview.ts'
 import { planJob } from '../runtime/plan.ts'
+import {
+  jobView,
+  listedJob,
+  planSchema,
+  scheduleView,
+  timesSchema,
+  totalSchema,
+  triggerView,
+} from '../runtime/schemas.ts'
+import { compactJob } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
 import { createJob, deleteJob, findJob, updateJob } from '../state/jobs.ts'
 import { positionsOf } from '../state/positions.ts'
 import { askForRun } from '../state/queue.ts'
 import { forgetSecrets, keepHookSecret, takesHookSecret } from '../state/secrets.ts'
 import { totalsOf } from '../state/totals.ts'
-import { jobView, listedJob, planSchema, scheduleView, timesSchema, totalSchema, triggerView } from './schemas.ts'
-import { compactJob, modeColumn, RUN_COLUMNS, runView } from './views.ts'
 
 const nameParams = z.object({ name: z.string().max(200) })
 /** A job as JSON, or its text as YAML: which of them, the content type says. */
@@ -47,56 +55,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       }),
       response: { 200: z.object({ jobs: z.array(listedJob), total: z.number() }) },
     },
-    handler: async request => {
-      const { search, after, limit } = request.query
-      let query = db.selectFrom('job').orderBy('name')
-      if (search) query = query.where(sql`lower(name)`, 'like', `%${search.toLowerCase().replace(/[\\%_]/g, '')}%`)
-      const { total } = await query
-        .clearOrderBy()
-        .select(eb => eb.fn.countAll<number>().as('total'))
-        .executeTakeFirstOrThrow()
-      if (after !== undefined) query = query.where('name', '>', after)
-      const jobs = await query.selectAll().limit(limit).execute()
-      const newest = await db
-        .selectFrom('run')
-        .select([...RUN_COLUMNS, modeColumn])
-        .where('id', 'in', eb =>
-          eb
-            .selectFrom('job')
-            .select(of =>
-              of
-                .selectFrom('run as r')
-                .select('r.id')
-                .whereRef('r.job', '=', 'job.name')
-                .orderBy('r.id', 'desc')
-                .limit(1)
-                .as('id'),
-            )
-            .where(
-              'name',
-              'in',
-              jobs.map(j => j.name),
-            ),
-        )
-        .execute()
-      const last = new Map(newest.map(r => [r.job, runView(r)]))
-      const now = Date.now()
-      const view = jobs.map(row => {
-        const job = jobSchema.parse(JSON.parse(row.definition))
-        const times = job.schedules.filter(s => s.enabled).flatMap(s => nextTimes(s, now, 1))
-        return {
-          name: row.name,
-          description: job.description ?? null,
-          mode: job.mode,
-          source: endpointName(job.source),
-          destination: endpointName(job.destination),
-          updatedAt: row.updated_at,
-          nextTime: times.length > 0 ? new Date(Math.min(...times)).toISOString() : null,
-          lastRun: last.get(row.name) ?? null,
-        }
-      })
-      return { jobs: view, total: Number(total) }
-    },
+    handler: async request => listJobs(db, request.query),
   })
 
   app.route({
@@ -512,11 +471,4 @@ function requireNoSecret(endpoint: EndpointSpec): void {
   throw new FerryError('FERRY-6003', 'a secret stands in the job: keep it in a connection, and name that', {
     hint: 'Make a connection, then: source: { connection: NAME }',
   })
-}
-
-function endpointName(endpoint: EndpointSpec): string {
-  if (typeof endpoint === 'string') return withoutPassword(endpoint)
-  if ('connection' in endpoint) return String(endpoint.connection)
-  const { kind, path, folder, host, endpoint: address } = endpoint as Record<string, unknown>
-  return `${kind}:${path ?? folder ?? host ?? address ?? ''}`
 }

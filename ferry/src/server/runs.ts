@@ -1,16 +1,16 @@
 /** Runs: lists with filters, one run with its tables and skipped rows, control. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
-import { stringify } from 'yaml'
 import { z } from 'zod'
 import { jobSchema } from '../job/schema.ts'
 import { resumeRun, wishForRun } from '../runtime/control.ts'
 import type { Dispatcher } from '../runtime/dispatcher.ts'
 import { errorFolder, readErrors } from '../runtime/errorfiles.ts'
+import { describeRun, listRuns } from '../runtime/overview.ts'
 import { retryRun } from '../runtime/retry.ts'
+import { runDetailSchema, runSchema, runStateSchema, tableSchema } from '../runtime/schemas.ts'
+import { describeTables, runView } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
 import { findRun } from '../state/runs.ts'
-import { runDetailSchema, runSchema, runStateSchema, tableSchema } from './schemas.ts'
-import { compactJob, modeColumn, RUN_COLUMNS, runView, tablesOf } from './views.ts'
 
 const idParams = z.object({ id: z.string().max(100).describe("A run's id, or a job's name: its newest run") })
 
@@ -44,25 +44,7 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       }),
       response: { 200: z.object({ runs: z.array(runSchema) }) },
     },
-    handler: async request => {
-      const { job, state: states, invokedBy, from, until, before, limit } = request.query
-      let query = db
-        .selectFrom('run')
-        .select([...RUN_COLUMNS, modeColumn])
-        .orderBy('id', 'desc')
-        .limit(limit)
-      if (job !== undefined) query = query.where('job', '=', job)
-      if (states) query = query.where('state', 'in', states)
-      if (before !== undefined) query = query.where('id', '<', before)
-      // Ids begin with the time of creation.
-      if (from !== undefined) query = query.where('id', '>=', stamp(from))
-      if (until !== undefined) query = query.where('id', '<', stamp(until))
-      if (invokedBy?.includes(':') || invokedBy === 'manual') query = query.where('invoked_by', '=', invokedBy)
-      else if (invokedBy !== undefined) {
-        query = query.where('invoked_by', '>=', `${invokedBy}:`).where('invoked_by', '<', `${invokedBy};`)
-      }
-      return { runs: (await query.execute()).map(runView) }
-    },
+    handler: async request => ({ runs: await listRuns(db, request.query) }),
   })
 
   app.route({
@@ -88,25 +70,12 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     },
   })
 
-  const viewOf = async (id: string) => {
-    const run = await findRun(db, id)
-    const job = jobSchema.parse(JSON.parse(run.definition))
-    const compact = compactJob(job)
-    return {
-      ...runView({ ...run, mode: job.mode }),
-      source: nameOf(compact.source),
-      destination: nameOf(compact.destination),
-      samples: run.samples === null ? [] : JSON.parse(run.samples),
-      yaml: stringify(compact),
-    }
-  }
-
   app.route({
     method: 'GET',
     url: '/runs/:id',
     config: { role: 'viewer' },
     schema: { tags: ['runs'], summary: 'One run', params: idParams, response: { 200: runDetailSchema } },
-    handler: async request => viewOf(request.params.id),
+    handler: async request => describeRun(db, request.params.id),
   })
 
   app.route({
@@ -122,7 +91,7 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     handler: async request => {
       const run = await findRun(db, request.params.id)
       const view = runView({ ...run, mode: modeOf(run.definition) })
-      return { run: view, tables: await tablesOf(state, run.id, view.executing) }
+      return { run: view, tables: await describeTables(db, run.id, view.executing) }
     },
   })
 
@@ -236,15 +205,4 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
 
 function modeOf(definition: string) {
   return jobSchema.parse(JSON.parse(definition)).mode
-}
-
-/** The time as ids of runs begin with it. */
-function stamp(time: string): string {
-  return new Date(time).toISOString().replace(/[-:]/g, '').replace('Z', '')
-}
-
-function nameOf(endpoint: unknown): string {
-  if (typeof endpoint === 'string') return endpoint
-  const { connection, kind, path, folder, host } = endpoint as Record<string, unknown>
-  return String(connection ?? `${kind}:${path ?? folder ?? host ?? ''}`)
 }

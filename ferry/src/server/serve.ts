@@ -1,5 +1,5 @@
 /** A server from its start to its end: API and UI, the clock, and the processes that execute runs. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, join, relative, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
@@ -14,6 +14,7 @@ import { listTokens, makeToken, removeToken } from '../state/tokens.ts'
 import { type Log, makeLog } from '../telemetry/log.ts'
 import { makeMetrics } from '../telemetry/metrics.ts'
 import { makeApp } from './app.ts'
+import { leaveBeacon, removeBeacon, tokenFile } from './beacon.ts'
 import { Events } from './events.ts'
 
 export interface ServeOptions {
@@ -37,12 +38,6 @@ export interface Server {
   /** The token that was made at this start; undefined where there was one already. */
   token: string | undefined
   stop(): Promise<void>
-}
-
-/** What others on this machine find a running server by. */
-export interface Beacon {
-  url: string
-  pid: number
 }
 
 const TICK_MS = 1000
@@ -129,9 +124,6 @@ function hostsOf({ host, allowedHosts }: ServeOptions, publicUrl: URL | undefine
   return new Set(names.map(name => name.toLowerCase()))
 }
 
-const tokenFile = (home: string) => join(home, 'token')
-const beaconFile = (home: string) => join(home, 'server.json')
-
 /** The token of the first start. It is also left where only its owner reads it, for the command line. */
 async function firstToken(state: State): Promise<string | undefined> {
   if (process.env.FERRY_TOKEN) return undefined
@@ -144,36 +136,6 @@ async function firstToken(state: State): Promise<string | undefined> {
     throw error
   }
   return token
-}
-
-/** The token that commands on this machine use. */
-export function localToken(home: string): string | undefined {
-  if (process.env.FERRY_TOKEN) return process.env.FERRY_TOKEN
-  try {
-    return readFileSync(tokenFile(home), 'utf8').trim()
-  } catch {
-    return undefined
-  }
-}
-
-function leaveBeacon(home: string, beacon: Beacon): void {
-  writeFileSync(beaconFile(home), `${JSON.stringify(beacon)}\n`, { mode: 0o600 })
-}
-
-function removeBeacon(home: string): void {
-  const found = findServer(home)
-  if (found?.pid === process.pid) rmSync(beaconFile(home), { force: true })
-}
-
-/** The server that works with this state on this machine; undefined where there is none. */
-export function findServer(home: string): Beacon | undefined {
-  try {
-    const beacon = JSON.parse(readFileSync(beaconFile(home), 'utf8')) as Beacon
-    process.kill(beacon.pid, 0)
-    return beacon
-  } catch {
-    return undefined
-  }
 }
 
 /** Ticks until it is stopped, never two at a time. */

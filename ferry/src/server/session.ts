@@ -3,11 +3,11 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import manifest from '../../package.json' with { type: 'json' }
 import { FerryError } from '../errors.ts'
+import { roleSchema, sessionSchema, tokenSchema } from '../runtime/schemas.ts'
 import type { State } from '../state/database.ts'
 import { readAudit } from '../state/history.ts'
 import { closeSession, listTokens, makeToken, openSession, removeToken } from '../state/tokens.ts'
 import { COOKIE, callerOfToken, csrfOf } from './auth.ts'
-import { roleSchema, sessionSchema, tokenSchema } from './schemas.ts'
 
 export const sessionRoutes: FastifyPluginAsyncZod<{ state: State; secure: boolean }> = async (
   app,

@@ -1,10 +1,9 @@
 /** What the API tells of jobs, runs and tables: schemas, and how the state's lines become them. */
-import { sql } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { CHANGES } from '../connectors/connector.ts'
 import type { CopyJob } from '../job/schema.ts'
-import type { State } from '../state/database.ts'
 import { isAlive } from '../state/runs.ts'
-import type { RunRow } from '../state/schema.ts'
+import type { RunRow, Schema } from '../state/schema.ts'
 import type { RunView, TableView } from './schemas.ts'
 
 /** The columns that a list of runs needs; definitions and samples would make it slow. */
@@ -81,8 +80,8 @@ function perSecond(bytes: number, seconds: number | null): number | null {
 }
 
 /** The tables of a run. */
-export async function tablesOf(state: State, run: string, executing: boolean): Promise<TableView[]> {
-  const rows = await state.db
+export async function describeTables(db: Kysely<Schema>, run: string, executing: boolean): Promise<TableView[]> {
+  const rows = await db
     .selectFrom('run_table')
     .select([
       'ordinal',
@@ -103,7 +102,7 @@ export async function tablesOf(state: State, run: string, executing: boolean): P
     .where('run', '=', run)
     .orderBy('ordinal')
     .execute()
-  const splits = await state.db
+  const splits = await db
     .selectFrom('split')
     .select(eb => [
       'ordinal',

@@ -1,0 +1,153 @@
+/**
+ * Where commands about jobs and runs are dealt with: by the server that FERRY_SERVER names, by the one that works with the
+ * same state on this machine, or, where there is none, in the state itself. The answers are the same.
+ */
+import { FerryError } from '../errors.ts'
+import type { Variables } from '../job/read.ts'
+import { type CopyJob, jobSchema } from '../job/schema.ts'
+import { resumeRun, wishForRun } from '../runtime/control.ts'
+import { resetJob } from '../runtime/giveup.ts'
+import { describeRun, listJobs, listRuns } from '../runtime/overview.ts'
+import type { JobView, ListedJob, RunDetail, RunView, TableView } from '../runtime/schemas.ts'
+import { compactJob, describeTables } from '../runtime/views.ts'
+import { findServer, localToken } from '../server/beacon.ts'
+import { ferryHome, openState, type State } from '../state/database.ts'
+import { createJob, findJob, updateJob } from '../state/jobs.ts'
+import { askForRun } from '../state/queue.ts'
+import type { Wish } from '../state/schema.ts'
+
+export interface Desk {
+  /** The address of the server; undefined where the state itself is worked with. */
+  readonly server: string | undefined
+  jobs(): Promise<ListedJob[]>
+  runs(job: string | undefined, most: number): Promise<RunView[]>
+  run(idOrJob: string): Promise<RunDetail>
+  tables(run: string): Promise<TableView[]>
+  wish(run: string, wish: Wish): Promise<RunView>
+  resume(run: string): Promise<RunView>
+  /** Keeps a job, a new one or, where `replace` says so, in place of the one of its name. */
+  keep(job: CopyJob, replace: boolean): Promise<JobView>
+  start(job: string, asking: { fullRefresh: boolean; tables: string[] }): Promise<{ run: string; outcome: string }>
+  reset(job: string, tables: string[] | undefined): Promise<{ discarded: string | null; reset: string[] }>
+  close(): Promise<void>
+}
+
+/** Works at a desk for as long as a command needs it. */
+export async function withDesk<T>(variables: Variables, work: (desk: Desk) => Promise<T>): Promise<T> {
+  const desk = await openDesk(variables)
+  try {
+    return await work(desk)
+  } finally {
+    await desk.close()
+  }
+}
+
+async function openDesk(variables: Variables): Promise<Desk> {
+  const named = process.env.FERRY_SERVER
+  const home = ferryHome()
+  const url = named ?? findServer(home)?.url
+  const token = named === undefined ? localToken(home) : process.env.FERRY_TOKEN
+  // Values that are given here a server does not have.
+  if (url === undefined || Object.keys(variables).length > 0) return localDesk(await openState(), variables)
+  if (!token) {
+    if (named === undefined) return localDesk(await openState(), variables)
+    throw new FerryError('FERRY-6001', `${url} needs a token`, { hint: 'Set FERRY_TOKEN to one of its tokens.' })
+  }
+  return remoteDesk(url.replace(/\/$/, ''), token)
+}
+
+function localDesk(state: State, variables: Variables): Desk {
+  const { db } = state
+  const shown = async (id: string) => {
+    const { source: _, destination: __, samples: ___, yaml: ____, ...run } = await describeRun(db, id)
+    return run
+  }
+  return {
+    server: undefined,
+    jobs: async () => (await listJobs(db, { limit: 10_000 })).jobs,
+    runs: (job, limit) => listRuns(db, { job, limit }),
+    run: id => describeRun(db, id),
+    tables: async id => {
+      const run = await describeRun(db, id)
+      return describeTables(db, run.id, run.executing)
+    },
+    wish: async (id, wish) => shown((await wishForRun(state, id, wish, variables)).row.id),
+    resume: async id => shown((await resumeRun(state, id)).row.id),
+    keep: async (job, replace) => {
+      const definition = JSON.stringify(job)
+      if (replace) await updateJob(db, job.name, definition)
+      else await createJob(db, job.name, definition)
+      const row = await findJob(db, job.name)
+      return {
+        name: row.name,
+        definition: compactJob(jobSchema.parse(JSON.parse(row.definition))),
+        createdAt: row.created_at,
+        updatedAt: row.updated_at,
+      }
+    },
+    start: async (job, { fullRefresh, tables }) => {
+      const { row, outcome } = await askForRun(db, job, {
+        by: 'manual',
+        overlap: 'skip',
+        fresh: fullRefresh,
+        only: tables,
+      })
+      if (outcome === 'queued' || outcome === 'resumed') return { run: row.id, outcome }
+      throw new FerryError('FERRY-5001', `job ${row.job} is running already: run ${row.id}`)
+    },
+    reset: async (job, only) => {
+      const { run, tables } = await resetJob(state, job, variables, only)
+      return { discarded: run ?? null, reset: tables }
+    },
+    close: () => state.close(),
+  }
+}
+
+function remoteDesk(url: string, token: string): Desk {
+  const call = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
+    const headers: Record<string, string> = { authorization: `Bearer ${token}` }
+    if (body !== undefined) headers['content-type'] = 'application/json'
+    const sent = { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }
+    const answer = await fetch(`${url}/api/v1${path}`, sent).catch(error => {
+      throw new FerryError('FERRY-6006', `${url} does not answer: ${(error as Error).message}`, { cause: error })
+    })
+    const text = await answer.text()
+    if (!/json/.test(answer.headers.get('content-type') ?? '')) {
+      throw new FerryError('FERRY-6006', `${url} is no Ferry: it answers ${answer.status}`)
+    }
+    const told = JSON.parse(text)
+    if (answer.ok) return told as T
+    throw new FerryError(told.code, told.detail, { hint: told.hint })
+  }
+  const at = encodeURIComponent
+  return {
+    server: url,
+    jobs: async () => {
+      const all: ListedJob[] = []
+      for (;;) {
+        const after = all.at(-1)?.name
+        const { jobs } = await call<{ jobs: ListedJob[] }>(
+          'GET',
+          `/jobs?limit=500${after ? `&after=${at(after)}` : ''}`,
+        )
+        all.push(...jobs)
+        if (jobs.length < 500) return all
+      }
+    },
+    runs: async (job, most) => {
+      const { runs } = await call<{ runs: RunView[] }>('GET', `/runs?limit=${most}${job ? `&job=${at(job)}` : ''}`)
+      return runs
+    },
+    run: id => call('GET', `/runs/${at(id)}`),
+    tables: async id => (await call<{ tables: TableView[] }>('GET', `/runs/${at(id)}/tables`)).tables,
+    wish: (id, wish) => call('POST', `/runs/${at(id)}/${wish}`),
+    resume: id => call('POST', `/runs/${at(id)}/resume`),
+    keep: (job, replace) => {
+      const definition = compactJob(job)
+      return replace ? call('PUT', `/jobs/${at(job.name)}`, definition) : call('POST', '/jobs', definition)
+    },
+    start: (job, asking) => call('POST', `/jobs/${at(job)}/runs`, asking),
+    reset: (job, tables) => call('POST', `/jobs/${at(job)}/reset`, { tables: tables ?? [] }),
+    close: async () => {},
+  }
+}

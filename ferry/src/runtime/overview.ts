@@ -1,0 +1,132 @@
+/** Lists of jobs and runs, and one run, as the API and the commands tell them. */
+import { type Kysely, sql } from 'kysely'
+import { stringify } from 'yaml'
+import { withoutPassword } from '../job/locator.ts'
+import { type EndpointSpec, jobSchema } from '../job/schema.ts'
+import { nextTimes } from '../job/times.ts'
+import { findRun } from '../state/runs.ts'
+import type { RunState, Schema } from '../state/schema.ts'
+import type { ListedJob, RunDetail, RunView } from './schemas.ts'
+import { compactJob, modeColumn, RUN_COLUMNS, runView } from './views.ts'
+
+export interface JobFilter {
+  search?: string | undefined
+  /** Jobs behind this name. */
+  after?: string | undefined
+  limit: number
+}
+
+/** Jobs by name, each with its newest run. */
+export async function listJobs(
+  db: Kysely<Schema>,
+  { search, after, limit }: JobFilter,
+): Promise<{ jobs: ListedJob[]; total: number }> {
+  let query = db.selectFrom('job').orderBy('name')
+  if (search) query = query.where(sql`lower(name)`, 'like', `%${search.toLowerCase().replace(/[\\%_]/g, '')}%`)
+  const { total } = await query
+    .clearOrderBy()
+    .select(eb => eb.fn.countAll<number>().as('total'))
+    .executeTakeFirstOrThrow()
+  if (after !== undefined) query = query.where('name', '>', after)
+  const jobs = await query.selectAll().limit(limit).execute()
+  const newest = await db
+    .selectFrom('run')
+    .select([...RUN_COLUMNS, modeColumn])
+    .where('id', 'in', eb =>
+      eb
+        .selectFrom('job')
+        .select(of =>
+          of
+            .selectFrom('run as r')
+            .select('r.id')
+            .whereRef('r.job', '=', 'job.name')
+            .orderBy('r.id', 'desc')
+            .limit(1)
+            .as('id'),
+        )
+        .where(
+          'name',
+          'in',
+          jobs.map(j => j.name),
+        ),
+    )
+    .execute()
+  const last = new Map(newest.map(r => [r.job, runView(r)]))
+  const now = Date.now()
+  const view = jobs.map(row => {
+    const job = jobSchema.parse(JSON.parse(row.definition))
+    const times = job.schedules.filter(s => s.enabled).flatMap(s => nextTimes(s, now, 1))
+    return {
+      name: row.name,
+      description: job.description ?? null,
+      mode: job.mode,
+      source: endpointName(job.source),
+      destination: endpointName(job.destination),
+      updatedAt: row.updated_at,
+      nextTime: times.length > 0 ? new Date(Math.min(...times)).toISOString() : null,
+      lastRun: last.get(row.name) ?? null,
+    }
+  })
+  return { jobs: view, total: Number(total) }
+}
+
+export interface RunFilter {
+  job?: string | undefined
+  state?: RunState[] | undefined
+  /** `manual`, `schedule`, `trigger`, or one of these by its name. */
+  invokedBy?: string | undefined
+  /** Times of creation, ISO 8601. */
+  from?: string | undefined
+  until?: string | undefined
+  /** Runs older than this one. */
+  before?: string | undefined
+  limit: number
+}
+
+/** Runs, newest first. */
+export async function listRuns(
+  db: Kysely<Schema>,
+  { job, state: states, invokedBy, from, until, before, limit }: RunFilter,
+): Promise<RunView[]> {
+  let query = db
+    .selectFrom('run')
+    .select([...RUN_COLUMNS, modeColumn])
+    .orderBy('id', 'desc')
+    .limit(limit)
+  if (job !== undefined) query = query.where('job', '=', job)
+  if (states) query = query.where('state', 'in', states)
+  if (before !== undefined) query = query.where('id', '<', before)
+  // Ids begin with the time of creation.
+  if (from !== undefined) query = query.where('id', '>=', stamp(from))
+  if (until !== undefined) query = query.where('id', '<', stamp(until))
+  if (invokedBy?.includes(':') || invokedBy === 'manual') query = query.where('invoked_by', '=', invokedBy)
+  else if (invokedBy !== undefined) {
+    query = query.where('invoked_by', '>=', `${invokedBy}:`).where('invoked_by', '<', `${invokedBy};`)
+  }
+  return (await query.execute()).map(runView)
+}
+
+/** The run of that id, or the newest one of a job of that name. Throws FERRY-1007. */
+export async function describeRun(db: Kysely<Schema>, idOrJob: string): Promise<RunDetail> {
+  const run = await findRun(db, idOrJob)
+  const job = jobSchema.parse(JSON.parse(run.definition))
+  return {
+    ...runView({ ...run, mode: job.mode }),
+    source: endpointName(job.source),
+    destination: endpointName(job.destination),
+    samples: run.samples === null ? [] : JSON.parse(run.samples),
+    yaml: stringify(compactJob(job)),
+  }
+}
+
+/** The time as ids of runs begin with it. */
+function stamp(time: string): string {
+  return new Date(time).toISOString().replace(/[-:]/g, '').replace('Z', '')
+}
+
+function endpointName(endpoint: EndpointSpec): string {
+  if (typeof endpoint === 'string') return withoutPassword(endpoint)
+  if ('connection' in endpoint) return String(endpoint.connection)
+  const { kind, path, folder, host, endpoint: address } = endpoint as Record<string, unknown>
+  return `${kind}:${path ?? folder ?? host ?? address ?? ''}`
+}
