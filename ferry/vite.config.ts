@@ -15,6 +15,19 @@ export default defineConfig({
   ssr: {
     noExternal: true,
     // Native code stays in its package; pg asks for its native twin only when told to.
-    external: ['@duckdb/node-api', 'pg-native'],
+    // The server's plugins read files of their own, and pino starts threads from its.
+    external: [
+      '@duckdb/node-api',
+      'pg-native',
+      'fastify',
+      'pino',
+      'prom-client',
+      '@fastify/cookie',
+      '@fastify/helmet',
+      '@fastify/rate-limit',
+      '@fastify/static',
+      '@fastify/swagger',
+      '@fastify/swagger-ui',
+    ],
   },
 })

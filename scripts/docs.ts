@@ -19,6 +19,7 @@ import { settingsSchema as sqliteSettings } from '../ferry/src/connectors/sqlite
 import * as sqliteTypes from '../ferry/src/connectors/sqlite/types.ts'
 import * as duckdbTypes from '../ferry/src/duckdb/logical.ts'
 import { ERRORS } from '../ferry/src/errors.ts'
+import { scheduleSchema, triggerSchema } from '../ferry/src/job/schedules.ts'
 import { jobSchema } from '../ferry/src/job/schema.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -85,6 +86,7 @@ interface Described {
     entries?: Record<string, string>
     options?: Described[]
     in?: Described
+    values?: unknown[]
     element?: Described
   }
 }
@@ -108,7 +110,9 @@ function describe(field: Described): { values: string; fallback: string } {
   if (field.def.type === 'union')
     return { values: field.def.options!.map(o => describe(o).values).join(' or '), fallback: '' }
   if (field.def.type === 'array') return { values: `list of ${describe(field.def.element!).values}`, fallback: '' }
-  return { values: { record: 'map', object: 'map', string: 'text' }[field.def.type] ?? field.def.type, fallback: '' }
+  if (field.def.type === 'literal') return { values: field.def.values!.map(v => `\`${v}\``).join(', '), fallback: '' }
+  const plain = { record: 'map', object: 'map', string: 'text' }
+  return { values: plain[field.def.type as keyof typeof plain] ?? field.def.type, fallback: '' }
 }
 
 function types(native: (type: LogicalType) => string, held: (type: LogicalType) => LogicalType): string {
@@ -127,6 +131,7 @@ function errors(): string {
     3: 'The plan',
     4: 'The data',
     5: 'Runs and state',
+    6: 'The server',
     9: 'Anything else',
   }
   const parts = [
@@ -151,6 +156,10 @@ const settings = (schema: z.ZodObject) => options(schema)
 const MADE: Record<string, string | Record<string, string>> = {
   'docs/errors.md': errors(),
   'docs/job-file.md': { keys: options(jobSchema as unknown as z.ZodObject) },
+  'docs/schedules.md': {
+    schedules: options(scheduleSchema as unknown as z.ZodObject),
+    triggers: options(triggerSchema as unknown as z.ZodObject),
+  },
   'ferry/src/connectors/postgres/README.md': {
     settings: settings(postgresSettings),
     types: types(postgresTypes.toNative, t => postgresTypes.toLogical(postgresTypes.toNative(t))),

@@ -48,11 +48,11 @@ if (isNewAccount) {
   client.dispose()
 }
 // A database that is there can be tested before anything is copied into it.
-new DatabaseSync(join(data, 'reports.db')).exec('PRAGMA user_version = 1')
+new DatabaseSync(join(data, 'warehouse.db')).exec('PRAGMA user_version = 1')
 mkdirSync(join(data, 'files'), { recursive: true })
 const connections: Record<string, string[]> = {
   shop: [`sqlite:${shop}`],
-  reports: [`sqlite:${join(data, 'reports.db')}`],
+  warehouse: [`sqlite:${join(data, 'warehouse.db')}`],
   files: [join(data, 'files')],
   account: [`${local}shop`, '--set', secret],
 }
@@ -69,7 +69,7 @@ server.stdout!.setEncoding('utf8').on('data', (text: string) => {
   console.log(`
 Open  ${url}/#token=${token}
 
-  New copy job -> shop -> all tables -> reports -> Save and run: a copy in a minute.
+  New copy job -> shop -> all tables -> warehouse -> Save and run: a copy in a minute.
   Or account -> orders -> account, to orders-by-status: a container under another partition key, also online.
   The same on the command line: npm run tour; npx ferry --help; docs/
   Ctrl-C ends it; what runs goes on with the next start.

@@ -587,7 +587,7 @@ describe('from the first call to the end of a run', () => {
     )
     // The commands see the same.
     const shown = await ferry(['show', 'job', '--json'], { home: server.home, cwd: folder })
-    expect(JSON.parse(shown.stdout)).toMatchObject({ state: 'completed', rows_copied: 1000 })
+    expect(JSON.parse(shown.stdout)).toMatchObject({ state: 'completed', rowsCopied: 1000 })
     expect((await server.call('DELETE', '/jobs/job')).status).toBe(204)
     expect((await server.call('GET', '/runs/job')).status).toBe(404)
   })

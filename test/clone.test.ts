@@ -36,7 +36,7 @@ describe('a fresh clone', () => {
     expect(await page.text()).toContain('<title>Ferry</title>')
     expect((await call('GET', '/jobs')).body).toMatchObject({ total: 0 })
     for (const [name, from, to] of [
-      ['shop', 'shop', 'reports'],
+      ['shop', 'shop', 'warehouse'],
       ['container', 'account', 'account'],
     ]) {
       const tables = name === 'shop' ? ['*'] : [{ from: 'orders', to: 'orders-by-status' }]

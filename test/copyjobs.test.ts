@@ -299,7 +299,7 @@ describe('an offline copy job', () => {
     await me.copy('resume', '-a', 'prod', '--job-name', 'j1')
     await until(async () => (await me.show('j1')).properties.status === 'Running', 'it runs')
     const { stdout } = await me.says('show', 'prod.j1', '--json')
-    process.kill(JSON.parse(stdout).owner_pid, 'SIGKILL')
+    process.kill(JSON.parse(stdout).owner.process, 'SIGKILL')
     await until(async () => (await me.show('j1')).properties.waitingFor !== undefined, 'it is missed')
     slow()
     await me.job('resume', '-a', 'prod', '--job-name', 'j1', '--wait')

@@ -13,6 +13,7 @@ import { runJob } from '../ferry/src/runtime/run.ts'
 import { openState, type State } from '../ferry/src/state/database.ts'
 import { resetPositions } from '../ferry/src/state/positions.ts'
 import { account, endpointOf, makeContainer } from './cosmos.ts'
+import { startPostgres } from './servers/postgres.ts'
 import { ferry, makeDatabase, makeMariadb, temporaryFolder, until } from './support.ts'
 
 interface Source {
@@ -369,7 +370,13 @@ describe.skipIf(onlyServers)('from files', () => {
 
 describe.skipIf(onlyServers)('by the row versions of PostgreSQL', () => {
   it.each(['', 'PARTITION BY RANGE (id)'])('finds what late transactions wrote too %s', async partitions => {
-    const { settings, client } = await makeDatabase()
+    // Transactions of other tests would be waited for too: they are the server's, not the database's.
+    const server = await startPostgres({ fsync: 'off' })
+    onTestFinished(() => server.stop())
+    const settings = { host: '127.0.0.1', port: server.port, user: 'postgres', database: 'postgres' }
+    const client = new pg.Client(settings)
+    await client.connect()
+    onTestFinished(() => client.end())
     await client.query(`CREATE TABLE orders (id int PRIMARY KEY, name text) ${partitions}`)
     if (partitions !== '') {
       await client.query('CREATE TABLE low PARTITION OF orders FOR VALUES FROM (0) TO (3)')

@@ -59,8 +59,7 @@ async function openDesk(variables: Variables): Promise<Desk> {
 function localDesk(state: State, variables: Variables): Desk {
   const { db } = state
   const shown = async (id: string) => {
-    const { source: _, destination: __, samples: ___, yaml: ____, ...run } = await describeRun(db, id)
-    return run
+    return describeRun(db, id)
   }
   return {
     server: undefined,

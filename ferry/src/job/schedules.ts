@@ -19,7 +19,7 @@ const TIMES = ['cron', 'every', 'daily', 'weekly', 'monthly'] as const
 export const scheduleSchema = z
   .strictObject({
     name: name.describe('Unique in the job'),
-    enabled: z.boolean().default(true),
+    enabled: z.boolean().default(true).describe('Whether it is turned on'),
     cron: text
       .refine(isCron, 'a cron expression such as 0 6 * * 1-5')
       .optional()
@@ -29,14 +29,22 @@ export const scheduleSchema = z
       .optional()
       .describe('A duration such as `15 min`, counted from `from`, else from midnight UTC of 1970-01-01'),
     daily: z.array(clock).min(1).max(24).optional().describe('Times of day'),
-    weekly: z.strictObject({ days: z.array(z.enum(WEEKDAYS)).min(1), at: z.array(clock).min(1).max(24) }).optional(),
+    weekly: z
+      .strictObject({ days: z.array(z.enum(WEEKDAYS)).min(1), at: z.array(clock).min(1).max(24) })
+      .optional()
+      .describe('`{ days: [mon, fri], at: ["06:00"] }`'),
     monthly: z
       .strictObject({
         days: z.array(z.union([z.number().int().min(1).max(31), z.literal('last')])).min(1),
         at: z.array(clock).min(1).max(24),
       })
-      .optional(),
-    timeZone: z.string().refine(isTimeZone, 'a time zone such as Europe/Berlin').default('UTC'),
+      .optional()
+      .describe('`{ days: [1, last], at: ["23:00"] }`; a month without the day is left out'),
+    timeZone: z
+      .string()
+      .refine(isTimeZone, 'a time zone such as Europe/Berlin')
+      .default('UTC')
+      .describe('Whose clocks count'),
     from: instant.optional().describe('Not before'),
     until: instant.optional().describe('Not after'),
     missed: z
@@ -55,7 +63,7 @@ export const scheduleSchema = z
 export const triggerSchema = z
   .strictObject({
     name: name.describe('Unique in the job'),
-    enabled: z.boolean().default(true),
+    enabled: z.boolean().default(true).describe('Whether it is turned on'),
     files: text
       .optional()
       .describe('Files that arrive, as a pattern in the folder of a `connection` of files: `in/*.csv`'),

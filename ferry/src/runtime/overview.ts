@@ -2,7 +2,7 @@
 import { type Kysely, sql } from 'kysely'
 import { stringify } from 'yaml'
 import { withoutPassword } from '../job/locator.ts'
-import { type EndpointSpec, jobSchema } from '../job/schema.ts'
+import { type CopyJob, type EndpointSpec, jobSchema } from '../job/schema.ts'
 import { nextTimes } from '../job/times.ts'
 import { findRun } from '../state/runs.ts'
 import type { RunState, Schema } from '../state/schema.ts'
@@ -54,8 +54,9 @@ export async function listJobs(
   const last = new Map(newest.map(r => [r.job, runView(r)]))
   const now = Date.now()
   const view = jobs.map(row => {
-    const job = jobSchema.parse(JSON.parse(row.definition))
-    const times = job.schedules.filter(s => s.enabled).flatMap(s => nextTimes(s, now, 1))
+    // What is kept was checked: of many large jobs checking again would take longer than all the rest.
+    const job = JSON.parse(row.definition) as CopyJob
+    const times = (job.schedules ?? []).filter(s => s.enabled).flatMap(s => nextTimes(s, now, 1))
     return {
       name: row.name,
       description: job.description ?? null,
@@ -114,6 +115,7 @@ export async function describeRun(db: Kysely<Schema>, idOrJob: string): Promise<
     ...runView({ ...run, mode: job.mode }),
     source: endpointName(job.source),
     destination: endpointName(job.destination),
+    owner: run.owner_pid === null ? null : { host: run.owner_host ?? '', process: run.owner_pid },
     samples: run.samples === null ? [] : JSON.parse(run.samples),
     yaml: stringify(compactJob(job)),
   }

@@ -55,6 +55,7 @@ export const runDetailSchema = runSchema
   .extend({
     source: z.string(),
     destination: z.string(),
+    owner: z.object({ host: z.string(), process: z.number() }).nullable().describe('Who executes it, or did last'),
     samples: z.array(z.tuple([z.number(), z.number(), z.number()])).describe('[seconds, rows, bytes] at some moments'),
     yaml: z.string().describe('The job as the run executes it'),
   })
