@@ -444,6 +444,9 @@ describe('every page', () => {
       expect(await seriousFaults(page), path).toEqual([])
       if (path === '/monitor' && !dark) await picture(page, 'monitor')
     }
+    // The description of the API is a page too.
+    await page.goto(`${server.url}/docs/`)
+    await page.getByText('Keeps a new job').waitFor()
   })
 
   it('shows to a viewer what they may see, and offers nothing else', async () => {

@@ -187,6 +187,7 @@ export const triggersQuery = (name: string) =>
 
 export interface RunFilter {
   job?: string | undefined
+  search?: string | undefined
   state?: string | undefined
   invokedBy?: string | undefined
   from?: string | undefined

@@ -30,3 +30,6 @@ export const time = (iso: string | null) => (iso === null ? '' : moment.format(n
 
 export const lag = (l: { left: number; unit: 'changes' | 'bytes'; seconds: number }) =>
   `${l.unit === 'bytes' ? size(l.left) : `${count(l.left)} changes`}, ${duration(l.seconds)}`
+
+/** Who or what asked for a run: `manual`, `schedule:NAME`, `trigger:NAME`. */
+export const invoker = (by: string) => (by === 'manual' ? 'a person' : by.replace(':', ' '))

@@ -72,7 +72,7 @@ export class Dispatcher {
 
   private startWorker(): void {
     const { FERRY_TOKEN: _, ...env } = process.env
-    const args = ['worker', '--once', '--most', String(this.most)]
+    const args = ['worker', '--once', '--most', String(this.most), '--log-level', this.log.level]
     const child = fork(programPath(), args, { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     const worker: Worker = { child, run: undefined, gone: new Promise(resolve => child.once('exit', () => resolve())) }
     this.workers.add(worker)

@@ -22,7 +22,7 @@ export async function listJobs(
   { search, after, limit }: JobFilter,
 ): Promise<{ jobs: ListedJob[]; total: number }> {
   let query = db.selectFrom('job').orderBy('name')
-  if (search) query = query.where(sql`lower(name)`, 'like', `%${search.toLowerCase().replace(/[\\%_]/g, '')}%`)
+  if (search) query = query.where(sql`lower(name)`, 'like', likeOf(search))
   const { total } = await query
     .clearOrderBy()
     .select(eb => eb.fn.countAll<number>().as('total'))
@@ -73,6 +73,8 @@ export async function listJobs(
 
 export interface RunFilter {
   job?: string | undefined
+  /** A part of the job's name. */
+  search?: string | undefined
   state?: RunState[] | undefined
   /** `manual`, `schedule`, `trigger`, or one of these by its name. */
   invokedBy?: string | undefined
@@ -87,7 +89,7 @@ export interface RunFilter {
 /** Runs, newest first. */
 export async function listRuns(
   db: Kysely<Schema>,
-  { job, state: states, invokedBy, from, until, before, limit }: RunFilter,
+  { job, search, state: states, invokedBy, from, until, before, limit }: RunFilter,
 ): Promise<RunView[]> {
   let query = db
     .selectFrom('run')
@@ -95,6 +97,7 @@ export async function listRuns(
     .orderBy('id', 'desc')
     .limit(limit)
   if (job !== undefined) query = query.where('job', '=', job)
+  if (search) query = query.where(sql`lower(job)`, 'like', likeOf(search))
   if (states) query = query.where('state', 'in', states)
   if (before !== undefined) query = query.where('id', '<', before)
   // Ids begin with the time of creation.
@@ -119,6 +122,10 @@ export async function describeRun(db: Kysely<Schema>, idOrJob: string): Promise<
     samples: run.samples === null ? [] : JSON.parse(run.samples),
     yaml: stringify(compactJob(job)),
   }
+}
+
+function likeOf(part: string): string {
+  return `%${part.toLowerCase().replace(/[\\%_]/g, '')}%`
 }
 
 /** The time as ids of runs begin with it. */

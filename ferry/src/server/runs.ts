@@ -29,6 +29,7 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       summary: 'Runs, newest first',
       querystring: z.object({
         job: z.string().max(200).optional(),
+        search: z.string().max(200).optional().describe("A part of the job's name"),
         state: z
           .string()
           .max(200)

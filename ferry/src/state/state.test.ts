@@ -3,8 +3,12 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { makeDatabase, temporaryFolder } from '../../../test/support.ts'
 import { migrate, openSqlite, openState, type State } from './database.ts'
+import { forgetAudit, forgetRuns, readAudit, writeAudit } from './history.ts'
+import { createJob, updateJob } from './jobs.ts'
 import { MIGRATIONS } from './migrations.ts'
+import * as queue from './queue.ts'
 import * as runs from './runs.ts'
+import { totalsOf } from './totals.ts'
 
 const STATES: Record<string, () => Promise<NodeJS.ProcessEnv>> = {
   SQLite: async () => ({ FERRY_HOME: temporaryFolder() }),
@@ -116,6 +120,73 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
       const kept = await runs.splitsOf(db, lease.run, 0)
       expect(kept).toHaveLength(4000)
       expect(kept[7]).toMatchObject({ done: 1, rows: 2 ** 40, rows_done: 2 ** 40 })
+    })
+  })
+
+  it('forgets runs that ended long ago, but of each job its newest one and what its tables have come to', async () => {
+    await withState(await place(), async ({ db }) => {
+      const run = async (job: string, endedDaysAgo: number) => {
+        const { lease } = await runs.claimRun(db, job, '{}', fresh)
+        const table = {
+          run: lease.run,
+          ordinal: 0,
+          source: 's',
+          destination: 'd',
+          state: 'completed',
+          plan: '{}',
+        } as const
+        const counts = { rows_read: 5, rows_copied: 5, rows_skipped: 0, bytes_read: 9, bytes_written: 9 }
+        const rest = { total_rows: null, started_at: null, ended_at: null, error: null, encoding: 'rows' }
+        await runs.saveTable(db, { ...table, ...counts, ...rest })
+        await runs.finishRun(db, lease, 'completed')
+        const ended_at = new Date(Date.now() - endedDaysAgo * 86_400_000).toISOString()
+        await db.updateTable('run').set({ ended_at }).where('id', '=', lease.run).execute()
+        return lease.run
+      }
+      const old = [await run('j', 100), await run('j', 95)]
+      const kept = [await run('j', 10), await run('only one', 200)]
+      const folders: string[] = []
+      const before = new Date(Date.now() - 90 * 86_400_000)
+      const forgotten = await forgetRuns(db, before, id => {
+        folders.push(id)
+        return join(temporaryFolder(), id)
+      })
+      expect(forgotten).toBe(2)
+      expect(folders.sort()).toEqual(old.sort())
+      const left = await db.selectFrom('run').select('id').execute()
+      expect(left.map(r => r.id).sort()).toEqual(kept.sort())
+      expect(await runs.runTables(db, old[0]!)).toEqual([])
+      expect(await totalsOf(db, 'j')).toMatchObject([{ runs: 3, rows_copied: 15, failures: 0 }])
+      await writeAudit(db, { who: 'a', role: 'admin', address: '::1', action: 'POST /x', object: '', outcome: '200' })
+      await forgetAudit(db, before)
+      expect(await readAudit(db, 10)).toHaveLength(1)
+      await forgetAudit(db, new Date(Date.now() + 1000))
+      expect(await readAudit(db, 10)).toEqual([])
+    })
+  })
+
+  it('gives a run that waits to one worker, and at most so many at a time', async () => {
+    await withState(await place(), async ({ db }) => {
+      for (const name of ['a', 'b', 'c']) {
+        await createJob(db, name, '{}')
+        await queue.askForRun(db, name, { by: 'manual', overlap: 'skip' })
+      }
+      expect(await queue.askForRun(db, 'a', { by: 'manual', overlap: 'skip' })).toMatchObject({ outcome: 'running' })
+      const first = await queue.claimQueued(db, queue.JOBS, 2)
+      const second = await queue.claimQueued(db, queue.JOBS, 2)
+      expect([first?.row.job, second?.row.job]).toEqual(['a', 'b'])
+      expect(await queue.claimQueued(db, queue.JOBS, 2)).toBeUndefined()
+      expect(await queue.waitingRuns(db, queue.JOBS)).toMatchObject([{ job: 'c' }])
+      await runs.finishRun(db, first!.lease, 'failed')
+      expect(await queue.claimQueued(db, queue.JOBS, 2)).toMatchObject({ row: { job: 'c' }, resumed: false })
+      // What has failed goes on, an edited job begins anew.
+      expect(await queue.askForRun(db, 'a', { by: 'manual', overlap: 'skip' })).toMatchObject({
+        outcome: 'resumed',
+        row: { id: first!.row.id },
+      })
+      await updateJob(db, 'b', '{"tables":[]}')
+      await runs.finishRun(db, second!.lease, 'paused')
+      expect(await queue.askForRun(db, 'b', { by: 'manual', overlap: 'skip' })).toMatchObject({ outcome: 'queued' })
     })
   })
 })

@@ -37,7 +37,7 @@ export function MonitorPage() {
   const [pages, setPages] = useState<string[]>([])
   const before = pages.at(-1)
   const filter = {
-    job: useDeferredValue(job) || undefined,
+    search: useDeferredValue(job) || undefined,
     state: state || undefined,
     invokedBy: invokedBy || undefined,
     from: since ? new Date(Math.floor(Date.now() / 60_000) * 60_000 - SINCE[since]! * 1000).toISOString() : undefined,

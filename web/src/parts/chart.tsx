@@ -15,8 +15,9 @@ const HEIGHT = 100
 /** `samples` are [seconds, rows, bytes] since the run began. */
 export function Chart({ samples }: { samples: [number, number, number][] }) {
   const styles = useStyles()
-  const steps = samples.slice(1).map((sample, i) => {
-    const [from, before] = samples[i]!
+  const all: typeof samples = [[0, 0, 0], ...samples]
+  const steps = samples.map((sample, i) => {
+    const [from, before] = all[i]!
     return { at: sample[0], rate: Math.max(0, (sample[1] - before) / Math.max(sample[0] - from, 0.1)) }
   })
   if (steps.length < 2) return null

@@ -1,7 +1,7 @@
 import { tokens } from '@fluentui/react-components'
 import { Link } from 'wouter'
 import type { RunView } from '../api.ts'
-import { count, duration, rate, time } from '../format.ts'
+import { count, duration, invoker, rate, time } from '../format.ts'
 import { Grid, type GridColumn } from './grid.tsx'
 import { Status } from './status.tsx'
 
@@ -31,7 +31,7 @@ export function RunList({ runs, showJob, maxHeight }: { runs: RunView[]; showJob
         ]
       : []),
     { name: 'Status', cell: r => <Status state={r.state} /> },
-    { name: 'Invoked by', cell: r => r.invokedBy.replace(':', ' ') },
+    { name: 'Invoked by', cell: r => invoker(r.invokedBy) },
     { name: 'Started', cell: r => time(r.startedAt) },
     { name: 'Duration', number: true, cell: r => duration(r.duration) },
     { name: 'Rows read', number: true, cell: r => count(r.rowsRead) },

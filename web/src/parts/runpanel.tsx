@@ -31,7 +31,7 @@ import {
 import { useQuery } from '@tanstack/react-query'
 import { useDeferredValue, useState } from 'react'
 import { act, errorsQuery, type RunDetail, runQuery, type TableView, tablesQuery } from '../api.ts'
-import { count, duration, lag, rate, size, time } from '../format.ts'
+import { count, duration, invoker, lag, rate, size, time } from '../format.ts'
 import { Chart } from './chart.tsx'
 import { Confirm } from './confirm.tsx'
 import { Failure, FailureOf } from './failure.tsx'
@@ -60,7 +60,7 @@ export function RunPanel({ id }: { id: string }) {
       <div className={styles.bar}>
         <Status state={data.state} />
         <Text className={styles.muted}>
-          Run <code>{data.id}</code>, invoked by {data.invokedBy.replace(':', ' ')}
+          Run <code>{data.id}</code>, invoked by {invoker(data.invokedBy)}
           {data.startedAt ? `, started ${time(data.startedAt)}` : ''}
           {data.endedAt ? `, ended ${time(data.endedAt)}` : ''}
         </Text>
@@ -76,7 +76,7 @@ export function RunPanel({ id }: { id: string }) {
       <Facts run={data} tables={tables.data?.tables ?? []} />
       <Chart samples={data.samples} />
       {tables.isError && <Failure error={tables.error} />}
-      {tables.data && <Tables run={data} tables={tables.data.tables} />}
+      {tables.data && tables.data.tables.length > 0 && <Tables run={data} tables={tables.data.tables} />}
     </div>
   )
 }

@@ -46,11 +46,12 @@ export function Schedules({ name }: { name: string }) {
           columns={[
             { name: 'Name', cell: s => String(s.schedule.name) },
             { name: 'When', cell: s => wordsFor(s.schedule) },
+            { name: 'Next', cell: s => time(s.next[0] ?? null) || 'never' },
             {
-              name: 'Next five times',
-              cell: s => <span title={s.next.map(time).join('\n')}>{s.next.map(time).join(' · ')}</span>,
+              name: 'Last',
+              cell: (s: ScheduleView) =>
+                s.outcome && <span title={s.outcome}>{`${time(s.outcomeAt)}: ${s.outcome}`}</span>,
             },
-            { name: 'Last', cell: (s: ScheduleView) => s.outcome && `${time(s.outcomeAt)}: ${s.outcome}` },
             {
               name: 'On',
               cell: (s, i) => (
@@ -87,6 +88,13 @@ export function Schedules({ name }: { name: string }) {
           ]}
         />
       )}
+      {schedules.data
+        .filter(s => s.next.length > 0)
+        .map(s => (
+          <Text key={String(s.schedule.name)} size={200}>
+            {String(s.schedule.name)}, the next five times: {s.next.map(time).join(' · ')}
+          </Text>
+        ))}
       {save.isError && <Failure error={save.error} />}
       {edited !== undefined ? (
         <ScheduleForm
