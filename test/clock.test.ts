@@ -6,11 +6,11 @@ import { scheduleSchema } from '../ferry/src/job/schedules.ts'
 import { jobSchema } from '../ferry/src/job/schema.ts'
 import { nextTimes, timesOf } from '../ferry/src/job/times.ts'
 import { Clock, fireWebhook } from '../ferry/src/runtime/clock.ts'
-import { openState, type State } from '../ferry/src/state/database.ts'
+import type { State } from '../ferry/src/state/database.ts'
 import { createJob, updateJob } from '../ferry/src/state/jobs.ts'
 import { askForRun } from '../ferry/src/state/queue.ts'
 import { claimRun, finishRun } from '../ferry/src/state/runs.ts'
-import { makeDatabase, temporaryFolder } from './support.ts'
+import { STATES, temporaryFolder, withState } from './support.ts'
 
 const at = (iso: string) => Date.parse(iso)
 const schedule = (words: Record<string, unknown>) => scheduleSchema.parse({ name: 's', ...words })
@@ -79,20 +79,6 @@ describe('times of a schedule', () => {
     expect(scheduleSchema.safeParse({ name: 's', ...words }).success).toBe(false)
   })
 })
-
-const STATES: Record<string, () => Promise<NodeJS.ProcessEnv>> = {
-  SQLite: async () => ({ FERRY_HOME: temporaryFolder() }),
-  PostgreSQL: async () => ({ FERRY_HOME: temporaryFolder(), FERRY_DATABASE_URL: (await makeDatabase()).url }),
-}
-
-async function withState(environment: NodeJS.ProcessEnv, work: (state: State) => Promise<void>) {
-  const state = await openState(environment)
-  try {
-    await work(state)
-  } finally {
-    await state.close()
-  }
-}
 
 const job = (words: Record<string, unknown>) =>
   JSON.stringify(

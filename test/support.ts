@@ -15,7 +15,7 @@ import { readSettings as mysqlSettings } from '../ferry/src/connectors/mysql/set
 import { jobSchema } from '../ferry/src/job/schema.ts'
 import type { RunReport } from '../ferry/src/runtime/report.ts'
 import { runJob } from '../ferry/src/runtime/run.ts'
-import { openState } from '../ferry/src/state/database.ts'
+import { openState, type State } from '../ferry/src/state/database.ts'
 
 export const root = join(import.meta.dirname, '..')
 
@@ -36,6 +36,22 @@ export async function until(
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`waited too long for: ${what}`)
     await setTimeout(10)
+  }
+}
+
+/** Both kinds of state, each as the environment of a new one. */
+export const STATES: Record<string, () => Promise<NodeJS.ProcessEnv>> = {
+  SQLite: async () => ({ FERRY_HOME: temporaryFolder() }),
+  PostgreSQL: async () => ({ FERRY_HOME: temporaryFolder(), FERRY_DATABASE_URL: (await makeDatabase()).url }),
+}
+
+/** A state, open for as long as it is worked with. */
+export async function withState(environment: NodeJS.ProcessEnv, work: (state: State) => Promise<void>): Promise<void> {
+  const state = await openState(environment)
+  try {
+    await work(state)
+  } finally {
+    await state.close()
   }
 }
 

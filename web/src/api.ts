@@ -1,16 +1,20 @@
 /** Speaking to the server: requests, their errors, and the queries that pages share. */
 import { keepPreviousData, QueryClient, queryOptions } from '@tanstack/react-query'
 import type {
+  AuditView,
   ConnectionView,
   ConnectorView,
   JobView,
   ListedJob,
+  ObjectView,
   PlanView,
+  PreviewView,
   Role,
   RunDetail,
   RunView,
   ScheduleView,
   SessionView,
+  SkippedView,
   TableView,
   TokenView,
   TotalView,
@@ -136,32 +140,20 @@ export const objectsQuery = (connection: string, text: string) =>
       ),
   })
 
-export interface ObjectInfo {
-  object: string
-  columns: { name: string; type: string; nullable: boolean; key: boolean }[]
-  rows: number | null
-  bytes: number | null
-}
-
 export const columnsQuery = (connection: string, object: string) =>
   queryOptions({
     queryKey: ['columns', connection, object],
     staleTime: 60_000,
     placeholderData: undefined,
-    queryFn: () => call<ObjectInfo>(`/connections/${part(connection)}/columns${search({ object })}`),
+    queryFn: () => call<ObjectView>(`/connections/${part(connection)}/columns${search({ object })}`),
   })
-
-export interface Preview {
-  columns: { name: string; type: string }[]
-  rows: (string | null)[][]
-}
 
 export const previewQuery = (connection: string, object: string) =>
   queryOptions({
     queryKey: ['preview', connection, object],
     staleTime: 60_000,
     placeholderData: undefined,
-    queryFn: () => call<Preview>(`/connections/${part(connection)}/preview${search({ object, limit: 20 })}`),
+    queryFn: () => call<PreviewView>(`/connections/${part(connection)}/preview${search({ object, limit: 20 })}`),
   })
 
 export const jobsQuery = (text: string) =>
@@ -210,13 +202,8 @@ export const tablesQuery = (id: string) =>
     queryFn: () => call<{ run: RunView; tables: TableView[] }>(`/runs/${part(id)}/tables`),
   })
 
-export interface SkippedRows {
-  total: number
-  rows: { table: string; reason: string; row: Record<string, unknown> }[]
-}
-
 export const errorsQuery = (id: string) =>
-  queryOptions({ queryKey: ['errors', id], queryFn: () => call<SkippedRows>(`/runs/${part(id)}/errors`) })
+  queryOptions({ queryKey: ['errors', id], queryFn: () => call<SkippedView>(`/runs/${part(id)}/errors`) })
 
 export const summaryQuery = queryOptions({
   queryKey: ['summary'],
@@ -225,20 +212,9 @@ export const summaryQuery = queryOptions({
 
 export const tokensQuery = queryOptions({ queryKey: ['tokens'], queryFn: () => call<TokenView[]>('/tokens') })
 
-export interface AuditEvent {
-  id: number
-  at: string
-  who: string
-  role: string
-  address: string
-  action: string
-  object: string
-  outcome: string
-}
-
 export const auditQuery = queryOptions({
   queryKey: ['audit'],
-  queryFn: () => call<AuditEvent[]>('/audit?limit=200'),
+  queryFn: () => call<AuditView[]>('/audit?limit=200'),
 })
 
 /** What can be done; each gives back what the server answers. */

@@ -4,15 +4,15 @@
  */
 import { FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
-import { type CopyJob, jobSchema } from '../job/schema.ts'
+import type { CopyJob } from '../job/schema.ts'
 import { resumeRun, wishForRun } from '../runtime/control.ts'
 import { resetJob } from '../runtime/giveup.ts'
-import { describeRun, listJobs, listRuns } from '../runtime/overview.ts'
+import { describeJob, describeRun, listJobs, listRuns } from '../runtime/overview.ts'
 import type { JobView, ListedJob, RunDetail, RunView, TableView } from '../runtime/schemas.ts'
 import { compactJob, describeTables } from '../runtime/views.ts'
 import { findServer, localToken } from '../server/beacon.ts'
 import { ferryHome, openState, type State } from '../state/database.ts'
-import { createJob, findJob, updateJob } from '../state/jobs.ts'
+import { createJob, updateJob } from '../state/jobs.ts'
 import { askForRun } from '../state/queue.ts'
 import type { Wish } from '../state/schema.ts'
 
@@ -58,9 +58,6 @@ async function openDesk(variables: Variables): Promise<Desk> {
 
 function localDesk(state: State, variables: Variables): Desk {
   const { db } = state
-  const shown = async (id: string) => {
-    return describeRun(db, id)
-  }
   return {
     server: undefined,
     jobs: async () => (await listJobs(db, { limit: 10_000 })).jobs,
@@ -70,19 +67,13 @@ function localDesk(state: State, variables: Variables): Desk {
       const run = await describeRun(db, id)
       return describeTables(db, run.id, run.executing)
     },
-    wish: async (id, wish) => shown((await wishForRun(state, id, wish, variables)).row.id),
-    resume: async id => shown((await resumeRun(state, id)).row.id),
+    wish: async (id, wish) => describeRun(db, (await wishForRun(state, id, wish, variables)).row.id),
+    resume: async id => describeRun(db, (await resumeRun(state, id)).row.id),
     keep: async (job, replace) => {
       const definition = JSON.stringify(job)
       if (replace) await updateJob(db, job.name, definition)
       else await createJob(db, job.name, definition)
-      const row = await findJob(db, job.name)
-      return {
-        name: row.name,
-        definition: compactJob(jobSchema.parse(JSON.parse(row.definition))),
-        createdAt: row.created_at,
-        updatedAt: row.updated_at,
-      }
+      return describeJob(db, job.name)
     },
     start: async (job, { fullRefresh, tables }) => {
       const { row, outcome } = await askForRun(db, job, {

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
-import { allowedFolders } from '../connectors/confinement.ts'
+import { allowedFolders } from '../confinement.ts'
 import { type ErrorCode, FerryError, RowError } from '../errors.ts'
 
 /** DuckDB's own memory, next to what Node needs. */

@@ -4,32 +4,13 @@ import { typeName } from '../batch/types.ts'
 import type { ObjectSpec, SourceSession, Store, TableInfo } from '../connectors/connector.ts'
 import { FerryError, nearest } from '../errors.ts'
 import type { Locator } from '../job/locator.ts'
+import type { ObjectView, PreviewView } from './schemas.ts'
 import { openStore } from './stores.ts'
 
 /** How long a store may take to answer somebody who waits. */
 const PATIENCE_MS = 30_000
 /** A value is shown up to here. */
 const MOST_TEXT = 200
-
-export interface ObjectColumn {
-  name: string
-  type: string
-  nullable: boolean
-  key: boolean
-}
-
-export interface ObjectInfo {
-  object: string
-  columns: ObjectColumn[]
-  rows: number | null
-  bytes: number | null
-}
-
-export interface Preview {
-  columns: { name: string; type: string }[]
-  /** Values as texts, long ones cut; null is null. */
-  rows: (string | null)[][]
-}
 
 /** Opens a store, lets `work` look into it, and closes it. Throws FERRY-2001 where nothing answers in time. */
 export async function lookInto<T>(locator: Locator, work: (store: Store) => Promise<T>): Promise<T> {
@@ -48,7 +29,7 @@ export async function lookInto<T>(locator: Locator, work: (store: Store) => Prom
   }
 }
 
-export async function describeObject(store: Store, spec: ObjectSpec): Promise<ObjectInfo> {
+export async function describeObject(store: Store, spec: ObjectSpec): Promise<ObjectView> {
   const info = await described(store, spec)
   return {
     object: info.object,
@@ -73,7 +54,7 @@ async function described(store: Store, spec: ObjectSpec): Promise<TableInfo> {
 }
 
 /** The first rows of an object, as texts. */
-export async function previewObject(store: Store, spec: ObjectSpec, most: number): Promise<Preview> {
+export async function previewObject(store: Store, spec: ObjectSpec, most: number): Promise<PreviewView> {
   const info = await described(store, spec)
   const columns = info.columns.filter(c => !c.onRequest)
   const session = await store.source()

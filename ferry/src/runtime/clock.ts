@@ -6,15 +6,16 @@
  * servers there are, nothing is lost and nothing comes twice.
  */
 import { createHash } from 'node:crypto'
-import type { Kysely } from 'kysely'
 import { FerryError } from '../errors.ts'
 import { parseDuration } from '../job/duration.ts'
 import type { Schedule, Trigger } from '../job/schedules.ts'
 import { type CopyJob, jobSchema } from '../job/schema.ts'
 import { type Times, timesOf } from '../job/times.ts'
+import { beginWith, type SeenFile, settledFiles, takeFiles } from '../state/arrivals.ts'
 import type { State } from '../state/database.ts'
+import { findFiring, firingOf, type Known, movePlace, tellOutcome } from '../state/firings.ts'
 import { type Answer, type Asking, askWithin } from '../state/queue.ts'
-import type { FiringRow, Schema } from '../state/schema.ts'
+import type { FiringRow } from '../state/schema.ts'
 import { openStore, resolveEndpoint } from './stores.ts'
 
 /** A time that is further away than this was missed: nobody was there. */
@@ -36,6 +37,9 @@ interface Watched {
   updatedAt: string
   job: CopyJob | undefined
 }
+
+/** Ends a transaction whose files another server has taken. */
+class Taken extends Error {}
 
 export class Clock {
   private readonly state: State
@@ -118,7 +122,7 @@ export class Clock {
       if (!(await movePlace(tx, row, at, ''))) return undefined
       const answer = await askWithin(tx, job, asking)
       const outcome = OUTCOMES[answer.outcome](answer.row.id)
-      await tellOutcome(tx, job, name, outcome)
+      await tellOutcome(tx, row, outcome)
       return { job, name, outcome, run: answer.row.id }
     })
   }
@@ -126,7 +130,7 @@ export class Clock {
   private async byTrigger(job: CopyJob, trigger: Trigger, now: number): Promise<Fired | undefined> {
     if (trigger.webhook) return undefined
     const name = `trigger:${trigger.name}`
-    const known = { job: job.name, name, print: printOf(trigger), now }
+    const known: Known = { job: job.name, name, print: printOf(trigger), now }
     if (trigger.files !== undefined) return this.byFiles(job, trigger, known)
     const key = `${job.name}\n${name}`
     const row = this.due.get(key)?.row ?? (await firingOf(this.state.db, known))
@@ -146,88 +150,31 @@ export class Clock {
   }
 
   /** Files that have come, or changed, and then stayed as they are for a while. */
-  private async byFiles(
-    job: CopyJob,
-    trigger: Trigger,
-    known: { job: string; name: string; print: string; now: number },
-  ): Promise<Fired | undefined> {
+  private async byFiles(job: CopyJob, trigger: Trigger, known: Known): Promise<Fired | undefined> {
     const { db } = this.state
-    const { name, now } = known
+    const { now } = known
     const there = await this.filesOf(job, trigger)
-    const before = await db
-      .selectFrom('firing')
-      .selectAll()
-      .where('job', '=', job.name)
-      .where('name', '=', name)
-      .executeTakeFirst()
-    const own = { job: job.name, name }
-    if (before?.print !== known.print) {
-      // What is there already when somebody begins to look has not arrived.
+    if ((await findFiring(db, known))?.print !== known.print) {
       await db.transaction().execute(async tx => {
-        await tx.deleteFrom('arrival').where('job', '=', job.name).where('name', '=', name).execute()
-        for (const { path, print } of there) {
-          await tx
-            .insertInto('arrival')
-            .values({ ...own, path, print, since: now, fired: 1 })
-            .onConflict(c => c.columns(['job', 'name', 'path']).doNothing())
-            .execute()
-        }
+        await beginWith(tx, known, there, now)
         await firingOf(tx, known)
       })
       return undefined
     }
-    const seen = await db
-      .selectFrom('arrival')
-      .selectAll()
-      .where('job', '=', job.name)
-      .where('name', '=', name)
-      .execute()
-    const byPath = new Map(seen.map(s => [s.path, s]))
-    const paths = new Set(there.map(f => f.path))
-    for (const gone of seen.filter(s => !paths.has(s.path))) {
-      await db
-        .deleteFrom('arrival')
-        .where('job', '=', job.name)
-        .where('name', '=', name)
-        .where('path', '=', gone.path)
-        .execute()
-    }
-    for (const { path, print } of there) {
-      if (byPath.get(path)?.print === print) continue
-      await db
-        .insertInto('arrival')
-        .values({ ...own, path, print, since: now, fired: 0 })
-        .onConflict(c => c.columns(['job', 'name', 'path']).doUpdateSet({ print, since: now, fired: 0 }))
-        .execute()
-    }
-    const settled = parseDuration(trigger.settled)! * 1000
-    const ready = there.filter(f => {
-      const kept = byPath.get(f.path)
-      return kept?.fired === 0 && kept.print === f.print && now - kept.since >= settled
-    })
+    const before = now - parseDuration(trigger.settled)! * 1000
+    const ready = await settledFiles(db, known, there, { now, before })
     if (ready.length === 0) return undefined
     return db.transaction().execute(async tx => {
-      for (const { path, print } of ready) {
-        const marked = await tx
-          .updateTable('arrival')
-          .set({ fired: 1 })
-          .where('job', '=', job.name)
-          .where('name', '=', name)
-          .where('path', '=', path)
-          .where('print', '=', print)
-          .where('fired', '=', 0)
-          .executeTakeFirst()
-        // Another server was faster.
-        if (Number(marked.numUpdatedRows) === 0) return undefined
-      }
-      const answer = await askWithin(tx, job.name, { by: name, overlap: trigger.overlap })
-      const outcome = `${ready.length === 1 ? ready[0]!.path : `${ready.length} files`}: ${OUTCOMES[answer.outcome](answer.row.id)}`
-      await tellOutcome(tx, job.name, name, outcome)
-      return { job: job.name, name, outcome, run: answer.row.id }
+      if (!(await takeFiles(tx, known, ready))) throw new Taken()
+      const answer = await askWithin(tx, job.name, { by: known.name, overlap: trigger.overlap })
+      const files = ready.length === 1 ? ready[0]!.path : `${ready.length} files`
+      const outcome = `${files}: ${OUTCOMES[answer.outcome](answer.row.id)}`
+      await tellOutcome(tx, known, outcome)
+      return { job: job.name, name: known.name, outcome, run: answer.row.id }
     })
   }
 
-  private async filesOf(job: CopyJob, trigger: Trigger): Promise<{ path: string; print: string }[]> {
+  private async filesOf(job: CopyJob, trigger: Trigger): Promise<SeenFile[]> {
     const spec = trigger.connection === undefined ? job.source : { connection: trigger.connection }
     const store = await openStore(await resolveEndpoint(spec, this.state, {}))
     try {
@@ -243,16 +190,14 @@ export class Clock {
   /** What keeps a trigger from being looked at is told where people look, once as long as it lasts. */
   private async troubled(job: CopyJob, trigger: Trigger, error: unknown): Promise<Fired | undefined> {
     const name = `trigger:${trigger.name}`
+    // Another server has taken what came: that is no trouble.
+    if (error instanceof Taken) return undefined
     const outcome = `cannot be looked at: ${(error as Error).message}`
     const { db } = this.state
-    const row = await db
-      .selectFrom('firing')
-      .select('outcome')
-      .where('job', '=', job.name)
-      .where('name', '=', name)
-      .executeTakeFirst()
+    const own = { job: job.name, name }
+    const row = await findFiring(db, own)
     if (row?.outcome === outcome) return undefined
-    if (row) await tellOutcome(db, job.name, name, outcome)
+    if (row) await tellOutcome(db, own, outcome)
     return { job: job.name, name, outcome }
   }
 }
@@ -266,7 +211,7 @@ export async function fireWebhook(state: State, job: string, name: string): Prom
   return state.db.transaction().execute(async tx => {
     await firingOf(tx, known)
     const answer = await askWithin(tx, job, { by: known.name, overlap: trigger.overlap })
-    await tellOutcome(tx, job, known.name, OUTCOMES[answer.outcome](answer.row.id))
+    await tellOutcome(tx, known, OUTCOMES[answer.outcome](answer.row.id))
     return answer
   })
 }
@@ -276,36 +221,6 @@ const OUTCOMES: Record<Answer['outcome'], (run: string) => string> = {
   resumed: run => `run ${run} goes on`,
   running: run => `left out: run ${run} is not finished`,
   paused: run => `left out: run ${run} is paused`,
-}
-
-/** The place of a schedule or trigger: where it is, or now where it is new or was edited. */
-async function firingOf(
-  db: Kysely<Schema>,
-  { job, name, print, now }: { job: string; name: string; print: string; now: number },
-): Promise<FiringRow> {
-  await db
-    .insertInto('firing')
-    .values({ job, name, print, at: now, outcome: null, outcome_at: null })
-    .onConflict(c => c.columns(['job', 'name']).doUpdateSet({ print, at: now }).where('firing.print', '!=', print))
-    .execute()
-  return db.selectFrom('firing').selectAll().where('job', '=', job).where('name', '=', name).executeTakeFirstOrThrow()
-}
-
-async function movePlace(db: Kysely<Schema>, row: FiringRow, at: number, outcome: string): Promise<boolean> {
-  const moved = await db
-    .updateTable('firing')
-    .set({ at, outcome, outcome_at: new Date().toISOString() })
-    .where('job', '=', row.job)
-    .where('name', '=', row.name)
-    .where('at', '=', row.at)
-    .where('print', '=', row.print)
-    .executeTakeFirst()
-  return Number(moved.numUpdatedRows) === 1
-}
-
-async function tellOutcome(db: Kysely<Schema>, job: string, name: string, outcome: string): Promise<void> {
-  const outcome_at = new Date().toISOString()
-  await db.updateTable('firing').set({ outcome, outcome_at }).where('job', '=', job).where('name', '=', name).execute()
 }
 
 /** What an edit changes. */

@@ -4,9 +4,10 @@ import { stringify } from 'yaml'
 import { withoutPassword } from '../job/locator.ts'
 import { type CopyJob, type EndpointSpec, jobSchema } from '../job/schema.ts'
 import { nextTimes } from '../job/times.ts'
+import { findJob } from '../state/jobs.ts'
 import { findRun } from '../state/runs.ts'
 import type { RunState, Schema } from '../state/schema.ts'
-import type { ListedJob, RunDetail, RunView } from './schemas.ts'
+import type { JobView, ListedJob, RunDetail, RunView } from './schemas.ts'
 import { compactJob, modeColumn, RUN_COLUMNS, runView } from './views.ts'
 
 export interface JobFilter {
@@ -108,6 +109,13 @@ export async function listRuns(
     query = query.where('invoked_by', '>=', `${invokedBy}:`).where('invoked_by', '<', `${invokedBy};`)
   }
   return (await query.execute()).map(runView)
+}
+
+/** A job as its file would say it. Throws FERRY-1007. */
+export async function describeJob(db: Kysely<Schema>, name: string): Promise<JobView> {
+  const row = await findJob(db, name)
+  const definition = compactJob(jobSchema.parse(JSON.parse(row.definition)))
+  return { name, definition, createdAt: row.created_at, updatedAt: row.updated_at }
 }
 
 /** The run of that id, or the newest one of a job of that name. Throws FERRY-1007. */

@@ -206,6 +206,52 @@ export const connectorSchema = z
   })
   .meta({ id: 'Connector' })
 export type ConnectorView = z.output<typeof connectorSchema>
+export const objectSchema = z
+  .object({
+    object: z.string(),
+    columns: z.array(z.object({ name: z.string(), type: z.string(), nullable: z.boolean(), key: z.boolean() })),
+    rows: z.number().nullable(),
+    bytes: z.number().nullable(),
+  })
+  .meta({ id: 'Object' })
+
+export const previewSchema = z
+  .object({
+    columns: z.array(z.object({ name: z.string(), type: z.string() })),
+    rows: z.array(z.array(z.string().nullable())).describe('Values as texts, long ones cut'),
+  })
+  .meta({ id: 'Preview' })
+
+export const skippedSchema = z
+  .object({
+    total: z.number(),
+    rows: z.array(
+      z.object({
+        table: z.string(),
+        reason: z.string(),
+        row: z.record(z.string(), z.unknown()).describe('What is known of the row: key, place, values'),
+      }),
+    ),
+  })
+  .meta({ id: 'SkippedRows' })
+
+export const auditSchema = z
+  .object({
+    id: z.number(),
+    at: z.string(),
+    who: z.string(),
+    role: z.string(),
+    address: z.string(),
+    action: z.string(),
+    object: z.string(),
+    outcome: z.string(),
+  })
+  .meta({ id: 'AuditEvent' })
+
+export type ObjectView = z.output<typeof objectSchema>
+export type PreviewView = z.output<typeof previewSchema>
+export type SkippedView = z.output<typeof skippedSchema>
+export type AuditView = z.output<typeof auditSchema>
 export type RunView = z.output<typeof runSchema>
 export type RunDetail = z.output<typeof runDetailSchema>
 export type TableView = z.output<typeof tableSchema>

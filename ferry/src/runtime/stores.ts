@@ -1,5 +1,5 @@
 /** The stores of a job: named connections looked up, variables put in, connectors loaded. */
-import { requireAllowedHosts } from '../connectors/confinement.ts'
+import { requireAllowedHosts } from '../confinement.ts'
 import type { Store } from '../connectors/connector.ts'
 import { loadConnector } from '../connectors/registry.ts'
 import type { Sessions } from '../engine/plan.ts'

@@ -3,7 +3,7 @@
  * the vault holds, asked for when a store is opened and kept nowhere. Who asks is found as Azure's tools find it: the
  * environment's service principal, a workload's or a machine's managed identity, or who is signed in with `az login`.
  */
-import { allowedFolders } from '../connectors/confinement.ts'
+import { allowedFolders } from '../confinement.ts'
 import { FerryError } from '../errors.ts'
 
 const REFERENCE = /^keyvault:(https:\/\/[^/]+)\/secrets\/([0-9A-Za-z-]+)(?:\/([0-9A-Za-z]+))?\/?$/

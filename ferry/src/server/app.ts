@@ -23,6 +23,7 @@ import { jobRoutes } from './jobs.ts'
 import { operationRoutes } from './operations.ts'
 import { onError, problemSchema } from './problems.ts'
 import { runRoutes } from './runs.ts'
+import { scheduleRoutes } from './schedules.ts'
 import { sessionRoutes } from './session.ts'
 import { addUi } from './ui.ts'
 
@@ -120,6 +121,7 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
       await api.register(sessionRoutes, { state, secure })
       await api.register(connectionRoutes, { state })
       await api.register(jobRoutes, { state, dispatcher })
+      await api.register(scheduleRoutes, { state, dispatcher })
       await api.register(runRoutes, { state, dispatcher })
       await api.register(eventRoutes, { events })
     },

@@ -6,7 +6,14 @@ import { KINDS, loadConnector } from '../connectors/registry.ts'
 import { FerryError } from '../errors.ts'
 import { isReference, isSecret, parseStore } from '../job/locator.ts'
 import { describeObject, lookInto, previewObject } from '../runtime/browse.ts'
-import { type ConnectorView, connectionSchema, connectorSchema, settingsSchema } from '../runtime/schemas.ts'
+import {
+  type ConnectorView,
+  connectionSchema,
+  connectorSchema,
+  objectSchema,
+  previewSchema,
+  settingsSchema,
+} from '../runtime/schemas.ts'
 import { resolveEndpoint } from '../runtime/stores.ts'
 import {
   type Connection,
@@ -196,12 +203,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State }> = async (
       params: nameParams,
       querystring: objectQuery,
       response: {
-        200: z.object({
-          object: z.string(),
-          columns: z.array(z.object({ name: z.string(), type: z.string(), nullable: z.boolean(), key: z.boolean() })),
-          rows: z.number().nullable(),
-          bytes: z.number().nullable(),
-        }),
+        200: objectSchema,
       },
     },
     handler: async request => {
@@ -220,10 +222,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State }> = async (
       params: nameParams,
       querystring: objectQuery.extend({ limit: z.coerce.number().int().min(1).max(100).default(20) }),
       response: {
-        200: z.object({
-          columns: z.array(z.object({ name: z.string(), type: z.string() })),
-          rows: z.array(z.array(z.string().nullable())),
-        }),
+        200: previewSchema,
       },
     },
     handler: async request => {

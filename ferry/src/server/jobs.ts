@@ -1,34 +1,21 @@
-/** Jobs: kept, edited, planned, run, reset; with their schedules, triggers and what their tables have come to. */
-import { randomBytes } from 'node:crypto'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { stringify } from 'yaml'
 import { z } from 'zod'
 import { FerryError } from '../errors.ts'
 import { isReference, isSecret, withoutPassword } from '../job/locator.ts'
 import { parseJob } from '../job/read.ts'
-import { type Schedule, scheduleSchema, triggerSchema } from '../job/schedules.ts'
 import { type CopyJob, type EndpointSpec, jobSchema } from '../job/schema.ts'
-import { nextTimes } from '../job/times.ts'
-import { fireWebhook } from '../runtime/clock.ts'
 import type { Dispatcher } from '../runtime/dispatcher.ts'
 import { resetJob } from '../runtime/giveup.ts'
-import { listJobs } from '../runtime/overview.ts'
+import { describeJob, listJobs } from '../runtime/overview.ts'
 import { planJob } from '../runtime/plan.ts'
-import {
-  jobView,
-  listedJob,
-  planSchema,
-  scheduleView,
-  timesSchema,
-  totalSchema,
-  triggerView,
-} from '../runtime/schemas.ts'
+import { jobView, listedJob, planSchema, totalSchema } from '../runtime/schemas.ts'
 import { compactJob } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
 import { createJob, deleteJob, findJob, updateJob } from '../state/jobs.ts'
 import { positionsOf } from '../state/positions.ts'
 import { askForRun } from '../state/queue.ts'
-import { forgetSecrets, keepHookSecret, takesHookSecret } from '../state/secrets.ts'
+import { forgetSecrets } from '../state/secrets.ts'
 import { totalsOf } from '../state/totals.ts'
 
 const nameParams = z.object({ name: z.string().max(200) })
@@ -72,22 +59,16 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     handler: async (request, reply) => {
       const job = jobOf(request.body)
       await createJob(db, job.name, JSON.stringify(job))
-      return reply.code(201).send(await viewOf(job.name))
+      return reply.code(201).send(await describeJob(db, job.name))
     },
   })
-
-  const viewOf = async (name: string) => {
-    const row = await findJob(db, name)
-    const definition = compactJob(jobSchema.parse(JSON.parse(row.definition)))
-    return { name, definition, createdAt: row.created_at, updatedAt: row.updated_at }
-  }
 
   app.route({
     method: 'GET',
     url: '/jobs/:name',
     config: { role: 'viewer' },
     schema: { tags: ['jobs'], summary: 'One job', params: nameParams, response: { 200: jobView } },
-    handler: async request => viewOf(request.params.name),
+    handler: async request => describeJob(db, request.params.name),
   })
 
   app.route({
@@ -101,7 +82,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       response: { 200: z.string() },
     },
     handler: async (request, reply) => {
-      const { definition } = await viewOf(request.params.name)
+      const { definition } = await describeJob(db, request.params.name)
       return reply.type('application/yaml').serializer(String).send(stringify(definition))
     },
   })
@@ -125,7 +106,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
         throw new FerryError('FERRY-6003', `the job says that its name is ${job.name}: a job keeps its name`)
       }
       await updateJob(db, name, JSON.stringify(job))
-      return viewOf(name)
+      return describeJob(db, name)
     },
   })
 
@@ -298,158 +279,6 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
         lastAt: t.last_at,
         position: at.get(`${t.source}\n${t.destination}`) ?? null,
       }))
-    },
-  })
-
-  const firingsOf = async (name: string) => {
-    const rows = await db.selectFrom('firing').selectAll().where('job', '=', name).execute()
-    return new Map(rows.map(r => [r.name, r]))
-  }
-
-  const isoTimes = (schedule: Schedule) => nextTimes(schedule, Date.now(), 5).map(t => new Date(t).toISOString())
-
-  app.route({
-    method: 'GET',
-    url: '/jobs/:name/schedules',
-    config: { role: 'viewer' },
-    schema: {
-      tags: ['schedules'],
-      summary: 'Schedules of a job: the next times, what came of the last one',
-      params: nameParams,
-      response: { 200: z.array(scheduleView) },
-    },
-    handler: async request => {
-      const job = jobSchema.parse(JSON.parse((await findJob(db, request.params.name)).definition))
-      const firings = await firingsOf(job.name)
-      return job.schedules.map(schedule => {
-        const firing = firings.get(`schedule:${schedule.name}`)
-        return {
-          schedule,
-          next: schedule.enabled ? isoTimes(schedule) : [],
-          outcome: firing?.outcome || null,
-          outcomeAt: firing?.outcome_at ?? null,
-        }
-      })
-    },
-  })
-
-  app.route({
-    method: 'PUT',
-    url: '/jobs/:name/schedules',
-    config: { role: 'operator' },
-    schema: {
-      tags: ['schedules'],
-      summary: 'Replaces the schedules of a job',
-      params: nameParams,
-      body: z.array(scheduleSchema).max(100),
-      response: { 200: jobView },
-    },
-    handler: async request => edit(request.params.name, job => ({ ...job, schedules: request.body })),
-  })
-
-  app.route({
-    method: 'POST',
-    url: '/schedules/times',
-    config: { role: 'viewer' },
-    schema: {
-      tags: ['schedules'],
-      summary: 'The next five times of a schedule that is not kept',
-      body: scheduleSchema,
-      response: { 200: timesSchema },
-    },
-    handler: async request => ({ next: isoTimes(request.body) }),
-  })
-
-  const edit = async (name: string, change: (job: CopyJob) => CopyJob) => {
-    const row = await findJob(db, name)
-    const job = jobSchema.safeParse(change(jobSchema.parse(JSON.parse(row.definition))))
-    if (!job.success) throw new FerryError('FERRY-1003', job.error.issues.map(i => i.message).join('; '))
-    await updateJob(db, name, JSON.stringify(job.data))
-    return viewOf(name)
-  }
-
-  app.route({
-    method: 'GET',
-    url: '/jobs/:name/triggers',
-    config: { role: 'viewer' },
-    schema: {
-      tags: ['triggers'],
-      summary: 'Triggers of a job',
-      params: nameParams,
-      response: { 200: z.array(triggerView) },
-    },
-    handler: async request => {
-      const job = jobSchema.parse(JSON.parse((await findJob(db, request.params.name)).definition))
-      const firings = await firingsOf(job.name)
-      return Promise.all(
-        job.triggers.map(async trigger => ({
-          trigger,
-          hasSecret: trigger.webhook === true && (await takesHookSecret(state, job.name, trigger.name)) !== undefined,
-          outcome: firings.get(`trigger:${trigger.name}`)?.outcome || null,
-          outcomeAt: firings.get(`trigger:${trigger.name}`)?.outcome_at ?? null,
-        })),
-      )
-    },
-  })
-
-  app.route({
-    method: 'PUT',
-    url: '/jobs/:name/triggers',
-    config: { role: 'admin' },
-    schema: {
-      tags: ['triggers'],
-      summary: 'Replaces the triggers of a job',
-      params: nameParams,
-      body: z.array(triggerSchema).max(100),
-      response: { 200: jobView },
-    },
-    handler: async request => edit(request.params.name, job => ({ ...job, triggers: request.body })),
-  })
-
-  const triggerParams = z.object({ name: z.string().max(200), trigger: z.string().max(100) })
-
-  app.route({
-    method: 'POST',
-    url: '/jobs/:name/triggers/:trigger/secret',
-    config: { role: 'admin' },
-    schema: {
-      tags: ['triggers'],
-      summary: 'Makes the secret with which a trigger is called; told once, a former one is void',
-      params: triggerParams,
-      response: { 200: z.object({ secret: z.string(), address: z.string() }) },
-    },
-    handler: async request => {
-      const { name, trigger } = request.params
-      const job = jobSchema.parse(JSON.parse((await findJob(db, name)).definition))
-      if (!job.triggers.some(t => t.name === trigger && t.webhook)) {
-        throw new FerryError('FERRY-1007', `job ${name} has no trigger "${trigger}" that is called`)
-      }
-      const secret = randomBytes(24).toString('base64url')
-      await keepHookSecret(state, name, trigger, secret)
-      return { secret, address: `/api/v1/hooks/${encodeURIComponent(name)}/${encodeURIComponent(trigger)}` }
-    },
-  })
-
-  app.route({
-    method: 'POST',
-    url: '/hooks/:name/:trigger',
-    // The secret in the header is what admits a caller.
-    config: { role: 'public', rateLimit: { max: 60, timeWindow: '1 minute' } },
-    schema: {
-      tags: ['triggers'],
-      summary: 'Runs the job of a trigger; the secret is sent as a bearer token',
-      params: triggerParams,
-      headers: z.object({ authorization: z.string().max(600).optional() }),
-      response: { 202: z.object({ run: z.string(), outcome: z.enum(['queued', 'resumed', 'running', 'paused']) }) },
-    },
-    handler: async (request, reply) => {
-      const { name, trigger } = request.params
-      const given = /^Bearer +(.+)$/i.exec(request.headers.authorization ?? '')?.[1]
-      const isRight = given && (await takesHookSecret(state, name, trigger))?.(given)
-      if (!isRight) throw new FerryError('FERRY-6001', 'the secret of the trigger is missing or wrong')
-      const { row, outcome } = await fireWebhook(state, name, trigger)
-      dispatcher.look()
-      return reply.code(202).send({ run: row.id, outcome })
     },
   })
 }

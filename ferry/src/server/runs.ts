@@ -7,7 +7,14 @@ import type { Dispatcher } from '../runtime/dispatcher.ts'
 import { errorFolder, readErrors } from '../runtime/errorfiles.ts'
 import { describeRun, listRuns } from '../runtime/overview.ts'
 import { retryRun } from '../runtime/retry.ts'
-import { runDetailSchema, runSchema, runStateSchema, tableSchema } from '../runtime/schemas.ts'
+import {
+  runDetailSchema,
+  runSchema,
+  runStateSchema,
+  type SkippedView,
+  skippedSchema,
+  tableSchema,
+} from '../runtime/schemas.ts'
 import { describeTables, runView } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
 import { findRun } from '../state/runs.ts'
@@ -109,16 +116,7 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
         limit: z.coerce.number().int().min(1).max(1000).default(100),
       }),
       response: {
-        200: z.object({
-          total: z.number(),
-          rows: z.array(
-            z.object({
-              table: z.string(),
-              reason: z.string(),
-              row: z.record(z.string(), z.unknown()).describe('What is known of the row: key, place, values'),
-            }),
-          ),
-        }),
+        200: skippedSchema,
       },
     },
     handler: async request => {
@@ -132,7 +130,7 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
         .execute()
       const folder = errorFolder(state.home, run.id)
       const { table: only, limit } = request.query
-      const rows: { table: string; reason: string; row: Record<string, unknown> }[] = []
+      const rows: SkippedView['rows'] = []
       let total = 0
       for (const { ordinal } of tables) {
         if (only !== undefined && ordinal !== only) continue

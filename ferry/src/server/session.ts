@@ -3,7 +3,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import manifest from '../../package.json' with { type: 'json' }
 import { FerryError } from '../errors.ts'
-import { roleSchema, sessionSchema, tokenSchema } from '../runtime/schemas.ts'
+import { auditSchema, roleSchema, sessionSchema, tokenSchema } from '../runtime/schemas.ts'
 import type { State } from '../state/database.ts'
 import { readAudit } from '../state/history.ts'
 import { closeSession, listTokens, makeToken, openSession, removeToken } from '../state/tokens.ts'
@@ -115,18 +115,7 @@ export const sessionRoutes: FastifyPluginAsyncZod<{ state: State; secure: boolea
         before: z.coerce.number().int().optional().describe('Events older than this one: the next page'),
       }),
       response: {
-        200: z.array(
-          z.object({
-            id: z.number(),
-            at: z.string(),
-            who: z.string(),
-            role: z.string(),
-            address: z.string(),
-            action: z.string(),
-            object: z.string(),
-            outcome: z.string(),
-          }),
-        ),
+        200: z.array(auditSchema),
       },
     },
     handler: async request => readAudit(state.db, request.query.limit, request.query.before),

@@ -1,28 +1,14 @@
 /** The state's rules, on SQLite and on PostgreSQL alike. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { makeDatabase, temporaryFolder } from '../../../test/support.ts'
-import { migrate, openSqlite, openState, type State } from './database.ts'
+import { STATES, temporaryFolder, withState } from '../../../test/support.ts'
+import { migrate, openSqlite } from './database.ts'
 import { forgetAudit, forgetRuns, readAudit, writeAudit } from './history.ts'
 import { createJob, updateJob } from './jobs.ts'
 import { MIGRATIONS } from './migrations.ts'
 import * as queue from './queue.ts'
 import * as runs from './runs.ts'
 import { totalsOf } from './totals.ts'
-
-const STATES: Record<string, () => Promise<NodeJS.ProcessEnv>> = {
-  SQLite: async () => ({ FERRY_HOME: temporaryFolder() }),
-  PostgreSQL: async () => ({ FERRY_HOME: temporaryFolder(), FERRY_DATABASE_URL: (await makeDatabase()).url }),
-}
-
-async function withState(environment: NodeJS.ProcessEnv, work: (state: State) => Promise<void>) {
-  const state = await openState(environment)
-  try {
-    await work(state)
-  } finally {
-    await state.close()
-  }
-}
 
 const fresh = { fresh: false, abandon: async () => {} }
 

@@ -34,9 +34,11 @@ import { Empty } from '../parts/empty.tsx'
 import { Failure } from '../parts/failure.tsx'
 import { Grid } from '../parts/grid.tsx'
 import { PageHead } from '../parts/page.tsx'
+import { lastOf, PAGE, Pages } from '../parts/pages.tsx'
 import { Plan } from '../parts/plan.tsx'
+import { RunControls } from '../parts/runcontrols.tsx'
 import { RunList } from '../parts/runlist.tsx'
-import { RunControls, RunPanel } from '../parts/runpanel.tsx'
+import { RunPanel } from '../parts/runpanel.tsx'
 import { Schedules } from '../parts/schedules.tsx'
 import { useMay } from '../parts/session.ts'
 import { isOver } from '../parts/status.tsx'
@@ -193,21 +195,14 @@ function Newest({ last, pending }: { last: RunDetail | null | undefined; pending
 
 function History({ name }: { name: string }) {
   const [pages, setPages] = useState<string[]>([])
-  const runs = useQuery(runsQuery({ job: name, before: pages.at(-1), limit: 100 }))
+  const runs = useQuery(runsQuery({ job: name, before: pages.at(-1), limit: PAGE }))
   if (runs.isError) return <Failure error={runs.error} />
   if (!runs.data) return <Spinner label="Loading runs" />
   if (runs.data.runs.length === 0) return <Empty title="No runs yet" />
   return (
     <>
       <RunList runs={runs.data.runs} />
-      <div style={{ display: 'flex', gap: 8, marginTop: 12 }}>
-        <Button disabled={pages.length === 0} onClick={() => setPages(pages.slice(0, -1))}>
-          Newer
-        </Button>
-        <Button disabled={runs.data.runs.length < 100} onClick={() => setPages([...pages, runs.data.runs.at(-1)!.id])}>
-          Older
-        </Button>
-      </div>
+      <Pages pages={pages} last={lastOf(runs.data.runs)} onChange={setPages} />
     </>
   )
 }

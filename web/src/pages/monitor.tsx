@@ -1,5 +1,5 @@
 /** Runs of all jobs, with filters. */
-import { Button, Card, Input, makeStyles, Select, Spinner, Text, Title3, tokens } from '@fluentui/react-components'
+import { Card, Input, makeStyles, Select, Spinner, Text, Title3, tokens } from '@fluentui/react-components'
 import { useQuery } from '@tanstack/react-query'
 import { useDeferredValue, useState } from 'react'
 import { type RunView, runsQuery, summaryQuery } from '../api.ts'
@@ -7,6 +7,7 @@ import { count } from '../format.ts'
 import { Empty } from '../parts/empty.tsx'
 import { Failure } from '../parts/failure.tsx'
 import { PageHead } from '../parts/page.tsx'
+import { lastOf, PAGE, Pages } from '../parts/pages.tsx'
 import { RunList } from '../parts/runlist.tsx'
 
 const STATES: RunView['state'][] = [
@@ -42,7 +43,7 @@ export function MonitorPage() {
     invokedBy: invokedBy || undefined,
     from: since ? new Date(Math.floor(Date.now() / 60_000) * 60_000 - SINCE[since]! * 1000).toISOString() : undefined,
     before,
-    limit: 100,
+    limit: PAGE,
   }
   const runs = useQuery(runsQuery(filter))
   const summary = useQuery(summaryQuery)
@@ -97,17 +98,7 @@ export function MonitorPage() {
       {runs.data && runs.data.runs.length > 0 && (
         <RunList runs={runs.data.runs} showJob maxHeight="calc(100vh - 330px)" />
       )}
-      <div style={{ display: 'flex', gap: 8, marginTop: 12 }}>
-        <Button disabled={pages.length === 0} onClick={() => setPages(pages.slice(0, -1))}>
-          Newer
-        </Button>
-        <Button
-          disabled={!runs.data || runs.data.runs.length < 100}
-          onClick={() => setPages([...pages, runs.data!.runs.at(-1)!.id])}
-        >
-          Older
-        </Button>
-      </div>
+      <Pages pages={pages} last={lastOf(runs.data?.runs)} onChange={setPages} />
     </>
   )
 }

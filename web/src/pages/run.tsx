@@ -2,7 +2,8 @@ import { useQuery } from '@tanstack/react-query'
 import { Link } from 'wouter'
 import { runQuery } from '../api.ts'
 import { PageHead } from '../parts/page.tsx'
-import { RunControls, RunPanel } from '../parts/runpanel.tsx'
+import { RunControls } from '../parts/runcontrols.tsx'
+import { RunPanel } from '../parts/runpanel.tsx'
 
 export function RunPage({ id }: { id: string }) {
   const run = useQuery(runQuery(id))

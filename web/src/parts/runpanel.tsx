@@ -1,17 +1,9 @@
-/** One run: its state, counts, chart, tables; and what can be done with it. */
+/** One run: its state, counts, chart and tables. */
 import {
   Button,
   Card,
-  Dialog,
-  DialogActions,
-  DialogBody,
-  DialogContent,
-  DialogSurface,
-  DialogTitle,
-  DialogTrigger,
   Input,
   MessageBar,
-  MessageBarActions,
   MessageBarBody,
   makeStyles,
   ProgressBar,
@@ -20,23 +12,18 @@ import {
   Title3,
   tokens,
 } from '@fluentui/react-components'
-import {
-  ArrowResetRegular,
-  CheckmarkCircleRegular,
-  DismissCircleRegular,
-  PauseRegular,
-  PlayRegular,
-  SearchRegular,
-} from '@fluentui/react-icons'
+import { ArrowResetRegular, SearchRegular } from '@fluentui/react-icons'
 import { useQuery } from '@tanstack/react-query'
 import { useDeferredValue, useState } from 'react'
-import { act, errorsQuery, type RunDetail, runQuery, type TableView, tablesQuery } from '../api.ts'
+import { act, type RunDetail, runQuery, type TableView, tablesQuery } from '../api.ts'
 import { count, duration, invoker, lag, rate, size, time } from '../format.ts'
 import { Chart } from './chart.tsx'
 import { Confirm } from './confirm.tsx'
+import { Details } from './details.tsx'
 import { Failure, FailureOf } from './failure.tsx'
 import { Grid, type GridColumn } from './grid.tsx'
 import { useMay } from './session.ts'
+import { Skipped } from './skipped.tsx'
 import { isOver, Status } from './status.tsx'
 import { useAct } from './tell.tsx'
 
@@ -209,27 +196,15 @@ function Tables({ run, tables }: { run: RunDetail; tables: TableView[] }) {
 }
 
 function TableError({ table }: { table: TableView }) {
+  const open = (
+    <Button size="small" appearance="subtle" aria-label={`${table.source} failed: show why`}>
+      <Status state={table.state} />
+    </Button>
+  )
   return (
-    <Dialog>
-      <DialogTrigger disableButtonEnhancement>
-        <Button size="small" appearance="subtle" aria-label={`${table.source} failed: show why`}>
-          <Status state={table.state} />
-        </Button>
-      </DialogTrigger>
-      <DialogSurface>
-        <DialogBody>
-          <DialogTitle>{table.source}</DialogTitle>
-          <DialogContent>
-            <FailureOf {...table.error!} />
-          </DialogContent>
-          <DialogActions>
-            <DialogTrigger disableButtonEnhancement>
-              <Button>Close</Button>
-            </DialogTrigger>
-          </DialogActions>
-        </DialogBody>
-      </DialogSurface>
-    </Dialog>
+    <Details title={table.source} open={open}>
+      <FailureOf {...table.error!} />
+    </Details>
   )
 }
 
@@ -241,103 +216,4 @@ function Progress({ table: t }: { table: TableView }) {
   if (t.state === 'pending' || (share === 0 && t.state !== 'running')) return null
   const label = `${t.source}: ${Math.round(share * 100)} %`
   return <ProgressBar value={share} thickness="large" style={{ width: 90 }} aria-label={label} title={label} />
-}
-
-/** Rows that were left out, with their reasons, and another try. */
-function Skipped({ run }: { run: RunDetail }) {
-  const mayAct = useMay('operator')
-  const errors = useQuery({ ...errorsQuery(run.id), enabled: mayAct && run.rowsSkipped > 0 && isOver(run.state) })
-  const retry = useAct(
-    () => act.retry(run.id),
-    ({ tables }) => {
-      const sum = (pick: (t: (typeof tables)[number]) => number) => tables.reduce((n, t) => n + pick(t), 0)
-      return `${count(sum(t => t.copied))} rows copied, ${count(sum(t => t.left))} are left`
-    },
-  )
-  if (!errors.data || errors.data.total === 0) return null
-  return (
-    <MessageBar intent="warning" layout="multiline">
-      <MessageBarBody>
-        {count(errors.data.total)} rows were skipped, the first because: {errors.data.rows[0]?.reason}
-      </MessageBarBody>
-      <MessageBarActions>
-        <Dialog>
-          <DialogTrigger disableButtonEnhancement>
-            <Button size="small">Show rows</Button>
-          </DialogTrigger>
-          <DialogSurface style={{ maxWidth: '90vw' }}>
-            <DialogBody>
-              <DialogTitle>Skipped rows</DialogTitle>
-              <DialogContent>
-                <Grid
-                  label="Skipped rows"
-                  rows={errors.data.rows.map((row, i) => ({ ...row, i }))}
-                  keyOf={r => r.i}
-                  columns={[
-                    { name: 'Table', cell: r => r.table },
-                    { name: 'Reason', cell: r => <span title={r.reason}>{r.reason}</span> },
-                    { name: 'Row', cell: r => <code title={JSON.stringify(r.row)}>{JSON.stringify(r.row)}</code> },
-                  ]}
-                />
-              </DialogContent>
-              <DialogActions>
-                <DialogTrigger disableButtonEnhancement>
-                  <Button>Close</Button>
-                </DialogTrigger>
-              </DialogActions>
-            </DialogBody>
-          </DialogSurface>
-        </Dialog>
-        {run.state === 'completed' && (
-          <Button size="small" disabled={retry.isPending} onClick={() => retry.mutate(undefined)}>
-            Retry skipped rows
-          </Button>
-        )}
-      </MessageBarActions>
-    </MessageBar>
-  )
-}
-
-/** Pause, resume, cancel, complete: those that the run's state allows. */
-export function RunControls({ run }: { run: Pick<RunDetail, 'id' | 'state' | 'mode' | 'executing' | 'wish'> }) {
-  const mayAct = useMay('operator')
-  const control = useAct((verb: 'pause' | 'resume' | 'cancel' | 'complete') => act.control(run.id, verb))
-  if (!mayAct || run.state === 'completed' || run.state === 'cancelled') return null
-  const stands = run.state === 'paused' || run.state === 'failed'
-  const busy = control.isPending || (run.wish !== null && run.executing)
-  return (
-    <>
-      {stands ? (
-        <Button icon={<PlayRegular />} disabled={busy} onClick={() => control.mutate('resume')}>
-          Resume
-        </Button>
-      ) : (
-        <Button icon={<PauseRegular />} disabled={busy} onClick={() => control.mutate('pause')}>
-          Pause
-        </Button>
-      )}
-      {run.mode === 'online' && !stands && (
-        <Confirm
-          title="Complete the copy?"
-          text="It ends with what its source holds now. Stop writing to the source first, where nothing may be missed."
-          action="Complete"
-          onConfirm={() => control.mutate('complete')}
-        >
-          <Button icon={<CheckmarkCircleRegular />} disabled={busy || run.state === 'completing'}>
-            Complete
-          </Button>
-        </Confirm>
-      )}
-      <Confirm
-        title="Cancel the run?"
-        text="It stops for good. What it has not published yet is removed."
-        action="Cancel the run"
-        onConfirm={() => control.mutate('cancel')}
-      >
-        <Button icon={<DismissCircleRegular />} disabled={control.isPending}>
-          Cancel
-        </Button>
-      </Confirm>
-    </>
-  )
 }

@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import type { Column, LogicalType } from '../../batch/types.ts'
+import { allowedPath } from '../../confinement.ts'
 import { Duckdb, translate } from '../../duckdb/engine.ts'
 import { held, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
-import { allowedPath } from '../confinement.ts'
 import type {
   Connector,
   ObjectSpec,

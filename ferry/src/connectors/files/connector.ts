@@ -3,10 +3,10 @@ import { access, glob, stat } from 'node:fs/promises'
 import { isAbsolute, join } from 'node:path'
 import { z } from 'zod'
 import { type Column, type LogicalType, utf8 } from '../../batch/types.ts'
+import { allowedPath } from '../../confinement.ts'
 import type { Duckdb } from '../../duckdb/engine.ts'
 import { heldByParquet, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
-import { allowedPath } from '../confinement.ts'
 import {
   type Connector,
   FILE_PATH,

@@ -3,8 +3,8 @@ import { resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { z } from 'zod'
 import type { Column, LogicalType } from '../../batch/types.ts'
+import { allowedPath } from '../../confinement.ts'
 import { FerryError } from '../../errors.ts'
-import { allowedPath } from '../confinement.ts'
 import type {
   Connector,
   ObjectSpec,

@@ -8,7 +8,7 @@ import { lookup } from 'node:dns/promises'
 import { realpathSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { basename, delimiter, dirname, join, relative, resolve } from 'node:path'
-import { FerryError } from '../errors.ts'
+import { FerryError } from './errors.ts'
 
 /** Folders, separated as in PATH. Where it is not set there are no limits. */
 export const FOLDERS = 'FERRY_FOLDERS'

@@ -1,0 +1,178 @@
+/** What makes jobs run by themselves: schedules and triggers, and the calls that triggers wait for. */
+import { randomBytes } from 'node:crypto'
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { FerryError } from '../errors.ts'
+import { type Schedule, scheduleSchema, triggerSchema } from '../job/schedules.ts'
+import { type CopyJob, jobSchema } from '../job/schema.ts'
+import { nextTimes } from '../job/times.ts'
+import { fireWebhook } from '../runtime/clock.ts'
+import type { Dispatcher } from '../runtime/dispatcher.ts'
+import { describeJob } from '../runtime/overview.ts'
+import { jobView, scheduleView, timesSchema, triggerView } from '../runtime/schemas.ts'
+import type { State } from '../state/database.ts'
+import { findJob, updateJob } from '../state/jobs.ts'
+import { keepHookSecret, takesHookSecret } from '../state/secrets.ts'
+
+const nameParams = z.object({ name: z.string().max(200) })
+
+export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispatcher }> = async (
+  app,
+  { state, dispatcher },
+) => {
+  const { db } = state
+
+  /** The job as it is kept. */
+  const jobOf = async (name: string) => jobSchema.parse(JSON.parse((await findJob(db, name)).definition))
+
+  const firingsOf = async (name: string) => {
+    const rows = await db.selectFrom('firing').selectAll().where('job', '=', name).execute()
+    return new Map(rows.map(r => [r.name, r]))
+  }
+
+  const isoTimes = (schedule: Schedule) => nextTimes(schedule, Date.now(), 5).map(t => new Date(t).toISOString())
+
+  app.route({
+    method: 'GET',
+    url: '/jobs/:name/schedules',
+    config: { role: 'viewer' },
+    schema: {
+      tags: ['schedules'],
+      summary: 'Schedules of a job: the next times, what came of the last one',
+      params: nameParams,
+      response: { 200: z.array(scheduleView) },
+    },
+    handler: async request => {
+      const job = await jobOf(request.params.name)
+      const firings = await firingsOf(job.name)
+      return job.schedules.map(schedule => {
+        const firing = firings.get(`schedule:${schedule.name}`)
+        return {
+          schedule,
+          next: schedule.enabled ? isoTimes(schedule) : [],
+          outcome: firing?.outcome || null,
+          outcomeAt: firing?.outcome_at ?? null,
+        }
+      })
+    },
+  })
+
+  app.route({
+    method: 'PUT',
+    url: '/jobs/:name/schedules',
+    config: { role: 'operator' },
+    schema: {
+      tags: ['schedules'],
+      summary: 'Replaces the schedules of a job',
+      params: nameParams,
+      body: z.array(scheduleSchema).max(100),
+      response: { 200: jobView },
+    },
+    handler: async request => edit(request.params.name, job => ({ ...job, schedules: request.body })),
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/schedules/times',
+    config: { role: 'viewer' },
+    schema: {
+      tags: ['schedules'],
+      summary: 'The next five times of a schedule that is not kept',
+      body: scheduleSchema,
+      response: { 200: timesSchema },
+    },
+    handler: async request => ({ next: isoTimes(request.body) }),
+  })
+
+  const edit = async (name: string, change: (job: CopyJob) => CopyJob) => {
+    const job = jobSchema.safeParse(change(await jobOf(name)))
+    if (!job.success) throw new FerryError('FERRY-1003', job.error.issues.map(i => i.message).join('; '))
+    await updateJob(db, name, JSON.stringify(job.data))
+    return describeJob(db, name)
+  }
+
+  app.route({
+    method: 'GET',
+    url: '/jobs/:name/triggers',
+    config: { role: 'viewer' },
+    schema: {
+      tags: ['triggers'],
+      summary: 'Triggers of a job',
+      params: nameParams,
+      response: { 200: z.array(triggerView) },
+    },
+    handler: async request => {
+      const job = await jobOf(request.params.name)
+      const firings = await firingsOf(job.name)
+      return Promise.all(
+        job.triggers.map(async trigger => ({
+          trigger,
+          hasSecret: trigger.webhook === true && (await takesHookSecret(state, job.name, trigger.name)) !== undefined,
+          outcome: firings.get(`trigger:${trigger.name}`)?.outcome || null,
+          outcomeAt: firings.get(`trigger:${trigger.name}`)?.outcome_at ?? null,
+        })),
+      )
+    },
+  })
+
+  app.route({
+    method: 'PUT',
+    url: '/jobs/:name/triggers',
+    config: { role: 'admin' },
+    schema: {
+      tags: ['triggers'],
+      summary: 'Replaces the triggers of a job',
+      params: nameParams,
+      body: z.array(triggerSchema).max(100),
+      response: { 200: jobView },
+    },
+    handler: async request => edit(request.params.name, job => ({ ...job, triggers: request.body })),
+  })
+
+  const triggerParams = z.object({ name: z.string().max(200), trigger: z.string().max(100) })
+
+  app.route({
+    method: 'POST',
+    url: '/jobs/:name/triggers/:trigger/secret',
+    config: { role: 'admin' },
+    schema: {
+      tags: ['triggers'],
+      summary: 'Makes the secret with which a trigger is called; told once, a former one is void',
+      params: triggerParams,
+      response: { 200: z.object({ secret: z.string(), address: z.string() }) },
+    },
+    handler: async request => {
+      const { name, trigger } = request.params
+      const job = await jobOf(name)
+      if (!job.triggers.some(t => t.name === trigger && t.webhook)) {
+        throw new FerryError('FERRY-1007', `job ${name} has no trigger "${trigger}" that is called`)
+      }
+      const secret = randomBytes(24).toString('base64url')
+      await keepHookSecret(state, name, trigger, secret)
+      return { secret, address: `/api/v1/hooks/${encodeURIComponent(name)}/${encodeURIComponent(trigger)}` }
+    },
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/hooks/:name/:trigger',
+    // The secret in the header is what admits a caller.
+    config: { role: 'public', rateLimit: { max: 60, timeWindow: '1 minute' } },
+    schema: {
+      tags: ['triggers'],
+      summary: 'Runs the job of a trigger; the secret is sent as a bearer token',
+      params: triggerParams,
+      headers: z.object({ authorization: z.string().max(600).optional() }),
+      response: { 202: z.object({ run: z.string(), outcome: z.enum(['queued', 'resumed', 'running', 'paused']) }) },
+    },
+    handler: async (request, reply) => {
+      const { name, trigger } = request.params
+      const given = /^Bearer +(.+)$/i.exec(request.headers.authorization ?? '')?.[1]
+      const isRight = given && (await takesHookSecret(state, name, trigger))?.(given)
+      if (!isRight) throw new FerryError('FERRY-6001', 'the secret of the trigger is missing or wrong')
+      const { row, outcome } = await fireWebhook(state, name, trigger)
+      dispatcher.look()
+      return reply.code(202).send({ run: row.id, outcome })
+    },
+  })
+}

@@ -1,0 +1,78 @@
+/** Files that triggers have seen: how they were, since when, and whether they have asked for a run. */
+import type { Kysely } from 'kysely'
+import type { Schema } from './schema.ts'
+
+/** A trigger by its job and its name, `trigger:NAME`. */
+export interface Watcher {
+  job: string
+  name: string
+}
+
+/** A file as it is now; `print` changes when the file does. */
+export interface SeenFile {
+  path: string
+  print: string
+}
+
+const keyed = ({ job, name }: Watcher) => ({ job, name })
+
+/** Begins anew with what is there: it has not arrived. */
+export async function beginWith(db: Kysely<Schema>, watcher: Watcher, there: SeenFile[], now: number): Promise<void> {
+  await db.deleteFrom('arrival').where('job', '=', watcher.job).where('name', '=', watcher.name).execute()
+  for (const { path, print } of there) {
+    await db
+      .insertInto('arrival')
+      .values({ ...keyed(watcher), path, print, since: now, fired: 1 })
+      // Another server begins too.
+      .onConflict(c => c.columns(['job', 'name', 'path']).doNothing())
+      .execute()
+  }
+}
+
+/**
+ * Keeps what is new, changed or gone; gives back the files that have not asked for a run yet and have been as they are
+ * since `before` (milliseconds since 1970) at least.
+ */
+export async function settledFiles(
+  db: Kysely<Schema>,
+  watcher: Watcher,
+  there: SeenFile[],
+  { now, before }: { now: number; before: number },
+): Promise<SeenFile[]> {
+  const { job, name } = watcher
+  const kept = await db.selectFrom('arrival').selectAll().where('job', '=', job).where('name', '=', name).execute()
+  const known = new Map(kept.map(k => [k.path, k]))
+  const paths = new Set(there.map(f => f.path))
+  for (const { path } of kept.filter(k => !paths.has(k.path))) {
+    await db.deleteFrom('arrival').where('job', '=', job).where('name', '=', name).where('path', '=', path).execute()
+  }
+  for (const { path, print } of there) {
+    if (known.get(path)?.print === print) continue
+    await db
+      .insertInto('arrival')
+      .values({ ...keyed(watcher), path, print, since: now, fired: 0 })
+      .onConflict(c => c.columns(['job', 'name', 'path']).doUpdateSet({ print, since: now, fired: 0 }))
+      .execute()
+  }
+  return there.filter(f => {
+    const row = known.get(f.path)
+    return row?.fired === 0 && row.print === f.print && row.since <= before
+  })
+}
+
+/** Marks files as those that ask for a run; false where another server was faster with one of them. */
+export async function takeFiles(db: Kysely<Schema>, { job, name }: Watcher, files: SeenFile[]): Promise<boolean> {
+  for (const { path, print } of files) {
+    const marked = await db
+      .updateTable('arrival')
+      .set({ fired: 1 })
+      .where('job', '=', job)
+      .where('name', '=', name)
+      .where('path', '=', path)
+      .where('print', '=', print)
+      .where('fired', '=', 0)
+      .executeTakeFirst()
+    if (Number(marked.numUpdatedRows) === 0) return false
+  }
+  return true
+}
