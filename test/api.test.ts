@@ -558,6 +558,11 @@ describe('from the first call to the end of a run', () => {
         ['2', 'item 2', '2'],
       ],
     })
+    const { body: operator } = await server.call<{ token: string }>('POST', '/tokens', { name: 'o', role: 'operator' })
+    const asOperator = { authorization: `Bearer ${operator.token}` }
+    const looked = (what: string) => server.call('GET', `/connections/source/preview?${what}`, undefined, asOperator)
+    expect((await looked('object=items')).status).toBe(200)
+    expect((await looked('query=SELECT%201')).status).toBe(403)
     const near = await server.call<Problem>('GET', '/connections/source/columns?object=itemz')
     expect(near.body.detail).toContain('did you mean items')
     const plan = await server.call<{ tables: object[] }>('POST', '/jobs/job/plan')

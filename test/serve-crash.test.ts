@@ -146,6 +146,37 @@ describe('kill -9', () => {
     expect((await runsOf(again)).length).toBe(1)
   })
 
+  it('of one of two servers with one state in PostgreSQL: the other one does its work', async () => {
+    const { url } = await makeDatabase()
+    const { client, settings } = await makeDatabase()
+    await client.query(`CREATE TABLE source AS SELECT i AS id FROM generate_series(1, 4000) i`)
+    const env = { FERRY_DATABASE_URL: url, FERRY_KEY: Buffer.alloc(32, 1).toString('base64') }
+    const first = await startServer({ env })
+    const second = await startServer({ env })
+    await first.call('PUT', '/connections/pg', { kind: 'postgres', settings: { ...settings, password: 'kept sealed' } })
+    const ends = { source: { connection: 'pg' }, destination: { connection: 'pg' }, update: 'append' }
+    const jobs = ['a', 'b', 'c', 'd']
+    for (const name of jobs) {
+      const tables = [{ from: 'public.source', to: `public.target_${name}` }]
+      const schedules = name === 'd' ? [{ name: 's', every: '2 s', overlap: 'queue' }] : []
+      const limits = name === 'd' ? {} : { rowsPerSecond: 2000 }
+      const job = { name, ...ends, tables, schedules, limits, ...(name === 'd' ? { update: 'overwrite' } : {}) }
+      expect((await first.call('POST', '/jobs', job)).status).toBe(201)
+      if (name !== 'd') await first.call('POST', `/jobs/${name}/runs`)
+    }
+    for (const name of ['a', 'b', 'c']) await second.waitFor(name, 'running', 'completed')
+    for (const pid of [...childrenOf(first.pid), first.pid]) process.kill(pid, 'SIGKILL')
+    await first.gone
+    for (const name of ['a', 'b', 'c']) {
+      expect(await second.waitFor(name, 'completed', 'failed')).toMatchObject({ state: 'completed' })
+      const { rows } = await client.query(`SELECT count(*)::int AS n, count(DISTINCT id)::int AS d FROM target_${name}`)
+      expect(rows[0]).toEqual({ n: 4000, d: 4000 })
+    }
+    await until(async () => (await runsOf(second)).filter(r => r.invokedBy === 'schedule:s').length > 1)
+    const times = (await runsOf(second)).filter(r => r.invokedBy === 'schedule:s').map(r => Date.parse(r.createdAt))
+    expect(new Set(times.map(t => Math.floor(t / 2000))).size, 'each time once').toBe(times.length)
+  })
+
   it('a run whose process dies again and again is given up, and says so', async () => {
     const { client, settings } = await makeDatabase()
     await client.query(`CREATE TABLE source AS SELECT i AS id FROM generate_series(1, 60000) i`)

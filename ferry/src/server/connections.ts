@@ -24,6 +24,7 @@ import {
   saveConnection,
 } from '../state/connections.ts'
 import type { State } from '../state/database.ts'
+import type { Role } from '../state/schema.ts'
 import { forgetSecrets, isSealed, keepSecret } from '../state/secrets.ts'
 
 /** What stands in answers, and may come back, for a secret that is kept. */
@@ -40,7 +41,7 @@ const bodySchema = z.union([inputSchema, locatorSchema])
 const nameParams = z.object({ name: z.string().max(200) })
 const objectQuery = z.object({
   object: z.string().min(1).max(1000).optional(),
-  query: z.string().min(1).max(50_000).optional(),
+  query: z.string().min(1).max(50_000).optional().describe('For admins'),
   format: z.string().max(20).optional().describe('Of files'),
 })
 
@@ -185,10 +186,12 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State }> = async (
     },
   })
 
-  const specOf = ({ object, query, format }: z.output<typeof objectQuery>) => {
+  const specOf = ({ object, query, format }: z.output<typeof objectQuery>, role: Role | undefined) => {
     if ((object === undefined) === (query === undefined)) {
       throw new FerryError('FERRY-6003', 'give either `object` or `query`')
     }
+    // What a query may do is up to the store and its user, not to Ferry.
+    if (query !== undefined && role !== 'admin') throw new FerryError('FERRY-6002', 'queries need the role admin')
     const options: Record<string, unknown> = format === undefined ? {} : { format }
     return { object: object ?? '(query)', ...(query === undefined ? {} : { query }), options }
   }
@@ -207,7 +210,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State }> = async (
       },
     },
     handler: async request => {
-      const spec = specOf(request.query)
+      const spec = specOf(request.query, request.caller?.role)
       return lookInto(await locatorOf(request.params.name), store => describeObject(store, spec))
     },
   })
@@ -227,7 +230,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State }> = async (
     },
     handler: async request => {
       const { limit, ...rest } = request.query
-      const spec = specOf(rest)
+      const spec = specOf(rest, request.caller?.role)
       return lookInto(await locatorOf(request.params.name), store => previewObject(store, spec, limit))
     },
   })
