@@ -104,6 +104,12 @@ async function workOff(state: State) {
 
 const start = at('2026-01-01T00:00:30Z')
 
+it('a job does not run behind itself', () => {
+  const words = { name: 'j', source: 'a.db', destination: 'b.db', tables: ['t'] }
+  expect(jobSchema.safeParse({ ...words, triggers: [{ name: 't', after: 'other' }] }).success).toBe(true)
+  expect(jobSchema.safeParse({ ...words, triggers: [{ name: 't', after: 'j' }] }).success).toBe(false)
+})
+
 describe.each(Object.entries(STATES))('the clock, with its state in %s', (kind, place) => {
   it('asks once for each time, whatever number of servers look, and however often', async () => {
     const environment = await place()

@@ -98,6 +98,7 @@ describe('the wizard', () => {
 
     // How: another name, a renamed column, merge for all.
     await page.getByLabel('All tables').selectOption('merge')
+    await page.getByLabel('Leave out rows that cannot be copied').check()
     await page.getByLabel('Destination of customers').fill('crm.people')
     await page.getByRole('button', { name: /^Columns of customers/ }).click()
     await page.getByLabel('Destination of column name').fill('full_name')
@@ -146,6 +147,7 @@ describe('the wizard', () => {
     const kept = await page.getByLabel('Job file').inputValue()
     expect(kept).toContain('update: overwrite')
     expect(kept).toContain('full_name')
+    expect(kept).toContain('onRowError: skip')
     expect(kept).toContain('Europe/Berlin')
     // As text, too; with the fault told by line.
     await page.getByLabel('Job file').fill(kept.replace('tables:', 'tabels:'))

@@ -97,34 +97,39 @@ function named<T extends z.ZodType<{ name: string }>>(item: T) {
     .default([])
 }
 
-export const jobSchema = z.strictObject({
-  name: z
-    .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'letters, digits, dot, dash and underscore, at most 100')
-    .describe('Unique name of the job'),
-  description: z.string().optional(),
-  tags: z
-    .record(text, z.string())
-    .optional()
-    .describe('Names of your own, such as a team; other systems keep theirs here'),
-  source: endpoint.describe('Where rows come from'),
-  destination: endpoint.describe('Where rows go to'),
-  mode: z.enum(['full', 'incremental', 'online']).default('full'),
-  ...settings.shape,
-  defaults: settings.optional().describe('Settings for all tables; a table overrides them'),
-  tables: z.array(z.union([text, tableSchema])).min(1),
-  exclude: z.array(text).default([]).describe('Patterns of objects that are not copied'),
-  limits: z
-    .strictObject({
-      parallel: z.number().int().min(1).max(64).optional().describe('Splits at work at one time'),
-      rowsPerSecond: z.number().positive().optional(),
-      bytesPerSecond: z.union([z.number().positive(), text]).optional().describe('e.g. `20MB`'),
-    })
-    .default({})
-    .describe('How fast the job may go: parallel, rowsPerSecond, bytesPerSecond'),
-  schedules: named(scheduleSchema).describe('When a server runs the job by the clock'),
-  triggers: named(triggerSchema).describe('What makes a server run the job: files, a call, another job'),
-})
+export const jobSchema = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'letters, digits, dot, dash and underscore, at most 100')
+      .describe('Unique name of the job'),
+    description: z.string().optional(),
+    tags: z
+      .record(text, z.string())
+      .optional()
+      .describe('Names of your own, such as a team; other systems keep theirs here'),
+    source: endpoint.describe('Where rows come from'),
+    destination: endpoint.describe('Where rows go to'),
+    mode: z.enum(['full', 'incremental', 'online']).default('full'),
+    ...settings.shape,
+    defaults: settings.optional().describe('Settings for all tables; a table overrides them'),
+    tables: z.array(z.union([text, tableSchema])).min(1),
+    exclude: z.array(text).default([]).describe('Patterns of objects that are not copied'),
+    limits: z
+      .strictObject({
+        parallel: z.number().int().min(1).max(64).optional().describe('Splits at work at one time'),
+        rowsPerSecond: z.number().positive().optional(),
+        bytesPerSecond: z.union([z.number().positive(), text]).optional().describe('e.g. `20MB`'),
+      })
+      .default({})
+      .describe('How fast the job may go: parallel, rowsPerSecond, bytesPerSecond'),
+    schedules: named(scheduleSchema).describe('When a server runs the job by the clock'),
+    triggers: named(triggerSchema).describe('What makes a server run the job: files, a call, another job'),
+  })
+  .refine(job => !job.triggers.some(t => t.after === job.name), {
+    message: 'a job that runs behind itself never ends',
+    path: ['triggers'],
+  })
 
 export type CopyJob = z.output<typeof jobSchema>
 export type TableSettings = z.output<typeof settings>

@@ -60,12 +60,14 @@ export class Clock {
     for (const { job } of this.jobs.values()) {
       if (!job) continue
       for (const schedule of job.schedules.filter(s => s.enabled)) {
-        const one = await this.bySchedule(job.name, schedule, now)
+        const name = `schedule:${schedule.name}`
+        const one = await this.bySchedule(job.name, schedule, now).catch(error => this.troubled(job.name, name, error))
         if (one) fired.push(one)
       }
       for (const trigger of job.triggers.filter(t => t.enabled)) {
         if (trigger.files !== undefined && !looks) continue
-        const one = await this.byTrigger(job, trigger, now).catch(error => this.troubled(job, trigger, error))
+        const name = `trigger:${trigger.name}`
+        const one = await this.byTrigger(job, trigger, now).catch(error => this.troubled(job.name, name, error))
         if (one) fired.push(one)
       }
     }
@@ -187,18 +189,17 @@ export class Clock {
     }
   }
 
-  /** What keeps a trigger from being looked at is told where people look, once as long as it lasts. */
-  private async troubled(job: CopyJob, trigger: Trigger, error: unknown): Promise<Fired | undefined> {
-    const name = `trigger:${trigger.name}`
+  /** What keeps one from being looked at is told where people look, once as long as it lasts; the others go on. */
+  private async troubled(job: string, name: string, error: unknown): Promise<Fired | undefined> {
     // Another server has taken what came: that is no trouble.
     if (error instanceof Taken) return undefined
     const outcome = `cannot be looked at: ${(error as Error).message}`
     const { db } = this.state
-    const own = { job: job.name, name }
+    const own = { job, name }
     const row = await findFiring(db, own)
     if (row?.outcome === outcome) return undefined
     if (row) await tellOutcome(db, own, outcome)
-    return { job: job.name, name, outcome }
+    return { job, name, outcome }
   }
 }
 

@@ -1,5 +1,16 @@
 /** What each table becomes at the destination: its name, how it is written, its keys and columns. */
-import { Button, Field, Input, makeStyles, Select, Spinner, Text, Title3, tokens } from '@fluentui/react-components'
+import {
+  Button,
+  Checkbox,
+  Field,
+  Input,
+  makeStyles,
+  Select,
+  Spinner,
+  Text,
+  Title3,
+  tokens,
+} from '@fluentui/react-components'
 import { TableSettingsRegular } from '@fluentui/react-icons'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
@@ -12,6 +23,7 @@ import type { StepProps } from './page.tsx'
 const useStyles = makeStyles({
   narrow: { maxWidth: '360px' },
   muted: { color: tokens.colorNeutralForeground2 },
+  bar: { display: 'flex', flexWrap: 'wrap' },
   part: { display: 'flex', flexDirection: 'column', gap: '12px' },
 })
 
@@ -54,6 +66,24 @@ export function MappingStep({ draft, set }: StepProps) {
           ))}
         </Select>
       </Field>
+      <div className={styles.bar}>
+        {draft.update !== 'overwrite' && (
+          <Checkbox
+            label="Empty the destination before everything is copied"
+            checked={draft.rest.truncate === true}
+            onChange={(_, { checked }) =>
+              set({ rest: withSetting(draft.rest, 'truncate', checked === true || undefined) })
+            }
+          />
+        )}
+        <Checkbox
+          label="Leave out rows that cannot be copied, to be copied again later"
+          checked={draft.rest.onRowError === 'skip'}
+          onChange={(_, { checked }) =>
+            set({ rest: withSetting(draft.rest, 'onRowError', checked ? 'skip' : undefined) })
+          }
+        />
+      </div>
       <Grid
         label="Mapping"
         rows={draft.tables}
@@ -131,6 +161,12 @@ export function MappingStep({ draft, set }: StepProps) {
       )}
     </>
   )
+}
+
+/** The settings with another value of one, or without it. */
+function withSetting(settings: Record<string, unknown>, name: string, value: unknown): Record<string, unknown> {
+  const { [name]: _, ...others } = settings
+  return value === undefined ? others : { ...others, [name]: value }
 }
 
 const chosenOf = (t: TableDraft) => (t.columns ? `${Object.keys(t.columns).length} chosen` : 'all, by name')
