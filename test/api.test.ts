@@ -171,6 +171,21 @@ describe('who may call', () => {
     expect((await server.call('GET', '/jobs', undefined, { authorization: `Bearer ${body.token}` })).status).toBe(401)
   })
 
+  it("another value of the environment's token is another token, also for sessions", async () => {
+    const home = join(temporaryFolder(), 'home')
+    const server = await startServer({ home, env: { FERRY_TOKEN: 'first' } })
+    const as = (token: string) => ({ authorization: `Bearer ${token}` })
+    const signed = await server.call('POST', '/session', { token: 'first' }, { authorization: '' })
+    const headers = { authorization: '', cookie: signed.headers.get('set-cookie')!.split(';')[0]! }
+    expect((await server.call('GET', '/jobs', undefined, headers)).status).toBe(200)
+    server.kill('SIGTERM')
+    await server.gone
+    const second = await startServer({ home, env: { FERRY_TOKEN: 'second' } })
+    expect((await second.call('GET', '/jobs', undefined, as('second'))).status).toBe(200)
+    expect((await second.call('GET', '/jobs', undefined, as('first'))).status).toBe(401)
+    expect((await second.call('GET', '/jobs', undefined, headers)).status).toBe(401)
+  })
+
   it('makes a token at its first start, tells it once, and keeps it where only its owner reads it', async () => {
     const home = join(temporaryFolder(), 'home')
     const server = await startServer({ home, env: { FERRY_TOKEN: '' } })
@@ -614,6 +629,26 @@ describe('from the first call to the end of a run', () => {
     expect((await server.call('POST', '/runs/job/cancel')).status).toBe(202)
     await server.waitFor('job', 'cancelled')
     expect((await server.call<Problem>('POST', `/runs/${body.run}/resume`)).status).toBe(409)
+  })
+
+  it('cancels the run that is meant, also where a newer one waits', async () => {
+    const { server, definition, folder } = await serverWithJob()
+    const broken = { ...definition, tables: ['nothing'] }
+    await server.call('PUT', '/jobs/job', broken)
+    const { body: first } = await server.call<{ run: string }>('POST', '/jobs/job/runs')
+    await server.waitFor('job', 'failed')
+    server.kill('SIGTERM')
+    await server.gone
+    // Nobody works: what is asked for waits.
+    const idle = await startServer({ home: server.home, folder, args: ['--most', '0'] })
+    await idle.call('PUT', '/jobs/job', definition)
+    const { body: second } = await idle.call<{ run: string }>('POST', '/jobs/job/runs')
+    expect(second.run).not.toBe(first.run)
+    expect((await idle.call('POST', `/runs/${first.run}/cancel`)).body).toMatchObject({
+      id: first.run,
+      state: 'cancelled',
+    })
+    expect((await idle.call('GET', `/runs/${second.run}`)).body).toMatchObject({ state: 'pending' })
   })
 
   it('a run of which nobody is left is set aside, or given up, by the server', async () => {

@@ -31,7 +31,7 @@ async function withoutOwner(state: State, row: RunRow, wish: Wish, variables: Va
   const tables = await runs.runTables(state.db, row.id)
   // What has not begun has left nothing.
   if (tables.length === 0) await runs.finishRun(state.db, { run: row.id, epoch: row.epoch }, 'cancelled')
-  else await discardRun(state, row.job, variables)
+  else await discardRun(state, row, variables)
 }
 
 /** Lets a paused, failed or left run go on in the queue of the servers. Throws FERRY-5006 where it cannot. */

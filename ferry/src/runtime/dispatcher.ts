@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { FerryError } from '../errors.ts'
 import type { State } from '../state/database.ts'
-import { JOBS, waitingRuns } from '../state/queue.ts'
+import { JOBS, queueNow } from '../state/queue.ts'
 import { finishRun } from '../state/runs.ts'
 import type { Log } from '../telemetry/log.ts'
 import { errorInfo } from './report.ts'
@@ -18,6 +18,9 @@ const LOOK_MS = 500
 const STOP_MS = 30_000
 /** A run whose process dies so often is not tried again. */
 const MOST_DEATHS = 3
+
+/** How long the next start waits at the most when workers do not even begin. */
+const MOST_WAIT_MS = 30_000
 
 interface Worker {
   child: ChildProcess
@@ -34,6 +37,9 @@ export class Dispatcher {
   private timer: NodeJS.Timeout | undefined
   private looking: Promise<void> | undefined
   private stopped = false
+  /** Workers that died before they took a run: the next ones wait longer and longer. */
+  private failedStarts = 0
+  private notBefore = 0
 
   /** At most `most` runs are at work at one time. */
   constructor(state: State, log: Log, most: number) {
@@ -63,10 +69,11 @@ export class Dispatcher {
   }
 
   private async startWaiting(): Promise<void> {
-    const waiting = await waitingRuns(this.state.db, JOBS)
+    if (Date.now() < this.notBefore) return
+    const { atWork, waiting } = await queueNow(this.state.db, JOBS)
     // Those that have just been started have not taken theirs yet.
     const starting = [...this.workers].filter(w => w.run === undefined).length
-    const room = this.most - this.workers.size
+    const room = this.most - Math.max(atWork + starting, this.workers.size)
     for (let i = 0; i < Math.min(waiting.length - starting, room); i++) this.startWorker()
   }
 
@@ -85,6 +92,9 @@ export class Dispatcher {
       if (this.stopped) return
       const died = code !== 0
       if (died) this.log.warn({ run: worker.run, code, signal }, 'a worker died')
+      this.failedStarts = died && worker.run === undefined ? this.failedStarts + 1 : 0
+      this.notBefore =
+        Date.now() + (this.failedStarts > 0 ? Math.min(MOST_WAIT_MS, LOOK_MS * 2 ** this.failedStarts) : 0)
       if (died && worker.run !== undefined) this.countDeath(worker.run, signal ?? `exit code ${code}`)
       else if (worker.run !== undefined) this.deaths.delete(worker.run)
       this.look()

@@ -5,6 +5,7 @@ import { FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
 import { jobSchema } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
+import { findJob } from '../state/jobs.ts'
 import { keepPosition, positionsOf, resetPositions } from '../state/positions.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, RunTableRow } from '../state/schema.ts'
@@ -84,9 +85,14 @@ async function openIfThere(sink: SinkSession, plan: TablePlan): Promise<SinkTabl
   })
 }
 
-/** Gives up the unfinished run of a job that nobody executes. Gives back its id, or undefined where there is none. */
-export async function discardRun(state: State, job: string, variables: Variables): Promise<string | undefined> {
-  return withStores(state, job, variables, stores => runs.giveUp(state.db, job, run => abandon(state, run, stores)))
+/** Gives up an unfinished run that nobody executes. Its stores are those that it began with. */
+export async function discardRun(state: State, run: RunRow, variables: Variables): Promise<void> {
+  const stores = await openStores(jobSchema.parse(JSON.parse(run.definition)), state, variables)
+  try {
+    await runs.giveUp(state.db, run.job, row => abandon(state, row, stores), run.id)
+  } finally {
+    await closeStores(stores)
+  }
 }
 
 /**
@@ -99,7 +105,9 @@ export async function resetJob(
   variables: Variables,
   only?: string[],
 ): Promise<{ run: string | undefined; tables: string[] }> {
-  return withStores(state, job, variables, async stores => {
+  const row = await findJob(state.db, job)
+  const stores = await openStores(jobSchema.parse(JSON.parse(row.definition)), state, variables)
+  try {
     let run: string | undefined
     for (;;) {
       const id = await runs.giveUp(state.db, job, row => abandon(state, row, stores))
@@ -119,20 +127,6 @@ export async function resetJob(
       gone.map(p => p.value),
     )
     return { run, tables: gone.map(p => p.source) }
-  })
-}
-
-async function withStores<T>(
-  state: State,
-  job: string,
-  variables: Variables,
-  work: (stores: Stores) => Promise<T>,
-): Promise<T> {
-  const row = await state.db.selectFrom('job').selectAll().where('name', '=', job).executeTakeFirst()
-  if (!row) throw new FerryError('FERRY-1007', `there is no job "${job}"`)
-  const stores = await openStores(jobSchema.parse(JSON.parse(row.definition)), state, variables)
-  try {
-    return await work(stores)
   } finally {
     await closeStores(stores)
   }

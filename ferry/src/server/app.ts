@@ -51,16 +51,20 @@ export interface AppOptions {
   hosts: Set<string>
   /** Whether browsers come by https, through a proxy. */
   secure: boolean
+  /** Whether browsers come in through a proxy. */
+  behindProxy: boolean
   isStopping: () => boolean
 }
 
 export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
-  const { state, log, dispatcher, events, metrics, hosts, secure, isStopping } = options
+  const { state, log, dispatcher, events, metrics, hosts, secure, behindProxy, isStopping } = options
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     bodyLimit: MOST_BODY,
     routerOptions: { maxParamLength: 1000 },
     requestTimeout: 120_000,
+    // A proxy on this machine tells who calls.
+    trustProxy: behindProxy ? 'loopback' : false,
     return503OnClosing: true,
     forceCloseConnections: true,
   }).withTypeProvider<ZodTypeProvider>()

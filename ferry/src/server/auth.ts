@@ -10,7 +10,7 @@ import { FerryError } from '../errors.ts'
 import type { State } from '../state/database.ts'
 import { writeAudit } from '../state/history.ts'
 import type { Role } from '../state/schema.ts'
-import { type Caller, callerOf, ENVIRONMENT_TOKEN, sessionOf } from '../state/tokens.ts'
+import { type Caller, callerOf, environmentToken, sessionOf } from '../state/tokens.ts'
 
 export const COOKIE = 'ferry_session'
 export const CSRF_HEADER = 'x-ferry-csrf'
@@ -41,7 +41,7 @@ function same(a: string, b: string): boolean {
 /** Whose token it is: the environment's, or one of the state. */
 export async function callerOfToken(state: State, token: string): Promise<(Caller & { id: string }) | undefined> {
   const own = process.env.FERRY_TOKEN
-  if (own && same(own, token)) return { id: ENVIRONMENT_TOKEN, name: 'FERRY_TOKEN', role: 'admin' }
+  if (own && same(own, token)) return { id: environmentToken()!, name: 'FERRY_TOKEN', role: 'admin' }
   return callerOf(state.db, token)
 }
 

@@ -12,7 +12,7 @@ import { describeJob } from '../runtime/overview.ts'
 import { jobView, scheduleView, timesSchema, triggerView } from '../runtime/schemas.ts'
 import type { State } from '../state/database.ts'
 import { findJob, updateJob } from '../state/jobs.ts'
-import { keepHookSecret, takesHookSecret } from '../state/secrets.ts'
+import { hasHookSecret, keepHookSecret, takesHookSecret } from '../state/secrets.ts'
 
 const nameParams = z.object({ name: z.string().max(200) })
 
@@ -107,7 +107,7 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
       return Promise.all(
         job.triggers.map(async trigger => ({
           trigger,
-          hasSecret: trigger.webhook === true && (await takesHookSecret(state, job.name, trigger.name)) !== undefined,
+          hasSecret: trigger.webhook === true && (await hasHookSecret(db, job.name, trigger.name)),
           outcome: firings.get(`trigger:${trigger.name}`)?.outcome || null,
           outcomeAt: firings.get(`trigger:${trigger.name}`)?.outcome_at ?? null,
         })),

@@ -62,6 +62,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       metrics,
       hosts: hostsOf(options, publicUrl),
       secure: publicUrl?.protocol === 'https:',
+      behindProxy: publicUrl !== undefined,
       isStopping: () => stopping,
     })
     await app.listen({ host: options.host, port: options.port }).catch(error => {

@@ -72,12 +72,14 @@ export async function askWithin(tx: Kysely<Schema>, job: string, asking: Asking)
   return { row, outcome: 'queued' }
 }
 
-/** The runs of a queue that could begin, the oldest first: one of each job that nobody executes. */
-export async function waitingRuns(db: Kysely<Schema>, queue: string): Promise<Pick<RunRow, 'id' | 'job'>[]> {
-  return (await openRuns(db, queue)).waiting
-}
-
-async function openRuns(db: Kysely<Schema>, queue: string) {
+/**
+ * How many runs of a queue are at work, anywhere; and those that could begin, the oldest first: one of each job that nobody
+ * executes.
+ */
+export async function queueNow(
+  db: Kysely<Schema>,
+  queue: string,
+): Promise<{ atWork: number; waiting: Pick<RunRow, 'id' | 'job'>[] }> {
   const rows = await db
     .selectFrom('run')
     .select(['id', 'job', 'queue', 'owner_pid', 'owner_host', 'owner_started', 'heartbeat_at'])
@@ -96,7 +98,7 @@ async function openRuns(db: Kysely<Schema>, queue: string) {
 
 /** The oldest run of a queue that nobody executes, of a job that nobody executes; none where so many are at work. */
 async function nextOf(db: Kysely<Schema>, queue: string, most: number): Promise<RunRow | undefined> {
-  const { atWork, waiting } = await openRuns(db, queue)
+  const { atWork, waiting } = await queueNow(db, queue)
   if (atWork >= most || !waiting[0]) return undefined
   return db.selectFrom('run').selectAll().where('id', '=', waiting[0].id).executeTakeFirst()
 }

@@ -132,14 +132,17 @@ export function identity(definition: string): string {
   return JSON.stringify(all)
 }
 
-/** Ends the unfinished run of a job as cancelled, once `abandon` has removed what it left. */
+/**
+ * Ends the unfinished run of a job, the newest one or that of an id, as cancelled, once `abandon` has removed what it left.
+ */
 export async function giveUp(
   db: Kysely<Schema>,
   job: string,
   abandon: (row: RunRow) => Promise<void>,
+  id?: string,
 ): Promise<string | undefined> {
   const row = await db.selectFrom('job').select('definition').where('name', '=', job).executeTakeFirst()
-  const found = row && (await lockJob(db, job, row.definition))
+  const found = row && (await lockJob(db, job, row.definition, id))
   if (!found) return undefined
   await abandon(found.row)
   await finishRun(db, found.lease, 'cancelled')
@@ -163,20 +166,16 @@ export function runningAlready(row: RunRow): FerryError {
 }
 
 /** Records the job and takes its unfinished run, in one transaction that begins with a write to the job's line. */
-async function lockJob(db: Kysely<Schema>, job: string, definition: string) {
+async function lockJob(db: Kysely<Schema>, job: string, definition: string, id?: string) {
   return db.transaction().execute(async tx => {
     await tx
       .insertInto('job')
       .values({ name: job, definition, created_at: now(), updated_at: now() })
       .onConflict(c => c.column('name').doUpdateSet({ definition, updated_at: now() }))
       .execute()
-    const row = await tx
-      .selectFrom('run')
-      .selectAll()
-      .where('job', '=', job)
-      .where('state', 'in', UNFINISHED)
-      .orderBy('created_at', 'desc')
-      .executeTakeFirst()
+    let open = tx.selectFrom('run').selectAll().where('job', '=', job).where('state', 'in', UNFINISHED)
+    if (id !== undefined) open = open.where('id', '=', id)
+    const row = await open.orderBy('created_at', 'desc').executeTakeFirst()
     if (!row) return undefined
     if (isAlive(row)) {
       throw runningAlready(row)

@@ -55,6 +55,11 @@ export async function keepHookSecret(state: State, job: string, trigger: string,
   await keepSecret(state, hookName(job, trigger), secret)
 }
 
+export async function hasHookSecret(db: Kysely<Schema>, job: string, trigger: string): Promise<boolean> {
+  const name = hookName(job, trigger)
+  return (await db.selectFrom('secret').select('name').where('name', '=', name).executeTakeFirst()) !== undefined
+}
+
 /** Whether a secret is a trigger's; undefined where it has none. */
 export async function takesHookSecret(
   { db, home }: State,

@@ -162,7 +162,7 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
       const second = await queue.claimQueued(db, queue.JOBS, 2)
       expect([first?.row.job, second?.row.job]).toEqual(['a', 'b'])
       expect(await queue.claimQueued(db, queue.JOBS, 2)).toBeUndefined()
-      expect(await queue.waitingRuns(db, queue.JOBS)).toMatchObject([{ job: 'c' }])
+      expect(await queue.queueNow(db, queue.JOBS)).toMatchObject({ atWork: 2, waiting: [{ job: 'c' }] })
       await runs.finishRun(db, first!.lease, 'failed')
       expect(await queue.claimQueued(db, queue.JOBS, 2)).toMatchObject({ row: { job: 'c' }, resumed: false })
       // What has failed goes on, an edited job begins anew.

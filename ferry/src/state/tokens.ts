@@ -61,8 +61,14 @@ export async function callerOf(db: Kysely<Schema>, token: string): Promise<(Call
   return { id: row.id, name: row.name, role: row.role }
 }
 
-/** The id of what the environment's FERRY_TOKEN signs in with: it is no line of the state. */
-export const ENVIRONMENT_TOKEN = 'environment'
+/**
+ * The id of what the environment's FERRY_TOKEN signs in with: it is no line of the state, and another value is another
+ * token. Undefined where there is none.
+ */
+export function environmentToken(): string | undefined {
+  const own = process.env.FERRY_TOKEN
+  return own ? `environment:${hashOf(own)}` : undefined
+}
 
 /** Signs a browser in; gives back what its cookie holds. */
 export async function openSession(db: Kysely<Schema>, token: string): Promise<{ secret: string; expires: Date }> {
@@ -85,7 +91,7 @@ export async function sessionOf(db: Kysely<Schema>, secret: string): Promise<Cal
     .where('session.hash', '=', hashOf(secret))
     .executeTakeFirst()
   if (!row || Number(row.expires_at) < Date.now()) return undefined
-  if (row.token === ENVIRONMENT_TOKEN) return { name: 'FERRY_TOKEN', role: 'admin' }
+  if (row.token === environmentToken()) return { name: 'FERRY_TOKEN', role: 'admin' }
   return row.name === null || row.role === null ? undefined : { name: row.name, role: row.role }
 }
 

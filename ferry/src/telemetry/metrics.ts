@@ -43,7 +43,7 @@ export function makeMetrics(state: State, server: { atWork: () => number; listen
     },
   })
   const total = (name: string, help: string, column: 'rows_read' | 'rows_copied' | 'rows_skipped' | 'bytes_read') =>
-    new Gauge({
+    new Counter({
       name,
       help,
       registers: [registry],
@@ -52,7 +52,9 @@ export function makeMetrics(state: State, server: { atWork: () => number; listen
           .selectFrom('table_total')
           .select(eb => eb.fn.sum<number | null>(column).as('sum'))
           .executeTakeFirst()
-        this.set(Number(row?.sum ?? 0))
+        // It never gets smaller: the totals outlive the runs.
+        this.reset()
+        this.inc(Number(row?.sum ?? 0))
       },
     })
   total('ferry_rows_read_total', 'Rows read by runs that have ended', 'rows_read')
