@@ -2,12 +2,12 @@
  * DuckDB as Ferry uses it: for Parquet, for `.duckdb` files, and for queries between the two. Memory is limited, and
  * no extension is fetched from anywhere.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { availableParallelism, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { allowedFolders } from '../confinement.ts'
 import { type ErrorCode, FerryError, RowError } from '../errors.ts'
+import { makeScratch, scratchParent } from './scratch.ts'
 
 /** DuckDB's own memory, next to what Node needs. */
 export const MEMORY_LIMIT = '144MB'
@@ -27,7 +27,7 @@ export class Duckdb {
 
   /** Opens a database file, or one in memory. Throws FERRY-2001 or FERRY-4004. */
   static async open(path = ':memory:', mode: 'read' | 'write' = 'write'): Promise<Duckdb> {
-    const scratch = mkdtempSync(join(tmpdir(), 'ferry-duckdb-'))
+    const scratch = makeScratch('duckdb')
     try {
       const instance = await DuckDBInstance.create(path, {
         threads: String(Math.min(4, availableParallelism())),
@@ -79,10 +79,10 @@ export class Duckdb {
 async function confine(connection: DuckDBConnection, path: string): Promise<void> {
   const folders = allowedFolders()
   if (!folders) return
-  const all = [...folders, tmpdir(), ...(path === ':memory:' ? [] : [path])]
+  const all = [...folders, scratchParent(), ...(path === ':memory:' ? [] : [path])]
   await connection.run(`SET allowed_directories = [${all.map(quoteText).join(', ')}]`)
+  // Neither can be changed again while the database is open.
   await connection.run('SET enable_external_access = false')
-  await connection.run('SET lock_configuration = true')
 }
 
 /** What DuckDB said, as one of Ferry's errors. */

@@ -1,7 +1,6 @@
 /** Rows into DuckDB: CSV through pipes that a statement reads, or data chunks appended to a table. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type DuckDBAppender, DuckDBDataChunk, type DuckDBType, type DuckDBValue } from '@duckdb/node-api'
 import type { LogicalType, Row } from '../batch/types.ts'
@@ -10,6 +9,7 @@ import { drained } from '../streams.ts'
 import { type Duckdb, quoteName, quoteText, translate } from './engine.ts'
 import { toNative } from './logical.ts'
 import { NamedPipe } from './pipe.ts'
+import { makeScratch } from './scratch.ts'
 import { valueWriter } from './vectors.ts'
 
 /** Longest CSV record that DuckDB is asked to take, and how much of the pipe it reads at a time. */
@@ -114,7 +114,7 @@ export class PipeIntake {
    * for ever. So little goes through a file.
    */
   private async readFile(): Promise<void> {
-    const folder = mkdtempSync(join(tmpdir(), 'ferry-rows-'))
+    const folder = makeScratch('rows')
     try {
       const path = join(folder, 'rows.csv')
       writeFileSync(path, Buffer.concat(this.waiting.splice(0)), { mode: 0o600 })

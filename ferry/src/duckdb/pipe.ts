@@ -3,11 +3,11 @@
  * JavaScript. Windows has none; the rows encoding serves there.
  */
 import { spawnSync } from 'node:child_process'
-import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { closeSync, constants, openSync, rmSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { FerryError } from '../errors.ts'
+import { makeScratch } from './scratch.ts'
 
 /** Whether there are named pipes; `FERRY_PIPES=off` where the temporary folder cannot hold any. */
 export const hasPipes = process.platform !== 'win32' && process.env.FERRY_PIPES !== 'off'
@@ -19,7 +19,7 @@ export class NamedPipe {
   private keeper: number | undefined
 
   constructor() {
-    this.folder = mkdtempSync(join(tmpdir(), 'ferry-pipe-'))
+    this.folder = makeScratch('pipe')
     this.path = join(this.folder, 'pipe')
     const made = spawnSync('mkfifo', ['-m', '600', this.path])
     if (made.status !== 0) throw new FerryError('FERRY-9000', `mkfifo failed: ${made.stderr}`)

@@ -1,9 +1,10 @@
 /** A server from its start to its end: API and UI, the clock, and the processes that execute runs. */
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, join, relative, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { FOLDERS } from '../confinement.ts'
+import { makeScratch, SCRATCH } from '../duckdb/scratch.ts'
 import { FerryError } from '../errors.ts'
 import { Clock } from '../runtime/clock.ts'
 import { Dispatcher } from '../runtime/dispatcher.ts'
@@ -47,6 +48,9 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const folders = confine(options.folders)
   const log = makeLog(options.logLevel)
   const state = await openState()
+  // What is on its way through DuckDB is in no folder that others' SQL may read.
+  const scratch = makeScratch('server')
+  process.env[SCRATCH] = scratch
   let stopping = false
   try {
     const token = await firstToken(state)
@@ -92,11 +96,13 @@ export async function serve(options: ServeOptions): Promise<Server> {
         await dispatcher.stop()
         await app.close()
         await state.close()
+        rmSync(scratch, { recursive: true, force: true })
         log.info('stopped')
       },
     }
   } catch (error) {
     await state.close()
+    rmSync(scratch, { recursive: true, force: true })
     throw error
   }
 }

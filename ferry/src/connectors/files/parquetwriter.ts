@@ -1,7 +1,6 @@
 /** Parquet written by DuckDB: from a query, from CSV through pipes, or from rows gathered in a scratch database. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DuckDBValue } from '@duckdb/node-api'
 import type { Batch, Checkpoint } from '../../batch/encoding.ts'
@@ -9,6 +8,7 @@ import type { Row } from '../../batch/types.ts'
 import { Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
 import { PipeIntake, RowIntake } from '../../duckdb/intake.ts'
 import { toNative } from '../../duckdb/logical.ts'
+import { makeScratch } from '../../duckdb/scratch.ts'
 import { RowError } from '../../errors.ts'
 import type { CommitResult, Offer, Refused, SplitWriter } from '../connector.ts'
 import type { FilesSinkTable } from './sink.ts'
@@ -34,7 +34,7 @@ export class ParquetWriter implements SplitWriter {
   }
 
   static async open(table: FilesSinkTable, offer: Offer, place: (part: number) => string): Promise<ParquetWriter> {
-    const scratch = mkdtempSync(join(tmpdir(), 'ferry-parquet-'))
+    const scratch = makeScratch('parquet')
     // Rows are gathered on disk, so that a table of any size stays within DuckDB's memory.
     const path = offer.encoding === 'rows' ? join(scratch, 'rows.duckdb') : ':memory:'
     const db = await Duckdb.open(path)
