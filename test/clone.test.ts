@@ -1,7 +1,7 @@
 /** A stranger's first minute: the repository cloned into an empty folder, the README's commands typed. */
 import { execFileSync, type SpawnOptions, spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { root, temporaryFolder, until } from './support.ts'
 
@@ -19,6 +19,9 @@ describe('a fresh clone', () => {
     }
     const environment: NodeJS.ProcessEnv = { ...process.env, CI: '1' }
     delete environment.FERRY_HOME
+    // The machine's own Node comes first, not that of the checkout that tests.
+    const paths = environment.PATH!.split(delimiter).filter(path => !path.includes('node_modules'))
+    environment.PATH = paths.join(delimiter)
     // npm start installs and builds by itself, as the first command, and opens the server.
     const started = await openedBy('npm', ['start'], { cwd: folder, env: { ...environment, FERRY_PORT: '0' } })
     expect(started.out()).toContain('Made sample/shop.db')

@@ -405,11 +405,17 @@ describe('the job panel', () => {
     await grid.getByText('table_0777').first().waitFor()
     expect(performance.now() - began).toBeLessThan(2000)
     await page.getByText('1 of 1,000 tables').waitFor()
-    // Tables are chosen from a thousand as quickly.
+    // All of them at once, by a column or by name.
     await page.getByRole('button', { name: 'Edit' }).click()
     await page.getByRole('button', { name: '2. Tables' }).click()
     await page.getByLabel('Search tables').fill('05')
-    await page.getByRole('checkbox', { name: /All .* found/ }).check()
+    const found = page.getByRole('checkbox', { name: /All .* found/ })
+    await found.check()
+    await page.getByRole('button', { name: '5. Copy mode' }).click()
+    await page.getByRole('radio', { name: /^Incremental/ }).check()
+    await page.getByLabel('A column that all tables have').fill('id')
+    await page.getByRole('button', { name: 'All by this column' }).click()
+    expect(await page.getByRole('button', { name: 'Next', exact: true }).isEnabled()).toBe(true)
   })
 })
 

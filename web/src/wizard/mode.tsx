@@ -1,19 +1,24 @@
 /** Once, only what changed, or every change until it is told to end. */
-import { Field, makeStyles, Radio, RadioGroup, Select, Title3 } from '@fluentui/react-components'
+import { Button, Field, Input, makeStyles, Radio, RadioGroup, Select, Title3 } from '@fluentui/react-components'
 import { useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
 import { columnsQuery, connectionsQuery, connectorsQuery } from '../api.ts'
 import { Failure } from '../parts/failure.tsx'
 import { Grid } from '../parts/grid.tsx'
 import type { Mode, TableDraft } from './draft.ts'
 import type { StepProps } from './page.tsx'
 
-const useStyles = makeStyles({ narrow: { maxWidth: '420px' } })
+const useStyles = makeStyles({
+  narrow: { maxWidth: '420px' },
+  bar: { display: 'flex', flexWrap: 'wrap', gap: '8px', alignItems: 'end' },
+})
 
 /** Stores that know by themselves what is new. */
 const KNOW_NEW = ['files', 'cosmos']
 
 export function ModeStep({ draft, set }: StepProps) {
   const styles = useStyles()
+  const [column, setColumn] = useState('')
   const connections = useQuery(connectionsQuery)
   const connectors = useQuery(connectorsQuery)
   const kind = connections.data?.find(c => c.name === draft.source)?.kind ?? ''
@@ -29,15 +34,17 @@ export function ModeStep({ draft, set }: StepProps) {
     const merges = mode === 'online' ? draft.update !== 'merge' : mode === 'incremental' && draft.update === 'overwrite'
     set({ mode, tables, ...(merges ? { update: 'merge' as const } : {}) })
   }
-  const edit = (from: string, part: Partial<TableDraft>) =>
+  /** How changes of some tables are found; what the log tells is merged. */
+  const edit = (part: Partial<TableDraft>, isMeant: (table: TableDraft) => boolean) =>
     set({
       ...(part.tracking === 'cdc' ? { update: 'merge' as const } : {}),
       tables: draft.tables.map(t => {
-        if (t.from !== from) return t
+        if (!isMeant(t)) return t
         const { tracking: _, incrementalColumn: __, ...rest } = t
         return { ...rest, ...part }
       }),
     })
+  const editAll = (part: Partial<TableDraft>) => edit(part, () => true)
   return (
     <>
       <Title3 as="h2">What is copied?</Title3>
@@ -56,6 +63,17 @@ export function ModeStep({ draft, set }: StepProps) {
           />
         </RadioGroup>
       </Field>
+      {draft.mode === 'incremental' && draft.tables.length > 1 && !knows && (
+        <div className={styles.bar}>
+          <Field label="A column that all tables have">
+            <Input placeholder="updated_at" value={column} onChange={(_, { value }) => setColumn(value)} />
+          </Field>
+          <Button disabled={column.trim() === ''} onClick={() => editAll({ incrementalColumn: column.trim() })}>
+            All by this column
+          </Button>
+          {tells && <Button onClick={() => editAll({ tracking: 'cdc' })}>All by the log of the store</Button>}
+        </div>
+      )}
       {draft.mode === 'incremental' && (
         <Grid
           label="How changes are found"
@@ -72,7 +90,7 @@ export function ModeStep({ draft, set }: StepProps) {
                   source={draft.source}
                   tells={tells}
                   knows={knows}
-                  onChange={part => edit(t.from, part)}
+                  onChange={part => edit(part, other => other.from === t.from)}
                   className={styles.narrow}
                 />
               ),
