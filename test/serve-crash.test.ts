@@ -1,5 +1,5 @@
 /** A server that dies in the middle of its work: everything is there when it has started again, once. */
-import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout } from 'node:timers/promises'
@@ -12,8 +12,18 @@ const random = randomOf(seedOf('server crashes'))
 
 /** The processes that a process has started. */
 function childrenOf(pid: number): number[] {
-  const found = execFileSync('sh', ['-c', `ps -o pid= --ppid ${pid} || true`], { encoding: 'utf8' })
-  return found.split(/\s+/).filter(Boolean).map(Number)
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .filter(name => {
+      try {
+        const stat = readFileSync(`/proc/${name}/stat`, 'utf8')
+        return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === pid
+      } catch {
+        // It has ended meanwhile.
+        return false
+      }
+    })
+    .map(Number)
 }
 
 const ROWS = 6000

@@ -1,7 +1,8 @@
 /** A server as a user starts it: a process of its own, spoken to over HTTP. */
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { DatabaseSync } from 'node:sqlite'
+import { expect, onTestFinished } from 'vitest'
 import { root, temporaryFolder, until } from './support.ts'
 
 export interface TestServer {
@@ -103,4 +104,43 @@ export async function startServer(
     kill: signal => child.kill(signal),
     gone,
   }
+}
+
+/** Problem details (RFC 9457). */
+export interface Problem {
+  code: string
+  status: number
+  detail: string
+  hint: string
+}
+
+/** A small SQLite database in a folder that the server may use. */
+export function makeSource(folder: string, rows = 10): string {
+  const path = join(folder, 'source.db')
+  const db = new DatabaseSync(path)
+  db.exec('CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT NOT NULL, changed INTEGER NOT NULL)')
+  const insert = db.prepare('INSERT INTO items VALUES (?, ?, ?)')
+  db.exec('BEGIN')
+  for (let i = 1; i <= rows; i++) insert.run(i, `item ${i}`, i)
+  db.exec('COMMIT')
+  db.close()
+  return path
+}
+
+/** A server with connections `source` and `target` and a job between them. */
+export async function serverWithJob(rows = 10) {
+  const folder = temporaryFolder()
+  makeSource(folder, rows)
+  const server = await startServer({ folder })
+  await server.call('PUT', '/connections/source', { locator: `sqlite:${join(folder, 'source.db')}` })
+  await server.call('PUT', '/connections/target', { locator: `duckdb:${join(folder, 'target.duckdb')}` })
+  const definition = {
+    name: 'job',
+    source: { connection: 'source' },
+    destination: { connection: 'target' },
+    update: 'merge',
+    tables: ['items'],
+  }
+  expect((await server.call('POST', '/jobs', definition)).status).toBe(201)
+  return { server, folder, definition }
 }
