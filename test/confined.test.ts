@@ -73,6 +73,9 @@ describe('copies in the folders of a server', () => {
     const report = await copy({ ...job, tables: [{ query, to: 'public.stolen' }] })
     expect(report.status).toBe('failed')
     expect(JSON.stringify(report.errors)).toContain('disabled by configuration')
+    await expect(copy({ ...job, source: postgres, destination: '-', tables: ['public.t'] })).resolves.toMatchObject({
+      errors: [{ code: 'FERRY-2006' }],
+    })
     const files = { kind: 'files', folder: outside }
     await expect(
       copy({ ...job, source: files, tables: [{ from: 'secret.csv', to: 'public.x' }] }),

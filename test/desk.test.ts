@@ -69,15 +69,19 @@ describe('commands', () => {
     expect((await ferry(['show', 'nothing'], options)).stderr).toContain('FERRY-1007')
   })
 
-  it('work without a server: what is asked for waits for a worker', async () => {
+  it('work without a server: what is asked for waits for a worker, in its folders', async () => {
     const folder = temporaryFolder()
-    const options = { home: join(folder, 'home'), cwd: folder }
+    const options = { home: join(temporaryFolder(), 'home'), cwd: folder }
     await ferry(['create', jobFile(folder)], options)
     expect((await ferry(['start', 'job'], options)).stdout).toContain('nobody is at work here')
     const worked = await ferry(['worker', '--once'], options)
     expect(worked.code, worked.stderr).toBe(0)
     expect(json((await ferry(['show', 'job', '--json'], options)).stdout)).toMatchObject({ state: 'completed' })
     expect((await ferry(['worker', '--once'], options)).code).toBe(0)
+    await ferry(['start', 'job'], options)
+    const elsewhere = await ferry(['worker', '--once', '--folder', temporaryFolder()], options)
+    expect(elsewhere.stderr).toContain('FERRY-2006')
+    expect(json((await ferry(['show', 'job', '--json'], options)).stdout)).toMatchObject({ state: 'failed' })
     expect((await ferry(['start', 'nothing'], options)).stderr).toContain('FERRY-1007')
   })
 

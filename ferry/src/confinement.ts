@@ -35,6 +35,11 @@ export function allowedPath(path: string): string {
   })
 }
 
+/** Throws FERRY-2006 where there are limits: for what only who sits at the terminal can mean. */
+export function requireNoServer(what: string): void {
+  if (allowedFolders()) throw new FerryError('FERRY-2006', `${what}: a server has none for others`)
+}
+
 /** A path without links, also of a file that is not there yet. */
 function realOf(path: string): string {
   try {

@@ -123,6 +123,7 @@ add('serve', 'the server: web UI, API, schedules, triggers; executes what is ask
   .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')
 add('worker', 'executes runs that wait, without a server', () => import('./worker.ts'))
   .option('--once', 'one run, or none where none waits')
+  .option('--folder <path>', 'folder that file connections may use; may be repeated (default: the current one)', list)
   .option('--most <runs>', 'runs at work at one time, everywhere', integer, 10)
   .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')
 add('doctor', 'looks for what keeps Ferry from working here', () => import('./doctor.ts'))

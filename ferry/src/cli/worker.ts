@@ -1,6 +1,8 @@
 /** `ferry worker`: executes runs that wait in the queue. The server starts one with `--once` for each run. */
 import { setTimeout } from 'node:timers/promises'
+import { FOLDERS } from '../confinement.ts'
 import { FerryError } from '../errors.ts'
+import { limitToFolders } from '../runtime/folders.ts'
 import { executeNext } from '../runtime/worker.ts'
 import { makeLog } from '../telemetry/log.ts'
 import { withState } from './state.ts'
@@ -9,9 +11,11 @@ const LOOK_MS = 500
 
 export default async function worker(
   _: string[],
-  options: { once?: boolean; most: number; logLevel: string },
+  options: { once?: boolean; most: number; logLevel: string; folder?: string[] },
 ): Promise<void> {
   const log = makeLog(options.logLevel)
+  // A server has set the limits of those that it starts.
+  const limits = process.env[FOLDERS] === undefined ? limitToFolders(options.folder ?? []) : undefined
   const stop = new AbortController()
   const onSignal = () => stop.abort()
   process.on('SIGINT', onSignal)
@@ -35,5 +39,8 @@ export default async function worker(
     }
   })
   // The pipe to the server would keep this process alive.
-  await working.finally(() => process.connected && process.disconnect())
+  await working.finally(() => {
+    limits?.close()
+    if (process.connected) process.disconnect()
+  })
 }

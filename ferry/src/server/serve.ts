@@ -1,15 +1,12 @@
 /** A server from its start to its end: API and UI, the clock, and the processes that execute runs. */
-import { rmSync, writeFileSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { delimiter, join, relative, resolve } from 'node:path'
+import { writeFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
-import { FOLDERS } from '../confinement.ts'
-import { makeScratch, SCRATCH } from '../duckdb/scratch.ts'
 import { FerryError } from '../errors.ts'
 import { Clock } from '../runtime/clock.ts'
 import { Dispatcher } from '../runtime/dispatcher.ts'
 import { errorFolder } from '../runtime/errorfiles.ts'
-import { ferryHome, openState, type State } from '../state/database.ts'
+import { limitToFolders } from '../runtime/folders.ts'
+import { openState, type State } from '../state/database.ts'
 import { forgetAudit, forgetRuns } from '../state/history.ts'
 import { listTokens, makeToken, removeToken } from '../state/tokens.ts'
 import { type Log, makeLog } from '../telemetry/log.ts'
@@ -45,12 +42,9 @@ const TICK_MS = 1000
 const SWEEP_MS = 3600_000
 
 export async function serve(options: ServeOptions): Promise<Server> {
-  const folders = confine(options.folders)
+  const limits = limitToFolders(options.folders)
   const log = makeLog(options.logLevel)
   const state = await openState()
-  // What is on its way through DuckDB is in no folder that others' SQL may read.
-  const scratch = makeScratch('server')
-  process.env[SCRATCH] = scratch
   let stopping = false
   try {
     const token = await firstToken(state)
@@ -82,7 +76,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       dispatcher.look()
     })
     const sweeper = startSweeper(state, options.keepDays, log)
-    log.info({ url: own, folders }, 'listening')
+    log.info({ url: own, folders: limits.folders }, 'listening')
     return {
       url: publicUrl?.origin ?? own,
       token,
@@ -96,32 +90,15 @@ export async function serve(options: ServeOptions): Promise<Server> {
         await dispatcher.stop()
         await app.close()
         await state.close()
-        rmSync(scratch, { recursive: true, force: true })
+        limits.close()
         log.info('stopped')
       },
     }
   } catch (error) {
     await state.close()
-    rmSync(scratch, { recursive: true, force: true })
+    limits.close()
     throw error
   }
-}
-
-/** Sets the folders of file connections. The server's own folder holds its secrets: it may not lie in one of them. */
-function confine(given: string[]): string[] {
-  const folders = (given.length > 0 ? given : [process.cwd()]).map(folder => resolve(folder))
-  const home = resolve(ferryHome())
-  const open = folders.find(folder => {
-    const way = relative(folder, home)
-    return way === '' || !(way.startsWith('..') || resolve(folder, way) !== home)
-  })
-  if (open !== undefined) {
-    throw new FerryError('FERRY-2006', `${home}, where the state and its secrets are, lies in ${open}`, {
-      hint: `Name the folders with the data: ferry serve --folder ${join(homedir(), 'data')}; or put the state elsewhere with --home.`,
-    })
-  }
-  process.env[FOLDERS] = folders.join(delimiter)
-  return folders
 }
 
 function hostsOf({ host, allowedHosts }: ServeOptions, publicUrl: URL | undefined): Set<string> {

@@ -3,7 +3,7 @@ import { access, glob, stat } from 'node:fs/promises'
 import { isAbsolute, join } from 'node:path'
 import { z } from 'zod'
 import { type Column, type LogicalType, utf8 } from '../../batch/types.ts'
-import { allowedPath } from '../../confinement.ts'
+import { allowedPath, requireNoServer } from '../../confinement.ts'
 import type { Duckdb } from '../../duckdb/engine.ts'
 import { heldByParquet, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
@@ -62,7 +62,10 @@ class FilesStore implements Store {
   }
 
   resolve(name: string): string {
-    if (name === STDIN) return name
+    if (name === STDIN) {
+      requireNoServer('standard input and output')
+      return name
+    }
     return allowedPath(isAbsolute(name) ? name : join(this.folder, name))
   }
 
@@ -103,8 +106,8 @@ class FilesStore implements Store {
   }
 
   private async find(object: string): Promise<FileSet | undefined> {
-    if (object === STDIN) return { object, paths: [STDIN], bytes: 0 }
     const path = this.resolve(object)
+    if (path === STDIN) return { object, paths: [STDIN], bytes: 0 }
     const paths: string[] = []
     const single = await stat(path).catch(() => undefined)
     if (single?.isFile()) paths.push(path)
