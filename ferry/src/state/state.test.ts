@@ -124,6 +124,8 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
         const counts = { rows_read: 5, rows_copied: 5, rows_skipped: 0, bytes_read: 9, bytes_written: 9 }
         const rest = { total_rows: null, started_at: null, ended_at: null, error: null, encoding: 'rows' }
         await runs.saveTable(db, { ...table, ...counts, ...rest })
+        // Named twice.
+        await runs.saveTable(db, { ...table, ...counts, ...rest, ordinal: 1 })
         await runs.finishRun(db, lease, 'completed')
         const ended_at = new Date(Date.now() - endedDaysAgo * 86_400_000).toISOString()
         await db.updateTable('run').set({ ended_at }).where('id', '=', lease.run).execute()
@@ -142,7 +144,7 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
       const left = await db.selectFrom('run').select('id').execute()
       expect(left.map(r => r.id).sort()).toEqual(kept.sort())
       expect(await runs.runTables(db, old[0]!)).toEqual([])
-      expect(await totalsOf(db, 'j')).toMatchObject([{ runs: 3, rows_copied: 15, failures: 0 }])
+      expect(await totalsOf(db, 'j')).toMatchObject([{ runs: 3, rows_copied: 30, failures: 0 }])
       await writeAudit(db, { who: 'a', role: 'admin', address: '::1', action: 'POST /x', object: '', outcome: '200' })
       await forgetAudit(db, before)
       expect(await readAudit(db, 10)).toHaveLength(1)

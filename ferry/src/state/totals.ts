@@ -26,17 +26,19 @@ export async function addTotals(db: Kysely<Schema>, run: string): Promise<void> 
         .selectFrom('run_table as t')
         .innerJoin('run as r', 'r.id', 't.run')
         .where('t.run', '=', run)
+        // A job may name a table twice.
+        .groupBy(['r.job', 't.source', 't.destination', 'r.id'])
         .select([
           'r.job',
           't.source',
           't.destination',
           sql<number>`1`.as('runs'),
-          sql<number>`CASE WHEN t.state = 'completed' THEN 0 ELSE 1 END`.as('failures'),
-          't.rows_read',
-          't.rows_copied',
-          't.rows_skipped',
-          't.bytes_read',
-          't.bytes_written',
+          sql<number>`MAX(CASE WHEN t.state = 'completed' THEN 0 ELSE 1 END)`.as('failures'),
+          sql<number>`SUM(t.rows_read)`.as('rows_read'),
+          sql<number>`SUM(t.rows_copied)`.as('rows_copied'),
+          sql<number>`SUM(t.rows_skipped)`.as('rows_skipped'),
+          sql<number>`SUM(t.bytes_read)`.as('bytes_read'),
+          sql<number>`SUM(t.bytes_written)`.as('bytes_written'),
           'r.id as last_run',
           sql<string>`${at}`.as('last_at'),
         ]),
