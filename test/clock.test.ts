@@ -215,6 +215,14 @@ describe.each(Object.entries(STATES))('the clock, with its state in %s', (kind, 
       expect(await clock.tick(began + 4000)).toHaveLength(1)
       expect(await clock.tick(began + 6000)).toEqual([])
       expect((await runsOf(state)).map(r => r.invoked_by)).toEqual(['trigger:behind'])
+      // The next one completes on a machine whose clock is minutes behind.
+      await workOff(state)
+      const next = await claimRun(state.db, 'first', '{}', { fresh: true, abandon: async () => {} })
+      await finishRun(state.db, next.lease, 'completed')
+      const changed_at = Date.now() - 300_000
+      await state.db.updateTable('run').set({ changed_at }).where('id', '=', next.lease.run).execute()
+      expect(await clock.tick(began + 8000)).toHaveLength(1)
+      expect(await new Clock(state).tick(began + 10_000)).toEqual([])
     })
   })
 

@@ -11,7 +11,7 @@ import { parseDuration } from '../job/duration.ts'
 import type { Schedule, Trigger } from '../job/schedules.ts'
 import { type CopyJob, jobSchema } from '../job/schema.ts'
 import { type Times, timesOf } from '../job/times.ts'
-import { beginWith, type SeenFile, settledFiles, takeFiles } from '../state/arrivals.ts'
+import { beginWith, type Seen, settledOf, takeSeen } from '../state/arrivals.ts'
 import type { State } from '../state/database.ts'
 import { findFiring, firingOf, type Known, movePlace, tellOutcome } from '../state/firings.ts'
 import { type Answer, type Asking, askWithin } from '../state/queue.ts'
@@ -20,6 +20,8 @@ import { openStore, resolveEndpoint } from './stores.ts'
 
 /** A time that is further away than this was missed: nobody was there. */
 const GRACE_MS = 60_000
+/** By how much the clocks of machines that share a state may differ. */
+const SKEW_MS = 600_000
 /** How often files are looked for. */
 const FILES_MS = 2000
 
@@ -131,52 +133,50 @@ export class Clock {
 
   private async byTrigger(job: CopyJob, trigger: Trigger, now: number): Promise<Fired | undefined> {
     if (trigger.webhook) return undefined
-    const name = `trigger:${trigger.name}`
-    const known: Known = { job: job.name, name, print: printOf(trigger), now }
-    if (trigger.files !== undefined) return this.byFiles(job, trigger, known)
-    const key = `${job.name}\n${name}`
-    const row = this.due.get(key)?.row ?? (await firingOf(this.state.db, known))
-    this.due.set(key, { row, times: { next: () => undefined, last: () => undefined }, next: undefined })
-    const completed = await this.state.db
-      .selectFrom('run')
-      .select(['id', 'changed_at'])
-      .where('job', '=', trigger.after!)
-      .where('state', '=', 'completed')
-      .where('changed_at', '>', row.at)
-      .orderBy('changed_at', 'desc')
-      .limit(1)
-      .executeTakeFirst()
-    if (!completed) return undefined
-    this.due.delete(key)
-    return this.fire(row, completed.changed_at, { by: name, overlap: trigger.overlap })
-  }
-
-  /** Files that have come, or changed, and then stayed as they are for a while. */
-  private async byFiles(job: CopyJob, trigger: Trigger, known: Known): Promise<Fired | undefined> {
+    const known: Known = { job: job.name, name: `trigger:${trigger.name}`, print: printOf(trigger), now }
     const { db } = this.state
-    const { now } = known
-    const there = await this.filesOf(job, trigger)
-    if ((await findFiring(db, known))?.print !== known.print) {
+    const row = await findFiring(db, known)
+    const isNew = row?.print !== known.print
+    const there =
+      trigger.files === undefined
+        ? await this.completedOf(trigger.after!, isNew ? now : row.at)
+        : await this.filesOf(job, trigger)
+    if (isNew) {
+      // What is there already when somebody begins to look has not come.
       await db.transaction().execute(async tx => {
         await beginWith(tx, known, there, now)
         await firingOf(tx, known)
       })
       return undefined
     }
-    const before = now - parseDuration(trigger.settled)! * 1000
-    const ready = await settledFiles(db, known, there, { now, before })
+    const settled = trigger.files === undefined ? 0 : parseDuration(trigger.settled)! * 1000
+    const ready = await settledOf(db, known, there, { now, before: now - settled })
     if (ready.length === 0) return undefined
     return db.transaction().execute(async tx => {
-      if (!(await takeFiles(tx, known, ready))) throw new Taken()
+      if (!(await takeSeen(tx, known, ready))) throw new Taken()
+      await movePlace(tx, row, now, '')
       const answer = await askWithin(tx, job.name, { by: known.name, overlap: trigger.overlap })
-      const files = ready.length === 1 ? ready[0]!.path : `${ready.length} files`
-      const outcome = `${files}: ${OUTCOMES[answer.outcome](answer.row.id)}`
+      const came =
+        ready.length === 1 ? ready[0]!.path : `${ready.length} ${trigger.files === undefined ? 'runs' : 'files'}`
+      const outcome = `${came}: ${OUTCOMES[answer.outcome](answer.row.id)}`
       await tellOutcome(tx, known, outcome)
       return { job: job.name, name: known.name, outcome, run: answer.row.id }
     })
   }
 
-  private async filesOf(job: CopyJob, trigger: Trigger): Promise<SeenFile[]> {
+  /** Runs of a job that have completed since a moment, or so shortly before it that clocks may differ by it. */
+  private async completedOf(job: string, since: number): Promise<Seen[]> {
+    const rows = await this.state.db
+      .selectFrom('run')
+      .select('id')
+      .where('job', '=', job)
+      .where('state', '=', 'completed')
+      .where('changed_at', '>', since - SKEW_MS)
+      .execute()
+    return rows.map(({ id }) => ({ path: id, print: 'completed' }))
+  }
+
+  private async filesOf(job: CopyJob, trigger: Trigger): Promise<Seen[]> {
     const spec = trigger.connection === undefined ? job.source : { connection: trigger.connection }
     const store = await openStore(await resolveEndpoint(spec, this.state, {}))
     try {

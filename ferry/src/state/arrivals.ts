@@ -1,4 +1,6 @@
-/** Files that triggers have seen: how they were, since when, and whether they have asked for a run. */
+/**
+ * What triggers have seen, files or runs of another job: how it was, since when, and whether it has asked for a run.
+ */
 import type { Kysely } from 'kysely'
 import type { Schema } from './schema.ts'
 
@@ -8,8 +10,8 @@ export interface Watcher {
   name: string
 }
 
-/** A file as it is now; `print` changes when the file does. */
-export interface SeenFile {
+/** A file, or a run, as it is now; `print` changes when it does. */
+export interface Seen {
   path: string
   print: string
 }
@@ -17,7 +19,7 @@ export interface SeenFile {
 const keyed = ({ job, name }: Watcher) => ({ job, name })
 
 /** Begins anew with what is there: it has not arrived. */
-export async function beginWith(db: Kysely<Schema>, watcher: Watcher, there: SeenFile[], now: number): Promise<void> {
+export async function beginWith(db: Kysely<Schema>, watcher: Watcher, there: Seen[], now: number): Promise<void> {
   await db.deleteFrom('arrival').where('job', '=', watcher.job).where('name', '=', watcher.name).execute()
   for (const { path, print } of there) {
     await db
@@ -30,15 +32,15 @@ export async function beginWith(db: Kysely<Schema>, watcher: Watcher, there: See
 }
 
 /**
- * Keeps what is new, changed or gone; gives back the files that have not asked for a run yet and have been as they are
- * since `before` (milliseconds since 1970) at least.
+ * Keeps what is new, changed or gone; gives back what has not asked for a run yet and has been as it is since `before`
+ * (milliseconds since 1970) at least.
  */
-export async function settledFiles(
+export async function settledOf(
   db: Kysely<Schema>,
   watcher: Watcher,
-  there: SeenFile[],
+  there: Seen[],
   { now, before }: { now: number; before: number },
-): Promise<SeenFile[]> {
+): Promise<Seen[]> {
   const { job, name } = watcher
   const kept = await db.selectFrom('arrival').selectAll().where('job', '=', job).where('name', '=', name).execute()
   const known = new Map(kept.map(k => [k.path, k]))
@@ -56,13 +58,14 @@ export async function settledFiles(
   }
   return there.filter(f => {
     const row = known.get(f.path)
-    return row?.fired === 0 && row.print === f.print && row.since <= before
+    if (row?.print !== f.print) return now <= before
+    return row.fired === 0 && row.since <= before
   })
 }
 
-/** Marks files as those that ask for a run; false where another server was faster with one of them. */
-export async function takeFiles(db: Kysely<Schema>, { job, name }: Watcher, files: SeenFile[]): Promise<boolean> {
-  for (const { path, print } of files) {
+/** Marks what asks for a run; false where another server was faster with some of it. */
+export async function takeSeen(db: Kysely<Schema>, { job, name }: Watcher, seen: Seen[]): Promise<boolean> {
+  for (const { path, print } of seen) {
     const marked = await db
       .updateTable('arrival')
       .set({ fired: 1 })
