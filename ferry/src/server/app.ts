@@ -72,6 +72,12 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
   // What handlers give back is typed; a test holds it against the schemas.
   app.setSerializerCompiler(() => JSON.stringify)
   app.setErrorHandler(onError)
+  // Clients say that they send JSON where they send nothing, too.
+  const parseJson = app.getDefaultJsonParser('error', 'error')
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null, undefined)
+    else parseJson(request, body as string, done)
+  })
   for (const type of ['application/yaml', 'text/yaml', 'text/plain']) {
     app.addContentTypeParser(type, { parseAs: 'string' }, (_, body, done) => done(null, body))
   }
