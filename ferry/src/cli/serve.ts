@@ -26,16 +26,18 @@ export default async function serve(_: string[], options: Options): Promise<void
   })
   const { url, token } = server
   const out = process.stdout
-  out.write(`Ferry listens at ${paint('1', url, out)}\n`)
+  const lines = [`Ferry listens at ${paint('1', url, out)}`]
   if (token) {
-    out.write(`Open ${paint('1', `${url}/#token=${token}`, out)}\n`)
-    out.write(
-      `The token is told only now, and kept in ${process.env.FERRY_HOME ?? '~/.ferry'}/token for your commands.\n`,
+    lines.push(`Open ${paint('1', `${url}/#token=${token}`, out)}`)
+    lines.push(
+      `The token is told only now, and kept in ${process.env.FERRY_HOME ?? '~/.ferry'}/token for your commands.`,
     )
   }
   if (!/^(127\.|localhost$|::1$)/.test(options.host)) {
-    out.write('It listens beyond this machine, without encryption: put a proxy with TLS before it.\n')
+    lines.push('It listens beyond this machine, without encryption: put a proxy with TLS before it.')
   }
+  // At once: whoever waits for the first line gets the others with it.
+  out.write(`${lines.join('\n')}\n`)
   await new Promise<void>(resolve => {
     let asked = 0
     const onSignal = () => {
