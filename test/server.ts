@@ -61,7 +61,7 @@ export async function startServer(
   gone.then(() => {
     ended = true
   })
-  await until(() => ended || /listens at/.test(out), 'the server to listen')
+  await until(() => ended || /listens at .*\n/.test(out), 'the server to listen')
   if (ended) throw new Error(`the server ended: ${out}${log}`)
   const url = /listens at (\S+)/.exec(out)![1]!
   const token = /#token=(\S+)/.exec(out)?.[1] ?? TOKEN
