@@ -24,7 +24,7 @@ function onRun(run: RunView): void {
     if (!known?.runs.some(r => r.id === run.id)) continue
     client.setQueryData(key, { runs: known.runs.map(r => (r.id === run.id ? run : r)) })
   }
-  askAgain(['run', run.id], ['tables', run.id], ['jobs'], ['runs'], ['summary'], ['job', run.job, 'last'])
+  askAgain(['run', run.id], ['tables', run.id], ['jobs'], ['runs'], ['summary'])
   if (['completed', 'failed', 'cancelled'].includes(run.state)) askAgain(['totals', run.job], ['errors', run.id])
 }
 

@@ -5,7 +5,7 @@
 import { FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
-import { resumeRun, wishForRun } from '../runtime/control.ts'
+import { resumeRun, startRun, wishForRun } from '../runtime/control.ts'
 import { resetJob } from '../runtime/giveup.ts'
 import { describeJob, describeRun, listJobs, listRuns } from '../runtime/overview.ts'
 import type { JobView, ListedJob, RunDetail, RunView, TableView } from '../runtime/schemas.ts'
@@ -13,7 +13,6 @@ import { compactJob, describeTables } from '../runtime/views.ts'
 import { findServer, localToken } from '../server/beacon.ts'
 import { ferryHome, openState, type State } from '../state/database.ts'
 import { createJob, updateJob } from '../state/jobs.ts'
-import { askForRun } from '../state/queue.ts'
 import type { Wish } from '../state/schema.ts'
 
 export interface Desk {
@@ -67,7 +66,7 @@ function localDesk(state: State, variables: Variables): Desk {
       const run = await describeRun(db, id)
       return describeTables(db, run.id, run.executing)
     },
-    wish: async (id, wish) => describeRun(db, (await wishForRun(state, id, wish, variables)).row.id),
+    wish: async (id, wish) => describeRun(db, (await wishForRun(state, id, wish, variables)).id),
     resume: async id => describeRun(db, (await resumeRun(state, id)).row.id),
     keep: async (job, replace) => {
       const definition = JSON.stringify(job)
@@ -75,16 +74,7 @@ function localDesk(state: State, variables: Variables): Desk {
       else await createJob(db, job.name, definition)
       return describeJob(db, job.name)
     },
-    start: async (job, { fullRefresh, tables }) => {
-      const { row, outcome } = await askForRun(db, job, {
-        by: 'manual',
-        overlap: 'skip',
-        fresh: fullRefresh,
-        only: tables,
-      })
-      if (outcome === 'queued' || outcome === 'resumed') return { run: row.id, outcome }
-      throw new FerryError('FERRY-5001', `job ${row.job} is running already: run ${row.id}`)
-    },
+    start: (job, asking) => startRun(state, job, asking),
     reset: async (job, only) => {
       const { run, tables } = await resetJob(state, job, variables, only)
       return { discarded: run ?? null, reset: tables }

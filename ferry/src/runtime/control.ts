@@ -11,16 +11,10 @@ import { discardRun } from './giveup.ts'
  * Asks whoever executes a run for what is wished. What nobody executes is done here: a run that waits for its turn is set
  * aside, or given up with what it left. Throws FERRY-5006 where the run's state does not allow it.
  */
-export async function wishForRun(
-  state: State,
-  id: string,
-  wish: Wish,
-  variables: Variables = {},
-): Promise<{ row: RunRow; executing: boolean }> {
+export async function wishForRun(state: State, id: string, wish: Wish, variables: Variables = {}): Promise<RunRow> {
   const asked = await runs.wishFor(state.db, id, wish)
-  const executing = runs.isAlive(asked)
-  if (!executing) await withoutOwner(state, asked, wish, variables)
-  return { row: await runs.findRun(state.db, asked.id), executing }
+  if (!runs.isAlive(asked)) await withoutOwner(state, asked, wish, variables)
+  return runs.findRun(state.db, asked.id)
 }
 
 async function withoutOwner(state: State, row: RunRow, wish: Wish, variables: Variables): Promise<void> {
@@ -32,6 +26,22 @@ async function withoutOwner(state: State, row: RunRow, wish: Wish, variables: Va
   // What has not begun has left nothing.
   if (tables.length === 0) await runs.finishRun(state.db, { run: row.id, epoch: row.epoch }, 'cancelled')
   else await discardRun(state, row, variables)
+}
+
+/** Asks for a run of a job for a person. Throws FERRY-5001 where the job runs already. */
+export async function startRun(
+  state: State,
+  job: string,
+  { fullRefresh, tables }: { fullRefresh: boolean; tables: string[] },
+): Promise<{ run: string; outcome: 'queued' | 'resumed' }> {
+  const { row, outcome } = await askForRun(state.db, job, {
+    by: 'manual',
+    overlap: 'skip',
+    fresh: fullRefresh,
+    only: tables,
+  })
+  if (outcome === 'queued' || outcome === 'resumed') return { run: row.id, outcome }
+  throw runs.runningAlready(row)
 }
 
 /** Lets a paused, failed or left run go on in the queue of the servers. Throws FERRY-5006 where it cannot. */

@@ -68,7 +68,7 @@ export async function runJob(options: RunOptions): Promise<RunReport> {
           await abandon(state, row, stores)
         },
       }))
-    if (options.claimed) await giveUpOthers(options, claimed, stores)
+    if (options.claimed) await giveUpEarlier(options, claimed, stores)
     const run = new Run(options, stores, claimed)
     return await run.execute()
   } finally {
@@ -77,18 +77,15 @@ export async function runJob(options: RunOptions): Promise<RunReport> {
 }
 
 /** The earlier runs of a job that a new one was asked for: they will not go on. */
-async function giveUpOthers({ state, fresh }: RunOptions, claimed: runs.Claimed, stores: Stores): Promise<void> {
+async function giveUpEarlier({ state, fresh }: RunOptions, claimed: runs.Claimed, stores: Stores): Promise<void> {
   try {
-    for (const other of await runs.takeOthers(state.db, claimed.row)) {
-      try {
-        if (!fresh) await refuseEdited(state, other.row)
-        await abandon(state, other.row, stores)
-      } catch (error) {
-        // It stays as it was, for whoever decides what becomes of it.
-        await runs.finishRun(state.db, other.lease, other.row.state === 'paused' ? 'paused' : 'failed')
-        throw error
-      }
-      await runs.finishRun(state.db, other.lease, 'cancelled')
+    for (;;) {
+      const earlier = await runs.takeEarlier(state.db, claimed.row)
+      if (!earlier) break
+      await runs.cancelTaken(state.db, earlier, async row => {
+        if (!fresh) await refuseEdited(state, row)
+        await abandon(state, row, stores)
+      })
     }
   } catch (error) {
     await runs.finishRun(state.db, claimed.lease, 'failed', { error: errorInfo(asFerryError(error)) })

@@ -1,4 +1,4 @@
-/** What the API tells of jobs, runs and tables: schemas, and how the state's lines become them. */
+/** How the state's lines become what the API tells of runs, tables and jobs. */
 import { type Kysely, sql } from 'kysely'
 import { CHANGES } from '../connectors/connector.ts'
 import type { CopyJob } from '../job/schema.ts'
@@ -13,8 +13,6 @@ export const RUN_COLUMNS = [
   'state',
   'wish',
   'waiting',
-  'queue',
-  'epoch',
   'owner_host',
   'owner_pid',
   'owner_started',
@@ -66,6 +64,12 @@ export function runView(row: ListedRun): RunView {
     tablesDone: row.tables_done,
     error: row.error === null ? null : JSON.parse(row.error),
   }
+}
+
+/** The same of a whole line of the state. What is kept was checked: of a large job checking again would take long. */
+export function wholeRunView(row: RunRow): RunView {
+  const { mode = 'full' } = JSON.parse(row.definition) as Partial<CopyJob>
+  return runView({ ...row, mode })
 }
 
 function secondsBetween(start: string | null, end: string | null, goesOn: boolean): number | null {

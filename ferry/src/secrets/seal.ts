@@ -2,7 +2,7 @@
  * Secrets that are kept in the state: AES-256-GCM under a key that is not there. The key comes from FERRY_KEY, else from
  * a file of the state's folder that only its owner reads, made when it is first needed.
  */
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { FerryError } from '../errors.ts'
@@ -72,4 +72,10 @@ function keyOf(text: string, place: string): Buffer {
     })
   }
   return key
+}
+
+/** Whether two secrets are the same; how long it takes tells nothing of either. */
+export function sameSecret(a: string, b: string): boolean {
+  const hash = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(hash(a), hash(b))
 }

@@ -4,9 +4,10 @@
  * names none is for admins.
  */
 import '@fastify/cookie'
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { FerryError } from '../errors.ts'
+import { sameSecret } from '../secrets/seal.ts'
 import type { State } from '../state/database.ts'
 import { writeAudit } from '../state/history.ts'
 import type { Role } from '../state/schema.ts'
@@ -33,15 +34,10 @@ export function csrfOf(session: string): string {
   return createHash('sha256').update(`csrf:${session}`).digest('base64url')
 }
 
-function same(a: string, b: string): boolean {
-  const hash = (text: string) => createHash('sha256').update(text).digest()
-  return timingSafeEqual(hash(a), hash(b))
-}
-
 /** Whose token it is: the environment's, or one of the state. */
 export async function callerOfToken(state: State, token: string): Promise<(Caller & { id: string }) | undefined> {
   const own = process.env.FERRY_TOKEN
-  if (own && same(own, token)) return { id: environmentToken()!, name: 'FERRY_TOKEN', role: 'admin' }
+  if (own && sameSecret(own, token)) return { id: environmentToken()!, name: 'FERRY_TOKEN', role: 'admin' }
   return callerOf(state.db, token)
 }
 
@@ -105,7 +101,7 @@ function requireOwnPage(request: FastifyRequest, csrf: string): void {
   const given = request.headers[CSRF_HEADER]
   const site = request.headers['sec-fetch-site']
   const isOwn = site === undefined || site === 'same-origin'
-  if (typeof given === 'string' && same(given, csrf) && isOwn) return
+  if (typeof given === 'string' && sameSecret(given, csrf) && isOwn) return
   throw new FerryError('FERRY-6002', 'the request does not come from a page of this server', {
     hint: `Send the header ${CSRF_HEADER} that GET /api/v1/session tells, or use a token.`,
   })

@@ -1,3 +1,4 @@
+/** Jobs: kept, edited, planned, run, reset; and what their tables have come to. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { stringify } from 'yaml'
 import { z } from 'zod'
@@ -5,6 +6,7 @@ import { FerryError } from '../errors.ts'
 import { isReference, isSecret, withoutPassword } from '../job/locator.ts'
 import { parseJob } from '../job/read.ts'
 import { type CopyJob, type EndpointSpec, jobSchema } from '../job/schema.ts'
+import { startRun } from '../runtime/control.ts'
 import type { Dispatcher } from '../runtime/dispatcher.ts'
 import { resetJob } from '../runtime/giveup.ts'
 import { describeJob, listJobs } from '../runtime/overview.ts'
@@ -14,14 +16,14 @@ import { compactJob } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
 import { createJob, deleteJob, findJob, updateJob } from '../state/jobs.ts'
 import { positionsOf } from '../state/positions.ts'
-import { askForRun } from '../state/queue.ts'
 import { forgetSecrets } from '../state/secrets.ts'
 import { totalsOf } from '../state/totals.ts'
 
 const nameParams = z.object({ name: z.string().max(200) })
-/** A job as JSON, or its text as YAML: which of them, the content type says. */
 const JOB_TYPES = ['application/json', 'application/yaml']
+/** A job as JSON, or its text as YAML: which of them, the content type says. */
 const jobBody = z.union([z.string().min(1), z.record(z.string(), z.unknown())])
+
 export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispatcher }> = async (
   app,
   { state, dispatcher },
@@ -217,15 +219,9 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     },
     handler: async (request, reply) => {
       const { fullRefresh = false, tables = [] } = request.body ?? {}
-      const asking = { by: 'manual', overlap: 'skip', fresh: fullRefresh, only: tables } as const
-      const { row, outcome } = await askForRun(db, request.params.name, { ...asking, only: [...tables] })
-      if (outcome === 'running' || outcome === 'paused') {
-        throw new FerryError('FERRY-5001', `job ${row.job} is running already: run ${row.id}`, {
-          hint: 'Wait for it, or cancel it.',
-        })
-      }
+      const started = await startRun(state, request.params.name, { fullRefresh, tables })
       dispatcher.look()
-      return reply.code(202).header('location', `/api/v1/runs/${row.id}`).send({ run: row.id, outcome })
+      return reply.code(202).header('location', `/api/v1/runs/${started.run}`).send(started)
     },
   })
 

@@ -1,7 +1,6 @@
 /** Runs: lists with filters, one run with its tables and skipped rows, control. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { jobSchema } from '../job/schema.ts'
 import { resumeRun, wishForRun } from '../runtime/control.ts'
 import type { Dispatcher } from '../runtime/dispatcher.ts'
 import { errorFolder, readErrors } from '../runtime/errorfiles.ts'
@@ -15,9 +14,9 @@ import {
   skippedSchema,
   tableSchema,
 } from '../runtime/schemas.ts'
-import { describeTables, runView } from '../runtime/views.ts'
+import { describeTables, wholeRunView } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
-import { findRun } from '../state/runs.ts'
+import { countStates, findRun } from '../state/runs.ts'
 
 const idParams = z.object({ id: z.string().max(100).describe("A run's id, or a job's name: its newest run") })
 
@@ -65,16 +64,11 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       response: { 200: z.object({ states: z.record(z.string(), z.number()), jobs: z.number() }) },
     },
     handler: async () => {
-      const rows = await db
-        .selectFrom('run')
-        .select(eb => ['state', eb.fn.countAll<number>().as('count')])
-        .groupBy('state')
-        .execute()
       const { jobs } = await db
         .selectFrom('job')
         .select(eb => eb.fn.countAll<number>().as('jobs'))
         .executeTakeFirstOrThrow()
-      return { states: Object.fromEntries(rows.map(r => [r.state, Number(r.count)])), jobs: Number(jobs) }
+      return { states: await countStates(db), jobs: Number(jobs) }
     },
   })
 
@@ -98,7 +92,7 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     },
     handler: async request => {
       const run = await findRun(db, request.params.id)
-      const view = runView({ ...run, mode: modeOf(run.definition) })
+      const view = wholeRunView(run)
       return { run: view, tables: await describeTables(db, run.id, view.executing) }
     },
   })
@@ -159,9 +153,9 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
         response: { 202: runSchema },
       },
       handler: async (request, reply) => {
-        const { row } = await wishForRun(state, request.params.id, wish)
+        const row = await wishForRun(state, request.params.id, wish)
         dispatcher.look()
-        return reply.code(202).send(runView({ ...row, mode: modeOf(row.definition) }))
+        return reply.code(202).send(wholeRunView(row))
       },
     })
   }
@@ -179,7 +173,7 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     handler: async (request, reply) => {
       const { row } = await resumeRun(state, request.params.id)
       dispatcher.look()
-      return reply.code(202).send(runView({ ...row, mode: modeOf(row.definition) }))
+      return reply.code(202).send(wholeRunView(row))
     },
   })
 
@@ -200,8 +194,4 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     },
     handler: async request => retryRun(state, request.params.id, {}),
   })
-}
-
-function modeOf(definition: string) {
-  return jobSchema.parse(JSON.parse(definition)).mode
 }

@@ -12,7 +12,7 @@ import { describeJob } from '../runtime/overview.ts'
 import { jobView, scheduleView, timesSchema, triggerView } from '../runtime/schemas.ts'
 import type { State } from '../state/database.ts'
 import { findJob, updateJob } from '../state/jobs.ts'
-import { hasHookSecret, keepHookSecret, takesHookSecret } from '../state/secrets.ts'
+import { hasHookSecret, isHookSecret, keepHookSecret } from '../state/secrets.ts'
 
 const nameParams = z.object({ name: z.string().max(200) })
 
@@ -168,8 +168,9 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
     handler: async (request, reply) => {
       const { name, trigger } = request.params
       const given = /^Bearer +(.+)$/i.exec(request.headers.authorization ?? '')?.[1]
-      const isRight = given && (await takesHookSecret(state, name, trigger))?.(given)
-      if (!isRight) throw new FerryError('FERRY-6001', 'the secret of the trigger is missing or wrong')
+      if (!given || !(await isHookSecret(state, name, trigger, given))) {
+        throw new FerryError('FERRY-6001', 'the secret of the trigger is missing or wrong')
+      }
       const { row, outcome } = await fireWebhook(state, name, trigger)
       dispatcher.look()
       return reply.code(202).send({ run: row.id, outcome })

@@ -71,22 +71,13 @@ export async function claimRun(
   db: Kysely<Schema>,
   job: string,
   definition: string,
-  options: { fresh: boolean; abandon: (row: RunRow, lease: Lease) => Promise<void> },
+  options: { fresh: boolean; abandon: (row: RunRow) => Promise<void> },
 ): Promise<Claimed> {
   const found = await lockJob(db, job, definition)
   if (found && !options.fresh && identity(found.row.definition) === identity(definition)) {
     return { ...found, resumed: true }
   }
-  if (found) {
-    try {
-      await options.abandon(found.row, found.lease)
-    } catch (error) {
-      // It stays as it was, for whoever decides what becomes of it.
-      await finishRun(db, found.lease, found.row.state === 'paused' ? 'paused' : 'failed')
-      throw error
-    }
-    await finishRun(db, found.lease, 'cancelled')
-  }
+  if (found) await cancelTaken(db, found, options.abandon)
   const row: RunRow = { ...newRun(job, definition, null), epoch: 1, ...self(), started_at: now() }
   await db.insertInto('run').values(row).execute()
   return { lease: { run: row.id, epoch: 1 }, row, resumed: false }
@@ -144,9 +135,24 @@ export async function giveUp(
   const row = await db.selectFrom('job').select('definition').where('name', '=', job).executeTakeFirst()
   const found = row && (await lockJob(db, job, row.definition, id))
   if (!found) return undefined
-  await abandon(found.row)
-  await finishRun(db, found.lease, 'cancelled')
+  await cancelTaken(db, found, abandon)
   return found.row.id
+}
+
+/** Ends a run that was taken, once `abandon` has removed what it left. */
+export async function cancelTaken(
+  db: Kysely<Schema>,
+  { row, lease }: Pick<Claimed, 'row' | 'lease'>,
+  abandon: (row: RunRow) => Promise<void>,
+): Promise<void> {
+  try {
+    await abandon(row)
+  } catch (error) {
+    // It stays as it was, and nobody's, for whoever decides what becomes of it.
+    await finishRun(db, lease, row.state === 'paused' ? 'paused' : 'failed')
+    throw error
+  }
+  await finishRun(db, lease, 'cancelled')
 }
 
 export function self() {
@@ -192,31 +198,39 @@ async function lockJob(db: Kysely<Schema>, job: string, definition: string, id?:
 }
 
 /**
- * Takes the other unfinished runs of a job, of which one has begun: they are given up for it. Throws FERRY-5001 while
- * another process executes one.
+ * Takes the oldest of the earlier unfinished runs of a job, of which one has begun: it is given up for it. Undefined where
+ * there is none. Throws FERRY-5001 while another process executes it.
  */
-export async function takeOthers(db: Kysely<Schema>, begun: RunRow): Promise<Claimed[]> {
+export async function takeEarlier(db: Kysely<Schema>, begun: RunRow): Promise<Claimed | undefined> {
   return db.transaction().execute(async tx => {
-    const rows = await tx
+    const row = await tx
       .selectFrom('run')
       .selectAll()
       .where('job', '=', begun.job)
       .where('id', '<', begun.id)
       .where('state', 'in', UNFINISHED)
+      .orderBy('id')
+      .executeTakeFirst()
+    if (!row) return undefined
+    if (isAlive(row)) throw runningAlready(row)
+    const epoch = row.epoch + 1
+    await tx
+      .updateTable('run')
+      .set({ ...self(), epoch, wish: null })
+      .where('id', '=', row.id)
       .execute()
-    const taken: Claimed[] = []
-    for (const row of rows) {
-      if (isAlive(row)) throw runningAlready(row)
-      const epoch = row.epoch + 1
-      await tx
-        .updateTable('run')
-        .set({ ...self(), epoch, wish: null })
-        .where('id', '=', row.id)
-        .execute()
-      taken.push({ row: { ...row, epoch }, lease: { run: row.id, epoch }, resumed: true })
-    }
-    return taken
+    return { row: { ...row, epoch }, lease: { run: row.id, epoch }, resumed: true }
   })
+}
+
+/** How many runs are in each state. */
+export async function countStates(db: Kysely<Schema>): Promise<Partial<Record<RunState, number>>> {
+  const rows = await db
+    .selectFrom('run')
+    .select(eb => ['state', eb.fn.countAll<number>().as('count')])
+    .groupBy('state')
+    .execute()
+  return Object.fromEntries(rows.map(r => [r.state, Number(r.count)]))
 }
 
 /** Keeps the reason why the run waits, where other terminals see it; undefined where it does not. */

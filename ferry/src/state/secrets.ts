@@ -1,8 +1,7 @@
 /** Secrets of connections, sealed. Settings hold `sealed:NAME` in their place. */
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { FerryError } from '../errors.ts'
-import { Seal } from '../secrets/seal.ts'
+import { Seal, sameSecret } from '../secrets/seal.ts'
 import type { State } from './database.ts'
 import type { Schema } from './schema.ts'
 
@@ -60,16 +59,9 @@ export async function hasHookSecret(db: Kysely<Schema>, job: string, trigger: st
   return (await db.selectFrom('secret').select('name').where('name', '=', name).executeTakeFirst()) !== undefined
 }
 
-/** Whether a secret is a trigger's; undefined where it has none. */
-export async function takesHookSecret(
-  { db, home }: State,
-  job: string,
-  trigger: string,
-): Promise<((given: string) => boolean) | undefined> {
+/** Whether a secret is that of a trigger. */
+export async function isHookSecret({ db, home }: State, job: string, trigger: string, given: string): Promise<boolean> {
   const name = hookName(job, trigger)
   const row = await db.selectFrom('secret').select('sealed').where('name', '=', name).executeTakeFirst()
-  if (!row) return undefined
-  const hash = (text: string) => createHash('sha256').update(text).digest()
-  const kept = hash(Seal.open(home).reveal(name, row.sealed))
-  return given => timingSafeEqual(kept, hash(given))
+  return row !== undefined && sameSecret(Seal.open(home).reveal(name, row.sealed), given)
 }

@@ -109,6 +109,24 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
     })
   })
 
+  it("leaves a run as it was, and nobody's, where what it left cannot be removed", async () => {
+    await withState(await place(), async ({ db }) => {
+      for (const state of ['paused', 'failed'] as const) {
+        const { lease } = await runs.claimRun(db, state, '{}', fresh)
+        await runs.finishRun(db, lease, state)
+        const failing = runs.giveUp(db, state, async () => {
+          throw new Error('the store is away')
+        })
+        await expect(failing).rejects.toThrow('the store is away')
+        const row = await runs.findRun(db, lease.run)
+        expect(row).toMatchObject({ state, owner_pid: null })
+        expect(runs.isAlive(row)).toBe(false)
+        expect(await runs.giveUp(db, state, async () => {})).toBe(lease.run)
+        expect(await runs.findRun(db, lease.run)).toMatchObject({ state: 'cancelled' })
+      }
+    })
+  })
+
   it('forgets runs that ended long ago, but of each job its newest one and what its tables have come to', async () => {
     await withState(await place(), async ({ db }) => {
       const run = async (job: string, endedDaysAgo: number) => {

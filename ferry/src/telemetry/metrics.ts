@@ -4,6 +4,7 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { State } from '../state/database.ts'
+import { countStates } from '../state/runs.ts'
 
 export interface Metrics {
   registry: Registry
@@ -33,13 +34,9 @@ export function makeMetrics(state: State, server: { atWork: () => number; listen
     labelNames: ['state'],
     registers: [registry],
     async collect() {
-      const rows = await state.db
-        .selectFrom('run')
-        .select(eb => ['state', eb.fn.countAll<number>().as('count')])
-        .groupBy('state')
-        .execute()
+      const counts = Object.entries(await countStates(state.db))
       this.reset()
-      for (const row of rows) this.set({ state: row.state }, Number(row.count))
+      for (const [name, count] of counts) this.set({ state: name }, count)
     },
   })
   const total = (name: string, help: string, column: 'rows_read' | 'rows_copied' | 'rows_skipped' | 'bytes_read') =>
