@@ -69,6 +69,15 @@ describe('commands', () => {
     expect((await ferry(['show', 'nothing'], options)).stderr).toContain('FERRY-1007')
   })
 
+  it('are not misled by what a server that was killed has left, though its process id is in use again', async () => {
+    const home = join(temporaryFolder(), 'home')
+    expect((await ferry(['list'], { home })).code).toBe(0)
+    const left = { url: 'http://127.0.0.1:1', pid: process.pid, started: 'long ago' }
+    writeFileSync(join(home, 'server.json'), JSON.stringify(left))
+    writeFileSync(join(home, 'token'), 'a token')
+    expect((await ferry(['list'], { home })).stdout).toContain('No jobs yet')
+  })
+
   it('work without a server: what is asked for waits for a worker, in its folders', async () => {
     const folder = temporaryFolder()
     const options = { home: join(temporaryFolder(), 'home'), cwd: folder }

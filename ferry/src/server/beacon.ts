@@ -1,11 +1,14 @@
 /** How commands find the server that works with the same state on this machine, and what they show it. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { processStart } from '../state/runs.ts'
 
 /** What others on this machine find a running server by. */
 export interface Beacon {
   url: string
   pid: number
+  /** When that process started: its id may have been given out again. */
+  started: string
 }
 
 /** Where the token of the first start is. */
@@ -22,7 +25,8 @@ export function localToken(home: string): string | undefined {
   }
 }
 
-export function leaveBeacon(home: string, beacon: Beacon): void {
+export function leaveBeacon(home: string, url: string): void {
+  const beacon: Beacon = { url, pid: process.pid, started: processStart(process.pid) }
   writeFileSync(beaconFile(home), `${JSON.stringify(beacon)}\n`, { mode: 0o600 })
 }
 
@@ -37,7 +41,7 @@ export function findServer(home: string): Beacon | undefined {
   try {
     const beacon = JSON.parse(readFileSync(beaconFile(home), 'utf8')) as Beacon
     process.kill(beacon.pid, 0)
-    return beacon
+    return processStart(beacon.pid) === beacon.started ? beacon : undefined
   } catch {
     return undefined
   }

@@ -69,7 +69,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     const address = app.server.address() as { port: number }
     const shown = options.host === '0.0.0.0' || options.host === '::' ? '127.0.0.1' : options.host
     const own = `http://${shown.includes(':') ? `[${shown}]` : shown}:${address.port}`
-    leaveBeacon(state.home, { url: own, pid: process.pid })
+    leaveBeacon(state.home, own)
     dispatcher.start()
     const clock = startClock(new Clock(state), log, fired => {
       metrics.fired(fired)
