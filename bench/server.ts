@@ -10,7 +10,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { jobSchema } from '../ferry/src/job/schema.ts'
 import { openState } from '../ferry/src/state/database.ts'
 import { createJob } from '../ferry/src/state/jobs.ts'
-import { newRun } from '../ferry/src/state/runs.ts'
+import { pendingRun } from '../ferry/src/state/runs.ts'
 import { install, keep } from './timing.ts'
 
 const JOBS = 50
@@ -54,8 +54,7 @@ async function fillState(home: string, source: string): Promise<void> {
       const definition = from + n >= RUNS - JOBS ? definitions[job]! : small[job]!
       const counts = { rows_read: 1000 * n, rows_copied: 1000 * n, bytes_read: 64_000 * n, bytes_written: 64_000 * n }
       return {
-        ...newRun(nameOf(job), definition, null),
-        id,
+        ...pendingRun(id, { job: nameOf(job), definition, queue: null, now: at.getTime() }),
         ...counts,
         tables: job === 0 ? MANY : TABLES,
         tables_done: job === 0 ? MANY : TABLES,

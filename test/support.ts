@@ -13,6 +13,7 @@ import type { MappedColumn, Store } from '../ferry/src/connectors/connector.ts'
 import { connect as connectMysql, query as mysqlQuery } from '../ferry/src/connectors/mysql/client.ts'
 import { readSettings as mysqlSettings } from '../ferry/src/connectors/mysql/settings.ts'
 import { jobSchema } from '../ferry/src/job/schema.ts'
+import { unshared } from '../ferry/src/runtime/hold.ts'
 import type { RunReport } from '../ferry/src/runtime/report.ts'
 import { runJob } from '../ferry/src/runtime/run.ts'
 import { openState, type State } from '../ferry/src/state/database.ts'
@@ -184,7 +185,7 @@ export async function writeRows(
   keys: string[] = [],
 ): Promise<MappedColumn[]> {
   const mapped = mappingInto(store, object, options, columns)
-  const session = await store.sink({ run: `w${Date.now()}${Math.random().toString(36).slice(2, 6)}`, job: 'test' })
+  const session = await store.sink(unshared(`w${Date.now()}${Math.random().toString(36).slice(2, 6)}`, 'test'))
   try {
     const table = await session.table({
       object,

@@ -6,6 +6,7 @@ import type { Change, RowBatch } from '../ferry/src/batch/encoding.ts'
 import { bool, int32, type Row, timestamptz, utf8 } from '../ferry/src/batch/types.ts'
 import type { MappedColumn, WriteRequest } from '../ferry/src/connectors/connector.ts'
 import { loadConnector } from '../ferry/src/connectors/registry.ts'
+import { unshared } from '../ferry/src/runtime/hold.ts'
 import { randomOf, seedOf } from './seed.ts'
 import { temporaryFolder } from './support.ts'
 
@@ -54,7 +55,7 @@ async function written(groups: Event[][]): Promise<string[]> {
     follows: { deletes: 'apply', deletedAt: '_deleted_at', log: true },
     history: { keys: ['id'], from: 'valid_from', to: 'valid_to', current: 'is_current', apart: own },
   }
-  const session = await store.sink({ run: 'r1', job: 'versions' })
+  const session = await store.sink(unshared('r1', 'versions'))
   const table = await session.table(request)
   await table.prepare({ splits: new Map(), published: false })
   const writer = await table.changes!.open({ replays: true })

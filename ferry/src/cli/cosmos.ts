@@ -18,8 +18,10 @@ import {
 import { retryRun } from '../runtime/retry.ts'
 import { verifyJob } from '../runtime/verify.ts'
 import type { State } from '../state/database.ts'
-import { findRun, isAlive } from '../state/runs.ts'
+import { isAlive } from '../state/owner.ts'
+import { findRun } from '../state/runs.ts'
 import type { RunRow, Wish } from '../state/schema.ts'
+import { databaseNow } from '../state/time.ts'
 import { exitOf, printReport } from './execute.ts'
 import { type VariableOptions, variablesOf } from './job.ts'
 import { EXIT, printJson, table } from './output.ts'
@@ -110,10 +112,11 @@ const verb = (wish: Wish) => async (_: string[], words: JobWords) =>
   withState(async state => {
     const row = await findCopyJob(state, words.accountName, words.jobName)
     const asked = await wishForCopyJob(state, row, wish, variablesOf(words))
+    const alive = isAlive(asked, await databaseNow(state.db))
     // A job that nobody executes has to go on to drain what is left.
-    if (wish === 'complete' && !isAlive(asked)) startWorker(state, words.accountName, words)
+    if (wish === 'complete' && !alive) startWorker(state, words.accountName, words)
     if (words.wait) await waitForEnd(state, row)
-    else if (isAlive(asked)) await effect(state, row, wish)
+    else if (alive) await effect(state, row, wish)
     await answer(state, await findRun(state.db, row.id), words.output)
   })
 
@@ -198,9 +201,9 @@ const ENDED = ['completed', 'failed', 'cancelled', 'paused']
 
 async function waitForEnd(state: State, row: RunRow): Promise<void> {
   for (;;) {
-    const now = await findRun(state.db, row.id)
-    if (ENDED.includes(now.state) && !isAlive(now)) {
-      process.exitCode = now.state === 'completed' ? EXIT.done : now.state === 'failed' ? EXIT.failed : EXIT.stopped
+    const run = await findRun(state.db, row.id)
+    if (ENDED.includes(run.state) && !isAlive(run, await databaseNow(state.db))) {
+      process.exitCode = run.state === 'completed' ? EXIT.done : run.state === 'failed' ? EXIT.failed : EXIT.stopped
       return
     }
     await sleep(100)
@@ -209,9 +212,9 @@ async function waitForEnd(state: State, row: RunRow): Promise<void> {
 
 /** Waits until a wish has come true: at once as a rule. */
 async function effect(state: State, row: RunRow, wish: Wish): Promise<void> {
-  const end = Date.now() + EFFECT_MS
+  const end = performance.now() + EFFECT_MS
   const wanted = wish === 'complete' ? ['completing', ...ENDED] : ENDED
-  while (Date.now() < end) {
+  while (performance.now() < end) {
     if (wanted.includes((await findRun(state.db, row.id)).state)) return
     await sleep(20)
   }

@@ -14,6 +14,7 @@ import { findServer, localToken } from '../server/beacon.ts'
 import { ferryHome, openState, type State } from '../state/database.ts'
 import { createJob, updateJob } from '../state/jobs.ts'
 import type { Wish } from '../state/schema.ts'
+import { databaseNow } from '../state/time.ts'
 
 export interface Desk {
   /** The address of the server; undefined where the state itself is worked with. */
@@ -64,7 +65,7 @@ function localDesk(state: State, variables: Variables): Desk {
     run: id => describeRun(db, id),
     tables: async id => {
       const run = await describeRun(db, id)
-      return describeTables(db, run.id, run.executing)
+      return describeTables(db, run.id, run.executing, await databaseNow(db))
     },
     wish: async (id, wish) => describeRun(db, (await wishForRun(state, id, wish, variables)).id),
     resume: async id => describeRun(db, (await resumeRun(state, id)).row.id),

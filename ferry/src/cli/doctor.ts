@@ -10,7 +10,8 @@ import { findServer } from '../server/beacon.ts'
 import { uiFolder } from '../server/ui.ts'
 import { listConnections } from '../state/connections.ts'
 import { ferryHome, openState, type State } from '../state/database.ts'
-import { isAlive } from '../state/runs.ts'
+import { isAlive } from '../state/owner.ts'
+import { databaseNow } from '../state/time.ts'
 import { EXIT, paint, printJson, size } from './output.ts'
 
 interface Finding {
@@ -83,7 +84,8 @@ const CHECKS: Check[] = [
       .select(['id', 'job', 'state', 'queue', 'owner_pid', 'owner_host', 'owner_started', 'heartbeat_at'])
       .where('state', 'in', ['planning', 'running', 'completing'])
       .execute()
-    const left = rows.filter(r => !isAlive(r))
+    const now = await databaseNow(db)
+    const left = rows.filter(r => !isAlive(r, now))
     const names = left.map(r => `${r.id} of ${r.job}`).join(', ')
     return finding(
       'runs',

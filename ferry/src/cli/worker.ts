@@ -27,9 +27,9 @@ export default async function worker(
       const result = await executeNext(state, {
         signal: stop.signal,
         most: options.most,
-        onClaim: (run, job) => {
-          process.send?.({ claimed: run })
-          log.info({ run, job }, 'begins')
+        onClaim: (lease, job) => {
+          process.send?.({ claimed: lease })
+          log.info({ run: lease.run, job }, 'begins')
         },
       })
       if (result instanceof FerryError) log.warn({ code: result.code }, result.message)

@@ -305,8 +305,14 @@ export interface Split {
 
 /** Which run writes: ledgers and temporary names are made from it. */
 export interface RunIdentity {
-  run: string
-  job: string
+  readonly run: string
+  readonly job: string
+  /** Raised each time a process takes the run: a destination refuses what is written under a lower one. */
+  readonly epoch: number
+  /** Asks the state. Throws FERRY-5004 where another process has taken the run. */
+  confirm(): Promise<void>
+  /** The same, but asks the state only if the last answer is so old that the run may have been taken meanwhile. */
+  holds(): Promise<void>
 }
 
 export interface WriteRequest {

@@ -67,7 +67,7 @@ export interface Sessions {
 /** What the job and the state say about the plan of a table. */
 export interface PlanOptions {
   /** Which run the plan is of. */
-  identity: RunIdentity
+  identity: Pick<RunIdentity, 'run' | 'job'>
   /** Where rows are counted, bytes may not pass unread. */
   rowsOnly: boolean
   online?: { splits: number } | undefined
@@ -216,7 +216,7 @@ export const DELETED_AT = '_deleted_at'
 const VERSION = { from: 'valid_from', to: 'valid_to', current: 'is_current' }
 
 /** The columns that a table gets beside those of its source. */
-function ownColumns(spec: TableSpec, { run, job }: RunIdentity, source: Store): OwnColumn[] {
+function ownColumns(spec: TableSpec, { run, job }: PlanOptions['identity'], source: Store): OwnColumn[] {
   const values = { run, job, loadedAt: new Date().toISOString(), source: `${source.label} ${spec.from}` }
   const audit: OwnColumn[] = (Object.keys(spec.audit) as (keyof typeof values)[]).map(key => ({
     name: spec.audit[key]!,

@@ -16,12 +16,13 @@ import type { State } from '../state/database.ts'
 import { findFiring, firingOf, type Known, movePlace, tellOutcome } from '../state/firings.ts'
 import { type Answer, type Asking, askWithin } from '../state/queue.ts'
 import type { FiringRow } from '../state/schema.ts'
+import { databaseNow } from '../state/time.ts'
 import { openStore, resolveEndpoint } from './stores.ts'
 
 /** A time that is further away than this was missed: nobody was there. */
 const GRACE_MS = 60_000
-/** By how much the clocks of machines that share a state may differ. */
-const SKEW_MS = 600_000
+/** The runs of another job that are looked at: those that have completed last. */
+const LAST_RUNS = 50
 /** How often files are looked for. */
 const FILES_MS = 2000
 
@@ -47,17 +48,19 @@ export class Clock {
   private readonly state: State
   private readonly jobs = new Map<string, Watched>()
   private readonly due = new Map<string, { row: FiringRow; times: Times; next: number | undefined }>()
-  private lookedAt = 0
+  /** When files were looked for last, by this process's monotonic clock. */
+  private lookedAt = Number.NEGATIVE_INFINITY
 
   constructor(state: State) {
     this.state = state
   }
 
-  /** Does what is due at `now` (milliseconds since 1970). A trigger that cannot be looked at says so in its outcome. */
-  async tick(now = Date.now()): Promise<Fired[]> {
+  /** Does what is due at `now` (milliseconds since 1970, by the state's clock). A trigger that cannot be looked at says so in its outcome. */
+  async tick(at?: number): Promise<Fired[]> {
+    const now = at ?? (await databaseNow(this.state.db))
     await this.refresh()
-    const looks = now - this.lookedAt >= FILES_MS
-    if (looks) this.lookedAt = now
+    const looks = at !== undefined || performance.now() - this.lookedAt >= FILES_MS
+    if (looks) this.lookedAt = performance.now()
     const fired: Fired[] = []
     for (const { job } of this.jobs.values()) {
       if (!job) continue
@@ -102,7 +105,7 @@ export class Clock {
     const key = `${job}\n${name}`
     let known = this.due.get(key)
     if (!known) {
-      const row = await firingOf(this.state.db, { job, name, print: printOf(schedule), now })
+      const row = await this.placeOf({ job, name, print: printOf(schedule), now })
       const times = timesOf(schedule)
       known = { row, times, next: times.next(row.at) }
       this.due.set(key, known)
@@ -117,6 +120,15 @@ export class Clock {
       return moved ? { job, name, outcome } : undefined
     }
     return this.fire(known.row, at, { by: name, overlap: schedule.overlap })
+  }
+
+  /** The place of a schedule. One that lies in the future was reached before the state's clock went back. */
+  private async placeOf(known: Known): Promise<FiringRow> {
+    const { db } = this.state
+    const row = await firingOf(db, known)
+    if (row.at <= known.now + GRACE_MS) return row
+    await movePlace(db, row, known.now, row.outcome ?? '')
+    return firingOf(db, known)
   }
 
   /** Moves the place and asks for the run, both or none; undefined where another server was faster. */
@@ -138,9 +150,7 @@ export class Clock {
     const row = await findFiring(db, known)
     const isNew = row?.print !== known.print
     const there =
-      trigger.files === undefined
-        ? await this.completedOf(trigger.after!, isNew ? now : row.at)
-        : await this.filesOf(job, trigger)
+      trigger.files === undefined ? await this.completedOf(trigger.after!) : await this.filesOf(job, trigger)
     if (isNew) {
       // What is there already when somebody begins to look has not come.
       await db.transaction().execute(async tx => {
@@ -164,14 +174,15 @@ export class Clock {
     })
   }
 
-  /** Runs of a job that have completed since a moment, or so shortly before it that clocks may differ by it. */
-  private async completedOf(job: string, since: number): Promise<Seen[]> {
+  /** The runs of a job that have completed last: what has been dealt with is known by its id, and no clock is asked. */
+  private async completedOf(job: string): Promise<Seen[]> {
     const rows = await this.state.db
       .selectFrom('run')
       .select('id')
       .where('job', '=', job)
       .where('state', '=', 'completed')
-      .where('changed_at', '>', since - SKEW_MS)
+      .orderBy('id', 'desc')
+      .limit(LAST_RUNS)
       .execute()
     return rows.map(({ id }) => ({ path: id, print: 'completed' }))
   }
@@ -208,7 +219,7 @@ export async function fireWebhook(state: State, job: string, name: string): Prom
   const row = await state.db.selectFrom('job').select('definition').where('name', '=', job).executeTakeFirst()
   const trigger = row && jobSchema.parse(JSON.parse(row.definition)).triggers.find(t => t.name === name && t.webhook)
   if (!trigger?.enabled) throw new FerryError('FERRY-1007', `there is no trigger "${name}" of a job "${job}"`)
-  const known = { job, name: `trigger:${name}`, print: printOf(trigger), now: Date.now() }
+  const known = { job, name: `trigger:${name}`, print: printOf(trigger), now: await databaseNow(state.db) }
   return state.db.transaction().execute(async tx => {
     await firingOf(tx, known)
     const answer = await askWithin(tx, job, { by: known.name, overlap: trigger.overlap })

@@ -2,9 +2,11 @@
 import { FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
 import type { State } from '../state/database.ts'
+import { isAlive } from '../state/owner.ts'
 import { type Answer, askForRun, JOBS, requeue } from '../state/queue.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, Wish } from '../state/schema.ts'
+import { databaseNow } from '../state/time.ts'
 import { discardRun } from './giveup.ts'
 
 /**
@@ -13,7 +15,7 @@ import { discardRun } from './giveup.ts'
  */
 export async function wishForRun(state: State, id: string, wish: Wish, variables: Variables = {}): Promise<RunRow> {
   const asked = await runs.wishFor(state.db, id, wish)
-  if (!runs.isAlive(asked)) await withoutOwner(state, asked, wish, variables)
+  if (!isAlive(asked, await databaseNow(state.db))) await withoutOwner(state, asked, wish, variables)
   return runs.findRun(state.db, asked.id)
 }
 
@@ -50,7 +52,8 @@ export async function resumeRun(state: State, id: string): Promise<Answer> {
   if (!runs.UNFINISHED.includes(row.state)) {
     throw new FerryError('FERRY-5006', `run ${row.id} is ${row.state}: it cannot be resumed`)
   }
-  if (runs.isAlive(row)) throw new FerryError('FERRY-5006', `run ${row.id} is at work: it cannot be resumed`)
+  const alive = isAlive(row, await databaseNow(state.db))
+  if (alive) throw new FerryError('FERRY-5006', `run ${row.id} is at work: it cannot be resumed`)
   if (row.queue !== null && row.queue !== JOBS) {
     throw new FerryError('FERRY-5006', `run ${row.id} is a copy job of account ${row.queue}`, {
       hint: `ferry cosmos copy resume --account-name ${row.queue} --job-name ${row.job.slice(row.queue.length + 1)}`,

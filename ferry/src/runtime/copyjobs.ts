@@ -11,9 +11,11 @@ import { jobSchema } from '../job/schema.ts'
 import { pattern } from '../job/tables.ts'
 import { findConnection } from '../state/connections.ts'
 import type { State } from '../state/database.ts'
+import { isAlive } from '../state/owner.ts'
 import * as queue from '../state/queue.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, RunTableRow, SplitRow, Wish } from '../state/schema.ts'
+import { databaseNow } from '../state/time.ts'
 import { errorFolder } from './errorfiles.ts'
 import { abandon } from './giveup.ts'
 import type { RunReport } from './report.ts'
@@ -156,7 +158,7 @@ export async function listCopyJobs(state: State, account: string): Promise<RunRo
 export async function describeCopy(state: State, row: RunRow): Promise<CopyRun> {
   const tables = await runs.runTables(state.db, row.id)
   const splits = await state.db.selectFrom('split').selectAll().where('run', '=', row.id).execute()
-  const executing = runs.isAlive(row)
+  const executing = isAlive(row, await databaseNow(state.db))
   const ofTable = (t: RunTableRow) => splits.filter(s => s.ordinal === t.ordinal)
   const folder = errorFolder(state.home, row.id)
   const ended = row.ended_at === null ? 0 : Date.parse(row.ended_at)
@@ -200,7 +202,8 @@ function behindOf(tables: SplitRow[][]): { changes: number; seconds: number } | 
 async function waitingOf(state: State, row: RunRow, executing: boolean): Promise<string | undefined> {
   if (executing) return row.waiting ?? undefined
   if (!['pending', 'planning', 'running', 'completing'].includes(row.state)) return undefined
-  const ahead = (await queue.queuedRuns(state.db, row.queue!)).filter(r => r.id !== row.id && runs.isAlive(r))
+  const now = await databaseNow(state.db)
+  const ahead = (await queue.queuedRuns(state.db, row.queue!)).filter(r => r.id !== row.id && isAlive(r, now))
   if (ahead.length > 0)
     return `job ${ahead.map(r => r.job.slice(row.queue!.length + 1)).join(', ')} of the same account`
   return `somebody who executes it: ferry cosmos copy work --account-name ${row.queue}`
@@ -208,10 +211,11 @@ async function waitingOf(state: State, row: RunRow, executing: boolean): Promise
 
 /** Lets a paused or failed job, or one whose process is gone, go on: it is put back into its queue. */
 export async function resumeCopyJob(state: State, row: RunRow): Promise<void> {
+  const alive = isAlive(row, await databaseNow(state.db))
   const waits = row.state === 'paused' || row.state === 'failed'
-  const isLeft = ['pending', 'planning', 'running', 'completing'].includes(row.state) && !runs.isAlive(row)
+  const isLeft = ['pending', 'planning', 'running', 'completing'].includes(row.state) && !alive
   if (!waits && !isLeft) {
-    throw new FerryError('FERRY-5006', `the job is ${runs.isAlive(row) ? 'running' : row.state}: it cannot be resumed`)
+    throw new FerryError('FERRY-5006', `the job is ${alive ? 'running' : row.state}: it cannot be resumed`)
   }
   await queue.requeue(state.db, row, 'pending')
 }
@@ -219,13 +223,13 @@ export async function resumeCopyJob(state: State, row: RunRow): Promise<void> {
 /** Pauses, cancels or completes a job, whether somebody executes it or not. */
 export async function wishForCopyJob(state: State, row: RunRow, wish: Wish, variables: Variables): Promise<RunRow> {
   const asked = await runs.wishFor(state.db, row.id, wish)
-  if (runs.isAlive(asked)) return asked
+  if (isAlive(asked, await databaseNow(state.db))) return asked
   if (wish === 'pause') await queue.requeue(state.db, asked, 'paused')
   if (wish === 'complete') await queue.requeue(state.db, asked, 'pending')
   if (wish === 'cancel') {
     const stores = await openStores(jobSchema.parse(JSON.parse(row.definition)), state, variables)
     try {
-      await runs.giveUp(state.db, row.job, run => abandon(state, run, stores))
+      await runs.giveUp(state.db, row.job, (run, lease) => abandon(state, run, lease, stores))
     } finally {
       await closeStores(stores)
     }

@@ -5,10 +5,9 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { FerryError } from '../errors.ts'
 import type { State } from '../state/database.ts'
-import { JOBS, queueNow } from '../state/queue.ts'
-import { finishRun } from '../state/runs.ts'
+import { deathsOf, diedTooOften, JOBS, MOST_DEATHS, queueNow } from '../state/queue.ts'
+import { finishRun, type Lease } from '../state/runs.ts'
 import type { Log } from '../telemetry/log.ts'
 import { errorInfo } from './report.ts'
 
@@ -16,15 +15,13 @@ import { errorInfo } from './report.ts'
 const LOOK_MS = 500
 /** How long runs have to put their splits down when the server ends. */
 const STOP_MS = 30_000
-/** A run whose process dies so often is not tried again. */
-const MOST_DEATHS = 3
-
 /** How long the next start waits at the most when workers do not even begin. */
 const MOST_WAIT_MS = 30_000
 
 interface Worker {
   child: ChildProcess
-  run: string | undefined
+  /** What it executes; undefined before it has taken a run. */
+  lease: Lease | undefined
   gone: Promise<void>
 }
 
@@ -33,12 +30,12 @@ export class Dispatcher {
   private readonly log: Log
   private readonly most: number
   private readonly workers = new Set<Worker>()
-  private readonly deaths = new Map<string, number>()
   private timer: NodeJS.Timeout | undefined
   private looking: Promise<void> | undefined
   private stopped = false
   /** Workers that died before they took a run: the next ones wait longer and longer. */
   private failedStarts = 0
+  /** By this process's monotonic clock. */
   private notBefore = 0
 
   /** At most `most` runs are at work at one time. */
@@ -69,10 +66,10 @@ export class Dispatcher {
   }
 
   private async startWaiting(): Promise<void> {
-    if (Date.now() < this.notBefore) return
+    if (performance.now() < this.notBefore) return
     const { atWork, waiting } = await queueNow(this.state.db, JOBS)
     // Those that have just been started have not taken theirs yet.
-    const starting = [...this.workers].filter(w => w.run === undefined).length
+    const starting = [...this.workers].filter(w => w.lease === undefined).length
     const room = this.most - Math.max(atWork + starting, this.workers.size)
     for (let i = 0; i < Math.min(waiting.length - starting, room); i++) this.startWorker()
   }
@@ -81,38 +78,37 @@ export class Dispatcher {
     const { FERRY_TOKEN: _, ...env } = process.env
     const args = ['worker', '--once', '--most', String(this.most), '--log-level', this.log.level]
     const child = fork(programPath(), args, { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-    const worker: Worker = { child, run: undefined, gone: new Promise(resolve => child.once('exit', () => resolve())) }
+    const worker: Worker = {
+      child,
+      lease: undefined,
+      gone: new Promise(resolve => child.once('exit', () => resolve())),
+    }
     this.workers.add(worker)
     child.on('message', message => {
-      worker.run = (message as { claimed: string }).claimed
+      worker.lease = (message as { claimed: Lease }).claimed
     })
     child.on('error', error => this.log.error({ err: error }, 'a worker cannot be started'))
     child.once('exit', (code, signal) => {
       this.workers.delete(worker)
       if (this.stopped) return
       const died = code !== 0
-      if (died) this.log.warn({ run: worker.run, code, signal }, 'a worker died')
-      this.failedStarts = died && worker.run === undefined ? this.failedStarts + 1 : 0
+      if (died) this.log.warn({ run: worker.lease?.run, code, signal }, 'a worker died')
+      this.failedStarts = died && worker.lease === undefined ? this.failedStarts + 1 : 0
       this.notBefore =
-        Date.now() + (this.failedStarts > 0 ? Math.min(MOST_WAIT_MS, LOOK_MS * 2 ** this.failedStarts) : 0)
-      if (died && worker.run !== undefined) this.countDeath(worker.run, signal ?? `exit code ${code}`)
-      else if (worker.run !== undefined) this.deaths.delete(worker.run)
-      this.look()
+        performance.now() + (this.failedStarts > 0 ? Math.min(MOST_WAIT_MS, LOOK_MS * 2 ** this.failedStarts) : 0)
+      if (!died || !worker.lease) return this.look()
+      this.giveUpDying(worker.lease, signal ?? `exit code ${code}`)
+        .catch(error => this.log.error({ err: error, run: worker.lease?.run }, 'the run cannot be given up'))
+        .finally(() => this.look())
     })
   }
 
-  private countDeath(run: string, how: string): void {
-    const deaths = (this.deaths.get(run) ?? 0) + 1
-    this.deaths.set(run, deaths)
-    if (deaths < MOST_DEATHS) return
-    this.deaths.delete(run)
-    const error = new FerryError('FERRY-5012', `the process that executed the run died ${deaths} times: ${how}`)
-    this.giveUp(run, error).catch(e => this.log.error({ err: e, run }, 'the run cannot be given up'))
-  }
-
-  private async giveUp(run: string, error: FerryError): Promise<void> {
-    const row = await this.state.db.selectFrom('run').select('epoch').where('id', '=', run).executeTakeFirst()
-    if (row) await finishRun(this.state.db, { run, epoch: row.epoch }, 'failed', { error: errorInfo(error) })
+  /** A run whose processes die again and again is not tried for ever; what another server has taken is that server's. */
+  private async giveUpDying(lease: Lease, how: string): Promise<void> {
+    const { db } = this.state
+    const row = await db.selectFrom('run').selectAll().where('id', '=', lease.run).executeTakeFirst()
+    if (!row || row.epoch !== lease.epoch || deathsOf(row) < MOST_DEATHS) return
+    await finishRun(db, lease, 'failed', { error: errorInfo(diedTooOften(row.id, deathsOf(row), how)) })
   }
 
   /** Ends the workers; their runs go on when somebody works again. */

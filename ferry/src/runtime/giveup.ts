@@ -9,6 +9,7 @@ import { findJob } from '../state/jobs.ts'
 import { keepPosition, positionsOf, resetPositions } from '../state/positions.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, RunTableRow } from '../state/schema.ts'
+import { Hold } from './hold.ts'
 import { closeStores, openStores, type Stores } from './stores.ts'
 
 /** An edited job begins a new run; rows that the unfinished one has appended would then be there twice. */
@@ -26,10 +27,10 @@ export async function refuseEdited(state: State, row: RunRow): Promise<void> {
   }
 }
 
-/** Removes what an unfinished run that will not go on left at the destination. */
-export async function abandon(state: State, row: RunRow, stores: Stores): Promise<void> {
+/** Removes what an unfinished run that will not go on left at the destination. `lease` is this process's. */
+export async function abandon(state: State, row: RunRow, lease: runs.Lease, stores: Stores): Promise<void> {
   const tables = await runs.runTables(state.db, row.id)
-  const sink = await stores.destination.sink({ run: row.id, job: row.job })
+  const sink = await stores.destination.sink(new Hold(state.db, lease, row.job))
   try {
     for (const table of tables) {
       const plan = JSON.parse(table.plan) as TablePlan
@@ -89,7 +90,7 @@ async function openIfThere(sink: SinkSession, plan: TablePlan): Promise<SinkTabl
 export async function discardRun(state: State, run: RunRow, variables: Variables): Promise<void> {
   const stores = await openStores(jobSchema.parse(JSON.parse(run.definition)), state, variables)
   try {
-    await runs.giveUp(state.db, run.job, row => abandon(state, row, stores), run.id)
+    await runs.giveUp(state.db, run.job, (row, lease) => abandon(state, row, lease, stores), run.id)
   } finally {
     await closeStores(stores)
   }
@@ -110,7 +111,7 @@ export async function resetJob(
   try {
     let run: string | undefined
     for (;;) {
-      const id = await runs.giveUp(state.db, job, row => abandon(state, row, stores))
+      const id = await runs.giveUp(state.db, job, (row, lease) => abandon(state, row, lease, stores))
       if (id === undefined) break
       run ??= id
     }

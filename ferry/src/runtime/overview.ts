@@ -7,8 +7,9 @@ import { nextTimes } from '../job/times.ts'
 import { findJob } from '../state/jobs.ts'
 import { findRun } from '../state/runs.ts'
 import type { RunState, Schema } from '../state/schema.ts'
+import { databaseNow } from '../state/time.ts'
 import type { JobView, ListedJob, RunDetail, RunView } from './schemas.ts'
-import { compactJob, modeColumn, RUN_COLUMNS, runView } from './views.ts'
+import { compactJob, RUN_COLUMNS, runView } from './views.ts'
 
 export interface JobFilter {
   search?: string | undefined
@@ -32,7 +33,7 @@ export async function listJobs(
   const jobs = await query.selectAll().limit(limit).execute()
   const newest = await db
     .selectFrom('run')
-    .select([...RUN_COLUMNS, modeColumn])
+    .select(RUN_COLUMNS)
     .where('id', 'in', eb =>
       eb
         .selectFrom('job')
@@ -52,8 +53,8 @@ export async function listJobs(
         ),
     )
     .execute()
-  const last = new Map(newest.map(r => [r.job, runView(r)]))
-  const now = Date.now()
+  const now = await databaseNow(db)
+  const last = new Map(newest.map(r => [r.job, runView(r, now)]))
   const view = jobs.map(row => {
     // What is kept was checked: of many large jobs checking again would take longer than all the rest.
     const job = JSON.parse(row.definition) as CopyJob
@@ -92,11 +93,7 @@ export async function listRuns(
   db: Kysely<Schema>,
   { job, search, state: states, invokedBy, from, until, before, limit }: RunFilter,
 ): Promise<RunView[]> {
-  let query = db
-    .selectFrom('run')
-    .select([...RUN_COLUMNS, modeColumn])
-    .orderBy('id', 'desc')
-    .limit(limit)
+  let query = db.selectFrom('run').select(RUN_COLUMNS).orderBy('id', 'desc').limit(limit)
   if (job !== undefined) query = query.where('job', '=', job)
   if (search) query = query.where(sql`lower(job)`, 'like', likeOf(search))
   if (states) query = query.where('state', 'in', states)
@@ -108,7 +105,8 @@ export async function listRuns(
   else if (invokedBy !== undefined) {
     query = query.where('invoked_by', '>=', `${invokedBy}:`).where('invoked_by', '<', `${invokedBy};`)
   }
-  return (await query.execute()).map(runView)
+  const now = await databaseNow(db)
+  return (await query.execute()).map(row => runView(row, now))
 }
 
 /** A job as its file would say it. Throws FERRY-1007. */
@@ -123,7 +121,7 @@ export async function describeRun(db: Kysely<Schema>, idOrJob: string): Promise<
   const run = await findRun(db, idOrJob)
   const job = jobSchema.parse(JSON.parse(run.definition))
   return {
-    ...runView({ ...run, mode: job.mode }),
+    ...runView(run, await databaseNow(db)),
     source: endpointName(job.source),
     destination: endpointName(job.destination),
     owner: run.owner_pid === null ? null : { host: run.owner_host ?? '', process: run.owner_pid },

@@ -9,6 +9,7 @@ import { expandTables, needsListing, type TableSpec } from '../job/tables.ts'
 import type { State } from '../state/database.ts'
 import { positionsOf } from '../state/positions.ts'
 import type { PositionRow } from '../state/schema.ts'
+import { unshared } from './hold.ts'
 import { closeSessions, closeStores, openSessions, openStores, type Stores } from './stores.ts'
 
 /** The tables of a job as its stores have them now. */
@@ -32,7 +33,7 @@ export async function planJob(
 ): Promise<{ tables: (TablePlan & { splits: number })[]; problems: { table: string; error: FerryError }[] }> {
   const stores = await openStores(job, state, variables)
   try {
-    const sessions = await openSessions(stores, { run: 'plan', job: job.name })
+    const sessions = await openSessions(stores, unshared('plan', job.name))
     const tables: (TablePlan & { splits: number })[] = []
     const problems: { table: string; error: FerryError }[] = []
     try {

@@ -40,13 +40,15 @@ export class Pulse {
   }
 
   private async save(tables: TableProgress[]): Promise<void> {
+    const changed = new Map<number, Counts>()
     for (const table of tables) {
       const counts = countsOf(table)
       const text = JSON.stringify(counts)
       if (this.told.get(table.ordinal) === text) continue
-      await saveCounts(this.db, this.lease.run, table.ordinal, counts)
+      changed.set(table.ordinal, counts)
       this.told.set(table.ordinal, text)
     }
+    await saveCounts(this.db, this.lease, changed)
     await saveSums(this.db, this.lease, this.sums(tables))
   }
 

@@ -12,6 +12,7 @@ import { jobSchema } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
 import { findRun, runTables } from '../state/runs.ts'
 import { type ErrorLine, errorFolder, readErrors } from './errorfiles.ts'
+import { unshared } from './hold.ts'
 import { closeStores, openStores, type Stores } from './stores.ts'
 
 export interface RetryReport {
@@ -63,7 +64,7 @@ async function retryFile(
   const print = createHash('sha256').update(content).digest('hex').slice(0, 8)
   const next = `${path}.${print}.next`
   const store = stores.destination
-  const session = await store.sink({ run: `${run.id}.retry.${print}`, job: `${run.job}#retry` })
+  const session = await store.sink(unshared(`${run.id}.retry.${print}`, `${run.job}#retry`))
   let reading: SourceSession | undefined
   try {
     if (plan.read.online) reading = await stores.source.source()

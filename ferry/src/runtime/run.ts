@@ -15,11 +15,14 @@ import { asFerryError, FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
 import { type CopyJob, parseSize } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
+import { HEARTBEAT_MS } from '../state/owner.ts'
 import { completeTable, positionsOf } from '../state/positions.ts'
+import { diedTooOften, MOST_DEATHS } from '../state/queue.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, RunState, RunTableRow, Wish } from '../state/schema.ts'
 import { errorFolder, readErrors, writeErrors } from './errorfiles.ts'
 import { abandon, forgetTable, refuseEdited, release } from './giveup.ts'
+import { Hold } from './hold.ts'
 import { parallelOf, planOptions, tablesOf } from './plan.ts'
 import { PULSE_MS, Pulse } from './pulse.ts'
 import { errorInfo, type RunReport, reportOf } from './report.ts'
@@ -51,6 +54,7 @@ export async function runJob(options: RunOptions): Promise<RunReport> {
   const { state, job } = options
   const db = state.db
   const definition = JSON.stringify(withoutSecrets(job))
+  if (options.claimed) await refuseDying(options.state, options.claimed)
   const stores = await openStores(job, state, options.variables ?? {}).catch(async error => {
     // A run that was taken from its queue tells why it does not begin.
     if (options.claimed) {
@@ -63,9 +67,9 @@ export async function runJob(options: RunOptions): Promise<RunReport> {
       options.claimed ??
       (await runs.claimRun(db, job.name, definition, {
         fresh: options.fresh ?? false,
-        abandon: async row => {
+        abandon: async (row, lease) => {
           if (!options.fresh) await refuseEdited(state, row)
-          await abandon(state, row, stores)
+          await abandon(state, row, lease, stores)
         },
       }))
     if (options.claimed) await giveUpEarlier(options, claimed, stores)
@@ -76,15 +80,23 @@ export async function runJob(options: RunOptions): Promise<RunReport> {
   }
 }
 
+/** Throws FERRY-5012 for a run whose processes died again and again; it is ended. */
+async function refuseDying({ db }: State, { row, lease }: runs.Claimed): Promise<void> {
+  if (row.deaths < MOST_DEATHS) return
+  const error = diedTooOften(row.id, row.deaths)
+  await runs.finishRun(db, lease, 'failed', { error: errorInfo(error) })
+  throw error
+}
+
 /** The earlier runs of a job that a new one was asked for: they will not go on. */
 async function giveUpEarlier({ state, fresh }: RunOptions, claimed: runs.Claimed, stores: Stores): Promise<void> {
   try {
     for (;;) {
       const earlier = await runs.takeEarlier(state.db, claimed.row)
       if (!earlier) break
-      await runs.cancelTaken(state.db, earlier, async row => {
+      await runs.cancelTaken(state.db, earlier, async (row, lease) => {
         if (!fresh) await refuseEdited(state, row)
-        await abandon(state, row, stores)
+        await abandon(state, row, lease, stores)
       })
     }
   } catch (error) {
@@ -108,6 +120,7 @@ class Run {
   private readonly parallel: number
   private readonly folder: string
   private readonly pulse: Pulse
+  private readonly hold: Hold
   private wish: Wish | undefined
   private told: string | undefined
   private former: string[] = []
@@ -121,6 +134,7 @@ class Run {
     this.resumed = claimed.resumed
     this.parallel = parallelOf(options.job, stores)
     this.pulse = new Pulse(options.state.db, claimed.lease, claimed.row.samples)
+    this.hold = new Hold(options.state.db, claimed.lease, claimed.row.job)
     this.folder = errorFolder(options.state.home, claimed.lease.run)
   }
 
@@ -173,7 +187,7 @@ class Run {
 
   private async copyAll(): Promise<void> {
     const { job, state } = this.options
-    const sessions = await openSessions(this.stores, { run: this.lease.run, job: this.row.job })
+    const sessions = await openSessions(this.stores, this.hold)
     try {
       await runs.setState(state.db, this.lease, 'planning')
       const opened = await this.openTables(sessions)
@@ -381,7 +395,7 @@ class Run {
       splits: () => this.splitsOf(table),
       committed: async (split, done, at, behind) => {
         const { db } = this.options.state
-        await runs.saveProgress(db, this.lease.run, plan.ordinal, split.id, { done, ...at, behind })
+        await runs.saveProgress(db, this.lease, plan.ordinal, split.id, { done, ...at, behind })
         // An online copy has no end at which it would be found.
         if (!plan.read.online || behind?.changes !== 0 || performance.now() - lookedAt < COLUMNS_MS) return
         lookedAt = performance.now()
@@ -414,7 +428,7 @@ class Run {
     await this.saveTable(plan, this.tables[plan.ordinal]!)
     await runs.saveSplits(
       db,
-      run,
+      this.lease,
       plan.ordinal,
       splits.map(s => ({
         run,
@@ -458,7 +472,7 @@ class Run {
   }
 
   private async saveTable(plan: TablePlan, progress: TableProgress): Promise<void> {
-    await runs.saveTable(this.options.state.db, this.tableRow(plan, progress))
+    await runs.saveTable(this.options.state.db, this.lease, this.tableRow(plan, progress))
   }
 
   private tableRow(plan: TablePlan, progress: TableProgress): RunTableRow {
@@ -492,8 +506,8 @@ class Run {
     }
     const onSignal = () => stopBy('pause')
     this.options.signal?.addEventListener('abort', onSignal, { once: true })
-    let lastBeat = 0
-    let lastPulse = Date.now()
+    let lastBeat = Number.NEGATIVE_INFINITY
+    let lastPulse = performance.now()
     let busy = false
     const timer = setInterval(async () => {
       if (busy) return
@@ -503,13 +517,13 @@ class Run {
         if (wish === 'complete') await this.drain()
         else if (wish) stopBy(wish)
         await this.tellWaiting()
-        if (Date.now() - lastPulse > PULSE_MS) {
+        if (performance.now() - lastPulse > PULSE_MS) {
           await this.pulse.beat(this.tables)
-          lastPulse = Date.now()
+          lastPulse = performance.now()
         }
-        if (Date.now() - lastBeat > runs.HEARTBEAT_MS) {
+        if (performance.now() - lastBeat > HEARTBEAT_MS) {
           await runs.heartbeat(db, this.lease)
-          lastBeat = Date.now()
+          lastBeat = performance.now()
         }
       } catch (error) {
         this.abort.abort(asFerryError(error))
@@ -541,6 +555,6 @@ class Run {
   }
 
   private async cleanUp(): Promise<void> {
-    await abandon(this.options.state, { ...this.row, id: this.lease.run }, this.stores)
+    await abandon(this.options.state, this.row, this.lease, this.stores)
   }
 }

@@ -1,6 +1,6 @@
 /** The stores of a job: named connections looked up, variables put in, connectors loaded. */
 import { requireAllowedHosts } from '../confinement.ts'
-import type { Store } from '../connectors/connector.ts'
+import type { RunIdentity, Store } from '../connectors/connector.ts'
 import { loadConnector } from '../connectors/registry.ts'
 import type { Sessions } from '../engine/plan.ts'
 import { isReference, isSecret, type Locator, parseLocator, withoutPassword } from '../job/locator.ts'
@@ -72,7 +72,7 @@ async function closeAll(all: Closable[]): Promise<void> {
   for (const end of ended) if (end.status === 'rejected') throw end.reason
 }
 
-export async function openSessions(stores: Stores, identity: { run: string; job: string }): Promise<Sessions> {
+export async function openSessions(stores: Stores, identity: RunIdentity): Promise<Sessions> {
   const [source, sink] = await bothOpen(stores.source.source(), stores.destination.sink(identity))
   return { sourceStore: stores.source, destinationStore: stores.destination, source, sink }
 }

@@ -6,6 +6,7 @@ import type { Variables } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
 import type { TableSpec } from '../job/tables.ts'
 import type { State } from '../state/database.ts'
+import { unshared } from './hold.ts'
 import { tablesOf } from './plan.ts'
 import { closeSessions, closeStores, openSessions, openStores } from './stores.ts'
 
@@ -18,7 +19,7 @@ export async function verifyJob(
   const stores = await openStores(job, state, variables)
   const results: Verification[] = []
   try {
-    const sessions = await openSessions(stores, { run: 'verify', job: job.name })
+    const sessions = await openSessions(stores, unshared('verify', job.name))
     let destination: SourceSession | undefined
     try {
       destination = await stores.destination.source()

@@ -2,7 +2,7 @@
 import { type Kysely, sql } from 'kysely'
 import { CHANGES } from '../connectors/connector.ts'
 import type { CopyJob } from '../job/schema.ts'
-import { isAlive } from '../state/runs.ts'
+import { isAlive } from '../state/owner.ts'
 import type { RunRow, Schema } from '../state/schema.ts'
 import type { RunView, TableView } from './schemas.ts'
 
@@ -10,6 +10,7 @@ import type { RunView, TableView } from './schemas.ts'
 export const RUN_COLUMNS = [
   'id',
   'job',
+  'mode',
   'state',
   'wish',
   'waiting',
@@ -32,15 +33,12 @@ export const RUN_COLUMNS = [
   'tables_done',
 ] as const
 
-export type ListedRun = Pick<RunRow, (typeof RUN_COLUMNS)[number]> & { mode: RunView['mode'] }
+export type ListedRun = Pick<RunRow, (typeof RUN_COLUMNS)[number]>
 
-/** The mode, from the definition's text: `sql` because both databases find it without reading the rest as JSON. */
-export const modeColumn = sql<RunView['mode']>`CASE WHEN run.definition LIKE '%"mode":"online"%' THEN 'online'
-  WHEN run.definition LIKE '%"mode":"incremental"%' THEN 'incremental' ELSE 'full' END`.as('mode')
-
-export function runView(row: ListedRun): RunView {
-  const executing = isAlive(row)
-  const duration = secondsBetween(row.started_at, row.ended_at, executing)
+/** What the API tells of a run; `now` is the database's time. */
+export function runView(row: ListedRun, now: number): RunView {
+  const executing = isAlive(row, now)
+  const duration = secondsBetween(row.started_at, row.ended_at, executing, now)
   return {
     id: row.id,
     job: row.job,
@@ -66,16 +64,10 @@ export function runView(row: ListedRun): RunView {
   }
 }
 
-/** The same of a whole line of the state. What is kept was checked: of a large job checking again would take long. */
-export function wholeRunView(row: RunRow): RunView {
-  const { mode = 'full' } = JSON.parse(row.definition) as Partial<CopyJob>
-  return runView({ ...row, mode })
-}
-
-function secondsBetween(start: string | null, end: string | null, goesOn: boolean): number | null {
+function secondsBetween(start: string | null, end: string | null, goesOn: boolean, now: number): number | null {
   if (start === null) return null
   if (end === null && !goesOn) return null
-  const until = end === null ? Date.now() : Date.parse(end)
+  const until = end === null ? now : Date.parse(end)
   return Math.max(0, Math.round(until - Date.parse(start)) / 1000)
 }
 
@@ -84,7 +76,12 @@ function perSecond(bytes: number, seconds: number | null): number | null {
 }
 
 /** The tables of a run. */
-export async function describeTables(db: Kysely<Schema>, run: string, executing: boolean): Promise<TableView[]> {
+export async function describeTables(
+  db: Kysely<Schema>,
+  run: string,
+  executing: boolean,
+  now: number,
+): Promise<TableView[]> {
   const rows = await db
     .selectFrom('run_table')
     .select([
@@ -124,7 +121,7 @@ export async function describeTables(db: Kysely<Schema>, run: string, executing:
   return rows.map(row => {
     const own = of.get(row.ordinal)
     const isAtWork = executing && row.state === 'running'
-    const duration = secondsBetween(row.started_at, row.ended_at, isAtWork)
+    const duration = secondsBetween(row.started_at, row.ended_at, isAtWork, now)
     const follows = isAtWork && own !== undefined && Number(own.following) > 0
     return {
       ordinal: row.ordinal,
@@ -151,7 +148,7 @@ export async function describeTables(db: Kysely<Schema>, run: string, executing:
             seconds:
               Number(own.behind ?? 0) === 0 || own.since === null
                 ? 0
-                : Math.max(0, Math.round((Date.now() - Number(own.since)) / 1000)),
+                : Math.max(0, Math.round((now - Number(own.since)) / 1000)),
           }
         : null,
       error: row.error === null ? null : JSON.parse(row.error),

@@ -3,6 +3,7 @@ import { FerryError } from '../errors.ts'
 import { jobSchema } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
 import { type Asked, claimQueued, JOBS, requeue } from '../state/queue.ts'
+import type { Lease } from '../state/runs.ts'
 import type { RunReport } from './report.ts'
 import { type RunOptions, runJob } from './run.ts'
 
@@ -13,11 +14,11 @@ import { type RunOptions, runJob } from './run.ts'
  */
 export async function executeNext(
   state: State,
-  options: Pick<RunOptions, 'signal'> & { most: number; onClaim?: (run: string, job: string) => void },
+  options: Pick<RunOptions, 'signal'> & { most: number; onClaim?: (lease: Lease, job: string) => void },
 ): Promise<RunReport | FerryError | undefined> {
   const claimed = await claimQueued(state.db, JOBS, options.most)
   if (!claimed) return undefined
-  options.onClaim?.(claimed.row.id, claimed.row.job)
+  options.onClaim?.(claimed.lease, claimed.row.job)
   const asked = JSON.parse(claimed.row.asked ?? '{}') as Asked
   const job = jobSchema.parse(JSON.parse(claimed.row.definition))
   const { signal } = options

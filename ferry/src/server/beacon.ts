@@ -1,7 +1,7 @@
 /** How commands find the server that works with the same state on this machine, and what they show it. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { processStart } from '../state/runs.ts'
+import { processStart } from '../state/owner.ts'
 
 /** What others on this machine find a running server by. */
 export interface Beacon {

@@ -2,15 +2,16 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { RunView } from '../runtime/schemas.ts'
-import { modeColumn, RUN_COLUMNS, runView } from '../runtime/views.ts'
+import { RUN_COLUMNS, runView } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
+import { databaseNow } from '../state/time.ts'
 import type { Log } from '../telemetry/log.ts'
 
 const LOOK_MS = 500
 /** Proxies close what is silent. */
 const SIGN_MS = 15_000
-/** Clocks of processes differ, and what changes while it is read may be told late: that much is read again. */
-const OVERLAP_MS = 2000
+/** What changes in a transaction that takes long is seen late: so much is read again each time. */
+const OVERLAP_MS = 10_000
 /** Who does not read what comes is let go; a browser comes back by itself. */
 const MOST_UNREAD = 1_000_000
 
@@ -25,10 +26,11 @@ export class Events {
   private readonly listeners = new Set<Listener>()
   /** What was told last of each run within the overlap. */
   private told = new Map<string, string>()
-  private since = 0
   private timer: NodeJS.Timeout | undefined
   private busy = false
-  private signedAt = 0
+  private signedAt = Number.NEGATIVE_INFINITY
+  /** When the state was asked last, by this process's monotonic clock. */
+  private lookedAt = 0
 
   constructor(state: State, log: Log) {
     this.state = state
@@ -42,7 +44,7 @@ export class Events {
   listen(listener: Listener): () => void {
     this.listeners.add(listener)
     if (!this.timer) {
-      this.since = Date.now()
+      this.lookedAt = performance.now()
       this.timer = setInterval(() => this.look(), LOOK_MS)
     }
     return () => {
@@ -64,15 +66,16 @@ export class Events {
   }
 
   private async tell(): Promise<void> {
-    const rows = await this.state.db
-      .selectFrom('run')
-      .select([...RUN_COLUMNS, modeColumn])
-      .where('changed_at', '>', this.since - OVERLAP_MS)
-      .execute()
+    const { db } = this.state
+    const lookedAt = performance.now()
+    const now = await databaseNow(db)
+    // No place is remembered: what carries a later time than now, since the database's clock went back, is told too.
+    const since = now - OVERLAP_MS - (lookedAt - this.lookedAt)
+    const rows = await db.selectFrom('run').select(RUN_COLUMNS).where('changed_at', '>', since).execute()
+    this.lookedAt = lookedAt
     const told = new Map<string, string>()
     for (const row of rows) {
-      this.since = Math.max(this.since, row.changed_at)
-      const run = runView(row)
+      const run = runView(row, now)
       const { duration: _, throughput: __, ...lasting } = run
       const print = JSON.stringify(lasting)
       told.set(run.id, print)
@@ -82,8 +85,8 @@ export class Events {
       for (const listener of this.listeners) if (listener.wants(run)) listener.send(text)
     }
     this.told = told
-    if (Date.now() - this.signedAt < SIGN_MS) return
-    this.signedAt = Date.now()
+    if (lookedAt - this.signedAt < SIGN_MS) return
+    this.signedAt = lookedAt
     for (const listener of this.listeners) listener.send(': still here\n\n')
   }
 }

@@ -14,9 +14,10 @@ import {
   skippedSchema,
   tableSchema,
 } from '../runtime/schemas.ts'
-import { describeTables, wholeRunView } from '../runtime/views.ts'
+import { describeTables, runView } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
 import { countStates, findRun } from '../state/runs.ts'
+import { databaseNow } from '../state/time.ts'
 
 const idParams = z.object({ id: z.string().max(100).describe("A run's id, or a job's name: its newest run") })
 
@@ -92,8 +93,9 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     },
     handler: async request => {
       const run = await findRun(db, request.params.id)
-      const view = wholeRunView(run)
-      return { run: view, tables: await describeTables(db, run.id, view.executing) }
+      const now = await databaseNow(db)
+      const view = runView(run, now)
+      return { run: view, tables: await describeTables(db, run.id, view.executing, now) }
     },
   })
 
@@ -155,7 +157,7 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       handler: async (request, reply) => {
         const row = await wishForRun(state, request.params.id, wish)
         dispatcher.look()
-        return reply.code(202).send(wholeRunView(row))
+        return reply.code(202).send(runView(row, await databaseNow(db)))
       },
     })
   }
@@ -173,7 +175,7 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     handler: async (request, reply) => {
       const { row } = await resumeRun(state, request.params.id)
       dispatcher.look()
-      return reply.code(202).send(wholeRunView(row))
+      return reply.code(202).send(runView(row, await databaseNow(db)))
     },
   })
 

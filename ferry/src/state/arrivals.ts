@@ -49,7 +49,9 @@ export async function settledOf(
     await db.deleteFrom('arrival').where('job', '=', job).where('name', '=', name).where('path', '=', path).execute()
   }
   for (const { path, print } of there) {
-    if (known.get(path)?.print === print) continue
+    const row = known.get(path)
+    // A moment that lies in the future was kept before the clock went back.
+    if (row?.print === print && (row.fired === 1 || row.since <= now)) continue
     await db
       .insertInto('arrival')
       .values({ ...keyed(watcher), path, print, since: now, fired: 0 })

@@ -2,6 +2,7 @@
 import { rmSync } from 'node:fs'
 import type { Kysely } from 'kysely'
 import type { AuditRow, Schema } from './schema.ts'
+import { databaseNow } from './time.ts'
 
 let lastId = 0
 
@@ -69,5 +70,8 @@ export async function forgetAudit(db: Kysely<Schema>, before: Date): Promise<voi
     .deleteFrom('audit')
     .where('id', '<', before.getTime() * 1000)
     .execute()
-  await db.deleteFrom('session').where('expires_at', '<', Date.now()).execute()
+  await db
+    .deleteFrom('session')
+    .where('expires_at', '<', await databaseNow(db))
+    .execute()
 }

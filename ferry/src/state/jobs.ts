@@ -1,8 +1,12 @@
 /** Jobs kept in the state. */
 import type { Kysely } from 'kysely'
 import { FerryError, nearest } from '../errors.ts'
-import { isAlive, now, runningAlready, UNFINISHED } from './runs.ts'
+import { isAlive } from './owner.ts'
+import { runningAlready, UNFINISHED } from './runs.ts'
 import type { JobRow, Schema } from './schema.ts'
+import { databaseNow } from './time.ts'
+
+const now = async (db: Kysely<Schema>) => new Date(await databaseNow(db)).toISOString()
 
 /** Throws FERRY-1007. */
 export async function findJob(db: Kysely<Schema>, name: string): Promise<JobRow> {
@@ -18,9 +22,10 @@ export async function findJob(db: Kysely<Schema>, name: string): Promise<JobRow>
 
 /** Keeps a new job. Throws FERRY-1008 where there is one of that name. */
 export async function createJob(db: Kysely<Schema>, name: string, definition: string): Promise<void> {
+  const at = await now(db)
   const made = await db
     .insertInto('job')
-    .values({ name, definition, created_at: now(), updated_at: now() })
+    .values({ name, definition, created_at: at, updated_at: at })
     .onConflict(c => c.column('name').doNothing())
     .executeTakeFirst()
   if (Number(made.numInsertedOrUpdatedRows) === 0) {
@@ -32,7 +37,7 @@ export async function createJob(db: Kysely<Schema>, name: string, definition: st
 export async function updateJob(db: Kysely<Schema>, name: string, definition: string): Promise<void> {
   const result = await db
     .updateTable('job')
-    .set({ definition, updated_at: now() })
+    .set({ definition, updated_at: await now(db) })
     .where('name', '=', name)
     .executeTakeFirst()
   if (Number(result.numUpdatedRows) === 0) await findJob(db, name)
@@ -49,7 +54,8 @@ export async function deleteJob(db: Kysely<Schema>, name: string): Promise<void>
       .where('job', '=', name)
       .where('state', 'in', UNFINISHED)
       .execute()
-    const alive = open.find(isAlive)
+    const time = await databaseNow(tx)
+    const alive = open.find(r => isAlive(r, time))
     if (alive) throw runningAlready(alive)
     // What it left at the destination would stay there for ever.
     if (open[0]) {

@@ -1,8 +1,10 @@
 /**
  * The schema's steps, in order, never changed once released. Each runs on SQLite and on PostgreSQL.
  */
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
+import type { Schema } from './schema.ts'
+import { isSqlite } from './time.ts'
 
 export const MIGRATIONS: Record<string, Migration> = {
   '0001_jobs_and_runs': {
@@ -197,6 +199,23 @@ export const MIGRATIONS: Record<string, Migration> = {
         .addColumn('object', 'text', c => c.notNull())
         .addColumn('outcome', 'text', c => c.notNull())
         .execute()
+    },
+  },
+  '0006_fences': {
+    async up(db: Kysely<unknown>) {
+      await db.schema.alterTable('run').addColumn('taken_at', 'bigint').execute()
+      await db.schema
+        .alterTable('run')
+        .addColumn('deaths', 'integer', c => c.notNull().defaultTo(0))
+        .execute()
+      await db.schema
+        .alterTable('run')
+        .addColumn('mode', 'text', c => c.notNull().defaultTo('full'))
+        .execute()
+      const mode = isSqlite(db as Kysely<Schema>)
+        ? sql`json_extract(definition, '$.mode')`
+        : sql`(definition::json ->> 'mode')`
+      await sql`UPDATE run SET mode = COALESCE(${mode}, 'full')`.execute(db)
     },
   },
 }

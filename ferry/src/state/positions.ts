@@ -1,6 +1,6 @@
 /** How far incremental copies are: what the next run of a job goes on from. */
 import type { Kysely } from 'kysely'
-import { type Lease, lost, saveTable } from './runs.ts'
+import { type Lease, putTable, whileHeld } from './runs.ts'
 import type { PositionRow, RunTableRow, Schema } from './schema.ts'
 
 /** The positions of a job's tables. */
@@ -15,15 +15,8 @@ export async function completeTable(
   row: RunTableRow,
   position: Omit<PositionRow, 'run' | 'updated_at'>,
 ): Promise<void> {
-  await db.transaction().execute(async tx => {
-    const held = await tx
-      .updateTable('run')
-      .set({ heartbeat_at: Date.now() })
-      .where('id', '=', lease.run)
-      .where('epoch', '=', lease.epoch)
-      .executeTakeFirst()
-    if (Number(held.numUpdatedRows) === 0) throw lost(lease)
-    await saveTable(tx, row)
+  await whileHeld(db, lease, async tx => {
+    await putTable(tx, row)
     await keepPosition(tx, { ...position, run: lease.run })
   })
 }

@@ -1,8 +1,10 @@
 /** Runs that wait for somebody who executes them. */
 import type { Kysely } from 'kysely'
 import { FerryError } from '../errors.ts'
-import { type Claimed, identity, isAlive, newRun, now, self, UNFINISHED } from './runs.ts'
+import { isAlive, self } from './owner.ts'
+import { type Claimed, identity, newRun, UNFINISHED } from './runs.ts'
 import type { RunRow, Schema, Wish } from './schema.ts'
+import { databaseNow, databaseTime } from './time.ts'
 
 /** The queue of all jobs that servers and workers execute. No connection has such a name. */
 export const JOBS = ':jobs'
@@ -36,6 +38,7 @@ export async function askForRun(db: Kysely<Schema>, job: string, asking: Asking)
 /** The same as a part of a transaction. */
 export async function askWithin(tx: Kysely<Schema>, job: string, asking: Asking): Promise<Answer> {
   const { by, overlap, fresh, only } = asking
+  const now = await databaseNow(tx)
   // The job's line keeps others out until this is decided.
   await tx.updateTable('job').set({ name: job }).where('name', '=', job).execute()
   const kept = await tx.selectFrom('job').select('definition').where('name', '=', job).executeTakeFirst()
@@ -48,14 +51,14 @@ export async function askWithin(tx: Kysely<Schema>, job: string, asking: Asking)
     .orderBy('id', 'desc')
     .execute()
   const asked = JSON.stringify({ ...(fresh ? { fresh } : {}), ...(only?.length ? { only } : {}) } satisfies Asked)
-  const waits = rows.find(r => r.state === 'pending' && !isAlive(r))
+  const waits = rows.find(r => r.state === 'pending' && !isAlive(r, now))
   if (waits) return { row: waits, outcome: 'running' }
   // What a worker has left behind another one goes on with.
   const isLeft = (r: RunRow) => r.queue !== null && ['planning', 'running', 'completing'].includes(r.state)
-  const active = rows.find(r => isAlive(r) || isLeft(r))
+  const active = rows.find(r => isAlive(r, now) || isLeft(r))
   if (active && overlap === 'skip') return { row: active, outcome: 'running' }
   if (active && overlap === 'cancel') {
-    await tx.updateTable('run').set({ wish: 'cancel', changed_at: Date.now() }).where('id', '=', active.id).execute()
+    await tx.updateTable('run').set({ wish: 'cancel', changed_at: now }).where('id', '=', active.id).execute()
   }
   const former = active ? undefined : rows[0]
   if (former?.state === 'paused' && by !== 'manual') return { row: former, outcome: 'paused' }
@@ -63,11 +66,11 @@ export async function askWithin(tx: Kysely<Schema>, job: string, asking: Asking)
   if (goesOn) {
     const again = { queue: JOBS, state: 'pending', error: null, ended_at: null, invoked_by: by } as const
     const wish: Wish | null = former.wish === 'complete' ? 'complete' : null
-    const row: RunRow = { ...former, ...again, wish, owner_pid: null, changed_at: Date.now() }
+    const row: RunRow = { ...former, ...again, wish, owner_pid: null, deaths: 0, changed_at: now }
     await tx.updateTable('run').set(row).where('id', '=', former.id).execute()
     return { row, outcome: 'resumed' }
   }
-  const row: RunRow = { ...newRun(job, kept.definition, JOBS), invoked_by: by, asked }
+  const row: RunRow = { ...(await newRun(tx, job, kept.definition, JOBS)), invoked_by: by, asked }
   await tx.insertInto('run').values(row).execute()
   return { row, outcome: 'queued' }
 }
@@ -86,7 +89,8 @@ export async function queueNow(
     .where('state', 'in', ['pending', 'planning', 'running', 'completing'])
     .orderBy('id')
     .execute()
-  const alive = rows.filter(isAlive)
+  const now = await databaseNow(db)
+  const alive = rows.filter(r => isAlive(r, now))
   const busy = new Set(alive.map(r => r.job))
   const waiting = rows.filter(r => {
     if (r.queue !== queue || busy.has(r.job)) return false
@@ -109,24 +113,24 @@ export async function enqueueJob(
   job: { name: string; definition: string; queue: string },
 ): Promise<RunRow> {
   const { name, definition, queue } = job
-  const row = newRun(name, definition, queue)
-  await db.transaction().execute(async tx => {
+  return db.transaction().execute(async tx => {
+    const row = await newRun(tx, name, definition, queue)
     const made = await tx
       .insertInto('job')
-      .values({ name, definition, created_at: now(), updated_at: now() })
+      .values({ name, definition, created_at: row.created_at, updated_at: row.created_at })
       .onConflict(c => c.column('name').doNothing())
       .executeTakeFirst()
     if (Number(made.numInsertedOrUpdatedRows) === 0) {
       throw new FerryError('FERRY-1008', `there is a job "${name}" already`)
     }
     await tx.insertInto('run').values(row).execute()
+    return row
   })
-  return row
 }
 
 /** All runs of a queue, ended ones too, in the order of their creation. */
 export async function queuedRuns(db: Kysely<Schema>, queue: string): Promise<RunRow[]> {
-  return db.selectFrom('run').selectAll().where('queue', '=', queue).orderBy('created_at').execute()
+  return db.selectFrom('run').selectAll().where('queue', '=', queue).orderBy('created_at').orderBy('id').execute()
 }
 
 /** Puts a run that nobody executes back into its queue, or aside. */
@@ -137,7 +141,7 @@ export async function requeue(
 ): Promise<void> {
   await db
     .updateTable('run')
-    .set({ state, owner_pid: null, error: null, ended_at: null, changed_at: Date.now() })
+    .set({ state, owner_pid: null, error: null, ended_at: null, changed_at: databaseTime(db) })
     .where('id', '=', row.id)
     .where('epoch', '=', row.epoch)
     .execute()
@@ -157,10 +161,30 @@ export async function claimQueued(db: Kysely<Schema>, queue: string, most: numbe
     const next = await nextOf(tx, queue, most)
     if (!next) return undefined
     const epoch = next.epoch + 1
-    const { owner_host, owner_pid, owner_started, heartbeat_at } = self()
-    const own = { owner_host, owner_pid, owner_started, heartbeat_at, epoch, changed_at: Date.now() }
-    const taken = { ...own, started_at: next.started_at ?? now() }
+    const now = await databaseNow(tx)
+    const own = { ...self(now), taken_at: now, epoch, changed_at: now, deaths: deathsOf(next) }
+    const taken = { ...own, started_at: next.started_at ?? new Date(now).toISOString() }
     await tx.updateTable('run').set(taken).where('id', '=', next.id).execute()
     return { row: { ...next, ...taken }, lease: { run: next.id, epoch }, resumed: next.started_at !== null }
   })
+}
+
+/** A run whose processes die so often in a row is not tried again. */
+export const MOST_DEATHS = 3
+
+export function diedTooOften(run: string, deaths: number, how?: string): FerryError {
+  const last = how === undefined ? '' : `, the last time by ${how}`
+  return new FerryError('FERRY-5012', `the process that executed run ${run} died ${deaths} times${last}`)
+}
+
+/** A process that has lived so long did not die of what it began with. */
+const LIVED_MS = 600_000
+
+/**
+ * How many processes in a row have died executing a run, with the one that holds it. A run that was put down in order is
+ * nobody's, and has none.
+ */
+export function deathsOf({ owner_pid, deaths, taken_at, heartbeat_at }: RunRow): number {
+  if (owner_pid === null) return 0
+  return (Number(heartbeat_at) - Number(taken_at) > LIVED_MS ? 0 : deaths) + 1
 }

@@ -1,15 +1,11 @@
 /** Jobs and runs in the state: who executes what, how far it is, what was asked of it. */
-import { readFileSync } from 'node:fs'
-import { hostname } from 'node:os'
 import type { Kysely } from 'kysely'
 import type { CommittedSplit } from '../connectors/connector.ts'
 import { FerryError } from '../errors.ts'
+import { isAlive, self } from './owner.ts'
 import type { RunRow, RunState, RunTableRow, Schema, SplitRow, Wish } from './schema.ts'
+import { databaseNow, databaseTime, isSqlite } from './time.ts'
 import { addTotals } from './totals.ts'
-
-/** A heartbeat older than this means that its process is gone, where the process itself cannot be asked. */
-export const LEASE_MS = 30_000
-export const HEARTBEAT_MS = 5_000
 
 export const UNFINISHED: RunState[] = ['pending', 'planning', 'running', 'paused', 'completing', 'failed']
 
@@ -19,6 +15,9 @@ export interface Lease {
   epoch: number
 }
 
+/** Removes what a run left that will not go on; `lease` is this process's hold on it. */
+export type Abandon = (row: RunRow, lease: Lease) => Promise<void>
+
 export interface Claimed {
   lease: Lease
   row: RunRow
@@ -26,40 +25,29 @@ export interface Claimed {
   resumed: boolean
 }
 
-export const now = () => new Date().toISOString()
+const iso = (time: number) => new Date(time).toISOString()
 
 /** A run's id sorts by time: `20261121T072353.123-4f2a`. */
-export function newRunId(): string {
-  const stamp = new Date().toISOString().replace(/[-:]/g, '').replace('Z', '')
+function runIdAt(time: number): string {
+  const stamp = iso(time).replace(/[-:]/g, '').replace('Z', '')
   return `${stamp}-${Math.floor(Math.random() * 0x10000)
     .toString(16)
     .padStart(4, '0')}`
 }
 
-/** When a process started, so that a process id that was given out again is told apart. Linux only; else empty. */
-export function processStart(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
-  } catch {
-    return ''
-  }
-}
-
-/** Whether the process that holds a run is still there. */
-export function isAlive(row: Pick<RunRow, 'owner_pid' | 'owner_host' | 'owner_started' | 'heartbeat_at'>): boolean {
-  if (row.owner_pid === null) return false
-  if (row.owner_host === hostname()) {
-    if (row.owner_pid === process.pid) return row.owner_started === processStart(process.pid)
-    try {
-      process.kill(row.owner_pid, 0)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
-    }
-    const start = processStart(row.owner_pid)
-    return start === '' ? Date.now() - (row.heartbeat_at ?? 0) < LEASE_MS : start === row.owner_started
-  }
-  return Date.now() - (row.heartbeat_at ?? 0) < LEASE_MS
+/** An id for the next run of a job: later than those of all earlier ones, also where the database's clock went back. */
+async function nextRunId(db: Kysely<Schema>, job: string, now: number): Promise<string> {
+  const last = await db
+    .selectFrom('run')
+    .select('id')
+    .where('job', '=', job)
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  const id = runIdAt(now)
+  if (!last || last.id < id) return id
+  const [, year, month, day, hour, minute, rest] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)([\d.]+)/.exec(last.id)!
+  return runIdAt(Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${rest}Z`) + 1)
 }
 
 /**
@@ -71,22 +59,38 @@ export async function claimRun(
   db: Kysely<Schema>,
   job: string,
   definition: string,
-  options: { fresh: boolean; abandon: (row: RunRow) => Promise<void> },
+  options: { fresh: boolean; abandon: Abandon },
 ): Promise<Claimed> {
   const found = await lockJob(db, job, definition)
   if (found && !options.fresh && identity(found.row.definition) === identity(definition)) {
     return { ...found, resumed: true }
   }
   if (found) await cancelTaken(db, found, options.abandon)
-  const row: RunRow = { ...newRun(job, definition, null), epoch: 1, ...self(), started_at: now() }
+  const made = await newRun(db, job, definition, null)
+  const now = made.changed_at
+  const row: RunRow = { ...made, epoch: 1, ...self(now), taken_at: now, started_at: iso(now) }
   await db.insertInto('run').values(row).execute()
   return { lease: { run: row.id, epoch: 1 }, row, resumed: false }
 }
 
-/** A run that nobody executes yet. */
-export function newRun(job: string, definition: string, queue: string | null): RunRow {
+/** A run that nobody executes yet; it is not in the state before it is inserted. */
+export async function newRun(
+  db: Kysely<Schema>,
+  job: string,
+  definition: string,
+  queue: string | null,
+): Promise<RunRow> {
+  const now = await databaseNow(db)
+  return pendingRun(await nextRunId(db, job, now), { job, definition, queue, now })
+}
+
+/** The line of a run that nobody executes yet; `now` in milliseconds since 1970. */
+export function pendingRun(
+  id: string,
+  { job, definition, queue, now }: { job: string; definition: string; queue: string | null; now: number },
+): RunRow {
   return {
-    id: newRunId(),
+    id,
     job,
     definition,
     queue,
@@ -98,13 +102,16 @@ export function newRun(job: string, definition: string, queue: string | null): R
     owner_pid: null,
     owner_started: null,
     heartbeat_at: null,
-    created_at: now(),
+    taken_at: null,
+    deaths: 0,
+    mode: (JSON.parse(definition) as { mode?: RunRow['mode'] }).mode ?? 'full',
+    created_at: iso(now),
     started_at: null,
     ended_at: null,
     error: null,
     invoked_by: 'manual',
     asked: null,
-    changed_at: Date.now(),
+    changed_at: now,
     rows_read: 0,
     rows_copied: 0,
     rows_skipped: 0,
@@ -129,7 +136,7 @@ export function identity(definition: string): string {
 export async function giveUp(
   db: Kysely<Schema>,
   job: string,
-  abandon: (row: RunRow) => Promise<void>,
+  abandon: Abandon,
   id?: string,
 ): Promise<string | undefined> {
   const row = await db.selectFrom('job').select('definition').where('name', '=', job).executeTakeFirst()
@@ -143,25 +150,16 @@ export async function giveUp(
 export async function cancelTaken(
   db: Kysely<Schema>,
   { row, lease }: Pick<Claimed, 'row' | 'lease'>,
-  abandon: (row: RunRow) => Promise<void>,
+  abandon: Abandon,
 ): Promise<void> {
   try {
-    await abandon(row)
+    await abandon(row, lease)
   } catch (error) {
     // It stays as it was, and nobody's, for whoever decides what becomes of it.
     await finishRun(db, lease, row.state === 'paused' ? 'paused' : 'failed')
     throw error
   }
   await finishRun(db, lease, 'cancelled')
-}
-
-export function self() {
-  return {
-    owner_host: hostname(),
-    owner_pid: process.pid,
-    owner_started: processStart(process.pid),
-    heartbeat_at: Date.now(),
-  }
 }
 
 export function runningAlready(row: RunRow): FerryError {
@@ -174,23 +172,24 @@ export function runningAlready(row: RunRow): FerryError {
 /** Records the job and takes its unfinished run, in one transaction that begins with a write to the job's line. */
 async function lockJob(db: Kysely<Schema>, job: string, definition: string, id?: string) {
   return db.transaction().execute(async tx => {
+    const now = await databaseNow(tx)
     await tx
       .insertInto('job')
-      .values({ name: job, definition, created_at: now(), updated_at: now() })
-      .onConflict(c => c.column('name').doUpdateSet({ definition, updated_at: now() }))
+      .values({ name: job, definition, created_at: iso(now), updated_at: iso(now) })
+      .onConflict(c => c.column('name').doUpdateSet({ definition, updated_at: iso(now) }))
       .execute()
     let open = tx.selectFrom('run').selectAll().where('job', '=', job).where('state', 'in', UNFINISHED)
     if (id !== undefined) open = open.where('id', '=', id)
-    const row = await open.orderBy('created_at', 'desc').executeTakeFirst()
+    const row = await open.orderBy('id', 'desc').executeTakeFirst()
     if (!row) return undefined
-    if (isAlive(row)) {
-      throw runningAlready(row)
-    }
+    if (isAlive(row, now)) throw runningAlready(row)
     const epoch = row.epoch + 1
+    // What an online copy was asked for last holds on: to end when it has caught up.
+    const wish = row.wish === 'complete' ? 'complete' : null
+    const taken = { ...self(now), taken_at: now, epoch, wish, error: null, ended_at: null } as const
     await tx
       .updateTable('run')
-      // What an online copy was asked for last holds on: to end when it has caught up.
-      .set({ ...self(), epoch, wish: row.wish === 'complete' ? 'complete' : null, error: null, ended_at: null })
+      .set({ ...taken, changed_at: now })
       .where('id', '=', row.id)
       .execute()
     return { row: { ...row, epoch }, lease: { run: row.id, epoch } }
@@ -212,11 +211,12 @@ export async function takeEarlier(db: Kysely<Schema>, begun: RunRow): Promise<Cl
       .orderBy('id')
       .executeTakeFirst()
     if (!row) return undefined
-    if (isAlive(row)) throw runningAlready(row)
+    const now = await databaseNow(tx)
+    if (isAlive(row, now)) throw runningAlready(row)
     const epoch = row.epoch + 1
     await tx
       .updateTable('run')
-      .set({ ...self(), epoch, wish: null })
+      .set({ ...self(now), taken_at: now, epoch, wish: null })
       .where('id', '=', row.id)
       .execute()
     return { row: { ...row, epoch }, lease: { run: row.id, epoch }, resumed: true }
@@ -240,7 +240,31 @@ export async function saveWaiting(db: Kysely<Schema>, lease: Lease, waiting: str
 
 /** A sign of life; gives back what a user asked for meanwhile. Throws FERRY-5004 when the run is another's now. */
 export async function heartbeat(db: Kysely<Schema>, lease: Lease): Promise<void> {
-  await update(db, lease, { heartbeat_at: Date.now() })
+  await update(db, lease, { heartbeat_at: databaseTime(db) })
+}
+
+/** Throws FERRY-5004 where another process has taken the run. */
+export async function requireHeld(db: Kysely<Schema>, lease: Lease): Promise<void> {
+  const row = await db.selectFrom('run').select('epoch').where('id', '=', lease.run).executeTakeFirst()
+  if (row?.epoch !== lease.epoch) throw lost(lease)
+}
+
+/**
+ * Runs the work in a transaction that holds the run: nobody takes it over before it ends. Throws FERRY-5004 where another
+ * process has taken the run already.
+ */
+export async function whileHeld<T>(
+  db: Kysely<Schema>,
+  lease: Lease,
+  work: (tx: Kysely<Schema>) => Promise<T>,
+): Promise<T> {
+  return db.transaction().execute(async tx => {
+    // On SQLite the transaction itself keeps all other writers out.
+    const run = tx.selectFrom('run').select('epoch').where('id', '=', lease.run)
+    const row = await (isSqlite(db) ? run : run.forShare()).executeTakeFirst()
+    if (row?.epoch !== lease.epoch) throw lost(lease)
+    return work(tx)
+  })
 }
 
 export async function readWish(db: Kysely<Schema>, lease: Lease): Promise<Wish | null> {
@@ -267,8 +291,14 @@ export async function saveSums(db: Kysely<Schema>, lease: Lease, sums: Sums): Pr
   await update(db, lease, sums)
 }
 
-export async function saveCounts(db: Kysely<Schema>, run: string, ordinal: number, counts: Counts): Promise<void> {
-  await db.updateTable('run_table').set(counts).where('run', '=', run).where('ordinal', '=', ordinal).execute()
+/** Throws FERRY-5004. */
+export async function saveCounts(db: Kysely<Schema>, lease: Lease, counts: Map<number, Counts>): Promise<void> {
+  if (counts.size === 0) return
+  await whileHeld(db, lease, async tx => {
+    for (const [ordinal, set] of counts) {
+      await tx.updateTable('run_table').set(set).where('run', '=', lease.run).where('ordinal', '=', ordinal).execute()
+    }
+  })
 }
 
 /** Ends this process's hold on the run, in whatever state it is. */
@@ -285,7 +315,8 @@ export async function finishRun(
       wish: end.wish ?? null,
       waiting: null,
       owner_pid: null,
-      ended_at: now(),
+      deaths: 0,
+      ended_at: iso(await databaseNow(tx)),
       error: end.error ? JSON.stringify(end.error) : null,
     })
     // What has ended for good counts, once, in what the tables have come to.
@@ -293,10 +324,12 @@ export async function finishRun(
   })
 }
 
-async function update(db: Kysely<Schema>, lease: Lease, values: Partial<RunRow>): Promise<void> {
+type Values = Partial<Omit<RunRow, 'heartbeat_at'>> & { heartbeat_at?: ReturnType<typeof databaseTime> }
+
+async function update(db: Kysely<Schema>, lease: Lease, values: Values): Promise<void> {
   const result = await db
     .updateTable('run')
-    .set({ ...values, changed_at: Date.now() })
+    .set({ ...values, changed_at: databaseTime(db) })
     .where('id', '=', lease.run)
     .where('epoch', '=', lease.epoch)
     .executeTakeFirst()
@@ -315,10 +348,14 @@ export async function wishFor(db: Kysely<Schema>, id: string, wish: Wish): Promi
   if (!UNFINISHED.includes(row.state) || (row.state === 'paused' && wish === 'pause')) {
     throw new FerryError('FERRY-5006', `run ${row.id} is ${row.state}: it cannot be ${PAST[wish]}`)
   }
-  if (wish === 'complete' && (JSON.parse(row.definition) as { mode?: string }).mode !== 'online') {
+  if (wish === 'complete' && row.mode !== 'online') {
     throw new FerryError('FERRY-5006', `run ${row.id} is no online copy: it ends by itself`)
   }
-  await db.updateTable('run').set({ wish, changed_at: Date.now() }).where('id', '=', row.id).execute()
+  await db
+    .updateTable('run')
+    .set({ wish, changed_at: databaseTime(db) })
+    .where('id', '=', row.id)
+    .execute()
   return { ...row, wish }
 }
 
@@ -326,7 +363,7 @@ export async function wishFor(db: Kysely<Schema>, id: string, wish: Wish): Promi
 export async function findRun(db: Kysely<Schema>, idOrJob: string): Promise<RunRow> {
   const row =
     (await db.selectFrom('run').selectAll().where('id', '=', idOrJob).executeTakeFirst()) ??
-    (await db.selectFrom('run').selectAll().where('job', '=', idOrJob).orderBy('created_at', 'desc').executeTakeFirst())
+    (await db.selectFrom('run').selectAll().where('job', '=', idOrJob).orderBy('id', 'desc').executeTakeFirst())
   if (!row) throw new FerryError('FERRY-1007', `there is no run and no job "${idOrJob}"`)
   return row
 }
@@ -335,9 +372,15 @@ export async function runTables(db: Kysely<Schema>, run: string): Promise<RunTab
   return db.selectFrom('run_table').selectAll().where('run', '=', run).orderBy('ordinal').execute()
 }
 
-export async function saveTable(db: Kysely<Schema>, row: RunTableRow): Promise<void> {
+/** Throws FERRY-5004. */
+export async function saveTable(db: Kysely<Schema>, lease: Lease, row: RunTableRow): Promise<void> {
+  await whileHeld(db, lease, tx => putTable(tx, row))
+}
+
+/** The same as a part of a transaction that holds the run. */
+export async function putTable(tx: Kysely<Schema>, row: RunTableRow): Promise<void> {
   const { run, ordinal, ...rest } = row
-  await db
+  await tx
     .insertInto('run_table')
     .values(row)
     .onConflict(c => c.columns(['run', 'ordinal']).doUpdateSet(rest))
@@ -365,10 +408,10 @@ export function committedOf(splits: SplitRow[]): Map<number, CommittedSplit> {
   )
 }
 
-/** Keeps the splits of a table, all or none: a run resumes with the cuts that it began with. */
-export async function saveSplits(db: Kysely<Schema>, run: string, ordinal: number, splits: SplitRow[]): Promise<void> {
-  await db.transaction().execute(async tx => {
-    await tx.deleteFrom('split').where('run', '=', run).where('ordinal', '=', ordinal).execute()
+/** Keeps the splits of a table, all or none: a run resumes with the cuts that it began with. Throws FERRY-5004. */
+export async function saveSplits(db: Kysely<Schema>, lease: Lease, ordinal: number, splits: SplitRow[]): Promise<void> {
+  await whileHeld(db, lease, async tx => {
+    await tx.deleteFrom('split').where('run', '=', lease.run).where('ordinal', '=', ordinal).execute()
     // SQLite takes 32,766 parameters a statement.
     for (let i = 0; i < splits.length; i += 1000) {
       await tx
@@ -379,9 +422,10 @@ export async function saveSplits(db: Kysely<Schema>, run: string, ordinal: numbe
   })
 }
 
+/** Throws FERRY-5004. */
 export async function saveProgress(
   db: Kysely<Schema>,
-  run: string,
+  lease: Lease,
   ordinal: number,
   id: number,
   progress: {
@@ -392,18 +436,20 @@ export async function saveProgress(
     behind?: { changes: number; since?: number } | undefined
   },
 ): Promise<void> {
-  await db
-    .updateTable('split')
-    .set({
-      done: progress.done ? 1 : 0,
-      checkpoint: progress.checkpoint ?? null,
-      rows_done: progress.rows,
-      bytes_done: progress.bytes,
-      behind: progress.behind?.changes ?? null,
-      behind_since: progress.behind?.since ?? null,
-    })
-    .where('run', '=', run)
-    .where('ordinal', '=', ordinal)
-    .where('id', '=', id)
-    .execute()
+  await whileHeld(db, lease, async tx => {
+    await tx
+      .updateTable('split')
+      .set({
+        done: progress.done ? 1 : 0,
+        checkpoint: progress.checkpoint ?? null,
+        rows_done: progress.rows,
+        bytes_done: progress.bytes,
+        behind: progress.behind?.changes ?? null,
+        behind_since: progress.behind?.since ?? null,
+      })
+      .where('run', '=', lease.run)
+      .where('ordinal', '=', ordinal)
+      .where('id', '=', id)
+      .execute()
+  })
 }

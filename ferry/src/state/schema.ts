@@ -150,8 +150,13 @@ export interface RunRow {
   owner_host: string | null
   owner_pid: number | null
   owner_started: string | null
-  /** Milliseconds since 1970 of the owner's last sign of life. */
+  /** Milliseconds since 1970, by the database's clock, of the owner's last sign of life, and of its taking the run. */
   heartbeat_at: number | null
+  taken_at: number | null
+  /** How many processes in a row have died executing the run. */
+  deaths: number
+  /** The copy mode of its definition. */
+  mode: 'full' | 'incremental' | 'online'
   created_at: string
   started_at: string | null
   ended_at: string | null
@@ -161,7 +166,7 @@ export interface RunRow {
   invoked_by: string
   /** { fresh, only } as JSON, of a run that was asked for and has not begun. */
   asked: string | null
-  /** Milliseconds since 1970 of the last change of this line: who watches asks for newer ones. */
+  /** Milliseconds since 1970, by the database's clock, of the last change of this line: watchers ask for newer ones. */
   changed_at: number
   /** Sums over the tables, and how many of these have ended. */
   rows_read: number

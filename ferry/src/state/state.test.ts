@@ -6,8 +6,10 @@ import { migrate, openSqlite } from './database.ts'
 import { forgetAudit, forgetRuns, readAudit, writeAudit } from './history.ts'
 import { createJob, updateJob } from './jobs.ts'
 import { MIGRATIONS } from './migrations.ts'
+import { isAlive, LEASE_MS } from './owner.ts'
 import * as queue from './queue.ts'
 import * as runs from './runs.ts'
+import { databaseNow } from './time.ts'
 import { totalsOf } from './totals.ts'
 
 const fresh = { fresh: false, abandon: async () => {} }
@@ -41,7 +43,7 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
       const owner = (values: object) => db.updateTable('run').set(values).where('id', '=', lease.run).execute()
       await owner({ owner_host: 'elsewhere', heartbeat_at: Date.now() })
       await expect(runs.claimRun(db, 'j', '{}', fresh)).rejects.toMatchObject({ code: 'FERRY-5001' })
-      await owner({ heartbeat_at: Date.now() - runs.LEASE_MS - 1 })
+      await owner({ heartbeat_at: Date.now() - LEASE_MS - 1 })
       expect(await runs.claimRun(db, 'j', '{}', fresh)).toMatchObject({ resumed: true })
       // A process id that was given out again belongs to another process.
       await owner({ owner_pid: process.ppid, owner_started: 'long ago' })
@@ -98,11 +100,11 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
       })
       await runs.saveSplits(
         db,
-        lease.run,
+        lease,
         0,
         Array.from({ length: 4000 }, (_, id) => split(id)),
       )
-      await runs.saveProgress(db, lease.run, 0, 7, { done: true, checkpoint: undefined, rows: 2 ** 40, bytes: 5 })
+      await runs.saveProgress(db, lease, 0, 7, { done: true, checkpoint: undefined, rows: 2 ** 40, bytes: 5 })
       const kept = await runs.splitsOf(db, lease.run, 0)
       expect(kept).toHaveLength(4000)
       expect(kept[7]).toMatchObject({ done: 1, rows: 2 ** 40, rows_done: 2 ** 40 })
@@ -120,7 +122,7 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
         await expect(failing).rejects.toThrow('the store is away')
         const row = await runs.findRun(db, lease.run)
         expect(row).toMatchObject({ state, owner_pid: null })
-        expect(runs.isAlive(row)).toBe(false)
+        expect(isAlive(row, await databaseNow(db))).toBe(false)
         expect(await runs.giveUp(db, state, async () => {})).toBe(lease.run)
         expect(await runs.findRun(db, lease.run)).toMatchObject({ state: 'cancelled' })
       }
@@ -141,9 +143,9 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
         } as const
         const counts = { rows_read: 5, rows_copied: 5, rows_skipped: 0, bytes_read: 9, bytes_written: 9 }
         const rest = { total_rows: null, started_at: null, ended_at: null, error: null, encoding: 'rows' }
-        await runs.saveTable(db, { ...table, ...counts, ...rest })
+        await runs.saveTable(db, lease, { ...table, ...counts, ...rest })
         // Named twice.
-        await runs.saveTable(db, { ...table, ...counts, ...rest, ordinal: 1 })
+        await runs.saveTable(db, lease, { ...table, ...counts, ...rest, ordinal: 1 })
         await runs.finishRun(db, lease, 'completed')
         const ended_at = new Date(Date.now() - endedDaysAgo * 86_400_000).toISOString()
         await db.updateTable('run').set({ ended_at }).where('id', '=', lease.run).execute()

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { FerryError } from '../errors.ts'
 import type { Role, Schema, TokenRow } from './schema.ts'
+import { databaseNow } from './time.ts'
 
 /** How long a browser stays signed in. */
 const SESSION_MS = 12 * 3600 * 1000
@@ -73,8 +74,9 @@ export function environmentToken(): string | undefined {
 /** Signs a browser in; gives back what its cookie holds. */
 export async function openSession(db: Kysely<Schema>, token: string): Promise<{ secret: string; expires: Date }> {
   const secret = newSecret('')
-  const expires_at = Date.now() + SESSION_MS
-  await db.deleteFrom('session').where('expires_at', '<', Date.now()).execute()
+  const now = await databaseNow(db)
+  const expires_at = now + SESSION_MS
+  await db.deleteFrom('session').where('expires_at', '<', now).execute()
   await db
     .insertInto('session')
     .values({ hash: hashOf(secret), token, expires_at })
@@ -90,7 +92,7 @@ export async function sessionOf(db: Kysely<Schema>, secret: string): Promise<Cal
     .select(['session.token', 'session.expires_at', 'token.name', 'token.role'])
     .where('session.hash', '=', hashOf(secret))
     .executeTakeFirst()
-  if (!row || Number(row.expires_at) < Date.now()) return undefined
+  if (!row || Number(row.expires_at) < (await databaseNow(db))) return undefined
   if (row.token === environmentToken()) return { name: 'FERRY_TOKEN', role: 'admin' }
   return row.name === null || row.role === null ? undefined : { name: row.name, role: row.role }
 }

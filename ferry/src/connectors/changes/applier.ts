@@ -30,7 +30,12 @@ export function changeSink(
     committed: async known => {
       const { ledger } = target
       if (!ledger) return known
-      const committed = await within(client => committedIfThere(ledger, client))
+      const committed = await within(async client => {
+        // Nothing is made for a run that may find nothing.
+        if (!(await ledger.exists(client))) return undefined
+        await ledger.raise(client)
+        return ledger.committed(client)
+      })
       if (committed) noteApplied(target, committed)
       return committed?.splits.get(CHANGES) ?? known
     },
@@ -38,13 +43,8 @@ export function changeSink(
   }
 }
 
-/** What the ledger says, where it is there: nothing is made for a run that may find nothing. */
-async function committedIfThere(ledger: Ledger, client: LedgerClient): Promise<Committed | undefined> {
-  return (await ledger.exists(client)) ? ledger.committed(client) : undefined
-}
-
 export async function forgetIfThere(ledger: Ledger, client: LedgerClient): Promise<void> {
-  if (await ledger.exists(client)) await client.query(ledger.forget)
+  if (await ledger.exists(client)) await ledger.forget(client)
 }
 
 export function noteApplied(target: ChangeTarget, { splits }: Committed): void {

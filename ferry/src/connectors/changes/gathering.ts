@@ -13,7 +13,7 @@ export interface ChangeTarget {
   ledger: Ledger | undefined
   /** How far changes are applied by the ledger, as it was when the run began. */
   applied: Map<number, string | null>
-  /** Makes the ledger's table where it is missing. */
+  /** Makes the ledger's table where it is missing, and raises its fence. */
   ensureLedger(): Promise<void>
   /** Why the row's values cannot be written, as far as they tell without the server. */
   refuses?(row: Row): RowError | undefined
@@ -52,7 +52,7 @@ export abstract class GatheringWriter implements SplitWriter {
     const { ledger } = target
     await target.ensureLedger()
     await target.transaction(async (table, client) => {
-      if (ledger) await this.claim(ledger, client)
+      await ledger?.claim(client, part, this.checkpoint)
       await this.apply(this.naming(table))
       if (ledger) await client.query(ledger.record(part, checkpoint, counts))
     })
@@ -77,14 +77,6 @@ export abstract class GatheringWriter implements SplitWriter {
           throw new RowError(error.code, `${object}${parts.join('')}: ${error.message}`, error.column, { cause: error })
         }
       },
-    }
-  }
-
-  /** Whoever applies changes takes the ledger's line first: a process that was given up must not write any more. */
-  private async claim(ledger: Ledger, client: Pick<LedgerClient, 'query'>): Promise<void> {
-    const line = await ledger.claim(client, this.part)
-    if (line.done || line.checkpoint !== this.checkpoint) {
-      throw new FerryError('FERRY-5004', `changes of ${this.target.request.object} were committed by another process`)
     }
   }
 

@@ -49,13 +49,21 @@ export class Bulk {
   private readonly throughput: Throughput
   private readonly options: CosmosWriteOptions
   private readonly signal: AbortSignal | undefined
+  private readonly holds: (() => Promise<void>) | undefined
   private readonly headers: Record<string, string>
   private readonly places = new Map<string, { named: string; epk: string }>()
   private readonly queryCost = new Cost(3)
   /** What a byte has cost lately, in request units. */
   private perByte = 6 / 1024
 
-  constructor(container: CosmosContainer, throughput: Throughput, options: CosmosWriteOptions, signal?: AbortSignal) {
+  /** `holds` is asked before each request that writes: it throws where another process has taken the run. */
+  constructor(
+    container: CosmosContainer,
+    throughput: Throughput,
+    options: CosmosWriteOptions,
+    { signal, holds }: { signal?: AbortSignal | undefined; holds?: () => Promise<void> } = {},
+  ) {
+    this.holds = holds
     this.container = container
     this.throughput = throughput
     this.options = options
@@ -148,6 +156,8 @@ export class Bulk {
       'x-ms-documentdb-partitionkeyrangeid': range.id,
     }
     const settle = await this.throughput.spend(range.id, count, body.length * this.perByte, this.signal)
+    // An older version of a document must not be written over what another process has written meanwhile.
+    await this.holds?.()
     const response = await this.container.send(
       { method: 'POST', type: 'docs', headers, body, paced: true },
       this.signal,

@@ -44,7 +44,7 @@ export class CosmosSink implements SinkSession {
         `${request.object}: deleted rows are not marked in a container: apply or ignore`,
       )
     }
-    return new CosmosSinkTable(this.store, this.run.run, request)
+    return new CosmosSinkTable(this.store, this.run, request)
   }
 
   async close(): Promise<void> {}
@@ -72,9 +72,9 @@ export class CosmosSinkTable implements SinkTable {
   private opened: Promise<CosmosContainer> | undefined
   private pace: Promise<Throughput> | undefined
 
-  private readonly run: string
+  private readonly run: RunIdentity
 
-  constructor(store: CosmosStore, run: string, request: WriteRequest) {
+  constructor(store: CosmosStore, run: RunIdentity, request: WriteRequest) {
     this.store = store
     this.run = run
     this.request = request
@@ -108,6 +108,7 @@ export class CosmosSinkTable implements SinkTable {
   async prepare(known: Committed): Promise<Committed> {
     const { object, existing } = this.request
     const { recreate, throughput, autoscale } = this.options
+    await this.run.confirm()
     // Once a split has committed, what is there are this run's own rows.
     if (existing && recreate && known.splits.size === 0) await this.store.deleteContainer(object)
     if (!existing || recreate) {
@@ -129,7 +130,10 @@ export class CosmosSinkTable implements SinkTable {
 
   async open(split: Split, _offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
     const container = await this.container()
-    const bulk = new Bulk(container, await this.throughput(), this.options, work.signal)
+    const bulk = new Bulk(container, await this.throughput(), this.options, {
+      signal: work.signal,
+      holds: () => this.run.holds(),
+    })
     return new CosmosSplitWriter(this.request, this.operation, container, bulk, this.ids(split, work.from), work)
   }
 
@@ -139,7 +143,7 @@ export class CosmosSinkTable implements SinkTable {
     // What is inserted may be there twice: whoever wants each row once merges.
     return rowKeys && this.operation !== 'insert'
       ? new KeyIds(rowKeys)
-      : new PlaceIds(this.run, this.request, split, from)
+      : new PlaceIds(this.run.run, this.request, split, from)
   }
 
   /** What the log of a database says: how far it is applied the state knows, and applying it again does no harm. */

@@ -172,7 +172,10 @@ export class DuckdbSinkTable implements SinkTable, ChangeTarget {
   }
 
   async ensureLedger(): Promise<void> {
-    await this.inTurn(client => client.query(this.ledger.create))
+    await this.inTurn(async client => {
+      await client.query(this.ledger.create)
+      await this.ledger.raise(client)
+    })
   }
 
   async transaction(work: (table: ChangeTable, client: LedgerClient) => Promise<void>): Promise<void> {
@@ -182,7 +185,7 @@ export class DuckdbSinkTable implements SinkTable, ChangeTarget {
 
   async open(split: Split, _offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
     if (appliesRows(this.request)) return changeWriter(this, split.id, work)
-    return new DuckdbSplitWriter(this, split)
+    return new DuckdbSplitWriter(this, split, work.from)
   }
 
   async publish(): Promise<void> {
@@ -201,7 +204,7 @@ export class DuckdbSinkTable implements SinkTable, ChangeTarget {
     await this.inTurn(async client => {
       await client.query(`DROP TABLE IF EXISTS ${qualified(this.stage)}`)
       await client.query(this.ledger.create)
-      await client.query(this.ledger.forget)
+      await this.ledger.forget(client)
     })
   }
 
@@ -218,7 +221,7 @@ export class DuckdbSinkTable implements SinkTable, ChangeTarget {
 }
 
 /** Statements in SQL text over the run's connection. */
-function ledgerClient(db: Duckdb): LedgerClient {
+export function ledgerClient(db: Duckdb): LedgerClient {
   return {
     query: sql => db.all(sql),
     async transaction(work) {

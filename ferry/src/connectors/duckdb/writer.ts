@@ -7,21 +7,24 @@ import { RowError } from '../../errors.ts'
 import type { CommitResult, Refused, Split, SplitWriter } from '../connector.ts'
 import { qualified } from './catalog.ts'
 import { INDEX, takeRefused, WAITING } from './constraints.ts'
-import type { DuckdbSinkTable } from './sink.ts'
+import { type DuckdbSinkTable, ledgerClient } from './sink.ts'
 
 /** Rows of one split, in one transaction with the split's ledger line. */
 export class DuckdbSplitWriter implements SplitWriter {
   private readonly table: DuckdbSinkTable
   private readonly split: Split
+  /** Where the split is: what the next transaction must find in the ledger. */
+  private checkpoint: Checkpoint | undefined
   private db: Duckdb | undefined
   private done: (() => void) | undefined
   private pipe: PipeIntake | undefined
   private rows: RowIntake | undefined
   private copied = 0
 
-  constructor(table: DuckdbSinkTable, split: Split) {
+  constructor(table: DuckdbSinkTable, split: Split, from: Checkpoint | undefined) {
     this.table = table
     this.split = split
+    this.checkpoint = from
   }
 
   private async begin(): Promise<Duckdb> {
@@ -30,6 +33,7 @@ export class DuckdbSplitWriter implements SplitWriter {
     const db = await this.table.session.db()
     await db.run('BEGIN')
     this.db = db
+    await this.table.ledger.claim(ledgerClient(db), this.split.id, this.checkpoint)
     if (this.merging) {
       const { names, target } = this.table
       await db.run(`CREATE OR REPLACE TEMP TABLE ferry_merge AS SELECT ${names} FROM ${qualified(target)} LIMIT 0`)
@@ -141,6 +145,7 @@ export class DuckdbSplitWriter implements SplitWriter {
       const rows = counts.rows || this.copied
       await db.run(table.ledger.record(this.split.id, checkpoint, { rows, bytes: counts.bytes }))
       await db.run('COMMIT')
+      this.checkpoint = checkpoint
       for (const statement of this.teardown.splice(0)) await db.run(statement)
       const { copied } = this
       this.copied = 0

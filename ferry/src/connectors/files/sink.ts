@@ -118,13 +118,35 @@ export class FilesSinkTable implements SinkTable {
     return hasPipes ? { encoding, types, dialect: FERRY_CSV, parser: 'duckdb' } : 'this system has no named pipes'
   }
 
-  /** The hidden place where files are until they are whole. */
+  /** The name of what the run keeps beside its target while it works. */
+  private get hidden(): string {
+    return `.${basename(this.target)}.ferry-${this.run.run}-${this.request.ordinal}`
+  }
+
+  /**
+   * The hidden folder where files are until they are whole. Each process that takes the run has one of its own, so that one
+   * that was stopped and goes on writes and moves nothing any more: its folder is gone.
+   */
   private get work(): string {
-    return join(dirname(this.target), `.${basename(this.target)}.ferry-${this.run.run}-${this.request.ordinal}`)
+    return join(dirname(this.target), `${this.hidden}-${this.run.epoch}`)
   }
 
   private get marker(): string {
-    return `${this.work}.done`
+    return join(dirname(this.target), `${this.hidden}.done`)
+  }
+
+  /** Folders of processes that had the run before, the last one first. */
+  private async formerWork(): Promise<string[]> {
+    const folder = dirname(this.target)
+    const names = await readdir(folder).catch(error => {
+      if (error.code === 'ENOENT') return [] as string[]
+      throw translate(error, folder)
+    })
+    const epochOf = (name: string) => Number(/-(\d+)$/.exec(name)![1])
+    return names
+      .filter(name => name.startsWith(`${this.hidden}-`) && epochOf(name) < this.run.epoch)
+      .sort((a, b) => epochOf(b) - epochOf(a))
+      .map(name => join(folder, name))
   }
 
   partName(split: number, part: number): string {
@@ -137,18 +159,31 @@ export class FilesSinkTable implements SinkTable {
 
   async prepare(known: Committed): Promise<Committed> {
     if (this.isStdout) return { splits: new Map(), published: false }
-    if (existsSync(this.marker)) return { splits: known.splits, published: true }
-    if (this.isFolder) {
-      if (existsSync(this.work)) return { splits: known.splits, published: false }
-      await mkdir(this.work, { recursive: true })
-      return { splits: new Map(), published: false }
+    try {
+      return await this.takeOver(known)
+    } catch (error) {
+      throw translate(error, this.target)
     }
-    await mkdir(dirname(this.target), { recursive: true })
-    return { splits: new Map(), published: false }
+  }
+
+  /** Takes the folder of the process that had the run before away from it, or makes a new one. */
+  private async takeOver(known: Committed): Promise<Committed> {
+    if (existsSync(this.marker)) return { splits: known.splits, published: true }
+    const [last, ...others] = await this.formerWork()
+    // A single file is written anew as a whole.
+    if (last && this.isFolder) await rename(last, this.work)
+    else if (last) others.push(last)
+    for (const path of others) await rm(path, { recursive: true, force: true })
+    const goesOn = this.isFolder && existsSync(this.work)
+    await mkdir(this.work, { recursive: true })
+    // Whoever has lost the run and comes late finds it out here, before anything is written.
+    await this.run.confirm()
+    return { splits: goesOn ? known.splits : new Map(), published: false }
   }
 
   async open(split: Split, offer: Offer): Promise<SplitWriter> {
-    const place = (part: number) => (this.isFolder ? join(this.work, this.partName(split.id, part)) : this.work)
+    const name = basename(this.target)
+    const place = (part: number) => join(this.work, this.isFolder ? this.partName(split.id, part) : name)
     if (this.isFolder) await this.removeParts(split.id)
     if (this.output.format === 'parquet') {
       const { ParquetWriter } = await import('./parquetwriter.ts')
@@ -168,8 +203,12 @@ export class FilesSinkTable implements SinkTable {
   async publish(): Promise<void> {
     if (this.isStdout) return
     try {
+      await this.run.confirm()
       if (this.isFolder) await this.publishFolder()
-      else await rename(this.work, this.target)
+      else {
+        await rename(join(this.work, basename(this.target)), this.target)
+        await rm(this.work, { recursive: true, force: true })
+      }
       await syncFolder(dirname(this.target))
     } catch (error) {
       throw translate(error, this.target)
@@ -200,7 +239,7 @@ export class FilesSinkTable implements SinkTable {
   }
 
   async discard(): Promise<void> {
-    await rm(this.work, { recursive: true, force: true })
+    for (const path of [this.work, ...(await this.formerWork())]) await rm(path, { recursive: true, force: true })
     await rm(this.marker, { force: true })
   }
 }

@@ -16,7 +16,7 @@ import type {
   WriteRequest,
   WriterWork,
 } from '../connector.ts'
-import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
+import { formerEpochs, LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
 import { changeTable } from './apply.ts'
 import { type Dependants, dependantsOf, describe, type MysqlTable } from './catalog.ts'
 import {
@@ -38,18 +38,23 @@ import type { MysqlSettings } from './settings.ts'
 import * as sql from './statements.ts'
 import { MysqlSplitWriter } from './writer.ts'
 
+/** Sessions of one run that are looked for when it is taken over. */
+const MOST_SESSIONS = 32
+
 export class MysqlSink implements SinkSession {
   readonly settings: MysqlSettings
   readonly run: RunIdentity
   private readonly control: Promise<Connection>
   private readonly all = new Set<Connection>()
   private readonly idle: Connection[] = []
+  private evicted: Promise<void> | undefined
+  private count = 0
   private server: Promise<{ collation: string; local: boolean }> | undefined
 
   constructor(settings: MysqlSettings, run: RunIdentity) {
     this.settings = settings
     this.run = run
-    this.control = connect(settings)
+    this.control = this.connect()
     // Whoever needs it is told.
     this.control.catch(() => undefined)
   }
@@ -76,11 +81,44 @@ export class MysqlSink implements SinkSession {
     return this.server
   }
 
+  /** A connection that holds a lock by a name of its own: by that a process that takes the run over finds it. */
+  private async connect(): Promise<Connection> {
+    const connection = await connect(this.settings)
+    const name = this.lockName(this.count++)
+    await query(connection, `SELECT GET_LOCK(${quoteText(name)}, 0)`)
+    return connection
+  }
+
+  private lockName(number: number, epoch = this.run.epoch): string {
+    return `ferry ${this.run.run.slice(0, 44)} ${epoch} ${number}`
+  }
+
+  /**
+   * Ends the sessions of processes that had the run before: one that was stopped, or that a broken network cut off, would
+   * keep its transaction, and this process waiting, for hours. What it has not committed is rolled back.
+   */
+  evict(): Promise<void> {
+    this.evicted ??= this.endFormer()
+    return this.evicted
+  }
+
+  private async endFormer(): Promise<void> {
+    const client = await this.client()
+    for (const epoch of formerEpochs(this.run)) {
+      const names = Array.from({ length: MOST_SESSIONS }, (_, i) => quoteText(this.lockName(i, epoch)))
+      const [row] = await query(client, `SELECT ${names.map((name, i) => `IS_USED_LOCK(${name}) AS c${i}`).join(', ')}`)
+      for (const id of Object.values(row!)) {
+        // One that is gone meanwhile, or that this user may not end, is waited for.
+        if (id !== null) await query(client, `KILL CONNECTION ${Number(id)}`).catch(() => undefined)
+      }
+    }
+  }
+
   /** A connection for a split's transaction. */
   async take(): Promise<Connection> {
     const idle = this.idle.pop()
     if (idle) return idle
-    const connection = await connect(this.settings)
+    const connection = await this.connect()
     this.all.add(connection)
     // Rows are written by key: locks on the gaps between them would only make writers wait for each other.
     await query(connection, 'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')
@@ -126,6 +164,8 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
   readonly applied = new Map<number, string | null>()
   readonly target: Name
   private readonly stage: Name
+  /** Staging tables of processes that had the run before. */
+  private readonly formerStages: string[]
   private readonly collation: string
   private readonly dependants: Dependants | undefined
 
@@ -142,10 +182,14 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
     this.collation = about.collation
     this.dependants = existing?.dependants
     this.target = splitName(request.object, session.settings)
-    this.stage = { database: this.target.database, table: stageName(session.run, request.ordinal) }
+    const hasLedger = session.settings.ledger !== 'off'
+    const stage = stageName(session.run, request.ordinal)
+    // Without a ledger nothing tells one process's rows from those of another that had the run before.
+    const own = hasLedger ? '' : `_${session.run.epoch}`
+    this.stage = { database: this.target.database, table: `${stage}${own}` }
+    this.formerStages = hasLedger ? [] : formerEpochs(session.run).map(epoch => `${stage}_${epoch}`)
     this.way = chooseWay(request, existing)
     const ledger = qualified({ database: this.target.database, table: LEDGER })
-    const hasLedger = session.settings.ledger !== 'off'
     this.ledger = hasLedger ? new Ledger(ledger, session.run, request.ordinal, sql.LEDGER_DIALECT) : undefined
     this.unit = hasLedger ? 'split' : 'table'
     // Writers that merge into one table would wait for each other's locks, and for each other in a circle.
@@ -203,7 +247,11 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
 
   async ensureLedger(): Promise<void> {
     const { ledger } = this
-    if (ledger) await this.withClient(client => client.query(ledger.create))
+    if (!ledger) return
+    await this.withClient(async client => {
+      await client.query(ledger.create)
+      await ledger.raise(client)
+    })
   }
 
   refuses(row: Row): RowError | undefined {
@@ -279,6 +327,7 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
         noteApplied(this, committed)
         return committed
       }
+      await this.session.run.confirm()
       await work()
       return { splits: new Map(), published: false }
     })
@@ -292,7 +341,10 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
     const client = await this.session.client()
     const lock = quoteText(`ferry ${this.stage.table}`.slice(0, 64))
     try {
-      await query(client, `SELECT GET_LOCK(${lock}, 3600)`)
+      await this.session.evict()
+      const [row] = await query(client, `SELECT GET_LOCK(${lock}, 3600) AS taken`)
+      if (Number(row!.taken) !== 1)
+        throw new FerryError('FERRY-2005', `${this.request.object}: another process is at work on it`)
       return await work(ledgerClient(client))
     } catch (error) {
       throw translate(error, this.request.object)
@@ -306,7 +358,8 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
     const statements = [...request.before]
     const create = (table: Name, keys: string[]) => sql.createTable(table, request.columns, keys, this.collation)
     if (way.kind === 'stage') {
-      if (!this.ledger) statements.push(`DROP TABLE IF EXISTS ${qualified(stage)}`)
+      const former = [stage.table, ...this.formerStages].map(name => qualified({ ...stage, table: name }))
+      if (!this.ledger) statements.push(`DROP TABLE IF EXISTS ${former.join(', ')}`)
       statements.push(
         request.existing
           ? `CREATE TABLE IF NOT EXISTS ${qualified(stage)} LIKE ${qualified(target)}`
@@ -344,7 +397,7 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
 
   async open(split: Split, _offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
     if (appliesRows(this.request)) return changeWriter(this, split.id, work)
-    return new MysqlSplitWriter(this, split, await this.session.take())
+    return new MysqlSplitWriter(this, split, await this.session.take(), work.from)
   }
 
   async publish(): Promise<void> {
@@ -356,6 +409,7 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
         if (renames && !(await this.isStaged(client))) return
         for (const statement of this.publication()) await client.query(statement)
       }
+      if (!ledger) await this.session.run.confirm()
       await (ledger ? ledger.publish(client, work) : client.transaction(work))
     })
   }
@@ -378,7 +432,7 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
       await client.query(`DROP TABLE IF EXISTS ${qualified(this.stage)}`)
       if (!this.ledger) return
       await client.query(this.ledger.create)
-      await client.query(this.ledger.forget)
+      await this.ledger.forget(client)
     })
   }
 

@@ -10,6 +10,7 @@ export const LEDGER_DIALECT: LedgerDialect = {
   key: 'VARCHAR(150) CHARACTER SET ascii',
   text: 'LONGTEXT',
   literal: quoteText,
+  share: ' LOCK IN SHARE MODE',
   upsert: (name, values, set) =>
     `INSERT INTO ${name} VALUES (${values}) ON DUPLICATE KEY UPDATE ${set({
       old: '',

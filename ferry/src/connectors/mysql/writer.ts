@@ -19,13 +19,15 @@ export class MysqlSplitWriter implements SplitWriter {
   private readonly encoder: LoadEncoder
   private load: Load | undefined
   private began = false
-  private checkpoint: Checkpoint | null = null
+  /** Where the split is: what the next transaction must find in the ledger. */
+  private checkpoint: Checkpoint | undefined
   private copied = 0
 
-  constructor(table: MysqlSinkTable, split: Split, connection: Connection) {
+  constructor(table: MysqlSinkTable, split: Split, connection: Connection, from: Checkpoint | undefined) {
     this.table = table
     this.split = split
     this.connection = connection
+    this.checkpoint = from
     const { keys, update } = table.request
     const required = table.columns.map(c => update === 'merge' && keys.includes(c.name))
     this.encoder = new LoadEncoder(table.columns, required)
@@ -73,15 +75,7 @@ export class MysqlSplitWriter implements SplitWriter {
     if (table.way.kind === 'merge') await query(connection, table.mergeStage)
     await query(connection, 'START TRANSACTION')
     this.began = true
-    if (!table.ledger) return
-    const line = await table.ledger.claim(ledgerClient(connection), this.split.id)
-    if (line.done || (this.checkpoint !== null && line.checkpoint !== this.checkpoint)) {
-      throw new FerryError(
-        'FERRY-5004',
-        `split ${this.split.id} of ${table.request.object} was committed by another process`,
-      )
-    }
-    this.checkpoint = line.checkpoint
+    await table.ledger?.claim(ledgerClient(connection), this.split.id, this.checkpoint)
   }
 
   /** Ends LOAD DATA and gives back how many rows it took. */
@@ -139,10 +133,10 @@ export class MysqlSplitWriter implements SplitWriter {
       if (!table.request.skipBadRows) await this.merge()
       if (table.ledger) {
         await query(connection, table.ledger.record(this.split.id, checkpoint, { rows: copied, bytes: counts.bytes }))
-      }
+      } else await table.session.run.confirm()
       await query(connection, 'COMMIT')
       this.began = false
-      this.checkpoint = checkpoint ?? null
+      this.checkpoint = checkpoint
       if (checkpoint === undefined) table.session.release(connection)
       return { rows: copied }
     } catch (error) {

@@ -17,8 +17,11 @@ const SESSION = [
   'SET idle_in_transaction_session_timeout = 0',
 ].join('; ')
 
-/** A connected client in Ferry's session settings. Throws FERRY-2001 or FERRY-2002. */
-export async function connect(settings: PostgresSettings, replication?: 'database'): Promise<pg.Client> {
+/** A connected client in Ferry's session settings, under a name of at most 63 bytes. Throws FERRY-2001 or FERRY-2002. */
+export async function connect(
+  settings: PostgresSettings,
+  { replication, name = 'ferry' }: { replication?: 'database'; name?: string } = {},
+): Promise<pg.Client> {
   const client = new pg.Client({
     ...(replication ? { replication } : {}),
     host: settings.host,
@@ -27,7 +30,7 @@ export async function connect(settings: PostgresSettings, replication?: 'databas
     user: settings.user,
     password: settings.password,
     ssl: settings.ssl === 'disable' ? false : { rejectUnauthorized: settings.ssl === 'verify-full' },
-    application_name: 'ferry',
+    application_name: name,
     connectionTimeoutMillis: settings.connectTimeout * 1000,
     keepAlive: true,
     ...(settings.ssl === 'disable' ? { stream: () => new ReadSocket() } : {}),

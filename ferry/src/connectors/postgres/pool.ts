@@ -6,18 +6,26 @@ import type { PostgresSettings } from './settings.ts'
 export class ConnectionPool {
   private readonly settings: PostgresSettings
   private readonly prepare: (client: pg.Client) => Promise<void>
+  private readonly name: string
   private readonly idle: pg.Client[] = []
   private readonly all = new Set<pg.Client>()
 
-  constructor(settings: PostgresSettings, prepare: (client: pg.Client) => Promise<void> = async () => {}) {
+  constructor(
+    settings: PostgresSettings,
+    {
+      prepare = async () => {},
+      name = 'ferry',
+    }: { prepare?: (client: pg.Client) => Promise<void>; name?: string } = {},
+  ) {
     this.settings = settings
     this.prepare = prepare
+    this.name = name
   }
 
   async take(): Promise<pg.Client> {
     const idle = this.idle.pop()
     if (idle) return idle
-    const client = await connect(this.settings)
+    const client = await connect(this.settings, { name: this.name })
     this.all.add(client)
     await this.prepare(client)
     return client

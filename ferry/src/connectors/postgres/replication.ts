@@ -20,7 +20,7 @@ export interface Slot {
 }
 
 export async function connectForReplication(settings: PostgresSettings): Promise<pg.Client> {
-  return connect(settings, 'database')
+  return connect(settings, { replication: 'database' })
 }
 
 /** Makes a slot. It waits for the transactions that are under way. */

@@ -17,7 +17,7 @@ import type {
   WriteRequest,
   WriterWork,
 } from '../connector.ts'
-import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
+import { formerEpochs, LEDGER, Ledger, type LedgerClient, STANDARD, stageName } from '../ledger.ts'
 import { changeTable } from './apply.ts'
 import { BinaryWriter } from './binarywrite.ts'
 import type { PostgresColumn, PostgresTable } from './catalog.ts'
@@ -37,13 +37,15 @@ export class PostgresSink implements SinkSession {
   readonly run: RunIdentity
   readonly pool: ConnectionPool
   private readonly control: Promise<pg.Client>
+  private evicted: Promise<void> | undefined
   private readonly ledgers = new Map<string, Promise<void>>()
 
   constructor(settings: PostgresSettings, run: RunIdentity) {
     this.settings = settings
     this.run = run
-    this.pool = new ConnectionPool(settings)
-    this.control = connect(settings)
+    const name = sessionName(run.run, run.epoch)
+    this.pool = new ConnectionPool(settings, { name })
+    this.control = connect(settings, { name })
     // Whoever needs it is told.
     this.control.catch(() => undefined)
   }
@@ -60,6 +62,29 @@ export class PostgresSink implements SinkSession {
   /** The connection for everything but rows. */
   client(): Promise<pg.Client> {
     return this.control
+  }
+
+  /**
+   * Ends the sessions of processes that had the run before: one that was stopped, or that a broken network cut off, would
+   * keep its transaction, and this process waiting, for hours. What it has not committed is rolled back.
+   */
+  evict(): Promise<void> {
+    this.evicted ??= this.run.epoch > 1 ? this.endFormer() : Promise.resolve()
+    return this.evicted
+  }
+
+  private async endFormer(): Promise<void> {
+    const client = await this.client()
+    const { rows } = await client.query(
+      `SELECT pid, application_name AS name FROM pg_stat_activity
+       WHERE datname = current_database() AND starts_with(application_name, $1)`,
+      [sessionName(this.run.run)],
+    )
+    const former = rows.filter(r => Number(r.name.slice(r.name.lastIndexOf(' ') + 1)) < this.run.epoch)
+    // A server that does not let this user end them makes it wait for them.
+    await client
+      .query('SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid', [former.map(r => r.pid)])
+      .catch(() => undefined)
   }
 
   /** Whether the user may create a ledger in this schema; `plan` asks without creating it. */
@@ -101,6 +126,11 @@ export class PostgresSink implements SinkSession {
   }
 }
 
+/** How the server knows the sessions of a run, and those of one epoch of it. */
+function sessionName(run: string, epoch?: number): string {
+  return `ferry ${run.slice(0, 44)} ${epoch ?? ''}`
+}
+
 async function hasLedger(client: pg.Client, schema: string): Promise<boolean> {
   const { rows } = await client.query('SELECT to_regclass($1) IS NOT NULL AS there', [
     qualified({ schema, table: LEDGER }),
@@ -112,6 +142,9 @@ async function ensureSchema(client: pg.Client, schema: string): Promise<void> {
   const { rows } = await client.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema])
   if (rows.length === 0) await client.query(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
 }
+
+/** Locks keep the fence as it is while writers work. */
+const LEDGER_DIALECT = { ...STANDARD, share: ' FOR SHARE' }
 
 /** How the destination is filled; decided when the table is opened, from what hangs on it. */
 export type Way =
@@ -136,6 +169,8 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
   readonly ledger: Ledger | undefined
   readonly target: { schema: string; table: string }
   readonly stage: { schema: string; table: string }
+  /** Staging tables of processes that had the run before. */
+  private readonly formerStages: string[]
   readonly applied = new Map<number, string | null>()
   /** Whether an identity column needs OVERRIDING SYSTEM VALUE in an INSERT. */
   readonly overriding: boolean
@@ -153,9 +188,13 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
     this.request = request
     this.way = way
     this.target = splitName(request.object, session.settings.schema)
-    this.stage = { schema: this.target.schema, table: stageName(session.run, request.ordinal) }
+    const stage = stageName(session.run, request.ordinal)
+    // Without a ledger nothing tells one process's rows from those of another that had the run before.
+    const own = hasLedger ? '' : `_${session.run.epoch}`
+    this.stage = { schema: this.target.schema, table: `${stage}${own}` }
+    this.formerStages = hasLedger ? [] : formerEpochs(session.run).map(epoch => `${stage}_${epoch}`)
     const ledger = qualified({ schema: this.target.schema, table: LEDGER })
-    this.ledger = hasLedger ? new Ledger(ledger, session.run, request.ordinal) : undefined
+    this.ledger = hasLedger ? new Ledger(ledger, session.run, request.ordinal, LEDGER_DIALECT) : undefined
     this.unit = hasLedger ? 'split' : 'table'
     this.lanes = !hasLedger || (way.kind === 'merge' && !way.conflict) ? 1 : 16
     const found = new Map(existing?.columns.map(c => [c.name, c]))
@@ -259,7 +298,10 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
   }
 
   async ensureLedger(): Promise<void> {
-    if (this.ledger) await this.session.ensureLedger(this.target.schema, this.ledger.create)
+    const { ledger } = this
+    if (!ledger) return
+    await this.session.ensureLedger(this.target.schema, ledger.create)
+    await this.withClient(client => ledger.raise(client))
   }
 
   async alter(): Promise<void> {
@@ -289,6 +331,7 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
         noteApplied(this, committed)
         return committed
       }
+      await this.session.run.confirm()
       await run()
       return { splits: new Map(), published: false }
     })
@@ -298,6 +341,7 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
   private async withClient<T>(work: (client: LedgerClient) => Promise<T>): Promise<T> {
     const client = await this.session.client()
     try {
+      await this.session.evict()
       return await work(ledgerClient(client))
     } catch (error) {
       throw translate(error, this.request.object)
@@ -312,7 +356,9 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
     if (isNew) statements.push(`CREATE SCHEMA IF NOT EXISTS ${quoteName(target.schema)}`)
     if (way.kind === 'stage') {
       // A stage that an earlier try without a ledger left behind holds unknown rows.
-      if (!this.ledger) statements.push(`DROP TABLE IF EXISTS ${qualified(stage)}`)
+      const { schema } = stage
+      const former = [stage.table, ...this.formerStages].map(table => qualified({ schema, table }))
+      if (!this.ledger) statements.push(`DROP TABLE IF EXISTS ${former.join(', ')}`)
       statements.push(
         isNew
           ? sql.createTable(stage, request.columns, [])
@@ -365,7 +411,7 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
   async open(split: Split, offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
     // Changes that come among the rows of a snapshot: all of them go by key.
     if (appliesRows(this.request)) return changeWriter(this, split.id, work)
-    return new PostgresSplitWriter(this, split, await this.session.pool.take(), offer)
+    return new PostgresSplitWriter(this, split, await this.session.pool.take(), offer, work.from)
   }
 
   async publish(): Promise<void> {
@@ -376,6 +422,7 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
         for (const statement of this.publication()) await client.query(statement)
         if (this.request.existing) await advanceSequences(client, this.target, this.columnNames)
       }
+      if (!ledger) await this.session.run.confirm()
       await (ledger ? ledger.publish(client, run) : client.transaction(run))
     })
   }

@@ -75,7 +75,7 @@ export class PostgresSource implements SourceSession {
     this.leader = leader
     this.describer = describer
     this.snapshot = snapshot
-    this.pool = new ConnectionPool(settings, client => this.enter(client, this.snapshot))
+    this.pool = new ConnectionPool(settings, { prepare: client => this.enter(client, this.snapshot) })
   }
 
   private async enter(client: pg.Client, snapshot: string): Promise<void> {

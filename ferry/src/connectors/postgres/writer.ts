@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { Batch, Checkpoint, CsvDialect } from '../../batch/encoding.ts'
 import type { Row } from '../../batch/types.ts'
-import { FerryError, RowError } from '../../errors.ts'
+import { RowError } from '../../errors.ts'
 import type { CommitResult, Offer, Refused, Split, SplitWriter } from '../connector.ts'
 import { type Placed, tryHalves } from '../halves.ts'
 import { BinaryWriter } from './binarywrite.ts'
@@ -24,14 +24,16 @@ export class PostgresSplitWriter implements SplitWriter {
   private readonly rows: BinaryWriter | TextWriter
   private copy: CopyIn | undefined
   private began = false
-  private checkpoint: Checkpoint | null = null
+  /** Where the split is: what the next transaction must find in the ledger. */
+  private checkpoint: Checkpoint | undefined
   private copied = 0
 
-  constructor(table: PostgresSinkTable, split: Split, client: pg.Client, offer: Offer) {
+  constructor(table: PostgresSinkTable, split: Split, client: pg.Client, offer: Offer, from: Checkpoint | undefined) {
     this.table = table
     this.split = split
     this.client = client
     this.offer = offer
+    this.checkpoint = from
     this.rows = table.binaryRows ? new BinaryWriter(table.writerColumns()) : new TextWriter(table.writerColumns())
   }
 
@@ -67,16 +69,7 @@ export class PostgresSplitWriter implements SplitWriter {
     const { client, table } = this
     await client.query('BEGIN')
     this.began = true
-    if (table.ledger) {
-      const line = await table.ledger.claim(ledgerClient(client), this.split.id)
-      if (line.done || (this.checkpoint !== null && line.checkpoint !== this.checkpoint)) {
-        throw new FerryError(
-          'FERRY-5004',
-          `split ${this.split.id} of ${table.request.object} was committed by another process`,
-        )
-      }
-      this.checkpoint = line.checkpoint
-    }
+    await table.ledger?.claim(ledgerClient(client), this.split.id, this.checkpoint)
     if (table.way.kind === 'merge') {
       const live = qualified(table.target)
       await client.query(
@@ -190,10 +183,10 @@ export class PostgresSplitWriter implements SplitWriter {
       if (table.way.kind === 'merge' && !table.request.skipBadRows) await this.merge()
       if (table.ledger) {
         await client.query(table.ledger.record(this.split.id, checkpoint, { rows: copied, bytes: counts.bytes }))
-      }
+      } else await table.session.run.confirm()
       await client.query('COMMIT')
       this.began = false
-      this.checkpoint = checkpoint ?? null
+      this.checkpoint = checkpoint
       if (checkpoint === undefined) table.session.pool.release(client)
       return { rows: copied }
     } catch (error) {

@@ -173,7 +173,10 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
   }
 
   async ensureLedger(): Promise<void> {
-    await this.inTurn(client => client.query(this.ledger.create))
+    await this.inTurn(async client => {
+      await client.query(this.ledger.create)
+      await this.ledger.raise(client)
+    })
   }
 
   async transaction(work: (table: ChangeTable, client: LedgerClient) => Promise<void>): Promise<void> {
@@ -183,7 +186,7 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
 
   async open(split: Split, _offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
     if (appliesRows(this.request)) return changeWriter(this, split.id, work)
-    return new SqliteSplitWriter(this, split)
+    return new SqliteSplitWriter(this, split, work.from)
   }
 
   async publish(): Promise<void> {
@@ -215,7 +218,7 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
     await this.inTurn(async client => {
       await client.query(`DROP TABLE IF EXISTS ${quoteName(this.stage)}`)
       await client.query(this.ledger.create)
-      await client.query(this.ledger.forget)
+      await this.ledger.forget(client)
     })
   }
 
@@ -234,7 +237,7 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
 const quoteText = (text: string) => `'${text.replaceAll("'", "''")}'`
 
 /** Statements in SQL text over the run's connection. */
-function ledgerClient(db: DatabaseSync): LedgerClient {
+export function ledgerClient(db: DatabaseSync): LedgerClient {
   return {
     query: async sql => db.prepare(sql).all(),
     async transaction(work) {

@@ -4,7 +4,7 @@ import type { Row, Value } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import type { CommitResult, Refused, Split, SplitWriter } from '../connector.ts'
 import { translate } from './database.ts'
-import type { SqliteSinkTable } from './sink.ts'
+import { ledgerClient, type SqliteSinkTable } from './sink.ts'
 import { type Stored, storer } from './store.ts'
 import { toNative } from './types.ts'
 
@@ -15,14 +15,17 @@ export class SqliteSplitWriter implements SplitWriter {
   private readonly db: DatabaseSync
   private readonly encoders: ((value: Exclude<Value, null>) => Stored)[]
   private readonly perStatement: number
+  /** Where the split is: what the next transaction must find in the ledger. */
+  private checkpoint: Checkpoint | undefined
   private done: (() => void) | undefined
   private many: StatementSync | undefined
   private one: StatementSync | undefined
 
-  constructor(table: SqliteSinkTable, split: Split) {
+  constructor(table: SqliteSinkTable, split: Split, from: Checkpoint | undefined) {
     this.table = table
     this.split = split
     this.db = table.session.db
+    this.checkpoint = from
     const { columns, skipBadRows } = table.request
     this.encoders = columns.map(c => storer(c.type, c.native ?? toNative(c.type)))
     // SQLite takes 32,766 parameters; beyond a few dozen rows a statement gains nothing more.
@@ -87,6 +90,7 @@ export class SqliteSplitWriter implements SplitWriter {
     try {
       db.exec('PRAGMA foreign_keys = ON')
       db.exec('BEGIN IMMEDIATE')
+      await table.ledger.claim(ledgerClient(db), this.split.id, this.checkpoint)
       this.many = db.prepare(table.insert(this.perStatement))
       this.one = db.prepare(table.insert(1))
     } catch (error) {
@@ -100,6 +104,7 @@ export class SqliteSplitWriter implements SplitWriter {
     try {
       db.exec(table.ledger.record(split.id, checkpoint, counts))
       db.exec('COMMIT')
+      this.checkpoint = checkpoint
       this.end()
       return {}
     } catch (error) {
