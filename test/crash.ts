@@ -1,4 +1,5 @@
 /** Crash scenarios: a copy job in a process of its own is killed again and again, resumed, and its result compared. */
+import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
@@ -121,7 +122,97 @@ async function intoMariadb(update: string, prepare: string[]) {
   }
 }
 
+/** All rows as texts of their values, one after the other by id: what every store is asked for in its own words. */
+function digestOf(rows: Iterable<Record<string, unknown>>): { rows: number; print: string } {
+  const hash = createHash('md5')
+  let count = 0
+  for (const { id, code, amount, at, note } of rows) {
+    hash.update(JSON.stringify([String(id), code, String(amount), at, note]))
+    count++
+  }
+  return { rows: count, print: hash.digest('hex') }
+}
+
+const AT = 'YYYY-MM-DD"T"HH24:MI:SS'
+
+async function digestOfSource(client: pg.Client) {
+  const text = `to_char(at AT TIME ZONE 'UTC', '${AT}') AS at`
+  return digestOf((await client.query(`SELECT id, code, amount, ${text}, note FROM orders ORDER BY id`)).rows)
+}
+
+const LITE_ORDERS = `CREATE TABLE orders (id INTEGER PRIMARY KEY, code TEXT, amount DECIMAL TEXT(12,2), at TIMESTAMPTZ TEXT, note TEXT)`
+const DUCK_ORDERS = `CREATE TABLE orders (id BIGINT PRIMARY KEY, code VARCHAR, amount DECIMAL(12,2), "at" TIMESTAMPTZ, note VARCHAR)`
+
+/** Into a database file, of SQLite or of DuckDB. */
+async function intoFile(kind: 'sqlite' | 'duckdb', update: string, folder: string) {
+  const from = await source()
+  const path = join(folder, `shop.${kind}`)
+  const work = async (statements: string[]): Promise<Record<string, unknown>[]> => {
+    if (kind === 'sqlite') {
+      const { DatabaseSync } = await import('node:sqlite')
+      const db = new DatabaseSync(path, { timeout: 30_000 })
+      const last = statements.map(sql => db.prepare(sql).all()).at(-1)!
+      db.close()
+      return last
+    }
+    const { Duckdb } = await import('../ferry/src/duckdb/engine.ts')
+    const db = await Duckdb.open(path, 'write')
+    let last: Record<string, unknown>[] = []
+    for (const sql of statements) last = await db.all(sql)
+    db.close()
+    return last
+  }
+  const again = async () => {
+    const create = kind === 'sqlite' ? LITE_ORDERS : DUCK_ORDERS
+    const rows = update === 'append' ? [] : [`INSERT INTO orders (id, code) VALUES (1, 'old'), (2, 'old')`]
+    await work(['DROP TABLE IF EXISTS orders', create, ...rows])
+  }
+  await again()
+  const at =
+    kind === 'sqlite'
+      ? `substr(replace(at, ' ', 'T'), 1, 19)`
+      : `strftime("at" AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S')`
+  const select = `SELECT CAST(id AS VARCHAR) AS id, code, CAST(amount AS VARCHAR) AS amount, ${at} AS "at", note FROM orders ORDER BY orders.id`
+  return {
+    again,
+    job: {
+      source: { kind: 'postgres', ...from.settings },
+      destination: { kind, path },
+      update,
+      splitSize: '500kB',
+      tables: [{ from: 'public.orders', to: 'orders' }],
+    },
+    check: async () => {
+      expect(digestOf(await work([select]))).toEqual(await digestOfSource(from.client))
+      expect(await work(['SELECT * FROM ferry_ledger']), 'ledger lines left behind').toEqual([])
+    },
+  }
+}
+
 export const crashScenarios: Record<string, Scenario> = {
+  ...Object.fromEntries(
+    ['append', 'overwrite'].map(update => [
+      `PostgreSQL without a key -> PostgreSQL, ${update}`,
+      {
+        make: async () => {
+          const from = await source()
+          await from.client.query('ALTER TABLE orders DROP CONSTRAINT orders_pkey')
+          const live = [`CREATE TABLE orders (${COLUMNS})`]
+          return intoPostgres(update, live, { kind: 'postgres', ...from.settings }, 'public.orders', () =>
+            checksum(from.client, 'orders'),
+          )
+        },
+      },
+    ]),
+  ),
+  ...Object.fromEntries(
+    (['sqlite', 'duckdb'] as const).flatMap(kind =>
+      ['append', 'merge', 'overwrite'].map(update => [
+        `PostgreSQL -> ${kind === 'sqlite' ? 'SQLite' : 'DuckDB'}, ${update}`,
+        { make: (folder: string) => intoFile(kind, update, folder) },
+      ]),
+    ),
+  ),
   'PostgreSQL -> PostgreSQL, append': {
     make: async () => {
       const from = await source()
@@ -283,12 +374,74 @@ export async function runCrashScenario(name: string, kills: number, seed: number
   await check()
 }
 
+/** A process that goes on long after another one has taken its run from it. */
+const HOSTS = ['one', 'two', 'three']
+
+/**
+ * Stops the scenario's process at a random moment, lets its lease run out, and has another host take the run over; the
+ * stopped process goes on while the other one is at work. So many times; what is completed is compared, and begun anew.
+ * Gives back how many runs were taken over.
+ */
+export async function runTakeoverScenario(name: string, takeovers: number, seed: number): Promise<number> {
+  const folder = temporaryFolder()
+  const { job, check, again } = await crashScenarios[name]!.make(folder)
+  const path = join(folder, 'job.json')
+  writeFileSync(path, JSON.stringify({ name: 'takeover', limits: { parallel: 2 }, ...job }))
+  const { url, client } = await makeDatabase()
+  const random = randomOf(seed)
+  const start = (host: string) =>
+    startFerry(['run', path, '--quiet'], {
+      home: join(folder, host),
+      env: { FERRY_DATABASE_URL: url, FERRY_HOST: host },
+    })
+  const newest = async (): Promise<{ id: string; state: string } | undefined> => {
+    const { rows } = await client
+      .query('SELECT id, state FROM ferry.run ORDER BY id DESC LIMIT 1')
+      .catch(() => ({ rows: [] }))
+    return rows[0]
+  }
+  let compared: string | undefined
+  const compare = async () => {
+    const run = await newest()
+    if (run?.state !== 'completed' || run.id === compared) return
+    await check()
+    await again()
+    compared = run.id
+  }
+  let taken = 0
+  for (let hits = 0; hits < takeovers; ) {
+    const first = start(HOSTS[hits % HOSTS.length]!)
+    const ended = { done: false }
+    first.done.then(() => {
+      ended.done = true
+    })
+    await until(async () => ended.done || ((await newest())?.id ?? compared) !== compared)
+    await setTimeout(random() * 900)
+    first.kill('SIGSTOP')
+    if (!ended.done) hits++
+    // Its lease has run out.
+    await client.query('UPDATE ferry.run SET heartbeat_at = 0')
+    const second = start(HOSTS[(hits + 1) % HOSTS.length]!)
+    await Promise.race([second.done, setTimeout(random() * 2000)])
+    first.kill('SIGCONT')
+    const [former, latter] = await Promise.all([first.done, second.done])
+    if (latter.code === 0 && former.code !== 0) taken++
+    await compare()
+  }
+  while ((await newest())?.state !== 'completed') {
+    const { code, stderr } = await start(HOSTS[0]!).done
+    expect(code, stderr).toBe(0)
+  }
+  await compare()
+  return taken
+}
+
 async function newestRun(home: string): Promise<{ id: string; state: string } | undefined> {
   if (!existsSync(join(home, 'state.db'))) return undefined
   const { openState } = await import('../ferry/src/state/database.ts')
   const state = await openState({ FERRY_HOME: home })
   try {
-    return await state.db.selectFrom('run').select(['id', 'state']).orderBy('created_at', 'desc').executeTakeFirst()
+    return await state.db.selectFrom('run').select(['id', 'state']).orderBy('id', 'desc').executeTakeFirst()
   } finally {
     await state.close()
   }

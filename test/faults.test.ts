@@ -89,7 +89,7 @@ describe('when the world fails', () => {
     const broken = await interrupted(state, job, () =>
       cut.client.query(
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-         WHERE datname = current_database() AND application_name = 'ferry'`,
+         WHERE datname = current_database() AND application_name LIKE 'ferry%'`,
       ),
     )
     expect(broken.status).toBe('failed')

@@ -50,12 +50,21 @@ export const ERRORS = {
   ],
   'FERRY-3012': ['Changes cannot be found like this', 'Name another column, or another way, as the message says.'],
   'FERRY-3013': ['The columns of a table changed', 'Set `drift: evolve`, or mend the mapping, then run the job again.'],
+  'FERRY-3014': ['The source has no columns', 'Give it some, or leave it out of the job.'],
+  'FERRY-3015': [
+    'The destination cannot use a name',
+    'Give the column or the table another name: `columns`, `casing` or `to`.',
+  ],
   'FERRY-4001': ['A value does not fit its destination', 'Mend the row, widen the column, or set `onRowError: skip`.'],
   'FERRY-4002': ['A file is not in the format it should be', 'Mend the line or the byte that the message names.'],
   'FERRY-4003': ['A file is not in the encoding it should be', 'Set `encoding`, for example `latin1`.'],
   'FERRY-4004': ['A file is damaged or cut off', 'Fetch the file again.'],
   'FERRY-4005': ['The destination refused a row', 'See the constraint in the message; mend the rows, then run again.'],
   'FERRY-4006': ['The disk or store is full', 'Free space, then run again: the job goes on where it stopped.'],
+  'FERRY-4007': [
+    'A file does not tell whether its first record names the columns',
+    'Say it: `read: { header: true }` or `false` (ferry copy: --header yes or no).',
+  ],
   'FERRY-5001': ['The job is running already', 'Wait for it, or `ferry cancel RUN`.'],
   'FERRY-5002': ['The state was written by a newer Ferry', 'Use that version, or another FERRY_HOME.'],
   'FERRY-5003': ['The state cannot be opened', 'Check FERRY_HOME or FERRY_DATABASE_URL and its permissions.'],
@@ -120,6 +129,25 @@ export class RowError extends FerryError {
     super(code, message, options)
     this.name = 'RowError'
     this.column = column
+  }
+}
+
+/** A fault in a line of a file; `path` and the lines before it are added by whoever knows them. */
+export class LineError extends RowError {
+  /** From 1, within what was read. */
+  readonly line: number
+  private readonly fault: string
+
+  constructor(code: ErrorCode, line: number, fault: string, column?: string, options: { hint?: string } = {}) {
+    super(code, `line ${line}${column === undefined ? '' : `, column ${column}`}: ${fault}`, column, options)
+    this.line = line
+    this.fault = fault
+  }
+
+  /** The same fault in a file, `before` lines further down. */
+  in(path: string, before: number): RowError {
+    const place = `${path}, line ${this.line + before}${this.column === undefined ? '' : `, column ${this.column}`}`
+    return new RowError(this.code, `${place}: ${this.fault}`, this.column, { hint: this.hint })
   }
 }
 

@@ -1,29 +1,45 @@
 /**
- * CSV as bytes: where records end, whether fields can pass unread into a typed column, records as texts, rows as CSV.
+ * CSV as bytes: where records end, whether another reader takes the same from them, records as texts, rows as CSV.
+ *
+ * Ferry reads what RFC 4180 says: a quote opens a field only where the field begins, and is a character anywhere else;
+ * records end with LF or CR LF. Readers differ in what lies beyond that.
  */
-import { FerryError } from '../errors.ts'
+import { type FerryError, LineError } from '../errors.ts'
 import type { CsvDialect } from './encoding.ts'
-import { formatText } from './text.ts'
+import { codePoints, formatText, isExactFloat } from './text.ts'
 import type { LogicalType, Row } from './types.ts'
 
 const LF = 10
 const CR = 13
 
-/** Finds record ends in a CSV that arrives in chunks. A quote toggles "inside quotes" wherever it stands. */
+/** Where a reader of CSV stands between two bytes. */
+type Place = 'start' | 'plain' | 'quoted' | 'closing'
+
+/** Finds record ends in a CSV that arrives in chunks. */
 export class RecordEnds {
-  private inQuotes = false
+  private place: Place = 'start'
   private escaped = false
+  private readonly delimiter: Buffer
   private readonly quote: number
   private readonly escape: number
+  /** The last bytes of the former chunk, where a delimiter of several bytes may lie across both. */
+  private before = Buffer.alloc(0)
 
-  constructor(dialect: Pick<CsvDialect, 'quote' | 'escape'>) {
+  constructor(dialect: Pick<CsvDialect, 'delimiter' | 'quote' | 'escape'>) {
+    this.delimiter = Buffer.from(dialect.delimiter)
     this.quote = dialect.quote === '' ? -1 : dialect.quote.charCodeAt(0)
     this.escape = dialect.escape === dialect.quote || dialect.escape === '' ? -1 : dialect.escape.charCodeAt(0)
   }
 
   /** Offset right behind the last complete record in the chunk, or 0 where none ends in it. */
   last(chunk: Buffer): number {
-    if (!this.inQuotes && (this.quote < 0 || chunk.indexOf(this.quote) < 0)) return chunk.lastIndexOf(LF) + 1
+    if (chunk.length === 0) return 0
+    if (this.place !== 'quoted' && (this.quote < 0 || chunk.indexOf(this.quote) < 0)) {
+      const end = chunk.lastIndexOf(LF) + 1
+      this.place = end === chunk.length || this.endsWithDelimiter(chunk) ? 'start' : 'plain'
+      this.remember(chunk)
+      return end
+    }
     return this.walk(chunk, Infinity)
   }
 
@@ -32,115 +48,284 @@ export class RecordEnds {
     return this.walk(chunk, 1)
   }
 
+  private remember(chunk: Buffer): void {
+    if (this.delimiter.length > 1) this.before = Buffer.from(chunk.subarray(-(this.delimiter.length - 1)))
+  }
+
+  private endsWithDelimiter(chunk: Buffer): boolean {
+    return this.isDelimiter(chunk, chunk.length - 1)
+  }
+
+  /** Whether a delimiter ends with the byte at a place. */
+  private isDelimiter(chunk: Buffer, at: number): boolean {
+    const { delimiter, before } = this
+    for (let i = delimiter.length - 1, j = at; i >= 0; i--, j--) {
+      const byte = j >= 0 ? chunk[j] : before[before.length + j]
+      if (byte !== delimiter[i]) return false
+    }
+    return true
+  }
+
   private walk(chunk: Buffer, atMost: number): number {
-    const { quote, escape } = this
-    let { inQuotes, escaped } = this
+    const { quote, escape, delimiter } = this
+    const last = delimiter[delimiter.length - 1]
+    let { place, escaped } = this
     let end = 0
     let found = 0
     for (let i = 0; i < chunk.length; i++) {
       const byte = chunk[i]
-      if (escaped) escaped = false
-      else if (byte === quote) inQuotes = !inQuotes
-      else if (inQuotes) escaped = byte === escape
+      if (place === 'quoted') {
+        if (escaped) escaped = false
+        else if (byte === quote) place = 'closing'
+        else escaped = byte === escape
+      } else if (byte === quote && (place === 'start' || (place === 'closing' && escape < 0))) place = 'quoted'
       else if (byte === LF) {
+        place = 'start'
         end = i + 1
         if (++found >= atMost) break
-      }
+      } else place = byte === last && this.isDelimiter(chunk, i) ? 'start' : 'plain'
     }
-    this.inQuotes = inQuotes
+    this.place = place
     this.escaped = escaped
+    this.remember(chunk)
     return end
   }
 }
 
-/** What a field must satisfy so that a database reading it as text alters nothing. */
-export type FieldGuard =
-  | { kind: 'scale'; digits: number; type: string }
-  | { kind: 'date'; type: string }
-  | { kind: 'length'; characters: number; type: string }
-  | { kind: 'integer'; type: string }
+/** How the values of a column must be written so that every reader takes the same from them. */
+export type FieldForm =
+  /** Digits with a sign. `exact`, here and below: only as they are guessed from, so `007` is no number. */
+  | { kind: 'int'; exact: boolean }
+  /** Digits with a point; at most so many behind it. */
+  | { kind: 'decimal'; scale: number; exact: boolean }
+  | { kind: 'float'; bits: 32 | 64; exact: boolean }
+  | { kind: 'bool'; exact: boolean }
+  | { kind: 'uuid'; exact: boolean }
+  | { kind: 'date' }
+  /** `10:20:30`, with at most so many digits of a fraction. */
+  | { kind: 'time'; digits: number }
+  | { kind: 'timestamp'; digits: number; zone: boolean; exact: boolean }
+  | { kind: 'text'; characters: number }
 
 /**
- * Walks records that pass unread and refuses fields which the reading database would round or cut in silence:
- * more digits behind the point than a numeric or a time keeps, a time behind a date, more text than a varchar holds.
+ * Tells whether bytes may pass unread: whether PostgreSQL takes the same records, fields and values from them as Ferry
+ * does. PostgreSQL lets a quote open and close anywhere in a field, ends the data at a line `\.`, wants one kind of line
+ * end, and reads values that Ferry refuses or takes otherwise (`01/02/03`, `today`, `0x1f`, `1_000`, a zone behind a
+ * timestamp without one). What is not plain in all of this is for Ferry's own reader.
  */
-export class CsvGuard {
-  private readonly guards: (FieldGuard | undefined)[]
-  private readonly names: string[]
+export class CsvAgreement {
+  private readonly forms: (FieldForm | undefined)[]
   private readonly delimiter: number
   private readonly quote: number
-  private line: number
+  private readonly escape: number
+  private readonly isTyped: boolean
+  private readonly lineFeedsOnly: boolean
+  private readonly fields: number
+  private endsWithCr: boolean | undefined
 
-  constructor(dialect: CsvDialect, names: string[], guards: (FieldGuard | undefined)[], firstLine: number) {
-    this.guards = guards
-    this.names = names
+  /**
+   * `forms` has one for each field. `toFile` where the bytes become a file: its lines end with LF, and nobody counts the
+   * fields behind us.
+   */
+  constructor(dialect: CsvDialect, forms: (FieldForm | undefined)[], { toFile }: { toFile: boolean }) {
+    this.forms = forms
+    this.fields = forms.length
+    this.isTyped = toFile || forms.some(f => f !== undefined)
     this.delimiter = dialect.delimiter.charCodeAt(0)
     this.quote = dialect.quote === '' ? -1 : dialect.quote.charCodeAt(0)
-    this.line = firstLine
+    this.escape = dialect.escape === dialect.quote || dialect.escape === '' ? -1 : dialect.escape.charCodeAt(0)
+    this.lineFeedsOnly = toFile
   }
 
-  /** Checks a chunk of whole records; throws FERRY-4001 naming line and column. */
-  check(chunk: Buffer): void {
-    const { guards, delimiter, quote } = this
-    let column = 0
-    let start = 0
-    let inQuotes = false
-    let guard = guards[0]
-    for (let i = 0; i < chunk.length; i++) {
-      const byte = chunk[i]
-      if (byte === quote) inQuotes = !inQuotes
-      else if (inQuotes) {
-        if (byte === LF) this.line++
-      } else if (byte === delimiter || byte === LF) {
-        if (guard !== undefined && i > start) this.field(chunk, start, i, guard, column)
-        start = i + 1
-        if (byte === LF) {
-          this.line++
-          column = 0
-        } else column++
-        guard = guards[column]
-      }
+  /** What ends the lines that were looked at. */
+  get lineEnd(): string {
+    return this.endsWithCr === true ? '\r\n' : '\n'
+  }
+
+  /** Whether all readers agree about a chunk of whole records. */
+  holds(chunk: Buffer): boolean {
+    const isPlain = (this.quote < 0 || chunk.indexOf(this.quote) < 0) && chunk.indexOf(CR) < 0
+    if (isPlain && !this.isTyped) {
+      if (this.endsWithCr === true) return false
+      this.endsWithCr = false
+      return !hasEndOfData(chunk)
     }
-    if (start < chunk.length && guard !== undefined) this.field(chunk, start, chunk.length, guard, column)
+    return this.walk(chunk)
   }
 
-  private field(chunk: Buffer, start: number, end: number, guard: FieldGuard, column: number): void {
-    if (guard.kind === 'scale') {
-      let digits = -1
-      for (let i = start; i < end; i++) {
-        const byte = chunk[i]!
-        if (byte === 46) digits = 0
-        else if (byte >= 48 && byte <= 57) {
-          if (digits >= 0) digits++
-        } else if (byte === 101 || byte === 69) digits = 1e9
-        else if (digits >= 0) break
+  private walk(chunk: Buffer): boolean {
+    const { forms, delimiter, quote } = this
+    const { length } = chunk
+    let column = 0
+    let at = 0
+    while (at < length) {
+      let start = at
+      let end: number
+      if (chunk[at] === quote) {
+        start = at + 1
+        end = this.closing(chunk, start)
+        if (end < 0) return false
+        at = end + 1
+      } else {
+        if (column === 0 && chunk[at] === 92 && chunk[at + 1] === 46) return false
+        for (; at < length; at++) {
+          const byte = chunk[at]!
+          if (byte === delimiter || byte === LF || byte === CR) break
+          if (byte === quote) return false
+        }
+        end = at
       }
-      if (digits <= guard.digits) return
-      if (decimalPlaces(chunk.toString('latin1', start, end)) <= guard.digits) return
-    } else if (guard.kind === 'length') {
-      if (end - start <= guard.characters) return
-      const text = chunk.toString('utf8', start, end).replace(/^"|"$/g, '').replaceAll('""', '"').replace(/\r$/, '')
-      if ([...text].length <= guard.characters) return
-    } else if (guard.kind === 'integer') {
-      // A text with leading zeros or a plus is more than its number.
-      const first = chunk[start] === 45 || chunk[start] === 34 ? start + 1 : start
-      if (chunk[first] !== 43 && (chunk[first] !== 48 || first + 1 >= end || chunk[first + 1]! < 48)) return
-    } else if (!chunk.subarray(start, end).includes(58)) return
-    const text = chunk.toString('utf8', start, Math.min(end, start + 60)).trim()
-    throw new FerryError(
-      'FERRY-4001',
-      `line ${this.line}, column ${this.names[column]}: ${text} does not fit ${guard.type} without being altered`,
-    )
+      const form = forms[column]
+      if (form !== undefined && end > start && !hasForm(chunk, start, end, form)) return false
+      if (at < length && chunk[at] === delimiter) {
+        column++
+        at++
+        // A field behind the last delimiter of the data is empty.
+        continue
+      }
+      if (column + 1 !== this.fields) return false
+      const isCr = chunk[at] === CR
+      if (isCr) at++
+      if (at < length && chunk[at] !== LF) return false
+      if (at < length || isCr) {
+        if (isCr && this.lineFeedsOnly) return false
+        this.endsWithCr ??= isCr
+        if (this.endsWithCr !== isCr) return false
+      }
+      at++
+      column = 0
+    }
+    return true
+  }
+
+  /** The place of the quote that closes the field that begins here; -1 where there is none. */
+  private closing(chunk: Buffer, from: number): number {
+    const { quote, escape } = this
+    for (let at = from; ; ) {
+      const next = chunk.indexOf(quote, at)
+      if (next < 0) return -1
+      if (escape >= 0) {
+        let count = 0
+        while (next - 1 - count >= from && chunk[next - 1 - count] === escape) count++
+        if (count % 2 === 0) return next
+        at = next + 1
+      } else if (chunk[next + 1] === quote) at = next + 2
+      else return next
+    }
   }
 }
 
-/** How many digits behind the point the first number in a text needs. */
-function decimalPlaces(text: string): number {
-  const match = /(\d*)\.(\d*)(?:[eE]([+-]?\d+))?|(\d+)[eE]([+-]?\d+)/.exec(text)
-  if (!match) return 0
-  const digits = `${match[1] ?? match[4]}${match[2] ?? ''}`
-  const zeros = digits.length - digits.replace(/0+$/, '').length
-  return (match[2] ?? '').length - zeros - Number(match[3] ?? match[5] ?? 0)
+/** Whether a line begins with `\.`, which ends the data for older servers. */
+function hasEndOfData(chunk: Buffer): boolean {
+  for (let at = chunk.indexOf('\\.'); at >= 0; at = chunk.indexOf('\\.', at + 2)) {
+    if (at === 0 || chunk[at - 1] === LF) return true
+  }
+  return false
+}
+
+function hasForm(chunk: Buffer, start: number, end: number, form: FieldForm): boolean {
+  switch (form.kind) {
+    case 'int': {
+      const first = chunk[start] === 45 ? start + 1 : start
+      if (form.exact && chunk[first] === 48 && end - start > 1) return false
+      return end > first && end - first <= 18 && areDigits(chunk, first, end)
+    }
+    case 'decimal': {
+      const first = chunk[start] === 45 ? start + 1 : start
+      let point = -1
+      for (let i = first; i < end; i++) {
+        const byte = chunk[i]!
+        if (byte === 46 && point < 0) point = i
+        else if (byte < 48 || byte > 57) return false
+      }
+      if (form.exact && hasLeadingZero(chunk, first, end)) return false
+      return end > first && (point < 0 || (point > first && point < end - 1 && end - 1 - point <= form.scale))
+    }
+    case 'float': {
+      let digits = 0
+      let isPlain = true
+      for (let i = start; i < end; i++) {
+        const byte = chunk[i]!
+        if (byte >= 48 && byte <= 57) digits++
+        else if (byte !== 46 && !(byte === 45 && i === start)) isPlain = false
+      }
+      const first = chunk[start] === 45 ? start + 1 : start
+      if (form.exact && hasLeadingZero(chunk, first, end)) return false
+      if (!(chunk[first]! >= 48 && chunk[first]! <= 57) || !(chunk[end - 1]! >= 48 && chunk[end - 1]! <= 57))
+        return false
+      if (isPlain && digits <= (form.bits === 64 ? 15 : 6)) return true
+      return end - start <= 40 && isExactFloat(chunk.toString('latin1', start, end), form.bits)
+    }
+    case 'bool':
+      return (form.exact ? WORDS : BOOLEANS).has(chunk.toString('latin1', start, Math.min(end, start + 6)))
+    case 'uuid':
+      return end - start === 36 && (form.exact ? LOWER_UUID : UUID).test(chunk.toString('latin1', start, end))
+    case 'date':
+      return end - start === 10 && isDate(chunk, start)
+    case 'time':
+      return isTime(chunk, start, end, form.digits)
+    case 'timestamp': {
+      const separator = chunk[start + 10]
+      if (end - start < 19 || !isDate(chunk, start) || (separator !== 32 && separator !== 84)) return false
+      const zone = form.zone ? zoneBehind(chunk, start + 19, end) : end
+      if (form.exact && form.zone && zone === end) return false
+      return zone > 0 && isTime(chunk, start + 11, zone, form.digits)
+    }
+    case 'text':
+      if (end - start <= form.characters) return true
+      return codePoints(chunk.toString('utf8', start, end)) <= form.characters
+  }
+}
+
+const WORDS = new Set(['true', 'false'])
+const BOOLEANS = new Set([...WORDS, 't', 'f'])
+const LOWER_UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+const UUID = /^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$/
+
+/** `007` and `-01.5`, not `0` and `0.5`. */
+function hasLeadingZero(chunk: Buffer, first: number, end: number): boolean {
+  return chunk[first] === 48 && first + 1 < end && chunk[first + 1]! >= 48 && chunk[first + 1]! <= 57
+}
+
+function areDigits(chunk: Buffer, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) if (chunk[i]! < 48 || chunk[i]! > 57) return false
+  return true
+}
+
+/** `2024-02-29`, in ten bytes. */
+function isDate(chunk: Buffer, at: number): boolean {
+  return (
+    chunk[at + 4] === 45 &&
+    chunk[at + 7] === 45 &&
+    areDigits(chunk, at, at + 4) &&
+    areDigits(chunk, at + 5, at + 7) &&
+    areDigits(chunk, at + 8, at + 10)
+  )
+}
+
+/** `10:20:30.5`; a second 60 would be the next minute's for some. */
+function isTime(chunk: Buffer, at: number, end: number, digits: number): boolean {
+  if (end - at < 8 || chunk[at + 2] !== 58 || chunk[at + 5] !== 58) return false
+  if (!areDigits(chunk, at, at + 2) || !areDigits(chunk, at + 3, at + 5) || !areDigits(chunk, at + 6, at + 8)) {
+    return false
+  }
+  if (chunk[at + 6]! > 53) return false
+  if (end - at === 8) return true
+  return chunk[at + 8] === 46 && end - at > 9 && end - at - 9 <= digits && areDigits(chunk, at + 9, end)
+}
+
+/** Where the zone of a timestamp begins, `Z`, `+01` or `+01:30`; its end where there is none; 0 where it is otherwise. */
+function zoneBehind(chunk: Buffer, from: number, end: number): number {
+  if (chunk[end - 1] === 90) return end - 1
+  for (let at = from; at < end; at++) {
+    if (chunk[at] !== 43 && chunk[at] !== 45) continue
+    const length = end - at
+    const isHour = length === 3 && areDigits(chunk, at + 1, end)
+    const hasMinutes =
+      length === 6 && chunk[at + 3] === 58 && areDigits(chunk, at + 1, at + 3) && areDigits(chunk, at + 4, end)
+    return isHour || hasMinutes ? at : 0
+  }
+  return end
 }
 
 /** One record: its fields (null for the unquoted null text), the line it starts on and its own text. */
@@ -166,7 +351,7 @@ export function* parseRecords(text: string, dialect: CsvDialect, line: number): 
         for (;;) {
           const next = text.indexOf(quote, from)
           if (next < 0) {
-            throw new FerryError('FERRY-4002', `line ${startLine}: a quoted field is not closed`)
+            throw new LineError('FERRY-4002', startLine, 'a quoted field is not closed')
           }
           if (escape !== quote && isEscaped(text, from, next, escape)) {
             value += text.slice(from, next - 1) + quote
@@ -188,22 +373,22 @@ export function* parseRecords(text: string, dialect: CsvDialect, line: number): 
         let end = at
         for (; end < text.length; end++) {
           const c = text.charCodeAt(end)
-          if (c === LF || c === delimiter.charCodeAt(0)) break
+          if (c === LF || c === CR || c === delimiter.charCodeAt(0)) break
         }
-        let stop = end
-        if (end === text.length || text.charCodeAt(end) === LF) {
-          if (text.charCodeAt(stop - 1) === CR && stop > at) stop--
-        }
-        const value = text.slice(at, stop)
+        const value = text.slice(at, end)
         fields.push(value === nullText ? null : value)
         at = end
+        if (text.charCodeAt(at) === CR) {
+          if (at + 1 < text.length && text.charCodeAt(at + 1) !== LF) throw loneReturn(startLine)
+          at++
+        }
       }
       if (at < text.length && text[at] === delimiter) {
         at++
         continue
       }
       if (at < text.length && text[at] !== '\n') {
-        throw new FerryError('FERRY-4002', `line ${startLine}: text behind the closing quote of field ${fields.length}`)
+        throw new LineError('FERRY-4002', startLine, `text behind the closing quote of field ${fields.length}`)
       }
       break
     }
@@ -212,6 +397,13 @@ export function* parseRecords(text: string, dialect: CsvDialect, line: number): 
     line++
     yield { fields, line: startLine, raw }
   }
+}
+
+/** Some readers end a record there, others do not. */
+function loneReturn(line: number): FerryError {
+  return new LineError('FERRY-4002', line, 'a carriage return stands without a line feed behind it', undefined, {
+    hint: 'Lines end with LF or CR LF. Convert the file (`tr "\\r" "\\n"`), or put quotes around the field.',
+  })
 }
 
 function isEscaped(text: string, from: number, at: number, escape: string): boolean {

@@ -22,6 +22,12 @@ export interface CsvDialect {
 
 export const FERRY_CSV: CsvDialect = { delimiter: ',', quote: '"', escape: '"', nullText: '', encoding: 'utf-8' }
 
+/**
+ * Thrown by a source in the middle of bytes that pass unread: the destination might read them otherwise than the source
+ * does. What is not committed yet is read again, as rows.
+ */
+export class NotAsBytes extends Error {}
+
 /** A query for a DuckDB: statements that make its sources known, then the query itself. */
 export interface DuckdbQuery {
   setup: string[]

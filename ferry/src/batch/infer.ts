@@ -1,6 +1,7 @@
 /** Types found out from texts: strict, so that nothing is altered by a guess. */
+import { DATE, INT, NUMBER, TIMESTAMP, UUID, ZONE } from './guess.ts'
 import { elements } from './json.ts'
-import { significantDigits } from './text.ts'
+import { isExactFloat, normalDecimal } from './text.ts'
 import { parseDate, parseTimestamp } from './time.ts'
 import {
   bool,
@@ -9,6 +10,7 @@ import {
   int64,
   json,
   type LogicalType,
+  numeric,
   sameType,
   timestamp,
   timestamptz,
@@ -16,53 +18,73 @@ import {
   uuid,
 } from './types.ts'
 
-const INT = /^(0|-?[1-9]\d{0,18})$/
-const FLOAT = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+/** Whole numbers that a double does not hold: beside fractions they need a type that keeps all digits. */
+const WIDE: LogicalType = { ...int64 }
+
+export const isNumber = ({ kind }: LogicalType) => kind === 'int' || kind === 'float' || kind === 'numeric'
 
 /** The narrowest type whose text form is exactly the text: `007` and `+1` are texts, not numbers. */
 export function typeOfText(text: string): LogicalType {
   if (INT.test(text)) {
     const value = BigInt(text)
-    return value >= -(2n ** 63n) && value < 2n ** 63n ? int64 : utf8
+    if (value < -(2n ** 63n) || value >= 2n ** 63n) return numeric
+    return value > 2n ** 53n || value < -(2n ** 53n) ? WIDE : int64
   }
-  if (FLOAT.test(text)) return significantDigits(text) <= 17 && Number.isFinite(Number(text)) ? float64 : utf8
+  if (NUMBER.test(text)) {
+    if (isExactFloat(text, 64)) return float64
+    return normalDecimal(text) === undefined ? utf8 : numeric
+  }
   if (text === 'true' || text === 'false') return bool
-  if (/^\d{4}-\d\d-\d\d$/.test(text)) return parseDate(text) === undefined ? utf8 : date
-  if (/^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d(:?\d\d)?)?$/.test(text)) {
-    const zone = /(Z|[+-]\d\d(:?\d\d)?)$/.test(text.slice(19))
+  if (DATE.test(text)) return parseDate(text) === undefined ? utf8 : date
+  if (TIMESTAMP.test(text)) {
+    const zone = ZONE.test(text.slice(19))
     return parseTimestamp(text, 'us', zone) === undefined ? utf8 : zone ? timestamptz : timestamp
   }
   return UUID.test(text) ? uuid : utf8
 }
 
-/** The type that holds values of both. */
-export function merge(a: LogicalType | undefined, b: LogicalType): LogicalType {
-  if (a === undefined || sameType(a, b)) return b
-  if (a.kind === 'int' && b.kind === 'float') return b
-  if (a.kind === 'float' && b.kind === 'int') return a
+/** The type that holds values of both, each of them exactly. */
+export function mergeGuess(a: LogicalType | undefined, b: LogicalType): LogicalType {
+  if (a === undefined) return b
+  if (isNumber(a) && isNumber(b)) {
+    if (a.kind === 'numeric' || b.kind === 'numeric') return numeric
+    if (a.kind === b.kind) return b === WIDE ? b : a
+    return a === WIDE || b === WIDE ? numeric : float64
+  }
+  if (sameType(a, b)) return a
   if (a.kind === 'list' && b.kind === 'list') {
-    const item = merge(a.item, b.item)
+    const item = mergeGuess(a.item, b.item)
     return { kind: 'list', item }
   }
   const nested = ['json', 'list'].includes(a.kind) || ['json', 'list'].includes(b.kind)
   return nested ? json : utf8
 }
 
-/** Columns of JSON objects, from their members' texts: nested objects stay JSON, arrays of plain values become lists. */
-export function inferJson(
-  objects: [string, string][][],
-  options: { instants: boolean } = { instants: true },
-): { name: string; type: LogicalType }[] {
-  const types = new Map<string, LogicalType | undefined>()
-  for (const members of objects) {
+/**
+ * Columns of JSON objects, from their members' texts: nested objects stay JSON, arrays of plain values become lists. Objects
+ * are added one by one, so that it may be all of a file.
+ */
+export class MemberTypes {
+  private readonly types = new Map<string, LogicalType | undefined>()
+  private readonly instants: boolean
+
+  /** `instants`: whether texts that are times become times. */
+  constructor({ instants }: { instants: boolean } = { instants: true }) {
+    this.instants = instants
+  }
+
+  add(members: [string, string][]): void {
+    const { types } = this
     for (const [name, text] of members) {
       if (text === 'null') {
         if (!types.has(name)) types.set(name, undefined)
-      } else types.set(name, merge(types.get(name), typeOfJson(text, options.instants)))
+      } else types.set(name, mergeGuess(types.get(name), typeOfJson(text, this.instants)))
     }
   }
-  return [...types].map(([name, type]) => ({ name, type: type ?? utf8 }))
+
+  get columns(): { name: string; type: LogicalType }[] {
+    return [...this.types].map(([name, type]) => ({ name, type: type ?? utf8 }))
+  }
 }
 
 function typeOfJson(text: string, instants: boolean): LogicalType {
@@ -71,7 +93,7 @@ function typeOfJson(text: string, instants: boolean): LogicalType {
   if (first === '[') {
     let item: LogicalType | undefined
     for (const element of elements(text)) {
-      if (element !== 'null') item = merge(item, typeOfJson(element, instants))
+      if (element !== 'null') item = mergeGuess(item, typeOfJson(element, instants))
     }
     if (item === undefined) return { kind: 'list', item: EMPTY }
     return item.kind === 'json' || item.kind === 'list' ? json : { kind: 'list', item }
@@ -83,7 +105,7 @@ function typeOfJson(text: string, instants: boolean): LogicalType {
     return type.kind === 'timestamp' || type.kind === 'date' ? type : utf8
   }
   const type = typeOfText(text)
-  // A number too long for either machine type keeps its digits as JSON.
+  // A number with an exponent beyond all types keeps its digits as JSON.
   return type.kind === 'utf8' ? json : type
 }
 

@@ -3,6 +3,7 @@
  * them, `json` values keep their text, keys keep their order.
  */
 import { RowError } from '../errors.ts'
+import { isOfGuess, notAsGuessed } from './guess.ts'
 import { formatText, parseText, quoteShort } from './text.ts'
 import { type LogicalType, typeName, type Value } from './types.ts'
 
@@ -80,15 +81,29 @@ export function parseNested(
   return fromJson(text.trim(), type) as Value[]
 }
 
-/** The value of one JSON text that is known to be valid, under a type. */
-export function fromJson(text: string, type: LogicalType): Value {
+/** What a value under a type begins with in JSON, where it has a form of its own there. */
+const FORMS: Partial<Record<LogicalType['kind'], RegExp>> = {
+  bool: /^[tf]/,
+  int: /^[-\d]/,
+  float: /^[-\d]/,
+  numeric: /^[-\d]/,
+  date: /^"/,
+  timestamp: /^"/,
+  uuid: /^"/,
+}
+
+/**
+ * The value of one JSON text that is known to be valid, under a type. Of a type that is a guess (`guessed`) the value must
+ * be as those were that it was guessed from: `"5"` is no number then.
+ */
+export function fromJson(text: string, type: LogicalType, guessed = false): Value {
   if (type.kind === 'json') return text
   if (text === 'null') return null
   const first = text[0]
   switch (type.kind) {
     case 'list':
       if (first !== '[') throw mismatch(text, 'an array')
-      return elements(text).map(item => fromJson(item, type.item))
+      return elements(text).map(item => fromJson(item, type.item, guessed))
     case 'struct': {
       if (first !== '{') throw mismatch(text, 'an object')
       const found = new Map(members(text))
@@ -113,9 +128,17 @@ export function fromJson(text: string, type: LogicalType): Value {
       if (first !== '"') throw mismatch(text, 'a base64 string')
       return fromBase64(JSON.parse(text) as string)
     default:
+      if (guessed && (FORMS[type.kind]?.test(text) === false || !isOfGuess(plain(text), type))) {
+        throw notAsGuessed(text, type)
+      }
       // A number or object under a text column keeps its own text.
       return first === '"' ? parseText(JSON.parse(text) as string, type) : parseText(text, type)
   }
+}
+
+/** A text without its quotes. */
+function plain(text: string): string {
+  return text.startsWith('"') ? (JSON.parse(text) as string) : text
 }
 
 function mismatch(text: string, wanted: string): RowError {

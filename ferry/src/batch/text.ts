@@ -139,15 +139,32 @@ function tryParse(text: string, type: LogicalType): Exclude<Value, null> | undef
 function parseFloatText(text: string, bits: 32 | 64): number | undefined {
   const special = valueOf(SPECIAL, text.toLowerCase())
   if (special !== undefined) return Number(special)
-  if (!DECIMAL.test(text)) return undefined
-  const value = Number(text)
-  // A finite text that becomes infinite, or more digits than a double tells apart, would be altered in silence.
-  if (!Number.isFinite(value) || significantDigits(text) > 17) return undefined
-  return bits === 32 ? finiteOrNone(Math.fround(value)) : value
+  if (!DECIMAL.test(text) || !isExactFloat(text, bits)) return undefined
+  return bits === 32 ? Math.fround(Number(text)) : Number(text)
 }
 
-function finiteOrNone(value: number): number | undefined {
-  return Number.isFinite(value) ? value : undefined
+/**
+ * Whether a decimal text is a float: printed with as many digits as the text has, the nearest float is that text again.
+ * Every text of up to 15 digits is (6 of a `float32`), and whatever was printed from a float with up to 17 (9).
+ */
+export function isExactFloat(text: string, bits: 32 | 64): boolean {
+  const double = Number(text)
+  const value = bits === 32 ? Math.fround(double) : double
+  if (!Number.isFinite(value)) return false
+  if (text.length <= (bits === 64 ? 15 : 6) && !/[eE]/.test(text)) return true
+  const digits = significantDigits(text)
+  if (digits === 0) return true
+  if (bits === 32 && digits > 9) return value === double && isExactFloat(text, 64)
+  return digits <= 17 && plainDigits(value.toPrecision(digits)) === plainDigits(text)
+}
+
+function plainDigits(text: string): string {
+  return withoutTrailingZeros(normalDecimal(text)!)
+}
+
+/** A decimal text without the zeros at the end of its fraction. */
+export function withoutTrailingZeros(text: string): string {
+  return text.includes('.') ? text.replace(/\.?0+$/, '') : text
 }
 
 /** How many digits of a decimal text carry meaning: leading and trailing zeros do not. */

@@ -1,3 +1,4 @@
+import { FerryError } from '../errors.ts'
 import { execute } from './execute.ts'
 import { oneOffJob, type VariableOptions, variablesOf } from './job.ts'
 
@@ -10,14 +11,30 @@ interface CopyOptions extends VariableOptions {
   parallel?: number
   bytesPerSecond?: string
   rowsPerSecond?: number
+  header?: boolean
+  delimiter?: string
+  encoding?: string
+  names?: string[]
+  type?: string[]
+  nullText?: string
   [setting: string]: unknown
 }
 
 export default async function copy([source, destination]: string[], options: CopyOptions): Promise<void> {
-  const { json, quiet, fullRefresh, table, key, parallel, bytesPerSecond, rowsPerSecond, variables, set, ...rest } =
+  const { json, quiet, fullRefresh, table, key, parallel, bytesPerSecond, rowsPerSecond, variables, set, ...others } =
     options
+  const { header, delimiter, encoding, names, type, nullText, ...rest } = others
+  const read = {
+    header,
+    delimiter: delimiter?.replace('\\t', '\t'),
+    encoding,
+    names,
+    nullText,
+    types: type && typesOf(type),
+  }
   const job = oneOffJob(source!, destination!, {
     ...rest,
+    read: Object.fromEntries(Object.entries(read).filter(([, value]) => value !== undefined)),
     ...(table ? { tables: table } : {}),
     ...(key ? { keys: key } : {}),
     limits: {
@@ -32,4 +49,15 @@ export default async function copy([source, destination]: string[], options: Cop
     ...(fullRefresh ? { fresh: true } : {}),
     variables: variablesOf(options),
   })
+}
+
+/** `zip=utf8` as the types of read options. Throws FERRY-1003. */
+function typesOf(pairs: string[]): Record<string, string> {
+  return Object.fromEntries(
+    pairs.map(pair => {
+      const at = pair.lastIndexOf('=')
+      if (at > 0) return [pair.slice(0, at), pair.slice(at + 1)]
+      throw new FerryError('FERRY-1003', `--type ${pair}: write column=type`)
+    }),
+  )
 }

@@ -29,14 +29,14 @@ export function jobOf(path: string, options: VariableOptions): CopyJob {
 export function oneOffJob(source: string, destination: string, settings: Record<string, unknown>): CopyJob {
   const from = parseLocator(source)
   const to = parseLocator(destination)
-  const { tables, query, format, toFormat, ...rest } = settings
+  const { tables, query, format, toFormat, read, ...rest } = settings
   const objects = (tables as string[] | undefined) ?? (from.object === undefined ? ['*'] : [from.object])
   const words = JSON.stringify([withoutPassword(source), withoutPassword(destination), settings])
   const entries =
     query === undefined
       ? objects.map(object => ({
           from: object,
-          ...(to.object === undefined ? {} : { to: target(to.object, objects) }),
+          ...(to.object === undefined ? {} : { to: target(to.object, objects, from.kind) }),
         }))
       : [{ query, to: to.object ?? 'query' }]
   return jobSchema.parse({
@@ -46,14 +46,15 @@ export function oneOffJob(source: string, destination: string, settings: Record<
     // A file is replaced when it is written again; a table is added to.
     update: to.kind === 'files' ? 'overwrite' : 'append',
     ...rest,
-    ...(format === undefined ? {} : { read: { format } }),
+    read: { ...(read as object), ...(format === undefined ? {} : { format }) },
     ...(toFormat === undefined ? {} : { write: { format: toFormat } }),
     tables: entries,
   })
 }
 
-function target(object: string, objects: string[]): string {
-  const many = objects.length > 1 || objects.some(o => /[*?]/.test(o))
+/** Where an object goes: several of them each to a place of its own. Files that match a pattern are one object. */
+function target(object: string, objects: string[], source: string): string {
+  const many = objects.length > 1 || (source !== 'files' && objects.some(o => /[*?]/.test(o)))
   return many && !object.includes('{') ? `${object.replace(/\/$/, '')}/{table}` : object
 }
 

@@ -1,6 +1,6 @@
 /** The command line. Each command is a file of its own, loaded when it is called. */
 
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
 import { EXIT, fail } from './output.ts'
 
@@ -18,6 +18,12 @@ const program = new Command('ferry')
 
 const list = (value: string, before: string[] = []) => [...before, value]
 const integer = (value: string) => Number.parseInt(value, 10)
+const words = (value: string) => value.split(',')
+const yesOrNo = (value: string) => {
+  if (/^(yes|true)$/i.test(value)) return true
+  if (/^(no|false)$/i.test(value)) return false
+  throw new InvalidArgumentError('yes or no')
+}
 
 type Action = { default: (args: string[], options: never) => Promise<void> }
 
@@ -52,6 +58,13 @@ withVariables(add('copy <source> <destination>', 'copy once, without a job file'
   .option('--limit <rows>', 'at most so many rows', integer)
   .option('--truncate', 'empty the destination first')
   .option('--format <format>', 'format of source files: csv, jsonl, json, parquet')
+  .option('--header <yes|no>', 'CSV: whether the first record names the columns', yesOrNo)
+  .option('--delimiter <character>', 'CSV: what stands between fields; \\t for a tab')
+  .option('--encoding <name>', 'character encoding of source files, for example latin1')
+  .option('--names <a,b,...>', 'CSV: names of the columns', words)
+  .option('--type <column=type>', 'type of a source column, for example zip=utf8; may be repeated', list)
+  .option('--null-text <text>', 'CSV: unquoted text that stands for null')
+  .option('--drift <what>', 'columns that the destination or the plan does not know: freeze, evolve or ignore')
   .option('--to-format <format>', 'format of destination files')
   .option('--casing <casing>', 'column names: asIs, lower, upper, snake')
   .option('--on-row-error <what>', 'fail or skip')

@@ -46,6 +46,7 @@ export default async function plan([path]: string[], options: VariableOptions & 
           `  column     ${from === c.name ? c.name : `${from} -> ${c.name}`}: ${typeName(c.sourceType)}${changes}${c.native ? `  ${c.native}` : ''}${c.checked ? '  (each value checked)' : ''}\n`,
         )
       }
+      for (const guess of t.guesses ?? []) out.write(`  guessed    ${guess}\n`)
       for (const note of t.notes) out.write(`  note       ${note}\n`)
       for (const s of t.statements) out.write(`  writes     ${s.replaceAll('\n', '\n             ')}\n`)
       out.write('\n')

@@ -97,6 +97,11 @@ export interface ObjectSpec {
   object: string
   query?: string
   options: Record<string, unknown>
+  /**
+   * What becomes of columns that the object turns out to have: they end the reading (FERRY-3013), or are left out. Under
+   * `evolve` an object without a schema is looked at as a whole, so that there are none.
+   */
+  drift?: 'freeze' | 'evolve' | 'ignore'
 }
 
 export interface TableInfo {
@@ -106,6 +111,8 @@ export interface TableInfo {
   primaryKey: string[]
   /** Of an object that holds documents: the paths that tell one from another. Its columns are those of a sample. */
   documents?: { identity?: string[][] }
+  /** What of this was found out and not said, for people: they can say it where it is wrong. */
+  guesses?: string[]
   /** Estimates, for progress and splits. */
   rows?: number
   bytes?: number
@@ -178,8 +185,8 @@ export interface ReadRequest extends ObjectSpec {
   skipBadRows: boolean
   /** Which parts of the object, as `increment` found them; opaque outside the connector. */
   part?: string
-  /** Whether new columns that the log tells of end the reading (FERRY-3013), or are left out. */
-  drift?: 'freeze' | 'evolve' | 'ignore'
+  /** Of documents: the members that the plan knows; a document with another one ends the reading (FERRY-3013). */
+  known?: string[]
   /** How the log of the store is followed, as `increment` and `follow` found it; opaque outside the connector. */
   log?: string
   /** Whether reading goes on behind the snapshot with every change; then in at most so many splits. */

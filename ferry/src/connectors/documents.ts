@@ -2,24 +2,60 @@
 import { elements, fromJson, members, memberTexts } from '../batch/json.ts'
 import type { Column, Row } from '../batch/types.ts'
 import { RowError } from '../errors.ts'
-import { DOCUMENT } from './connector.ts'
+import { DOCUMENT, type ReadRequest } from './connector.ts'
 
-/**
- * The row of a document: the whole text, or a member for each column; `address.city` is the member of an object where no
- * member has that name. Throws a RowError that names the column.
- */
-export function documentRow(text: string, columns: Column[]): Row {
-  if (columns[0]?.name === DOCUMENT) return [text]
-  const found = new Map(members(text))
-  return columns.map(({ name, type }) => {
-    const member = found.get(name) ?? (name.includes('.') ? nested(found, name) : undefined)
-    try {
-      return member === undefined || member === 'null' ? null : fromJson(member, type)
-    } catch (error) {
-      if (!(error instanceof RowError)) throw error
-      throw new RowError(error.code, error.message, name)
-    }
-  })
+/** What the plan says of the documents of a table. */
+export class DocumentReader {
+  private readonly columns: (Column & { guessed: boolean })[]
+  private readonly known: Set<string> | undefined
+
+  /** `columns` are those of the rows; what the request's mapping says of them is heeded. */
+  constructor(columns: Column[], request: Pick<ReadRequest, 'columns' | 'known'>) {
+    const guessed = new Set(request.columns.flatMap(c => (c.guessed && c.from !== undefined ? [c.from] : [])))
+    this.columns = columns.map(c => ({ ...c, guessed: guessed.has(c.name) }))
+    this.known = request.known && new Set(request.known)
+  }
+
+  /**
+   * The row of a document: the whole text, or a member for each column; `address.city` is the member of an object where no
+   * member has that name. Throws a RowError that names the column; FERRY-3013 for a member that the plan knows nothing of.
+   */
+  row(text: string): Row {
+    if (this.columns[0]?.name === DOCUMENT) return [text]
+    const all = members(text)
+    const found = new Map(all)
+    if (found.size !== all.length) throw new RowError('FERRY-4002', `a member stands twice: ${twice(all)}`)
+    if (this.known) for (const name of found.keys()) if (!this.known.has(name)) throw unknownMember(name)
+    return this.columns.map(({ name, type, guessed }) => {
+      const member = found.get(name) ?? (name.includes('.') ? nested(found, name) : undefined)
+      try {
+        return member === undefined || member === 'null' ? null : fromJson(member, type, guessed)
+      } catch (error) {
+        if (!(error instanceof RowError)) throw error
+        throw new RowError(error.code, error.message, name, { hint: error.hint })
+      }
+    })
+  }
+}
+
+function twice(all: [string, string][]): string {
+  const seen = new Set<string>()
+  for (const [name] of all) {
+    if (seen.has(name)) return JSON.stringify(name)
+    seen.add(name)
+  }
+  return ''
+}
+
+function unknownMember(name: string): RowError {
+  return new RowError(
+    'FERRY-3013',
+    `the member ${JSON.stringify(name)} is in none of the records that the plan was made from`,
+    name,
+    {
+      hint: 'Set `drift: evolve` (all records are then read for the plan), `drift: ignore` to leave such members out, or name the columns that are copied.',
+    },
+  )
 }
 
 function nested(found: Map<string, string>, name: string): string | undefined {

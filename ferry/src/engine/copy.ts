@@ -1,6 +1,6 @@
 /** Copying one table: splits in parallel, each read, mapped, written and committed with its checkpoint. */
 import { setImmediate } from 'node:timers/promises'
-import type { Batch, Behind, Rejected, RowBatch } from '../batch/encoding.ts'
+import { type Batch, type Behind, NotAsBytes, type Rejected, type RowBatch } from '../batch/encoding.ts'
 import { members } from '../batch/json.ts'
 import { formatText } from '../batch/text.ts'
 import type { Column, Row } from '../batch/types.ts'
@@ -30,6 +30,9 @@ const CHANGES_ROWS = 50_000
 const HOLD_MS = 60_000
 /** Reading from a driver that never waits must let timers and signals have their turn this often. */
 const TURN_MS = 25
+
+/** What every store gives and takes. */
+const ROWS: Offer = { encoding: 'rows' }
 
 /** What the copy of a table needs from the run around it. */
 export interface CopyContext {
@@ -98,9 +101,9 @@ async function copyChanges(table: OpenTable, context: CopyContext, split: Split,
   const replays = table.plan.increment?.load !== 'changes'
   const { signal, resumed } = context
   const writer = await changes.open({ signal, from: before?.checkpoint, replays, resumed })
-  const segment = new Segment(table, context, split, before, { encoding: 'rows' })
+  const segment = new Segment(table, context, split, before, ROWS)
   try {
-    await feed(table, { ...context, offer: { encoding: 'rows' } }, split, before?.checkpoint, async batch => {
+    await feed(table, { ...context, offer: ROWS }, split, before?.checkpoint, async batch => {
       await segment.take(batch, await segment.write(writer, batch))
       if (batch.kind === 'query' || batch.checkpoint === undefined) return
       if (!segment.isDueOfChanges()) return
@@ -139,13 +142,14 @@ async function copySplit(
   context: CopyContext,
   split: Split,
   before: CommittedSplit | undefined,
+  offer: Offer = table.plan.offer,
 ): Promise<void> {
   if (context.signal.aborted) return
-  const writer = await table.sink.open(split, table.plan.offer, { signal: context.signal, from: before?.checkpoint })
-  const segment = new Segment(table, context, split, before)
+  const writer = await table.sink.open(split, offer, { signal: context.signal, from: before?.checkpoint })
+  const segment = new Segment(table, context, split, before, offer)
   try {
     const writes = new InFlight(table.sink.inFlight ?? 1)
-    await feed(table, context, split, before?.checkpoint, async batch => {
+    await feed(table, { ...context, offer }, split, before?.checkpoint, async batch => {
       // Changes come behind all that was there before, and one after the other.
       const inOrder = batch.kind === 'rows' && batch.changes !== undefined
       if (inOrder) await writes.all()
@@ -164,7 +168,9 @@ async function copySplit(
     context.progress.splitsDone++
   } catch (error) {
     await writer.abort()
-    throw await explained(table, split, segment, error)
+    if (!(error instanceof NotAsBytes)) throw await explained(table, split, segment, error)
+    segment.undo()
+    await copySplit(table, context, split, segment.committed, ROWS)
   }
 }
 
@@ -204,18 +210,25 @@ async function explained(table: OpenTable, split: Split, segment: Segment, error
 }
 
 /** One commit for all splits, which feed one writer through its lanes. */
-async function copyTogether(table: OpenTable, context: CopyContext, splits: Split[]): Promise<void> {
+async function copyTogether(
+  table: OpenTable,
+  context: CopyContext,
+  splits: Split[],
+  offer: Offer = table.plan.offer,
+): Promise<void> {
   const lanes = Math.max(1, Math.min(table.sink.lanes, splits.length, context.parallel))
   const all: Split = { id: 0, label: 'all', spec: '' }
   const queue = [...splits]
+  const done = context.progress.splitsDone
+  let asRows = false
   await context.slots.use(async () => {
-    const writer = await table.sink.open(all, table.plan.offer, { signal: context.signal })
-    const segment = new Segment(table, context, all, undefined)
+    const writer = await table.sink.open(all, offer, { signal: context.signal })
+    const segment = new Segment(table, context, all, undefined, offer)
     const failures: unknown[] = []
     const lane = async () => {
       for (let split = queue.shift(); split && failures.length === 0; split = queue.shift()) {
         try {
-          await feed(table, context, split, undefined, async batch => {
+          await feed(table, { ...context, offer }, split, undefined, async batch => {
             await segment.take(batch, await segment.write(writer, batch))
           })
           context.progress.splitsDone++
@@ -231,15 +244,19 @@ async function copyTogether(table: OpenTable, context: CopyContext, splits: Spli
       await segment.commit(writer, undefined)
     } catch (error) {
       await writer.abort()
-      throw error
+      if (!(error instanceof NotAsBytes)) throw error
+      segment.undo()
+      context.progress.splitsDone = done
+      asRows = true
     }
   })
+  if (asRows) await copyTogether(table, context, splits, ROWS)
 }
 
 /** Reads a split batch by batch, within the limits, until it ends or the run is stopped. */
 async function feed(
   table: OpenTable,
-  context: CopyContext & { offer?: Offer },
+  context: CopyContext & { offer: Offer },
   split: Split,
   from: string | undefined,
   take: (batch: Batch) => Promise<void>,
@@ -248,7 +265,7 @@ async function feed(
   const garbage = new RowGarbage()
   const options = {
     signal: context.signal,
-    offer: context.offer ?? table.plan.offer,
+    offer: context.offer,
     ...(from === undefined ? {} : { from }),
     ...(context.complete === undefined ? {} : { complete: context.complete }),
   }
@@ -285,13 +302,7 @@ class Segment {
   private readonly map: RowMapper | undefined
   private readonly keyAt: { name: string; at: number }[]
 
-  constructor(
-    table: OpenTable,
-    context: CopyContext,
-    split: Split,
-    before: CommittedSplit | undefined,
-    offer: Offer = table.plan.offer,
-  ) {
+  constructor(table: OpenTable, context: CopyContext, split: Split, before: CommittedSplit | undefined, offer: Offer) {
     this.table = table
     this.context = context
     this.split = split
@@ -402,6 +413,20 @@ class Segment {
     this.rejected.push(...rows)
     this.context.progress.rowsSkipped += rows.length
     this.context.progress.rowsRead += rows.length
+  }
+
+  /** What is committed of the split; undefined where nothing is. */
+  get committed(): CommittedSplit | undefined {
+    return this.from === undefined ? undefined : { checkpoint: this.from, ...this.total }
+  }
+
+  /** Takes back what was counted since the last commit. */
+  undo(): void {
+    this.context.progress.bytesRead -= this.bytes
+    this.context.progress.rowsRead -= this.rows
+    this.context.progress.rowsCopied -= this.rows
+    this.bytes = 0
+    this.rows = 0
   }
 
   /** Whether it is time to commit what was written: much of it, for some time, or all that there is for now. */

@@ -36,6 +36,8 @@ export interface TablePlan {
   guarantee: string
   statements: string[]
   notes: string[]
+  /** What of the source was found out and not said. */
+  guesses?: string[]
   rows?: number
   bytes?: number
   onRowError: 'fail' | 'skip'
@@ -94,7 +96,9 @@ export async function planTable(
   if (options.incremental) requireIncremental(spec, sourceStore)
   const to = spec.to ?? destinationStore.defaultObject(spec.from)
   const target = { object: to, options: spec.write }
-  const object = { object: spec.from, options: spec.read, ...(spec.query === undefined ? {} : { query: spec.query }) }
+  const drift = spec.columns === undefined ? spec.drift : 'ignore'
+  const named = { object: spec.from, options: spec.read, ...(spec.query === undefined ? {} : { query: spec.query }) }
+  const object = { ...named, drift }
   const asked = destinationStore.existing(target)
   // What is wrong with the source is told first.
   asked.catch(() => undefined)
@@ -117,6 +121,7 @@ export async function planTable(
   const { columns, alter } = whole
     ? { columns: [WHOLE_DOCUMENT], alter: [] }
     : mapColumns(spec, source, fixed, into, own)
+  if (columns.length === 0) throw new FerryError('FERRY-3014', `${from} has no columns`)
   const chosen = destinationStore.documentKeys ?? (whole ? [] : chooseKeys(spec, columns, source, existing))
   // Of a table that keeps versions the beginning of each is a part of its key.
   const keys = chosen.filter(key => spec.mergeKind === 'scd1' || key !== VERSION.from)
@@ -126,7 +131,9 @@ export async function planTable(
     columns,
     splitBytes: spec.splitBytes,
     skipBadRows,
-    drift: spec.columns === undefined ? spec.drift : 'ignore',
+    ...(source.documents && !whole && drift !== 'ignore'
+      ? { known: source.columns.flatMap(c => (c.onRequest ? [] : [c.name])) }
+      : {}),
     ...(spec.where === undefined ? {} : { where: spec.where }),
     ...(spec.limit === undefined ? {} : { limit: spec.limit }),
     ...(options.online === undefined ? {} : { online: options.online }),
@@ -197,6 +204,7 @@ export async function planTable(
     guarantee: sinkTable.plan.guarantee,
     statements: sinkTable.plan.statements,
     notes: [...alter.map(described), ...(increment?.notes ?? []), ...sinkTable.plan.notes],
+    ...(source.guesses ? { guesses: source.guesses } : {}),
     ...(increment ? { increment: increment.plan } : {}),
     onRowError: spec.onRowError,
     ...(source.rows === undefined || increment?.plan.load === 'changes'

@@ -20,6 +20,8 @@ export interface TableProgress {
   splits: number
   splitsDone: number
   /** Of an online copy: what each split knows to be left. */
+  /** What of the source was found out and not said. */
+  guesses?: string[]
   behind: Map<number, Behind>
   startedAt?: number
   endedAt?: number

@@ -4,7 +4,7 @@
  */
 import { hash } from 'node:crypto'
 import { elements, members } from '../batch/json.ts'
-import { formatText, normalDecimal } from '../batch/text.ts'
+import { formatText, normalDecimal, withoutTrailingZeros } from '../batch/text.ts'
 import { type LogicalType, type Row, typeName, type Value } from '../batch/types.ts'
 import {
   type Checksums,
@@ -205,10 +205,6 @@ export function canonicalJson(text: string): string {
   if (first === '[') return `[${elements(text).map(canonicalJson).join(',')}]`
   if (first === '"') return JSON.stringify(JSON.parse(text))
   return /^[-\d]/.test(text) ? withoutTrailingZeros(normalDecimal(text) ?? text) : text
-}
-
-function withoutTrailingZeros(text: string): string {
-  return text.includes('.') ? text.replace(/\.?0+$/, '') : text
 }
 
 /** How the destination of a plan is read back: its columns under the types that they were written as. */

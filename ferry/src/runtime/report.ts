@@ -39,6 +39,8 @@ export interface TableReport {
   dataRead: number
   dataWritten: number
   throughput: number
+  /** What of the source was found out and not said. */
+  guesses?: string[]
 }
 
 export function errorInfo(error: FerryError, table?: string) {
@@ -89,6 +91,7 @@ function tableReport(t: TableProgress): TableReport {
     dataRead: t.bytesRead,
     dataWritten: t.bytesWritten,
     throughput: round(t.bytesRead / 1000 / Math.max(seconds, 0.001)),
+    ...(t.guesses ? { guesses: t.guesses } : {}),
   }
 }
 

@@ -314,6 +314,7 @@ class Run {
       splits: 0,
       splitsDone: 0,
       behind: new Map(),
+      ...(plan.guesses ? { guesses: plan.guesses } : {}),
       ...(plan.rows === undefined ? {} : { totalRows: plan.rows }),
       ...(plan.bytes === undefined ? {} : { totalBytes: plan.bytes }),
     }

@@ -90,7 +90,8 @@ async function openPostgres(url: string): Promise<Kysely<Schema>> {
     connectionString: url,
     max: 4,
     application_name: 'ferry-state',
-    options: '-c search_path=ferry',
+    // A process that is stopped in the middle of a transaction must not keep others from its run for ever.
+    options: '-c search_path=ferry -c idle_in_transaction_session_timeout=20000',
     // Counts are bigint: as numbers they are exact to 2^53.
     types: { getTypeParser: (oid, format) => (oid === 20 ? Number : pg.types.getTypeParser(oid, format)) as never },
   })

@@ -35,15 +35,9 @@ function runIdAt(time: number): string {
     .padStart(4, '0')}`
 }
 
-/** An id for the next run of a job: later than those of all earlier ones, also where the database's clock went back. */
-async function nextRunId(db: Kysely<Schema>, job: string, now: number): Promise<string> {
-  const last = await db
-    .selectFrom('run')
-    .select('id')
-    .where('job', '=', job)
-    .orderBy('id', 'desc')
-    .limit(1)
-    .executeTakeFirst()
+/** An id for the next run: later than all earlier ones, also in one millisecond or where the database's clock went back. */
+async function nextRunId(db: Kysely<Schema>, now: number): Promise<string> {
+  const last = await db.selectFrom('run').select('id').orderBy('id', 'desc').limit(1).executeTakeFirst()
   const id = runIdAt(now)
   if (!last || last.id < id) return id
   const [, year, month, day, hour, minute, rest] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)([\d.]+)/.exec(last.id)!
@@ -81,7 +75,7 @@ export async function newRun(
   queue: string | null,
 ): Promise<RunRow> {
   const now = await databaseNow(db)
-  return pendingRun(await nextRunId(db, job, now), { job, definition, queue, now })
+  return pendingRun(await nextRunId(db, now), { job, definition, queue, now })
 }
 
 /** The line of a run that nobody executes yet; `now` in milliseconds since 1970. */

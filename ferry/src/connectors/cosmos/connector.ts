@@ -1,4 +1,4 @@
-import { inferJson } from '../../batch/infer.ts'
+import { MemberTypes } from '../../batch/infer.ts'
 import { members } from '../../batch/json.ts'
 import type { Column, LogicalType } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
@@ -53,6 +53,30 @@ function firstOf(container: CosmosContainer): Promise<string[]> {
       if (response.status !== 200 && response.status !== 304) throw explain(response, container.name)
       const documents = documentsIn(response.body)
       if (documents.length > 0) return documents
+    }
+    return []
+  })
+}
+
+/** Hands over all documents of a container, page by page. One that is split meanwhile is read again. */
+async function everyDocument(container: CosmosContainer, take: (documents: string[]) => void): Promise<void> {
+  await container.withRanges(async ranges => {
+    for (const range of ranges) {
+      let place: string | undefined
+      for (;;) {
+        const headers = {
+          'a-im': 'Incremental Feed',
+          'x-ms-documentdb-partitionkeyrangeid': range.id,
+          'x-ms-max-item-count': '1000',
+          ...(place === undefined ? {} : { 'if-none-match': place }),
+        }
+        const response = await container.send({ method: 'GET', type: 'docs', read: true, headers })
+        if (response.status === 410) return 'gone'
+        if (response.status === 304) break
+        if (response.status !== 200) throw explain(response, container.name)
+        take(documentsIn(response.body))
+        place = String(response.headers.etag)
+      }
     }
     return []
   })
@@ -185,17 +209,19 @@ export class CosmosStore implements Store {
     if (!container) return undefined
     const options = readOptions(spec.options)
     const { query, unwind, systemProperties, detectDatetime } = options
-    const sample =
-      query === undefined
-        ? await firstOf(container)
-        : await sampleQuery(container, { ...options, query }, this.settings)
-    const own = systemProperties ? sample : sample.map(ownText)
-    const texts = unwind === undefined ? own : own.flatMap(text => unwound(text, unwind))
-    const columns = inferJson(texts.map(members), { instants: detectDatetime })
-    const nested = inferJson(
-      texts.map(text => nestedMembers(members(text))),
-      { instants: detectDatetime },
-    )
+    const instants = { instants: detectDatetime }
+    const columns = new MemberTypes(instants)
+    const nested = new MemberTypes(instants)
+    const learn = (documents: string[]) => {
+      const own = systemProperties ? documents : documents.map(ownText)
+      for (const text of unwind === undefined ? own : own.flatMap(one => unwound(one, unwind))) {
+        columns.add(members(text))
+        nested.add(nestedMembers(members(text)))
+      }
+    }
+    if (query === undefined && spec.drift === 'evolve') await everyDocument(container, learn)
+    else if (query === undefined) learn(await firstOf(container))
+    else learn(await sampleQuery(container, { ...options, query }, this.settings))
     const isWhole = query === undefined || /^\s*SELECT\s+(\*|VALUE\s+(\w+)\s+FROM\s+\2\b)/i.test(query)
     const identity = [['id'], ...container.keyPaths.filter(p => p.join() !== 'id')]
     const { count: rows } = container
@@ -203,8 +229,8 @@ export class CosmosStore implements Store {
     return {
       object: spec.object,
       columns: [
-        ...columns.map(column => ({ ...column, ...shape })),
-        ...nested.map(column => ({ ...column, ...shape, onRequest: true })),
+        ...columns.columns.map(column => ({ ...column, ...shape })),
+        ...nested.columns.map(column => ({ ...column, ...shape, onRequest: true })),
       ],
       primaryKey: [],
       // An unwound document is no document any more.

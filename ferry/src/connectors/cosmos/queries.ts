@@ -40,7 +40,7 @@ export class CosmosQueryTable extends CosmosTable<QueryOptions> implements Sourc
       signal.throwIfAborted()
       const some = documents.slice(0, left)
       left -= some.length
-      const rows = rowsOf(some, this.rowColumns, this.options)
+      const rows = rowsOf(some, this.reader, this.options)
       yield { kind: 'rows', rows, bytes, ...(checkpoint !== undefined && left > 0 ? { checkpoint } : {}) }
       if (left <= 0) return
     }

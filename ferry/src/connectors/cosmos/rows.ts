@@ -3,7 +3,7 @@ import { members } from '../../batch/json.ts'
 import type { Column, Row } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
 import type { ReadRequest } from '../connector.ts'
-import { documentRow, unwound } from '../documents.ts'
+import { type DocumentReader, unwound } from '../documents.ts'
 import { ownText } from './documents.ts'
 import type { CosmosReadOptions } from './options.ts'
 
@@ -14,16 +14,18 @@ export function wantedColumns(request: ReadRequest): Column[] {
 }
 
 /** The rows of documents as they come from the service. Throws a RowError that names document and column. */
-export function rowsOf(documents: string[], columns: Column[], options: CosmosReadOptions): Row[] {
+export function rowsOf(documents: string[], reader: DocumentReader, options: CosmosReadOptions): Row[] {
   const { unwind, systemProperties } = options
   const texts = systemProperties ? documents : documents.map(ownText)
   return (unwind === undefined ? texts : texts.flatMap(text => unwound(text, unwind))).map((text, index) => {
     try {
-      return documentRow(text, columns)
+      return reader.row(text)
     } catch (error) {
       if (!(error instanceof RowError)) throw error
       const id = new Map(members(text)).get('id') ?? `number ${index}`
-      throw new RowError(error.code, `document ${id}, ${error.column}: ${error.message}`, error.column)
+      throw new RowError(error.code, `document ${id}, ${error.column}: ${error.message}`, error.column, {
+        hint: error.hint,
+      })
     }
   })
 }

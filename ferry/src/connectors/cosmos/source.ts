@@ -170,7 +170,7 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
       if (page.status === 304 && !this.request.online) continue
       const documents = page.status === 304 ? [] : this.ofSnapshot(documentsIn(page.body), piece).slice(0, left)
       left -= documents.length
-      const rows = rowsOf(documents, this.rowColumns, this.options)
+      const rows = rowsOf(documents, this.reader, this.options)
       const next = [...open, ...following]
       // At the end of the split there is nothing to go on with.
       const checkpoint = next.length > 0 && left > 0 ? { checkpoint: JSON.stringify(next) } : {}
@@ -262,7 +262,7 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
       kind: 'rows',
       rows: rowsOf(
         found.map(c => c.document),
-        this.rowColumns,
+        this.reader,
         { ...this.options, systemProperties: true },
       ),
       changes: found.map(c => c.change),

@@ -2,6 +2,7 @@
 import type { Column } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
 import type { Offer, ReadRequest } from '../connector.ts'
+import { DocumentReader } from '../documents.ts'
 import type { CosmosContainer, PartitionRange } from './container.ts'
 import type { CosmosReadOptions } from './options.ts'
 import { Cost, sendPaced } from './paced.ts'
@@ -23,6 +24,7 @@ export interface OpenContainer {
 
 export abstract class CosmosTable<Options extends CosmosReadOptions = CosmosReadOptions> {
   readonly rowColumns: Column[]
+  protected readonly reader: DocumentReader
   protected readonly container: CosmosContainer
   protected readonly pace: Throughput
   protected readonly request: ReadRequest
@@ -35,6 +37,7 @@ export abstract class CosmosTable<Options extends CosmosReadOptions = CosmosRead
     this.request = request
     this.options = options
     this.rowColumns = wantedColumns(request)
+    this.reader = new DocumentReader(this.rowColumns, request)
   }
 
   refuses(offer: Offer): string | undefined {

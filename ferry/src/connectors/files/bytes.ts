@@ -1,5 +1,6 @@
 /** A file's bytes as a stream: from an offset, decompressed, and in UTF-8. */
 import { isUtf8 } from 'node:buffer'
+import { hash } from 'node:crypto'
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { pipeline, Transform } from 'node:stream'
@@ -15,7 +16,16 @@ const CHUNK = 1 << 18
 export interface FileSet {
   object: string
   paths: string[]
+  /** Bytes of each file as it lies there, and of all; standard input has none. */
+  sizes: Map<string, number>
   bytes: number
+  /** What changes when one of them does. */
+  prints: string[]
+}
+
+/** What must be the same for places in the files to hold; undefined of standard input. */
+export function fingerprintOf({ prints }: FileSet): string | undefined {
+  return prints.length === 0 ? undefined : hash('sha256', prints.join('\n'), 'hex').slice(0, 32)
 }
 
 export interface FileBytes {
@@ -30,6 +40,7 @@ export async function* readBytes(
   range: { start: number; end?: number },
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer> {
+  if (range.end !== undefined && range.end <= range.start) return
   const raw =
     file.path === STDIN
       ? process.stdin
@@ -68,6 +79,16 @@ async function toldByStdin(): Promise<Compression> {
 function compressionOf(bytes: Buffer): Compression {
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) return 'gzip'
   return bytes.length >= 4 && bytes.readUInt32LE(0) === 0xfd2fb528 ? 'zstd' : 'none'
+}
+
+/** The encoding that a file's first bytes tell: UTF-16 by its byte order mark, else UTF-8. */
+export async function encodingOf(file: FileBytes): Promise<string> {
+  for await (const chunk of readBytes({ ...file, encoding: 'utf-8' }, { start: 0 })) {
+    if (chunk[0] === 0xff && chunk[1] === 0xfe) return 'utf-16le'
+    if (chunk[0] === 0xfe && chunk[1] === 0xff) return 'utf-16be'
+    break
+  }
+  return 'utf-8'
 }
 
 export function isUtf8Name(encoding: string): boolean {

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import { access, glob, stat } from 'node:fs/promises'
-import { isAbsolute, join } from 'node:path'
+import { isAbsolute, join, relative } from 'node:path'
 import { z } from 'zod'
 import { type Column, type LogicalType, utf8 } from '../../batch/types.ts'
 import { allowedPath, requireNoServer } from '../../confinement.ts'
@@ -107,7 +107,7 @@ class FilesStore implements Store {
 
   private async find(object: string): Promise<FileSet | undefined> {
     const path = this.resolve(object)
-    if (path === STDIN) return { object, paths: [STDIN], bytes: 0 }
+    if (path === STDIN) return { object, paths: [STDIN], sizes: new Map(), bytes: 0, prints: [] }
     const paths: string[] = []
     const single = await stat(path).catch(() => undefined)
     if (single?.isFile()) paths.push(path)
@@ -115,13 +115,17 @@ class FilesStore implements Store {
       const pattern = single?.isDirectory() ? join(path, '*') : path
       for await (const found of glob(pattern)) paths.push(allowedPath(found))
     }
-    const sized = await Promise.all(paths.map(async p => ({ path: p, info: await stat(p) })))
-    const usable = sized.filter(f => f.info.isFile() && !/(^|[/\\])\./.test(f.path.slice(this.folder.length)))
+    const sized = await Promise.all(paths.map(async p => ({ path: p, info: await stat(p, { bigint: true }) })))
+    const isHidden = (p: string) => /(^|[/\\])\.(?!\.?([/\\]|$))/.test(relative(this.folder, p))
+    const usable = sized.filter(f => f.info.isFile() && !isHidden(f.path)).sort((a, b) => (a.path < b.path ? -1 : 1))
     if (usable.length === 0) return undefined
+    const sizes = new Map(usable.map(f => [f.path, Number(f.info.size)]))
     return {
       object,
-      paths: usable.map(f => f.path).sort(),
-      bytes: usable.reduce((sum, f) => sum + f.info.size, 0),
+      paths: usable.map(f => f.path),
+      sizes,
+      bytes: [...sizes.values()].reduce((sum, size) => sum + size, 0),
+      prints: usable.map(f => `${f.path} ${f.info.size} ${f.info.mtimeNs}`),
     }
   }
 
@@ -135,13 +139,13 @@ class FilesStore implements Store {
       }
       case 'jsonl':
       case 'json': {
-        const described = await describeJson(set, options, format)
+        const described = await describeJson(set, options, format, spec.drift === 'evolve')
         return { info: described.info, open: (request: ReadRequest) => new JsonSourceTable(described, request) }
       }
       case 'parquet': {
         // DuckDB is loaded only where it takes part.
         const { describeParquet, ParquetSourceTable } = await import('./parquet.ts')
-        const described = await describeParquet(set, await this.db())
+        const described = await describeParquet(set, await this.db(), spec.drift ?? 'freeze')
         const open = (request: ReadRequest) => new ParquetSourceTable(described, request, () => this.db())
         return { info: described.info, open }
       }

@@ -1,12 +1,13 @@
 /** CSV files as a source: bytes that pass unread where the reader takes them, else records. */
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { CsvGuard, type FieldGuard, parseRecords, RecordEnds } from '../../batch/csv.ts'
-import type { Batch, CsvDialect, Rejected } from '../../batch/encoding.ts'
+import { CsvAgreement, type FieldForm, parseRecords, RecordEnds } from '../../batch/csv.ts'
+import { type Batch, type CsvDialect, NotAsBytes, type Rejected } from '../../batch/encoding.ts'
+import { isOfGuess, notAsGuessed } from '../../batch/guess.ts'
 import { parseText } from '../../batch/text.ts'
 import type { Column, LogicalType, Row } from '../../batch/types.ts'
 import { parseType, typeName, utf8 } from '../../batch/types.ts'
-import { FerryError, RowError } from '../../errors.ts'
+import { FerryError, LineError, RowError } from '../../errors.ts'
 import {
   FILE_PATH,
   type Offer,
@@ -16,8 +17,17 @@ import {
   type ReadOptions as SplitRead,
   type TableInfo,
 } from '../connector.ts'
-import { type FileBytes, type FileSet, isUtf8Name, readBytes, requireUtf8, STDIN } from './bytes.ts'
-import { type CsvShape, inferCsv } from './infer.ts'
+import {
+  encodingOf,
+  type FileBytes,
+  type FileSet,
+  fingerprintOf,
+  isUtf8Name,
+  readBytes,
+  requireUtf8,
+  STDIN,
+} from './bytes.ts'
+import { type CsvShape, inferCsv, uniqueNames } from './infer.ts'
 import { fromName, type ReadOptions } from './options.ts'
 import { Peeked } from './peek.ts'
 
@@ -34,11 +44,12 @@ export interface CsvFiles {
 }
 
 export async function describeCsv(set: FileSet, options: ReadOptions): Promise<CsvFiles> {
-  const path = set.paths[0]!
-  const file = fileOf(path, options)
+  const path = set.paths.find(p => set.sizes.get(p) !== 0) ?? set.paths[0]!
+  const { file, guessed } = await fileAsItIs(path, options)
   const peeked = Peeked.at(file)
   const sample = peeked ? await peeked.sample(SAMPLE_BYTES) : await readSample(file)
-  const shape = inferCsv(wholeRecords(sample, options), options, fromName(path))
+  const found = { ...fromName(path), path, isWhole: sample.length < SAMPLE_BYTES }
+  const shape = inferCsv(withoutMark(sample).toString('utf8'), options, found)
   const types = shape.types.map((type, i) => declared(options, shape.names[i]!) ?? type)
   const columns = shape.names.map((name, i) => ({
     name,
@@ -46,27 +57,45 @@ export async function describeCsv(set: FileSet, options: ReadOptions): Promise<C
     nullable: true,
     inferred: declared(options, name) === undefined,
   }))
+  const unknown = Object.keys(options.types ?? {}).find(name => !shape.names.includes(name))
+  if (unknown !== undefined && shape.names.length > 0) {
+    throw new FerryError('FERRY-3002', `read.types: ${path} has no column ${unknown}`, {
+      hint: `Its columns: ${shape.names.join(', ')}.`,
+    })
+  }
   const rows = sample.length > 0 ? Math.round((set.bytes * countLines(sample)) / sample.length) : 0
+  const guesses = [...guessed, ...shape.guesses]
   const info: TableInfo = {
     object: set.object,
     columns,
     primaryKey: [],
+    ...(guesses.length > 0 ? { guesses } : {}),
     ...(path === STDIN ? {} : { bytes: set.bytes }),
     ...(path === STDIN || file.compression !== 'none' ? {} : { rows }),
   }
-  return { info, shape: { ...shape, types }, set, options, ...(peeked ? { peeked } : {}) }
+  const known = { ...options, encoding: file.encoding }
+  return { info, shape: { ...shape, types }, set, options: known, ...(peeked ? { peeked } : {}) }
 }
 
 function declared(options: ReadOptions, name: string): LogicalType | undefined {
-  const text = options.types?.[name]
-  if (text === undefined) return undefined
+  if (!Object.hasOwn(options.types ?? {}, name)) return undefined
+  const text = options.types![name]!
   const type = parseType(text)
   if (!type) throw new FerryError('FERRY-1003', `read.types.${name}: there is no type "${text}"`)
   return type
 }
 
 export function fileOf(path: string, options: ReadOptions): FileBytes {
-  return { path, compression: options.compression ?? fromName(path).compression, encoding: options.encoding }
+  const compression = options.compression ?? fromName(path).compression
+  return { path, compression, encoding: options.encoding ?? 'utf-8' }
+}
+
+/** A file in the encoding that its first bytes tell, where the options do not. */
+export async function fileAsItIs(path: string, options: ReadOptions): Promise<{ file: FileBytes; guessed: string[] }> {
+  const file = fileOf(path, options)
+  if (options.encoding !== undefined || path === STDIN) return { file, guessed: [] }
+  const encoding = await encodingOf(file)
+  return { file: { ...file, encoding }, guessed: [`encoding ${encoding}`] }
 }
 
 async function readSample(file: FileBytes): Promise<Buffer> {
@@ -78,12 +107,6 @@ async function readSample(file: FileBytes): Promise<Buffer> {
     if (size >= SAMPLE_BYTES) break
   }
   return Buffer.concat(chunks)
-}
-
-function wholeRecords(sample: Buffer, options: ReadOptions): string {
-  if (sample.length < SAMPLE_BYTES) return sample.toString('utf8')
-  const ends = new RecordEnds({ quote: options.quote, escape: options.escape ?? options.quote })
-  return sample.toString('utf8', 0, ends.last(sample) || sample.length)
 }
 
 export function countLines(bytes: Buffer): number {
@@ -102,6 +125,7 @@ export class CsvSourceTable implements SourceTable {
   readonly rowColumns: Column[]
   private readonly files: CsvFiles
   private readonly request: ReadRequest
+  private readonly ends: LineNumbers
   /** Types that the rows encoding reads fields as: what the mapping says a column is read as. */
   private readonly readAs: (LogicalType | undefined)[]
 
@@ -109,6 +133,7 @@ export class CsvSourceTable implements SourceTable {
     this.files = files
     this.request = request
     const { names } = files.shape
+    this.ends = new LineNumbers()
     this.readAs = names.map(name => request.columns.find(c => c.from === name)?.sourceType)
     this.rowColumns = names.flatMap((name, i) =>
       this.readAs[i] ? [{ name, type: this.readAs[i]!, nullable: true }] : [],
@@ -133,10 +158,13 @@ export class CsvSourceTable implements SourceTable {
     }
     const odd = columns.find(c => c.checked || c.default !== undefined)
     if (odd) return `${odd.name}: each value must be looked at`
-    if (dialect.quote === '' || dialect.delimiter.charCodeAt(0) > 127)
-      return 'the dialect is not one that PostgreSQL reads'
+    if (offer.parser === 'postgres') {
+      const isRead = dialect.quote !== '' && dialect.delimiter.charCodeAt(0) < 128
+      if (!isRead) return 'the dialect is not one that PostgreSQL reads'
+    } else if (!sameDialect(dialect, offer.dialect)) return 'the file is of another dialect'
     const nested = columns.find(
-      (c, i) => c.sourceType.kind === 'binary' || ['list', 'struct', 'map'].includes(offer.types[i]!.kind),
+      (c, i) =>
+        ['binary', 'interval'].includes(c.sourceType.kind) || ['list', 'struct', 'map'].includes(offer.types[i]!.kind),
     )
     if (nested) return `${nested.name} has a form of its own`
     const converted = columns.find(c => typeName(c.sourceType) !== typeName(c.type))
@@ -147,8 +175,9 @@ export class CsvSourceTable implements SourceTable {
     return this.files.shape.dialect
   }
 
+  /** Places are bytes of a file: they hold as long as it is the same. */
   async fingerprint(): Promise<string | undefined> {
-    return undefined
+    return fingerprintOf(this.files.set)
   }
 
   /** One split a file; a large plain file is cut at ends of records. */
@@ -164,6 +193,8 @@ export class CsvSourceTable implements SourceTable {
       })
     }
     for (const path of this.files.set.paths) {
+      // An empty one has no rows, whatever its columns.
+      if (this.files.set.sizes.get(path) === 0) continue
       const file = fileOf(path, this.files.options)
       const plain = path !== STDIN && file.compression === 'none' && isUtf8Name(file.encoding)
       if (!plain || this.request.limit !== undefined) {
@@ -203,9 +234,9 @@ export class CsvSourceTable implements SourceTable {
     const piece = JSON.parse(split.spec) as Piece
     const file = fileOf(piece.path, this.files.options)
     const start = from === undefined ? piece.start : Number(from)
-    const guard =
-      offer.encoding === 'csv' ? this.guard(offer, start === 0 && this.files.shape.header ? 2 : 1) : undefined
+    const agreement = offer.encoding === 'csv' ? this.agreement(offer) : undefined
     const parser = offer.encoding === 'csv' ? undefined : new RecordParser(this, piece.path)
+    const beginning = start === 0 ? new Beginning(this.files.shape) : undefined
     const ends = new RecordEnds(this.files.shape.dialect)
     const source =
       this.files.peeked?.rest() ??
@@ -214,28 +245,24 @@ export class CsvSourceTable implements SourceTable {
     let pending: Buffer[] = []
     let pendingBytes = 0
     let at = start
-    let skipHeader = this.files.shape.header && start === 0
     let left = this.request.limit ?? Infinity
-    const emit = (data: Buffer, last: boolean): Batch | undefined => {
+    const emit = async (data: Buffer, last: boolean): Promise<Batch | undefined> => {
       requireUtf8(data, file)
       at += data.length
-      let body = data
-      if (skipHeader) {
-        const end = new RecordEnds(this.files.shape.dialect).first(data)
-        this.checkHeader(data.subarray(0, end || data.length), piece.path)
-        body = end === 0 ? data.subarray(data.length) : data.subarray(end)
-        skipHeader = false
-        parser?.skip(1)
-      }
+      const body = beginning ? beginning.pass(data, header => this.checkHeader(header, piece.path)) : data
+      parser?.skip(countLines(data) - countLines(body))
       if (body.length === 0) return undefined
       const checkpoint = resumable && !last ? { checkpoint: String(at) } : {}
       if (parser) {
         const { rows, rejected } = parser.parse(body, left)
         left -= rows.length
-        return { kind: 'rows', rows, bytes: data.length, ...(rejected.length > 0 ? { rejected } : {}), ...checkpoint }
+        const placed = rejected.length > 0 ? { rejected: await this.placed(rejected, piece.path, start) } : {}
+        return { kind: 'rows', rows, bytes: data.length, ...placed, ...checkpoint }
       }
-      guard?.check(body)
-      return { kind: 'bytes', data: body, bytes: data.length, ...checkpoint }
+      if (!agreement!.holds(body)) throw new NotAsBytes(split.label)
+      // What comes behind it must not become a part of its last record.
+      const whole = body.at(-1) === 10 ? body : Buffer.concat([body, Buffer.from(agreement!.lineEnd)])
+      return { kind: 'bytes', data: whole, bytes: data.length, ...checkpoint }
     }
     try {
       for await (const chunk of source) {
@@ -245,63 +272,48 @@ export class CsvSourceTable implements SourceTable {
         if (end === 0) continue
         const all = pending.length === 1 ? chunk : Buffer.concat(pending)
         const cut = pendingBytes - chunk.length + end
-        const batch = emit(all.subarray(0, cut), false)
+        const batch = await emit(all.subarray(0, cut), false)
         pending = cut < all.length ? [all.subarray(cut)] : []
         pendingBytes = all.length - cut
         if (batch) yield batch
         if (left <= 0) return
       }
       if (pendingBytes > 0) {
-        const batch = emit(Buffer.concat(pending), true)
+        const batch = await emit(Buffer.concat(pending), true)
         if (batch) yield batch
       }
     } catch (error) {
-      throw await this.place(error, piece.path, start)
+      if (!(error instanceof LineError)) throw error
+      throw error.in(piece.path, await this.ends.before(piece.path, start))
     }
   }
 
-  /** Fields that a database reading them as text would round or cut without a word. */
-  private guard(offer: Offer & { encoding: 'csv' }, firstLine: number): CsvGuard | undefined {
-    if (offer.parser !== 'postgres') return undefined
-    const guards = this.request.columns.map((column, i): FieldGuard | undefined => {
-      const type = offer.types[i]!
-      const native = offer.wire?.[i] ?? typeName(type)
-      if (type.kind === 'decimal') return { kind: 'scale', digits: type.scale, type: native }
-      if (type.kind === 'timestamp' || type.kind === 'time') {
-        const digits = /\((\d)\)/.exec(native)?.[1]
-        return { kind: 'scale', digits: digits === undefined ? 6 : Number(digits), type: native }
-      }
-      if (type.kind === 'date') return { kind: 'date', type: native }
-      if (type.kind === 'int' && column.guessed) return { kind: 'integer', type: native }
-      return type.kind === 'utf8' && type.length !== undefined
-        ? { kind: 'length', characters: type.length, type: native }
-        : undefined
-    })
-    if (guards.every(g => g === undefined)) return undefined
-    return new CsvGuard(this.files.shape.dialect, this.files.shape.names, guards, firstLine)
+  /** Rejected records by their lines in the file. */
+  private async placed(rejected: LineRejected[], path: string, start: number): Promise<Rejected[]> {
+    const before = await this.ends.before(path, start)
+    return rejected.map(({ line, ...rest }) => ({ ...rest, place: `${path}, line ${line + before}` }))
+  }
+
+  /** How fields must be written so that whoever reads the bytes takes the values from them that Ferry would. */
+  private agreement(offer: Offer & { encoding: 'csv' }): CsvAgreement {
+    const { dialect } = this.files.shape
+    const forms = this.request.columns.map((column, i) =>
+      formOf(offer.types[i]!, offer.wire?.[i] ?? '', column.guessed === true),
+    )
+    return new CsvAgreement(dialect, forms, { toFile: offer.parser === 'none' })
   }
 
   /** All files of one object have the same columns in the same order. */
   private checkHeader(record: Buffer, path: string): void {
     const { names, dialect } = this.files.shape
     const [found] = parseRecords(record.toString('utf8'), dialect, 1)
-    const own = found?.fields.map((f, i) => ((i === 0 ? f?.replace(/^\uFEFF/, '') : f) ?? '').trim()) ?? []
-    if (own.length === names.length && own.every((n, i) => n === names[i] || n === '' || names[i]!.startsWith(`${n}_`)))
-      return
+    const fields = found?.fields ?? []
+    const own = this.files.options.names && fields.length === names.length ? names : uniqueNames(fields)
+    if (own.length === names.length && own.every((n, i) => n === names[i])) return
     throw new FerryError(
       'FERRY-4002',
       `${path}: its header (${own.join(', ')}) is not that of ${this.files.set.paths[0]} (${names.join(', ')})`,
     )
-  }
-
-  private async place(error: unknown, path: string, start: number): Promise<unknown> {
-    if (!(error instanceof FerryError) || !error.message.startsWith('line ')) return error
-    const line = Number(/^line (\d+)/.exec(error.message)![1])
-    const before = await linesBefore(path, start)
-    const message = error.message.replace(/^line \d+/, `${path}, line ${line + before}`)
-    return error instanceof RowError
-      ? new RowError(error.code, message, error.column, { hint: error.hint })
-      : new FerryError(error.code, message, { hint: error.hint })
   }
 
   async explain(split: Split, from: string | undefined): Promise<FerryError | undefined> {
@@ -333,12 +345,97 @@ export class CsvSourceTable implements SourceTable {
   }
 }
 
-async function linesBefore(path: string, start: number): Promise<number> {
-  if (start === 0 || path === STDIN) return 0
-  let lines = 0
-  for await (const chunk of createReadStream(path, { end: start - 1 })) lines += countLines(chunk as Buffer)
-  return lines
+function sameDialect(own: CsvDialect, other: CsvDialect | 'any'): boolean {
+  if (other === 'any') return true
+  return (['delimiter', 'quote', 'escape', 'nullText'] as const).every(key => own[key] === other[key])
 }
+
+/** `native` is the column's type as its server names it. */
+function formOf(type: LogicalType, native: string, guessed: boolean): FieldForm | undefined {
+  const digits = Number(/\((\d)\)/.exec(native)?.[1] ?? 6)
+  switch (type.kind) {
+    case 'int':
+      return { kind: 'int', exact: guessed }
+    case 'float':
+      return { kind: 'float', bits: type.bits, exact: guessed }
+    case 'decimal':
+      return { kind: 'decimal', scale: type.scale, exact: guessed }
+    case 'numeric':
+      return { kind: 'decimal', scale: Infinity, exact: guessed }
+    case 'time':
+      return { kind: 'time', digits }
+    case 'timestamp':
+      return { kind: 'timestamp', digits, zone: type.zone, exact: guessed }
+    case 'bool':
+    case 'uuid':
+      return { kind: type.kind, exact: guessed }
+    case 'date':
+      return { kind: type.kind }
+    case 'utf8':
+      return type.length === undefined ? undefined : { kind: 'text', characters: type.length }
+    default:
+      return undefined
+  }
+}
+
+/** How many lines stand before a place of a file: counted once for each place that is asked for. */
+class LineNumbers {
+  private readonly known = new Map<string, Promise<number>>()
+
+  before(path: string, start: number): Promise<number> {
+    if (start === 0 || path === STDIN) return Promise.resolve(0)
+    const key = `${start} ${path}`
+    const lines = this.known.get(key) ?? this.count(path, start)
+    this.known.set(key, lines)
+    return lines
+  }
+
+  private async count(path: string, start: number): Promise<number> {
+    let lines = 0
+    for await (const chunk of createReadStream(path, { end: start - 1 })) lines += countLines(chunk as Buffer)
+    return lines
+  }
+}
+
+/** What stands before the first row of a file: a byte order mark, `sep=;`, empty lines, the header. */
+class Beginning {
+  private readonly ends: RecordEnds
+  private place: 'first' | 'header' | 'rows' = 'first'
+  private readonly hasHeader: boolean
+
+  constructor({ dialect, header }: CsvShape) {
+    this.ends = new RecordEnds(dialect)
+    this.hasHeader = header
+  }
+
+  /** What of a chunk of whole records are rows. */
+  pass(data: Buffer, checkHeader: (record: Buffer) => void): Buffer {
+    let rest = data
+    if (this.place === 'first') {
+      rest = withoutMark(rest)
+      const told = /^sep=.\r?\n?/i.exec(rest.toString('utf8', 0, 12))
+      if (told) rest = rest.subarray(Buffer.byteLength(told[0]))
+      this.place = this.hasHeader ? 'header' : 'rows'
+    }
+    while (this.place === 'header' && rest.length > 0) {
+      const end = this.ends.first(rest) || rest.length
+      const record = rest.subarray(0, end)
+      rest = rest.subarray(end)
+      if (/^[\r\n]*$/.test(record.toString('latin1', 0, 3)) && record.length < 3) continue
+      checkHeader(record)
+      this.place = 'rows'
+    }
+    return rest
+  }
+}
+
+/** Bytes without the byte order mark of UTF-8. */
+function withoutMark(bytes: Buffer): Buffer {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes
+}
+
+/** A rejected record, by its line within what was read. */
+type LineRejected = Omit<Rejected, 'place'> & { line: number }
 
 /** Whole records as rows; a record that is not as the others is refused by its line. */
 class RecordParser {
@@ -356,10 +453,10 @@ class RecordParser {
     this.line += lines
   }
 
-  parse(data: Buffer, most: number): { rows: Row[]; rejected: Rejected[] } {
+  parse(data: Buffer, most: number): { rows: Row[]; rejected: LineRejected[] } {
     const { dialect, skip } = this.table
     const rows: Row[] = []
-    const rejected: Rejected[] = []
+    const rejected: LineRejected[] = []
     const text = data.toString('utf8')
     for (const record of parseRecords(text, dialect, this.line)) {
       if (rows.length >= most) break
@@ -367,7 +464,7 @@ class RecordParser {
         rows.push(this.row(record.fields, record.line))
       } catch (error) {
         if (!skip || !(error instanceof FerryError)) throw error
-        rejected.push({ place: `line ${record.line}`, reason: error.message, raw: record.raw })
+        rejected.push({ line: record.line, reason: error.message, raw: record.raw })
       }
     }
     this.line += countLines(data)
@@ -377,10 +474,7 @@ class RecordParser {
   private row(fields: (string | null)[], line: number): Row {
     const { names, readAs, guessed } = this.table
     if (fields.length !== names.length) {
-      throw new FerryError(
-        'FERRY-4002',
-        `line ${line}: ${fields.length} fields where the file has ${names.length} columns`,
-      )
+      throw new LineError('FERRY-4002', line, `${fields.length} fields where the file has ${names.length} columns`)
     }
     const row: Row = []
     for (let i = 0; i < fields.length; i++) {
@@ -391,7 +485,7 @@ class RecordParser {
         row.push(field === null ? null : parseField(field, type, guessed[i]!))
       } catch (error) {
         if (!(error instanceof RowError)) throw error
-        throw new RowError(error.code, `line ${line}, column ${names[i]}: ${error.message}`, names[i])
+        throw new LineError(error.code, line, error.message, names[i], { hint: error.hint })
       }
     }
     row.push(...this.tail)
@@ -399,11 +493,8 @@ class RecordParser {
   }
 }
 
+/** Throws a RowError. */
 function parseField(field: string, type: LogicalType, guessed: boolean) {
-  if (guessed && type.kind === 'int' && /^(\+|-?0\d)/.test(field)) {
-    throw new RowError('FERRY-4001', `${field} would lose its leading zeros or sign as ${typeName(type)}`, undefined, {
-      hint: 'Say what the column is: read: { types: { COLUMN: utf8 } } (or int64, to take it as a number).',
-    })
-  }
+  if (guessed && !isOfGuess(field, type)) throw notAsGuessed(field, type)
   return parseText(field, type)
 }

@@ -39,5 +39,7 @@ export function partOf(set: FileSet, { part }: ReadRequest): FileSet {
   const paths = JSON.parse(part) as string[]
   const gone = paths.find(path => !set.paths.includes(path))
   if (gone !== undefined) throw new FerryError('FERRY-3001', `${gone} was there when the run was planned, and is gone`)
-  return { ...set, paths }
+  const chosen = new Set(paths)
+  const prints = set.prints.filter((_, i) => chosen.has(set.paths[i]!))
+  return { ...set, paths, prints }
 }

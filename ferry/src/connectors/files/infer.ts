@@ -1,63 +1,105 @@
-/** What a CSV file's columns are, found out from its first records. */
+/** What a CSV file is, found out from its first records: dialect, header, names and types, each told as a guess. */
 import { type CsvRecord, parseRecords } from '../../batch/csv.ts'
 import type { CsvDialect } from '../../batch/encoding.ts'
-import { merge, typeOfText } from '../../batch/infer.ts'
-import { type LogicalType, utf8 } from '../../batch/types.ts'
+import { isNumber, mergeGuess, typeOfText } from '../../batch/infer.ts'
+import { type LogicalType, typeName, utf8 } from '../../batch/types.ts'
+import { FerryError } from '../../errors.ts'
 import type { ReadOptions } from './options.ts'
 
 export interface CsvShape {
   dialect: CsvDialect
   header: boolean
+  /** Lines before the header, or before the first record where there is none: `sep=;`, empty ones. */
+  preamble: number
   names: string[]
   types: LogicalType[]
+  /** What was found out and not said, for people. */
+  guesses: string[]
 }
 
-/** Dialect, header and column types of a CSV, from its beginning (whole records). */
-export function inferCsv(text: string, options: ReadOptions, named: { delimiter?: string }): CsvShape {
+/** The first line by which Excel is told the delimiter: https://support.microsoft.com (text files with `sep=`). */
+const SEPARATOR_LINE = /^sep=(.)\r?(?:\n|$)/i
+
+export interface Sampled {
+  /** The file's name, for messages. */
+  path: string
+  /** What the name tells. */
+  delimiter?: string
+  /** Whether the text is all that there is; else its last record may be cut off. */
+  isWhole: boolean
+}
+
+/** Dialect, header and columns of a CSV, from its beginning. Throws FERRY-4007 where the header cannot be told. */
+export function inferCsv(text: string, options: ReadOptions, sampled: Sampled): CsvShape {
+  const guesses: string[] = []
   const base = {
     quote: options.quote,
     escape: options.escape ?? options.quote,
     nullText: options.nullText,
     encoding: 'utf-8',
   }
-  const delimiter =
-    options.delimiter ?? named.delimiter ?? (options.format === 'tsv' ? '\t' : findDelimiter(text, base))
+  const told = SEPARATOR_LINE.exec(text)
+  let rest = told ? text.slice(told[0].length) : text
+  let preamble = told ? 1 : 0
+  if (options.header !== false) {
+    const empty = /^(\r?\n)+/.exec(rest)?.[0] ?? ''
+    preamble += empty.split('\n').length - 1
+    rest = rest.slice(empty.length)
+    if (empty !== '') guesses.push('the empty lines before the header are no records')
+  }
+  const named = told?.[1] ?? sampled.delimiter ?? (options.format === 'tsv' ? '\t' : undefined)
+  const delimiter = options.delimiter ?? named ?? findDelimiter(rest, base, sampled.isWhole)
+  if (options.delimiter === undefined) guesses.push(`delimiter ${JSON.stringify(delimiter)}`)
   const dialect: CsvDialect = { ...base, delimiter }
-  const records = take(parseRecords(text, dialect, 1), options.sample + 1)
+  const records = sample(rest, dialect, options.sample + 1, sampled.isWhole)
+  const header = options.header ?? findHeader(records, sampled.path)
+  if (options.header === undefined && records.length > 0) {
+    guesses.push(header ? 'the first record names the columns' : 'no header: the first record is a row')
+  }
   const first = records[0]?.fields ?? []
-  const header = options.header ?? looksLikeHeader(records)
   const rows = header ? records.slice(1) : records
-  const names = header ? uniqueNames(first) : first.map((_, i) => `column${i + 1}`)
-  const types = names.map((_, i) => {
-    let type: LogicalType | undefined
-    for (const { fields } of rows) {
-      const value = fields[i]
-      if (value === null || value === undefined) continue
-      type = merge(type, typeOfText(value))
-      if (type.kind === 'utf8') break
-    }
-    return type ?? utf8
-  })
-  return { dialect, header, names, types }
+  const names = namesOf(first, header, options, guesses, sampled.path)
+  const types = names.map((_, i) => typeOfColumn(rows, i) ?? utf8)
+  const found = names.flatMap((name, i) => (options.types?.[name] ? [] : [`${name} ${typeName(types[i]!)}`]))
+  if (found.length > 0) guesses.push(`types of ${rows.length} records: ${found.join(', ')}`)
+  return { dialect, header, preamble, names, types, guesses }
 }
 
-function take<T>(items: Iterable<T>, most: number): T[] {
-  const taken: T[] = []
-  for (const item of items) {
-    taken.push(item)
-    if (taken.length >= most) break
+/** The first records; one that the sample cuts off is left out. */
+function sample(text: string, dialect: CsvDialect, most: number, isWhole: boolean): CsvRecord[] {
+  const taken: CsvRecord[] = []
+  try {
+    for (const record of parseRecords(text, dialect, 1)) {
+      taken.push(record)
+      if (taken.length >= most) return taken
+    }
+  } catch (error) {
+    // A quoted field that is not closed may go on behind the sample.
+    if (isWhole) throw error
+    return taken
   }
-  return taken
+  return isWhole ? taken : taken.slice(0, -1)
+}
+
+function typeOfColumn(rows: CsvRecord[], at: number): LogicalType | undefined {
+  let type: LogicalType | undefined
+  for (const { fields } of rows) {
+    const value = fields[at]
+    if (value === null || value === undefined) continue
+    type = mergeGuess(type, typeOfText(value))
+    if (type.kind === 'utf8') break
+  }
+  return type
 }
 
 /** The delimiter under which most records have the same number of fields, more than one. */
-function findDelimiter(text: string, base: Omit<CsvDialect, 'delimiter'>): string {
+function findDelimiter(text: string, base: Omit<CsvDialect, 'delimiter'>, isWhole: boolean): string {
   let best = ','
   let bestScore = 0
   for (const delimiter of [',', ';', '\t', '|']) {
     let records: CsvRecord[]
     try {
-      records = take(parseRecords(text, { ...base, delimiter }, 1), 100)
+      records = sample(text, { ...base, delimiter }, 100, isWhole)
     } catch {
       // Under this delimiter the quotes do not fit together.
       continue
@@ -73,19 +115,78 @@ function findDelimiter(text: string, base: Omit<CsvDialect, 'delimiter'>): strin
   return best
 }
 
-/** A first record of distinct, non-empty texts that are no values is a header. */
-function looksLikeHeader(records: CsvRecord[]): boolean {
-  const first = records[0]?.fields ?? []
-  if (first.some(f => f === null || f === '' || typeOfText(f).kind !== 'utf8')) return false
-  return new Set(first).size === first.length
+/**
+ * Whether the first record names the columns. Names are texts or whole numbers (`country,2023,2024`). A field that is of
+ * another type than all below it is a name; a time, a fraction or a truth among others of its kind is a value. Where whole
+ * numbers stand beside texts, and the rows below are like them, both can be true: Throws FERRY-4007.
+ */
+function findHeader(records: CsvRecord[], path: string): boolean {
+  const [first, ...rest] = records
+  if (!first) return false
+  const found = first.fields.map((field, at) => ({
+    field,
+    type: field === null || field === '' ? undefined : typeOfText(field),
+    below: typeOfColumn(rest, at),
+  }))
+  const texts = found.filter(f => f.type?.kind === 'utf8')
+  const values = found.filter(f => f.type !== undefined && f.type.kind !== 'utf8')
+  if (values.length === 0) return texts.length > 0
+  const isOther = ({ type, below }: (typeof found)[number]) =>
+    type !== undefined &&
+    below !== undefined &&
+    below.kind !== 'utf8' &&
+    type.kind !== below.kind &&
+    !(isNumber(type) && isNumber(below))
+  if (found.some(isOther)) return true
+  const isValue = ({ field, type }: (typeof found)[number]) => type!.kind !== 'int' || field!.startsWith('-')
+  if (values.some(isValue) || (texts.length === 0 && values.every(v => v.below?.kind !== 'utf8'))) return false
+  if (rest.length > 0 && isLikeRows(first, rest)) return false
+  const shown = first.fields.map(f => f ?? '').join(', ')
+  throw new FerryError(
+    'FERRY-4007',
+    `${path}: the first record (${shown.slice(0, 100)}) may name the columns, or be a row like the others`,
+  )
 }
 
-function uniqueNames(fields: (string | null)[]): string[] {
-  const seen = new Map<string, number>()
+/** A number that the next row goes on counting from, or a text that comes again in its column, is a row's. */
+function isLikeRows(first: CsvRecord, rest: CsvRecord[]): boolean {
+  return first.fields.some((field, at) => {
+    if (field === null || field === '') return false
+    const next = rest[0]!.fields[at]
+    if (/^\d{1,15}$/.test(field) && next && Number(next) === Number(field) + 1) return true
+    return typeOfText(field).kind === 'utf8' && rest.some(r => r.fields[at] === field)
+  })
+}
+
+/** The columns' names: those that the options give, else the header's, told apart where they are empty or come twice. */
+function namesOf(
+  first: (string | null)[],
+  header: boolean,
+  options: ReadOptions,
+  guesses: string[],
+  path: string,
+): string[] {
+  if (options.names) {
+    if (first.length === 0 || options.names.length === first.length) return options.names
+    const message = `${path}: ${options.names.length} names are given, and its records have ${first.length} fields`
+    throw new FerryError('FERRY-4002', message, { hint: 'Give read.names one name for each field.' })
+  }
+  if (!header) return first.map((_, i) => `column${i + 1}`)
+  const names = uniqueNames(first)
+  const made = names.filter((name, i) => name !== (first[i] ?? ''))
+  if (made.length > 0) guesses.push(`names made for columns without one of their own: ${made.join(', ')}`)
+  return names
+}
+
+/** Names of a header; `column3` where one is empty, `total_2` where one comes again. */
+export function uniqueNames(fields: (string | null)[]): string[] {
+  const taken = new Set(fields.map(f => f?.trim() ?? ''))
+  const seen = new Set<string>()
   return fields.map((field, i) => {
-    const name = (i === 0 ? field?.replace(/^\uFEFF/, '') : field)?.trim() || `column${i + 1}`
-    const count = (seen.get(name) ?? 0) + 1
-    seen.set(name, count)
-    return count === 1 ? name : `${name}_${count}`
+    const own = field?.trim() || `column${i + 1}`
+    let name = own
+    for (let count = 2; seen.has(name) || (name !== own && taken.has(name)); count++) name = `${own}_${count}`
+    seen.add(name)
+    return name
   })
 }

@@ -2,9 +2,9 @@
 
 import { open } from 'node:fs/promises'
 import type { Batch, Rejected } from '../../batch/encoding.ts'
-import { inferJson } from '../../batch/infer.ts'
+import { MemberTypes } from '../../batch/infer.ts'
 import { members } from '../../batch/json.ts'
-import { type Column, json, parseType, type Row, utf8 } from '../../batch/types.ts'
+import { type Column, json, parseType, type Row, typeName, utf8 } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import {
   DOCUMENT,
@@ -16,13 +16,24 @@ import {
   type ReadOptions as SplitRead,
   type TableInfo,
 } from '../connector.ts'
-import { documentRow } from '../documents.ts'
-import { type FileBytes, type FileSet, isUtf8Name, readBytes, requireUtf8, STDIN } from './bytes.ts'
-import { countLines, fileOf } from './csv.ts'
+import { DocumentReader } from '../documents.ts'
+import {
+  type FileBytes,
+  type FileSet,
+  fingerprintOf,
+  isUtf8Name,
+  notInEncoding,
+  readBytes,
+  requireUtf8,
+  STDIN,
+} from './bytes.ts'
+import { countLines, fileAsItIs, fileOf } from './csv.ts'
 import type { ReadOptions } from './options.ts'
 import { Peeked } from './peek.ts'
 
 const SAMPLE_BYTES = 1 << 20
+/** Of so many files of a set the beginning is looked at. */
+const MOST_FILES = 100
 
 export interface JsonFiles {
   info: TableInfo
@@ -32,20 +43,29 @@ export interface JsonFiles {
   peeked?: Peeked
 }
 
-export async function describeJson(set: FileSet, options: ReadOptions, format: 'jsonl' | 'json'): Promise<JsonFiles> {
-  const path = set.paths[0]!
-  const file = fileOf(path, options)
+export async function describeJson(
+  set: FileSet,
+  options: ReadOptions,
+  format: 'jsonl' | 'json',
+  whole: boolean,
+): Promise<JsonFiles> {
+  const path = set.paths.find(p => set.sizes.get(p) !== 0) ?? set.paths[0]!
+  const { file, guessed } = await fileAsItIs(path, options)
+  const own = { ...options, encoding: file.encoding }
   const peeked = Peeked.at(file)
-  const texts: string[] = []
-  let seen = 0
-  const source = peeked ? once(await peeked.sample(SAMPLE_BYTES)) : readBytes(file, { start: 0 })
-  for await (const { objects, bytes } of objectTexts(source, file, format, 1, true)) {
-    for (const object of objects) texts.push(object.text)
-    seen += bytes
-    if (seen >= SAMPLE_BYTES || texts.length >= options.sample) break
+  const types = new MemberTypes()
+  const first = await learn(types, peeked ? once(await peeked.sample(SAMPLE_BYTES)) : file, format, {
+    file,
+    records: whole ? Infinity : options.sample,
+    bytes: whole ? Infinity : SAMPLE_BYTES,
+  })
+  // Other files may have members of their own: of each the beginning is looked at.
+  const others = set.paths.filter(p => p !== path && set.sizes.get(p) !== 0)
+  for (const other of whole ? others : others.slice(0, MOST_FILES)) {
+    const most = whole ? { records: Infinity, bytes: Infinity } : { records: 1000, bytes: 1 << 16 }
+    await learn(types, fileOf(other, own), format, { file: fileOf(other, own), ...most })
   }
-  const inferred = inferJson(texts.slice(0, options.sample).map((t, i) => members(checked(t, path, i + 1))))
-  const known = new Map(inferred.map(c => [c.name, c.type]))
+  const known = new Map(types.columns.map(c => [c.name, c.type]))
   for (const [name, text] of Object.entries(options.types ?? {})) {
     const type = parseType(text)
     if (!type) throw new FerryError('FERRY-1003', `read.types.${name}: there is no type "${text}"`)
@@ -55,35 +75,74 @@ export async function describeJson(set: FileSet, options: ReadOptions, format: '
     name,
     type,
     nullable: true,
-    inferred: options.types?.[name] === undefined,
+    inferred: !Object.hasOwn(options.types ?? {}, name),
   }))
   const rows =
-    seen > 0 && file.compression === 'none' && path !== STDIN
-      ? Math.round((set.bytes * texts.length) / seen)
+    first.bytes > 0 && file.compression === 'none' && path !== STDIN
+      ? Math.round((set.bytes * first.records) / first.bytes)
       : undefined
+  const found = columns.flatMap(c => (c.inferred ? [`${c.name} ${typeName(c.type)}`] : []))
+  const looked = whole ? 'all records' : `${first.records} records`
+  const guesses = [...guessed, ...(found.length > 0 ? [`members and types of ${looked}: ${found.join(', ')}`] : [])]
   const info: TableInfo = {
     object: set.object,
     columns,
     primaryKey: [],
     documents: {},
+    guesses,
     ...(path === STDIN ? {} : { bytes: set.bytes }),
     ...(rows === undefined ? {} : { rows }),
   }
-  return { info, set, options, format, ...(peeked ? { peeked } : {}) }
+  return { info, set, options: own, format, ...(peeked ? { peeked } : {}) }
+}
+
+/** Learns the members of a file's first records. Gives back how many they were. */
+async function learn(
+  types: MemberTypes,
+  from: FileBytes | AsyncIterable<Buffer>,
+  format: 'jsonl' | 'json',
+  { file, records, bytes }: { file: FileBytes; records: number; bytes: number },
+): Promise<{ records: number; bytes: number }> {
+  const seen = { records: 0, bytes: 0 }
+  const source = 'path' in from ? readBytes(from, { start: 0 }) : from
+  for await (const step of objectTexts(source, file, format, 1, true)) {
+    for (const object of step.objects) {
+      if (seen.records >= records) break
+      seen.records++
+      types.add(membersOf(object.text, `${file.path}, ${format === 'json' ? 'element' : 'line'} ${object.at}`))
+    }
+    seen.bytes += step.bytes
+    if (seen.bytes >= bytes || seen.records >= records) break
+  }
+  return seen
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
   yield bytes
 }
 
-function checked(text: string, path: string, line: number): string {
+/** The members of a record's text. Throws FERRY-4002 for what is no object. */
+function membersOf(text: string, place: string): [string, string][] {
   try {
-    const value: unknown = JSON.parse(text)
-    if (value !== null && typeof value === 'object' && !Array.isArray(value)) return text
+    requireObject(text)
+    return members(text.trim())
   } catch (error) {
-    throw new FerryError('FERRY-4002', `${path}, record ${line}: ${(error as Error).message}`)
+    if (error instanceof RowError) throw new FerryError(error.code, `${place}: ${error.message}`)
+    throw error
   }
-  throw new FerryError('FERRY-4002', `${path}, record ${line}: a record is a JSON object, not ${text.slice(0, 40)}`)
+}
+
+function requireObject(text: string): void {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    const isDeep = error instanceof RangeError
+    throw new RowError('FERRY-4002', isDeep ? 'it is nested too deeply' : (error as Error).message)
+  }
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+    throw new RowError('FERRY-4002', `a record is a JSON object, not ${text.trim().slice(0, 40)}`)
+  }
 }
 
 interface ObjectText {
@@ -141,13 +200,14 @@ async function* arrayElements(source: AsyncIterable<Buffer>, file: FileBytes, pa
   let inString = false
   let escaped = false
   let position = 0
-  let opened = false
-  let closed = false
+  /** What may come between elements. */
+  let next: 'array' | 'first' | 'comma' | 'element' | 'nothing' = 'array'
+  const refuse = (what: string) => new FerryError('FERRY-4002', `${file.path}: ${what}`)
   for await (const chunk of source) {
     try {
       text += decoder.decode(chunk, { stream: true })
     } catch {
-      throw new FerryError('FERRY-4003', `${file.path} is not in ${file.encoding}`)
+      throw notInEncoding(file, chunk)
     }
     const objects: ObjectText[] = []
     for (; scan < text.length; scan++) {
@@ -156,23 +216,32 @@ async function* arrayElements(source: AsyncIterable<Buffer>, file: FileBytes, pa
         if (escaped) escaped = false
         else if (c === 92) escaped = true
         else if (c === 34) inString = false
-      } else if (c === 34) inString = true
-      else if (c === 91 || c === 123) {
-        if (!opened && c !== 91)
-          throw new FerryError('FERRY-4002', `${file.path} is not a JSON array; of objects line by line it is jsonl`)
-        opened = true
-        if (depth === 1 && start < 0) start = scan
-        depth++
-      } else if (c === 93 || c === 125) {
-        depth--
-        if (depth === 1) {
+      } else if (depth > 1) {
+        if (c === 34) inString = true
+        else if (c === 91 || c === 123) depth++
+        else if ((c === 93 || c === 125) && --depth === 1) {
           objects.push({ text: text.slice(start, scan + 1), at: ++position })
           start = -1
-        } else if (depth === 0) closed = true
-      } else if (!opened && c > 32 && c !== 0xfeff) {
-        throw new FerryError('FERRY-4002', `${file.path} is not a JSON array`)
-      } else if (depth === 1 && c > 32 && c !== 44) {
-        throw new FerryError('FERRY-4002', `${file.path}: element ${position + 1} of the array is no object`)
+          next = 'comma'
+        }
+      } else if (c !== 32 && c !== 9 && c !== 10 && c !== 13) {
+        if (next === 'array') {
+          // The byte order mark.
+          if (c === 0xfeff && scan === 0) continue
+          if (c === 123) throw refuse('it is not a JSON array; of objects line by line it is jsonl')
+          if (c !== 91) throw refuse('it is not a JSON array')
+          depth = 1
+          next = 'first'
+        } else if (c === 93 && (next === 'first' || next === 'comma')) {
+          depth = 0
+          next = 'nothing'
+        } else if (c === 44 && next === 'comma') next = 'element'
+        else if (c === 123 && (next === 'first' || next === 'element')) {
+          start = scan
+          depth = 2
+        } else if (next === 'nothing') throw refuse('there is text behind the array')
+        else if (next === 'comma') throw refuse(`there is no comma behind element ${position} of the array`)
+        else throw refuse(`element ${position + 1} of the array is no object`)
       }
     }
     const keep = start >= 0 ? start : text.length
@@ -181,8 +250,9 @@ async function* arrayElements(source: AsyncIterable<Buffer>, file: FileBytes, pa
     if (start >= 0) start = 0
     yield { objects, bytes: chunk.length }
   }
-  if (!closed && !partial)
-    throw new FerryError('FERRY-4004', `${file.path}: the array is not closed: the file is cut off`)
+  // An empty file has no elements either.
+  if (partial || next === 'nothing' || (next === 'array' && text === '')) return
+  throw new FerryError('FERRY-4004', `${file.path}: the array is not closed: the file is cut off`)
 }
 
 interface Piece {
@@ -195,6 +265,7 @@ export class JsonSourceTable implements SourceTable {
   readonly rowColumns: Column[]
   /** Those of them that come from the objects. */
   private readonly inside: Column[]
+  private readonly reader: DocumentReader
   private readonly files: JsonFiles
   private readonly request: ReadRequest
 
@@ -211,6 +282,7 @@ export class JsonSourceTable implements SourceTable {
       return mapped ? [{ name: c.name, type: mapped.sourceType, nullable: true }] : []
     })
     const named = request.columns.some(c => c.from === FILE_PATH)
+    this.reader = new DocumentReader(this.inside, request)
     this.rowColumns = named ? [...this.inside, { name: FILE_PATH, type: utf8, nullable: false }] : this.inside
   }
 
@@ -218,13 +290,15 @@ export class JsonSourceTable implements SourceTable {
     return offer.encoding === 'rows' ? undefined : 'JSON files give rows only'
   }
 
+  /** Places are bytes of a file: they hold as long as it is the same. */
   async fingerprint(): Promise<string | undefined> {
-    return undefined
+    return fingerprintOf(this.files.set)
   }
 
   async splits(): Promise<Split[]> {
     const splits: Split[] = []
     for (const path of this.files.set.paths) {
+      if (this.files.set.sizes.get(path) === 0) continue
       const file = fileOf(path, this.files.options)
       const plain = path !== STDIN && file.compression === 'none' && isUtf8Name(file.encoding)
       const divisible = plain && this.files.format === 'jsonl' && this.request.limit === undefined
@@ -295,7 +369,9 @@ export class JsonSourceTable implements SourceTable {
           const where = await this.where(piece.path, start, object.at)
           const message = `${where}${error instanceof RowError && error.column ? `, column ${error.column}` : ''}: ${error.message}`
           if (!this.request.skipBadRows)
-            throw new RowError(error.code, message, error instanceof RowError ? error.column : undefined)
+            throw new RowError(error.code, message, error instanceof RowError ? error.column : undefined, {
+              hint: error.hint,
+            })
           rejected.push({ place: where, reason: message, raw: object.text })
         }
       }
@@ -323,15 +399,7 @@ export class JsonSourceTable implements SourceTable {
   }
 
   private row(text: string): Row {
-    let value: unknown
-    try {
-      value = JSON.parse(text)
-    } catch (error) {
-      throw new FerryError('FERRY-4002', (error as Error).message)
-    }
-    if (value === null || typeof value !== 'object' || Array.isArray(value)) {
-      throw new FerryError('FERRY-4002', `a record is a JSON object, not ${text.slice(0, 40)}`)
-    }
-    return documentRow(text.trim(), this.inside)
+    requireObject(text)
+    return this.reader.row(text.trim())
   }
 }

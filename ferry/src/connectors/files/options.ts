@@ -12,7 +12,11 @@ export type Compression = 'none' | 'gzip' | 'zstd'
 export const readSchema = z.strictObject({
   format: z.enum(['csv', 'tsv', 'jsonl', 'json', 'parquet']).optional().describe('Where the name does not tell it'),
   compression: z.enum(['none', 'gzip', 'zstd']).optional().describe('Where the name does not tell it (`.gz`, `.zst`)'),
-  encoding: z.string().default('utf-8').describe('Character encoding of text files, for example `latin1`'),
+  encoding: z
+    .string()
+    .max(40)
+    .optional()
+    .describe('Character encoding of text files, for example `latin1`; by the first bytes where omitted, else `utf-8`'),
   delimiter: z.string().length(1).optional().describe('CSV: found out where omitted'),
   quote: z.string().max(1).default('"').describe('CSV: empty for none'),
   escape: z
@@ -21,6 +25,7 @@ export const readSchema = z.strictObject({
     .optional()
     .describe('CSV: what stands before a quote inside quotes; the quote where omitted'),
   header: z.boolean().optional().describe('CSV: whether the first record names the columns; found out where omitted'),
+  names: z.array(z.string().min(1)).optional().describe('CSV: names of the columns, in place of those of the header'),
   nullText: z.string().default('').describe('CSV: unquoted text that stands for null'),
   sample: z.number().int().positive().default(10_000).describe('Records that types are found out from'),
   types: z.record(z.string(), z.string()).optional().describe('Logical types of columns that should not be found out'),
@@ -43,6 +48,7 @@ export const writeSchema = z.strictObject({
 })
 
 export type ReadOptions = z.output<typeof readSchema>
+
 export type WriteOptions = z.output<typeof writeSchema>
 
 export function readOptions(options: Record<string, unknown>): ReadOptions {

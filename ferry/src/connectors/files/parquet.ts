@@ -3,8 +3,9 @@
 import { VARCHAR } from '@duckdb/node-api'
 import type { Batch, CsvDialect } from '../../batch/encoding.ts'
 import { type Column, utf8 } from '../../batch/types.ts'
-import { type Duckdb, quoteText, translate } from '../../duckdb/engine.ts'
+import { type Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
 import { toLogical } from '../../duckdb/types.ts'
+import { FerryError } from '../../errors.ts'
 import {
   type ChecksumTarget,
   FILE_PATH,
@@ -17,25 +18,55 @@ import {
   type TableInfo,
 } from '../connector.ts'
 import { checksums, csvDialect, type Relation, readRelation, refuses, rowColumns } from '../relation.ts'
-import type { FileSet } from './bytes.ts'
+import { type FileSet, fingerprintOf } from './bytes.ts'
 
 export interface ParquetFiles {
   info: TableInfo
   set: FileSet
   columns: Relation['columns']
+  /** Of files that lack some of the columns: which. */
+  lacking: Map<string, string[]>
 }
 
-export async function describeParquet(set: FileSet, db: Duckdb): Promise<ParquetFiles> {
+/** The columns of files, each told by its own footer. Throws FERRY-3013 where they differ and `drift` does not say how. */
+export async function describeParquet(
+  set: FileSet,
+  db: Duckdb,
+  drift: 'freeze' | 'evolve' | 'ignore',
+): Promise<ParquetFiles> {
   try {
-    const sql = parquet(set.paths)
-    const result = await db.connection.run(`SELECT * FROM ${sql} LIMIT 0`)
-    const types = result.columnTypes()
-    const columns = result.columnNames().map((name, i) => ({
-      name,
-      type: toLogical(types[i]!),
-      native: types[i]!,
-      nullable: true,
-    }))
+    const [first, ...others] = set.paths
+    const columns = await columnsOf(db, first!)
+    const lacking = new Map<string, string[]>()
+    for (const path of others) {
+      const own = await columnsOf(db, path)
+      const refuse = (what: string) =>
+        new FerryError('FERRY-3013', `${path} ${what}`, {
+          hint: 'Set `drift: evolve` to take the columns of all files, or `drift: ignore` for those of the first one.',
+        })
+      for (const column of own) {
+        const known = columns.find(c => c.name === column.name)
+        if (known && String(known.native) !== String(column.native)) {
+          throw new FerryError(
+            'FERRY-3013',
+            `${path}: ${column.name} is ${column.native}, and ${known.native} in ${first}`,
+            {
+              hint: 'Copy these files as two tables, or write them with one type.',
+            },
+          )
+        }
+        if (known || drift === 'ignore') continue
+        if (drift === 'freeze') throw refuse(`has a column ${column.name} that ${first} has not`)
+        columns.push(column)
+      }
+      const missing = columns.find(c => !own.some(o => o.name === c.name))
+      if (missing && drift !== 'evolve') throw refuse(`has no column ${missing.name}, which ${first} has`)
+    }
+    for (const path of drift === 'evolve' ? set.paths : []) {
+      const own = new Set((await columnsOf(db, path)).map(c => c.name))
+      const missing = columns.filter(c => !own.has(c.name)).map(c => c.name)
+      if (missing.length > 0) lacking.set(path, missing)
+    }
     const list = `[${set.paths.map(quoteText).join(', ')}]`
     const [count] = await db.all(`SELECT sum(num_rows)::DOUBLE AS rows FROM parquet_file_metadata(${list})`)
     const info: TableInfo = {
@@ -45,10 +76,18 @@ export async function describeParquet(set: FileSet, db: Duckdb): Promise<Parquet
       bytes: set.bytes,
       rows: Number(count?.rows ?? 0),
     }
-    return { info, set, columns }
+    return { info, set, columns, lacking }
   } catch (error) {
     throw translate(error, set.object)
   }
+}
+
+async function columnsOf(db: Duckdb, path: string): Promise<Relation['columns']> {
+  const result = await db.connection.run(`SELECT * FROM ${parquet([path])} LIMIT 0`)
+  const types = result.columnTypes()
+  return result
+    .columnNames()
+    .map((name, i) => ({ name, type: toLogical(types[i]!), native: types[i]!, nullable: true }))
 }
 
 function parquet(paths: string[], option = ''): string {
@@ -80,12 +119,19 @@ export class ParquetSourceTable implements SourceTable {
     this.rowColumns = rowColumns(this.relation(files.set.paths), request.columns)
   }
 
-  private relation(paths: string[]): Relation {
+  private relation(paths: string[], ...option: string[]): Relation {
     const named = this.request.columns.some(c => c.from === FILE_PATH)
     const columns = named
       ? [...this.files.columns, { name: FILE_PATH, type: utf8, native: VARCHAR, nullable: false }]
       : this.files.columns
-    return { sql: parquet(paths, named ? `filename = '${FILE_PATH}'` : ''), setup: [], teardown: [], columns }
+    const options = [...(named ? [`filename = '${FILE_PATH}'`] : []), ...option]
+    const { lacking } = this.files
+    if (lacking.size > 0 && paths.length > 1) options.push('union_by_name = true')
+    const sql = parquet(paths, options.join(', '))
+    const missing = paths.length === 1 ? (lacking.get(paths[0]!) ?? []) : []
+    const natives = missing.map(name => `NULL::${columns.find(c => c.name === name)!.native} AS ${quoteName(name)}`)
+    const relation = natives.length === 0 ? sql : `(SELECT *, ${natives.join(', ')} FROM ${sql})`
+    return { sql: relation, setup: [], teardown: [], columns }
   }
 
   refuses(offer: Offer): string | undefined {
@@ -96,8 +142,9 @@ export class ParquetSourceTable implements SourceTable {
     return csvDialect()
   }
 
+  /** Places are rows of a file: they hold as long as it is the same. */
   async fingerprint(): Promise<string | undefined> {
-    return undefined
+    return fingerprintOf(this.files.set)
   }
 
   /** Ranges of rows within each file: DuckDB reads only the row groups that they touch. A query takes all at once. */
@@ -146,7 +193,7 @@ export class ParquetSourceTable implements SourceTable {
     const open = async () => (await this.db()).sibling()
     if (whole) yield* readRelation(open, relation, this.request, options)
     else {
-      const numbered = { ...relation, sql: relation.sql.replace(/\)$/, ', file_row_number = true)') }
+      const numbered = this.relation(piece.paths, 'file_row_number = true')
       const condition = `file_row_number >= ${piece.from} AND file_row_number < ${piece.to}`
       yield* readRelation(open, numbered, this.request, { ...options, condition })
     }
