@@ -149,7 +149,7 @@ export async function verify(_: string[], words: JobWords): Promise<void> {
     const row = await findCopyJob(state, words.accountName, words.jobName)
     const job = jobSchema.parse(JSON.parse(row.definition))
     const results = await verifyJob(job, state, variablesOf(words), { most: 100 })
-    if (results.some(r => !r.equal)) process.exitCode = EXIT.failed
+    if (results.some(r => r.differs)) process.exitCode = EXIT.failed
     if (words.output === 'table') printVerifications(results)
     else printJson(results)
   })

@@ -25,7 +25,7 @@ export default async function verify([path]: string[], options: Options): Promis
     })
     status('')
     const equal = results.every(r => r.equal)
-    if (!equal) process.exitCode = EXIT.failed
+    if (results.some(r => r.differs)) process.exitCode = EXIT.failed
     if (options.json) printJson({ job: job.name, equal, tables: results })
     else printVerifications(results)
   })
@@ -34,10 +34,15 @@ export default async function verify([path]: string[], options: Options): Promis
 /** The tables of a verification, each with the keys that differ. */
 export function printVerifications(results: Verification[]): void {
   for (const r of results) {
-    const mark = r.equal ? paint('32', 'equal', process.stdout) : paint('31', 'DIFFERENT', process.stdout)
+    const mark = r.equal
+      ? paint('32', 'equal', process.stdout)
+      : r.differs
+        ? paint('31', 'DIFFERENT', process.stdout)
+        : paint('33', 'the same in what is copied', process.stdout)
     process.stdout.write(
       `${r.from} -> ${r.to}: ${mark}  ${count(r.sourceRows)} rows / ${count(r.destinationRows)} rows  (checksums ${r.method === 'stores' ? 'inside the stores' : 'over the values'})\n`,
     )
+    if (r.notCompared.length > 0) process.stdout.write(`  not compared: ${r.notCompared.join(', ')}\n`)
     for (const d of r.differences) process.stdout.write(`  ${d.kind.padEnd(8)} ${d.key}\n`)
     if (r.more) process.stdout.write('  ... and more; --most N lists more of them\n')
   }

@@ -259,6 +259,8 @@ export interface SourceTable {
   reached?(): string | undefined
   /** Rows as the source holds them now, of a source that is followed; undefined for those that are gone. */
   current?(rows: Row[]): Promise<(Row | undefined)[]>
+  /** Members of documents that were read so far and that no column asks for, by their names. */
+  passedOver?(): string[]
   /** Checksums that the store computes itself, over the columns as `target` holds them; undefined where it cannot. */
   checksums?(target: ChecksumTarget): StoreChecksums | undefined
   /**

@@ -8,12 +8,16 @@ import { DOCUMENT, type ReadRequest } from './connector.ts'
 export class DocumentReader {
   private readonly columns: (Column & { guessed: boolean })[]
   private readonly known: Set<string> | undefined
+  private readonly asked: Set<string>
+  /** Members that no column asks for. */
+  readonly passedOver = new Set<string>()
 
   /** `columns` are those of the rows; what the request's mapping says of them is heeded. */
   constructor(columns: Column[], request: Pick<ReadRequest, 'columns' | 'known'>) {
     const guessed = new Set(request.columns.flatMap(c => (c.guessed && c.from !== undefined ? [c.from] : [])))
     this.columns = columns.map(c => ({ ...c, guessed: guessed.has(c.name) }))
     this.known = request.known && new Set(request.known)
+    this.asked = new Set(columns.map(c => c.name.split('.')[0]!).concat(columns.map(c => c.name)))
   }
 
   /**
@@ -25,7 +29,10 @@ export class DocumentReader {
     const all = members(text)
     const found = new Map(all)
     if (found.size !== all.length) throw new RowError('FERRY-4002', `a member stands twice: ${twice(all)}`)
-    if (this.known) for (const name of found.keys()) if (!this.known.has(name)) throw unknownMember(name)
+    for (const name of found.keys()) {
+      if (this.known?.has(name) === false) throw unknownMember(name)
+      if (!this.asked.has(name)) this.passedOver.add(name)
+    }
     return this.columns.map(({ name, type, guessed }) => {
       const member = found.get(name) ?? (name.includes('.') ? nested(found, name) : undefined)
       try {

@@ -222,6 +222,7 @@ export const DELETED_AT = '_deleted_at'
 
 /** The columns that say when a version of a row was valid. */
 const VERSION = { from: 'valid_from', to: 'valid_to', current: 'is_current' }
+export const VERSION_COLUMNS = Object.values(VERSION)
 
 /** The columns that a table gets beside those of its source. */
 function ownColumns(spec: TableSpec, { run, job }: PlanOptions['identity'], source: Store): OwnColumn[] {

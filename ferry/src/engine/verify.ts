@@ -28,7 +28,12 @@ export interface Verification {
   method: 'stores' | 'rows'
   sourceRows: number
   destinationRows: number
+  /** Whether all that the source holds is at the destination, and nothing else: what is not compared is not equal. */
   equal: boolean
+  /** Whether the rows differ in what was compared. */
+  differs: boolean
+  /** Columns and members of the source, and columns of the destination, that the job does not copy. */
+  notCompared: string[]
   /** The first differing keys; `missing` at the destination, `extra` there, or `changed`. */
   differences: { key: string; kind: 'missing' | 'extra' | 'changed' }[]
   /** Whether there are more than those listed. */
@@ -52,7 +57,7 @@ export async function verifyTable(
   const method = inSource && inCopy && inSource.by === inCopy.by ? 'stores' : 'rows'
   const left = method === 'stores' ? inSource! : new RowChecksums(source, plan.read.columns, keys)
   const right = method === 'stores' ? inCopy! : new RowChecksums(copy, destination.columns, keys)
-  const [a, b] = await Promise.all([left.buckets(), right.buckets()])
+  const [a, b] = await both(left.buckets(), right.buckets())
   const differing = [...new Set([...a.keys(), ...b.keys()])].filter(bucket => {
     const [one, other] = [a.get(bucket), b.get(bucket)]
     return one?.rows !== other?.rows || one?.sum !== other?.sum
@@ -66,8 +71,18 @@ export async function verifyTable(
     sourceRows: count(a),
     destinationRows: count(b),
     equal: differing.length === 0,
+    differs: differing.length > 0,
+    notCompared: (source.passedOver?.() ?? []).sort(),
     ...found,
   }
+}
+
+/** Both results, or the first fault once both have ended: neither goes on reading behind it. */
+async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
+  const [first, second] = await Promise.allSettled([a, b])
+  if (first.status === 'rejected') throw first.reason
+  if (second.status === 'rejected') throw second.reason
+  return [first.value, second.value]
 }
 
 /** Checksums over canonical values as Ferry reads them. */
@@ -151,7 +166,7 @@ function idOf(document: string): string | undefined {
 async function compare(left: Checksums, right: Checksums, differing: number[], most: number) {
   // Of very many differing buckets a few show what is wrong.
   const some = differing.slice(0, 64)
-  const [a, b] = await Promise.all([gather(left, some), gather(right, some)])
+  const [a, b] = await both(gather(left, some), gather(right, some))
   const differences: Verification['differences'] = []
   for (const [key, sum] of a) {
     const other = b.get(key)

@@ -1,6 +1,6 @@
 /** Verifying a job: each table as the plan would copy it, against what the destination holds. */
-import type { SourceSession } from '../connectors/connector.ts'
-import { DELETED_AT, planTable } from '../engine/plan.ts'
+import { DOCUMENT, type SourceSession, type Store } from '../connectors/connector.ts'
+import { DELETED_AT, planTable, type TablePlan, VERSION_COLUMNS } from '../engine/plan.ts'
 import { readBack, type Verification, verifyTable } from '../engine/verify.ts'
 import type { Variables } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
@@ -9,6 +9,18 @@ import type { State } from '../state/database.ts'
 import { unshared } from './hold.ts'
 import { tablesOf } from './plan.ts'
 import { closeSessions, closeStores, openSessions, openStores } from './stores.ts'
+
+/** Columns of both sides that the job does not copy; Ferry's own at the destination are of no source. */
+async function columnsLeftOut(source: Store, { read, write }: TablePlan): Promise<string[]> {
+  const there = await source.describe(read)
+  const copied = new Set(read.columns.map(c => c.from))
+  const written = new Set(write.columns.map(c => c.name))
+  const isOwn = (name: string) => name.startsWith('_ferry_') || name === DELETED_AT || VERSION_COLUMNS.includes(name)
+  const left = (there?.columns ?? []).filter(c => !c.onRequest && !copied.has(c.name))
+  const extra = (write.existing?.columns ?? []).filter(c => !written.has(c.name) && !isOwn(c.name))
+  const whole = read.columns[0]?.name === DOCUMENT
+  return whole ? [] : [...left.map(c => c.name), ...extra.map(c => `${c.name} of the destination`)]
+}
 
 export async function verifyJob(
   job: CopyJob,
@@ -35,7 +47,9 @@ export async function verifyJob(
         const kept =
           spec.mergeKind === 'scd2' ? 'is_current' : spec.deletes === 'mark' ? `${DELETED_AT} IS NULL` : undefined
         const there = kept === undefined ? back : { ...back, where: kept }
-        results.push(await verifyTable(sides, plan, there, options.most))
+        const result = await verifyTable(sides, plan, there, options.most)
+        const notCompared = [...new Set([...(await columnsLeftOut(stores.source, plan)), ...result.notCompared])]
+        results.push({ ...result, notCompared, equal: result.equal && notCompared.length === 0 })
       }
     } finally {
       await destination?.close()

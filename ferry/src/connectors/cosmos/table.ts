@@ -44,6 +44,10 @@ export abstract class CosmosTable<Options extends CosmosReadOptions = CosmosRead
     return offer.encoding === 'rows' ? undefined : 'Cosmos DB gives documents'
   }
 
+  passedOver(): string[] {
+    return [...this.reader.passedOver]
+  }
+
   async fingerprint(): Promise<string | undefined> {
     return undefined
   }

@@ -290,6 +290,10 @@ export class JsonSourceTable implements SourceTable {
     return offer.encoding === 'rows' ? undefined : 'JSON files give rows only'
   }
 
+  passedOver(): string[] {
+    return [...this.reader.passedOver]
+  }
+
   /** Places are bytes of a file: they hold as long as it is the same. */
   async fingerprint(): Promise<string | undefined> {
     return fingerprintOf(this.files.set)
