@@ -55,6 +55,10 @@ export const ERRORS = {
     'The destination cannot use a name',
     'Give the column or the table another name: `columns`, `casing` or `to`.',
   ],
+  'FERRY-3016': [
+    'The store refused a statement',
+    'Mend the query, the filter or the statement that the message names.',
+  ],
   'FERRY-4001': ['A value does not fit its destination', 'Mend the row, widen the column, or set `onRowError: skip`.'],
   'FERRY-4002': ['A file is not in the format it should be', 'Mend the line or the byte that the message names.'],
   'FERRY-4003': ['A file is not in the encoding it should be', 'Set `encoding`, for example `latin1`.'],
@@ -64,6 +68,14 @@ export const ERRORS = {
   'FERRY-4007': [
     'A file does not tell whether its first record names the columns',
     'Say it: `read: { header: true }` or `false` (ferry copy: --header yes or no).',
+  ],
+  'FERRY-4008': [
+    'A value or a row is too large to be held in memory',
+    'Leave the column out, or copy it by a query that takes it apart.',
+  ],
+  'FERRY-4009': [
+    'A file uses something that cannot be read here',
+    'Write the file again in the way that the message allows: for Parquet with snappy, zstd, gzip or no compression.',
   ],
   'FERRY-5001': ['The job is running already', 'Wait for it, or `ferry cancel RUN`.'],
   'FERRY-5002': ['The state was written by a newer Ferry', 'Use that version, or another FERRY_HOME.'],
@@ -124,6 +136,8 @@ export class RowError extends FerryError {
   readonly column: string | undefined
   /** Position of the row in the batch that was written, where the sink knows it. */
   index: number | undefined
+  /** Whether the message names the object, and the row where that is known. */
+  isPlaced = false
 
   constructor(code: ErrorCode, message: string, column?: string, options: { hint?: string; cause?: unknown } = {}) {
     super(code, message, options)
@@ -147,13 +161,38 @@ export class LineError extends RowError {
   /** The same fault in a file, `before` lines further down. */
   in(path: string, before: number): RowError {
     const place = `${path}, line ${this.line + before}${this.column === undefined ? '' : `, column ${this.column}`}`
-    return new RowError(this.code, `${place}: ${this.fault}`, this.column, { hint: this.hint })
+    return placed(new RowError(this.code, `${place}: ${this.fault}`, this.column, { hint: this.hint }))
   }
+}
+
+/** The source of a table has columns that the plan does not know. */
+export class NewColumns extends FerryError {
+  readonly columns: string[]
+
+  constructor(table: string, columns: string[], options: { hint?: string } = {}) {
+    super('FERRY-3013', `${table}: the source has new columns: ${columns.join(', ')}`, options)
+    this.columns = columns
+  }
+}
+
+/** The error, whose message names the object already. */
+export function placed(error: RowError): RowError {
+  error.isPlaced = true
+  return error
+}
+
+/** What Node and V8 say where a text or a buffer would be longer than they can be. */
+const TOO_LARGE = new Set(['ERR_STRING_TOO_LONG', 'ERR_BUFFER_TOO_LARGE', 'ERR_BUFFER_OUT_OF_BOUNDS'])
+
+function isTooLarge(error: unknown): boolean {
+  if (TOO_LARGE.has((error as NodeJS.ErrnoException)?.code ?? '')) return true
+  return error instanceof RangeError && /Invalid string length|Array buffer allocation failed/.test(error.message)
 }
 
 /** The error as a FerryError: what is not one already becomes FERRY-9000 with the original as its cause. */
 export function asFerryError(error: unknown): FerryError {
   if (error instanceof FerryError) return error
+  if (isTooLarge(error)) return new FerryError('FERRY-4008', (error as Error).message, { cause: error })
   const message = error instanceof Error ? error.message : String(error)
   return new FerryError('FERRY-9000', message, { cause: error })
 }

@@ -7,8 +7,11 @@ import { isOfGuess, notAsGuessed } from './guess.ts'
 import { formatText, parseText, quoteShort } from './text.ts'
 import { type LogicalType, typeName, type Value } from './types.ts'
 
-/** The JSON text of a value; throws a RowError for what JSON cannot hold (NaN and the infinities). */
-export function toJson(value: Value, type: LogicalType): string {
+/** What becomes of NaN and the infinities, which JSON has no numbers for. */
+export type NanAs = 'refuse' | 'null' | 'string'
+
+/** The JSON text of a value; throws a RowError for what JSON cannot hold. */
+export function toJson(value: Value, type: LogicalType, nan: NanAs = 'refuse'): string {
   if (value === null) return 'null'
   switch (type.kind) {
     case 'bool':
@@ -18,8 +21,7 @@ export function toJson(value: Value, type: LogicalType): string {
     case 'decimal':
     case 'numeric': {
       const text = formatText(value, type)
-      if (/[NI]/.test(text)) throw new RowError('FERRY-4001', `JSON has no number for ${text}`)
-      return text
+      return /[NI]/.test(text) ? notANumber(text, nan) : text
     }
     case 'json':
       return value as string
@@ -34,10 +36,18 @@ export function toJson(value: Value, type: LogicalType): string {
     case 'list':
     case 'struct':
     case 'map':
-      return nestedToJson(value, type)
+      return nestedToJson(value, type, nan)
     default:
       return quoted(wellFormed(formatText(value, type)))
   }
+}
+
+function notANumber(text: string, nan: NanAs): string {
+  if (nan === 'null') return 'null'
+  if (nan === 'string') return `"${text}"`
+  throw new RowError('FERRY-4001', `JSON has no number for ${text}`, undefined, {
+    hint: 'Say what becomes of it: write: { nan: null } or { nan: string }.',
+  })
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what JSON escapes
@@ -55,17 +65,21 @@ function wellFormed(text: string): string {
 }
 
 /** The JSON text of a list, struct or map: an array, an object, an object (or array of pairs for keys that are no text). */
-export function nestedToJson(value: Value, type: LogicalType & { kind: 'list' | 'struct' | 'map' }): string {
+export function nestedToJson(
+  value: Value,
+  type: LogicalType & { kind: 'list' | 'struct' | 'map' },
+  nan: NanAs = 'refuse',
+): string {
   const values = value as Value[]
-  if (type.kind === 'list') return `[${values.map(item => toJson(item, type.item)).join(',')}]`
+  if (type.kind === 'list') return `[${values.map(item => toJson(item, type.item, nan)).join(',')}]`
   if (type.kind === 'struct') {
-    return `{${type.fields.map((f, i) => `${JSON.stringify(f.name)}:${toJson(values[i] ?? null, f.type)}`).join(',')}}`
+    return `{${type.fields.map((f, i) => `${JSON.stringify(f.name)}:${toJson(values[i] ?? null, f.type, nan)}`).join(',')}}`
   }
   const pairs = values as [Value, Value][]
   if (type.key.kind === 'utf8') {
-    return `{${pairs.map(([k, v]) => `${toJson(k, type.key)}:${toJson(v, type.value)}`).join(',')}}`
+    return `{${pairs.map(([k, v]) => `${toJson(k, type.key)}:${toJson(v, type.value, nan)}`).join(',')}}`
   }
-  return `[${pairs.map(([k, v]) => `[${toJson(k, type.key)},${toJson(v, type.value)}]`).join(',')}]`
+  return `[${pairs.map(([k, v]) => `[${toJson(k, type.key, nan)},${toJson(v, type.value, nan)}]`).join(',')}]`
 }
 
 /** A nested value from its JSON text, or undefined where the text is not JSON of that shape. */

@@ -1,8 +1,9 @@
 /** The jobs that commands work on: from a file, or from a source and a destination on the command line. */
 import { createHash } from 'node:crypto'
-import { parseLocator, withoutPassword } from '../job/locator.ts'
-import { readJobFile, readVariables, type Variables } from '../job/read.ts'
-import { type CopyJob, jobSchema } from '../job/schema.ts'
+import { FerryError } from '../errors.ts'
+import { type Locator, parseLocator, withoutPassword } from '../job/locator.ts'
+import { checkJob, readJobFile, readVariables, type Variables } from '../job/read.ts'
+import type { CopyJob } from '../job/schema.ts'
 
 export interface VariableOptions {
   variables?: string
@@ -36,10 +37,10 @@ export function oneOffJob(source: string, destination: string, settings: Record<
     query === undefined
       ? objects.map(object => ({
           from: object,
-          ...(to.object === undefined ? {} : { to: target(to.object, objects, from.kind) }),
+          ...(to.object === undefined ? {} : { to: target(to, objects, from.kind, toFormat as string | undefined) }),
         }))
       : [{ query, to: to.object ?? 'query' }]
-  return jobSchema.parse({
+  return checkJob({
     name: `copy-${createHash('sha256').update(words).digest('hex').slice(0, 12)}`,
     source: endpointOf(from),
     destination: endpointOf(to),
@@ -53,9 +54,13 @@ export function oneOffJob(source: string, destination: string, settings: Record<
 }
 
 /** Where an object goes: several of them each to a place of its own. Files that match a pattern are one object. */
-function target(object: string, objects: string[], source: string): string {
+function target({ kind, object = '' }: Locator, objects: string[], source: string, format = 'parquet'): string {
   const many = objects.length > 1 || (source !== 'files' && objects.some(o => /[*?]/.test(o)))
-  return many && !object.includes('{') ? `${object.replace(/\/$/, '')}/{table}` : object
+  if (!many || object.includes('{')) return object
+  if (kind === 'files') return `${object.replace(/\/$/, '')}/{table}.${format}`
+  throw new FerryError('FERRY-1005', `several tables would go to ${object}`, {
+    hint: 'Write {table} into its name, as in #sales.{table}, or leave the name out.',
+  })
 }
 
 function endpointOf(locator: { kind: string; settings: Record<string, unknown> }) {

@@ -1,6 +1,6 @@
 /** The command line. Each command is a file of its own, loaded when it is called. */
 
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
 import { EXIT, fail } from './output.ts'
 
@@ -16,8 +16,17 @@ const program = new Command('ferry')
     if (home !== undefined) process.env.FERRY_HOME = home
   })
 
+// Whoever reads what is printed may have seen enough: `ferry plan JOB | head`.
+process.stdout.on('error', error => {
+  if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(process.exitCode ?? 0)
+  throw error
+})
+
 const list = (value: string, before: string[] = []) => [...before, value]
 const integer = (value: string) => Number.parseInt(value, 10)
+const FORMATS = ['csv', 'tsv', 'jsonl', 'json', 'parquet']
+const choice = (flags: string, description: string, choices: string[]) =>
+  new Option(flags, `${description}: ${choices.join(', ')}`).choices(choices)
 const words = (value: string) => value.split(',')
 const yesOrNo = (value: string) => {
   if (/^(yes|true)$/i.test(value)) return true
@@ -52,23 +61,23 @@ const withVariables = (command: Command) =>
 withVariables(add('copy <source> <destination>', 'copy once, without a job file', () => import('./copy.ts')))
   .option('--table <name>', 'source table or pattern; may be repeated', list)
   .option('--query <sql>', 'a query as the source')
-  .option('--update <method>', 'append, overwrite or merge')
+  .addOption(choice('--update <method>', 'how rows are written', ['append', 'overwrite', 'merge']))
   .option('--key <column>', 'merge key; may be repeated', list)
   .option('--where <filter>', "filter in the source's language")
   .option('--limit <rows>', 'at most so many rows', integer)
   .option('--truncate', 'empty the destination first')
-  .option('--format <format>', 'format of source files: csv, jsonl, json, parquet')
+  .addOption(choice('--format <format>', 'format of source files', FORMATS))
   .option('--header <yes|no>', 'CSV: whether the first record names the columns', yesOrNo)
   .option('--delimiter <character>', 'CSV: what stands between fields; \\t for a tab')
   .option('--encoding <name>', 'character encoding of source files, for example latin1')
   .option('--names <a,b,...>', 'CSV: names of the columns', words)
   .option('--type <column=type>', 'type of a source column, for example zip=utf8; may be repeated', list)
   .option('--null-text <text>', 'CSV: unquoted text that stands for null')
-  .option('--drift <what>', 'columns that the destination or the plan does not know: freeze, evolve or ignore')
-  .option('--to-format <format>', 'format of destination files')
-  .option('--casing <casing>', 'column names: asIs, lower, upper, snake')
-  .option('--on-row-error <what>', 'fail or skip')
-  .option('--narrowing <what>', 'refuse or check')
+  .addOption(choice('--drift <what>', 'columns that the plan does not know', ['freeze', 'evolve', 'ignore']))
+  .addOption(choice('--to-format <format>', 'format of destination files', FORMATS))
+  .addOption(choice('--casing <casing>', 'column names', ['asIs', 'lower', 'upper', 'snake']))
+  .addOption(choice('--on-row-error <what>', 'what a row that does not fit does', ['fail', 'skip']))
+  .addOption(choice('--narrowing <what>', 'values into a narrower type', ['refuse', 'check']))
   .option('--parallel <splits>', 'splits at work at one time', integer)
   .option('--bytes-per-second <size>', 'limit, for example 20MB')
   .option('--rows-per-second <rows>', 'limit', integer)

@@ -65,13 +65,40 @@ export interface Store {
   waitingFor?(): string | undefined
   /** What copies of whole containers need; undefined where the store has none. */
   readonly containers?: Containers
-  /** Where an object goes when a job does not say: `public.orders` -> `orders`. */
-  defaultObject(from: string): string
+  /** Where an object goes when a job does not say: `public.orders` -> `orders`; `options` are those of writing. */
+  defaultObject(from: ObjectName, options: Record<string, unknown>): string
+  /** An object's name taken apart. Throws FERRY-3001 for what is no name. */
+  nameParts(object: string): ObjectName
+  /** A name of any store as a part of the name of an object of this one, quoted where it must be. */
+  namePart(text: string): string
+  /** What two names of one object have in common. */
+  objectKey(object: string): string
+  /** What names of an object's columns must be. */
+  naming(target: ObjectSpec): Naming
   /** Opens the store for reading: one consistent snapshot for all tables where the store has one. */
   source(): Promise<SourceSession>
   /** Opens the store for writing. */
   sink(run: RunIdentity): Promise<SinkSession>
   close(): Promise<void>
+}
+
+/** The bare names of an object and of what it is in, without quotes: a schema, a database, a folder. */
+export interface ObjectName {
+  schema: string
+  table: string
+}
+
+/** What names a store takes for columns. */
+export interface Naming {
+  /** Whether `Id` and `id` are one name. */
+  foldsCase: boolean
+  /** How long a name may be: the rest would be cut off. */
+  mostBytes?: number
+  mostCharacters?: number
+  /** Names that are the store's own. */
+  reserved?: readonly string[]
+  /** Whether a name may be empty. */
+  mayBeEmpty?: boolean
 }
 
 /** Containers as the account's administrator sees them. */
@@ -127,6 +154,10 @@ export const DOCUMENT = '$'
 export interface TableColumn extends Column {
   /** Whether the store fills the column itself when it gets no value. */
   hasDefault?: boolean
+  /** Whether it fills the column with the next number. */
+  autoIncrement?: boolean
+  /** An expression of the store's own language that fills it and means the same in every database of its kind. */
+  defaultSql?: string
   /** Whether the store computes the column and takes no value for it. */
   generated?: boolean
   /** Whether the column is copied only where a job names it: a part of another one, such as `address.city`. */
@@ -155,6 +186,8 @@ export interface MappedColumn {
   nullable: boolean
   /** Whether each value must be checked because some may not fit. */
   checked: boolean
+  /** Of a column that is created: how the source fills it for rows that give it no value. */
+  filled?: { by: 'numbers' } | { by: 'text'; text: string } | { by: 'sql'; sql: string }
   /** Whether the type is a guess from a text file that nobody confirmed: a text that it would alter is refused. */
   guessed?: boolean
 }

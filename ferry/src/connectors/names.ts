@@ -1,10 +1,7 @@
-/** The bare name of an object: `public.orders`, `"Odd"."orders"`, `exports/orders.csv.gz` and `orders` are all `orders`. */
-export function bareName(object: string): string {
-  const file = object.replace(/^.*[/\\]/, '')
-  const stem = file.replace(/\.(csv|tsv|txt|jsonl|ndjson|json|parquet|pq)(\.(gz|zst|zstd))?$/i, '')
-  if (stem !== file) return stem.replace(/[*?]/g, '')
-  const quoted = /"((?:[^"]|"")+)"$/.exec(file)
-  return quoted ? quoted[1]!.replaceAll('""', '"') : file.replace(/^[^.]*\.(?=.)/, '')
+/** A file's name without what tells its format: `orders.csv.gz` and `orders` are both `orders`; `*` stands for nothing. */
+export function stem(file: string): string {
+  const bare = file.replace(/\.(csv|tsv|txt|jsonl|ndjson|json|parquet|pq)(\.(gz|zst|zstd))?$/i, '').replace(/[*?]/g, '')
+  return bare === '' ? 'files' : bare
 }
 
 /** A query as it can stand in parentheses. */

@@ -6,7 +6,7 @@ import { rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { allowedFolders } from '../confinement.ts'
-import { type ErrorCode, FerryError, RowError } from '../errors.ts'
+import { type ErrorCode, FerryError, placed, RowError } from '../errors.ts'
 import { makeScratch, scratchParent } from './scratch.ts'
 
 /** DuckDB's own memory, next to what Node needs. */
@@ -92,7 +92,8 @@ export function translate(error: unknown, place: string): FerryError {
   const code = classify(e.message)
   // DuckDB explains CSV options over many lines; the first ones name the fault.
   const message = `${place}: ${e.message.split('\n\n')[0]!.split('\n').slice(0, 3).join(' ')}`
-  if (code === 'FERRY-4001' || code === 'FERRY-4005') return new RowError(code, message, undefined, { cause: error })
+  if (code === 'FERRY-4001' || code === 'FERRY-4005')
+    return placed(new RowError(code, message, undefined, { cause: error }))
   return new FerryError(code, message, { cause: error })
 }
 
@@ -101,6 +102,9 @@ function classify(message: string): ErrorCode {
   if (/Conflicting lock|already open|lock on file/i.test(message)) return 'FERRY-2001'
   if (/Permission denied/i.test(message)) return 'FERRY-2004'
   if (/No space left|File too large|disk.*full/i.test(message)) return 'FERRY-4006'
+  if (/^Out of Memory Error|could not allocate|failed to (pin|allocate|offload)/i.test(message)) return 'FERRY-4008'
+  if (/file with version number|newer version of DuckDB/i.test(message)) return 'FERRY-4009'
+  if (/^(Not implemented|Invalid|IO).*(codec|compression|encoding|encrypt)/is.test(message)) return 'FERRY-4009'
   if (
     /^(Invalid|IO).*(not a valid|magic|Parquet|footer|too small|corrupt|cannot be opened|not a DuckDB)/is.test(message)
   ) {
@@ -110,6 +114,8 @@ function classify(message: string): ErrorCode {
   if (/^(Conversion|Out of Range|Invalid Input) Error/i.test(message)) return 'FERRY-4001'
   if (/^Catalog Error.*Table/i.test(message)) return 'FERRY-3001'
   if (/^Binder Error.*column/i.test(message)) return 'FERRY-3002'
+  if (/^(Parser|Binder|Catalog|Not implemented|Syntax|Permission|Dependency) Error/i.test(message)) return 'FERRY-3016'
+  if (/^(TransactionContext|Transaction|Interrupt|INTERRUPT) Error/i.test(message)) return 'FERRY-2005'
   return 'FERRY-9000'
 }
 

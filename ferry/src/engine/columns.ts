@@ -1,7 +1,7 @@
 /** The columns of a table on their way: chosen, renamed, cast, with constants and defaults; every misfit explained. */
-import { fit } from '../batch/convert.ts'
-import { parseText } from '../batch/text.ts'
-import { parseType, typeName, utf8 } from '../batch/types.ts'
+import { converter, fit } from '../batch/convert.ts'
+import { formatText, parseText } from '../batch/text.ts'
+import { type LogicalType, parseType, typeName, utf8 } from '../batch/types.ts'
 import type { Alteration, MappedColumn, ObjectSpec, Store, TableColumn, TableInfo } from '../connectors/connector.ts'
 import { FerryError, nearest } from '../errors.ts'
 import { applyCasing, type TableSpec } from '../job/tables.ts'
@@ -241,8 +241,30 @@ function intoNew(wanted: Wanted, { sourceKind, destination, target }: Into, sour
     nullable:
       wanted.own || (!required && !(from && source.primaryKey.includes(from.name)) && wanted.constant === undefined),
     checked: relation === 'narrower',
+    ...filledAs(from, sourceKind === destination.kind, made.type),
     ...(from?.inferred && asked === undefined ? { guessed: true } : {}),
   })
+}
+
+/** What fills the source's column fills the one that is created, so that the next insert there does what it did here. */
+function filledAs(from: TableColumn | undefined, isSameKind: boolean, type: LogicalType): Pick<MappedColumn, 'filled'> {
+  if (!from?.hasDefault) return {}
+  if (from.autoIncrement && type.kind === 'int') return { filled: { by: 'numbers' } }
+  const text = from.missing === undefined ? undefined : constantAs(from.missing, from.type, type)
+  if (text !== undefined) return { filled: { by: 'text', text } }
+  return isSameKind && from.defaultSql !== undefined ? { filled: { by: 'sql', sql: from.defaultSql } } : {}
+}
+
+/** A constant of one type as the canonical text of another; undefined where it cannot be carried over. */
+function constantAs(text: string, from: LogicalType, to: LogicalType): string | undefined {
+  try {
+    const value = parseText(text, from)
+    const converted = converter(from, to)?.(value) ?? value
+    return formatText(converted, to)
+  } catch (error) {
+    if (error instanceof FerryError) return undefined
+    throw error
+  }
 }
 
 /** Types whose values a text file holds as text: they can be read under whatever type the destination has. */

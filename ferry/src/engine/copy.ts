@@ -379,7 +379,7 @@ class Segment {
 
   /** An error of the sink names its column and the row's position: the table and the row's key are added here. */
   private explain(error: unknown, rows: Row[]): unknown {
-    if (!(error instanceof RowError) || error.message.startsWith(this.table.plan.to)) return error
+    if (!(error instanceof RowError) || error.isPlaced) return error
     const row = error.index === undefined ? undefined : rows[error.index]
     const { columns, keys } = this.table.plan.write
     const key = keys.map(name => columns.findIndex(c => c.name === name)).filter(at => at >= 0)

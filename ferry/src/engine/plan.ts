@@ -5,6 +5,7 @@ import {
   DOCUMENT,
   FILE_PATH,
   type MappedColumn,
+  type Naming,
   type Offer,
   type ReadRequest,
   type RunIdentity,
@@ -85,6 +86,35 @@ export interface PlanOptions {
   goesOn?: { increment: IncrementPlan; log: string }
 }
 
+/** Where a table goes. */
+function destinationOf(spec: TableSpec, source: Store, destination: Store): string {
+  return spec.to ?? destination.defaultObject(source.nameParts(spec.from), spec.write)
+}
+
+/** Whether a plan was made from these words of the job: tables keep their plans where others come or go. */
+export function isSpecOf(
+  spec: TableSpec,
+  { read, to }: TablePlan,
+  { sourceStore, destinationStore }: Sessions,
+): boolean {
+  const isSame = spec.from === read.object && spec.query === read.query
+  return isSame && destinationOf(spec, sourceStore, destinationStore) === to
+}
+
+/** Throws FERRY-1005 where two tables would be one at the destination, as `Dup` and `dup` are for some stores. */
+export function requireOwnDestinations(plans: Pick<TablePlan, 'from' | 'to'>[], destination: Store): void {
+  const seen = new Map<string, Pick<TablePlan, 'from' | 'to'>>()
+  for (const plan of plans) {
+    const key = destination.objectKey(plan.to)
+    const other = seen.get(key)
+    if (other) {
+      const where = other.to === plan.to ? plan.to : `${plan.to}, which is ${other.to} for ${destination.label}`
+      throw new FerryError('FERRY-1005', `${other.from} and ${plan.from} both go to ${where}`)
+    }
+    seen.set(key, plan)
+  }
+}
+
 /** Plans one table. Nothing is written. Throws the FerryError that a user sees. */
 export async function planTable(
   sessions: Sessions,
@@ -94,7 +124,7 @@ export async function planTable(
 ): Promise<OpenTable | IdleTable> {
   const { sourceStore, destinationStore } = sessions
   if (options.incremental) requireIncremental(spec, sourceStore)
-  const to = spec.to ?? destinationStore.defaultObject(spec.from)
+  const to = destinationOf(spec, sourceStore, destinationStore)
   const target = { object: to, options: spec.write }
   const drift = spec.columns === undefined ? spec.drift : 'ignore'
   const named = { object: spec.from, options: spec.read, ...(spec.query === undefined ? {} : { query: spec.query }) }
@@ -121,6 +151,7 @@ export async function planTable(
   const { columns, alter } = whole
     ? { columns: [WHOLE_DOCUMENT], alter: [] }
     : mapColumns(spec, source, fixed, into, own)
+  requireNames(columns, existing ? undefined : destinationStore.naming(target), to)
   if (columns.length === 0) throw new FerryError('FERRY-3014', `${from} has no columns`)
   const chosen = destinationStore.documentKeys ?? (whole ? [] : chooseKeys(spec, columns, source, existing))
   // Of a table that keeps versions the beginning of each is a part of its key.
@@ -215,6 +246,35 @@ export async function planTable(
       : { bytes: source.bytes }),
   }
   return { plan, source: sourceTable, sink: sinkTable }
+}
+
+/** Throws FERRY-3015 for names that the destination would cut off, takes for its own, or cannot tell apart. */
+function requireNames(columns: MappedColumn[], naming: Naming | undefined, to: string): void {
+  const refuse = (message: string) => new FerryError('FERRY-3015', `${to}: ${message}`)
+  const seen = new Map<string, string>()
+  for (const { name } of columns) {
+    const shown = JSON.stringify(name.length > 80 ? `${name.slice(0, 77)}...` : name)
+    if (!naming) {
+      if (seen.has(name)) throw refuse(`two columns of the source go to ${shown}`)
+      seen.set(name, name)
+      continue
+    }
+    const { foldsCase, mostBytes, mostCharacters, reserved, mayBeEmpty } = naming
+    if (name === '' && !mayBeEmpty) throw refuse('a column has an empty name')
+    if (name.includes('\0') || !name.isWellFormed())
+      throw refuse(`the column name ${shown} has a character that it cannot have`)
+    if (mostBytes !== undefined && Buffer.byteLength(name) > mostBytes) {
+      throw refuse(`the column name ${shown} is longer than ${mostBytes} bytes: the rest would be cut off`)
+    }
+    if (mostCharacters !== undefined && name.length > mostCharacters) {
+      throw refuse(`the column name ${shown} is longer than ${mostCharacters} characters`)
+    }
+    if (reserved?.includes(name)) throw refuse(`the column name ${shown} is the destination's own`)
+    const key = foldsCase ? name.toLowerCase() : name
+    const other = seen.get(key)
+    if (other !== undefined) throw refuse(`${JSON.stringify(other)} and ${shown} are one name there`)
+    seen.set(key, name)
+  }
 }
 
 /** The column that says when a row was deleted at the source; null of rows that are there. */

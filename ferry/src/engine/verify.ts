@@ -243,11 +243,11 @@ export function readBack(plan: TablePlan, kind: string): ReadRequest {
   }
 }
 
-/** Text formats do not keep types: the plan's are given to the reader. */
+/** Text formats do not keep what was written: the plan's words are given to the reader, and nothing is guessed. */
 function fileOptions(plan: TablePlan): Record<string, unknown> {
-  const { format, compression, delimiter, header, nullText } = plan.write.options
+  const { format, compression, delimiter, header = true, nullText } = plan.write.options
   const given = Object.entries({ format, delimiter, header, nullText }).filter(([, value]) => value !== undefined)
   const types = Object.fromEntries(plan.write.columns.map(c => [c.name, typeName(c.type)]))
   const packed = compression === 'gzip' || compression === 'zstd' ? { compression } : {}
-  return { ...Object.fromEntries(given), ...packed, types }
+  return { encoding: 'utf-8', ...Object.fromEntries(given), ...packed, types }
 }

@@ -152,6 +152,14 @@ function shapesOf(schema: unknown): Record<string, AnySchema>[] {
   return branches(schema).flatMap(s => (s.def.shape ? [s.def.shape] : []))
 }
 
+/** A job that was put together from words of the command line. Throws FERRY-1003 with each word that is wrong. */
+export function checkJob(value: unknown): CopyJob {
+  const result = jobSchema.safeParse(value)
+  if (result.success) return result.data
+  const messages = result.error.issues.flatMap(deepest).map(i => `${i.path.join('.')}: ${i.message}`)
+  throw new FerryError('FERRY-1003', [...new Set(messages)].join('\n'))
+}
+
 /** A variables file: a flat YAML or JSON map of names to values. */
 export function readVariables(path: string): Variables {
   let text: string

@@ -57,18 +57,27 @@ function isPattern(name: string | undefined): boolean {
   return name !== undefined && /[*?]/.test(name)
 }
 
+/** How names of objects are read and written. */
+export interface NamesOfTables {
+  /** Whether the source's own patterns serve: of files. */
+  globs: boolean
+  /** A source object's name taken apart. */
+  parts: (object: string) => { schema: string; table: string }
+  /** A name as a part of a destination object's name. */
+  write: (name: string) => string
+}
+
 /**
- * The tables that a job names. `objects` is the source's list, needed for patterns (of files, the connector's own
- * globs serve, so `globs` keeps them whole). Throws FERRY-3008 for a pattern without match, FERRY-1005 for two tables
+ * The tables that a job names. `objects` is the source's list, needed for patterns. Throws FERRY-3008 for a pattern without match, FERRY-1005 for two tables
  * with one destination.
  */
-export function expandTables(job: CopyJob, objects: string[], options: { globs: boolean }): TableSpec[] {
+export function expandTables(job: CopyJob, objects: string[], options: NamesOfTables): TableSpec[] {
   const excluded = job.exclude.map(glob => pattern(glob))
   const specs: TableSpec[] = []
   for (const item of job.tables) {
     const entry: TableEntry = typeof item === 'string' ? { from: item } : item
     if (!isPattern(entry.from) || options.globs) {
-      specs.push(specOf(job, entry, entry.from ?? '(query)'))
+      specs.push(specOf(job, entry, entry.from ?? '(query)', options))
       continue
     }
     const wanted = pattern(entry.from!)
@@ -79,7 +88,7 @@ export function expandTables(job: CopyJob, objects: string[], options: { globs: 
     }
     // A table that the job also names by itself is not taken twice.
     const named = new Set(job.tables.map(t => (typeof t === 'string' ? t : t.from)))
-    for (const object of found) if (!named.has(object)) specs.push(specOf(job, entry, object))
+    for (const object of found) if (!named.has(object)) specs.push(specOf(job, entry, object, options))
   }
   const seen = new Map<string, string>()
   for (const spec of specs) {
@@ -93,7 +102,7 @@ export function expandTables(job: CopyJob, objects: string[], options: { globs: 
   return specs
 }
 
-function specOf(job: CopyJob, entry: TableEntry, from: string): TableSpec {
+function specOf(job: CopyJob, entry: TableEntry, from: string, names: NamesOfTables): TableSpec {
   const s: TableSettings = { ...pick(job), ...job.defaults, ...definedOnly(entry) }
   const splitBytes = s.splitSize === undefined ? SPLIT_BYTES : parseSize(s.splitSize)
   if (splitBytes === undefined) {
@@ -105,7 +114,7 @@ function specOf(job: CopyJob, entry: TableEntry, from: string): TableSpec {
   return {
     from,
     ...(entry.query === undefined ? {} : { query: entry.query }),
-    ...(entry.to === undefined ? {} : { to: fillName(entry.to, from) }),
+    ...(entry.to === undefined ? {} : { to: fillName(entry.to, from, names) }),
     update: s.update ?? 'append',
     keys: s.keys,
     columns: s.columns,
@@ -178,14 +187,11 @@ function definedOnly(entry: TableEntry): TableSettings {
 }
 
 /** `{schema}`, `{table}` and `{object}` in a destination name, from the source's name. */
-function fillName(to: string, from: string): string {
-  const base = from.replace(/^.*[/\\]/, '')
-  const dot = base.indexOf('.')
-  const table = dot < 0 ? base : base.slice(dot + 1)
-  return to
-    .replaceAll('{schema}', dot < 0 ? '' : base.slice(0, dot))
-    .replaceAll('{table}', table)
-    .replaceAll('{object}', base)
+function fillName(to: string, from: string, { parts, write }: NamesOfTables): string {
+  if (!/\{(schema|table|object)\}/.test(to)) return to
+  const { schema, table } = parts(from)
+  const values: Record<string, string> = { schema, table, object: from }
+  return to.replace(/\{(schema|table|object)\}/g, (_, name: string) => write(values[name]!))
 }
 
 /** A name with `*` and `?` as a regular expression; `flags` say whether case matters. */

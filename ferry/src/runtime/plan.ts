@@ -1,7 +1,6 @@
 /** What a job would copy: its tables, and the plan of each. */
 import { availableParallelism } from 'node:os'
-import type { Store } from '../connectors/connector.ts'
-import { type PlanOptions, planTable, type TablePlan } from '../engine/plan.ts'
+import { type PlanOptions, planTable, requireOwnDestinations, type TablePlan } from '../engine/plan.ts'
 import { asFerryError, FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
@@ -13,10 +12,14 @@ import { unshared } from './hold.ts'
 import { closeSessions, closeStores, openSessions, openStores, type Stores } from './stores.ts'
 
 /** The tables of a job as its stores have them now. */
-export async function tablesOf(job: CopyJob, source: Store, only?: string[]): Promise<TableSpec[]> {
+export async function tablesOf(job: CopyJob, { source, destination }: Stores, only?: string[]): Promise<TableSpec[]> {
   const globs = source.kind === 'files'
   const objects = needsListing(job) && !globs ? await source.objects() : []
-  const specs = expandTables(job, objects, { globs })
+  const specs = expandTables(job, objects, {
+    globs,
+    parts: object => source.nameParts(object),
+    write: name => destination.namePart(name),
+  })
   if (!only || only.length === 0) return specs
   const chosen = specs.filter(s => only.some(o => s.from === o || s.from.endsWith(`.${o}`)))
   if (chosen.length > 0) return chosen
@@ -37,7 +40,7 @@ export async function planJob(
     const tables: (TablePlan & { splits: number })[] = []
     const problems: { table: string; error: FerryError }[] = []
     try {
-      const specs = await tablesOf(job, stores.source)
+      const specs = await tablesOf(job, stores)
       const kept = state ? await positionsOf(state.db, job.name) : []
       const all = { count: specs.length, kept, run: 'plan' }
       for (const [ordinal, spec] of specs.entries()) {
@@ -48,6 +51,11 @@ export async function planJob(
         } catch (error) {
           problems.push({ table: spec.from, error: asFerryError(error) })
         }
+      }
+      try {
+        requireOwnDestinations(tables, stores.destination)
+      } catch (error) {
+        problems.push({ table: job.name, error: asFerryError(error) })
       }
     } finally {
       await closeSessions(sessions)

@@ -4,14 +4,16 @@ import { copyTable } from '../engine/copy.ts'
 import { RateLimit, Slots } from '../engine/limits.ts'
 import {
   type IdleTable,
+  isSpecOf,
   type OpenTable,
   planTable,
   reopenTable,
+  requireOwnDestinations,
   type Sessions,
   type TablePlan,
 } from '../engine/plan.ts'
 import type { TableProgress } from '../engine/progress.ts'
-import { asFerryError, FerryError } from '../errors.ts'
+import { asFerryError, FerryError, NewColumns } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
 import { type CopyJob, parseSize } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
@@ -116,6 +118,7 @@ class Run {
   private readonly tables: TableProgress[] = []
   /** Tables whose source got new columns: they are planned anew, and go on where they are. */
   private drifted = new Set<number>()
+  /** Of each the new columns that its last plan was made for. */
   private readonly evolved = new Map<number, string>()
   private readonly parallel: number
   private readonly folder: string
@@ -238,7 +241,7 @@ class Run {
       this.drifted.clear()
       return opened
     }
-    const specs = await tablesOf(job, sessions.sourceStore, only)
+    const specs = await tablesOf(job, this.stores, only)
     // A full refresh keeps the positions until it has reached new ones.
     const kept = this.options.fresh ? [] : await positionsOf(state.db, job.name)
     const all = { count: specs.length, kept, run: this.lease.run }
@@ -246,6 +249,10 @@ class Run {
     for (const [ordinal, spec] of specs.entries()) {
       planned.push(await planTable(sessions, spec, ordinal, planOptions(job, this.stores, all)))
     }
+    requireOwnDestinations(
+      planned.map(t => t.plan),
+      this.stores.destination,
+    )
     // Kept only when all are planned: before any row moves, a fault of one table stops the run.
     const tables: (OpenTable | undefined)[] = []
     for (const table of planned) {
@@ -267,9 +274,12 @@ class Run {
   private async reopen(sessions: Sessions, plan: TablePlan): Promise<OpenTable> {
     if (!this.drifted.has(plan.ordinal)) return reopenTable(sessions, plan)
     const { job, only, state } = this.options
-    const specs = await tablesOf(job, sessions.sourceStore, only)
+    const specs = await tablesOf(job, this.stores, only)
     const kept = await positionsOf(state.db, job.name)
-    const made = await planTable(sessions, specs[plan.ordinal]!, plan.ordinal, {
+    // Not by its number: a pattern may stand for other tables by now.
+    const spec = specs.find(s => isSpecOf(s, plan, sessions))
+    if (!spec) throw new FerryError('FERRY-3001', `${plan.from} was there when the run was planned, and is gone`)
+    const made = await planTable(sessions, spec, plan.ordinal, {
       ...planOptions(job, this.stores, { count: specs.length, kept, run: this.lease.run }),
       // From its own place: the log has moved beyond the one that is kept.
       goesOn: { increment: plan.increment!, log: plan.read.log! },
@@ -363,16 +373,16 @@ class Run {
     const now = await this.stores.source.describe(read)
     const names = now?.columns.filter(c => !c.onRequest && !read.columns.some(r => r.from === c.name)).map(c => c.name)
     if (!names || names.length === 0) return
-    const message = `${from}: the source has new columns: ${names.join(', ')}`
     // Those that the last plan has left out too stay out: the destination computes them.
-    if (this.evolved.get(ordinal) !== message) throw new FerryError('FERRY-3013', message)
+    if (this.evolved.get(ordinal) !== names.join()) throw new NewColumns(from, names)
   }
 
   /** Whether new columns of the source are a reason to plan the table anew; once for each of them. */
   private mayEvolve(plan: TablePlan, error: unknown): boolean {
-    if (plan.read.drift !== 'evolve' || !(error instanceof FerryError) || error.code !== 'FERRY-3013') return false
-    const isNew = this.evolved.get(plan.ordinal) !== error.message
-    this.evolved.set(plan.ordinal, error.message)
+    if (plan.read.drift !== 'evolve' || !(error instanceof NewColumns)) return false
+    const names = error.columns.join()
+    const isNew = this.evolved.get(plan.ordinal) !== names
+    this.evolved.set(plan.ordinal, names)
     return isNew
   }
 

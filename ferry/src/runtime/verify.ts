@@ -35,7 +35,7 @@ export async function verifyJob(
     let destination: SourceSession | undefined
     try {
       destination = await stores.destination.source()
-      const specs = await tablesOf(job, stores.source, options.only)
+      const specs = await tablesOf(job, stores, options.only)
       for (const [ordinal, spec] of specs.entries()) {
         options.onTable?.(spec.from, ordinal + 1, specs.length)
         // Of Ferry's own columns the source knows nothing, nor of rows that are kept although they were deleted.

@@ -1,7 +1,7 @@
 /** Columns that the log of a store tells of, beside those that a copy was planned with. */
 import { parseText } from '../../batch/text.ts'
 import type { Value } from '../../batch/types.ts'
-import { FerryError } from '../../errors.ts'
+import { FerryError, NewColumns } from '../../errors.ts'
 import type { ReadRequest, TableColumn } from '../connector.ts'
 
 /** Throws FERRY-3013 where the log has columns that the source did not have when the copy was planned. */
@@ -9,7 +9,7 @@ export function requireKnown(table: string, logged: string[], known: TableColumn
   if (drift === 'ignore') return
   const names = logged.filter(name => !known.some(c => c.name === name))
   if (names.length === 0) return
-  throw new FerryError('FERRY-3013', `${table}: the source has new columns: ${names.join(', ')}`, {
+  throw new NewColumns(table, names, {
     hint:
       drift === 'evolve'
         ? 'Run the job again: they are added to the destination, and the copy goes on where it stopped.'
@@ -17,7 +17,11 @@ export function requireKnown(table: string, logged: string[], known: TableColumn
   })
 }
 
-/** What a column holds in rows of the log that are older than the column: the default that it was added with. */
+/**
+ * What a column holds in rows of the log that are older than the column: the default that it was added with. Throws
+ * FERRY-3012 for one that the source computes: that the log does not tell it is no value.
+ */
 export function missingValue(column: TableColumn): Value {
+  if (column.generated) throw new FerryError('FERRY-3012', `the log does not tell the generated column ${column.name}`)
   return column.missing === undefined ? null : parseText(column.missing, column.type)
 }

@@ -2,7 +2,7 @@
 import type { Batch, Checkpoint, RowBatch } from '../../batch/encoding.ts'
 import { formatText } from '../../batch/text.ts'
 import type { Row } from '../../batch/types.ts'
-import { FerryError, RowError } from '../../errors.ts'
+import { FerryError, placed, RowError } from '../../errors.ts'
 import type { CommitResult, Refused, SplitWriter, WriteRequest, WriterWork } from '../connector.ts'
 import type { Ledger, LedgerClient } from '../ledger.ts'
 import type { ChangeTable } from './changetable.ts'
@@ -74,7 +74,8 @@ export abstract class GatheringWriter implements SplitWriter {
           const parts = columns.flatMap(({ name, type }, i) =>
             keys.includes(name) ? [`, ${name} ${row[i] === null ? 'null' : formatText(row[i]!, type)}`] : [],
           )
-          throw new RowError(error.code, `${object}${parts.join('')}: ${error.message}`, error.column, { cause: error })
+          const message = `${object}${parts.join('')}: ${error.message}`
+          throw placed(new RowError(error.code, message, error.column, { cause: error }))
         }
       },
     }

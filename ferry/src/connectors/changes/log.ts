@@ -4,7 +4,7 @@
  */
 import type { Batch, Behind, Change, RowBatch } from '../../batch/encoding.ts'
 import type { Column, Row } from '../../batch/types.ts'
-import type { FerryError } from '../../errors.ts'
+import { FerryError } from '../../errors.ts'
 import { CHANGES, type ReadOptions, type Split } from '../connector.ts'
 
 /** A place in the log: every transaction before `at` is behind it, and `seq` changes of the one that stands there. */
@@ -428,4 +428,9 @@ export async function* readLog(
   } finally {
     complete?.removeEventListener('abort', onComplete)
   }
+}
+
+/** A table whose log is read before its session has joined it: nothing would come, and it would look like no changes. */
+export function notJoined(table: string): FerryError {
+  return new FerryError('FERRY-9000', `${table}: its log is read before it is followed`)
 }

@@ -5,6 +5,8 @@ import { FerryError } from '../../errors.ts'
 import type {
   Connector,
   Containers,
+  Naming,
+  ObjectName,
   ObjectSpec,
   RunIdentity,
   Settings,
@@ -14,7 +16,6 @@ import type {
   TableInfo,
 } from '../connector.ts'
 import { nestedMembers, unwound } from '../documents.ts'
-import { bareName } from '../names.ts'
 import { CosmosContainer } from './container.ts'
 import { CosmosContainers } from './containers.ts'
 import { documentsIn, ownText } from './documents.ts'
@@ -271,8 +272,26 @@ export class CosmosStore implements Store {
     return { type: column.type, native: 'json' }
   }
 
-  defaultObject(from: string): string {
-    return bareName(from)
+  defaultObject({ table }: ObjectName): string {
+    return table
+  }
+
+  nameParts(object: string): ObjectName {
+    const { database, container } = this.names(object)
+    return { schema: database, table: container }
+  }
+
+  namePart(text: string): string {
+    return text
+  }
+
+  objectKey(object: string): string {
+    const { database, container } = this.names(object)
+    return `${database}/${container}`
+  }
+
+  naming(): Naming {
+    return { foldsCase: false, mayBeEmpty: true }
   }
 
   async source(): Promise<SourceSession> {

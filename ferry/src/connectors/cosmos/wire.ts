@@ -255,6 +255,8 @@ export function explain(response: WireResponse, place: string): FerryError {
     const hint = 'Give the container more throughput, or run the job again: it goes on where it stopped.'
     return new FerryError('FERRY-2005', message, { hint, service })
   }
+  if (status === 413) return new FerryError('FERRY-4001', message, { service })
+  if (status === 400) return new FerryError('FERRY-3016', message, { service })
   if (status === 408 || status === 449 || status === 503) return new FerryError('FERRY-2005', message, { service })
   return new FerryError('FERRY-9000', message, { service })
 }

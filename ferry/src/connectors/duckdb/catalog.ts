@@ -10,8 +10,19 @@ export interface DuckdbTable extends TableInfo {
 
 /** Schema and table of an object's name; the schema is `main` where none is named. */
 export function splitName(object: string): { schema: string; table: string } {
-  const match = /^(?:(?:"([^"]+)"|([^".]+))\.)?(?:"([^"]+)"|([^"]+))$/.exec(object)
-  return { schema: match?.[1] ?? match?.[2] ?? 'main', table: match?.[3] ?? match?.[4] ?? object }
+  const match = /^(?:(?:"((?:[^"]|"")+)"|([^".]+))\.)?(?:"((?:[^"]|"")+)"|([^"]+))$/.exec(object)
+  const [, quotedSchema, schema, quotedTable, table] = match ?? []
+  const bare = (name: string | undefined) => name?.replaceAll('""', '"')
+  return { schema: bare(quotedSchema) ?? schema ?? 'main', table: bare(quotedTable) ?? table ?? object }
+}
+
+/** A schema or a table in the name of an object. */
+export function namePart(name: string): string {
+  return /^[^".\s]+$/.test(name) ? name : quoteName(name)
+}
+
+function joinName(schema: string, table: string): string {
+  return schema === 'main' ? namePart(table) : `${namePart(schema)}.${namePart(table)}`
 }
 
 export function qualified(name: { schema: string; table: string }): string {
@@ -23,7 +34,7 @@ export async function listObjects(db: Duckdb): Promise<string[]> {
     `SELECT table_schema AS s, table_name AS t FROM information_schema.tables
      WHERE table_catalog = current_database() AND table_name NOT LIKE 'ferry\\_%' ESCAPE '\\' ORDER BY 1, 2`,
   )
-  return rows.map(r => (r.s === 'main' ? String(r.t) : `${r.s}.${r.t}`))
+  return rows.map(r => joinName(String(r.s), String(r.t)))
 }
 
 export async function describe(db: Duckdb, spec: ObjectSpec): Promise<DuckdbTable | undefined> {
@@ -57,7 +68,7 @@ export async function describe(db: Duckdb, spec: ObjectSpec): Promise<DuckdbTabl
     hasDefault: typeof known.get(c.name)?.def === 'string',
   }))
   return {
-    object: name.schema === 'main' ? name.table : `${name.schema}.${name.table}`,
+    object: joinName(name.schema, name.table),
     columns,
     primaryKey: (key?.names as string[] | undefined) ?? [],
     relation: await relationOf(db, sql),

@@ -8,6 +8,8 @@ import { held, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
 import type {
   Connector,
+  Naming,
+  ObjectName,
   ObjectSpec,
   RunIdentity,
   Settings,
@@ -16,8 +18,7 @@ import type {
   Store,
   TableInfo,
 } from '../connector.ts'
-import { bareName } from '../names.ts'
-import { describe, listObjects } from './catalog.ts'
+import { describe, listObjects, namePart, qualified, splitName } from './catalog.ts'
 import { DuckdbSink } from './sink.ts'
 import { DuckdbSource } from './source.ts'
 
@@ -72,8 +73,24 @@ class DuckdbStore implements Store {
     return { type, native: toNative(type) }
   }
 
-  defaultObject(from: string): string {
-    return bareName(from)
+  defaultObject({ table }: ObjectName): string {
+    return namePart(table)
+  }
+
+  nameParts(object: string): ObjectName {
+    return splitName(object)
+  }
+
+  namePart(text: string): string {
+    return namePart(text)
+  }
+
+  objectKey(object: string): string {
+    return qualified(splitName(object)).toLowerCase()
+  }
+
+  naming(): Naming {
+    return { foldsCase: true }
   }
 
   async source(): Promise<SourceSession> {

@@ -106,7 +106,9 @@ export class DuckdbSinkTable implements SinkTable, ChangeTarget {
   private create(name: { schema: string; table: string }): string {
     const { columns, keys } = this.request
     const lines = columns.map(
-      c => `${quoteName(c.name)} ${toNative(c.type)}${c.nullable && !keys.includes(c.name) ? '' : ' NOT NULL'}`,
+      c =>
+        `${quoteName(c.name)} ${toNative(c.type)}${c.nullable && !keys.includes(c.name) ? '' : ' NOT NULL'}` +
+        (c.filled?.by === 'text' ? ` DEFAULT ${quoteText(c.filled.text)}` : ''),
     )
     if (keys.length > 0) lines.push(`PRIMARY KEY (${keys.map(quoteName).join(', ')})`)
     return `CREATE TABLE IF NOT EXISTS ${qualified(name)} (\n  ${lines.join(',\n  ')}\n)`

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import type { Batch, CsvDialect } from '../../batch/encoding.ts'
 import type { Column } from '../../batch/types.ts'
 import { Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
@@ -100,8 +101,13 @@ class DuckdbSourceTable implements SourceTable {
     return csvDialect()
   }
 
+  /** Row numbers may change whenever the file is written. */
   async fingerprint(): Promise<string | undefined> {
-    return undefined
+    const print = async (path: string) => {
+      const found = await stat(path, { bigint: true }).catch(() => undefined)
+      return found ? `${found.size} ${found.mtimeNs}` : ''
+    }
+    return `${await print(this.path)} ${await print(`${this.path}.wal`)}`
   }
 
   async splits(offer: Offer): Promise<Split[]> {

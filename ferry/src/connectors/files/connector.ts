@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import { access, glob, stat } from 'node:fs/promises'
-import { isAbsolute, join, relative } from 'node:path'
+import { isAbsolute, join, relative, resolve } from 'node:path'
 import { z } from 'zod'
 import { type Column, type LogicalType, utf8 } from '../../batch/types.ts'
 import { allowedPath, requireNoServer } from '../../confinement.ts'
@@ -11,6 +11,8 @@ import {
   type Connector,
   FILE_PATH,
   type Increment,
+  type Naming,
+  type ObjectName,
   type ObjectSpec,
   type ReadRequest,
   type RunIdentity,
@@ -24,7 +26,7 @@ import {
   type TableInfo,
   type WriteRequest,
 } from '../connector.ts'
-import { bareName } from '../names.ts'
+import { stem } from '../names.ts'
 import { type FileSet, STDIN } from './bytes.ts'
 import { CsvSourceTable, describeCsv } from './csv.ts'
 import { newFiles, partOf } from './increment.ts'
@@ -49,6 +51,8 @@ export const files: Connector = {
     return new FilesStore(result.data.folder)
   },
 }
+
+const ENDINGS = { none: '', gzip: '.gz', zstd: '.zst', snappy: '' }
 
 class FilesStore implements Store {
   readonly kind = 'files'
@@ -168,8 +172,30 @@ class FilesStore implements Store {
     return { type, native: toNative(type) }
   }
 
-  defaultObject(from: string): string {
-    return `${bareName(from)}.parquet`
+  defaultObject({ table }: ObjectName, options: Record<string, unknown>): string {
+    const { format = 'parquet', compression = 'none' } = writeOptions(options)
+    return `${this.namePart(table)}.${format}${format === 'parquet' ? '' : ENDINGS[compression]}`
+  }
+
+  nameParts(object: string): ObjectName {
+    const parts = /^(?:(.*)[/\\])?([^/\\]*)$/.exec(object)!
+    return { schema: parts[1] ?? '', table: stem(parts[2]!) }
+  }
+
+  /** No separator, and nothing hidden. */
+  namePart(text: string): string {
+    return text.replace(/[/\\\0%]|^\.+/g, encodeURIComponent).replace(/^\.+/, dots => '%2E'.repeat(dots.length))
+  }
+
+  objectKey(object: string): string {
+    return object === STDIN ? object : resolve(this.folder, object)
+  }
+
+  naming(target: ObjectSpec): Naming {
+    // DuckDB writes Parquet.
+    if (formatOf(target.object, writeOptions(target.options)) === 'parquet') return { foldsCase: true }
+    const isJson = ['json', 'jsonl'].includes(formatOf(target.object, writeOptions(target.options)))
+    return { foldsCase: false, mayBeEmpty: isJson }
   }
 
   async source(): Promise<SourceSession> {

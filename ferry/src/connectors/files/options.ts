@@ -40,6 +40,10 @@ export const writeSchema = z.strictObject({
   delimiter: z.string().length(1).optional().describe('CSV: comma; tab for `tsv`'),
   header: z.boolean().default(true).describe('CSV: whether the first record names the columns'),
   nullText: z.string().default('').describe('CSV: what stands for null'),
+  nan: z
+    .enum(['refuse', 'null', 'string'])
+    .default('refuse')
+    .describe('JSON: what becomes of NaN and the infinities, which JSON has no numbers for'),
   rowsPerFile: z.number().int().positive().optional().describe('Begin a new file after so many rows'),
   bytesPerFile: z
     .union([z.number().positive(), z.string()])

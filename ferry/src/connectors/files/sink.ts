@@ -16,6 +16,7 @@ export interface Output {
   delimiter: string
   header: boolean
   nullText: string
+  nan: 'refuse' | 'null' | 'string'
   rowsPerFile?: number
   bytesPerFile?: number
 }
@@ -48,6 +49,7 @@ export class FilesSinkTable implements SinkTable {
       delimiter: options.delimiter ?? named.delimiter ?? (options.format === 'tsv' ? '\t' : ','),
       header: options.header,
       nullText: options.nullText,
+      nan: options.nan,
       ...(options.rowsPerFile === undefined ? {} : { rowsPerFile: options.rowsPerFile }),
       ...(options.bytes === undefined ? {} : { bytesPerFile: options.bytes }),
     }

@@ -170,7 +170,7 @@ function rowText(table: FilesSinkTable): RowText {
   const object = (row: Row) =>
     isDocument
       ? oneLine(row[0] as string)
-      : `{${row.map((value, i) => names[i] + named(i, () => oneLine(toJson(value, columns[i]!.type)))).join(',')}}`
+      : `{${row.map((value, i) => names[i] + named(i, () => oneLine(toJson(value, columns[i]!.type, table.output.nan)))).join(',')}}`
   if (table.output.format === 'jsonl') return row => `${object(row)}\n`
   return (row, first) => `${first ? '[\n' : ',\n'}${object(row)}`
 }

@@ -81,9 +81,12 @@ function columnOf(row: Answer, json: Set<string>, settings: MysqlSettings): Mysq
     name,
     type: toLogical(native, settings.tinyInt1),
     native,
-    nullable: row.nullable === 'YES',
+    // A zero that is read as null needs a place for it.
+    nullable: row.nullable === 'YES' || (settings.zeroDates === 'null' && /^(date|datetime|timestamp)\b/.test(native)),
     hasDefault: (row.def !== null && row.def !== 'NULL') || /auto_increment|on update|default_generated/i.test(extra),
     ...missingOf(row),
+    ...(/auto_increment/i.test(extra) ? { autoIncrement: true } : {}),
+    ...(/^current_timestamp(\(\d*\))?$/i.test(String(row.def)) ? { defaultSql: String(row.def) } : {}),
     ...(typeof row.charset === 'string' ? { charset: row.charset } : {}),
     generated: /(virtual|stored|persistent) generated|^(virtual|stored|persistent)$/i.test(extra),
   }

@@ -1,6 +1,6 @@
 /** Connections to MySQL and MariaDB: one session setup, one translation of their errors. */
 import mysql from 'mysql2'
-import { type ErrorCode, FerryError, RowError } from '../../errors.ts'
+import { type ErrorCode, FerryError, placed, RowError } from '../../errors.ts'
 import type { LedgerClient } from '../ledger.ts'
 import type { MysqlSettings } from './settings.ts'
 
@@ -101,7 +101,7 @@ export function translate(error: unknown, place: string): FerryError {
   const text = e.message || e.code || String(error)
   const message = `${place}: ${code === 'FERRY-2005' ? 'the connection to the server was lost' : text}`
   if (code !== 'FERRY-4001' && code !== 'FERRY-4005') return new FerryError(code, message, { cause: error })
-  return new RowError(code, message, /column '([^']+)'/i.exec(text)?.[1], { cause: error })
+  return placed(new RowError(code, message, /column '([^']+)'/i.exec(text)?.[1], { cause: error }))
 }
 
 /** Codes of the server: https://mariadb.com/kb/en/mariadb-error-code-reference/ */
@@ -132,6 +132,19 @@ const CODES: Record<number, ErrorCode> = {
   1586: 'FERRY-4005',
   3819: 'FERRY-4005',
   4025: 'FERRY-4005',
+  1059: 'FERRY-3015',
+  1060: 'FERRY-3015',
+  1166: 'FERRY-3015',
+  1063: 'FERRY-3003',
+  1071: 'FERRY-3003',
+  1074: 'FERRY-3003',
+  1101: 'FERRY-3003',
+  1117: 'FERRY-3003',
+  1118: 'FERRY-3003',
+  1170: 'FERRY-3003',
+  1139: 'FERRY-3016',
+  1153: 'FERRY-4008',
+  1301: 'FERRY-4008',
   1264: 'FERRY-4001',
   1265: 'FERRY-4001',
   1292: 'FERRY-4001',
@@ -160,9 +173,12 @@ export function classify(e: ServerError): ErrorCode {
     return 'FERRY-2001'
   }
   const lost = /^(PROTOCOL_CONNECTION_LOST|ECONNRESET|EPIPE|PROTOCOL_PACKETS_OUT_OF_ORDER)$/.test(e.code ?? '')
-  return lost || /closed state|Connection lost|closed the connection/i.test(e.message ?? '')
-    ? 'FERRY-2005'
-    : 'FERRY-9000'
+  if (lost || /closed state|Connection lost|closed the connection/i.test(e.message ?? '')) return 'FERRY-2005'
+  const state = e.sqlState ?? ''
+  if (state.startsWith('08') || state.startsWith('40')) return 'FERRY-2005'
+  if (state.startsWith('22')) return 'FERRY-4001'
+  if (state.startsWith('23')) return 'FERRY-4005'
+  return state.startsWith('42') || state.startsWith('0A') ? 'FERRY-3016' : 'FERRY-9000'
 }
 
 /** An identifier as MySQL quotes it. */
@@ -192,8 +208,12 @@ export function splitName(object: string, settings: Pick<MysqlSettings, 'databas
 
 /** The name of an object as job files write it: quoted only where it must be. */
 export function joinName({ database, table }: Name, settings: Pick<MysqlSettings, 'database'>): string {
-  const plain = (name: string) => (/^[^`.\s]+$/.test(name) ? name : quoteName(name))
-  return database === settings.database ? plain(table) : `${plain(database)}.${plain(table)}`
+  return database === settings.database ? namePart(table) : `${namePart(database)}.${namePart(table)}`
+}
+
+/** A database or a table in the name of an object. */
+export function namePart(name: string): string {
+  return /^[^`.\s]+$/.test(name) ? name : quoteName(name)
 }
 
 export function qualified({ database, table }: Name): string {

@@ -1,6 +1,8 @@
 import type { Column, LogicalType } from '../../batch/types.ts'
 import type {
   Connector,
+  Naming,
+  ObjectName,
   ObjectSpec,
   RunIdentity,
   Settings,
@@ -9,9 +11,8 @@ import type {
   Store,
   TableInfo,
 } from '../connector.ts'
-import { bareName } from '../names.ts'
 import { describe, listObjects } from './catalog.ts'
-import { type Connection, connect, cut, labelOf, query, translate } from './client.ts'
+import { type Connection, connect, cut, labelOf, namePart, qualified, query, splitName, translate } from './client.ts'
 import { type LogMark, markOf } from './log.ts'
 import { type MysqlSettings, readSettings, settingsSchema } from './settings.ts'
 import { MysqlSink } from './sink.ts'
@@ -70,8 +71,26 @@ class MysqlStore implements Store {
     return { type: toLogical(native, this.settings.tinyInt1), native }
   }
 
-  defaultObject(from: string): string {
-    return bareName(from)
+  defaultObject({ table }: ObjectName): string {
+    return namePart(table)
+  }
+
+  nameParts(object: string): ObjectName {
+    const { database, table } = splitName(object, this.settings)
+    return { schema: database, table }
+  }
+
+  namePart(text: string): string {
+    return namePart(text)
+  }
+
+  objectKey(object: string): string {
+    return qualified(splitName(object, this.settings))
+  }
+
+  /** https://mariadb.com/kb/en/identifier-names/ */
+  naming(): Naming {
+    return { foldsCase: true, mostCharacters: 64 }
   }
 
   async source(): Promise<SourceSession> {

@@ -3,7 +3,7 @@ import type { Batch, CsvDialect, Rejected } from '../../batch/encoding.ts'
 import { FERRY_CSV } from '../../batch/encoding.ts'
 import type { Column, Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import { LOG_SPLIT, type LogTable, readLog, type TableLog } from '../changes/log.ts'
+import { LOG_SPLIT, type LogTable, notJoined, readLog, type TableLog } from '../changes/log.ts'
 import {
   CHANGES,
   type Increment,
@@ -16,6 +16,7 @@ import {
   type Split,
 } from '../connector.ts'
 import { stripSemicolon } from '../names.ts'
+import { cutByGaps } from '../ranges.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import type { Followed } from './binlog.ts'
 import { describe, type MysqlColumn, type MysqlTable } from './catalog.ts'
@@ -268,10 +269,14 @@ class MysqlSourceTable implements SourceTable {
     if (column.type.kind === 'int') {
       const [ends] = await this.session.ask(`SELECT MIN(${name}) AS low, MAX(${name}) AS high FROM ${from}`, object)
       if (ends!.low === null) return []
-      const low = BigInt(String(ends!.low))
-      const width = BigInt(String(ends!.high)) - low
-      const cuts = Array.from({ length: count - 1 }, (_, i) => low + (width * BigInt(i + 1)) / BigInt(count))
-      return [...new Set(cuts.map(String))]
+      const seek = async (at: bigint) => {
+        const sql = `SELECT (SELECT MAX(${name}) FROM ${from} WHERE ${name} < ${at}) AS below, (SELECT MIN(${name}) FROM ${from} WHERE ${name} >= ${at}) AS above`
+        const [found] = await this.session.ask(sql, object)
+        return { below: BigInt(String(found!.below)), above: BigInt(String(found!.above)) }
+      }
+      const whole = { low: BigInt(String(ends!.low)), high: BigInt(String(ends!.high)) }
+      const ranges = await cutByGaps(whole, { most: count, least: 1n }, seek)
+      return ranges.slice(1).map(r => String(r.low))
     }
     const [{ n } = { n: 0 }] = await this.session.ask(`SELECT COUNT(*) AS n FROM ${from}`, object)
     const step = Math.max(1, Math.floor(Number(n) / count))
@@ -290,7 +295,8 @@ class MysqlSourceTable implements SourceTable {
 
   async *read(split: Split, options: ReadOptions): AsyncIterable<Batch> {
     if (split.id !== CHANGES) yield* this.readTable(split, options)
-    else if (this.logged) {
+    else if (!this.logged) throw notJoined(this.table.object)
+    else {
       const { tableLog } = this.session
       const place = {
         online: this.request.online !== undefined,

@@ -34,10 +34,31 @@ export function createTable(table: Name, columns: MappedColumn[], keys: string[]
   const lines = columns.map(c => {
     const [type, comment] = nativeOf(c, keys).split(' COMMENT ')
     const required = !c.nullable || keys.includes(c.name)
-    return `${quoteName(c.name)} ${type} ${required ? 'NOT NULL' : 'NULL'}${comment === undefined ? '' : ` COMMENT ${comment}`}`
+    return `${quoteName(c.name)} ${type} ${required ? 'NOT NULL' : 'NULL'}${filled(c, keys)}${comment === undefined ? '' : ` COMMENT ${comment}`}`
   })
   if (keys.length > 0) lines.push(`PRIMARY KEY (${names(keys)})`)
   return `CREATE TABLE IF NOT EXISTS ${qualified(table)} (\n  ${lines.join(',\n  ')}\n) CHARACTER SET utf8mb4 COLLATE ${collation}`
+}
+
+/** A column counts where an index begins with it. */
+function filled({ name, type, filled: by }: MappedColumn, keys: string[]): string {
+  if (by?.by === 'numbers') return keys[0] === name ? ' AUTO_INCREMENT' : ''
+  if (by?.by === 'sql') return ` DEFAULT ${by.sql}`
+  if (by?.by !== 'text') return ''
+  switch (type.kind) {
+    case 'bool':
+      return ` DEFAULT ${by.text}`
+    case 'int':
+    case 'decimal':
+    case 'float':
+    case 'date':
+      return ` DEFAULT ${quoteText(by.text)}`
+    case 'utf8':
+      // Long texts take an expression only.
+      return ` DEFAULT (${quoteText(by.text)})`
+    default:
+      return ''
+  }
 }
 
 export function loadInto(target: string, fields: string, replace: boolean): string {

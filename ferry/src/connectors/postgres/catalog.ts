@@ -14,7 +14,7 @@ const COLUMNS = `
   SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS native, t.typtype AS kind,
     (SELECT format_type(d.base, d.typmod) FROM domains d JOIN pg_type b ON b.oid = d.base
       WHERE d.oid = a.atttypid AND b.typtype <> 'd') AS base,
-    NOT a.attnotnull AS nullable, a.attgenerated <> '' AS generated, a.attidentity AS identity,
+    NOT a.attnotnull AS nullable, a.attgenerated <> '' AS generated, a.attgenerated = 's' AS stored, a.attidentity AS identity,
     a.atthasdef OR a.attidentity <> '' AS has_default,
     (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
       WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = '') AS default_is
@@ -58,6 +58,8 @@ export interface PostgresColumn extends TableColumn {
   base: string
   /** `b` base, `d` domain, `e` enum, `c` composite, `r` range, `m` multirange, `p` pseudo. */
   typeKind: string
+  /** Whether a generated column is stored, and not computed when it is read. */
+  stored: boolean
   /** `a` always, `d` by default, empty where the column is no identity. */
   identity: string
 }
@@ -108,10 +110,17 @@ async function readColumns(client: pg.Client, oid: number): Promise<PostgresColu
       identity: r.identity,
       hasDefault: r.has_default,
       ...missingOf(r.default_is),
+      ...(r.identity !== '' || /^nextval\(/.test(r.default_is ?? '') ? { autoIncrement: true } : {}),
+      ...(BUILT_IN.test(r.default_is ?? '') ? { defaultSql: r.default_is } : {}),
       generated: r.generated,
+      stored: r.stored,
     }
   })
 }
+
+/** Defaults that every server computes. */
+const BUILT_IN =
+  /^\(?(now\(\)|(clock|statement|transaction)_timestamp\(\)|gen_random_uuid\(\)|uuidv[47]\(\)|CURRENT_(TIMESTAMP|DATE|USER)(\(\d\))?|LOCALTIMESTAMP(\(\d\))?)( AT TIME ZONE '\w+'::text)?\)?(::[\w ]+)?$/
 
 /** What rows hold that are older than a column: its default, where that is a constant such as `'new'::text` or `7`. */
 function missingOf(expression: string | null): { missing?: string } {

@@ -1,6 +1,6 @@
 /** Connections to PostgreSQL: one session setup, one translation of its errors. */
 import pg from 'pg'
-import { type ErrorCode, FerryError, RowError } from '../../errors.ts'
+import { type ErrorCode, FerryError, placed, RowError } from '../../errors.ts'
 import type { LedgerClient } from '../ledger.ts'
 import type { PostgresSettings } from './settings.ts'
 import { ReadSocket } from './socket.ts'
@@ -95,7 +95,7 @@ export function translate(error: unknown, place: string): FerryError {
   const message = parts.join('. ')
   if (code === 'FERRY-4001' || code === 'FERRY-4005') {
     const column = e.column ?? /, column ([^:]+):?/.exec(e.where ?? '')?.[1]
-    return new RowError(code, message, column, { cause: error })
+    return placed(new RowError(code, message, column, { cause: error }))
   }
   return new FerryError(code, message, { cause: error })
 }
@@ -107,7 +107,12 @@ function classify(e: ServerError): ErrorCode {
   if (/^28/.test(code) || /SASL|password must be a string/.test(e.message)) return 'FERRY-2002'
   if (code === '3D000') return 'FERRY-2003'
   if (code === '42501') return 'FERRY-2004'
-  if (/^(53100|53200|53400|54000)$/.test(code) || /No space left|File too large/.test(e.message)) return 'FERRY-4006'
+  if (
+    /^(53100|53200|53400)$/.test(code) ||
+    (code === '54000' && /cannot extend/.test(e.message)) ||
+    /No space left|File too large/.test(e.message)
+  )
+    return 'FERRY-4006'
   if (code === '58030' && /write|extend/.test(e.message)) return 'FERRY-4006'
   if (/^(57P0[1-5]|08|EPIPE|ECONNRESET)/.test(code)) return 'FERRY-2005'
   if (/Connection terminated|not queryable|connection.*(closed|lost|ended)|stream.*premature/i.test(e.message)) {
@@ -121,6 +126,11 @@ function classify(e: ServerError): ErrorCode {
   if (code.startsWith('23')) return 'FERRY-4005'
   if (code === '42P01' || code === '3F000') return 'FERRY-3001'
   if (code === '42703') return 'FERRY-3002'
+  if (code === '54011') return 'FERRY-3003'
+  // A row or a key of an index that is too wide.
+  if (code === '54000') return 'FERRY-4001'
+  if (/^(40|55P03|57014)/.test(code)) return 'FERRY-2005'
+  if (/^(0A|26|3[0-9B-F]|42|44|54|55|P0)/.test(code)) return 'FERRY-3016'
   return 'FERRY-9000'
 }
 
@@ -153,6 +163,10 @@ export function splitName(object: string, defaultSchema: string): { schema: stri
 
 /** The name of an object as job files write it: quoted only where it must be. */
 export function joinName(schema: string, table: string): string {
-  const plain = (name: string) => (/^[^".\s]+$/.test(name) ? name : quoteName(name))
-  return `${plain(schema)}.${plain(table)}`
+  return `${namePart(schema)}.${namePart(table)}`
+}
+
+/** A schema or a table in the name of an object. */
+export function namePart(name: string): string {
+  return /^[^".\s]+$/.test(name) ? name : quoteName(name)
 }

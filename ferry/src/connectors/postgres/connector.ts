@@ -2,6 +2,8 @@ import type pg from 'pg'
 import type { Column, LogicalType } from '../../batch/types.ts'
 import type {
   Connector,
+  Naming,
+  ObjectName,
   ObjectSpec,
   RunIdentity,
   Settings,
@@ -10,9 +12,8 @@ import type {
   Store,
   TableInfo,
 } from '../connector.ts'
-import { bareName } from '../names.ts'
-import { describeQuery, describeTable, listObjects } from './catalog.ts'
-import { connect, joinName, labelOf, translate } from './client.ts'
+import { describeQuery, describeTable, listObjects, qualified } from './catalog.ts'
+import { connect, joinName, labelOf, namePart, splitName, translate } from './client.ts'
 import { dropLog, type LogMark, markOf } from './log.ts'
 import { type PostgresSettings, readSettings, settingsSchema } from './settings.ts'
 import { PostgresSink } from './sink.ts'
@@ -86,8 +87,25 @@ class PostgresStore implements Store {
     return { type: toLogical(native), native }
   }
 
-  defaultObject(from: string): string {
-    return joinName(this.settings.schema, bareName(from))
+  defaultObject({ table }: ObjectName): string {
+    return joinName(this.settings.schema, table)
+  }
+
+  nameParts(object: string): ObjectName {
+    return splitName(object, this.settings.schema)
+  }
+
+  namePart(text: string): string {
+    return namePart(text)
+  }
+
+  objectKey(object: string): string {
+    return qualified(this.nameParts(object))
+  }
+
+  /** https://www.postgresql.org/docs/current/limits.html and ddl-system-columns.html */
+  naming(): Naming {
+    return { foldsCase: false, mostBytes: 63, reserved: ['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid'] }
   }
 
   async source(): Promise<SourceSession> {

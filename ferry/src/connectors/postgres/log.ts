@@ -84,14 +84,17 @@ export async function publish(
   client: pg.Client,
   name: string,
   tables: { schema: string; table: string }[],
+  generated: boolean,
 ): Promise<void> {
   const list = tables.map(qualified).join(', ')
   const published = await client.query('SELECT 1 FROM pg_publication WHERE pubname = $1', [name])
   if (published.rows.length === 0) {
-    const options = 'WITH (publish_via_partition_root = true)'
+    const more = generated ? ', publish_generated_columns = stored' : ''
+    const options = `WITH (publish_via_partition_root = true${more})`
     await client.query(`CREATE PUBLICATION ${quoteName(name)} FOR TABLE ${list} ${options}`)
     return
   }
+  if (generated) await client.query(`ALTER PUBLICATION ${quoteName(name)} SET (publish_generated_columns = stored)`)
   const { rows } = await client.query(
     `SELECT n.nspname AS schema, c.relname AS table FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
      JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname = $1`,

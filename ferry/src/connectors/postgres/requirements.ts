@@ -19,6 +19,26 @@ const IDENTITIES = `
       WHERE i.indrelid = c.oid AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END)
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1 AND c.relkind = 'r'`
 
+/** Whether the log can tell the values of stored generated columns: since PostgreSQL 18. */
+export async function publishesGenerated(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query(`SELECT current_setting('server_version_num')::int AS version`)
+  return rows[0].version >= 180000
+}
+
+/** Throws FERRY-3012 for a column whose values the log does not tell: null would be written over them. */
+export function requireTold(request: ReadRequest, table: PostgresTable, publishes: boolean): void {
+  const untold = request.columns.flatMap(({ from }) => {
+    const column = table.columns.find(c => c.name === from)
+    return column?.generated && !(publishes && column.stored) ? [column.name] : []
+  })
+  if (untold.length === 0) return
+  throw new FerryError('FERRY-3012', `${table.object}: the log does not tell generated columns: ${untold.join(', ')}`, {
+    hint: publishes
+      ? 'Leave them out (`columns`), or make them STORED; the destination can compute them too.'
+      : 'Leave them out (`columns`): the destination can compute them. PostgreSQL 18 and later tell stored ones.',
+  })
+}
+
 /** Throws FERRY-3011 or FERRY-3012 with the statement that mends it. */
 export async function requireLog(
   client: pg.Client,

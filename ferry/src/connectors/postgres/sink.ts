@@ -420,7 +420,8 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
       const run = async () => {
         if (this.way.kind === 'stage' && this.way.publish === 'swap') await swapTables(client, this.target, this.stage)
         for (const statement of this.publication()) await client.query(statement)
-        if (this.request.existing) await advanceSequences(client, this.target, this.columnNames)
+        const counts = this.request.existing || this.request.columns.some(c => c.filled?.by === 'numbers')
+        if (counts) await advanceSequences(client, this.target, this.columnNames)
       }
       if (!ledger) await this.session.run.confirm()
       await (ledger ? ledger.publish(client, run) : client.transaction(run))
@@ -472,7 +473,16 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
 }
 
 function created(name: string, native: string): PostgresColumn {
-  return { name, type: { kind: 'utf8' }, nullable: true, native, base: native, typeKind: 'b', identity: '' }
+  return {
+    name,
+    type: { kind: 'utf8' },
+    nullable: true,
+    native,
+    base: native,
+    typeKind: 'b',
+    identity: '',
+    stored: false,
+  }
 }
 
 async function chooseWay(client: pg.Client, request: WriteRequest, existing: PostgresTable | undefined): Promise<Way> {

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { type Batch, type CsvDialect, FERRY_CSV } from '../../batch/encoding.ts'
 import type { Column } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
-import { LOG_SPLIT, type LogTable, readLog, type TableLog } from '../changes/log.ts'
+import { LOG_SPLIT, type LogTable, notJoined, readLog, type TableLog } from '../changes/log.ts'
 import {
   CHANGES,
   type ChecksumTarget,
@@ -40,7 +40,7 @@ import {
 import { formatLsn, type Lsn, parseLsn } from './pgoutput.ts'
 import { ConnectionPool } from './pool.ts'
 import { explained } from './replication.ts'
-import { requireLog } from './requirements.ts'
+import { publishesGenerated, requireLog, requireTold } from './requirements.ts'
 import type { PostgresSettings } from './settings.ts'
 import { isKnown } from './types.ts'
 import { isFramed, refusesWire, wireExpression } from './wire.ts'
@@ -183,11 +183,13 @@ export class PostgresSource implements SourceSession {
   private async logIncrement(request: ReadRequest, table: PostgresTable, since: Since): Promise<Increment> {
     const client = await this.describer
     await requireLog(client, request, table, since.keys)
+    const publishes = await publishesGenerated(client)
     const mark = since.after === undefined ? undefined : markOf(since.after)
     if (mark) {
       const fault = await slotFault(client, mark.slot, parsePosition(mark.lsn).at)
       if (fault) throw fault
     }
+    requireTold(request, table, publishes)
     const others = since.others.flatMap(position => markOf(position)?.slot ?? [])
     this.slot ??= mark?.slot ?? others[0] ?? newSlotName()
     const load = mark === undefined
@@ -218,7 +220,8 @@ export class PostgresSource implements SourceSession {
     const others = marks.filter(m => !tables.some(t => t.object === m.object))
     const kin = await Promise.all(others.map(m => describeTable(client, m.object, this.settings.schema)))
     try {
-      await publish(client, slot, [...tables, ...kin.filter(t => t !== undefined)])
+      const all = [...tables, ...kin.filter(t => t !== undefined)]
+      await publish(client, slot, all, await publishesGenerated(client))
       const made = plans.some(p => p.load) || !isThere ? await this.enterSlot(slot, isThere) : undefined
       const now = await this.serverLsn()
       for (const [i, request] of requests.entries()) {
@@ -490,7 +493,8 @@ class PostgresSourceTable implements SourceTable {
 
   async *read(split: Split, options: ReadOptions): AsyncIterable<Batch> {
     if (split.id !== CHANGES) yield* this.readTable(split, options)
-    else if (this.logged) {
+    else if (!this.logged) throw notJoined(this.table.object)
+    else {
       const { followed } = this.session
       const place = {
         online: this.request.online !== undefined,

@@ -8,6 +8,9 @@ import type { SqliteSinkTable } from './sink.ts'
 import { storer } from './store.ts'
 import { toNative } from './types.ts'
 
+/** SQLITE_CONSTRAINT_UNIQUE and SQLITE_CONSTRAINT_PRIMARYKEY. */
+const UNIQUE = new Set([2067, 1555])
+
 export function changeTable(table: SqliteSinkTable, db: DatabaseSync): ChangeTable {
   const { columns, keys } = table.request
   const live = quoteName(table.name)
@@ -25,7 +28,7 @@ export function changeTable(table: SqliteSinkTable, db: DatabaseSync): ChangeTab
         db.exec('RELEASE ferry_unique')
         return false
       } catch (error) {
-        if (!/UNIQUE constraint failed/.test((error as Error).message)) throw error
+        if (!UNIQUE.has((error as { errcode?: number }).errcode ?? 0)) throw error
         db.exec('ROLLBACK TO ferry_unique; RELEASE ferry_unique')
         return true
       }

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { ObjectSpec, TableColumn, TableInfo } from '../connector.ts'
 import { stripSemicolon } from '../names.ts'
-import { quoteName, tableName } from './database.ts'
+import { namePart, quoteName, tableName } from './database.ts'
 import { toLogical } from './types.ts'
 
 export interface SqliteTable extends TableInfo {
@@ -15,11 +15,12 @@ export interface SqliteTable extends TableInfo {
 export function listObjects(db: DatabaseSync): string[] {
   const rows = db
     .prepare(
-      `SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
-       AND name NOT LIKE 'ferry\\_%' ESCAPE '\\' ORDER BY name`,
+      // The tables that a virtual one keeps its data in are of type shadow.
+      `SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'view', 'virtual')
+       AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'ferry\\_%' ESCAPE '\\' ORDER BY name`,
     )
     .all()
-  return rows.map(r => r.name as string)
+  return rows.map(r => namePart(r.name as string))
 }
 
 export function describe(db: DatabaseSync, spec: ObjectSpec): SqliteTable | undefined {
@@ -40,6 +41,8 @@ export function describe(db: DatabaseSync, spec: ObjectSpec): SqliteTable | unde
       native: c.type as string,
       nullable: c.notnull === 0 && !(c.pk !== 0 && /INT/i.test(c.type as string)),
       hasDefault: c.dflt_value !== null || isRowidAlias(info, c),
+      ...(isRowidAlias(info, c) ? { autoIncrement: true } : {}),
+      ...defaultOf(c.dflt_value as string | null),
       generated: c.hidden === 2 || c.hidden === 3,
     }))
   const key = info.filter(c => (c.pk as number) > 0).sort((a, b) => (a.pk as number) - (b.pk as number))
@@ -47,19 +50,38 @@ export function describe(db: DatabaseSync, spec: ObjectSpec): SqliteTable | unde
   const rows = rowid
     ? (db
         .prepare(
-          `SELECT (SELECT max(rowid) FROM ${quoteName(name)}) - (SELECT min(rowid) FROM ${quoteName(name)}) + 1 AS n`,
+          `SELECT (SELECT max(rowid) FROM ${quoteName(name)}) - (SELECT min(rowid) FROM ${quoteName(name)}) + 1.0 AS n`,
         )
         .get()!.n as number | null)
     : undefined
   return {
-    object: name,
+    object: namePart(name),
     table: name,
     rowid,
     ...(key.length === 1 && isRowidAlias(info, key[0]!) ? { rowidAlias: key[0]!.name as string } : {}),
     columns,
     primaryKey: key.map(c => c.name as string),
-    ...(typeof rows === 'number' ? { rows } : rows === null ? { rows: 0 } : {}),
+    ...untyped(columns),
+    // Numbers far apart say nothing of how many rows there are.
+    ...(typeof rows === 'number' && rows < 1e10 ? { rows } : rows === null ? { rows: 0 } : {}),
   }
+}
+
+/** A default that is a constant, as text; one of SQLite's own words as it is written. */
+function defaultOf(sql: string | null): Pick<TableColumn, 'missing' | 'defaultSql'> {
+  if (sql === null) return {}
+  const quoted = /^'((?:[^']|'')*)'$/.exec(sql)
+  if (quoted) return { missing: quoted[1]!.replaceAll("''", "'") }
+  if (/^-?\d+(\.\d+)?$/.test(sql)) return { missing: sql }
+  return /^current_(timestamp|date|time)$/i.test(sql) ? { defaultSql: sql } : {}
+}
+
+/** Columns that hold values of any type: as texts they can all be carried. */
+function untyped(columns: TableColumn[]): Pick<TableInfo, 'guesses'> {
+  const names = columns.filter(c => /^(any)?$/i.test(c.native ?? '')).map(c => c.name)
+  return names.length === 0
+    ? {}
+    : { guesses: [`values of ${names.join(', ')}, which have no type, are taken as texts`] }
 }
 
 function isRowidAlias(info: Record<string, unknown>[], column: Record<string, unknown>): boolean {

@@ -7,6 +7,8 @@ import { allowedPath } from '../../confinement.ts'
 import { FerryError } from '../../errors.ts'
 import type {
   Connector,
+  Naming,
+  ObjectName,
   ObjectSpec,
   RunIdentity,
   Settings,
@@ -15,9 +17,8 @@ import type {
   Store,
   TableInfo,
 } from '../connector.ts'
-import { bareName } from '../names.ts'
 import { describe, listObjects } from './catalog.ts'
-import { openDatabase, translate } from './database.ts'
+import { namePart, openDatabase, tableName, translate } from './database.ts'
 import { SqliteSink } from './sink.ts'
 import { SqliteSource } from './source.ts'
 import { toLogical, toNative } from './types.ts'
@@ -70,12 +71,30 @@ class SqliteStore implements Store {
   }
 
   created(column: Column, kind: string): { type: LogicalType; native: string } {
-    const native = kind === 'sqlite' && column.native ? column.native : toNative(column.type)
+    // ANY is what it says in STRICT tables only.
+    const own = kind === 'sqlite' && column.native && !/^any$/i.test(column.native)
+    const native = own ? column.native! : toNative(column.type)
     return { type: toLogical(native), native }
   }
 
-  defaultObject(from: string): string {
-    return bareName(from)
+  defaultObject({ table }: ObjectName): string {
+    return namePart(table)
+  }
+
+  nameParts(object: string): ObjectName {
+    return { schema: 'main', table: tableName(object) }
+  }
+
+  namePart(text: string): string {
+    return namePart(text)
+  }
+
+  objectKey(object: string): string {
+    return tableName(object).toLowerCase()
+  }
+
+  naming(): Naming {
+    return { foldsCase: true }
   }
 
   async source(): Promise<SourceSession> {

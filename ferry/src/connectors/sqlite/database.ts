@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { type ErrorCode, FerryError, RowError } from '../../errors.ts'
+import { type ErrorCode, FerryError, placed, RowError } from '../../errors.ts'
 
 /** Opens a database file. Throws FERRY-2001 for a file that is missing, FERRY-2004 for one that may not be used. */
 export function openDatabase(path: string, mode: 'read' | 'write'): DatabaseSync {
@@ -31,7 +31,7 @@ export function translate(error: unknown, place: string): FerryError {
   const code = classify(e)
   if (code === 'FERRY-4005') {
     const column = /constraint failed: [^.]+\.(\w+)/.exec(e.message)?.[1]
-    return new RowError(code, `${place}: ${e.message}`, column, { cause: error })
+    return placed(new RowError(code, `${place}: ${e.message}`, column, { cause: error }))
   }
   return new FerryError(code, `${place}: ${e.message}`, { cause: error })
 }
@@ -45,6 +45,9 @@ function classify(e: Error & { errcode?: number; code?: string }): ErrorCode {
     case 3:
     case 8:
       return 'FERRY-2004'
+    // A statement that is no SQL, or asks for what the file does not have.
+    case 1:
+      return /too many columns/.test(e.message) ? 'FERRY-3003' : 'FERRY-3016'
     case 5:
     case 6:
       return 'FERRY-2005'
@@ -75,4 +78,9 @@ export function quoteName(name: string): string {
 export function tableName(object: string): string {
   const bare = /^main\./i.test(object) ? object.slice(5) : object
   return /^".*"$/.test(bare) ? bare.slice(1, -1).replaceAll('""', '"') : bare
+}
+
+/** A table in the name of an object: quoted where it would be read otherwise. */
+export function namePart(table: string): string {
+  return /^".*"$|^main\./i.test(table) ? quoteName(table) : table
 }

@@ -102,7 +102,9 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
     const { columns, keys } = this.request
     const lines = columns.map(c => {
       const required = !c.nullable || keys.includes(c.name) ? ' NOT NULL' : ''
-      return `${quoteName(c.name)} ${c.native ?? toNative(c.type)}${required}`
+      const { filled } = c
+      const given = filled?.by === 'text' ? quoteText(filled.text) : filled?.by === 'sql' ? filled.sql : undefined
+      return `${quoteName(c.name)} ${c.native ?? toNative(c.type)}${required}${given === undefined ? '' : ` DEFAULT ${given}`}`
     })
     if (keys.length > 0) lines.push(`PRIMARY KEY (${keys.map(quoteName).join(', ')})`)
     return `CREATE TABLE IF NOT EXISTS ${target} (\n  ${lines.join(',\n  ')}\n)`

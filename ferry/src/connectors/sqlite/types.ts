@@ -25,6 +25,9 @@ export function toLogical(declared: string): t.LogicalType {
     .trim()
   const bounds = /\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)/.exec(type)
   switch (word) {
+    // In a STRICT table such a column holds whatever comes, as it comes.
+    case 'ANY':
+      return t.utf8
     case 'BOOLEAN':
     case 'BOOL':
       return t.bool
