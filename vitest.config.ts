@@ -1,9 +1,18 @@
 import { defineConfig } from 'vitest/config'
 
+/** What is tried often: `npm test`. */
 export default defineConfig({
   test: {
     include: ['ferry/src/**/*.test.ts', 'cosmos-local/src/**/*.test.ts', 'test/**/*.test.ts'],
-    exclude: ['test/torture/**', 'test/vercel/**', 'test/mariadb/**', 'test/browser/**', '**/node_modules/**'],
+    exclude: [
+      'test/long/**',
+      'test/torture/**',
+      'test/vercel/**',
+      'test/mariadb/**',
+      'test/clients/**',
+      'test/browser/**',
+      '**/node_modules/**',
+    ],
     globalSetup: ['test/servers/setup.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -127,6 +127,28 @@ describe.skipIf(process.env.FERRY_SERVERS !== undefined)('PostgreSQL to PostgreS
     await same()
   })
 
+  it('carries generated columns that the log tells, and refuses those that it does not: untold is not null', async () => {
+    const { from, to, run } = await world()
+    await from.query(`CREATE TABLE t (id int PRIMARY KEY, v int, twice int GENERATED ALWAYS AS (v * 2) STORED)`)
+    await from.query('INSERT INTO t (id, v) VALUES (1, 1), (2, 2)')
+    await run()
+    await from.query('UPDATE t SET v = 10 WHERE id = 1; INSERT INTO t (id, v) VALUES (3, 3)')
+    await run()
+    const { rows } = await to.query('SELECT id, v, twice FROM t ORDER BY id')
+    expect(rows).toEqual([
+      { id: 1, v: 10, twice: 20 },
+      { id: 2, v: 2, twice: 4 },
+      { id: 3, v: 3, twice: 6 },
+    ])
+    await from.query('ALTER TABLE t ADD COLUMN virtual int GENERATED ALWAYS AS (v * 3) VIRTUAL')
+    const other = await world({ columns: { id: 'id', virtual: 'virtual' } })
+    await other.from.query(
+      'CREATE TABLE t (id int PRIMARY KEY, v int, virtual int GENERATED ALWAYS AS (v * 3) VIRTUAL)',
+    )
+    await expect(other.run()).rejects.toThrow(/FERRY-3012 .*does not tell generated columns: virtual/)
+    expect(await other.run({ tables: [{ from: 'public.t', to: 'public.t', columns: { id: 'id', v: 'v' } }] })).toBe(0)
+  })
+
   it('follows a partitioned table as one', async () => {
     const { from, run, same } = await world()
     await from.query(`CREATE TABLE t (id int, at date, v text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
@@ -337,6 +359,31 @@ describe.skipIf(process.env.FERRY_SERVERS !== undefined)('columns that are new a
 })
 
 describe.skipIf(process.env.FERRY_SERVERS !== undefined)('a run that plans its tables anew', () => {
+  it('finds each table by its name: one that came meanwhile and sorts before them changes nothing', async () => {
+    const made = await world({}, { mode: 'online', tracking: undefined, drift: 'evolve', tables: ['public.*'] })
+    const { from, to, same, state, define } = made
+    await from.query(`CREATE TABLE b (id int PRIMARY KEY, v text); INSERT INTO b VALUES (1, 'b')`)
+    await from.query(`CREATE TABLE c (id int PRIMARY KEY, w text); INSERT INTO c VALUES (1, 'c')`)
+    const running = runJob({ state, job: define() })
+    const has = (table: string, text: string) => async () => {
+      const { rows } = await to.query(`SELECT ${table}::text AS r FROM ${table}`).catch(() => ({ rows: [] }))
+      return rows.some(r => r.r.includes(text))
+    }
+    await until(has('c', 'c'), 'the snapshot')
+    await from.query(`CREATE TABLE a (id int PRIMARY KEY, x text); INSERT INTO a VALUES (1, 'a')`)
+    await from.query(`ALTER TABLE b ADD COLUMN added int DEFAULT 5; INSERT INTO b VALUES (2, 'new', 6)`)
+    await until(has('b', 'new'), 'the column')
+    await from.query(`INSERT INTO c VALUES (2, 'later')`)
+    await until(has('c', 'later'), 'the other table')
+    const [row] = await state.db.selectFrom('run').selectAll().execute()
+    await wishFor(state.db, row!.id, 'complete')
+    expect((await running).errors).toEqual([])
+    await same('b')
+    await same('c')
+    const { rows } = await to.query(`SELECT count(*)::int AS n FROM pg_class WHERE relname = 'a'`)
+    expect(rows[0].n, 'a table that came meanwhile is for the next run').toBe(0)
+  })
+
   it('goes on from its own place, though the log was given up to beyond the last copy', async () => {
     const { from, run, same, state, define } = await world({}, { drift: 'evolve' })
     await from.query(`CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a'), (2, 'b')`)

@@ -9,7 +9,7 @@ export default defineConfig({
       'test/mariadb/**/*.test.ts',
       'ferry/src/connectors/contract.test.ts',
       'test/cdc.test.ts',
-      'test/crash.test.ts',
+      'test/long/crash.test.ts',
       'test/incremental.test.ts',
     ],
     globalSetup: ['test/servers/setup.ts'],

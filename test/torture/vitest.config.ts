@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   root: join(import.meta.dirname, '..', '..'),
   test: {
-    include: ['test/crash.test.ts', 'test/online.test.ts', 'test/torture/*.test.ts'],
+    include: ['test/long/crash.test.ts', 'test/long/online.test.ts', 'test/torture/*.test.ts'],
     globalSetup: ['test/servers/setup.ts'],
     testTimeout: 3_600_000,
     hookTimeout: 120_000,

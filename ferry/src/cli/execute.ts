@@ -41,8 +41,8 @@ export async function execute(job: CopyJob, options: ExecuteOptions): Promise<Ru
       onStart: run => {
         if (options.json || options.quiet) return
         if (run.resumed) process.stderr.write(`Run ${run.id} goes on where it stopped.\n`)
-        for (const { from, guesses = [] } of run.tables) {
-          for (const guess of guesses) process.stderr.write(`${from}: guessed ${guess}\n`)
+        for (const { from, guesses } of run.tables) {
+          if (guesses) process.stderr.write(`${from}: guessed ${guesses.join('; ')}\n`)
         }
         display.start(run.tables)
       },

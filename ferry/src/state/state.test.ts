@@ -7,6 +7,7 @@ import { forgetAudit, forgetRuns, readAudit, writeAudit } from './history.ts'
 import { createJob, updateJob } from './jobs.ts'
 import { MIGRATIONS } from './migrations.ts'
 import { isAlive, LEASE_MS } from './owner.ts'
+import { completeTable, positionsOf } from './positions.ts'
 import * as queue from './queue.ts'
 import * as runs from './runs.ts'
 import { databaseNow } from './time.ts'
@@ -48,6 +49,88 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
       // A process id that was given out again belongs to another process.
       await owner({ owner_pid: process.ppid, owner_started: 'long ago' })
       expect(await runs.claimRun(db, 'j', '{}', fresh)).toMatchObject({ resumed: true })
+    })
+  })
+
+  it('refuses whatever a process writes that has lost the run', async () => {
+    await withState(await place(), async ({ db }) => {
+      const first = await runs.claimRun(db, 'j', '{}', fresh)
+      await db.updateTable('run').set({ owner_host: 'elsewhere', heartbeat_at: 0 }).execute()
+      const second = await runs.claimRun(db, 'j', '{}', fresh)
+      const counts = {
+        state: 'running',
+        rows_read: 1,
+        rows_copied: 1,
+        rows_skipped: 0,
+        bytes_read: 1,
+        bytes_written: 1,
+      } as const
+      const row = { run: first.lease.run, ordinal: 0, source: 's', destination: 'd', plan: '{}', ...counts }
+      const table = { ...row, total_rows: null, started_at: null, ended_at: null, error: null, encoding: 'rows' }
+      await runs.saveTable(db, second.lease, table)
+      const at = { done: true, checkpoint: undefined, rows: 1, bytes: 1 }
+      const position = { job: 'j', source: 's', destination: 'd', tracked: '{}', value: '1' }
+      const late: Record<string, (lease: runs.Lease) => Promise<void>> = {
+        'the table': lease => runs.saveTable(db, lease, { ...table, rows_read: 99 }),
+        counts: lease => runs.saveCounts(db, lease, new Map([[0, { ...counts, rows_read: 99, started_at: null }]])),
+        splits: lease => runs.saveSplits(db, lease, 0, []),
+        progress: lease => runs.saveProgress(db, lease, 0, 0, at),
+        'the end of a table': lease => completeTable(db, lease, { ...table, rows_read: 99 }, position),
+        sums: lease => runs.saveWaiting(db, lease, 'late'),
+        'a sign of life': lease => runs.heartbeat(db, lease),
+        'the end': lease => runs.finishRun(db, lease, 'failed'),
+      }
+      for (const [what, write] of Object.entries(late)) {
+        await expect(write(first.lease), what).rejects.toMatchObject({ code: 'FERRY-5004' })
+      }
+      expect((await runs.runTables(db, first.lease.run))[0]).toMatchObject({ rows_read: 1 })
+      expect(await positionsOf(db, 'j')).toEqual([])
+      for (const [what, write] of Object.entries(late)) await expect(write(second.lease), what).resolves.toBeUndefined()
+    })
+  })
+
+  it('believes no heartbeat from the future: it was written before the clock went back', async () => {
+    await withState(await place(), async ({ db }) => {
+      const { lease } = await runs.claimRun(db, 'j', '{}', fresh)
+      const now = await databaseNow(db)
+      const owner = { owner_host: 'elsewhere' }
+      await db
+        .updateTable('run')
+        .set({ ...owner, heartbeat_at: now + 3_600_000 })
+        .execute()
+      expect(await runs.claimRun(db, 'j', '{}', fresh)).toMatchObject({ resumed: true, lease: { run: lease.run } })
+    })
+  })
+
+  it('gives ids that grow, whatever the clock says', async () => {
+    await withState(await place(), async ({ db }) => {
+      const first = await runs.claimRun(db, 'j', '{}', fresh)
+      await runs.finishRun(db, first.lease, 'completed')
+      // A run of a day on which the clock was wrong.
+      const { id: _, ...row } = first.row
+      await db
+        .insertInto('run')
+        .values({ ...row, id: '20991231T235959.999-0000', state: 'completed' })
+        .execute()
+      const second = await runs.claimRun(db, 'j', '{}', fresh)
+      expect(second.lease.run > '20991231T235959.999-0000').toBe(true)
+      expect((await runs.findRun(db, 'j')).id).toBe(second.lease.run)
+    })
+  })
+
+  it('counts the processes in a row that died with a run, wherever they were', async () => {
+    await withState(await place(), async ({ db }) => {
+      await createJob(db, 'j', '{}')
+      await queue.askForRun(db, 'j', { by: 'manual', overlap: 'skip' })
+      const died = async () => {
+        const claimed = await queue.claimQueued(db, queue.JOBS, 5)
+        await db.updateTable('run').set({ owner_host: 'elsewhere', heartbeat_at: 0, taken_at: 0 }).execute()
+        return claimed!.row.deaths
+      }
+      expect([await died(), await died(), await died(), await died()]).toEqual([0, 1, 2, 3])
+      const last = await queue.claimQueued(db, queue.JOBS, 5)
+      await runs.finishRun(db, last!.lease, 'paused')
+      expect((await runs.findRun(db, 'j')).deaths).toBe(0)
     })
   })
 

@@ -48,6 +48,8 @@ export async function describeCsv(set: FileSet, options: ReadOptions): Promise<C
   const { file, guessed } = await fileAsItIs(path, options)
   const peeked = Peeked.at(file)
   const sample = peeked ? await peeked.sample(SAMPLE_BYTES) : await readSample(file)
+  // A sample ends anywhere, in the middle of a character too.
+  requireUtf8(sample.length < SAMPLE_BYTES ? sample : sample.subarray(0, sample.lastIndexOf(10) + 1), file)
   const found = { ...fromName(path), path, isWhole: sample.length < SAMPLE_BYTES }
   const shape = inferCsv(withoutMark(sample).toString('utf8'), options, found)
   const types = shape.types.map((type, i) => declared(options, shape.names[i]!) ?? type)

@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { randomOf, seedOf } from './seed.ts'
-import { startServer, type TestServer } from './server.ts'
-import { makeDatabase, temporaryFolder, until } from './support.ts'
+import { randomOf, seedOf } from '../seed.ts'
+import { startServer, type TestServer } from '../server.ts'
+import { makeDatabase, temporaryFolder, until } from '../support.ts'
 
 const random = randomOf(seedOf('server crashes'))
 

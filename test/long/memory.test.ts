@@ -1,7 +1,7 @@
 /** Memory stays flat whatever the size: a sample here, the full sizes in `npm run torture`. */
 import { describe, expect, it } from 'vitest'
-import { peakMemory, SHAPES } from './memory.ts'
-import { makeDatabase, temporaryFolder } from './support.ts'
+import { peakMemory, SHAPES } from '../memory.ts'
+import { makeDatabase, temporaryFolder } from '../support.ts'
 
 describe.skipIf(process.platform !== 'linux')('peak memory', () => {
   it.each(Object.entries(SHAPES))('%s', { timeout: 300_000 }, async (name, shape) => {

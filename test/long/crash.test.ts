@@ -1,7 +1,7 @@
 /** Killed at a random moment and started again: the result is as if nothing had happened. */
 import { describe, it } from 'vitest'
-import { crashScenarios, runCrashScenario, runTakeoverScenario } from './crash.ts'
-import { seedOf } from './seed.ts'
+import { crashScenarios, runCrashScenario, runTakeoverScenario } from '../crash.ts'
+import { seedOf } from '../seed.ts'
 
 const seed = seedOf('crash tests')
 const KILLS = Number(process.env.FERRY_KILLS ?? 2)

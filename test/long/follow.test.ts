@@ -1,8 +1,8 @@
 /** Sources that are written to all the time, through kills, crashes and cuts. */
 import { describe, it } from 'vitest'
-import { contents, fill, RandomWriter } from './cosmos.ts'
-import { filledPostgres, followThroughFaults, ownAccount, ownPostgres } from './follow.ts'
-import { seedOf } from './seed.ts'
+import { contents, fill, RandomWriter } from '../cosmos.ts'
+import { filledPostgres, followThroughFaults, ownAccount, ownPostgres } from '../follow.ts'
+import { seedOf } from '../seed.ts'
 
 const seed = seedOf('follow tests')
 const faults = Number(process.env.FERRY_KILLS ?? 4)

@@ -2,11 +2,11 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { openState } from '../ferry/src/state/database.ts'
-import { findRun, splitsOf } from '../ferry/src/state/runs.ts'
-import { account, contents, endpointOf, fill, makeContainer, RandomWriter } from './cosmos.ts'
-import { seedOf } from './seed.ts'
-import { ferry, startFerry, temporaryFolder, until } from './support.ts'
+import { openState } from '../../ferry/src/state/database.ts'
+import { findRun, splitsOf } from '../../ferry/src/state/runs.ts'
+import { account, contents, endpointOf, fill, makeContainer, RandomWriter } from '../cosmos.ts'
+import { seedOf } from '../seed.ts'
+import { ferry, startFerry, temporaryFolder, until } from '../support.ts'
 
 const seed = seedOf('online')
 const KILLS = Number(process.env.FERRY_KILLS ?? 3)

@@ -3,7 +3,7 @@ import { execFileSync, type SpawnOptions, spawn, spawnSync } from 'node:child_pr
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { root, temporaryFolder, until } from './support.ts'
+import { root, temporaryFolder, until } from '../support.ts'
 
 describe('a fresh clone', () => {
   it('runs npm start, then the commands that the README shows', { timeout: 600_000 }, async () => {
