@@ -180,7 +180,6 @@ export class CsvAgreement {
       if (at < length && chunk[at] === delimiter) {
         column++
         at++
-        // A field behind the last delimiter of the data is empty.
         continue
       }
       if (column + 1 !== this.fields) return false
@@ -195,7 +194,8 @@ export class CsvAgreement {
       at++
       column = 0
     }
-    return true
+    // A field behind the last delimiter of the data is empty.
+    return column === 0 || column + 1 === this.fields
   }
 
   /** The place of the quote that closes the field that begins here; -1 where there is none. */

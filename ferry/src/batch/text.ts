@@ -144,8 +144,8 @@ function parseFloatText(text: string, bits: 32 | 64): number | undefined {
 }
 
 /**
- * Whether a decimal text is a float: printed with as many digits as the text has, the nearest float is that text again.
- * Every text of up to 15 digits is (6 of a `float32`), and whatever was printed from a float with up to 17 (9).
+ * Whether a decimal text is a float: printed with as many digits as the text has, or as few as tell it from all others, the
+ * nearest float is that text again. Every text of up to 15 digits is (6 of a `float32`), and whatever was printed from a float with up to 17 (9).
  */
 export function isExactFloat(text: string, bits: 32 | 64): boolean {
   const double = Number(text)
@@ -155,7 +155,10 @@ export function isExactFloat(text: string, bits: 32 | 64): boolean {
   const digits = significantDigits(text)
   if (digits === 0) return true
   if (bits === 32 && digits > 9) return value === double && isExactFloat(text, 64)
-  return digits <= 17 && plainDigits(value.toPrecision(digits)) === plainDigits(text)
+  if (digits > 17) return false
+  const own = plainDigits(text)
+  // The shortest text that reads back as the float is not always the nearest of that length.
+  return plainDigits(value.toPrecision(digits)) === own || plainDigits(formatFloat(value, bits)) === own
 }
 
 function plainDigits(text: string): string {
