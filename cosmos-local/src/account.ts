@@ -1,9 +1,9 @@
 /** The account: its databases and containers, their throughput, and the rules that hold for all of them. */
 import { randomBytes } from 'node:crypto'
-import { Container, type ContainerDefinition, type ContainerRow } from './container.ts'
+import { Container, type ContainerRow } from './container.ts'
+import { checkDefinition } from './definition.ts'
 import { badRequest, conflict, noOwner, notFound } from './errors.ts'
 import { Faults } from './faults.ts'
-import type { KeyDefinition } from './hash.ts'
 import type { JsonObject } from './json.ts'
 import { Partitions } from './partitions.ts'
 import { containerRid, databaseRid } from './rids.ts'
@@ -114,7 +114,8 @@ export class Account {
       throw conflict('Resource with specified id or name already exists.')
     }
     this.checkThroughput(throughput)
-    this.store.run('INSERT INTO databases (id, ts) VALUES (?, ?)', id, this.now())
+    const num = this.store.nextNumber('databases')
+    this.store.run('INSERT INTO databases (num, id, ts) VALUES (?, ?, ?)', num, id, this.now())
     const made = this.database(id)
     this.setOffer(databaseLink(made), throughput)
     return made
@@ -161,25 +162,26 @@ export class Account {
   }
 
   createContainer(database: string, body: JsonObject, throughput: Throughput): Container {
-    const { num } = this.owner(database)
+    const { num: db } = this.owner(database)
     const { id } = body
     checkName(id)
-    if (this.store.get('SELECT 1 FROM containers WHERE db = ? AND id = ?', num, id)) {
+    if (this.store.get('SELECT 1 FROM containers WHERE db = ? AND id = ?', db, id)) {
       throw conflict('Resource with specified id or name already exists.')
     }
     const definition = checkDefinition(body)
     this.checkThroughput(throughput)
     this.store.transaction(() => {
+      const num = this.store.nextNumber('containers')
       this.store.run(
-        'INSERT INTO containers (db, id, definition, lsn, ts) VALUES (?, ?, ?, 0, ?)',
+        'INSERT INTO containers (num, db, id, definition, lsn, ts) VALUES (?, ?, ?, ?, 0, ?)',
         num,
+        db,
         id,
         JSON.stringify(definition),
         this.now(),
       )
-      const made = this.store.get<{ num: number }>('SELECT num FROM containers WHERE db = ? AND id = ?', num, id)!
       const count = this.options.partitions ?? Math.max(1, Math.ceil((budgetOf(throughput) ?? 0) / MOST_PER_PARTITION))
-      Partitions.lay(this.store, made.num, count, definition.partitionKey)
+      Partitions.lay(this.store, num, count, definition.partitionKey)
     })
     const container = this.container(database, id)
     const shared = this.offers.has(databaseLink(this.database(database)))
@@ -282,13 +284,15 @@ export class Account {
         ? { offerThroughput: manual! }
         : { offerThroughput: autoscale / 10, offerAutopilotSettings: { maxThroughput: autoscale } }
     const ts = this.now()
-    const { lastInsertRowid } = this.store.run(
-      'INSERT INTO offers (resource, content, ts) VALUES (?, ?, ?)',
+    const num = this.store.nextNumber('offers')
+    this.store.run(
+      'INSERT INTO offers (num, resource, content, ts) VALUES (?, ?, ?, ?)',
+      num,
       resource,
       JSON.stringify(content),
       ts,
     )
-    this.offers.set(resource, { num: Number(lastInsertRowid), resource, content, ts })
+    this.offers.set(resource, { num, resource, content, ts })
   }
 
   private dropOffer(resource: string): void {
@@ -347,46 +351,4 @@ function checkName(id: unknown): asserts id is string {
   if (typeof id !== 'string' || id === '' || id.length > 255 || /[/\\?#]/.test(id) || id.endsWith(' ')) {
     throw badRequest('The input name is invalid. Ensure that it does not contain illegal characters.')
   }
-}
-
-const DEFAULT_INDEXING = {
-  indexingMode: 'consistent',
-  automatic: true,
-  includedPaths: [{ path: '/*' }],
-  excludedPaths: [{ path: '/"_etag"/?' }],
-}
-
-function checkDefinition(body: JsonObject): ContainerDefinition {
-  const key = body.partitionKey as KeyDefinition | undefined
-  if (!key || !Array.isArray(key.paths) || key.paths.length === 0) {
-    throw badRequest('A container needs a partition key')
-  }
-  if (key.paths.some(path => typeof path !== 'string' || !path.startsWith('/'))) {
-    throw badRequest('The partition key component definition path is invalid: it begins with /')
-  }
-  if (key.paths.length > 1 && (key.kind !== 'MultiHash' || key.version !== 2)) {
-    throw badRequest('Several partition key paths need kind MultiHash and version 2')
-  }
-  if (key.paths.length > 3) throw badRequest('A partition key has at most 3 paths')
-  const { defaultTtl } = body
-  if (
-    defaultTtl !== undefined &&
-    defaultTtl !== null &&
-    (!Number.isInteger(defaultTtl) || defaultTtl === 0 || Number(defaultTtl) < -1)
-  ) {
-    throw badRequest('The default ttl is -1 or a number of seconds')
-  }
-  const system = new Set(['_rid', '_self', '_etag', '_ts', '_docs', '_sprocs', '_triggers', '_udfs', '_conflicts'])
-  const kept = Object.fromEntries(Object.entries(body).filter(([name]) => !system.has(name)))
-  return {
-    indexingPolicy: DEFAULT_INDEXING,
-    conflictResolutionPolicy: {
-      mode: 'LastWriterWins',
-      conflictResolutionPath: '/_ts',
-      conflictResolutionProcedure: '',
-    },
-    geospatialConfig: { type: 'Geography' },
-    ...kept,
-    partitionKey: { ...key, kind: key.kind ?? 'Hash' },
-  } as unknown as ContainerDefinition
 }

@@ -1,4 +1,5 @@
 /** A container: its definition and its items. */
+import { invalidTtl, isTtl } from './definition.ts'
 import { badRequest, CosmosError, conflict, notFound, preconditionFailed } from './errors.ts'
 import { effectiveKey, type KeyDefinition, type KeyValue } from './hash.ts'
 import {
@@ -13,7 +14,8 @@ import {
 } from './json.ts'
 import { Partitions } from './partitions.ts'
 import { applyPatch, type PatchOperation } from './patch.ts'
-import { containerRid, databaseRid, etagOf, itemRid } from './rids.ts'
+import type { ComputedProperty } from './query/computed.ts'
+import { containerRid, databaseRid, etagOf, itemNum, itemRid } from './rids.ts'
 import { type ChangeRow, ITEM_COLUMNS, type ItemRow, type Store } from './store.ts'
 
 export interface ContainerDefinition {
@@ -22,6 +24,7 @@ export interface ContainerDefinition {
   uniqueKeyPolicy?: { uniqueKeys: { paths: string[] }[] }
   defaultTtl?: number
   indexingPolicy?: unknown
+  computedProperties?: ComputedProperty[]
   [name: string]: unknown
 }
 
@@ -215,6 +218,14 @@ export class Container {
     return row
   }
 
+  /** Deletes every item of a partition key, as `operations/partitionkeydelete` asks; returns how many. */
+  deleteKey(key: KeyValue[]): number {
+    const sql = `SELECT ${ITEM_COLUMNS} FROM items WHERE container = ? AND pk = ?`
+    const rows = this.store.all<ItemRow>(sql, this.num, this.keyText(key))
+    for (const row of rows) this.remove(row, this.isExpired(row))
+    return rows.length
+  }
+
   /** Whether the indexing policy indexes items at all. */
   get isIndexed(): boolean {
     return (this.definition.indexingPolicy as { indexingMode?: string } | undefined)?.indexingMode !== 'none'
@@ -222,6 +233,14 @@ export class Container {
 
   now(): number {
     return this.rules.now()
+  }
+
+  /** The id of the item with a resource id; undefined where there is none. */
+  idOf(rid: string): string | undefined {
+    const num = itemNum(rid)
+    const sql = 'SELECT id FROM items WHERE num = ? AND container = ?'
+    const row = num === undefined ? undefined : this.store.get<{ id: string }>(sql, num, this.num)
+    return row && itemRid(this.db, this.num, num!) === rid ? row.id : undefined
   }
 
   rows<T = ItemRow>(sql: string, values: (string | number | null)[]): T[] {
@@ -305,17 +324,10 @@ export class Container {
 
   private expiryOf(document: JsonObject, now: number): number | null {
     const { defaultTtl } = this.definition
+    // Where the container has no TTL, `ttl` is a property like any other.
     if (defaultTtl === undefined || defaultTtl === null) return null
     const own = document.ttl
-    if (
-      own !== undefined &&
-      own !== null &&
-      (!Number.isInteger(own) || (own as number) === 0 || (own as number) < -1)
-    ) {
-      throw badRequest(
-        'The input ttl is invalid. Ensure to provide a nonzero positive integer or -1 to signify no expiry',
-      )
-    }
+    if (own !== undefined && !isTtl(own)) throw invalidTtl(own)
     const ttl = typeof own === 'number' ? own : defaultTtl
     return ttl === -1 ? null : now + ttl
   }

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Account, type AccountOptions } from './account.ts'
 import type { Fault, Operation } from './faults.ts'
-import type { Request } from './protocol.ts'
+import { decoded, type Request } from './protocol.ts'
 import { answer, operationOf } from './service.ts'
 
 export interface ServerOptions extends AccountOptions {
@@ -105,7 +105,11 @@ export class RunningAccount {
     const path = (message.url ?? '/').split('?')[0]!
     const request: Request = {
       method: message.method ?? 'GET',
-      path: path.split('/').filter(Boolean).map(decodeURIComponent),
+      // An id may hold a percent sign that some clients leave as it is.
+      path: path
+        .split('/')
+        .filter(Boolean)
+        .map(part => decoded(part) ?? part),
       headers: message.headers as Request['headers'],
       body,
     }

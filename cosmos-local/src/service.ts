@@ -1,13 +1,14 @@
 /** Requests of the REST protocol answered: the account, databases, containers, offers; items are in items.ts. */
 import { randomUUID } from 'node:crypto'
 import { type Account, containerLink, databaseLink, type Offer, type Throughput } from './account.ts'
+import { namedPath, signedPart } from './addressing.ts'
 import { authorize } from './auth.ts'
 import type { Container } from './container.ts'
 import { badRequest, CosmosError, notFound } from './errors.ts'
 import type { Fault, Operation } from './faults.ts'
-import { answerItems } from './items.ts'
+import { answerItems, itemHeaders } from './items.ts'
 import { type JsonObject, parseObject } from './json.ts'
-import { type Answer, pageSize, type Request, type Response, readQuery } from './protocol.ts'
+import { type Answer, isPlanRequest, isQuery, pageSize, type Request, type Response, readQuery } from './protocol.ts'
 import { compileQuery } from './query/evaluate.ts'
 import { parseQuery } from './query/parse.ts'
 
@@ -27,7 +28,8 @@ export function answer(account: Account, endpoints: string[], request: Request, 
         ...(failing.retryAfterMs === undefined ? {} : { retryAfterMs: failing.retryAfterMs }),
       })
     }
-    return respond(route(account, endpoints, request, faults), activityId)
+    const named = { ...request, path: namedPath(account, request.path) }
+    return respond(route(account, endpoints, named, faults), activityId)
   } catch (error) {
     const known = error instanceof CosmosError ? error : new CosmosError(500, String((error as Error).stack))
     return failure(known, activityId)
@@ -42,8 +44,13 @@ function respond({ status = 200, body = '', charge = 1, etag, headers = {} }: An
     'x-ms-gatewayversion': 'version=2.14.0',
   }
   if (etag !== undefined) all.etag = etag
-  for (const [name, value] of Object.entries(headers)) if (value !== undefined) all[name] = value
+  for (const [name, value] of Object.entries(headers)) if (value !== undefined) all[name] = headerText(value)
   return { status, headers: all, body }
+}
+
+/** A header's text: names with characters that no header can hold are percent-encoded. */
+function headerText(value: string): string {
+  return value.replace(/[^\x20-\x7e]+/g, encodeURIComponent)
 }
 
 function failure(error: CosmosError, activityId: string): Response {
@@ -58,26 +65,12 @@ function failure(error: CosmosError, activityId: string): Response {
 }
 
 /** What kind of work a request is, for faults. */
-export function operationOf({ method, path, headers }: Request): Operation {
+export function operationOf(request: Request): Operation {
+  const { method, path, headers } = request
   if (path[4] !== 'docs') return 'metadata'
   if (headers['x-ms-cosmos-is-batch-request']) return 'batch'
   if (method === 'GET') return path.length === 6 ? 'read' : 'feed'
-  return headers['x-ms-documentdb-isquery'] || headers['x-ms-cosmos-is-query-plan-request'] ? 'query' : 'write'
-}
-
-function signedPart({ method, path, headers }: Request) {
-  const even = path.length % 2 === 0
-  const resourceType = (even ? path.at(-2) : path.at(-1)) ?? ''
-  const named = even ? path : path.slice(0, -1)
-  // An offer is signed by its id alone, in lower case.
-  const resource = resourceType === 'offers' ? (path[1] ?? '').toLowerCase() : named.join('/')
-  return {
-    method,
-    resourceType,
-    resource,
-    date: headers['x-ms-date'] ?? headers.date,
-    authorization: headers.authorization,
-  }
+  return isQuery(request) || isPlanRequest(request) ? 'query' : 'write'
 }
 
 function route(account: Account, endpoints: string[], request: Request, faults: Fault[]): Answer {
@@ -103,6 +96,7 @@ function route(account: Account, endpoints: string[], request: Request, faults: 
       checkIntended(found, request)
       if (path[4] === 'pkranges') return partitionKeyRanges(found, request)
       if (path[4] === 'docs') return answerItems(account, found, request, faults)
+      if (path[4] === 'operations') return operate(account, found, request)
       return emptyList(path[4]!, request)
     }
   }
@@ -209,6 +203,21 @@ function container(account: Account, request: Request, db: string, id: string): 
   }
 }
 
+/** Operations on a container: deleting what has a partition key is the only one. The service does it in the background. */
+function operate(account: Account, container: Container, request: Request): Answer {
+  if (request.method !== 'POST' || request.path[5] !== 'partitionkeydelete') throw notFound()
+  const key = container.parseKey(request.headers['x-ms-documentdb-partitionkey'] ?? '[]')
+  if (key.length !== container.keyDefinition.paths.length) throw badRequest('The partition key is incomplete.', 1001)
+  account.store.transaction(() => {
+    container.deleteKey(key)
+    container.saveLsn()
+  })
+  return {
+    status: 200,
+    headers: itemHeaders(container, request.path, [container.partitions.of(container.epkOf(key)).id]),
+  }
+}
+
 function containerAnswer(c: Container, request: Request): Answer {
   const headers = {
     'x-ms-alt-content-path': request.path.slice(0, 2).join('/'),
@@ -222,8 +231,19 @@ function containerAnswer(c: Container, request: Request): Answer {
   return { body: JSON.stringify(shownContainer(c)), headers }
 }
 
+/**
+ * The partition key ranges: all of them, or with `A-IM: Incremental Feed` those that came behind the etag that the
+ * client has; 304 where there are none. Ids grow, so the etag holds the largest one.
+ */
 function partitionKeyRanges(c: Container, request: Request): Answer {
-  const ranges = c.partitions.all.map(p => ({
+  const newest = Math.max(...c.partitions.all.map(p => p.id))
+  const etag = `"${c.num}-${newest}"`
+  const seen = request.headers['if-none-match']?.split('-')
+  const isIncremental = request.headers['a-im'] !== undefined && seen?.[0] === `"${c.num}`
+  const after = isIncremental ? Number.parseInt(seen?.[1] ?? '', 10) : -1
+  const behind = c.partitions.all.filter(p => !(p.id <= after))
+  if (behind.length === 0) return { status: 304, etag }
+  const ranges = behind.map(p => ({
     _rid: c.rid,
     id: String(p.id),
     _etag: `"${p.id}"`,
@@ -236,7 +256,7 @@ function partitionKeyRanges(c: Container, request: Request): Answer {
     parents: p.parents.map(String),
     _ts: c.ts,
   }))
-  return list('PartitionKeyRanges', c.rid, ranges, request)
+  return { ...list('PartitionKeyRanges', c.rid, ranges, request), etag }
 }
 
 function shownOffer(offer: Offer): JsonObject {
@@ -267,10 +287,6 @@ function offers(account: Account, request: Request): Answer {
     body: JSON.stringify(shownOffer(account.replaceOffer(found.num, content as unknown as Offer['content']))),
     charge: 9.9,
   }
-}
-
-function isQuery({ headers }: Request): boolean {
-  return headers['x-ms-documentdb-isquery']?.toLowerCase() === 'true'
 }
 
 /** Resources that a query chooses, or all. */
@@ -305,6 +321,8 @@ function emptyList(name: string, request: Request): Answer {
     clientencryptionkeys: 'ClientEncryptionKeys',
   }
   if (!(name in names)) throw notFound()
-  if (request.method !== 'GET') throw new CosmosError(405, `This account keeps no ${name}`)
+  // One of them, by its name.
+  if (request.path.length % 2 === 0) throw notFound()
+  if (request.method !== 'GET' && !isQuery(request)) throw new CosmosError(405, `This account keeps no ${name}`)
   return list(names[name]!, '', [], request)
 }

@@ -2,6 +2,7 @@
  * The query plan that clients ask for before they run a query over several partitions: what each partition is to run,
  * and how the client puts the results together.
  */
+import { badRequest } from '../errors.ts'
 import { KEY_SPACE_END } from '../hash.ts'
 import { AGGREGATES, aggregatesIn, type Expression, type Query, selected } from './ast.ts'
 import { compile, type Parameters } from './evaluate.ts'
@@ -22,8 +23,46 @@ export function needsPlan(query: Query): boolean {
   )
 }
 
-export function planOf(text: string, parameters: Parameters): unknown {
+/**
+ * What a client must be able to do to put results of several partitions together, in the words of
+ * `x-ms-cosmos-supported-query-features`.
+ */
+function featuresOf(query: Query): string[] {
+  const aggregates = selected(query).flatMap(aggregatesIn)
+  const features: [string, boolean][] = [
+    ['Distinct', query.distinct],
+    ['Top', query.top !== undefined],
+    ['OffsetAndLimit', query.offset !== undefined],
+    ['OrderBy', query.orderBy.length > 0],
+    ['MultipleOrderBy', query.orderBy.length > 1],
+    ['GroupBy', query.groupBy.length > 0],
+    ['Aggregate', aggregates.length > 0],
+    ['MultipleAggregates', aggregates.length > 1],
+    ['NonValueAggregate', aggregates.length > 0 && query.select.form !== 'value' && query.groupBy.length === 0],
+  ]
+  return features.filter(([, needed]) => needed).map(([name]) => name)
+}
+
+/**
+ * The plan of a query for a client that offers `supported`, names with commas between them. Throws 400 where the query
+ * needs what the client cannot do.
+ */
+export function planOf(text: string, parameters: Parameters, supported: string): unknown {
   const query = parseQuery(text)
+  const offered = new Set(supported.split(',').map(name => name.trim().toLowerCase()))
+  const missing = featuresOf(query).filter(name => !offered.has(name.toLowerCase()))
+  if (missing.length > 0) {
+    const each = missing.map(name => `Query contained ${name}, which the calling client does not support.`)
+    throw badRequest(
+      `Query contains 1 or more unsupported features. Upgrade your SDK to a version that does support the requested features:\r\n${each.join('\r\n')}`,
+    )
+  }
+  const inner = query.from[0]?.of
+  if (inner?.kind === 'subquery' && needsPlan(inner.query)) {
+    throw badRequest(
+      'A subquery in FROM with DISTINCT, TOP, ORDER BY, GROUP BY or an aggregate is not supported over several partitions: name a partition key.',
+    )
+  }
   const number = (e: Expression | undefined) => (e === undefined ? null : Number(compile(e, parameters)({ names: {} })))
   const aggregates = selected(query).flatMap(aggregatesIn)
   const grouped = query.groupBy.length > 0

@@ -3,6 +3,7 @@ import type { Container } from '../container.ts'
 import { badRequest } from '../errors.ts'
 import type { JsonObject } from '../json.ts'
 import { ITEM_COLUMNS, type ItemRow } from '../store.ts'
+import { computing } from './computed.ts'
 import type { Scope } from './evaluate.ts'
 import type { Value } from './values.ts'
 
@@ -17,7 +18,10 @@ export interface RunnableQuery {
 export interface QueryPage {
   documents: string[]
   continuation: string | undefined
+  /** How many items were read, and the size of their texts. */
   scanned: number
+  scannedBytes: number
+  /** Size of the results. */
   bytes: number
 }
 
@@ -62,8 +66,13 @@ function rowsBehind(container: Container, part: number, range: Range, after: num
   )
 }
 
-function scopeOf(container: Container, row: ItemRow): Scope {
-  return { names: { ROOT: JSON.parse(container.shown(row)) as JsonObject } }
+type Reader = (row: ItemRow) => Scope
+
+/** Reads an item as a query sees it: with the computed properties that its container defines. */
+function readerOf(container: Container): Reader {
+  const { computedProperties = [] } = container.definition
+  const complete = computedProperties.length === 0 ? (d: JsonObject) => d : computing(computedProperties)
+  return row => ({ names: { ROOT: complete(JSON.parse(container.shown(row)) as JsonObject) } })
 }
 
 function stream(
@@ -73,9 +82,11 @@ function stream(
   from: Continuation | undefined,
   most: number,
 ): QueryPage {
+  const read = readerOf(container)
   const documents: string[] = []
   let bytes = 0
   let scanned = 0
+  let scannedBytes = 0
   const start = from && 'low' in from ? from : undefined
   const partitions = container.partitions.overlapping(range.low, range.high)
   for (const partition of partitions) {
@@ -85,19 +96,20 @@ function stream(
       const rows = rowsBehind(container, partition.id, range, after, Math.min(ROWS_AT_ONCE, most))
       for (const row of rows) {
         scanned++
+        scannedBytes += row.body.length
         const results = query.whole
           ? [container.shown(row)]
-          : query.run([scopeOf(container, row)]).map(value => JSON.stringify(value))
+          : query.run([read(row)]).map(value => JSON.stringify(value))
         documents.push(...results)
         for (const result of results) bytes += result.length
         after = row.num
         if (documents.length < most && bytes < MOST_BYTES) continue
-        return { documents, continuation: JSON.stringify({ low: partition.low, after }), scanned, bytes }
+        return { documents, continuation: JSON.stringify({ low: partition.low, after }), scanned, scannedBytes, bytes }
       }
       if (rows.length < Math.min(ROWS_AT_ONCE, most)) break
     }
   }
-  return { documents, continuation: undefined, scanned, bytes }
+  return { documents, continuation: undefined, scanned, scannedBytes, bytes }
 }
 
 /** All of it, since the last row may come first; a page is a piece of the result. */
@@ -108,11 +120,16 @@ function collect(
   from: Continuation | undefined,
   most: number,
 ): QueryPage {
+  const read = readerOf(container)
   const scopes: Scope[] = []
+  let scannedBytes = 0
   for (const partition of container.partitions.overlapping(range.low, range.high)) {
     for (let after = 0; ; ) {
       const rows = rowsBehind(container, partition.id, range, after, 5000)
-      for (const row of rows) scopes.push(scopeOf(container, row))
+      for (const row of rows) {
+        scopes.push(read(row))
+        scannedBytes += row.body.length
+      }
       if (rows.length < 5000) break
       after = rows.at(-1)!.num
     }
@@ -132,6 +149,7 @@ function collect(
     documents,
     continuation: next < results.length ? JSON.stringify({ skip: next }) : undefined,
     scanned: scopes.length,
+    scannedBytes,
     bytes,
   }
 }
