@@ -47,11 +47,17 @@ export interface Database {
   ts: number
 }
 
+export interface AutoscaleSettings {
+  maxThroughput: number
+  /** By how much the limit grows by itself. */
+  autoUpgradePolicy?: { throughputPolicy: { incrementPercent: number } }
+}
+
 export interface Offer {
   num: number
   /** The self link of what it is for. */
   resource: string
-  content: { offerThroughput: number; offerAutopilotSettings?: { maxThroughput: number } }
+  content: { offerThroughput: number; offerAutopilotSettings?: AutoscaleSettings }
   ts: number
 }
 
@@ -237,9 +243,7 @@ export class Account {
     const offer = this.allOffers().find(o => o.num === num)
     if (!offer) throw notFound()
     const { offerThroughput, offerAutopilotSettings } = content
-    if (!Number.isInteger(offerThroughput) && offerAutopilotSettings === undefined) {
-      throw badRequest('The offer has no throughput')
-    }
+    this.checkThroughput({ manual: offerThroughput, autoscale: offerAutopilotSettings })
     offer.content = offerAutopilotSettings
       ? { offerThroughput: offerAutopilotSettings.maxThroughput / 10, offerAutopilotSettings }
       : { offerThroughput }
@@ -270,10 +274,11 @@ export class Account {
     if (this.options.serverless) {
       throw badRequest('Setting offer throughput or autopilot on container is not supported for serverless accounts.')
     }
-    const least = throughput.autoscale === undefined ? 400 : 1000
-    if (budget < least || budget % 100 !== 0) {
-      throw badRequest(`The offer throughput ${budget} is invalid: from ${least}, in steps of 100`)
+    const [least, step] = throughput.autoscale === undefined ? [400, 100] : [1000, 1000]
+    if (!(budget >= least)) {
+      throw badRequest(`Requested throughput ${budget} is less than required minimum throughput ${least}.`)
     }
+    if (budget % step !== 0) throw badRequest(`The offer throughput ${budget} is invalid: in steps of ${step}`)
   }
 
   private setOffer(resource: string, throughput: Throughput): void {
@@ -282,7 +287,7 @@ export class Account {
     const content =
       autoscale === undefined
         ? { offerThroughput: manual! }
-        : { offerThroughput: autoscale / 10, offerAutopilotSettings: { maxThroughput: autoscale } }
+        : { offerThroughput: autoscale.maxThroughput / 10, offerAutopilotSettings: autoscale }
     const ts = this.now()
     const num = this.store.nextNumber('offers')
     this.store.run(
@@ -323,12 +328,12 @@ export class Account {
 
 export interface Throughput {
   manual?: number | undefined
-  /** The most of an autoscale range. */
-  autoscale?: number | undefined
+  /** An autoscale range. */
+  autoscale?: AutoscaleSettings | undefined
 }
 
 function budgetOf(throughput: Throughput): number | undefined {
-  return throughput.autoscale ?? throughput.manual
+  return throughput.autoscale?.maxThroughput ?? throughput.manual
 }
 
 function perSecond({ content }: Offer): number {

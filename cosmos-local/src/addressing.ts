@@ -28,8 +28,8 @@ export function signedPart({ method, path, headers }: Request): SignedRequest {
 }
 
 function signedResource(path: string[]): { resourceType: string; named: string[] } {
-  // An operation on a container: `dbs/d/colls/c/operations/partitionkeydelete`.
-  if (path[4] === 'operations') return { resourceType: 'partitionkey', named: path.slice(0, 4) }
+  // An operation on a container is signed as the container: `dbs/d/colls/c/operations/partitionkeydelete`.
+  if (path[4] === 'operations') return { resourceType: 'colls', named: path.slice(0, 4) }
   if (path.length % 2 === 0) return { resourceType: path.at(-2) ?? '', named: path }
   return { resourceType: path.at(-1)!, named: path[0] === 'offers' ? [] : path.slice(0, -1) }
 }

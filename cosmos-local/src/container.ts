@@ -93,9 +93,12 @@ export class Container {
     return this.definition.partitionKey
   }
 
-  /** The components of a document's partition key. Throws 400 for a value that no key can be. */
+  /** The components of a document's partition key. An object or an array there counts as no value. */
   keyOf(document: JsonObject): KeyValue[] {
-    return this.keyPaths.map(path => keyValue(valueAt(document, path)))
+    return this.keyPaths.map(path => {
+      const value = valueAt(document, path)
+      return value !== null && typeof value === 'object' ? undefined : value
+    })
   }
 
   /** The key that a request's header or operation names, as JSON; undefined components are `{}`. */
@@ -180,10 +183,13 @@ export class Container {
     const expired = kept !== undefined && this.isExpired(kept)
     const before = expired ? undefined : kept
     if (how === 'replace' && !before) throw notFound('Entity with the specified id does not exist in the system.')
-    if (named !== undefined && id !== named) throw badRequest('The id of an item cannot be changed')
+    // A replace may give the item another id within its partition key.
+    const other = named !== undefined && id !== named ? this.kept(pk, id) : undefined
+    if (other && !this.isExpired(other)) throw conflict('Entity with the specified id already exists in the system.')
+    if (other) this.remove(other, true)
     if (how === 'create' && before) throw conflict('Entity with the specified id already exists in the system.')
+    // An upsert of what is not there creates it, whatever the condition says.
     if (before) checkEtag(before, conditions)
-    else if (conditions.ifMatch !== undefined && conditions.ifMatch !== '*') throw preconditionFailed()
     // What has expired and is not swept yet gives way, as a delete that the feed tells.
     if (expired) this.remove(kept, true)
     return this.put(document, withoutSystem(text, document), own, before)
@@ -243,6 +249,14 @@ export class Container {
     return row && itemRid(this.db, this.num, num!) === rid ? row.id : undefined
   }
 
+  /** What is in each partition: how many items, and the bytes of their texts. */
+  statistics(): { part: number; items: number; bytes: number }[] {
+    const sql =
+      'SELECT part, count(*) AS items, sum(octet_length(body)) AS bytes FROM items WHERE container = ? GROUP BY part'
+    const found = this.store.all<{ part: number; items: number; bytes: number }>(sql, this.num)
+    return this.partitions.all.map(({ id }) => found.find(f => f.part === id) ?? { part: id, items: 0, bytes: 0 })
+  }
+
   rows<T = ItemRow>(sql: string, values: (string | number | null)[]): T[] {
     return this.store.all<T>(sql, ...values)
   }
@@ -298,7 +312,8 @@ export class Container {
     const lsn = ++this.lsn
     let num = before?.num
     if (num !== undefined) {
-      store.run('UPDATE items SET lsn = ?, ts = ?, expires = ?, body = ? WHERE num = ?', lsn, now, expires, body, num)
+      const sql = 'UPDATE items SET id = ?, lsn = ?, ts = ?, expires = ?, body = ? WHERE num = ?'
+      store.run(sql, id, lsn, now, expires, body, num)
     } else {
       num = Number(
         store.run(

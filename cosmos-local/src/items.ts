@@ -304,7 +304,9 @@ class ItemRequest {
     }
     const full = /full-fidelity/i.test(mode)
     if (full && !account.options.continuousBackup) {
-      throw badRequest('The all versions and deletes change feed needs continuous backup on the account.')
+      throw badRequest(
+        'The All Versions and Deletes change feed mode must be enabled on the account: it needs continuous backup.',
+      )
     }
     const page = full ? allVersions(container, feed, account.retentionSeconds) : latestVersions(container, feed)
     const charge = feedCharge(page.bytes, page.documents.length)

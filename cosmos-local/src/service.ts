@@ -1,6 +1,13 @@
 /** Requests of the REST protocol answered: the account, databases, containers, offers; items are in items.ts. */
 import { randomUUID } from 'node:crypto'
-import { type Account, containerLink, databaseLink, type Offer, type Throughput } from './account.ts'
+import {
+  type Account,
+  type AutoscaleSettings,
+  containerLink,
+  databaseLink,
+  type Offer,
+  type Throughput,
+} from './account.ts'
 import { namedPath, signedPart } from './addressing.ts'
 import { authorize } from './auth.ts'
 import type { Container } from './container.ts'
@@ -137,8 +144,10 @@ function describeAccount(account: Account, endpoints: string[]): Answer {
 function throughputOf({ headers }: Request): Throughput {
   const manual = headers['x-ms-offer-throughput']
   const autoscale = headers['x-ms-cosmos-offer-autopilot-settings']
-  const most = autoscale === undefined ? undefined : Number(parseObject(autoscale).maxThroughput)
-  return { manual: manual === undefined ? undefined : Number(manual), autoscale: most }
+  return {
+    manual: manual === undefined ? undefined : Number(manual),
+    autoscale: autoscale === undefined ? undefined : (parseObject(autoscale) as unknown as AutoscaleSettings),
+  }
 }
 
 function shownDatabase(d: { id: string; rid: string; num: number; ts: number }): JsonObject {
@@ -228,7 +237,16 @@ function containerAnswer(c: Container, request: Request): Answer {
       ? { 'x-ms-resource-usage': `documentsCount=${c.count()};` }
       : {}),
   }
-  return { body: JSON.stringify(shownContainer(c)), headers }
+  const shown = shownContainer(c)
+  if (request.headers['x-ms-documentdb-populatepartitionstatistics']?.toLowerCase() === 'true') {
+    shown.statistics = c.statistics().map(({ part, items, bytes }) => ({
+      id: String(part),
+      sizeInKB: Math.ceil(bytes / 1024),
+      documentCount: items,
+      partitionKeys: [],
+    }))
+  }
+  return { body: JSON.stringify(shown), headers }
 }
 
 /**
@@ -271,7 +289,7 @@ function shownOffer(offer: Offer): JsonObject {
     offerResourceId: offer.resource.replace(/\/$/, '').split('/').at(-1)!,
     offerType: 'Invalid',
     offerVersion: 'V2',
-    content: { ...offer.content, offerIsRUPerMinuteThroughputEnabled: false } as JsonObject,
+    content: { ...offer.content, offerIsRUPerMinuteThroughputEnabled: false } as unknown as JsonObject,
   }
 }
 

@@ -57,6 +57,9 @@ export function planOf(text: string, parameters: Parameters, supported: string):
       `Query contains 1 or more unsupported features. Upgrade your SDK to a version that does support the requested features:\r\n${each.join('\r\n')}`,
     )
   }
+  if (selected(query).some(e => aggregatesIn(e).length > 0 && !(e.kind === 'call' && e.name in AGGREGATES))) {
+    throw badRequest('Compositions of aggregates and other expressions are unsupported.')
+  }
   const inner = query.from[0]?.of
   if (inner?.kind === 'subquery' && needsPlan(inner.query)) {
     throw badRequest(
@@ -69,6 +72,8 @@ export function planOf(text: string, parameters: Parameters, supported: string):
   const hasValue = query.select.form === 'value'
   const kinds = [...new Set(aggregates.map(a => AGGREGATES[a.name]!))]
   const source = (e: Expression) => text.slice(e.start, e.end)
+  // One value for all items: their order does not change it, and partitions give it without one.
+  const orderBy = aggregates.length > 0 ? [] : query.orderBy
   return {
     partitionedQueryExecutionInfoVersion: 2,
     queryInfo: {
@@ -76,8 +81,8 @@ export function planOf(text: string, parameters: Parameters, supported: string):
       top: number(query.top),
       offset: number(query.offset),
       limit: number(query.limit),
-      orderBy: query.orderBy.map(o => (o.descending ? 'Descending' : 'Ascending')),
-      orderByExpressions: query.orderBy.map(o => source(o.of)),
+      orderBy: orderBy.map(o => (o.descending ? 'Descending' : 'Ascending')),
+      orderByExpressions: orderBy.map(o => source(o.of)),
       groupByExpressions: query.groupBy.map(source),
       groupByAliases: grouped && query.select.form === 'list' ? query.select.items.map(i => i.alias) : [],
       aggregates: hasValue ? kinds : [],
@@ -143,7 +148,7 @@ function partialSelect(query: Query, source: (e: Expression) => string): string 
   const { select } = query
   const item = (e: Expression) => {
     const [aggregate] = aggregatesIn(e)
-    return aggregate ? `{"item": ${partial(aggregate, source)}}` : source(e)
+    return aggregate ? partial(aggregate, source) : source(e)
   }
   if (select.form === 'value') {
     return aggregatesIn(select.of).length > 0 ? `[${item(select.of)}]` : source(select.of)
@@ -156,12 +161,12 @@ function partial(e: Expression & { kind: 'call' }, source: (e: Expression) => st
   const of = e.arguments.map(source).join(', ')
   switch (e.name) {
     case 'AVG':
-      return `{"sum": SUM(${of}), "count": COUNT(${of})}`
+      return `{"item": {"sum": SUM(${of}), "count": COUNT(${of})}}`
+    // The value alone is for clients of the first version of plans; later ones also ask how many values there were.
     case 'MIN':
-      return `{"min": MIN(${of}), "count": COUNT(${of})}`
     case 'MAX':
-      return `{"max": MAX(${of}), "count": COUNT(${of})}`
+      return `{"item": ${e.name}(${of}), "item2": {"${e.name.toLowerCase()}": ${e.name}(${of}), "count": COUNT(${of})}}`
     default:
-      return `${e.name}(${of})`
+      return `{"item": ${e.name}(${of})}`
   }
 }
