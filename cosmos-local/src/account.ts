@@ -171,10 +171,10 @@ export class Account {
     const { num: db } = this.owner(database)
     const { id } = body
     checkName(id)
+    const definition = checkDefinition(body)
     if (this.store.get('SELECT 1 FROM containers WHERE db = ? AND id = ?', db, id)) {
       throw conflict('Resource with specified id or name already exists.')
     }
-    const definition = checkDefinition(body)
     this.checkThroughput(throughput)
     this.store.transaction(() => {
       const num = this.store.nextNumber('containers')
@@ -353,7 +353,13 @@ export function containerLink(container: { db: number; num: number }): string {
 }
 
 function checkName(id: unknown): asserts id is string {
-  if (typeof id !== 'string' || id === '' || id.length > 255 || /[/\\?#]/.test(id) || id.endsWith(' ')) {
-    throw badRequest('The input name is invalid. Ensure that it does not contain illegal characters.')
+  if (typeof id !== 'string' || id === '' || id.length > 255) {
+    const shown = JSON.stringify(id ?? '')
+    throw badRequest(
+      `The input name ${shown} is invalid. Ensure to provide a unique non-empty string less than '255' characters.`,
+    )
+  }
+  if (/[/\\?#\t\r\n]/.test(id) || id.endsWith(' ')) {
+    throw badRequest(`The input name '${id}' is invalid. Ensure that it does not contain illegal characters.`)
   }
 }

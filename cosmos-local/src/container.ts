@@ -72,7 +72,8 @@ export class Container {
   lsn: number
   private readonly store: Store
   private readonly rules: ContainerRules
-  private readonly keyPaths: string[][]
+  /** The steps of each path of the partition key. */
+  readonly keyPaths: string[][]
   private readonly uniquePaths: string[][][]
 
   constructor(store: Store, row: ContainerRow, rules: ContainerRules) {
@@ -110,8 +111,14 @@ export class Container {
       throw badRequest(`The partition key ${text} is no JSON`)
     }
     if (!Array.isArray(values)) throw badRequest('The partition key is no array')
+    if (values.length > this.keyPaths.length || (values.length === 0 && this.keyPaths.length > 1)) {
+      throw badRequest(
+        "Partition key provided either doesn't correspond to definition in the collection or doesn't match partition key field values specified in the document.",
+        1001,
+      )
+    }
     // `[]` is the key of items in a container without one.
-    if (values.length === 0) return this.keyPaths.map(() => undefined)
+    if (values.length === 0) return [undefined]
     return values.map(v =>
       v !== null && typeof v === 'object' && Object.keys(v).length === 0 ? undefined : keyValue(v),
     )

@@ -49,18 +49,28 @@ function checkKey(key: KeyDefinition | undefined): KeyDefinition {
   if (key.paths.some(path => typeof path !== 'string' || !path.startsWith('/'))) {
     throw badRequest('The partition key component definition path is invalid: it begins with /')
   }
-  if (key.paths.length > 1 && key.kind !== 'MultiHash') {
-    throw badRequest('Several partition key paths need kind MultiHash')
+  if (key.paths.length > 3) throw badRequest(`Too many partition key paths: ${key.paths.length}, and 3 at most`)
+  return { ...key, ...kindAndVersion(key) }
+}
+
+const KINDS = { hash: 'Hash', multihash: 'MultiHash', range: 'Range' } as const
+/** Versions by their numbers, and by the names that Java sends. */
+const VERSIONS: Record<string, 1 | 2> = { 1: 1, 2: 2, v1: 1, v2: 2 }
+
+/** Kind and version as the service gives them back, whatever the spelling that they came in. */
+function kindAndVersion(key: KeyDefinition): { kind: KeyDefinition['kind']; version?: 1 | 2 } {
+  const kind = KINDS[String(key.kind ?? 'Hash').toLowerCase() as keyof typeof KINDS]
+  if (!kind) throw badRequest(`The partition key kind ${key.kind} is invalid: Hash or MultiHash`)
+  if (key.paths.length > 1 && kind !== 'MultiHash') throw badRequest('Several partition key paths need kind MultiHash')
+  const given = (key.version as unknown) ?? undefined
+  const version = given === undefined ? undefined : VERSIONS[String(given).toLowerCase()]
+  if (given !== undefined && version === undefined) {
+    throw badRequest(`The partition key version ${given} is invalid: 1 or 2`)
   }
-  if (key.paths.length > 3) throw badRequest('A partition key has at most 3 paths')
-  const { version } = key
-  if (version !== undefined && version !== 1 && version !== 2) {
-    throw badRequest(`The partition key version ${version} is invalid: 1 or 2`)
-  }
-  if (key.kind !== 'MultiHash') return { ...key, kind: key.kind ?? 'Hash' }
+  if (kind !== 'MultiHash') return version === undefined ? { kind } : { kind, version }
   if (version === 1) throw badRequest('A partition key of kind MultiHash needs version 2')
   // The only version that there is of this kind: clients may leave it out.
-  return { ...key, version: 2 }
+  return { kind, version: 2 }
 }
 
 const ETAG_PATH = '/"_etag"/?'

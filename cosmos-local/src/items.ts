@@ -4,16 +4,25 @@ import { MOST_OPERATIONS, parseBatch, resultsText, runBulk, runTransaction } fro
 import { allVersions, type FeedRequest, latestVersions } from './changefeed.ts'
 import { feedCharge, queryCharge, readCharge, writeCharge } from './charges.ts'
 import type { Container, Written } from './container.ts'
-import { badRequest, CosmosError, notFound, partitionGone } from './errors.ts'
+import { badRequest, CosmosError, crossPartitionDisabled, notFound, partitionGone } from './errors.ts'
 import type { Fault } from './faults.ts'
 import { KEY_SPACE_END, type KeyValue } from './hash.ts'
 import { parseObject } from './json.ts'
 import type { PatchOperation } from './patch.ts'
-import { type Answer, isPlanRequest, isQuery, pageSize, type Request, readQuery } from './protocol.ts'
+import {
+  type Answer,
+  allowsCrossPartition,
+  isPlanRequest,
+  isQuery,
+  pageSize,
+  type Request,
+  readQuery,
+} from './protocol.ts'
 import { conditionOf } from './query/condition.ts'
 import { compileQuery } from './query/evaluate.ts'
 import { metricsText } from './query/metrics.ts'
 import { parseQuery } from './query/parse.ts'
+import { pinsKey } from './query/pins.ts'
 import { needsPlan, planOf } from './query/plan.ts'
 import { readQueryPage } from './query/run.ts'
 import { etagOf } from './rids.ts'
@@ -78,7 +87,7 @@ class ItemRequest {
     if (!key) throw badRequest('PartitionKey value must be supplied for this operation.')
     if (key.length !== this.container.keyDefinition.paths.length) {
       throw badRequest(
-        "Partition key provided either doesn't correspond to definition in the collection or is incomplete.",
+        "Partition key provided either doesn't correspond to definition in the collection or doesn't match partition key field values specified in the document.",
         1001,
       )
     }
@@ -178,9 +187,9 @@ class ItemRequest {
     const { headers } = request
     const atomic = headers['x-ms-cosmos-batch-atomic']?.toLowerCase() === 'true'
     const operations = parseBatch(request.body)
-    if (operations.length === 0) throw badRequest('The batch has no operations')
+    if (operations.length === 0) throw badRequest('Batch request has no operations.')
     if (operations.length > MOST_OPERATIONS) {
-      throw badRequest(`Batch request has more operations than what is supported: ${MOST_OPERATIONS}.`)
+      throw badRequest(`Batch request has more operations than what is supported. It may have ${MOST_OPERATIONS}.`)
     }
     const range = headers['x-ms-documentdb-partitionkeyrangeid']
     const partition = range === undefined ? undefined : container.partitions.named(range)
@@ -200,6 +209,8 @@ class ItemRequest {
         this.charge(part, charge)
       },
     }
+    // A key that is not whole is an error of the request, not of its first operation.
+    if (atomic) this.neededKey()
     const key = atomic ? headers['x-ms-documentdb-partitionkey'] : undefined
     for (const operation of operations) operation.partitionKey ??= key as string
     const carryOn = headers['x-ms-cosmos-batch-continue-on-error']?.toLowerCase() !== 'false'
@@ -227,7 +238,10 @@ class ItemRequest {
     const parsed = parseQuery(query)
     const key = this.key()
     const range = request.headers['x-ms-documentdb-partitionkeyrangeid']
-    if (!key && range === undefined && needsPlan(parsed)) return crossPartitionRefusal()
+    if (!key && range === undefined) {
+      if (!allowsCrossPartition(request) && !pinsKey(parsed, container.keyPaths)) throw crossPartitionDisabled()
+      if (needsPlan(parsed)) return crossPartitionRefusal()
+    }
     const bounds = key ? this.keyBounds(key) : this.rangeBounds(range)
     for (const partition of bounds.partitions) this.admit(partition.id)
     const mostItems = pageSize(request.headers['x-ms-max-item-count'])

@@ -45,6 +45,14 @@ export function isQuery({ method, headers }: Request): boolean {
   )
 }
 
+/** Whether the client lets a query go over several partitions; a range of keys says so too. */
+export function allowsCrossPartition({ headers }: Request): boolean {
+  return (
+    headers['x-ms-documentdb-query-enablecrosspartition']?.toLowerCase() === 'true' ||
+    headers['x-ms-start-epk'] !== undefined
+  )
+}
+
 /** Whether a POST asks for the plan of a query. */
 export function isPlanRequest({ headers }: Request): boolean {
   return headers['x-ms-cosmos-is-query-plan-request']?.toLowerCase() === 'true'

@@ -11,11 +11,20 @@ import {
 import { namedPath, signedPart } from './addressing.ts'
 import { authorize } from './auth.ts'
 import type { Container } from './container.ts'
-import { badRequest, CosmosError, notFound } from './errors.ts'
+import { badRequest, CosmosError, crossPartitionDisabled, notFound } from './errors.ts'
 import type { Fault, Operation } from './faults.ts'
 import { answerItems, itemHeaders } from './items.ts'
 import { type JsonObject, parseObject } from './json.ts'
-import { type Answer, isPlanRequest, isQuery, pageSize, type Request, type Response, readQuery } from './protocol.ts'
+import {
+  type Answer,
+  allowsCrossPartition,
+  isPlanRequest,
+  isQuery,
+  pageSize,
+  type Request,
+  type Response,
+  readQuery,
+} from './protocol.ts'
 import { compileQuery } from './query/evaluate.ts'
 import { parseQuery } from './query/parse.ts'
 
@@ -342,5 +351,9 @@ function emptyList(name: string, request: Request): Answer {
   // One of them, by its name.
   if (request.path.length % 2 === 0) throw notFound()
   if (request.method !== 'GET' && !isQuery(request)) throw new CosmosError(405, `This account keeps no ${name}`)
+  const hasKey = request.headers['x-ms-documentdb-partitionkey'] !== undefined
+  if (name === 'conflicts' && isQuery(request) && !hasKey && !allowsCrossPartition(request)) {
+    throw crossPartitionDisabled()
+  }
   return list(names[name]!, '', [], request)
 }

@@ -75,6 +75,7 @@ function readerOf(container: Container): Reader {
   return row => ({ names: { ROOT: complete(JSON.parse(container.shown(row)) as JsonObject) } })
 }
 
+/** Items one by one. A page ends where its partition does, as pages of the service do; it may be empty. */
 function stream(
   container: Container,
   query: RunnableQuery,
@@ -83,33 +84,31 @@ function stream(
   most: number,
 ): QueryPage {
   const read = readerOf(container)
-  const documents: string[] = []
-  let bytes = 0
-  let scanned = 0
-  let scannedBytes = 0
+  const page: QueryPage = { documents: [], continuation: undefined, scanned: 0, scannedBytes: 0, bytes: 0 }
+  const { documents } = page
   const start = from && 'low' in from ? from : undefined
-  const partitions = container.partitions.overlapping(range.low, range.high)
-  for (const partition of partitions) {
-    if (start && partition.low < start.low) continue
-    let after = start && partition.low === start.low ? start.after : 0
-    for (;;) {
-      const rows = rowsBehind(container, partition.id, range, after, Math.min(ROWS_AT_ONCE, most))
-      for (const row of rows) {
-        scanned++
-        scannedBytes += row.body.length
-        const results = query.whole
-          ? [container.shown(row)]
-          : query.run([read(row)]).map(value => JSON.stringify(value))
-        documents.push(...results)
-        for (const result of results) bytes += result.length
-        after = row.num
-        if (documents.length < most && bytes < MOST_BYTES) continue
-        return { documents, continuation: JSON.stringify({ low: partition.low, after }), scanned, scannedBytes, bytes }
-      }
-      if (rows.length < Math.min(ROWS_AT_ONCE, most)) break
+  const partitions = container.partitions.overlapping(range.low, range.high).filter(p => !start || p.low >= start.low)
+  const [partition, next] = partitions
+  if (!partition) return page
+  const nextPartition = next && JSON.stringify({ low: next.low, after: 0 })
+  let after = start && partition.low === start.low ? start.after : 0
+  const atOnce = Math.min(ROWS_AT_ONCE, most)
+  for (;;) {
+    // One more than is needed tells whether there is another page.
+    const rows = rowsBehind(container, partition.id, range, after, atOnce + 1)
+    for (const [i, row] of rows.slice(0, atOnce).entries()) {
+      page.scanned++
+      page.scannedBytes += row.body.length
+      const results = query.whole ? [container.shown(row)] : query.run([read(row)]).map(value => JSON.stringify(value))
+      documents.push(...results)
+      for (const result of results) page.bytes += result.length
+      after = row.num
+      if (documents.length < most && page.bytes < MOST_BYTES) continue
+      const isLast = i === rows.length - 1
+      return { ...page, continuation: isLast ? nextPartition : JSON.stringify({ low: partition.low, after }) }
     }
+    if (rows.length <= atOnce) return { ...page, continuation: nextPartition }
   }
-  return { documents, continuation: undefined, scanned, scannedBytes, bytes }
 }
 
 /** All of it, since the last row may come first; a page is a piece of the result. */
