@@ -1,13 +1,6 @@
 /** Requests of the REST protocol answered: the account, databases, containers, offers; items are in items.ts. */
 import { randomUUID } from 'node:crypto'
-import {
-  type Account,
-  type AutoscaleSettings,
-  containerLink,
-  databaseLink,
-  type Offer,
-  type Throughput,
-} from './account.ts'
+import { type Account, type AutoscaleSettings, containerLink, databaseLink, type Throughput } from './account.ts'
 import { namedPath, signedPart } from './addressing.ts'
 import { authorize } from './auth.ts'
 import type { Container } from './container.ts'
@@ -15,18 +8,10 @@ import { badRequest, CosmosError, crossPartitionDisabled, notFound } from './err
 import type { Fault, Operation } from './faults.ts'
 import { answerItems, itemHeaders } from './items.ts'
 import { type JsonObject, parseObject } from './json.ts'
-import {
-  type Answer,
-  allowsCrossPartition,
-  isPlanRequest,
-  isQuery,
-  pageSize,
-  type Request,
-  type Response,
-  readQuery,
-} from './protocol.ts'
-import { compileQuery } from './query/evaluate.ts'
-import { parseQuery } from './query/parse.ts'
+import { list, selectFrom } from './lists.ts'
+import { offers } from './offers.ts'
+import { type Answer, allowsCrossPartition, isPlanRequest, isQuery, type Request, type Response } from './protocol.ts'
+import { partitionKeyRanges } from './ranges.ts'
 
 /** Answers a request; `endpoints` are those of the regions, in their order. `faults` are those that it meets: what the connection does with them is the server's. */
 export function answer(account: Account, endpoints: string[], request: Request, faults: Fault[]): Response {
@@ -256,85 +241,6 @@ function containerAnswer(c: Container, request: Request): Answer {
     }))
   }
   return { body: JSON.stringify(shown), headers }
-}
-
-/**
- * The partition key ranges: all of them, or with `A-IM: Incremental Feed` those that came behind the etag that the
- * client has; 304 where there are none. Ids grow, so the etag holds the largest one.
- */
-function partitionKeyRanges(c: Container, request: Request): Answer {
-  const newest = Math.max(...c.partitions.all.map(p => p.id))
-  const etag = `"${c.num}-${newest}"`
-  const seen = request.headers['if-none-match']?.split('-')
-  const isIncremental = request.headers['a-im'] !== undefined && seen?.[0] === `"${c.num}`
-  const after = isIncremental ? Number.parseInt(seen?.[1] ?? '', 10) : -1
-  const behind = c.partitions.all.filter(p => !(p.id <= after))
-  if (behind.length === 0) return { status: 304, etag }
-  const ranges = behind.map(p => ({
-    _rid: c.rid,
-    id: String(p.id),
-    _etag: `"${p.id}"`,
-    minInclusive: p.low,
-    maxExclusive: p.high,
-    ridPrefix: p.id,
-    _self: `${containerLink(c)}pkranges/${p.id}/`,
-    throughputFraction: 1 / c.partitions.all.length,
-    status: 'online',
-    parents: p.parents.map(String),
-    _ts: c.ts,
-  }))
-  return { ...list('PartitionKeyRanges', c.rid, ranges, request), etag }
-}
-
-function shownOffer(offer: Offer): JsonObject {
-  const rid = Buffer.from(`o${String(offer.num).padStart(2, '0')}`).toString('base64')
-  return {
-    id: rid,
-    _rid: rid,
-    _self: `offers/${rid}/`,
-    _etag: `"${offer.ts}"`,
-    _ts: offer.ts,
-    resource: offer.resource,
-    offerResourceId: offer.resource.replace(/\/$/, '').split('/').at(-1)!,
-    offerType: 'Invalid',
-    offerVersion: 'V2',
-    content: { ...offer.content, offerIsRUPerMinuteThroughputEnabled: false } as unknown as JsonObject,
-  }
-}
-
-function offers(account: Account, request: Request): Answer {
-  const all = account.allOffers()
-  if (request.path.length === 1) return list('Offers', '', selectFrom(all.map(shownOffer), request), request)
-  const wanted = request.path[1]!.toLowerCase()
-  const found = all.find(o => String(shownOffer(o).id).toLowerCase() === wanted)
-  if (!found) throw notFound()
-  if (request.method !== 'PUT') return { body: JSON.stringify(shownOffer(found)) }
-  const { content } = parseObject(request.body)
-  return {
-    body: JSON.stringify(shownOffer(account.replaceOffer(found.num, content as unknown as Offer['content']))),
-    charge: 9.9,
-  }
-}
-
-/** Resources that a query chooses, or all. */
-function selectFrom(resources: JsonObject[], request: Request): unknown[] {
-  if (!isQuery(request)) return resources
-  const { query, parameters } = readQuery(request.body)
-  return compileQuery(parseQuery(query), parameters)(resources.map(r => ({ names: { ROOT: r } })))
-}
-
-/** A page of a list of resources; the continuation is the place of the next one. */
-function list(name: string, rid: string, resources: unknown[], { headers }: Request): Answer {
-  const from = Number(headers['x-ms-continuation'] ?? 0)
-  const page = resources.slice(from, from + pageSize(headers['x-ms-max-item-count']))
-  const next = from + page.length
-  return {
-    body: JSON.stringify({ _rid: rid, [name]: page, _count: page.length }),
-    headers: {
-      'x-ms-item-count': String(page.length),
-      'x-ms-continuation': next < resources.length ? String(next) : undefined,
-    },
-  }
 }
 
 function emptyList(name: string, request: Request): Answer {

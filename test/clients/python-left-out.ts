@@ -45,7 +45,12 @@ export const LEFT_OUT: LeftOut[] = [
   },
   {
     reason: 'README, "What it does not": the command line takes no Entra tokens',
-    files: ['test_aad.py', 'test_aad_async.py'],
+    files: [
+      'test_aad.py',
+      'test_aad_async.py',
+      'test_aad_inference_service_lazy_init.py',
+      'test_aad_inference_service_lazy_init_async.py',
+    ],
   },
   { reason: 'resumes from a continuation of another account', tests: ['test_query_with_static_continuation'] },
   {
