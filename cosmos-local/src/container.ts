@@ -432,7 +432,11 @@ function checkId(id: Json | undefined): asserts id is string {
   if (typeof id !== 'string' || id === '') {
     throw badRequest("The input content is invalid because the required properties - 'id; ' - are missing")
   }
-  if (id.length > LONGEST_ID) throw badRequest(`The id is longer than ${LONGEST_ID} characters`)
+  if (id.length > LONGEST_ID) {
+    throw badRequest(
+      `The input name '${id}' is invalid. Ensure to provide a unique non-empty string less than '${LONGEST_ID + 1}' characters.`,
+    )
+  }
   if (/[/\\?#]/.test(id)) throw badRequest(`The id ${id} contains a character that it must not: / \\ ? #`)
 }
 

@@ -28,6 +28,9 @@ import { readQueryPage } from './query/run.ts'
 import { etagOf } from './rids.ts'
 import type { ItemRow } from './store.ts'
 
+/** Bytes of a batch, as the limits of the service say: 2 MB. */
+const LARGEST_BATCH = 2 * 1024 * 1024
+
 export function answerItems(account: Account, container: Container, request: Request, faults: Fault[]): Answer {
   return new ItemRequest(account, container, request, faults).answer()
 }
@@ -186,6 +189,7 @@ class ItemRequest {
     const { container, request } = this
     const { headers } = request
     const atomic = headers['x-ms-cosmos-batch-atomic']?.toLowerCase() === 'true'
+    if (Buffer.byteLength(request.body) > LARGEST_BATCH) throw new CosmosError(413, 'Request size is too large')
     const operations = parseBatch(request.body)
     if (operations.length === 0) throw badRequest('Batch request has no operations.')
     if (operations.length > MOST_OPERATIONS) {

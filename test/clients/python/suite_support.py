@@ -8,7 +8,9 @@ import os
 import sys
 import types
 
+import aiohttp
 import pytest
+import urllib3.connectionpool
 
 
 def _module(name, **functions):
@@ -26,6 +28,25 @@ _module("devtools_testutils.azure_recorded_testcase", get_credential=_get_creden
 _module("devtools_testutils.helpers", is_live=lambda: True)
 
 
+_requests = 0
+
+
+def _counted(owner, name):
+    original = getattr(owner, name)
+
+    def call(*args, **kwargs):
+        global _requests
+        _requests += 1
+        return original(*args, **kwargs)
+
+    setattr(owner, name, call)
+
+
+# The two ways in which the client sends a request; a test that sends none is about the client alone.
+_counted(urllib3.connectionpool.HTTPConnectionPool, "urlopen")
+_counted(aiohttp.ClientSession, "_request")
+
+
 def pytest_collection_modifyitems(config, items):
     """Leaves out what left-out.txt names, asynchronous twins too."""
     with open("left-out.txt") as names:
@@ -39,7 +60,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(autouse=True)
-def _restored():
+def _restored(record_property):
     from azure.cosmos import _retry_utility, _synchronized_request
     from azure.cosmos._execution_context.base_execution_context import _QueryExecutionContextBase
     from azure.cosmos.aio import _asynchronous_request, _retry_utility_async
@@ -52,7 +73,9 @@ def _restored():
         _QueryExecutionContextBase,
     ]
     before = [(owner, dict(vars(owner))) for owner in owners]
+    sent = _requests
     yield
+    record_property("requests", _requests - sent)
     for owner, values in before:
         for name, value in values.items():
             if vars(owner).get(name) is not value:
