@@ -27,6 +27,29 @@ function debian(name, isThere) {
   return true
 }
 
+/** Installs a toolchain of Debian's; ends in CI where it cannot be had. */
+function toolchain(name, program, ...check) {
+  const isThere = () => spawnSync(program, check, { stdio: 'ignore' }).status === 0
+  const there = debian(name, isThere)
+  if (!there && process.env.CI) {
+    console.error(`${program} is missing: CI has to test this client`)
+    process.exit(1)
+  }
+  return there
+}
+
+console.log('cosmos-local with the clients that people have')
+const clients = {
+  python: () => toolchain('python3-venv', 'python3', '-c', 'import venv, ensurepip'),
+  java: () => toolchain('openjdk-17-jdk-headless', 'javac', '-version') && toolchain('maven', 'mvn', '--version'),
+  go: () => toolchain('golang-go', 'go', 'version'),
+}
+const present = Object.keys(clients).filter(name => clients[name]())
+if (present.length > 0) {
+  const files = present.map(name => join('test', 'clients', `${name}.test.ts`))
+  run('npx', ['vitest', 'run', '--config', join('test', 'clients', 'vitest.config.ts'), ...files])
+}
+
 console.log('The web UI in Chromium')
 const chromium = () => ['/usr/bin/chromium', process.env.CHROMIUM ?? ''].some(path => existsSync(path))
 if (debian('chromium', chromium)) {

@@ -1,9 +1,9 @@
 /** The account: its databases and containers, their throughput, and the rules that hold for all of them. */
 import { randomBytes } from 'node:crypto'
-import { Container, type ContainerDefinition, type ContainerRow } from './container.ts'
+import { Container, type ContainerRow } from './container.ts'
+import { checkDefinition } from './definition.ts'
 import { badRequest, conflict, noOwner, notFound } from './errors.ts'
 import { Faults } from './faults.ts'
-import type { KeyDefinition } from './hash.ts'
 import type { JsonObject } from './json.ts'
 import { Partitions } from './partitions.ts'
 import { containerRid, databaseRid } from './rids.ts'
@@ -47,11 +47,17 @@ export interface Database {
   ts: number
 }
 
+export interface AutoscaleSettings {
+  maxThroughput: number
+  /** By how much the limit grows by itself. */
+  autoUpgradePolicy?: { throughputPolicy: { incrementPercent: number } }
+}
+
 export interface Offer {
   num: number
   /** The self link of what it is for. */
   resource: string
-  content: { offerThroughput: number; offerAutopilotSettings?: { maxThroughput: number } }
+  content: { offerThroughput: number; offerAutopilotSettings?: AutoscaleSettings }
   ts: number
 }
 
@@ -114,7 +120,8 @@ export class Account {
       throw conflict('Resource with specified id or name already exists.')
     }
     this.checkThroughput(throughput)
-    this.store.run('INSERT INTO databases (id, ts) VALUES (?, ?)', id, this.now())
+    const num = this.store.nextNumber('databases')
+    this.store.run('INSERT INTO databases (num, id, ts) VALUES (?, ?, ?)', num, id, this.now())
     const made = this.database(id)
     this.setOffer(databaseLink(made), throughput)
     return made
@@ -161,25 +168,26 @@ export class Account {
   }
 
   createContainer(database: string, body: JsonObject, throughput: Throughput): Container {
-    const { num } = this.owner(database)
+    const { num: db } = this.owner(database)
     const { id } = body
     checkName(id)
-    if (this.store.get('SELECT 1 FROM containers WHERE db = ? AND id = ?', num, id)) {
+    const definition = checkDefinition(body)
+    if (this.store.get('SELECT 1 FROM containers WHERE db = ? AND id = ?', db, id)) {
       throw conflict('Resource with specified id or name already exists.')
     }
-    const definition = checkDefinition(body)
     this.checkThroughput(throughput)
     this.store.transaction(() => {
+      const num = this.store.nextNumber('containers')
       this.store.run(
-        'INSERT INTO containers (db, id, definition, lsn, ts) VALUES (?, ?, ?, 0, ?)',
+        'INSERT INTO containers (num, db, id, definition, lsn, ts) VALUES (?, ?, ?, ?, 0, ?)',
         num,
+        db,
         id,
         JSON.stringify(definition),
         this.now(),
       )
-      const made = this.store.get<{ num: number }>('SELECT num FROM containers WHERE db = ? AND id = ?', num, id)!
       const count = this.options.partitions ?? Math.max(1, Math.ceil((budgetOf(throughput) ?? 0) / MOST_PER_PARTITION))
-      Partitions.lay(this.store, made.num, count, definition.partitionKey)
+      Partitions.lay(this.store, num, count, definition.partitionKey)
     })
     const container = this.container(database, id)
     const shared = this.offers.has(databaseLink(this.database(database)))
@@ -235,9 +243,7 @@ export class Account {
     const offer = this.allOffers().find(o => o.num === num)
     if (!offer) throw notFound()
     const { offerThroughput, offerAutopilotSettings } = content
-    if (!Number.isInteger(offerThroughput) && offerAutopilotSettings === undefined) {
-      throw badRequest('The offer has no throughput')
-    }
+    this.checkThroughput({ manual: offerThroughput, autoscale: offerAutopilotSettings })
     offer.content = offerAutopilotSettings
       ? { offerThroughput: offerAutopilotSettings.maxThroughput / 10, offerAutopilotSettings }
       : { offerThroughput }
@@ -268,10 +274,11 @@ export class Account {
     if (this.options.serverless) {
       throw badRequest('Setting offer throughput or autopilot on container is not supported for serverless accounts.')
     }
-    const least = throughput.autoscale === undefined ? 400 : 1000
-    if (budget < least || budget % 100 !== 0) {
-      throw badRequest(`The offer throughput ${budget} is invalid: from ${least}, in steps of 100`)
+    const [least, step] = throughput.autoscale === undefined ? [400, 100] : [1000, 1000]
+    if (!(budget >= least)) {
+      throw badRequest(`Requested throughput ${budget} is less than required minimum throughput ${least}.`)
     }
+    if (budget % step !== 0) throw badRequest(`The offer throughput ${budget} is invalid: in steps of ${step}`)
   }
 
   private setOffer(resource: string, throughput: Throughput): void {
@@ -280,15 +287,17 @@ export class Account {
     const content =
       autoscale === undefined
         ? { offerThroughput: manual! }
-        : { offerThroughput: autoscale / 10, offerAutopilotSettings: { maxThroughput: autoscale } }
+        : { offerThroughput: autoscale.maxThroughput / 10, offerAutopilotSettings: autoscale }
     const ts = this.now()
-    const { lastInsertRowid } = this.store.run(
-      'INSERT INTO offers (resource, content, ts) VALUES (?, ?, ?)',
+    const num = this.store.nextNumber('offers')
+    this.store.run(
+      'INSERT INTO offers (num, resource, content, ts) VALUES (?, ?, ?, ?)',
+      num,
       resource,
       JSON.stringify(content),
       ts,
     )
-    this.offers.set(resource, { num: Number(lastInsertRowid), resource, content, ts })
+    this.offers.set(resource, { num, resource, content, ts })
   }
 
   private dropOffer(resource: string): void {
@@ -319,12 +328,12 @@ export class Account {
 
 export interface Throughput {
   manual?: number | undefined
-  /** The most of an autoscale range. */
-  autoscale?: number | undefined
+  /** An autoscale range. */
+  autoscale?: AutoscaleSettings | undefined
 }
 
 function budgetOf(throughput: Throughput): number | undefined {
-  return throughput.autoscale ?? throughput.manual
+  return throughput.autoscale?.maxThroughput ?? throughput.manual
 }
 
 function perSecond({ content }: Offer): number {
@@ -344,49 +353,13 @@ export function containerLink(container: { db: number; num: number }): string {
 }
 
 function checkName(id: unknown): asserts id is string {
-  if (typeof id !== 'string' || id === '' || id.length > 255 || /[/\\?#]/.test(id) || id.endsWith(' ')) {
-    throw badRequest('The input name is invalid. Ensure that it does not contain illegal characters.')
+  if (typeof id !== 'string' || id === '' || id.length > 255) {
+    const shown = JSON.stringify(id ?? '')
+    throw badRequest(
+      `The input name ${shown} is invalid. Ensure to provide a unique non-empty string less than '255' characters.`,
+    )
   }
-}
-
-const DEFAULT_INDEXING = {
-  indexingMode: 'consistent',
-  automatic: true,
-  includedPaths: [{ path: '/*' }],
-  excludedPaths: [{ path: '/"_etag"/?' }],
-}
-
-function checkDefinition(body: JsonObject): ContainerDefinition {
-  const key = body.partitionKey as KeyDefinition | undefined
-  if (!key || !Array.isArray(key.paths) || key.paths.length === 0) {
-    throw badRequest('A container needs a partition key')
+  if (/[/\\?#\t\r\n]/.test(id) || id.endsWith(' ')) {
+    throw badRequest(`The input name '${id}' is invalid. Ensure that it does not contain illegal characters.`)
   }
-  if (key.paths.some(path => typeof path !== 'string' || !path.startsWith('/'))) {
-    throw badRequest('The partition key component definition path is invalid: it begins with /')
-  }
-  if (key.paths.length > 1 && (key.kind !== 'MultiHash' || key.version !== 2)) {
-    throw badRequest('Several partition key paths need kind MultiHash and version 2')
-  }
-  if (key.paths.length > 3) throw badRequest('A partition key has at most 3 paths')
-  const { defaultTtl } = body
-  if (
-    defaultTtl !== undefined &&
-    defaultTtl !== null &&
-    (!Number.isInteger(defaultTtl) || defaultTtl === 0 || Number(defaultTtl) < -1)
-  ) {
-    throw badRequest('The default ttl is -1 or a number of seconds')
-  }
-  const system = new Set(['_rid', '_self', '_etag', '_ts', '_docs', '_sprocs', '_triggers', '_udfs', '_conflicts'])
-  const kept = Object.fromEntries(Object.entries(body).filter(([name]) => !system.has(name)))
-  return {
-    indexingPolicy: DEFAULT_INDEXING,
-    conflictResolutionPolicy: {
-      mode: 'LastWriterWins',
-      conflictResolutionPath: '/_ts',
-      conflictResolutionProcedure: '',
-    },
-    geospatialConfig: { type: 'Geography' },
-    ...kept,
-    partitionKey: { ...key, kind: key.kind ?? 'Hash' },
-  } as unknown as ContainerDefinition
 }

@@ -1,6 +1,7 @@
 /** Who may call: a key's signature over the request, or an Entra token where the account takes them. */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { CosmosError } from './errors.ts'
+import { decoded } from './protocol.ts'
 
 export interface Keys {
   primary: string
@@ -19,8 +20,8 @@ export interface SignedRequest {
   method: string
   /** `dbs`, `colls`, `docs`, ...; empty for the account. */
   resourceType: string
-  /** The path that is signed. */
-  resource: string
+  /** The texts of which the client signed one: usually the path alone. */
+  resources: string[]
   date: string | undefined
   authorization: string | undefined
 }
@@ -31,7 +32,7 @@ const MOST_SKEW_MS = 15 * 60 * 1000
 export function authorize(request: SignedRequest, rules: AuthRules): void {
   const { authorization } = request
   if (!authorization) throw unauthorized('Required Header authorization is missing.')
-  const match = /^type=(\w+)&ver=1\.0&sig=([\s\S]+)$/.exec(decodeURIComponent(authorization))
+  const match = /^type=(\w+)&ver=1\.0&sig=([\s\S]+)$/.exec(decoded(authorization) ?? '')
   if (!match) throw unauthorized('The authorization token is not well formed.')
   const [, type, signature] = match
   if (type === 'aad') {
@@ -59,10 +60,13 @@ export function authorize(request: SignedRequest, rules: AuthRules): void {
 }
 
 function isSignedWith(key: string, request: SignedRequest, signature: string): boolean {
-  const text = `${request.method.toLowerCase()}\n${request.resourceType}\n${request.resource}\n${request.date!.toLowerCase()}\n\n`
-  const wanted = createHmac('sha256', Buffer.from(key, 'base64')).update(text).digest()
+  const secret = Buffer.from(key, 'base64')
   const given = Buffer.from(signature, 'base64')
-  return given.length === wanted.length && timingSafeEqual(given, wanted)
+  return request.resources.some(resource => {
+    const text = `${request.method.toLowerCase()}\n${request.resourceType}\n${resource}\n${request.date!.toLowerCase()}\n\n`
+    const wanted = createHmac('sha256', secret).update(text).digest()
+    return given.length === wanted.length && timingSafeEqual(given, wanted)
+  })
 }
 
 function unauthorized(message: string): CosmosError {

@@ -1,4 +1,5 @@
 /** A container: its definition and its items. */
+import { invalidTtl, isTtl } from './definition.ts'
 import { badRequest, CosmosError, conflict, notFound, preconditionFailed } from './errors.ts'
 import { effectiveKey, type KeyDefinition, type KeyValue } from './hash.ts'
 import {
@@ -13,7 +14,8 @@ import {
 } from './json.ts'
 import { Partitions } from './partitions.ts'
 import { applyPatch, type PatchOperation } from './patch.ts'
-import { containerRid, databaseRid, etagOf, itemRid } from './rids.ts'
+import type { ComputedProperty } from './query/computed.ts'
+import { containerRid, databaseRid, etagOf, itemNum, itemRid } from './rids.ts'
 import { type ChangeRow, ITEM_COLUMNS, type ItemRow, type Store } from './store.ts'
 
 export interface ContainerDefinition {
@@ -22,6 +24,7 @@ export interface ContainerDefinition {
   uniqueKeyPolicy?: { uniqueKeys: { paths: string[] }[] }
   defaultTtl?: number
   indexingPolicy?: unknown
+  computedProperties?: ComputedProperty[]
   [name: string]: unknown
 }
 
@@ -69,7 +72,8 @@ export class Container {
   lsn: number
   private readonly store: Store
   private readonly rules: ContainerRules
-  private readonly keyPaths: string[][]
+  /** The steps of each path of the partition key. */
+  readonly keyPaths: string[][]
   private readonly uniquePaths: string[][][]
 
   constructor(store: Store, row: ContainerRow, rules: ContainerRules) {
@@ -90,9 +94,12 @@ export class Container {
     return this.definition.partitionKey
   }
 
-  /** The components of a document's partition key. Throws 400 for a value that no key can be. */
+  /** The components of a document's partition key. An object or an array there counts as no value. */
   keyOf(document: JsonObject): KeyValue[] {
-    return this.keyPaths.map(path => keyValue(valueAt(document, path)))
+    return this.keyPaths.map(path => {
+      const value = valueAt(document, path)
+      return value !== null && typeof value === 'object' ? undefined : value
+    })
   }
 
   /** The key that a request's header or operation names, as JSON; undefined components are `{}`. */
@@ -104,8 +111,14 @@ export class Container {
       throw badRequest(`The partition key ${text} is no JSON`)
     }
     if (!Array.isArray(values)) throw badRequest('The partition key is no array')
+    if (values.length > this.keyPaths.length || (values.length === 0 && this.keyPaths.length > 1)) {
+      throw badRequest(
+        "Partition key provided either doesn't correspond to definition in the collection or doesn't match partition key field values specified in the document.",
+        1001,
+      )
+    }
     // `[]` is the key of items in a container without one.
-    if (values.length === 0) return this.keyPaths.map(() => undefined)
+    if (values.length === 0) return [undefined]
     return values.map(v =>
       v !== null && typeof v === 'object' && Object.keys(v).length === 0 ? undefined : keyValue(v),
     )
@@ -177,10 +190,13 @@ export class Container {
     const expired = kept !== undefined && this.isExpired(kept)
     const before = expired ? undefined : kept
     if (how === 'replace' && !before) throw notFound('Entity with the specified id does not exist in the system.')
-    if (named !== undefined && id !== named) throw badRequest('The id of an item cannot be changed')
+    // A replace may give the item another id within its partition key.
+    const other = named !== undefined && id !== named ? this.kept(pk, id) : undefined
+    if (other && !this.isExpired(other)) throw conflict('Entity with the specified id already exists in the system.')
+    if (other) this.remove(other, true)
     if (how === 'create' && before) throw conflict('Entity with the specified id already exists in the system.')
+    // An upsert of what is not there creates it, whatever the condition says.
     if (before) checkEtag(before, conditions)
-    else if (conditions.ifMatch !== undefined && conditions.ifMatch !== '*') throw preconditionFailed()
     // What has expired and is not swept yet gives way, as a delete that the feed tells.
     if (expired) this.remove(kept, true)
     return this.put(document, withoutSystem(text, document), own, before)
@@ -215,6 +231,14 @@ export class Container {
     return row
   }
 
+  /** Deletes every item of a partition key, as `operations/partitionkeydelete` asks; returns how many. */
+  deleteKey(key: KeyValue[]): number {
+    const sql = `SELECT ${ITEM_COLUMNS} FROM items WHERE container = ? AND pk = ?`
+    const rows = this.store.all<ItemRow>(sql, this.num, this.keyText(key))
+    for (const row of rows) this.remove(row, this.isExpired(row))
+    return rows.length
+  }
+
   /** Whether the indexing policy indexes items at all. */
   get isIndexed(): boolean {
     return (this.definition.indexingPolicy as { indexingMode?: string } | undefined)?.indexingMode !== 'none'
@@ -222,6 +246,22 @@ export class Container {
 
   now(): number {
     return this.rules.now()
+  }
+
+  /** The id of the item with a resource id; undefined where there is none. */
+  idOf(rid: string): string | undefined {
+    const num = itemNum(rid)
+    const sql = 'SELECT id FROM items WHERE num = ? AND container = ?'
+    const row = num === undefined ? undefined : this.store.get<{ id: string }>(sql, num, this.num)
+    return row && itemRid(this.db, this.num, num!) === rid ? row.id : undefined
+  }
+
+  /** What is in each partition: how many items, and the bytes of their texts. */
+  statistics(): { part: number; items: number; bytes: number }[] {
+    const sql =
+      'SELECT part, count(*) AS items, sum(octet_length(body)) AS bytes FROM items WHERE container = ? GROUP BY part'
+    const found = this.store.all<{ part: number; items: number; bytes: number }>(sql, this.num)
+    return this.partitions.all.map(({ id }) => found.find(f => f.part === id) ?? { part: id, items: 0, bytes: 0 })
   }
 
   rows<T = ItemRow>(sql: string, values: (string | number | null)[]): T[] {
@@ -279,7 +319,8 @@ export class Container {
     const lsn = ++this.lsn
     let num = before?.num
     if (num !== undefined) {
-      store.run('UPDATE items SET lsn = ?, ts = ?, expires = ?, body = ? WHERE num = ?', lsn, now, expires, body, num)
+      const sql = 'UPDATE items SET id = ?, lsn = ?, ts = ?, expires = ?, body = ? WHERE num = ?'
+      store.run(sql, id, lsn, now, expires, body, num)
     } else {
       num = Number(
         store.run(
@@ -305,17 +346,10 @@ export class Container {
 
   private expiryOf(document: JsonObject, now: number): number | null {
     const { defaultTtl } = this.definition
+    // Where the container has no TTL, `ttl` is a property like any other.
     if (defaultTtl === undefined || defaultTtl === null) return null
     const own = document.ttl
-    if (
-      own !== undefined &&
-      own !== null &&
-      (!Number.isInteger(own) || (own as number) === 0 || (own as number) < -1)
-    ) {
-      throw badRequest(
-        'The input ttl is invalid. Ensure to provide a nonzero positive integer or -1 to signify no expiry',
-      )
-    }
+    if (own !== undefined && !isTtl(own)) throw invalidTtl(own)
     const ttl = typeof own === 'number' ? own : defaultTtl
     return ttl === -1 ? null : now + ttl
   }
@@ -398,7 +432,11 @@ function checkId(id: Json | undefined): asserts id is string {
   if (typeof id !== 'string' || id === '') {
     throw badRequest("The input content is invalid because the required properties - 'id; ' - are missing")
   }
-  if (id.length > LONGEST_ID) throw badRequest(`The id is longer than ${LONGEST_ID} characters`)
+  if (id.length > LONGEST_ID) {
+    throw badRequest(
+      `The input name '${id}' is invalid. Ensure to provide a unique non-empty string less than '${LONGEST_ID + 1}' characters.`,
+    )
+  }
   if (/[/\\?#]/.test(id)) throw badRequest(`The id ${id} contains a character that it must not: / \\ ? #`)
 }
 

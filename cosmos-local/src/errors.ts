@@ -61,3 +61,9 @@ export const tooManyRequests = (retryAfterMs: number) =>
     substatus: 3200,
     retryAfterMs,
   })
+
+/** A query over several partitions that the client did not allow. */
+export const crossPartitionDisabled = () =>
+  badRequest(
+    'Cross partition query is required but disabled. Please set x-ms-documentdb-query-enablecrosspartition to true, specify x-ms-documentdb-partitionkey, or revise your query to avoid this exception.',
+  )

@@ -4,18 +4,32 @@ import { MOST_OPERATIONS, parseBatch, resultsText, runBulk, runTransaction } fro
 import { allVersions, type FeedRequest, latestVersions } from './changefeed.ts'
 import { feedCharge, queryCharge, readCharge, writeCharge } from './charges.ts'
 import type { Container, Written } from './container.ts'
-import { badRequest, CosmosError, notFound, partitionGone } from './errors.ts'
+import { badRequest, CosmosError, crossPartitionDisabled, notFound, partitionGone } from './errors.ts'
 import type { Fault } from './faults.ts'
 import { KEY_SPACE_END, type KeyValue } from './hash.ts'
 import { parseObject } from './json.ts'
 import type { PatchOperation } from './patch.ts'
-import { type Answer, pageSize, type Request, readQuery } from './protocol.ts'
+import {
+  type Answer,
+  allowsCrossPartition,
+  isPlanRequest,
+  isQuery,
+  pageSize,
+  type Request,
+  readQuery,
+} from './protocol.ts'
 import { conditionOf } from './query/condition.ts'
 import { compileQuery } from './query/evaluate.ts'
+import { metricsText } from './query/metrics.ts'
 import { parseQuery } from './query/parse.ts'
+import { pinsKey } from './query/pins.ts'
 import { needsPlan, planOf } from './query/plan.ts'
 import { readQueryPage } from './query/run.ts'
 import { etagOf } from './rids.ts'
+import type { ItemRow } from './store.ts'
+
+/** Bytes of a batch, as the limits of the service say: 2 MB. */
+const LARGEST_BATCH = 2 * 1024 * 1024
 
 export function answerItems(account: Account, container: Container, request: Request, faults: Fault[]): Answer {
   return new ItemRequest(account, container, request, faults).answer()
@@ -43,19 +57,25 @@ class ItemRequest {
     if (id !== undefined) return this.one(method, id)
     if (method === 'GET') return this.feed()
     if (method !== 'POST') throw new CosmosError(405, `${method} is not allowed here`)
-    if (headers['x-ms-cosmos-is-query-plan-request']) return this.plan()
-    if (headers['x-ms-documentdb-isquery']?.toLowerCase() === 'true') return this.query()
+    if (isPlanRequest(this.request)) return this.plan()
+    if (isQuery(this.request)) return this.query()
     if (headers['x-ms-cosmos-is-batch-request']?.toLowerCase() === 'true') return this.batch()
     return this.post()
   }
 
-  /** A session that has seen more than there is reads too early: not here, but a client must be able to meet it. */
+  /**
+   * A session that has seen more than there is reads too early: not here, but a client must be able to meet it. A token
+   * is `range:version#lsn#region=lsn`, one for each partition with commas between them. Throws 404/1002.
+   */
   private checkSession(): void {
-    const token = this.request.headers['x-ms-session-token']
-    for (const part of token?.split(',') ?? []) {
-      const lsn = Number(/#(\d+)/.exec(part)?.[1] ?? 0)
-      if (lsn > this.container.lsn)
+    const header = this.request.headers['x-ms-session-token']
+    if (!header) return
+    for (const token of header.split(',')) {
+      const lsn = /^\s*\d+:(?:-?\d+#)?(-?\d+)(?:#\d+=-?\d+)*\s*$/.exec(token)?.[1]
+      if (lsn === undefined) throw badRequest(`The session token provided '${token}' is invalid.`)
+      if (Number(lsn) > this.container.lsn) {
         throw notFound('The read session is not available for the input session token.', 1002)
+      }
     }
   }
 
@@ -70,7 +90,7 @@ class ItemRequest {
     if (!key) throw badRequest('PartitionKey value must be supplied for this operation.')
     if (key.length !== this.container.keyDefinition.paths.length) {
       throw badRequest(
-        "Partition key provided either doesn't correspond to definition in the collection or is incomplete.",
+        "Partition key provided either doesn't correspond to definition in the collection or doesn't match partition key field values specified in the document.",
         1001,
       )
     }
@@ -89,13 +109,14 @@ class ItemRequest {
     return `${this.container.num}/${part}`
   }
 
-  private session(part: number): Record<string, string | undefined> {
-    return {
-      'x-ms-session-token': `${part}:0#${this.container.lsn}`,
-      'x-ms-alt-content-path': this.request.path.slice(0, 4).join('/'),
-      'x-ms-content-path': this.container.rid,
-      lsn: String(this.container.lsn),
-    }
+  private session(...parts: number[]): Record<string, string | undefined> {
+    return itemHeaders(this.container, this.request.path, parts)
+  }
+
+  /** Headers of an answer about one item. */
+  private about(row: ItemRow): Record<string, string | undefined> {
+    const lsn = String(row.lsn)
+    return { ...this.session(row.part), 'x-ms-item-lsn': lsn, 'x-ms-cosmos-item-llsn': lsn }
   }
 
   private one(method: string, id: string): Answer {
@@ -110,7 +131,7 @@ class ItemRequest {
         if (row === 'not modified') return { status: 304, headers: this.session(part) }
         const charge = readCharge(row.body.length)
         this.charge(part, charge)
-        return { body: container.shown(row), charge, etag: etagOf(row), headers: this.session(part) }
+        return { body: container.shown(row), charge, etag: etagOf(row), headers: this.about(row) }
       }
       case 'PUT':
         return this.written(() => container.replace(id, request.body, key, conditions))
@@ -160,7 +181,7 @@ class ItemRequest {
       body: minimal ? '' : container.shown(row),
       charge,
       etag: etagOf(row),
-      headers: this.session(row.part),
+      headers: this.about(row),
     }
   }
 
@@ -168,10 +189,11 @@ class ItemRequest {
     const { container, request } = this
     const { headers } = request
     const atomic = headers['x-ms-cosmos-batch-atomic']?.toLowerCase() === 'true'
+    if (Buffer.byteLength(request.body) > LARGEST_BATCH) throw new CosmosError(413, 'Request size is too large')
     const operations = parseBatch(request.body)
-    if (operations.length === 0) throw badRequest('The batch has no operations')
+    if (operations.length === 0) throw badRequest('Batch request has no operations.')
     if (operations.length > MOST_OPERATIONS) {
-      throw badRequest(`Batch request has more operations than what is supported: ${MOST_OPERATIONS}.`)
+      throw badRequest(`Batch request has more operations than what is supported. It may have ${MOST_OPERATIONS}.`)
     }
     const range = headers['x-ms-documentdb-partitionkeyrangeid']
     const partition = range === undefined ? undefined : container.partitions.named(range)
@@ -191,6 +213,8 @@ class ItemRequest {
         this.charge(part, charge)
       },
     }
+    // A key that is not whole is an error of the request, not of its first operation.
+    if (atomic) this.neededKey()
     const key = atomic ? headers['x-ms-documentdb-partitionkey'] : undefined
     for (const operation of operations) operation.partitionKey ??= key as string
     const carryOn = headers['x-ms-cosmos-batch-continue-on-error']?.toLowerCase() !== 'false'
@@ -207,16 +231,21 @@ class ItemRequest {
 
   private plan(): Answer {
     const { query, parameters } = readQuery(this.request.body)
-    return { body: JSON.stringify(planOf(query, parameters)) }
+    const supported = this.request.headers['x-ms-cosmos-supported-query-features'] ?? ''
+    return { body: JSON.stringify(planOf(query, parameters, supported)) }
   }
 
   private query(): Answer {
     const { container, request } = this
+    const started = performance.now()
     const { query, parameters } = readQuery(request.body)
     const parsed = parseQuery(query)
     const key = this.key()
     const range = request.headers['x-ms-documentdb-partitionkeyrangeid']
-    if (!key && range === undefined && needsPlan(parsed)) return crossPartitionRefusal()
+    if (!key && range === undefined) {
+      if (!allowsCrossPartition(request) && !pinsKey(parsed, container.keyPaths)) throw crossPartitionDisabled()
+      if (needsPlan(parsed)) return crossPartitionRefusal()
+    }
     const bounds = key ? this.keyBounds(key) : this.rangeBounds(range)
     for (const partition of bounds.partitions) this.admit(partition.id)
     const mostItems = pageSize(request.headers['x-ms-max-item-count'])
@@ -230,14 +259,16 @@ class ItemRequest {
       { continuation: request.headers['x-ms-continuation'], mostItems },
     )
     const charge = queryCharge(page.scanned, page.bytes)
-    const part = bounds.partitions[0]?.id ?? 0
-    this.charge(part, charge)
+    const parts = bounds.partitions.map(p => p.id)
+    this.charge(parts[0] ?? 0, charge)
     const body = listOf(container, page.documents)
+    const wantsMetrics = request.headers['x-ms-documentdb-populatequerymetrics']?.toLowerCase() === 'true'
     return {
       body,
       charge,
       headers: {
-        ...this.session(part),
+        ...this.session(...parts),
+        ...(wantsMetrics ? { 'x-ms-documentdb-query-metrics': metricsText(page, performance.now() - started) } : {}),
         'x-ms-item-count': String(page.documents.length),
         'x-ms-continuation': page.continuation,
       },
@@ -291,7 +322,9 @@ class ItemRequest {
     }
     const full = /full-fidelity/i.test(mode)
     if (full && !account.options.continuousBackup) {
-      throw badRequest('The all versions and deletes change feed needs continuous backup on the account.')
+      throw badRequest(
+        'The All Versions and Deletes change feed mode must be enabled on the account: it needs continuous backup.',
+      )
     }
     const page = full ? allVersions(container, feed, account.retentionSeconds) : latestVersions(container, feed)
     const charge = feedCharge(page.bytes, page.documents.length)
@@ -326,6 +359,20 @@ class ItemRequest {
       charge: feedCharge(page.bytes, page.documents.length),
       headers: { 'x-ms-continuation': page.continuation },
     }
+  }
+}
+
+/** Headers of every answer about items: the session tokens of the partitions that it is about, and where it came from. */
+export function itemHeaders(container: Container, path: string[], parts: number[]): Record<string, string | undefined> {
+  const lsn = String(container.lsn)
+  return {
+    'x-ms-session-token': parts.map(part => `${part}:0#${lsn}`).join(','),
+    'x-ms-documentdb-partitionkeyrangeid': parts.length === 1 ? String(parts[0]) : undefined,
+    'x-ms-alt-content-path': path.slice(0, 4).join('/'),
+    'x-ms-content-path': container.rid,
+    lsn,
+    'x-ms-cosmos-llsn': lsn,
+    'x-ms-global-committed-lsn': lsn,
   }
 }
 

@@ -58,7 +58,7 @@ export function withoutSystem(text: string, parsed: JsonObject): string {
   return writeExact(exact)
 }
 
-/** The value at a path such as `/address/city` or `/"odd/name"`. */
+/** The value at a path such as `/address/city`, `/"odd/name"` or `/'odd/name'`. */
 export function valueAt(document: JsonObject, path: string[]): Json | undefined {
   let value: Json | undefined = document
   for (const step of path) {
@@ -70,11 +70,12 @@ export function valueAt(document: JsonObject, path: string[]): Json | undefined 
 
 export function parsePath(path: string): string[] {
   const steps: string[] = []
-  const step = /\/(?:"((?:[^"\\]|\\.)*)"|([^/]*))/y
+  const step = /\/(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^/]*))/y
   while (step.lastIndex < path.length) {
     const match = step.exec(path)
     if (!match) throw badRequest(`The path ${path} is invalid`)
-    steps.push(match[1]?.replace(/\\(.)/g, '$1') ?? match[2]!)
+    const quoted = match[1] ?? match[2]
+    steps.push(quoted?.replace(/\\(.)/g, '$1') ?? match[3]!)
   }
   return steps
 }

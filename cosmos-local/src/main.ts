@@ -1,5 +1,8 @@
 /** `cosmos-local`: a local account until it is stopped. */
+import { homedir } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { certificateIn } from './certificate.ts'
 import { startAccount } from './index.ts'
 
 /** The key that everyone knows from Microsoft's emulator: tools that expect it work here too. */
@@ -17,7 +20,21 @@ const HELP = `cosmos-local: a local Azure Cosmos DB for NoSQL account
   --enforce-throughput     answers 429 beyond the request units
   --disable-local-auth     refuses keys
   --partitions N           physical partitions of a new container
+  --tls                    HTTPS, with a certificate that it makes; the Java client needs it
+  --tls-folder FOLDER      where the certificate and its key are kept (.cosmos-local in the home folder)
 `
+
+/** How clients come to trust the certificate. */
+function trusting(path: string): string {
+  return `
+The certificate is ${path}. To trust it:
+  Node     NODE_EXTRA_CA_CERTS="${path}"
+  Python   REQUESTS_CA_BUNDLE="${path}"
+  Go       SSL_CERT_FILE="${path}"
+  Java     keytool -importcert -noprompt -alias cosmos-local -file "${path}" -keystore cosmos-local.p12 -storepass changeit
+           java -Djavax.net.ssl.trustStore=cosmos-local.p12 -Djavax.net.ssl.trustStorePassword=changeit ...
+`
+}
 
 const { values } = parseArgs({
   options: {
@@ -31,12 +48,17 @@ const { values } = parseArgs({
     'enforce-throughput': { type: 'boolean' },
     'disable-local-auth': { type: 'boolean' },
     partitions: { type: 'string' },
+    tls: { type: 'boolean' },
+    'tls-folder': { type: 'string', default: join(homedir(), '.cosmos-local') },
     help: { type: 'boolean' },
   },
 })
 
 if (values.help) process.stdout.write(HELP)
 else {
+  const certificate = values.tls
+    ? certificateIn(values['tls-folder'], values.host === undefined ? [] : [values.host])
+    : undefined
   const account = await startAccount({
     port: Number(values.port),
     key: values.key,
@@ -47,9 +69,11 @@ else {
     ...(values['continuous-backup'] ? { continuousBackup: true } : {}),
     ...(values['enforce-throughput'] ? { enforceThroughput: true } : {}),
     ...(values['disable-local-auth'] ? { localAuthDisabled: true } : {}),
+    ...(certificate === undefined ? {} : { tls: certificate }),
     ...(values.partitions === undefined ? {} : { partitions: Number(values.partitions) }),
   })
   process.stdout.write(`${account.connectionString}\n`)
+  if (certificate) process.stderr.write(trusting(certificate.path))
   const stop = async () => {
     await account.close()
     process.exit(0)

@@ -25,6 +25,39 @@ export interface Answer {
   headers?: Record<string, string | undefined>
 }
 
+/** Percent-decoded text; undefined where its escapes are not well formed. */
+export function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether a POST asks instead of creating: clients say so in a header, in another one, or by the content type alone. */
+export function isQuery({ method, headers }: Request): boolean {
+  if (method !== 'POST') return false
+  const isTrue = (name: string) => headers[name]?.toLowerCase() === 'true'
+  return (
+    isTrue('x-ms-documentdb-isquery') ||
+    isTrue('x-ms-documentdb-query') ||
+    /^application\/query\+json\b/i.test(headers['content-type'] ?? '')
+  )
+}
+
+/** Whether the client lets a query go over several partitions; a range of keys says so too. */
+export function allowsCrossPartition({ headers }: Request): boolean {
+  return (
+    headers['x-ms-documentdb-query-enablecrosspartition']?.toLowerCase() === 'true' ||
+    headers['x-ms-start-epk'] !== undefined
+  )
+}
+
+/** Whether a POST asks for the plan of a query. */
+export function isPlanRequest({ headers }: Request): boolean {
+  return headers['x-ms-cosmos-is-query-plan-request']?.toLowerCase() === 'true'
+}
+
 /** A query's text and the values of its parameters. Throws 400. */
 export function readQuery(body: string): { query: string; parameters: JsonObject } {
   const { query, parameters } = parseObject(body)

@@ -31,3 +31,11 @@ export function itemRid(db: number, container: number, num: number): string {
   bytes.writeBigUInt64LE(BigInt(num), 8)
   return encodeRid(bytes)
 }
+
+/** The item's number within its resource id; undefined where the text is no such id. */
+export function itemNum(rid: string): number | undefined {
+  const bytes = Buffer.from(rid.replaceAll('-', '/'), 'base64')
+  if (bytes.length !== 16) return undefined
+  const num = bytes.readBigUInt64LE(8)
+  return num <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(num) : undefined
+}

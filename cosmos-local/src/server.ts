@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Account, type AccountOptions } from './account.ts'
 import type { Fault, Operation } from './faults.ts'
-import type { Request } from './protocol.ts'
+import { decoded, type Request } from './protocol.ts'
 import { answer, operationOf } from './service.ts'
 
 export interface ServerOptions extends AccountOptions {
@@ -85,8 +85,9 @@ export class RunningAccount {
   }
 
   private async listen(port: number, host: string, tls: ServerOptions['tls']): Promise<void> {
+    const region = this.servers.length
     const handle = (message: IncomingMessage, response: ServerResponse) => {
-      this.serve(message, response).catch(error => response.destroy(error))
+      this.serve(message, response, region).catch(error => response.destroy(error))
     }
     const server = tls ? createHttpsServer(tls, handle) : createHttpServer(handle)
     server.keepAliveTimeout = 120_000
@@ -100,13 +101,17 @@ export class RunningAccount {
     this.endpoints.push(`${tls ? 'https' : 'http'}://${name}:${address.port}`)
   }
 
-  private async serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
+  private async serve(message: IncomingMessage, response: ServerResponse, region: number): Promise<void> {
     const body = await bodyOf(message)
     const path = (message.url ?? '/').split('?')[0]!
     const request: Request = {
       method: message.method ?? 'GET',
-      path: path.split('/').filter(Boolean).map(decodeURIComponent),
-      headers: message.headers as Request['headers'],
+      // An id may hold a percent sign that some clients leave as it is.
+      path: path
+        .split('/')
+        .filter(Boolean)
+        .map(part => decoded(part) ?? part),
+      headers: filled(message.headers),
       body,
     }
     const operation = operationOf(request)
@@ -124,9 +129,16 @@ export class RunningAccount {
       return
     }
     const bytes = Buffer.from(text)
-    response.writeHead(status, { ...headers, 'content-length': bytes.length })
+    // Which region answered.
+    const location = `${this.endpoints[region]}${message.url}`
+    response.writeHead(status, { ...headers, 'content-location': location, 'content-length': bytes.length })
     response.end(bytes)
   }
+}
+
+/** Headers with a value: some clients send empty ones where others send none. */
+function filled(headers: IncomingMessage['headers']): Request['headers'] {
+  return Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== '')) as Request['headers']
 }
 
 async function bodyOf(message: IncomingMessage): Promise<string> {

@@ -1,15 +1,17 @@
 /** Requests of the REST protocol answered: the account, databases, containers, offers; items are in items.ts. */
 import { randomUUID } from 'node:crypto'
-import { type Account, containerLink, databaseLink, type Offer, type Throughput } from './account.ts'
+import { type Account, type AutoscaleSettings, containerLink, databaseLink, type Throughput } from './account.ts'
+import { namedPath, signedPart } from './addressing.ts'
 import { authorize } from './auth.ts'
 import type { Container } from './container.ts'
-import { badRequest, CosmosError, notFound } from './errors.ts'
+import { badRequest, CosmosError, crossPartitionDisabled, notFound } from './errors.ts'
 import type { Fault, Operation } from './faults.ts'
-import { answerItems } from './items.ts'
+import { answerItems, itemHeaders } from './items.ts'
 import { type JsonObject, parseObject } from './json.ts'
-import { type Answer, pageSize, type Request, type Response, readQuery } from './protocol.ts'
-import { compileQuery } from './query/evaluate.ts'
-import { parseQuery } from './query/parse.ts'
+import { list, selectFrom } from './lists.ts'
+import { offers } from './offers.ts'
+import { type Answer, allowsCrossPartition, isPlanRequest, isQuery, type Request, type Response } from './protocol.ts'
+import { partitionKeyRanges } from './ranges.ts'
 
 /** Answers a request; `endpoints` are those of the regions, in their order. `faults` are those that it meets: what the connection does with them is the server's. */
 export function answer(account: Account, endpoints: string[], request: Request, faults: Fault[]): Response {
@@ -27,7 +29,8 @@ export function answer(account: Account, endpoints: string[], request: Request, 
         ...(failing.retryAfterMs === undefined ? {} : { retryAfterMs: failing.retryAfterMs }),
       })
     }
-    return respond(route(account, endpoints, request, faults), activityId)
+    const named = { ...request, path: namedPath(account, request.path) }
+    return respond(route(account, endpoints, named, faults), activityId)
   } catch (error) {
     const known = error instanceof CosmosError ? error : new CosmosError(500, String((error as Error).stack))
     return failure(known, activityId)
@@ -42,8 +45,13 @@ function respond({ status = 200, body = '', charge = 1, etag, headers = {} }: An
     'x-ms-gatewayversion': 'version=2.14.0',
   }
   if (etag !== undefined) all.etag = etag
-  for (const [name, value] of Object.entries(headers)) if (value !== undefined) all[name] = value
+  for (const [name, value] of Object.entries(headers)) if (value !== undefined) all[name] = headerText(value)
   return { status, headers: all, body }
+}
+
+/** A header's text: names with characters that no header can hold are percent-encoded. */
+function headerText(value: string): string {
+  return value.replace(/[^\x20-\x7e]+/g, encodeURIComponent)
 }
 
 function failure(error: CosmosError, activityId: string): Response {
@@ -58,26 +66,12 @@ function failure(error: CosmosError, activityId: string): Response {
 }
 
 /** What kind of work a request is, for faults. */
-export function operationOf({ method, path, headers }: Request): Operation {
+export function operationOf(request: Request): Operation {
+  const { method, path, headers } = request
   if (path[4] !== 'docs') return 'metadata'
   if (headers['x-ms-cosmos-is-batch-request']) return 'batch'
   if (method === 'GET') return path.length === 6 ? 'read' : 'feed'
-  return headers['x-ms-documentdb-isquery'] || headers['x-ms-cosmos-is-query-plan-request'] ? 'query' : 'write'
-}
-
-function signedPart({ method, path, headers }: Request) {
-  const even = path.length % 2 === 0
-  const resourceType = (even ? path.at(-2) : path.at(-1)) ?? ''
-  const named = even ? path : path.slice(0, -1)
-  // An offer is signed by its id alone, in lower case.
-  const resource = resourceType === 'offers' ? (path[1] ?? '').toLowerCase() : named.join('/')
-  return {
-    method,
-    resourceType,
-    resource,
-    date: headers['x-ms-date'] ?? headers.date,
-    authorization: headers.authorization,
-  }
+  return isQuery(request) || isPlanRequest(request) ? 'query' : 'write'
 }
 
 function route(account: Account, endpoints: string[], request: Request, faults: Fault[]): Answer {
@@ -103,6 +97,7 @@ function route(account: Account, endpoints: string[], request: Request, faults: 
       checkIntended(found, request)
       if (path[4] === 'pkranges') return partitionKeyRanges(found, request)
       if (path[4] === 'docs') return answerItems(account, found, request, faults)
+      if (path[4] === 'operations') return operate(account, found, request)
       return emptyList(path[4]!, request)
     }
   }
@@ -143,8 +138,10 @@ function describeAccount(account: Account, endpoints: string[]): Answer {
 function throughputOf({ headers }: Request): Throughput {
   const manual = headers['x-ms-offer-throughput']
   const autoscale = headers['x-ms-cosmos-offer-autopilot-settings']
-  const most = autoscale === undefined ? undefined : Number(parseObject(autoscale).maxThroughput)
-  return { manual: manual === undefined ? undefined : Number(manual), autoscale: most }
+  return {
+    manual: manual === undefined ? undefined : Number(manual),
+    autoscale: autoscale === undefined ? undefined : (parseObject(autoscale) as unknown as AutoscaleSettings),
+  }
 }
 
 function shownDatabase(d: { id: string; rid: string; num: number; ts: number }): JsonObject {
@@ -209,6 +206,21 @@ function container(account: Account, request: Request, db: string, id: string): 
   }
 }
 
+/** Operations on a container: deleting what has a partition key is the only one. The service does it in the background. */
+function operate(account: Account, container: Container, request: Request): Answer {
+  if (request.method !== 'POST' || request.path[5] !== 'partitionkeydelete') throw notFound()
+  const key = container.parseKey(request.headers['x-ms-documentdb-partitionkey'] ?? '[]')
+  if (key.length !== container.keyDefinition.paths.length) throw badRequest('The partition key is incomplete.', 1001)
+  account.store.transaction(() => {
+    container.deleteKey(key)
+    container.saveLsn()
+  })
+  return {
+    status: 200,
+    headers: itemHeaders(container, request.path, [container.partitions.of(container.epkOf(key)).id]),
+  }
+}
+
 function containerAnswer(c: Container, request: Request): Answer {
   const headers = {
     'x-ms-alt-content-path': request.path.slice(0, 2).join('/'),
@@ -219,79 +231,16 @@ function containerAnswer(c: Container, request: Request): Answer {
       ? { 'x-ms-resource-usage': `documentsCount=${c.count()};` }
       : {}),
   }
-  return { body: JSON.stringify(shownContainer(c)), headers }
-}
-
-function partitionKeyRanges(c: Container, request: Request): Answer {
-  const ranges = c.partitions.all.map(p => ({
-    _rid: c.rid,
-    id: String(p.id),
-    _etag: `"${p.id}"`,
-    minInclusive: p.low,
-    maxExclusive: p.high,
-    ridPrefix: p.id,
-    _self: `${containerLink(c)}pkranges/${p.id}/`,
-    throughputFraction: 1 / c.partitions.all.length,
-    status: 'online',
-    parents: p.parents.map(String),
-    _ts: c.ts,
-  }))
-  return list('PartitionKeyRanges', c.rid, ranges, request)
-}
-
-function shownOffer(offer: Offer): JsonObject {
-  const rid = Buffer.from(`o${String(offer.num).padStart(2, '0')}`).toString('base64')
-  return {
-    id: rid,
-    _rid: rid,
-    _self: `offers/${rid}/`,
-    _etag: `"${offer.ts}"`,
-    _ts: offer.ts,
-    resource: offer.resource,
-    offerResourceId: offer.resource.replace(/\/$/, '').split('/').at(-1)!,
-    offerType: 'Invalid',
-    offerVersion: 'V2',
-    content: { ...offer.content, offerIsRUPerMinuteThroughputEnabled: false } as JsonObject,
+  const shown = shownContainer(c)
+  if (request.headers['x-ms-documentdb-populatepartitionstatistics']?.toLowerCase() === 'true') {
+    shown.statistics = c.statistics().map(({ part, items, bytes }) => ({
+      id: String(part),
+      sizeInKB: Math.ceil(bytes / 1024),
+      documentCount: items,
+      partitionKeys: [],
+    }))
   }
-}
-
-function offers(account: Account, request: Request): Answer {
-  const all = account.allOffers()
-  if (request.path.length === 1) return list('Offers', '', selectFrom(all.map(shownOffer), request), request)
-  const wanted = request.path[1]!.toLowerCase()
-  const found = all.find(o => String(shownOffer(o).id).toLowerCase() === wanted)
-  if (!found) throw notFound()
-  if (request.method !== 'PUT') return { body: JSON.stringify(shownOffer(found)) }
-  const { content } = parseObject(request.body)
-  return {
-    body: JSON.stringify(shownOffer(account.replaceOffer(found.num, content as unknown as Offer['content']))),
-    charge: 9.9,
-  }
-}
-
-function isQuery({ headers }: Request): boolean {
-  return headers['x-ms-documentdb-isquery']?.toLowerCase() === 'true'
-}
-
-/** Resources that a query chooses, or all. */
-function selectFrom(resources: JsonObject[], request: Request): unknown[] {
-  if (!isQuery(request)) return resources
-  const { query, parameters } = readQuery(request.body)
-  return compileQuery(parseQuery(query), parameters)(resources.map(r => ({ names: { ROOT: r } })))
-}
-
-/** A page of a list of resources; the continuation is the place of the next one. */
-function list(name: string, rid: string, resources: unknown[], { headers }: Request): Answer {
-  const from = Number(headers['x-ms-continuation'] ?? 0)
-  const page = resources.slice(from, from + pageSize(headers['x-ms-max-item-count']))
-  const next = from + page.length
-  return {
-    body: JSON.stringify({ _rid: rid, [name]: page, _count: page.length }),
-    headers: {
-      'x-ms-item-count': String(page.length),
-      'x-ms-continuation': next < resources.length ? String(next) : undefined,
-    },
-  }
+  return { body: JSON.stringify(shown), headers }
 }
 
 function emptyList(name: string, request: Request): Answer {
@@ -305,6 +254,12 @@ function emptyList(name: string, request: Request): Answer {
     clientencryptionkeys: 'ClientEncryptionKeys',
   }
   if (!(name in names)) throw notFound()
-  if (request.method !== 'GET') throw new CosmosError(405, `This account keeps no ${name}`)
+  // One of them, by its name.
+  if (request.path.length % 2 === 0) throw notFound()
+  if (request.method !== 'GET' && !isQuery(request)) throw new CosmosError(405, `This account keeps no ${name}`)
+  const hasKey = request.headers['x-ms-documentdb-partitionkey'] !== undefined
+  if (name === 'conflicts' && isQuery(request) && !hasKey && !allowsCrossPartition(request)) {
+    throw crossPartitionDisabled()
+  }
   return list(names[name]!, '', [], request)
 }

@@ -5,6 +5,7 @@ const SCHEMA = `
 CREATE TABLE IF NOT EXISTS databases (num INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, ts INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS containers (num INTEGER PRIMARY KEY, db INTEGER NOT NULL, id TEXT NOT NULL,
   definition TEXT NOT NULL, lsn INTEGER NOT NULL, ts INTEGER NOT NULL, UNIQUE (db, id));
+CREATE TABLE IF NOT EXISTS numbers (kind TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS offers (num INTEGER PRIMARY KEY, resource TEXT NOT NULL UNIQUE, content TEXT NOT NULL, ts INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS partitions (container INTEGER NOT NULL, id INTEGER NOT NULL, low TEXT NOT NULL, high TEXT NOT NULL,
   parents TEXT NOT NULL, gone INTEGER NOT NULL, PRIMARY KEY (container, id)) WITHOUT ROWID;
@@ -70,6 +71,16 @@ export class Store {
   /** Runs a statement, prepared once. */
   run(sql: string, ...values: (string | number | null)[]) {
     return this.statement(sql).run(...values)
+  }
+
+  /**
+   * The next number of a database or a container. Numbers make resource ids, by which clients keep session tokens and
+   * partition maps: one that was used again would mix them up with those of what was deleted.
+   */
+  nextNumber(table: 'databases' | 'containers' | 'offers'): number {
+    const sql = `INSERT INTO numbers VALUES (?1, (SELECT coalesce(max(num), 0) + 1 FROM ${table}))
+      ON CONFLICT (kind) DO UPDATE SET last = last + 1 RETURNING last`
+    return this.get<{ last: number }>(sql, table)!.last
   }
 
   get<T>(sql: string, ...values: (string | number | null)[]): T | undefined {

@@ -3,7 +3,7 @@ import { badRequest } from '../errors.ts'
 import type { Json, JsonObject } from '../json.ts'
 import { AGGREGATES, aggregatesIn, type Expression, type Query, type Source, selected } from './ast.ts'
 import { AGGREGATIONS, FUNCTIONS } from './functions.ts'
-import { compare, equal, identity, order, type Value } from './values.ts'
+import { compare, equal, identity, order, propertyOf, type Value } from './values.ts'
 
 /** What names stand for: one value for each alias, and the rows of the group where there is one. */
 export interface Scope {
@@ -95,7 +95,7 @@ function member(of: Compiled, name: Compiled): Compiled {
     if (value === undefined || value === null || typeof value !== 'object') return undefined
     const key = name(scope)
     if (Array.isArray(value)) return typeof key === 'number' ? value[key] : undefined
-    return typeof key === 'string' && Object.hasOwn(value, key) ? value[key] : undefined
+    return typeof key === 'string' ? propertyOf(value, key) : undefined
   }
 }
 

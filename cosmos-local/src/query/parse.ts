@@ -115,6 +115,9 @@ class Parser {
     const where = clause(['WHERE'], () => this.expression() as Expression | undefined, undefined)
     const groupBy = clause(['GROUP', 'BY'], () => this.list(() => this.expression()), [] as Expression[])
     const orderBy = clause(['ORDER', 'BY'], () => this.list(() => this.order()), [] as Query['orderBy'])
+    if (groupBy.value.length > 0 && orderBy.value.length > 0) {
+      throw badRequest("'ORDER BY' is not supported in presence of 'GROUP BY'.")
+    }
     let offset: Expression | undefined
     let limit: Expression | undefined
     if (this.take('OFFSET')) {

@@ -2,6 +2,7 @@
  * The query plan that clients ask for before they run a query over several partitions: what each partition is to run,
  * and how the client puts the results together.
  */
+import { badRequest } from '../errors.ts'
 import { KEY_SPACE_END } from '../hash.ts'
 import { AGGREGATES, aggregatesIn, type Expression, type Query, selected } from './ast.ts'
 import { compile, type Parameters } from './evaluate.ts'
@@ -22,14 +23,57 @@ export function needsPlan(query: Query): boolean {
   )
 }
 
-export function planOf(text: string, parameters: Parameters): unknown {
+/**
+ * What a client must be able to do to put results of several partitions together, in the words of
+ * `x-ms-cosmos-supported-query-features`.
+ */
+function featuresOf(query: Query): string[] {
+  const aggregates = selected(query).flatMap(aggregatesIn)
+  const features: [string, boolean][] = [
+    ['Distinct', query.distinct],
+    ['Top', query.top !== undefined],
+    ['OffsetAndLimit', query.offset !== undefined],
+    ['OrderBy', query.orderBy.length > 0],
+    ['MultipleOrderBy', query.orderBy.length > 1],
+    ['GroupBy', query.groupBy.length > 0],
+    ['Aggregate', aggregates.length > 0],
+    ['MultipleAggregates', aggregates.length > 1],
+    ['NonValueAggregate', aggregates.length > 0 && query.select.form !== 'value' && query.groupBy.length === 0],
+  ]
+  return features.filter(([, needed]) => needed).map(([name]) => name)
+}
+
+/**
+ * The plan of a query for a client that offers `supported`, names with commas between them. Throws 400 where the query
+ * needs what the client cannot do.
+ */
+export function planOf(text: string, parameters: Parameters, supported: string): unknown {
   const query = parseQuery(text)
+  const offered = new Set(supported.split(',').map(name => name.trim().toLowerCase()))
+  const missing = featuresOf(query).filter(name => !offered.has(name.toLowerCase()))
+  if (missing.length > 0) {
+    const each = missing.map(name => `Query contained ${name}, which the calling client does not support.`)
+    throw badRequest(
+      `Query contains 1 or more unsupported features. Upgrade your SDK to a version that does support the requested features:\r\n${each.join('\r\n')}`,
+    )
+  }
+  if (selected(query).some(e => aggregatesIn(e).length > 0 && !(e.kind === 'call' && e.name in AGGREGATES))) {
+    throw badRequest('Compositions of aggregates and other expressions are unsupported.')
+  }
+  const inner = query.from[0]?.of
+  if (inner?.kind === 'subquery' && needsPlan(inner.query)) {
+    throw badRequest(
+      'A subquery in FROM with DISTINCT, TOP, ORDER BY, GROUP BY or an aggregate is not supported over several partitions: name a partition key.',
+    )
+  }
   const number = (e: Expression | undefined) => (e === undefined ? null : Number(compile(e, parameters)({ names: {} })))
   const aggregates = selected(query).flatMap(aggregatesIn)
   const grouped = query.groupBy.length > 0
   const hasValue = query.select.form === 'value'
   const kinds = [...new Set(aggregates.map(a => AGGREGATES[a.name]!))]
   const source = (e: Expression) => text.slice(e.start, e.end)
+  // One value for all items: their order does not change it, and partitions give it without one.
+  const orderBy = aggregates.length > 0 ? [] : query.orderBy
   return {
     partitionedQueryExecutionInfoVersion: 2,
     queryInfo: {
@@ -37,8 +81,8 @@ export function planOf(text: string, parameters: Parameters): unknown {
       top: number(query.top),
       offset: number(query.offset),
       limit: number(query.limit),
-      orderBy: query.orderBy.map(o => (o.descending ? 'Descending' : 'Ascending')),
-      orderByExpressions: query.orderBy.map(o => source(o.of)),
+      orderBy: orderBy.map(o => (o.descending ? 'Descending' : 'Ascending')),
+      orderByExpressions: orderBy.map(o => source(o.of)),
       groupByExpressions: query.groupBy.map(source),
       groupByAliases: grouped && query.select.form === 'list' ? query.select.items.map(i => i.alias) : [],
       aggregates: hasValue ? kinds : [],
@@ -104,7 +148,7 @@ function partialSelect(query: Query, source: (e: Expression) => string): string 
   const { select } = query
   const item = (e: Expression) => {
     const [aggregate] = aggregatesIn(e)
-    return aggregate ? `{"item": ${partial(aggregate, source)}}` : source(e)
+    return aggregate ? partial(aggregate, source) : source(e)
   }
   if (select.form === 'value') {
     return aggregatesIn(select.of).length > 0 ? `[${item(select.of)}]` : source(select.of)
@@ -117,12 +161,12 @@ function partial(e: Expression & { kind: 'call' }, source: (e: Expression) => st
   const of = e.arguments.map(source).join(', ')
   switch (e.name) {
     case 'AVG':
-      return `{"sum": SUM(${of}), "count": COUNT(${of})}`
+      return `{"item": {"sum": SUM(${of}), "count": COUNT(${of})}}`
+    // The value alone is for clients of the first version of plans; later ones also ask how many values there were.
     case 'MIN':
-      return `{"min": MIN(${of}), "count": COUNT(${of})}`
     case 'MAX':
-      return `{"max": MAX(${of}), "count": COUNT(${of})}`
+      return `{"item": ${e.name}(${of}), "item2": {"${e.name.toLowerCase()}": ${e.name}(${of}), "count": COUNT(${of})}}`
     default:
-      return `${e.name}(${of})`
+      return `{"item": ${e.name}(${of})}`
   }
 }

@@ -3,6 +3,7 @@ import type { Container } from '../container.ts'
 import { badRequest } from '../errors.ts'
 import type { JsonObject } from '../json.ts'
 import { ITEM_COLUMNS, type ItemRow } from '../store.ts'
+import { computing } from './computed.ts'
 import type { Scope } from './evaluate.ts'
 import type { Value } from './values.ts'
 
@@ -17,7 +18,10 @@ export interface RunnableQuery {
 export interface QueryPage {
   documents: string[]
   continuation: string | undefined
+  /** How many items were read, and the size of their texts. */
   scanned: number
+  scannedBytes: number
+  /** Size of the results. */
   bytes: number
 }
 
@@ -62,10 +66,16 @@ function rowsBehind(container: Container, part: number, range: Range, after: num
   )
 }
 
-function scopeOf(container: Container, row: ItemRow): Scope {
-  return { names: { ROOT: JSON.parse(container.shown(row)) as JsonObject } }
+type Reader = (row: ItemRow) => Scope
+
+/** Reads an item as a query sees it: with the computed properties that its container defines. */
+function readerOf(container: Container): Reader {
+  const { computedProperties = [] } = container.definition
+  const complete = computedProperties.length === 0 ? (d: JsonObject) => d : computing(computedProperties)
+  return row => ({ names: { ROOT: complete(JSON.parse(container.shown(row)) as JsonObject) } })
 }
 
+/** Items one by one. A page ends where its partition does, as pages of the service do; it may be empty. */
 function stream(
   container: Container,
   query: RunnableQuery,
@@ -73,31 +83,32 @@ function stream(
   from: Continuation | undefined,
   most: number,
 ): QueryPage {
-  const documents: string[] = []
-  let bytes = 0
-  let scanned = 0
+  const read = readerOf(container)
+  const page: QueryPage = { documents: [], continuation: undefined, scanned: 0, scannedBytes: 0, bytes: 0 }
+  const { documents } = page
   const start = from && 'low' in from ? from : undefined
-  const partitions = container.partitions.overlapping(range.low, range.high)
-  for (const partition of partitions) {
-    if (start && partition.low < start.low) continue
-    let after = start && partition.low === start.low ? start.after : 0
-    for (;;) {
-      const rows = rowsBehind(container, partition.id, range, after, Math.min(ROWS_AT_ONCE, most))
-      for (const row of rows) {
-        scanned++
-        const results = query.whole
-          ? [container.shown(row)]
-          : query.run([scopeOf(container, row)]).map(value => JSON.stringify(value))
-        documents.push(...results)
-        for (const result of results) bytes += result.length
-        after = row.num
-        if (documents.length < most && bytes < MOST_BYTES) continue
-        return { documents, continuation: JSON.stringify({ low: partition.low, after }), scanned, bytes }
-      }
-      if (rows.length < Math.min(ROWS_AT_ONCE, most)) break
+  const partitions = container.partitions.overlapping(range.low, range.high).filter(p => !start || p.low >= start.low)
+  const [partition, next] = partitions
+  if (!partition) return page
+  const nextPartition = next && JSON.stringify({ low: next.low, after: 0 })
+  let after = start && partition.low === start.low ? start.after : 0
+  const atOnce = Math.min(ROWS_AT_ONCE, most)
+  for (;;) {
+    // One more than is needed tells whether there is another page.
+    const rows = rowsBehind(container, partition.id, range, after, atOnce + 1)
+    for (const [i, row] of rows.slice(0, atOnce).entries()) {
+      page.scanned++
+      page.scannedBytes += row.body.length
+      const results = query.whole ? [container.shown(row)] : query.run([read(row)]).map(value => JSON.stringify(value))
+      documents.push(...results)
+      for (const result of results) page.bytes += result.length
+      after = row.num
+      if (documents.length < most && page.bytes < MOST_BYTES) continue
+      const isLast = i === rows.length - 1
+      return { ...page, continuation: isLast ? nextPartition : JSON.stringify({ low: partition.low, after }) }
     }
+    if (rows.length <= atOnce) return { ...page, continuation: nextPartition }
   }
-  return { documents, continuation: undefined, scanned, bytes }
 }
 
 /** All of it, since the last row may come first; a page is a piece of the result. */
@@ -108,11 +119,16 @@ function collect(
   from: Continuation | undefined,
   most: number,
 ): QueryPage {
+  const read = readerOf(container)
   const scopes: Scope[] = []
+  let scannedBytes = 0
   for (const partition of container.partitions.overlapping(range.low, range.high)) {
     for (let after = 0; ; ) {
       const rows = rowsBehind(container, partition.id, range, after, 5000)
-      for (const row of rows) scopes.push(scopeOf(container, row))
+      for (const row of rows) {
+        scopes.push(read(row))
+        scannedBytes += row.body.length
+      }
       if (rows.length < 5000) break
       after = rows.at(-1)!.num
     }
@@ -132,6 +148,7 @@ function collect(
     documents,
     continuation: next < results.length ? JSON.stringify({ skip: next }) : undefined,
     scanned: scopes.length,
+    scannedBytes,
     bytes,
   }
 }

@@ -1,7 +1,21 @@
 /** Values as queries compare them. `undefined` is what a missing property gives. */
-import type { Json } from '../json.ts'
+import type { Json, JsonObject } from '../json.ts'
 
 export type Value = Json | undefined
+
+/** Where a document holds its computed properties: neither JSON nor `Object.keys` sees them there. */
+const COMPUTED = Symbol('computed')
+
+export function withComputed(document: JsonObject, values: Record<string, Value>): JsonObject {
+  return Object.assign(document, { [COMPUTED]: values })
+}
+
+/** A property of an object as a query names it; undefined where it has none. */
+export function propertyOf(object: JsonObject, name: string): Value {
+  const computed = (object as { [COMPUTED]?: Record<string, Value> })[COMPUTED]
+  if (computed !== undefined && Object.hasOwn(computed, name)) return computed[name]
+  return Object.hasOwn(object, name) ? object[name] : undefined
+}
 
 /** The order of types: what ORDER BY, MIN and MAX go by. */
 function rank(value: Value): number {
