@@ -122,6 +122,7 @@ export const planSchema = z
           z.object({ from: z.string().nullable(), to: z.string(), fromType: z.string(), toType: z.string() }),
         ),
         statements: z.array(z.string()),
+        guesses: z.array(z.string()).describe('What of the source was found out and not said'),
         notes: z.array(z.string()),
       }),
     ),

@@ -160,6 +160,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
           toType: c.native || c.type.kind,
         })),
         statements: t.statements,
+        guesses: t.guesses ?? [],
         notes: t.notes,
       })),
       problems: problems.map(p => ({

@@ -430,20 +430,25 @@ export async function saveProgress(
     behind?: { changes: number; since?: number } | undefined
   },
 ): Promise<void> {
-  await whileHeld(db, lease, async tx => {
-    await tx
-      .updateTable('split')
-      .set({
-        done: progress.done ? 1 : 0,
-        checkpoint: progress.checkpoint ?? null,
-        rows_done: progress.rows,
-        bytes_done: progress.bytes,
-        behind: progress.behind?.changes ?? null,
-        behind_since: progress.behind?.since ?? null,
-      })
-      .where('run', '=', lease.run)
-      .where('ordinal', '=', ordinal)
-      .where('id', '=', id)
-      .execute()
-  })
+  // One statement: a process that is stopped in the middle of a transaction would keep the run's line from the next one.
+  const result = await db
+    .with('held', held => {
+      const run = held.selectFrom('run').select('id').where('id', '=', lease.run).where('epoch', '=', lease.epoch)
+      return isSqlite(db) ? run : run.forShare()
+    })
+    .updateTable('split')
+    .set({
+      done: progress.done ? 1 : 0,
+      checkpoint: progress.checkpoint ?? null,
+      rows_done: progress.rows,
+      bytes_done: progress.bytes,
+      behind: progress.behind?.changes ?? null,
+      behind_since: progress.behind?.since ?? null,
+    })
+    .where('run', '=', lease.run)
+    .where('ordinal', '=', ordinal)
+    .where('id', '=', id)
+    .where(eb => eb.exists(eb.selectFrom('held').select('held.id')))
+    .executeTakeFirst()
+  if (Number(result.numUpdatedRows) === 0) throw lost(lease)
 }

@@ -69,11 +69,13 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
       const table = { ...row, total_rows: null, started_at: null, ended_at: null, error: null, encoding: 'rows' }
       await runs.saveTable(db, second.lease, table)
       const at = { done: true, checkpoint: undefined, rows: 1, bytes: 1 }
+      const part = { run: first.lease.run, ordinal: 0, id: 0, label: '', spec: '', rows: null, bytes: null, done: 0 }
+      const split = { ...part, checkpoint: null, rows_done: 0, bytes_done: 0, behind: null, behind_since: null }
       const position = { job: 'j', source: 's', destination: 'd', tracked: '{}', value: '1' }
       const late: Record<string, (lease: runs.Lease) => Promise<void>> = {
         'the table': lease => runs.saveTable(db, lease, { ...table, rows_read: 99 }),
         counts: lease => runs.saveCounts(db, lease, new Map([[0, { ...counts, rows_read: 99, started_at: null }]])),
-        splits: lease => runs.saveSplits(db, lease, 0, []),
+        splits: lease => runs.saveSplits(db, lease, 0, [split]),
         progress: lease => runs.saveProgress(db, lease, 0, 0, at),
         'the end of a table': lease => completeTable(db, lease, { ...table, rows_read: 99 }, position),
         sums: lease => runs.saveWaiting(db, lease, 'late'),

@@ -47,6 +47,7 @@ export function Plan({ plan }: { plan: PlanView }) {
             <AccordionPanel>
               <div className={styles.part}>
                 <Text>{t.guarantee}</Text>
+                {t.guesses.length > 0 && <Text>Guessed: {t.guesses.join('; ')}</Text>}
                 {t.notes.map(note => (
                   <Text key={note}>{note}</Text>
                 ))}
