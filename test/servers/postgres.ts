@@ -59,7 +59,7 @@ export async function startPostgres(settings: Record<string, string> = {}): Prom
     },
   )
   if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}${made.error ?? ''}`)
-  const port = await freePort()
+  const port = settings.port ? Number(settings.port) : await freePort()
   const options = {
     port: String(port),
     listen_addresses: '127.0.0.1',

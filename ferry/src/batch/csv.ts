@@ -4,10 +4,10 @@
  * Ferry reads what RFC 4180 says: a quote opens a field only where the field begins, and is a character anywhere else;
  * records end with LF or CR LF. Readers differ in what lies beyond that.
  */
-import { type FerryError, LineError } from '../errors.ts'
+import { type FerryError, LineError, RowError } from '../errors.ts'
 import type { CsvDialect } from './encoding.ts'
 import { codePoints, formatText, isExactFloat } from './text.ts'
-import type { LogicalType, Row } from './types.ts'
+import type { LogicalType, Row, Value } from './types.ts'
 
 const LF = 10
 const CR = 13
@@ -412,12 +412,20 @@ function isEscaped(text: string, from: number, at: number, escape: string): bool
   return count % 2 === 1
 }
 
-/** Rows as CSV text in a dialect, each record closed by a line feed. */
-export function csvEncoder(types: LogicalType[], dialect: CsvDialect): (rows: Row[]) => string {
+/** Rows as CSV text in a dialect, each record closed by a line feed. Throws a RowError that has the row's index. */
+export function csvEncoder(types: LogicalType[], dialect: CsvDialect, names: string[] = []): (rows: Row[]) => string {
   const { delimiter, quote, nullText } = dialect
   const special = new RegExp(`[${escapeClass(delimiter + quote)}\\r\\n]|^\\\\\\.$|^$`)
   const field = (text: string): string =>
     special.test(text) || text === nullText ? quote + text.replaceAll(quote, quote + quote) + quote : text
+  const textOf = (value: Exclude<Value, null>, i: number): string => {
+    try {
+      return formatText(value, types[i]!)
+    } catch (error) {
+      if (!(error instanceof RowError)) throw error
+      throw new RowError(error.code, `column ${names[i]}: ${error.message}`, names[i], { hint: error.hint })
+    }
+  }
   // Numbers and booleans never need quotes, so they skip the test.
   const plain = types.map(t => ['int', 'bool', 'float', 'date', 'time', 'uuid', 'decimal', 'numeric'].includes(t.kind))
   return rows => {
@@ -428,7 +436,7 @@ export function csvEncoder(types: LogicalType[], dialect: CsvDialect): (rows: Ro
         if (i > 0) out += delimiter
         if (value === null) out += nullText
         else {
-          const text = formatText(value, types[i]!)
+          const text = textOf(value, i)
           out += plain[i] && delimiter === ',' ? text : field(text)
         }
       }

@@ -4,7 +4,7 @@
  */
 import { RowError } from '../errors.ts'
 import { isOfGuess, notAsGuessed } from './guess.ts'
-import { formatText, parseText, quoteShort } from './text.ts'
+import { formatText, normalDecimal, parseText, quoteShort, withoutTrailingZeros } from './text.ts'
 import { type LogicalType, typeName, type Value } from './types.ts'
 
 /** What becomes of NaN and the infinities, which JSON has no numbers for. */
@@ -268,4 +268,65 @@ export function endOfValue(text: string, at: number): number {
     } else if (Number.isNaN(c)) return at
     at++
   }
+}
+
+/** An array or an object that is not closed yet, with what is in it. */
+type Frame = { kind: 'array'; items: string[] } | { kind: 'object'; members: Map<string, string>; key: string }
+
+/**
+ * JSON that is known to be valid, without white space, keys sorted, numbers in plain digits: as jsonb and json of the same
+ * value both become. However deep it is nested, since nothing calls itself.
+ */
+export function canonicalJson(text: string): string {
+  const open: Frame[] = []
+  let at = skipSpace(text, 0)
+  const readKey = () => {
+    const end = endOfString(text, at)
+    const key = JSON.parse(text.slice(at, end)) as string
+    at = skipSpace(text, skipSpace(text, end) + 1)
+    return key
+  }
+  for (;;) {
+    const first = text[at]
+    let value: string
+    if (first === '[' || first === '{') {
+      at = skipSpace(text, at + 1)
+      if (text[at] !== ']' && text[at] !== '}') {
+        open.push(first === '[' ? { kind: 'array', items: [] } : { kind: 'object', members: new Map(), key: readKey() })
+        continue
+      }
+      value = first === '[' ? '[]' : '{}'
+      at++
+    } else {
+      const end = endOfValue(text, at)
+      value = canonicalScalar(text.slice(at, end))
+      at = end
+    }
+    for (;;) {
+      const frame = open.at(-1)
+      if (!frame) return value
+      if (frame.kind === 'array') frame.items.push(value)
+      else frame.members.set(frame.key, value)
+      at = skipSpace(text, at)
+      if (text[at] === ',') {
+        at = skipSpace(text, at + 1)
+        if (frame.kind === 'object') frame.key = readKey()
+        break
+      }
+      at++
+      open.pop()
+      value = closed(frame)
+    }
+  }
+}
+
+function canonicalScalar(text: string): string {
+  if (text[0] === '"') return JSON.stringify(JSON.parse(text))
+  return /^[-\d]/.test(text) ? withoutTrailingZeros(normalDecimal(text) ?? text) : text
+}
+
+function closed(frame: Frame): string {
+  if (frame.kind === 'array') return `[${frame.items.join(',')}]`
+  const sorted = [...frame.members].sort(([a], [b]) => (a < b ? -1 : 1))
+  return `{${sorted.map(([k, v]) => `${JSON.stringify(k)}:${v}`).join(',')}}`
 }

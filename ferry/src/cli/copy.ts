@@ -17,19 +17,21 @@ interface CopyOptions extends VariableOptions {
   names?: string[]
   type?: string[]
   nullText?: string
+  nanoseconds?: string
   [setting: string]: unknown
 }
 
 export default async function copy([source, destination]: string[], options: CopyOptions): Promise<void> {
   const { json, quiet, fullRefresh, table, key, parallel, bytesPerSecond, rowsPerSecond, variables, set, ...others } =
     options
-  const { header, delimiter, encoding, names, type, nullText, ...rest } = others
+  const { header, delimiter, encoding, names, type, nullText, nanoseconds, ...rest } = others
   const read = {
     header,
     delimiter: delimiter?.replace('\\t', '\t'),
     encoding,
     names,
     nullText,
+    nanoseconds,
     types: type && typesOf(type),
   }
   const job = oneOffJob(source!, destination!, {

@@ -72,6 +72,12 @@ withVariables(add('copy <source> <destination>', 'copy once, without a job file'
   .option('--encoding <name>', 'character encoding of source files, for example latin1')
   .option('--names <a,b,...>', 'CSV: names of the columns', words)
   .option('--type <column=type>', 'type of a source column, for example zip=utf8; may be repeated', list)
+  .addOption(
+    choice('--nanoseconds <what>', 'Parquet: instants in nanoseconds, which are read to microseconds', [
+      'refuse',
+      'cut',
+    ]),
+  )
   .option('--null-text <text>', 'CSV: unquoted text that stands for null')
   .addOption(choice('--drift <what>', 'columns that the plan does not know', ['freeze', 'evolve', 'ignore']))
   .addOption(choice('--to-format <format>', 'format of destination files', FORMATS))

@@ -164,6 +164,8 @@ export interface TableColumn extends Column {
   onRequest?: boolean
   /** What rows hold that are older than the column, as canonical text: the default that it was added with. */
   missing?: string
+  /** Why its values cannot be read as they are, and what would help. */
+  unreadable?: { why: string; hint: string }
   /** Whether the type is a guess from text, so that the destination's type may be read from the text instead. */
   inferred?: boolean
 }

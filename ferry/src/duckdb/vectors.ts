@@ -113,17 +113,30 @@ function instant(units: bigint): number | bigint {
   return units === INT64_MAX ? Infinity : units === -INT64_MAX ? -Infinity : compact(units)
 }
 
+const halfPair = () => new RowError('FERRY-4001', 'the text has half a surrogate pair')
+
+/** Whether JSON that is known to be valid has an escape for half a surrogate pair: written again, only such stay escaped. */
+function hasHalfPair(text: string): boolean {
+  return /\\u[dD][89a-fA-F]/.test(text) && /\\ud[89a-f]/.test(JSON.stringify(JSON.parse(text)))
+}
+
 /** Turns values of a logical type into those that DuckDB's chunks take; throws a RowError for what does not fit. */
 export function valueWriter(type: LogicalType, finite: boolean): (value: NotNull) => DuckDBValue {
   switch (type.kind) {
     case 'bool':
     case 'float':
       return v => v as DuckDBValue
-    case 'utf8':
     case 'json':
+      return v => {
+        const text = v as string
+        // DuckDB keeps such JSON, and cannot read it any more.
+        if (!text.isWellFormed() || hasHalfPair(text)) throw halfPair()
+        return text
+      }
+    case 'utf8':
     case 'numeric':
       return v => {
-        if (!(v as string).isWellFormed()) throw new RowError('FERRY-4001', 'the text has half a surrogate pair')
+        if (!(v as string).isWellFormed()) throw halfPair()
         return v as string
       }
     case 'int':

@@ -1,7 +1,7 @@
 /** The columns of a table on their way: chosen, renamed, cast, with constants and defaults; every misfit explained. */
 import { converter, fit } from '../batch/convert.ts'
 import { formatText, parseText } from '../batch/text.ts'
-import { type LogicalType, parseType, typeName, utf8 } from '../batch/types.ts'
+import { type LogicalType, parseType, sameType, typeName, utf8 } from '../batch/types.ts'
 import type { Alteration, MappedColumn, ObjectSpec, Store, TableColumn, TableInfo } from '../connectors/connector.ts'
 import { FerryError, nearest } from '../errors.ts'
 import { applyCasing, type TableSpec } from '../job/tables.ts'
@@ -56,6 +56,10 @@ export function mapColumns(
   }))
   for (const wanted of wantedColumns(spec, source, own)) {
     try {
+      const unreadable = wanted.from?.unreadable
+      if (unreadable) {
+        throw new FerryError('FERRY-4009', `${wanted.from!.name} ${unreadable.why}`, { hint: unreadable.hint })
+      }
       const column = existing ? intoExisting(wanted, existing, spec, into, alter) : intoNew(wanted, into, source)
       if (column) mapped.push(column)
     } catch (error) {
@@ -165,7 +169,13 @@ function intoExisting(
     }
   }
   const isIgnored = spec.drift === 'ignore' && !wanted.named
-  if (relation === 'narrower' && asked === undefined && spec.narrowing === 'refuse' && !isIgnored) {
+  if (
+    relation === 'narrower' &&
+    asked === undefined &&
+    spec.narrowing === 'refuse' &&
+    !isIgnored &&
+    !isAsMade(wanted, target, into)
+  ) {
     throw new FerryError('FERRY-3004', `${native} is narrower than ${typeName(sourceType)} of ${from!.name}`)
   }
   return finish(wanted, {
@@ -176,6 +186,18 @@ function intoExisting(
     nullable: target.nullable,
     checked: relation === 'narrower' || (asked !== undefined && fit(sourceType, target.type) === 'narrower'),
   })
+}
+
+/** Whether the column is what it would be made as: each value is then checked, as in the run that makes the table. */
+function isAsMade(
+  { to, from }: Wanted,
+  target: TableColumn,
+  { sourceKind, destination, target: object }: Into,
+): boolean {
+  if (!from) return false
+  const own = from.native ? { native: from.native } : {}
+  const made = destination.created({ name: to, type: from.type, nullable: true, ...own }, sourceKind, object)
+  return sameType(made.type, target.type)
 }
 
 /** A column that only the source has. */

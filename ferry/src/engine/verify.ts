@@ -3,8 +3,8 @@
  * differ. Inside the stores where both are of one kind, else over canonical values as Ferry reads them.
  */
 import { hash } from 'node:crypto'
-import { elements, members } from '../batch/json.ts'
-import { formatText, normalDecimal, withoutTrailingZeros } from '../batch/text.ts'
+import { canonicalJson, nestedToJson } from '../batch/json.ts'
+import { formatText, withoutTrailingZeros } from '../batch/text.ts'
 import { type LogicalType, type Row, typeName, type Value } from '../batch/types.ts'
 import {
   type Checksums,
@@ -199,27 +199,13 @@ function canonical(type: LogicalType): (value: Value) => string {
       case 'list':
       case 'struct':
       case 'map':
-        return canonicalJson(formatText(value, type))
+        // JSON has no infinities, and here nobody reads it.
+        return canonicalJson(nestedToJson(value, type, 'string'))
       default:
         return formatText(value, type)
     }
   }
   return value => (value === null ? '0' : `1${text(value)}`)
-}
-
-/** JSON without white space, keys sorted, numbers in plain digits: as jsonb and json of the same value both become. */
-export function canonicalJson(text: string): string {
-  const first = text[0]
-  if (first === '{') {
-    const sorted = new Map(members(text).map(([k, v]) => [k, canonicalJson(v)]))
-    return `{${[...sorted]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([k, v]) => `${JSON.stringify(k)}:${v}`)
-      .join(',')}}`
-  }
-  if (first === '[') return `[${elements(text).map(canonicalJson).join(',')}]`
-  if (first === '"') return JSON.stringify(JSON.parse(text))
-  return /^[-\d]/.test(text) ? withoutTrailingZeros(normalDecimal(text) ?? text) : text
 }
 
 /** How the destination of a plan is read back: its columns under the types that they were written as. */

@@ -106,6 +106,9 @@ class FilesStore implements Store {
     const set = await this.find(spec.object)
     if (!set) return undefined
     const { info } = await this.reader(set, spec)
+    if (info.columns.some(c => c.name === FILE_PATH)) {
+      throw new FerryError('FERRY-3015', `${spec.object}: its column ${FILE_PATH} has the name of Ferry's own`)
+    }
     return { ...info, columns: [...info.columns, { name: FILE_PATH, type: utf8, nullable: false, onRequest: true }] }
   }
 
@@ -149,7 +152,7 @@ class FilesStore implements Store {
       case 'parquet': {
         // DuckDB is loaded only where it takes part.
         const { describeParquet, ParquetSourceTable } = await import('./parquet.ts')
-        const described = await describeParquet(set, await this.db(), spec.drift ?? 'freeze')
+        const described = await describeParquet(set, await this.db(), spec.drift ?? 'freeze', options)
         const open = (request: ReadRequest) => new ParquetSourceTable(described, request, () => this.db())
         return { info: described.info, open }
       }

@@ -180,10 +180,11 @@ function namesOf(
 
 /** Names of a header; `column3` where one is empty, `total_2` where one comes again. */
 export function uniqueNames(fields: (string | null)[]): string[] {
-  const taken = new Set(fields.map(f => f?.trim() ?? ''))
+  const taken = new Set(fields)
   const seen = new Set<string>()
   return fields.map((field, i) => {
-    const own = field?.trim() || `column${i + 1}`
+    // A name is what it is, blanks too; one of blanks alone is none.
+    const own = field?.trim() ? field : `column${i + 1}`
     let name = own
     for (let count = 2; seen.has(name) || (name !== own && taken.has(name)); count++) name = `${own}_${count}`
     seen.add(name)

@@ -28,6 +28,10 @@ export const readSchema = z.strictObject({
   names: z.array(z.string().min(1)).optional().describe('CSV: names of the columns, in place of those of the header'),
   nullText: z.string().default('').describe('CSV: unquoted text that stands for null'),
   sample: z.number().int().positive().default(10_000).describe('Records that types are found out from'),
+  nanoseconds: z
+    .enum(['refuse', 'cut'])
+    .default('refuse')
+    .describe('Parquet: whether instants in nanoseconds may be cut to microseconds'),
   types: z.record(z.string(), z.string()).optional().describe('Logical types of columns that should not be found out'),
 })
 

@@ -10,15 +10,17 @@ import {
   type ChecksumTarget,
   FILE_PATH,
   type Offer,
-  type ReadOptions,
   type ReadRequest,
   type SourceTable,
   type Split,
+  type ReadOptions as SplitRead,
   type StoreChecksums,
+  type TableColumn,
   type TableInfo,
 } from '../connector.ts'
 import { checksums, csvDialect, type Relation, readRelation, refuses, rowColumns } from '../relation.ts'
 import { type FileSet, fingerprintOf } from './bytes.ts'
+import type { ReadOptions } from './options.ts'
 
 export interface ParquetFiles {
   info: TableInfo
@@ -33,6 +35,7 @@ export async function describeParquet(
   set: FileSet,
   db: Duckdb,
   drift: 'freeze' | 'evolve' | 'ignore',
+  options: ReadOptions,
 ): Promise<ParquetFiles> {
   try {
     const [first, ...others] = set.paths
@@ -69,9 +72,20 @@ export async function describeParquet(
     }
     const list = `[${set.paths.map(quoteText).join(', ')}]`
     const [count] = await db.all(`SELECT sum(num_rows)::DOUBLE AS rows FROM parquet_file_metadata(${list})`)
+    const unreadable = new Map<string, TableColumn['unreadable']>()
+    const cut = new Set<string>()
+    for (const path of set.paths) {
+      const faults = await faultsOf(db, path, options.nanoseconds === 'cut')
+      for (const [name, fault] of faults.unreadable) unreadable.set(name, fault)
+      for (const name of faults.cut) cut.add(name)
+    }
     const info: TableInfo = {
       object: set.object,
-      columns: columns.map(c => ({ name: c.name, type: c.type, nullable: true })),
+      columns: columns.map(c => {
+        const fault = unreadable.get(c.name)
+        return { name: c.name, type: c.type, nullable: true, ...(fault ? { unreadable: fault } : {}) }
+      }),
+      ...(cut.size > 0 ? { guesses: [`${[...cut].join(', ')} to microseconds: what is finer is cut`] } : {}),
       primaryKey: [],
       bytes: set.bytes,
       rows: Number(count?.rows ?? 0),
@@ -80,6 +94,31 @@ export async function describeParquet(
   } catch (error) {
     throw translate(error, set.object)
   }
+}
+
+/** What of a file's columns DuckDB would alter on reading, or cuts: told by the footer, for the parts of nested ones too. */
+async function faultsOf(db: Duckdb, path: string, cutsNanoseconds: boolean) {
+  const rows = await db.all(
+    `SELECT name, type, precision, logical_type AS logical, num_children AS children FROM parquet_schema(${quoteText(path)})`,
+  )
+  const unreadable = new Map<string, NonNullable<TableColumn['unreadable']>>()
+  const cut: string[] = []
+  // The parts of a column stand behind it, to the depth that their numbers of children say.
+  let at = 1
+  const walk = (column: string) => {
+    const { type, precision, logical, children } = rows[at++]!
+    const isNano = /NANOS=NanoSeconds/.test(String(logical)) && /isAdjustedToUTC=1/.test(String(logical))
+    if (Number(precision ?? 0) > 38) {
+      const hint = 'Leave it out (`columns`), or write it as text or with at most 38 digits.'
+      unreadable.set(column, { why: `has a decimal of ${precision} digits`, hint })
+    } else if (isNano && /^TimestampType/.test(String(logical)) && !cutsNanoseconds) {
+      const hint = 'Write it in microseconds, or set read: { nanoseconds: cut } (ferry copy: --nanoseconds cut).'
+      unreadable.set(column, { why: 'holds instants in nanoseconds, which are read to microseconds only', hint })
+    } else if (type === 'INT96' || isNano) cut.push(column)
+    for (let i = 0; i < Number(children ?? 0); i++) walk(column)
+  }
+  while (at < rows.length) walk(String(rows[at]!.name))
+  return { unreadable, cut }
 }
 
 async function columnsOf(db: Duckdb, path: string): Promise<Relation['columns']> {
@@ -185,7 +224,7 @@ export class ParquetSourceTable implements SourceTable {
     return { id, label, spec: JSON.stringify(piece), rows, bytes }
   }
 
-  async *read(split: Split, { offer, signal }: ReadOptions): AsyncGenerator<Batch> {
+  async *read(split: Split, { offer, signal }: SplitRead): AsyncGenerator<Batch> {
     const piece = JSON.parse(split.spec) as Piece
     const whole = piece.from === undefined
     const relation = this.relation(piece.paths)

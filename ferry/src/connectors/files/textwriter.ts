@@ -152,7 +152,8 @@ function rowText(table: FilesSinkTable): RowText {
   }
   if (table.output.format === 'csv') {
     const types = columns.map(c => c.type)
-    const encode = csvEncoder(types, dialectOf(table.output))
+    const names = columns.map(c => c.name)
+    const encode = csvEncoder(types, dialectOf(table.output), names)
     return row => {
       for (let i = 0; i < row.length; i++) {
         const value = row[i]
