@@ -70,7 +70,7 @@ function duckdbFrom(folder: string, rows: number, statements: string[]) {
   const csv = join(folder, 'made.csv')
   writeFileSync(csv, csvOf(rows))
   const read = `SELECT id, code, amount, CAST("at" AS TIMESTAMPTZ) AS "at", note FROM read_csv('${csv}', header = true, nullstr = '', allow_quoted_nulls = false,
-    columns = {id: 'BIGINT', code: 'VARCHAR', amount: 'DECIMAL(12,2)', at: 'VARCHAR', note: 'VARCHAR'})`
+    columns = {id: 'BIGINT', code: 'VARCHAR', amount: 'DECIMAL(12,2)', "at": 'VARCHAR', note: 'VARCHAR'})`
   return statements.map(s => s.replace('ORDERS', read))
 }
 
