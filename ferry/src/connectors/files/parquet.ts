@@ -28,6 +28,8 @@ export interface ParquetFiles {
   columns: Relation['columns']
   /** Of files that lack some of the columns: which. */
   lacking: Map<string, string[]>
+  /** Whether they are made of many row groups of fewer rows than DuckDB works on at a time. */
+  tiny: boolean
 }
 
 /** The columns of files, each told by its own footer. Throws FERRY-3013 where they differ and `drift` does not say how. */
@@ -71,7 +73,9 @@ export async function describeParquet(
       if (missing.length > 0) lacking.set(path, missing)
     }
     const list = `[${set.paths.map(quoteText).join(', ')}]`
-    const [count] = await db.all(`SELECT sum(num_rows)::DOUBLE AS rows FROM parquet_file_metadata(${list})`)
+    const [count] = await db.all(
+      `SELECT sum(num_rows)::DOUBLE AS rows, sum(num_row_groups)::DOUBLE AS groups FROM parquet_file_metadata(${list})`,
+    )
     const unreadable = new Map<string, TableColumn['unreadable']>()
     const cut = new Set<string>()
     for (const path of set.paths) {
@@ -90,7 +94,8 @@ export async function describeParquet(
       bytes: set.bytes,
       rows: Number(count?.rows ?? 0),
     }
-    return { info, set, columns, lacking }
+    const tiny = Number(count?.groups ?? 0) > 100 && info.rows! < Number(count!.groups) * VECTOR_ROWS
+    return { info, set, columns, lacking, tiny }
   } catch (error) {
     throw translate(error, set.object)
   }
@@ -135,6 +140,8 @@ function parquet(paths: string[], option = ''): string {
 
 /** Rows of a row group as DuckDB and most writers make them: splits are cut at their multiples. */
 const GROUP_ROWS = 122_880
+/** Rows that DuckDB works on at a time. */
+const VECTOR_ROWS = 2048
 /** How much larger rows are than their Parquet bytes, about. */
 const EXPANSION = 3
 
@@ -170,7 +177,9 @@ export class ParquetSourceTable implements SourceTable {
     const missing = paths.length === 1 ? (lacking.get(paths[0]!) ?? []) : []
     const natives = missing.map(name => `NULL::${columns.find(c => c.name === name)!.native} AS ${quoteName(name)}`)
     const relation = natives.length === 0 ? sql : `(SELECT *, ${natives.join(', ')} FROM ${sql})`
-    return { sql: relation, setup: [], teardown: [], columns }
+    // Many threads hold back each row group on its own until those before it are written: of tiny ones, megabytes for a row.
+    const setup = this.files.tiny ? ['SET threads = 1'] : []
+    return { sql: relation, setup, teardown: setup.map(() => 'RESET threads'), columns }
   }
 
   refuses(offer: Offer): string | undefined {
