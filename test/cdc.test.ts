@@ -469,7 +469,7 @@ const DESTINATIONS: Record<
     const rows = async (where = '1 = 1') => {
       const db = await Duckdb.open(path, 'read')
       const found = await db.all(`SELECT id, v, length(big)::INT AS big, u FROM t WHERE ${where}`)
-      db.close()
+      await db.close()
       return found.map(r => Object.values(r).join('|')).sort()
     }
     return { endpoint: { kind: 'duckdb', path }, object: 't', rows }

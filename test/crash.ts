@@ -91,7 +91,10 @@ export async function stopAtRandom(name: string, takeovers: number, seed: number
     await until(async () => ended.done || ((await newest())?.id ?? compared) !== compared)
     await setTimeout(random() * 900)
     first.kill('SIGSTOP')
-    const hit = !ended.done && (await newest())?.state !== 'completed' && (await newest())?.id !== compared
+    // Its lease has run out. What it had sent already is done by then: this waits for the same row.
+    await client.query('UPDATE ferry.run SET heartbeat_at = 0')
+    const found = await newest()
+    const hit = !ended.done && found !== undefined && found.state !== 'completed' && found.id !== compared
     if (!hit) {
       first.kill('SIGCONT')
       await first.done
@@ -99,8 +102,6 @@ export async function stopAtRandom(name: string, takeovers: number, seed: number
       continue
     }
     hits++
-    // Its lease has run out.
-    await client.query('UPDATE ferry.run SET heartbeat_at = 0')
     const second = start(HOSTS[(hits + 1) % HOSTS.length]!)
     await Promise.race([second.done, setTimeout(random() * 2000)])
     first.kill('SIGCONT')

@@ -54,7 +54,7 @@ describe('files', () => {
       else {
         const db = await Duckdb.open()
         await db.run(`COPY (SELECT unnest([${ids.join(', ')}]) AS id) TO '${path}'`)
-        db.close()
+        await db.close()
       }
     }
     const job = { source: folder, destination: { kind: 'postgres', ...settings } }
@@ -157,7 +157,7 @@ describe('files', () => {
     const folder = temporaryFolder()
     const db = await Duckdb.open()
     await db.run(`COPY (SELECT i AS id, [i, i + 1] AS l, {'a': i} AS s FROM range(1000) t(i)) TO '${folder}/t.parquet'`)
-    db.close()
+    await db.close()
     const { plan } = await run(folder, {
       source: folder,
       destination: { kind: 'duckdb', path: join(folder, 'd.duckdb') },
@@ -195,7 +195,7 @@ describe('files', () => {
       await db.run(`CREATE TABLE p (x INTEGER PRIMARY KEY); INSERT INTO p VALUES (1);
       CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER NOT NULL CHECK (a > 0), code VARCHAR UNIQUE, f INTEGER REFERENCES p(x));
       INSERT INTO t VALUES (7, 70, 'old', 1)`)
-      db.close()
+      await db.close()
       const { report } = await run(folder, {
         source: folder,
         destination: { kind: 'duckdb', path },
@@ -240,6 +240,39 @@ describe('files', () => {
     const refused = await call({})
     expect(refused.stderr).toMatch(/FERRY-4001 .*longer than 16 MB[\s\S]*FERRY_PIPES=off/)
     expect(await call({ FERRY_PIPES: 'off' })).toMatchObject({ code: 0 })
+  })
+
+  it('a DuckDB file of a newer version is told to be one', async () => {
+    const folder = temporaryFolder()
+    const path = join(folder, 'newer.duckdb')
+    const db = await Duckdb.open(path)
+    await db.run('CREATE TABLE t AS SELECT 1 AS a')
+    await db.close()
+    // Its main header: a sum of the 4 kB, "DUCK", and the version of its storage.
+    const bytes = readFileSync(path)
+    bytes.writeBigUInt64LE(200n, 12)
+    let sum = 5381n
+    for (let at = 8; at < 4096; at += 8) sum ^= (bytes.readBigUInt64LE(at) * 0xbf58476d1ce4e5b9n) & 0xffffffffffffffffn
+    bytes.writeBigUInt64LE(sum, 0)
+    writeFileSync(path, bytes)
+    const { code, stderr } = await ferry(['copy', `duckdb:${path}#t`, join(folder, 't.csv')], {
+      home: join(folder, 'h'),
+    })
+    expect(code).not.toBe(0)
+    expect(stderr).toMatch(/FERRY-4009 .*newer\.duckdb.*version number 200.*newer version of DuckDB/)
+  })
+
+  it('a copy from DuckDB that fails in the middle ends, and so does its process', async () => {
+    const folder = temporaryFolder()
+    const { url, client } = await makeDatabase()
+    const path = join(folder, 'numbers.duckdb')
+    const db = await Duckdb.open(path)
+    await db.run("CREATE TABLE n AS SELECT i, repeat('x', 100) AS x FROM range(1000000) t(i)")
+    await db.close()
+    await client.query('CREATE TABLE n (i bigint CHECK (i <> 5), x text)')
+    const { code, stderr } = await ferry(['copy', `duckdb:${path}#n`, `${url}#n`], { home: join(folder, 'home') })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/FERRY-4005/)
   })
 
   it('bytes a second are limited', async () => {

@@ -41,7 +41,7 @@ const SOURCES: Record<string, () => Promise<Source>> = {
     const exec = async (sql: string) => {
       const db = await Duckdb.open(path, 'write')
       await db.run(sql)
-      db.close()
+      await db.close()
     }
     return { locator: { kind: 'duckdb', path }, exec }
   },

@@ -81,7 +81,7 @@ async function duckdb(path: string, statements: string[]): Promise<Record<string
     for (const sql of statements) last = await db.all(sql)
     return last
   } finally {
-    db.close()
+    await db.close()
   }
 }
 

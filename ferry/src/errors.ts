@@ -186,7 +186,10 @@ const TOO_LARGE = new Set(['ERR_STRING_TOO_LONG', 'ERR_BUFFER_TOO_LARGE', 'ERR_B
 
 function isTooLarge(error: unknown): boolean {
   if (TOO_LARGE.has((error as NodeJS.ErrnoException)?.code ?? '')) return true
-  return error instanceof RangeError && /Invalid string length|Array buffer allocation failed/.test(error.message)
+  return (
+    error instanceof RangeError &&
+    /Invalid string length|Array buffer allocation failed|Maximum call stack/.test(error.message)
+  )
 }
 
 /** The error as a FerryError: what is not one already becomes FERRY-9000 with the original as its cause. */

@@ -234,15 +234,15 @@ function duckdb(path: string, from: string, order: string): Pick<Made, 'run' | '
     try {
       return await work(db)
     } finally {
-      db.close()
+      await db.close()
     }
   }
   return {
     run: sql => on(db => db.run(sql)),
     read: () =>
       on(async db => {
-        const result = await db.connection.runAndReadAll(`SELECT CAST(COLUMNS(*) AS VARCHAR) FROM ${from}${order}`)
-        return { columns: result.columnNames(), rows: result.getRowsJS() as (string | null)[][] }
+        const result = await db.run(`SELECT CAST(COLUMNS(*) AS VARCHAR) FROM ${from}${order}`)
+        return { columns: result.columnNames(), rows: (await result.getRowsJS()) as (string | null)[][] }
       }),
   }
 }

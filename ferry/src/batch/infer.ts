@@ -93,10 +93,12 @@ function typeOfJson(text: string, instants: boolean): LogicalType {
   if (first === '[') {
     let item: LogicalType | undefined
     for (const element of elements(text)) {
+      // However deep arrays go, nothing calls itself more than once.
+      if (element[0] === '[' || element[0] === '{') return json
       if (element !== 'null') item = mergeGuess(item, typeOfJson(element, instants))
     }
     if (item === undefined) return { kind: 'list', item: EMPTY }
-    return item.kind === 'json' || item.kind === 'list' ? json : { kind: 'list', item }
+    return item.kind === 'json' ? json : { kind: 'list', item }
   }
   if (first === '"') {
     if (!instants) return utf8

@@ -124,7 +124,7 @@ export function checksums(
       for (const statement of relation.setup) await db.run(statement)
       return await db.all(sql)
     } finally {
-      db.close()
+      await db.close()
     }
   }
   return {
@@ -165,7 +165,7 @@ export async function* readRelation(
     return
   }
   const db = await open()
-  const stop = () => db.connection.interrupt()
+  const stop = () => db.interrupt()
   options.signal.addEventListener('abort', stop, { once: true })
   try {
     for (const statement of relation.setup) await db.run(statement)
@@ -176,7 +176,7 @@ export async function* readRelation(
     throw translate(error, options.place)
   } finally {
     options.signal.removeEventListener('abort', stop)
-    db.close()
+    await db.close()
   }
 }
 
@@ -184,7 +184,7 @@ async function* readRows(db: Duckdb, relation: Relation, request: ReadRequest, c
   const wanted = rowColumns(relation, request.columns)
   const columns = wanted.map(w => relation.columns.find(c => c.name === w.name)!)
   const list = columns.map(c => (isKnown(c.native) ? quoteName(c.name) : `CAST(${quoteName(c.name)} AS VARCHAR)`))
-  const result = await db.connection.stream(select(list, relation, request, condition))
+  const result = await db.stream(select(list, relation, request, condition))
   const types = result.columnTypes()
   for (;;) {
     const chunk = await result.fetchChunk()
@@ -210,7 +210,7 @@ async function* csvThroughPipe(db: Duckdb, query: string): AsyncGenerator<Batch>
     const options = `FORMAT csv, HEADER false, DELIMITER ',', QUOTE '"', ESCAPE '"', NULLSTR ''`
     let failure: unknown
     let rows = 0
-    const done = db.connection
+    const done = db
       .run(`COPY (${query}) TO ${quoteText(pipe.path)} (${options})`)
       .then(result => {
         rows = result.rowsChanged

@@ -4,7 +4,13 @@
  */
 import { rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import {
+  type DuckDBAppender,
+  type DuckDBConnection,
+  DuckDBInstance,
+  type DuckDBMaterializedResult,
+  type DuckDBResult,
+} from '@duckdb/node-api'
 import { allowedFolders } from '../confinement.ts'
 import { type ErrorCode, FerryError, placed, RowError } from '../errors.ts'
 import { makeScratch, scratchParent } from './scratch.ts'
@@ -14,8 +20,10 @@ export const MEMORY_LIMIT = '144MB'
 
 /** An open DuckDB with one connection. */
 export class Duckdb {
-  readonly connection: DuckDBConnection
+  private readonly connection: DuckDBConnection
   private readonly instance: DuckDBInstance
+  /** Statements that are at work. A connection that is closed under one of them holds its thread for ever. */
+  private readonly working = new Set<Promise<unknown>>()
   /** Where it spills; undefined for a further connection. */
   private readonly scratch: string | undefined
 
@@ -50,14 +58,37 @@ export class Duckdb {
     }
   }
 
-  async run(sql: string): Promise<void> {
-    await this.connection.run(sql)
+  run(sql: string): Promise<DuckDBMaterializedResult> {
+    return this.work(this.connection.run(sql))
   }
 
   /** All rows of a small result, as objects of plain JavaScript values. */
   async all(sql: string): Promise<Record<string, unknown>[]> {
-    const reader = await this.connection.runAndReadAll(sql)
+    const reader = await this.work(this.connection.runAndReadAll(sql))
     return reader.getRowObjectsJS() as Record<string, unknown>[]
+  }
+
+  /** Rows as they are asked for, in chunks. */
+  stream(sql: string): Promise<DuckDBResult> {
+    return this.work(this.connection.stream(sql))
+  }
+
+  appender(table: { catalog?: string; schema: string; table: string }): Promise<DuckDBAppender> {
+    return this.work(this.connection.createAppender(table.table, table.schema, table.catalog))
+  }
+
+  /** Ends the statement that is at work, if there is one, with an error. */
+  interrupt(): void {
+    this.connection.interrupt()
+  }
+
+  private async work<T>(statement: Promise<T>): Promise<T> {
+    this.working.add(statement)
+    try {
+      return await statement
+    } finally {
+      this.working.delete(statement)
+    }
   }
 
   /** A further connection to the same database, within the same memory; the first one is closed last. */
@@ -67,7 +98,12 @@ export class Duckdb {
     return new Duckdb(this.instance, connection, undefined)
   }
 
-  close(): void {
+  /** Ends what is at work, and waits for its end. */
+  async close(): Promise<void> {
+    if (this.working.size > 0) {
+      this.interrupt()
+      await Promise.allSettled(this.working)
+    }
     this.connection.closeSync()
     if (this.scratch === undefined) return
     this.instance.closeSync()

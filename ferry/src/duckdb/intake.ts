@@ -130,7 +130,7 @@ export class PipeIntake {
   async abort(): Promise<void> {
     if (!this.opened) return
     const { pipe, socket, done } = this.opened
-    this.db.connection.interrupt()
+    this.db.interrupt()
     socket.destroy()
     pipe.finish()
     await done
@@ -201,7 +201,7 @@ export class RowIntake {
     columns: { name: string; type: LogicalType }[],
     finite: boolean,
   ): Promise<RowIntake> {
-    return new RowIntake(await db.connection.createAppender(table.table, table.schema, table.catalog), columns, finite)
+    return new RowIntake(await db.appender(table), columns, finite)
   }
 
   /** Values as DuckDB takes them; throws a RowError naming column and position. */

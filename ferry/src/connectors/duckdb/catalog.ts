@@ -87,7 +87,7 @@ async function columnsOf(db: Duckdb, sql: string) {
 
 /** Names and types of what a relation gives. */
 export async function typesOf(db: Duckdb, sql: string) {
-  const result = await db.connection.run(`SELECT * FROM ${sql} LIMIT 0`)
+  const result = await db.run(`SELECT * FROM ${sql} LIMIT 0`)
   const types = result.columnTypes()
   return result.columnNames().map((name, i) => ({ name, type: types[i]! }))
 }

@@ -112,7 +112,7 @@ class DuckdbStore implements Store {
     } catch (error) {
       throw translate(error, this.label)
     } finally {
-      db.close()
+      await db.close()
     }
   }
 }

@@ -46,7 +46,7 @@ export class DuckdbSink implements SinkSession {
 
   async close(): Promise<void> {
     const db = await this.opened?.catch(() => undefined)
-    db?.close()
+    await db?.close()
     this.opened = undefined
   }
 }

@@ -70,7 +70,7 @@ export class DuckdbSource implements SourceSession {
     try {
       return await work(db)
     } finally {
-      db.close()
+      await db.close()
     }
   }
 

@@ -56,7 +56,7 @@ export class DuckdbSplitWriter implements SplitWriter {
       const insert = (query: string) => `INSERT INTO ${this.intoSql()} (${this.table.names}) ${query}`
       if (batch.kind === 'query') {
         for (const statement of batch.query.setup) await db.run(statement)
-        this.copied += await this.insertQuery(db, insert(batch.query.sql))
+        this.copied += (await db.run(insert(batch.query.sql))).rowsChanged
         for (const statement of batch.query.teardown) this.teardown.push(statement)
       } else if (batch.kind === 'bytes') {
         this.pipe ??= new PipeIntake(db, this.table.columns, { finite: false, place }, insert)
@@ -72,11 +72,6 @@ export class DuckdbSplitWriter implements SplitWriter {
 
   private intoSql(): string {
     return this.merging ? 'temp.main.ferry_merge' : qualified(this.into)
-  }
-
-  private async insertQuery(db: Duckdb, sql: string): Promise<number> {
-    const result = await db.connection.run(sql)
-    return result.rowsChanged
   }
 
   private async writeRows(db: Duckdb, rows: Row[]): Promise<Refused[]> {

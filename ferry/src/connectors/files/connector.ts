@@ -238,6 +238,6 @@ class FilesStore implements Store {
   async close(): Promise<void> {
     const db = await this.duckdb?.catch(() => undefined)
     this.duckdb = undefined
-    db?.close()
+    await db?.close()
   }
 }

@@ -127,7 +127,7 @@ async function faultsOf(db: Duckdb, path: string, cutsNanoseconds: boolean) {
 }
 
 async function columnsOf(db: Duckdb, path: string): Promise<Relation['columns']> {
-  const result = await db.connection.run(`SELECT * FROM ${parquet([path])} LIMIT 0`)
+  const result = await db.run(`SELECT * FROM ${parquet([path])} LIMIT 0`)
   const types = result.columnTypes()
   return result
     .columnNames()

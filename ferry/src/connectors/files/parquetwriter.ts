@@ -57,9 +57,7 @@ export class ParquetWriter implements SplitWriter {
     try {
       if (batch.kind === 'query') {
         for (const statement of batch.query.setup) await this.db.run(statement)
-        const result = await this.db.connection.run(
-          this.copyTo(this.finiteQuery(batch.query.sql), this.place(++this.part)),
-        )
+        const result = await this.db.run(this.copyTo(this.finiteQuery(batch.query.sql), this.place(++this.part)))
         this.copied += result.rowsChanged
         for (const statement of batch.query.teardown) await this.db.run(statement)
         return []
@@ -165,7 +163,7 @@ export class ParquetWriter implements SplitWriter {
     } catch (error) {
       throw translate(error, place)
     } finally {
-      this.close()
+      await this.close()
     }
   }
 
@@ -181,11 +179,11 @@ export class ParquetWriter implements SplitWriter {
 
   async abort(): Promise<void> {
     await this.pipe?.abort()
-    this.close()
+    await this.close()
   }
 
-  private close(): void {
-    this.db.close()
+  private async close(): Promise<void> {
+    await this.db.close()
     rmSync(this.scratch, { recursive: true, force: true })
   }
 }

@@ -78,8 +78,10 @@ def rough(c, kind):
         return ""
     if isinstance(c, bool):
         return "true" if c else "false"
-    if isinstance(c, (list, Obj)):
-        return str(len(c if isinstance(c, list) else c.pairs))
+    if isinstance(c, list):
+        return f"[{','.join(rough(part, kind) for part in c)}]"
+    if isinstance(c, Obj):
+        return f"{{{','.join(sorted(f'{name}:{rough(part, kind)}' for name, part in c.pairs))}}}"
     if isinstance(c, Raw):
         return c.data.hex()
     if isinstance(c, (Stamp, Clock)):
