@@ -1,5 +1,5 @@
 /** Files as sources and destinations: splits, parts, compression, streams, and systems without named pipes. */
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync, gzipSync, zstdDecompressSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
@@ -273,6 +273,20 @@ describe('files', () => {
     const { code, stderr } = await ferry(['copy', `duckdb:${path}#n`, `${url}#n`], { home: join(folder, 'home') })
     expect(code).toBe(1)
     expect(stderr).toMatch(/FERRY-4005/)
+  })
+
+  it.each(['csv', 'jsonl'])('a record of %s longer than a text can be is told by its byte', async format => {
+    const folder = temporaryFolder()
+    const path = join(folder, `long.${format}`)
+    const [head, open] = format === 'csv' ? ['id,v\n1,a\n', '2,'] : ['{"id":1,"v":"a"}\n', '{"id":2,"v":"']
+    writeFileSync(path, head + open)
+    // A hole of the file system, and so no bytes on the disk.
+    truncateSync(path, 600_000_000)
+    for (const to of ['o.csv', 'o.jsonl']) {
+      const { code, stderr } = await ferry(['copy', path, join(folder, to)], { home: join(folder, 'home') })
+      expect(code).toBe(1)
+      expect(stderr).toMatch(new RegExp(`FERRY-4008 .*long.${format}, byte ${head.length}: `))
+    }
   })
 
   it('bytes a second are limited', async () => {

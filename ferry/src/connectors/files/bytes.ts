@@ -1,5 +1,5 @@
 /** A file's bytes as a stream: from an offset, decompressed, and in UTF-8. */
-import { isUtf8 } from 'node:buffer'
+import { constants, isUtf8 } from 'node:buffer'
 import { hash } from 'node:crypto'
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
@@ -151,4 +151,10 @@ export function notInEncoding(file: FileBytes, bytes?: Buffer): FerryError {
 /** Checks that whole records are UTF-8; a record boundary never lies inside a character. */
 export function requireUtf8(chunk: Buffer, file: FileBytes): void {
   if (isUtf8Name(file.encoding) && !isUtf8(chunk)) throw notInEncoding(file, chunk)
+}
+
+/** Throws FERRY-4008 where a record is longer than a text can be here: 512 MB. */
+export function requireNotTooLong(place: string, bytes: number): void {
+  if (bytes <= constants.MAX_STRING_LENGTH) return
+  throw new FerryError('FERRY-4008', `${place}: the record is longer than 512 MB`)
 }

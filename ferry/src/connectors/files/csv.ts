@@ -24,6 +24,7 @@ import {
   fingerprintOf,
   isUtf8Name,
   readBytes,
+  requireNotTooLong,
   requireUtf8,
   STDIN,
 } from './bytes.ts'
@@ -271,7 +272,10 @@ export class CsvSourceTable implements SourceTable {
         const end = ends.last(chunk)
         pending.push(chunk)
         pendingBytes += chunk.length
-        if (end === 0) continue
+        if (end === 0) {
+          requireNotTooLong(`${piece.path}, byte ${at}`, pendingBytes)
+          continue
+        }
         const all = pending.length === 1 ? chunk : Buffer.concat(pending)
         const cut = pendingBytes - chunk.length + end
         const batch = await emit(all.subarray(0, cut), false)

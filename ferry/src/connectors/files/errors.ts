@@ -16,10 +16,18 @@ export function translate(error: unknown, place: string): FerryError {
       return new FerryError('FERRY-2004', message, { cause: error })
     case 'EPIPE':
       return new FerryError('FERRY-2005', `${place}: whoever read it has gone`, { cause: error })
+    case 'ENAMETOOLONG':
+      return new FerryError('FERRY-3015', message, { cause: error })
+    case 'ELOOP':
     case 'EISDIR':
     case 'ENOTDIR':
     case 'ENOENT':
       return new FerryError('FERRY-3001', message, { cause: error })
+    case 'EIO':
+    case 'ESTALE':
+    case 'EMFILE':
+    case 'ENFILE':
+      return new FerryError('FERRY-2001', message, { cause: error })
     default:
       return new FerryError('FERRY-9000', message, { cause: error })
   }

@@ -24,6 +24,7 @@ import {
   isUtf8Name,
   notInEncoding,
   readBytes,
+  requireNotTooLong,
   requireUtf8,
   STDIN,
 } from './bytes.ts'
@@ -105,7 +106,7 @@ async function learn(
 ): Promise<{ records: number; bytes: number }> {
   const seen = { records: 0, bytes: 0 }
   const source = 'path' in from ? readBytes(from, { start: 0 }) : from
-  for await (const step of objectTexts(source, file, format, 1, true)) {
+  for await (const step of objectTexts(source, file, format, 0, true)) {
     for (const object of step.objects) {
       if (seen.records >= records) break
       seen.records++
@@ -156,16 +157,18 @@ async function* objectTexts(
   source: AsyncIterable<Buffer>,
   file: FileBytes,
   format: 'jsonl' | 'json',
-  first: number,
+  start: number,
   partial: boolean,
 ): AsyncGenerator<{ objects: ObjectText[]; bytes: number }> {
-  if (format === 'jsonl') yield* lines(source, file, first, partial)
+  if (format === 'jsonl') yield* lines(source, file, start, partial)
   else yield* arrayElements(source, file, partial)
 }
 
-async function* lines(source: AsyncIterable<Buffer>, file: FileBytes, first: number, partial: boolean) {
+async function* lines(source: AsyncIterable<Buffer>, file: FileBytes, start: number, partial: boolean) {
   let pending: Buffer[] = []
-  let line = first
+  let pendingBytes = 0
+  let at = start
+  let line = 1
   const emit = (data: Buffer) => {
     requireUtf8(data, file)
     const objects: ObjectText[] = []
@@ -175,20 +178,24 @@ async function* lines(source: AsyncIterable<Buffer>, file: FileBytes, first: num
     }
     // The text behind the last line feed is empty: it is no line yet.
     line--
+    at += data.length
     return { objects, bytes: data.length }
   }
   for await (const chunk of source) {
     const end = chunk.lastIndexOf(10) + 1
     if (end === 0) {
       pending.push(chunk)
+      pendingBytes += chunk.length
+      requireNotTooLong(`${file.path}, byte ${at}`, pendingBytes)
       continue
     }
     yield emit(Buffer.concat([...pending, chunk.subarray(0, end)]))
     pending = end < chunk.length ? [chunk.subarray(end)] : []
+    pendingBytes = chunk.length - end
   }
   const rest = Buffer.concat(pending)
   // A sample ends anywhere: what is cut off is not looked at, unless it is all there is.
-  if (rest.length > 0 && (!partial || line === first)) yield emit(rest)
+  if (rest.length > 0 && (!partial || line === 1)) yield emit(rest)
 }
 
 async function* arrayElements(source: AsyncIterable<Buffer>, file: FileBytes, partial: boolean) {
@@ -204,6 +211,7 @@ async function* arrayElements(source: AsyncIterable<Buffer>, file: FileBytes, pa
   let next: 'array' | 'first' | 'comma' | 'element' | 'nothing' = 'array'
   const refuse = (what: string) => new FerryError('FERRY-4002', `${file.path}: ${what}`)
   for await (const chunk of source) {
+    requireNotTooLong(`${file.path}, element ${position + 1}`, text.length + chunk.length)
     try {
       text += decoder.decode(chunk, { stream: true })
     } catch {
@@ -359,7 +367,7 @@ export class JsonSourceTable implements SourceTable {
     let at = start
     let left = this.request.limit ?? Infinity
     const tail = this.rowColumns === this.inside ? [] : [piece.path]
-    for await (const { objects, bytes } of objectTexts(source, file, this.files.format, 1, false)) {
+    for await (const { objects, bytes } of objectTexts(source, file, this.files.format, start, false)) {
       const rows: Row[] = []
       const rejected: Rejected[] = []
       for (const object of objects) {

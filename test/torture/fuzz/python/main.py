@@ -27,6 +27,8 @@ def answer(request):
         there, kinds = destinations.read(request["destination"])
     except (ValueError, UnicodeError, csv.Error) as error:
         return {"problems": [{"kind": "unreadable destination", "detail": str(error)}]}
+    if answer.source.doubled and request["destination"]["form"] != "jsonl":
+        return {"problems": [{"kind": "two members of one name", "detail": "a record has them, and none was refused"}]}
     return {"problems": compare.differences(answer.source, there, kinds, request["byName"])}
 
 

@@ -16,7 +16,12 @@ class Invalid(Exception):
 
 
 class Table:
-    """names: of the columns; rows: lists of cells; optional: numbers of rows that a reader may leave out."""
+    """
+    names: of the columns; rows: lists of cells; optional: numbers of rows that a reader may leave out; doubled: whether a
+    record has two members of one name, which is for those to keep who carry records as they are.
+    """
+
+    doubled = False
 
     def __init__(self, names, rows, optional=()):
         self.names, self.rows, self.optional = names, rows, set(optional)
@@ -28,7 +33,9 @@ def read(source):
     if source["format"] == "csv" and any(t.names is None for t in tables):
         # Files without a record have no columns to be united with.
         tables = [t for t in tables if t.names is not None] or [Table([], [])]
-    return united(tables)
+    table = united(tables)
+    table.doubled = any(t.doubled for t in tables)
+    return table
 
 
 def united(tables):
@@ -97,10 +104,9 @@ def table_of(objects):
         if not isinstance(o, Obj):
             raise Invalid("a record is no object")
     names = list(dict.fromkeys(k for o in objects for k, _ in o.pairs))
-    for o in objects:
-        if len({k for k, _ in o.pairs}) != len(o.pairs):
-            raise Invalid("a record has two members of one name")
-    return Table(names, [[dict(o.pairs).get(n) for n in names] for o in objects])
+    table = Table(names, [[dict(o.pairs).get(n) for n in names] for o in objects])
+    table.doubled = any(len({k for k, _ in o.pairs}) != len(o.pairs) for o in objects)
+    return table
 
 
 def read_jsonl(path, _):
@@ -112,7 +118,9 @@ def read_jsonl(path, _):
 
 def read_json(path, _):
     try:
-        value = parse_json(text_of(path))
+        text = text_of(path)
+        # An empty file has no elements.
+        value = parse_json(text) if text != "" else []
     except (ValueError, RecursionError) as error:
         raise Invalid(f"{path}: {error}") from error
     if not isinstance(value, list):
