@@ -243,13 +243,16 @@ function widened(
 function intoNew(wanted: Wanted, { sourceKind, destination, target }: Into, source: TableInfo): MappedColumn {
   const { from } = wanted
   const asked = requestedType(wanted)
-  const sourceType = from ? (asked !== undefined && from.inferred && isFlat(asked.kind) ? asked : from.type) : utf8
   const wish = asked ?? (from ? from.type : utf8)
   const made = destination.created(
     { name: wanted.to, type: wish, nullable: true, ...(asked || !from?.native ? {} : { native: from.native }) },
     sourceKind,
     target,
   )
+  // What becomes text is read as its own text, as it is into a table that has such a column already.
+  const isText = made.type.kind === 'utf8' && from?.inferred && isFlat(from.type.kind)
+  const readAs = isText ? made.type : asked !== undefined && from?.inferred && isFlat(asked.kind) ? asked : from?.type
+  const sourceType = readAs ?? utf8
   const relation = from ? fit(sourceType, made.type) : 'same'
   if (relation === 'none') {
     throw new FerryError('FERRY-3003', `${wanted.to}: ${destination.kind} cannot hold ${typeName(sourceType)}`)
