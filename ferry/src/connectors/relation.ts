@@ -82,7 +82,8 @@ function typedExpression(column: MappedColumn, source: Relation['columns'][numbe
     return column.constant === undefined ? `NULL::${native}` : `CAST(${quoteText(column.constant)} AS ${native})`
   const name = quoteName(source.name)
   const same = fit(source.type, column.type) === 'same' && isKnown(source.native)
-  const expression = same ? name : `CAST(${name} AS ${native})`
+  const cast = `CAST(${column.type.kind === 'utf8' ? textOfDecimal(name, source.type) : name} AS ${native})`
+  const expression = same ? name : cast
   return column.default === undefined
     ? expression
     : `coalesce(${expression}, CAST(${quoteText(column.default)} AS ${native}))`
@@ -96,9 +97,17 @@ function csvText(expression: string, type: LogicalType): string {
     case 'timestamp':
       // DuckDB writes years before 1 as `(BC)`, and behind the zone.
       return `CASE WHEN ${expression} < '0001-01-01' THEN replace(CAST(${expression} AS VARCHAR), ' (BC)', ' BC') ELSE CAST(${expression} AS VARCHAR) END`
+    case 'decimal':
+      return textOfDecimal(expression, type)
     default:
       return expression
   }
+}
+
+/** DuckDB leaves the zero out before the point of a decimal that has no other digits there. */
+function textOfDecimal(expression: string, type: LogicalType): string {
+  const isFraction = type.kind === 'decimal' && type.precision === type.scale
+  return isFraction ? `regexp_replace(CAST(${expression} AS VARCHAR), '^(-?)[.]', '\\10.')` : expression
 }
 
 /** Checksums that DuckDB computes over the mapped columns; undefined where it cannot map them. */

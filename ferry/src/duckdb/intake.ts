@@ -3,6 +3,8 @@ import { rmSync, writeFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { type DuckDBAppender, DuckDBDataChunk, type DuckDBType, type DuckDBValue } from '@duckdb/node-api'
+import { RecordEnds } from '../batch/csv.ts'
+import { FERRY_CSV } from '../batch/encoding.ts'
 import type { LogicalType, Row } from '../batch/types.ts'
 import { FerryError, RowError } from '../errors.ts'
 import { drained } from '../streams.ts'
@@ -29,7 +31,7 @@ export class PipeIntake {
   private failure: unknown
   private readonly db: Duckdb
   private readonly place: string
-  private readonly statement: (path: string) => string
+  private readonly statement: (path: string, data: Buffer) => string
 
   constructor(
     db: Duckdb,
@@ -39,16 +41,17 @@ export class PipeIntake {
   ) {
     this.db = db
     this.place = options.place
-    this.statement = path => statement(pipeQuery(path, columns, options.finite))
+    this.statement = (path, data) => statement(pipeQuery(path, columns, { ...options, lineEnd: lineEndOf(data) }))
   }
 
-  private open() {
+  /** `data` is what comes first. */
+  private open(data: Buffer) {
     const pipe = new NamedPipe()
     const socket = pipe.writer()
     socket.on('error', error => {
       this.failure ??= error
     })
-    const done = this.read(this.statement(pipe.path)).catch(error => {
+    const done = this.read(this.statement(pipe.path, data)).catch(error => {
       // What DuckDB says comes before the broken pipe that follows from it.
       this.failure = error
       socket.destroy()
@@ -71,7 +74,7 @@ export class PipeIntake {
       release?.()
       return
     }
-    const { socket } = this.opened ?? this.open()
+    const { socket } = this.opened ?? this.open(Buffer.concat([...this.waiting, data]))
     for (const first of this.waiting.splice(0)) socket.write(first)
     if (this.failure) await this.fail()
     if (socket.write(data, release)) return
@@ -117,8 +120,9 @@ export class PipeIntake {
     const folder = makeScratch('rows')
     try {
       const path = join(folder, 'rows.csv')
-      writeFileSync(path, Buffer.concat(this.waiting.splice(0)), { mode: 0o600 })
-      await this.read(this.statement(path))
+      const data = Buffer.concat(this.waiting.splice(0))
+      writeFileSync(path, data, { mode: 0o600 })
+      await this.read(this.statement(path, data))
     } catch (error) {
       this.failure = error
       throw this.explained()
@@ -138,7 +142,17 @@ export class PipeIntake {
   }
 }
 
-function pipeQuery(path: string, columns: { name: string; type: LogicalType }[], finite: boolean): string {
+/** What ends the records: where DuckDB is not told, it takes a carriage return in the first value for one. */
+function lineEndOf(data: Buffer): string {
+  const end = new RecordEnds(FERRY_CSV).first(data)
+  return end > 1 && data[end - 2] === 13 ? '\\r\\n' : '\\n'
+}
+
+function pipeQuery(
+  path: string,
+  columns: { name: string; type: LogicalType }[],
+  { finite, lineEnd }: { finite: boolean; lineEnd: string },
+): string {
   const read = columns.map((c, i) => `c${i}: '${readType(c.type)}'`)
   const list = columns.map((c, i) => `${fromText(`c${i}`, c.type, finite)} AS ${quoteName(c.name)}`)
   const options = [
@@ -147,6 +161,7 @@ function pipeQuery(path: string, columns: { name: string; type: LogicalType }[],
     `delim = ','`,
     `quote = '"'`,
     `escape = '"'`,
+    `new_line = '${lineEnd}'`,
     `nullstr = ''`,
     'allow_quoted_nulls = false',
     'parallel = true',

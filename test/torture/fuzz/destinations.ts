@@ -163,7 +163,10 @@ function duckdb(path: string): Destination {
         const result = await connection.runAndReadAll(`SELECT ${list.join(', ')} FROM t ORDER BY rowid`)
         // DuckDB leaves the zero out before the point of a decimal(5,5).
         const rows = (result.getRows() as (string | null)[][]).map(row =>
-          row.map((text, i) => (kinds[i] === 'decimal' ? (text?.replace(/^(-?)\./, '$10.') ?? null) : text)),
+          row.map((text, i) => {
+            if (kinds[i] === 'decimal') return text?.replace(/^(-?)\./, '$10.') ?? null
+            return kinds[i] === 'date' ? (text?.replace(' (BC)', ' BC') ?? null) : text
+          }),
         )
         return {
           form: 'rows',

@@ -19,11 +19,9 @@ def differences(source, there, kinds, by_name):
             found.append(("row count", f"{len(expected)} rows in the source, {len(rows)} arrived"))
             return told(found)
     bad = unequal(expected, rows, row_kinds)
-    key = lambda row: [rough(c, kind) for c, kind in zip(row, row_kinds)]
     if bad:
-        # Rows may arrive in another order: then those of one text are compared with each other.
-        if not unequal(sorted(expected, key=key), sorted(rows, key=key), row_kinds):
-            bad = []
+        # Rows may arrive in another order.
+        bad = unmatched(expected, rows, row_kinds)
     for row, column, want, got in bad[:MOST]:
         name = source.names[column] if column < len(source.names) else column
         detail = f"row {row + 1}, column {name!r}: {show(want)} in the source, {show(got)} arrived as {row_kinds[column]}"
@@ -67,38 +65,22 @@ def unequal(expected, rows, kinds):
     return bad
 
 
-def rough(c, kind):
-    """A key under which equal cells of both sides sort alike."""
-    if isinstance(c, str) and kind in ("json", "value") and c[:1] in ("{", "[", '"'):
-        try:
-            c = parse_json(c, Num)
-        except (ValueError, RecursionError):
-            pass
-    if c is None:
-        return ""
-    if isinstance(c, bool):
-        return "true" if c else "false"
-    if isinstance(c, list):
-        return f"[{','.join(rough(part, kind) for part in c)}]"
-    if isinstance(c, Obj):
-        return f"{{{','.join(sorted(f'{name}:{rough(part, kind)}' for name, part in c.pairs))}}}"
-    if isinstance(c, Raw):
-        return c.data.hex()
-    if isinstance(c, (Stamp, Clock)):
-        return str(c.nanos)
-    if isinstance(c, Day):
-        return str(c.days)
-    if isinstance(c, Num):
-        c = c.text
-    if isinstance(c, Float):
-        c = repr(c.value)
-    stamp, clock, day = parse_stamp(c), parse_clock(c), parse_day(c)
-    if stamp or clock is not None or day is not None:
-        return str(stamp[0] if stamp else clock if clock is not None else day)
-    try:
-        return "nan" if c.lower() == "nan" else f"{float(c):.6e}"
-    except ValueError:
-        return c.lower().removeprefix("\\x") if kind == "binary" or c.startswith("\\x") else c
+def unmatched(expected, rows, kinds):
+    """The differences of the rows that are left when each row was matched with one that is equal."""
+    equal = lambda want, got: all(same(w, kind, g) for w, g, kind in zip(want, got, kinds))
+    left = [(r, want, got) for r, (want, got) in enumerate(zip(expected, rows)) if not equal(want, got)]
+    there = [got for _, _, got in left]
+    missing = []
+    for r, want, _ in left:
+        at = next((i for i, got in enumerate(there) if equal(want, got)), None)
+        if at is None:
+            missing.append((r, want))
+        else:
+            there.pop(at)
+    bad = []
+    for (r, want), got in zip(missing, there):
+        bad += [(r, c, want[c], got[c]) for c, kind in enumerate(kinds) if not same(want[c], kind, got[c])]
+    return bad[:MOST]
 
 
 def form(cell):
