@@ -67,9 +67,9 @@ export async function stopAtRandom(name: string, takeovers: number, seed: number
       home: join(folder, host),
       env: { FERRY_DATABASE_URL: url, FERRY_HOST: host },
     })
-  const newest = async (): Promise<{ id: string; state: string } | undefined> => {
+  const newest = async (): Promise<{ id: string; state: string; epoch: number } | undefined> => {
     const { rows } = await client
-      .query('SELECT id, state FROM ferry.run ORDER BY id DESC LIMIT 1')
+      .query('SELECT id, state, epoch FROM ferry.run ORDER BY id DESC LIMIT 1')
       .catch(() => ({ rows: [] }))
     return rows[0]
   }
@@ -103,7 +103,12 @@ export async function stopAtRandom(name: string, takeovers: number, seed: number
     }
     hits++
     const second = start(HOSTS[(hits + 1) % HOSTS.length]!)
-    await Promise.race([second.done, setTimeout(random() * 2000)])
+    second.done.then(() => {
+      ended.done = true
+    })
+    // Going on before that, it would only be the one that completes the run.
+    await until(async () => ended.done || (await newest())!.epoch > found.epoch)
+    await Promise.race([second.done, setTimeout(random() * 1000)])
     first.kill('SIGCONT')
     const [former, latter] = await Promise.all([first.done, second.done])
     if (latter.code === 0 && former.code !== 0) taken++
