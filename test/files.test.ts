@@ -289,6 +289,45 @@ describe('files', () => {
     }
   })
 
+  it.each([
+    [
+      'mended',
+      'id,n\n1,1234567\n2,77\n3,88\n',
+      [
+        [1, 1234567],
+        [2, 77],
+        [3, 88],
+      ],
+    ],
+    [
+      'with its columns in another order',
+      'n,id\n5,1\n77,2\n',
+      [
+        [1, 5],
+        [2, 77],
+      ],
+    ],
+    ['with a column renamed', 'id,c\n1,5\n2,77\n', 'FERRY-3013'],
+    ['with a further column', 'id,n,c\n1,5,6\n', 'FERRY-3013'],
+  ])('a file that was refused, and comes again %s, is planned anew', async (_, again, rows) => {
+    const folder = temporaryFolder()
+    const { url, client } = await makeDatabase()
+    await client.query('CREATE TABLE t (id bigint, n numeric)')
+    const path = join(folder, 'm.csv')
+    const copy = () => ferry(['copy', path, `${url}#t`, '--update', 'append'], { home: join(folder, 'home') })
+    writeFileSync(path, 'id,n\n1,x\n2,77\n3,88\n')
+    expect((await copy()).stderr).toMatch(/FERRY-4001 .*m.csv, line 2, column n/)
+    writeFileSync(path, again)
+    const { code, stderr } = await copy()
+    if (typeof rows === 'string') {
+      expect(stderr).toContain(rows)
+      return
+    }
+    expect(code, stderr).toBe(0)
+    const found = await client.query({ text: 'SELECT id::int, n::int FROM t ORDER BY id', rowMode: 'array' })
+    expect(found.rows).toEqual(rows)
+  })
+
   it('bytes a second are limited', async () => {
     const folder = temporaryFolder()
     writeFileSync(join(folder, 't.csv'), awkwardCsv(20_000))

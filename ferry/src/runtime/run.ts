@@ -6,6 +6,7 @@ import {
   type IdleTable,
   isSpecOf,
   type OpenTable,
+  type PlanOptions,
   planTable,
   reopenTable,
   requireOwnDestinations,
@@ -223,9 +224,8 @@ class Run {
       const opened: (OpenTable | undefined)[] = []
       for (const row of before) {
         const plan = JSON.parse(row.plan) as TablePlan
-        const progress = this.track(plan)
         if (row.state === 'completed') {
-          Object.assign(progress, {
+          Object.assign(this.track(plan), {
             state: 'completed',
             rowsRead: row.rows_read,
             rowsCopied: row.rows_copied,
@@ -255,37 +255,70 @@ class Run {
     )
     // Kept only when all are planned: before any row moves, a fault of one table stops the run.
     const tables: (OpenTable | undefined)[] = []
-    for (const table of planned) {
-      const progress = this.track(table.plan)
-      if ('source' in table) {
-        await this.saveTable(table.plan, progress)
-        tables.push(table)
-      } else {
-        // Nothing is new.
-        progress.state = 'completed'
-        await this.saveEnd(table.plan, progress)
-        tables.push(undefined)
-      }
-    }
+    for (const table of planned) tables.push(await this.keep(table))
     return tables
   }
 
+  /** Keeps the plan of a table; undefined where there is nothing to copy. */
+  private async keep(table: OpenTable | IdleTable): Promise<OpenTable | undefined> {
+    const progress = this.track(table.plan)
+    if ('source' in table) {
+      await this.saveTable(table.plan, progress)
+      return table
+    }
+    progress.state = 'completed'
+    await this.saveEnd(table.plan, progress)
+    return undefined
+  }
+
   /** A table that goes on: as it was planned, or with the columns that its source has now. */
-  private async reopen(sessions: Sessions, plan: TablePlan): Promise<OpenTable> {
-    if (!this.drifted.has(plan.ordinal)) return reopenTable(sessions, plan)
+  private async reopen(sessions: Sessions, plan: TablePlan): Promise<OpenTable | undefined> {
+    if (!this.drifted.has(plan.ordinal)) {
+      const table = await reopenTable(sessions, plan)
+      if (plan.read.log !== undefined || (await this.goesOn(table))) {
+        this.track(plan)
+        return table
+      }
+      const made = await this.planAgain(sessions, plan)
+      return this.keep(made)
+    }
+    const made = await this.planAgain(sessions, plan, {
+      // From its own place: the log has moved beyond the one that is kept.
+      goesOn: { increment: plan.increment!, log: plan.read.log! },
+    })
+    if (!('source' in made)) throw new FerryError('FERRY-9000', `${plan.from} has nothing to follow`)
+    this.track(made.plan)
+    return made
+  }
+
+  /**
+   * Whether what was planned still holds. Where the source is another since, and nothing of it is copied yet, nothing of
+   * the former plan is kept: someone has mended it.
+   */
+  private async goesOn(table: OpenTable): Promise<boolean> {
+    const { plan, sink } = table
+    const { db } = this.options.state
+    const kept = await runs.splitsOf(db, this.lease.run, plan.ordinal)
+    // Nothing was begun before there are splits.
+    if (kept.length === 0) return false
+    if (plan.fingerprint === undefined || runs.committedOf(kept).size > 0 || (await isUnchanged(table))) return true
+    // The destination knows of what was committed right before the process ended.
+    const committed = await sink.prepare({ splits: new Map(), published: false })
+    if (committed.published || committed.splits.size > 0) return true
+    await sink.discard()
+    await runs.saveSplits(db, this.lease, plan.ordinal, [])
+    return false
+  }
+
+  private async planAgain(sessions: Sessions, plan: TablePlan, more: Partial<PlanOptions> = {}) {
     const { job, only, state } = this.options
     const specs = await tablesOf(job, this.stores, only)
     const kept = await positionsOf(state.db, job.name)
     // Not by its number: a pattern may stand for other tables by now.
     const spec = specs.find(s => isSpecOf(s, plan, sessions))
     if (!spec) throw new FerryError('FERRY-3001', `${plan.from} was there when the run was planned, and is gone`)
-    const made = await planTable(sessions, spec, plan.ordinal, {
-      ...planOptions(job, this.stores, { count: specs.length, kept, run: this.lease.run }),
-      // From its own place: the log has moved beyond the one that is kept.
-      goesOn: { increment: plan.increment!, log: plan.read.log! },
-    })
-    if (!('source' in made)) throw new FerryError('FERRY-9000', `${plan.from} has nothing to follow`)
-    return made
+    const all = { count: specs.length, kept, run: this.lease.run }
+    return planTable(sessions, spec, plan.ordinal, { ...planOptions(job, this.stores, all), ...more })
   }
 
   /** Makes ready to follow the log for the tables that need it; where it begins is kept before the first row moves. */
@@ -430,7 +463,7 @@ class Run {
     const kept = await runs.splitsOf(db, run, plan.ordinal)
     if (kept.length > 0) {
       const known = runs.committedOf(kept)
-      if (plan.fingerprint !== undefined && known.size > 0) await this.refuseChangedSource(table)
+      if (plan.fingerprint !== undefined) await this.refuseChangedSource(table)
       const splits: Split[] = kept.map(s => ({ id: s.id, label: s.label, spec: s.spec }))
       return { splits, known: { splits: known, published: false } }
     }
@@ -461,9 +494,7 @@ class Run {
   }
 
   private async refuseChangedSource(table: OpenTable): Promise<void> {
-    // The splits are cut by page: cutting them again makes the source know that, and its print comparable.
-    await table.source.splits(table.plan.offer)
-    if ((await table.source.fingerprint()) === table.plan.fingerprint) return
+    if (await isUnchanged(table)) return
     throw new FerryError(
       'FERRY-5005',
       `${table.plan.from} changed while the run was interrupted, and has no key by which its splits would still hold`,
@@ -568,4 +599,11 @@ class Run {
   private async cleanUp(): Promise<void> {
     await abandon(this.options.state, this.row, this.lease, this.stores)
   }
+}
+
+/** Whether the source is as it was when its splits were cut. */
+async function isUnchanged({ plan, source }: OpenTable): Promise<boolean> {
+  // The splits are cut by page: cutting them again makes the source know that, and its print comparable.
+  await source.splits(plan.offer)
+  return (await source.fingerprint()) === plan.fingerprint
 }

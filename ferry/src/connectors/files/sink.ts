@@ -180,7 +180,8 @@ export class FilesSinkTable implements SinkTable {
     await mkdir(this.work, { recursive: true })
     // Whoever has lost the run and comes late finds it out here, before anything is written.
     await this.run.confirm().catch(async error => {
-      if (error instanceof FerryError && error.code === 'FERRY-5004') await rm(this.work, { recursive: true, force: true })
+      if (error instanceof FerryError && error.code === 'FERRY-5004')
+        await rm(this.work, { recursive: true, force: true })
       throw error
     })
     return { splits: goesOn ? known.splits : new Map(), published: false }
