@@ -5,7 +5,17 @@ import { RowError } from '../errors.ts'
 import { fromJson, toJson } from './json.ts'
 import { codePoints, fitDecimal, formatFloat, formatText, intInRange, isJson, parseText, quoteShort } from './text.ts'
 import { rescale } from './time.ts'
-import { type Interval, type LogicalType, sameType, typeName, type Value } from './types.ts'
+import {
+  hasDigits,
+  type Interval,
+  isTime,
+  type LogicalType,
+  sameType,
+  type TimeType,
+  typeName,
+  type Value,
+  withAllDigits,
+} from './types.ts'
 
 export type Converter = (value: Value) => Value
 
@@ -18,6 +28,11 @@ export type Fit = 'same' | 'wider' | 'narrower' | 'none'
 
 export function fit(from: LogicalType, to: LogicalType): Fit {
   if (sameType(from, to)) return 'same'
+  if (isTime(to) && to.digits !== undefined) {
+    const whole = fit(from, withAllDigits(to))
+    return keepsDigits(from, to) || whole === 'none' ? whole : 'narrower'
+  }
+  if (isTime(from) && from.digits !== undefined) return fit(withAllDigits(from), to)
   if (to.kind === 'utf8') return to.length === undefined ? 'wider' : fitLength(from, to.length)
   if (to.kind === 'numeric' && ['int', 'decimal'].includes(from.kind)) return 'wider'
   switch (from.kind) {
@@ -65,6 +80,12 @@ export function fit(from: LogicalType, to: LogicalType): Fit {
   }
 }
 
+/** Whether a column keeps the digits of a second that values of a type have. */
+function keepsDigits(from: LogicalType, { digits }: TimeType): boolean {
+  if (digits === undefined || from.kind === 'date') return true
+  return isTime(from) && from.digits !== undefined && from.digits <= digits
+}
+
 function fitLength(from: LogicalType, length: number): Fit {
   if (from.kind === 'utf8' && from.length !== undefined && from.length <= length) return 'wider'
   if (from.kind === 'uuid' && length >= 36) return 'wider'
@@ -91,6 +112,9 @@ function jsonSafe(type: LogicalType): boolean {
 /** The function that carries values over; undefined where nothing is to be done. */
 export function converter(from: LogicalType, to: LogicalType): Converter | undefined {
   if (sameType(from, to)) return undefined
+  if (isTime(from) && from.digits !== undefined) {
+    return converter(withAllDigits(from), keepsDigits(from, to as TimeType) && isTime(to) ? withAllDigits(to) : to)
+  }
   const convert = conversion(from, to)
   return value => (value === null ? null : convert(value))
 }
@@ -101,6 +125,14 @@ function conversion(from: LogicalType, to: LogicalType): (value: NotNull) => Val
   const refuse = (value: NotNull): never => {
     const shown = from.kind === 'utf8' ? quoteShort(value as string) : formatText(value, from)
     throw new RowError('FERRY-4001', `${shown.slice(0, 80)} does not fit ${typeName(to)}`)
+  }
+  if (isTime(to) && to.digits !== undefined) {
+    const all = withAllDigits(to)
+    const convert = sameType(from, all) ? (value: NotNull) => value : conversion(from, all)
+    return value => {
+      const result = convert(value)
+      return result === null || hasDigits(result, to) ? result : refuse(value)
+    }
   }
   const need = (result: Value | undefined, value: NotNull): Value => (result === undefined ? refuse(value) : result)
 

@@ -51,10 +51,11 @@ export function mergeGuess(a: LogicalType | undefined, b: LogicalType): LogicalT
     if (a.kind === b.kind) return b === WIDE ? b : a
     return a === WIDE || b === WIDE ? numeric : float64
   }
+  if (a.kind === 'list' && b.kind === 'list' && (a.item === EMPTY || b.item === EMPTY)) return a.item === EMPTY ? b : a
   if (sameType(a, b)) return a
   if (a.kind === 'list' && b.kind === 'list') {
-    const item = mergeGuess(a.item, b.item)
-    return { kind: 'list', item }
+    const item = mergeItems(a.item, b.item)
+    return item === json ? json : { kind: 'list', item }
   }
   const nested = ['json', 'list'].includes(a.kind) || ['json', 'list'].includes(b.kind)
   return nested ? json : utf8
@@ -95,7 +96,7 @@ function typeOfJson(text: string, instants: boolean): LogicalType {
     for (const element of elements(text)) {
       // However deep arrays go, nothing calls itself more than once.
       if (element[0] === '[' || element[0] === '{') return json
-      if (element !== 'null') item = mergeGuess(item, typeOfJson(element, instants))
+      if (element !== 'null') item = mergeItems(item, typeOfJson(element, instants))
     }
     if (item === undefined) return { kind: 'list', item: EMPTY }
     return item.kind === 'json' ? json : { kind: 'list', item }
@@ -109,6 +110,13 @@ function typeOfJson(text: string, instants: boolean): LogicalType {
   const type = typeOfText(text)
   // A number with an exponent beyond all types keeps its digits as JSON.
   return type.kind === 'utf8' ? json : type
+}
+
+/** The type of an array's items: where some are texts and some are not, they keep apart as JSON alone. */
+function mergeItems(a: LogicalType | undefined, b: LogicalType): LogicalType {
+  const item = mergeGuess(a, b)
+  const isText = (type: LogicalType) => type.kind === 'utf8' || type.kind === 'date' || type.kind === 'timestamp'
+  return item.kind === 'utf8' && a !== undefined && !(isText(a) && isText(b)) ? json : item
 }
 
 /** Stands for the items of an array that was always empty, until one with items is seen. */

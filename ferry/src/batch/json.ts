@@ -117,7 +117,11 @@ export function fromJson(text: string, type: LogicalType, guessed = false): Valu
   switch (type.kind) {
     case 'list':
       if (first !== '[') throw mismatch(text, 'an array')
-      return elements(text).map(item => fromJson(item, type.item, guessed))
+      return elements(text).map(item => {
+        // Under texts a number would lose that it is one.
+        if (guessed && type.item.kind === 'utf8' && !/^["n]/.test(item)) throw notAsGuessed(item, type.item)
+        return fromJson(item, type.item, guessed)
+      })
     case 'struct': {
       if (first !== '{') throw mismatch(text, 'an object')
       const found = new Map(members(text))

@@ -16,12 +16,12 @@ import {
   parseTime,
   parseTimestamp,
 } from './time.ts'
-import { type Interval, type LogicalType, typeName, type Value } from './types.ts'
+import { hasDigits, type Interval, isTime, type LogicalType, typeName, type Value } from './types.ts'
 import { valueOf } from './valueof.ts'
 
 /** A float's shortest text that reads back as the same bits; `-0`, `NaN`, `Infinity`. */
 export function formatFloat(value: number, bits: 32 | 64): string {
-  if (bits === 32 && Number.isFinite(value)) {
+  if (bits === 32 && Number.isFinite(value) && value !== 0) {
     for (let digits = 6; digits < 9; digits++) {
       const short = Number(value.toPrecision(digits))
       if (Math.fround(short) === value) return formatFloat(short, 64)
@@ -93,7 +93,7 @@ const BOOLEAN: Record<string, boolean> = {
 /** The value of a text under a type; throws a RowError where the text is not of the type or does not fit it. */
 export function parseText(text: string, type: LogicalType): Exclude<Value, null> {
   const value = tryParse(text, type)
-  if (value === undefined) {
+  if (value === undefined || (isTime(type) && type.digits !== undefined && !hasDigits(value, type))) {
     throw new RowError('FERRY-4001', `${quoteShort(text)} is not a ${typeName(type)}`)
   }
   return value

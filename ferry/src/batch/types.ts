@@ -33,12 +33,34 @@ export type LogicalType =
   | { kind: 'uuid' }
   | { kind: 'binary' }
   | { kind: 'date' }
-  | { kind: 'time' }
-  | { kind: 'timestamp'; zone: boolean; unit: TimeUnit }
-  | { kind: 'interval' }
+  | { kind: 'time'; digits?: number }
+  | { kind: 'timestamp'; zone: boolean; unit: TimeUnit; digits?: number }
+  | { kind: 'interval'; digits?: number }
   | { kind: 'list'; item: LogicalType }
   | { kind: 'struct'; fields: { name: string; type: LogicalType }[] }
   | { kind: 'map'; key: LogicalType; value: LogicalType }
+
+/** A type of time whose column may keep fewer digits of a second than its values have: `digits`, of 0 to 9. */
+export type TimeType = LogicalType & { kind: 'time' | 'timestamp' | 'interval' }
+
+export function isTime(type: LogicalType): type is TimeType {
+  return type.kind === 'time' || type.kind === 'timestamp' || type.kind === 'interval'
+}
+
+/** The type with all digits that its values can have. */
+export function withAllDigits(type: TimeType): TimeType {
+  const { digits: _, ...all } = type
+  return all
+}
+
+/** Whether a time has no more digits of a second than its column keeps. */
+export function hasDigits(value: Exclude<Value, null>, type: TimeType): boolean {
+  const units = type.kind === 'interval' ? (value as Interval).micros : (value as number | bigint)
+  if (units === Infinity || units === -Infinity) return true
+  const has = type.kind === 'timestamp' ? { ms: 3, us: 6, ns: 9 }[type.unit] : 6
+  const digits = Math.min(has, type.digits!)
+  return BigInt(units) % 10n ** BigInt(has - digits) === 0n
+}
 
 /** Precision of a timestamp: milliseconds, microseconds or nanoseconds. */
 export type TimeUnit = 'ms' | 'us' | 'ns'
@@ -92,7 +114,10 @@ export function typeName(type: LogicalType): string {
     case 'utf8':
       return type.length === undefined ? 'utf8' : `utf8(${type.length})`
     case 'timestamp':
-      return type.zone ? `timestamp[${type.unit}, tz]` : `timestamp[${type.unit}]`
+      return `timestamp[${type.unit}${type.zone ? ', tz' : ''}]${digitsName(type)}`
+    case 'time':
+    case 'interval':
+      return `${type.kind}${digitsName(type)}`
     case 'list':
       return `list<${typeName(type.item)}>`
     case 'struct':
@@ -102,6 +127,10 @@ export function typeName(type: LogicalType): string {
     default:
       return type.kind
   }
+}
+
+function digitsName({ digits }: TimeType): string {
+  return digits === undefined ? '' : `(${digits})`
 }
 
 /** Whether two types hold the same values in the same form. */
@@ -185,9 +214,16 @@ class TypeParser {
     if (name === 'timestamp') {
       const options = this.match(/\[\s*(ms|us|ns)\s*(,\s*tz\s*)?\]/y)
       if (options === undefined) return timestamp
-      return { kind: 'timestamp', unit: /ms|us|ns/.exec(options)![0] as TimeUnit, zone: options.includes('tz') }
+      const unit = /ms|us|ns/.exec(options)![0] as TimeUnit
+      return this.withDigits({ kind: 'timestamp', unit, zone: options.includes('tz') })
     }
-    return valueOf(SIMPLE, name)
+    const type = valueOf(SIMPLE, name)
+    return type && isTime(type) ? this.withDigits(type) : type
+  }
+
+  private withDigits(type: TimeType): TimeType {
+    const digits = this.match(/\(\d\)/y)
+    return digits === undefined ? type : { ...type, digits: Number(digits[1]) }
   }
 
   atEnd(): boolean {

@@ -10,6 +10,12 @@ export interface WrittenColumn {
   native: string
 }
 
+function yearText(year: number): string {
+  if (year > 0 && year < 1901)
+    throw new RowError('FERRY-4001', `${year} is no year that MySQL keeps: 0, and 1901 to 2155`)
+  return String(year).padStart(4, '0')
+}
+
 type Encoder = (value: Exclude<Value, null>) => string
 
 /** A column's text; throws a RowError for what the server could not hold, or would alter. */
@@ -18,6 +24,8 @@ function encoderOf({ type, native }: WrittenColumn): Encoder {
     case 'bool':
       return value => (value ? '1' : '0')
     case 'int':
+      // The server takes the texts 0 to 99 for years of this century and the last one.
+      if (/^year/i.test(native)) return value => yearText(value as number)
       return value => String(value)
     case 'float':
       return value => {

@@ -38,11 +38,12 @@ export function toLogical(native: string, tinyInt1: 'bool' | 'int' = 'bool'): t.
     case 'date':
       return t.date
     case 'time':
-      return t.interval
+      return withDigits({ kind: 'interval' }, first ?? 0, 6)
     case 'datetime':
     case 'timestamp': {
       const zone = word === 'timestamp' || native.includes(`COMMENT '${UTC}'`)
-      return { kind: 'timestamp', zone, unit: (first ?? 0) <= 3 ? 'ms' : 'us' }
+      const digits = first ?? 0
+      return withDigits({ kind: 'timestamp', zone, unit: digits <= 3 ? 'ms' : 'us' }, digits, digits <= 3 ? 3 : 6)
     }
     case 'char':
     case 'varchar':
@@ -61,6 +62,10 @@ export function toLogical(native: string, tinyInt1: 'bool' | 'int' = 'bool'): t.
     default:
       return isGeometry(native) ? t.binary : t.utf8
   }
+}
+
+function withDigits(type: t.TimeType, digits: number, all: number): t.TimeType {
+  return digits < all ? { ...type, digits } : type
 }
 
 const GEOMETRY = /^(geometry|point|linestring|polygon|multi\w+|geometrycollection|geomcollection)\b/i

@@ -121,7 +121,8 @@ export function toLogical(native: string): t.LogicalType {
   if ((name === 'character varying' || name === 'character') && modifier) {
     return { kind: 'utf8', length: Number(modifier[1]) }
   }
-  return valueOf(LOGICAL, name) ?? t.utf8
+  const type = valueOf(LOGICAL, name) ?? t.utf8
+  return t.isTime(type) && modifier && Number(modifier[1]) < 6 ? { ...type, digits: Number(modifier[1]) } : type
 }
 
 /** The native type that automatic table creation gives a logical one. */
@@ -155,10 +156,4 @@ export function toNative(type: t.LogicalType): string {
     default:
       return type.kind
   }
-}
-
-/** Fraction digits that a time type keeps: the modifier of `timestamp(3)`, else 6. */
-export function timeDigits(native: string): number {
-  const modifier = /\((\d+)\)/.exec(native)
-  return modifier ? Number(modifier[1]) : 6
 }
