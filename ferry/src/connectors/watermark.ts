@@ -61,7 +61,9 @@ export async function watermark(
   const ties = await tiesOf(after.value)
   const hasTies = ties > after.ties
   const position: Position = value === null ? { value: after.value, ties } : { value, ties: await tiesOf(value) }
-  const again = since.again && (hasTies || since.overlap !== undefined)
+  // Their number may be the same though some are others: before the last value is passed for good, they are read again.
+  const passes = value !== null && ties > 0
+  const again = since.again && (hasTies || passes || since.overlap !== undefined)
   const low =
     after.value === null || !again
       ? beyond
