@@ -156,9 +156,9 @@ class SqliteSourceTable implements SourceTable {
   private rowBytes(): number {
     const sizes = this.rowColumns.map(c => `coalesce(length(CAST(${quoteName(c.name)} AS BLOB)), 0)`)
     if (sizes.length === 0) return 16
-    const row = this.db
-      .prepare(`SELECT avg(${sizes.join(' + ')}) AS size FROM (SELECT * FROM ${quoteName(this.table.table)} LIMIT 500)`)
-      .get()!
+    // Outside of a query's own FROM SQLite takes the name "true" for the value.
+    const some = `SELECT ${sizes.join(' + ')} AS size FROM ${quoteName(this.table.table)} LIMIT 500`
+    const row = this.db.prepare(`SELECT avg(size) AS size FROM (${some})`).get()!
     return Math.max(16, Number(row.size ?? 16))
   }
 
