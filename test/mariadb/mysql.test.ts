@@ -273,6 +273,21 @@ describe('writing', () => {
     expect(duplicate.errors[0]!.message).toMatch(/Duplicate entry '5'/)
   })
 
+  it('keeps the year 0, and refuses years and fractions of seconds that the server would alter', async () => {
+    const at = '2024-12-31 23:59:59'
+    const columns = 'id int PRIMARY KEY, code timestamp, n smallint'
+    const from = await source(`(1, '${at}.6', 2001), (2, '${at}', 5), (3, '${at}', 0), (4, '${at}', 1999)`, columns)
+    const to = await makeMariadb()
+    await to.exec('CREATE TABLE t (id int PRIMARY KEY, code datetime, n year)')
+    expect((await copy(job(from, to))).errors[0]).toMatchObject({ code: 'FERRY-3004' })
+    const report = await copy(job(from, to, { onRowError: 'skip', narrowing: 'check' }))
+    expect(report).toMatchObject({ status: 'completed', rowsCopied: 2, rowsSkipped: 2 })
+    expect(await to.exec('SELECT id, n + 0 AS n FROM t ORDER BY id')).toEqual([
+      { id: 3, n: 0 },
+      { id: 4, n: 1999 },
+    ])
+  })
+
   it('says what to set where the server takes no local files', async () => {
     const server = await startMariadb({ 'local-infile': '0' })
     onTestFinished(() => server.stop())

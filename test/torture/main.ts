@@ -1,12 +1,22 @@
-/** `npm run torture`: the full counts of what `npm test` samples. Its last result is kept in docs/torture.md. */
-import { spawn } from 'node:child_process'
+/**
+ * `npm run torture`: the full counts of what `npm test` samples, over all pairs of stores; those with MariaDB where it is
+ * installed. Its last result is kept in docs/torture.md.
+ */
+import { spawn, spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 
 const root = join(import.meta.dirname, '..', '..')
-const environment = { ...process.env, FERRY_TORTURE: '1', FERRY_KILLS: process.env.FERRY_KILLS ?? '13' }
+const hasMariadb = spawnSync('mariadbd', ['--version'], { stdio: 'ignore' }).status === 0
+const environment = {
+  FERRY_KILLS: '6',
+  FERRY_TAKEOVERS: '2',
+  ...(hasMariadb ? { FERRY_SERVERS: 'mariadb' } : {}),
+  ...process.env,
+  FERRY_TORTURE: '1',
+}
 const began = Date.now()
 const args = ['vitest', 'run', '--config', join('test', 'torture', 'vitest.config.ts'), ...process.argv.slice(2)]
 const child = spawn('npx', args, { cwd: root, env: environment, stdio: ['ignore', 'pipe', 'inherit'] })
@@ -19,7 +29,7 @@ const status = await new Promise<number | null>(resolve => child.on('close', res
 const plain = stripVTControlCharacters(output)
 const kept = plain
   .split('\n')
-  .filter(line => /FERRY_SEED=|kills|MB for|ms$|Tests |rows in/.test(line) && !/RUN/.test(line))
+  .filter(line => /FERRY_SEED=|kills|takeovers|MB for|ms$|Tests |rows in/.test(line) && !/RUN/.test(line))
 const minutes = Math.round((Date.now() - began) / 60_000)
 writeFileSync(
   join(root, 'docs', 'torture.md'),
