@@ -139,6 +139,7 @@ function classify(message: string): ErrorCode {
   if (/Permission denied/i.test(message)) return 'FERRY-2004'
   if (/No space left|File too large|disk.*full/i.test(message)) return 'FERRY-4006'
   if (/^Out of Memory Error|could not allocate|failed to (pin|allocate|offload)/i.test(message)) return 'FERRY-4008'
+  if (/has no infinite dates/.test(message)) return 'FERRY-4001'
   if (/file with version number|newer version of DuckDB/i.test(message)) return 'FERRY-4009'
   if (/^(Not implemented|Invalid|IO).*(codec|compression|encoding|encrypt)/is.test(message)) return 'FERRY-4009'
   if (
