@@ -3,7 +3,7 @@
  * every destination and compares what arrived with what an independent reader sees. One case follows from its seed
  * alone: `--seed N --cases 1` repeats it.
  *
- * The Python of `--python`, or of FERRY_FUZZ_PYTHON, needs pyarrow and numpy.
+ * The Python of `--python` needs pyarrow and numpy; without one they are installed into an environment of its own.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { openState } from '../../../ferry/src/state/database.ts'
+import { pythonWith } from '../../clients/python.ts'
 import { startPostgres } from '../../servers/postgres.ts'
 import { attempt, type Outcome } from './attempt.ts'
 import { type Case, writeCase } from './case.ts'
@@ -28,7 +29,7 @@ const { values: args } = parseArgs({
     cases: { type: 'string', default: '100' },
     format: { type: 'string' },
     to: { type: 'string', default: NAMES.join(',') },
-    python: { type: 'string', default: process.env.FERRY_FUZZ_PYTHON ?? 'python3' },
+    python: { type: 'string' },
     port: { type: 'string' },
     /** Kinds of faults that are not reported: a regular expression. */
     except: { type: 'string' },
@@ -49,7 +50,8 @@ const findings = mkdtempSync(join(tmpdir(), 'ferry-fuzz-faults-'))
 const server = wanted.includes('postgres') ? await startPostgres(args.port ? { port: args.port } : {}) : undefined
 const postgres = server ? await Postgres.connect(server.port) : undefined
 const state = await openState({ FERRY_HOME: join(work, 'home') })
-const reader = new Reader(args.python)
+const requirements = join(import.meta.dirname, 'python', 'requirements.txt')
+const reader = new Reader(args.python ?? (await pythonWith('fuzz', requirements)))
 const watch = watchdog()
 
 /** What was found: of each kind, how often, and the first seeds. */
