@@ -47,6 +47,8 @@ const faultSchema = z.strictObject({
   rows: z.array(z.array(z.union([z.string(), z.null()]))).optional(),
   count: z.number().optional(),
   columns: z.array(z.string()).optional(),
+  /** Whether `verify` is right to find a difference. */
+  differs: z.boolean().default(false),
   /** Or that the copy is refused, with its code, and what the message says. */
   refused: z.strictObject({ code: z.string(), says: z.string().optional() }).optional(),
   /** What `copy` tells of its guesses. */
@@ -96,7 +98,7 @@ describe('faults that users have seen', () => {
             expect(told.join('; ')).toMatch(new RegExp(fault.guesses))
           }
           for (const v of await verifyJob(job, state, {}, { most: 5 }))
-            expect(v, 'verify').toMatchObject({ differs: false })
+            expect(v, 'verify').toMatchObject({ differs: fault.differs })
         } finally {
           await state.close()
         }

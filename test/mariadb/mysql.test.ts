@@ -230,6 +230,62 @@ describe('writing', () => {
   })
 
   it.each([
+    ['in one split', ['A'], 'PRIMARY KEY (code)'],
+    ['with what is there', ['B'], 'PRIMARY KEY (code)'],
+    ['by trailing spaces', ['b '], 'PRIMARY KEY (code)'],
+    ['beside another index', ['A'], 'PRIMARY KEY (code), UNIQUE (id, n)'],
+  ])('refuses to merge keys that are one there: %s', async (_, codes, shape) => {
+    const from = await source(['a', ...codes].map((code, i) => `(${i + 1}, '${code}', ${i})`).join(', '))
+    const to = await makeMariadb()
+    await to.exec(`CREATE TABLE t (id int, code varchar(20), n int, ${shape}) COLLATE utf8mb4_general_ci`)
+    await to.exec(`INSERT INTO t VALUES (9, 'b', 9)`)
+    const report = await copy(job(from, to, { update: 'merge', keys: ['code'] }))
+    expect(report.errors[0]).toMatchObject({ code: 'FERRY-4005' })
+    expect(await rowsOf(to)).toEqual([{ id: 9, code: 'b', n: 9 }])
+  })
+
+  it('merges keys by their bytes where no index keeps them apart', async () => {
+    const from = await source(`(1, 'a', 1), (2, 'A', 2), (3, 'b ', 3)`)
+    const to = await makeMariadb()
+    await to.exec('CREATE TABLE t (id int, code varchar(20), n int, INDEX (code)) COLLATE utf8mb4_general_ci')
+    await to.exec(`INSERT INTO t VALUES (9, 'a', 9), (8, 'b', 8)`)
+    const report = await copy(job(from, to, { update: 'merge', keys: ['code'] }))
+    expect(report.errors).toEqual([])
+    expect(await rowsOf(to)).toEqual([
+      { id: 1, code: 'a', n: 1 },
+      { id: 2, code: 'A', n: 2 },
+      { id: 3, code: 'b ', n: 3 },
+      { id: 8, code: 'b', n: 8 },
+    ])
+  })
+
+  it('refuses to overwrite by keys that are one there', async () => {
+    const from = await source(`(1, 'A', 1)`)
+    const to = await makeMariadb()
+    await to.exec('CREATE TABLE t (id int, code varchar(20) PRIMARY KEY, n int) COLLATE utf8mb4_general_ci')
+    await to.exec('CREATE TABLE c (code varchar(20) COLLATE utf8mb4_general_ci, FOREIGN KEY (code) REFERENCES t (code))')
+    await to.exec(`INSERT INTO t VALUES (9, 'a', 9)`)
+    const report = await copy(job(from, to, { update: 'overwrite' }))
+    expect(report.errors[0]).toMatchObject({ code: 'FERRY-4005' })
+    expect(await rowsOf(to)).toEqual([{ id: 9, code: 'a', n: 9 }])
+  })
+
+  it('takes a change of letters alone for a new version', async () => {
+    const from = await source(`(1, 'a', 1)`)
+    const to = await makeMariadb()
+    await to.exec(`CREATE TABLE t (id int, code varchar(20), n int, valid_from timestamp(6), valid_to timestamp(6) NULL,
+      is_current tinyint(1), PRIMARY KEY (id, valid_from)) COLLATE utf8mb4_general_ci`)
+    const versions = { update: 'merge', mergeKind: 'scd2', keys: ['id'] }
+    expect((await copy(job(from, to, versions))).errors).toEqual([])
+    await from.client.query(`UPDATE t SET code = 'A'`)
+    expect((await copy(job(from, to, versions))).errors).toEqual([])
+    expect(await to.exec('SELECT code, is_current AS now FROM t ORDER BY valid_from')).toEqual([
+      { code: 'a', now: 0 },
+      { code: 'A', now: 1 },
+    ])
+  })
+
+  it.each([
     ['a plain table', [], 'RENAME'],
     ['a table with a trigger', ['CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW SET NEW.n = NEW.n'], 'DELETE FROM'],
     [

@@ -166,6 +166,8 @@ export interface TableColumn extends Column {
   missing?: string
   /** Why its values cannot be read as they are, and what would help. */
   unreadable?: { why: string; hint: string }
+  /** Whether texts that differ are one for it, as `a` and `A` under some collations. */
+  loose?: boolean
   /** Whether the type is a guess from text, so that the destination's type may be read from the text instead. */
   inferred?: boolean
 }
@@ -377,6 +379,8 @@ export interface WriteRequest {
   skipBadRows: boolean
   /** Whether the rows come to those of earlier runs, which stay. */
   adds?: boolean
+  /** Whether rows may share a key, so that the last one read stands: then splits are written one after the other. */
+  inOrder?: boolean
   /** Whether changes follow, what becomes of deleted rows, and whether they come from a log behind the snapshot. */
   follows?: { deletes: 'apply' | 'mark' | 'ignore'; deletedAt: string; log: boolean }
   /**

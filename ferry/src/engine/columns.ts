@@ -338,3 +338,12 @@ export function chooseKeys(
   }
   return existing && spec.update !== 'merge' ? [] : keys
 }
+
+/** Whether rows of the source may have one key at the destination: where nothing says that they have not. */
+export function mayShareKeys(source: TableInfo, columns: MappedColumn[], keys: string[]): boolean {
+  const given = keys.flatMap(key => columns.find(c => c.name === key && c.default === undefined)?.from ?? [])
+  // Documents without an id get one of the source's key.
+  const isMade = keys.some(key => !columns.some(c => c.name === key))
+  const own = source.documents?.identity?.map(path => path.join('.')) ?? source.primaryKey
+  return own.length === 0 || !(isMade || own.every(key => given.includes(key)))
+}

@@ -133,7 +133,8 @@ async function copyApart(table: OpenTable, context: CopyContext, splits: Split[]
       if (context.signal.aborted) return
     }
   }
-  await Promise.all(Array.from({ length: Math.min(table.sink.lanes, splits.length) }, lane))
+  const lanes = table.plan.write.inOrder ? 1 : table.sink.lanes
+  await Promise.all(Array.from({ length: Math.min(lanes, splits.length) }, lane))
   if (failures.length > 0) throw failures[0]
 }
 
@@ -148,7 +149,7 @@ async function copySplit(
   const writer = await table.sink.open(split, offer, { signal: context.signal, from: before?.checkpoint })
   const segment = new Segment(table, context, split, before, offer)
   try {
-    const writes = new InFlight(table.sink.inFlight ?? 1)
+    const writes = new InFlight(table.plan.write.inOrder ? 1 : (table.sink.inFlight ?? 1))
     await feed(table, { ...context, offer }, split, before?.checkpoint, async batch => {
       // Changes come behind all that was there before, and one after the other.
       const inOrder = batch.kind === 'rows' && batch.changes !== undefined
@@ -216,7 +217,8 @@ async function copyTogether(
   splits: Split[],
   offer: Offer = table.plan.offer,
 ): Promise<void> {
-  const lanes = Math.max(1, Math.min(table.sink.lanes, splits.length, context.parallel))
+  const most = table.plan.write.inOrder ? 1 : table.sink.lanes
+  const lanes = Math.max(1, Math.min(most, splits.length, context.parallel))
   const all: Split = { id: 0, label: 'all', spec: '' }
   const queue = [...splits]
   const done = context.progress.splitsDone

@@ -18,7 +18,7 @@ import {
 } from '../connectors/connector.ts'
 import { asFerryError, FerryError, nearest } from '../errors.ts'
 import type { TableSpec } from '../job/tables.ts'
-import { chooseKeys, mapColumns, type OwnColumn } from './columns.ts'
+import { chooseKeys, mapColumns, mayShareKeys, type OwnColumn } from './columns.ts'
 import { type IncrementPlan, type KeptPosition, planIncrement, requireIncremental, trackedBy } from './increment.ts'
 
 /** Best first: the fewer hands touch the bytes, the better. */
@@ -186,6 +186,7 @@ export async function planTable(
         })
       : undefined
   const read = increment?.read ?? all
+  const inOrder = spec.update === 'merge' && !whole && !follows && mayShareKeys(source, columns, keys)
   const write: WriteRequest = {
     object: to,
     options: spec.write,
@@ -206,6 +207,7 @@ export async function planTable(
       : {}),
     ...(alter.length > 0 ? { alter } : {}),
     ...(increment && !read.log ? { adds: true } : {}),
+    ...(inOrder ? { inOrder } : {}),
     ...(read.log || options.online
       ? { follows: { deletes: spec.deletes, deletedAt: DELETED_AT, log: sessions.source.follow !== undefined } }
       : {}),
@@ -234,7 +236,12 @@ export async function planTable(
     passedOver,
     guarantee: sinkTable.plan.guarantee,
     statements: sinkTable.plan.statements,
-    notes: [...alter.map(described), ...(increment?.notes ?? []), ...sinkTable.plan.notes],
+    notes: [
+      ...alter.map(described),
+      ...(increment?.notes ?? []),
+      ...sinkTable.plan.notes,
+      ...(inOrder ? [`of rows with one key (${keys.join(', ')}) the last one read stands`] : []),
+    ],
     ...(source.guesses ? { guesses: source.guesses } : {}),
     ...(increment ? { increment: increment.plan } : {}),
     onRowError: spec.onRowError,

@@ -180,12 +180,13 @@ async function compare(left: Checksums, right: Checksums, differing: number[], m
 
 /** Key to checksums, since a key may stand more than once. */
 async function gather(side: Checksums, buckets: number[]): Promise<Map<string, string>> {
-  const rows = new Map<string, string>()
+  const rows = new Map<string, string[]>()
   for await (const { key, sum } of side.rowsIn(buckets, MOST_KEYS)) {
     const before = rows.get(key)
-    rows.set(key, before === undefined ? sum : [...before.split(' '), sum].sort().join(' '))
+    if (before) before.push(sum)
+    else rows.set(key, [sum])
   }
-  return rows
+  return new Map([...rows].map(([key, sums]) => [key, sums.sort().join(' ')]))
 }
 
 /** A value's text for comparing: the same for values that are equal, whatever store they come from. */

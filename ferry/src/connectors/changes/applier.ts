@@ -17,6 +17,7 @@ import { type ChangeTable, chosen, former, MASK, type StagedColumn } from './cha
 import { ChangeFold, type PartialRow } from './fold.ts'
 import { type ChangeTarget, GatheringWriter } from './gathering.ts'
 import { HistoryWriter } from './history.ts'
+import { looseKeys, matchKeys, requireOwnKeys } from './loosekeys.ts'
 
 /** 1 where the row's key changed, and its values are under the former one. */
 const MOVED = 'ferry_moved'
@@ -97,8 +98,8 @@ class ChangeWriter extends GatheringWriter {
 
   /** That a row of the live table and a staged one have one key, the former one where `was` says so. */
   private match(table: ChangeTable, was = false): string {
-    const { keys } = this.target.request
-    return keys.map(k => `t.${table.quote(k)} = s.${table.quote(was ? former(k) : k)}`).join(' AND ')
+    const { request } = this.target
+    return matchKeys(request.keys, looseKeys(request), table, was ? { theirs: former } : {})
   }
 
   private async remove(table: ChangeTable, rows: Row[]): Promise<void> {
@@ -161,6 +162,7 @@ class ChangeWriter extends GatheringWriter {
     const write = async () => {
       const rows = { live: table.live, stage, columns: this.columnNames, keys, where }
       for (const statement of table.dialect.upsert(rows)) await table.run(statement)
+      await requireOwnKeys(table, this.target.request, stage, where)
     }
     if (!(await table.undoneWhereUnique(write))) return
     await this.removeStaged(table, stage, where)

@@ -19,8 +19,8 @@ export interface ChangeTable {
   /** Fills a temporary table, made as `select` says it; gives back its name. */
   stage(kind: string, columns: StagedColumn[], select: string, rows: Row[]): Promise<string>
   run(sql: string): Promise<void>
-  /** The number that a query gives. */
-  count(sql: string): Promise<number>
+  /** The first row that a query gives. */
+  first(sql: string): Promise<Record<string, unknown> | undefined>
   /** Does the work, or undoes it where it puts a unique value twice; says whether it was undone. */
   undoneWhereUnique(work: () => Promise<void>): Promise<boolean>
   dialect: ChangeDialect
@@ -34,8 +34,10 @@ export interface ChangeDialect {
   remove(from: Aliased, using: Aliased, match: string): string
   /** Deletes what no row of another table matches. */
   removeUnmatched(from: Aliased, without: Aliased, match: string, condition: string): string
-  /** That two values are the same, nulls too. */
+  /** That two values are the same, nulls too, to the last byte of a text. */
   same(a: string, b: string): string
+  /** That two values are of the same bytes, where neither is null and a comparison takes more for one. */
+  exact(a: string, b: string): string
   /** Rows of a staging table into the live one, over those of the same keys. */
   upsert(rows: { live: string; stage: string; columns: string[]; keys: string[]; where: string }): string[]
 }
@@ -46,8 +48,7 @@ export interface Aliased {
 }
 
 /** The dialect of stores that know `UPDATE ... FROM` and `DELETE ... USING`, without the upsert. */
-export const STANDARD_CHANGES: Omit<ChangeDialect, 'upsert'> = {
-  same: (a, b) => `${a} IS NOT DISTINCT FROM ${b}`,
+export const STANDARD_CHANGES: Omit<ChangeDialect, 'upsert' | 'same' | 'exact'> = {
   update: (into, set, from, match) =>
     `UPDATE ${into.name} AS ${into.as} SET ${set.map(s => `${s.column} = ${s.value}`).join(', ')} FROM ${from.name} AS ${from.as} WHERE ${match}`,
   remove: (from, using, match) =>

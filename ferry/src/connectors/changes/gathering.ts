@@ -85,9 +85,10 @@ export abstract class GatheringWriter implements SplitWriter {
   protected async requireThere(table: ChangeTable, stage: string, match: string, where: string): Promise<void> {
     // What the snapshot has not seen any more is about to be deleted by a later change.
     if (this.replays) return
-    const missing = await table.count(
+    const found = await table.first(
       `SELECT count(*) AS n FROM ${stage} AS s WHERE ${where} AND NOT EXISTS (SELECT 1 FROM ${table.live} AS t WHERE ${match})`,
     )
+    const missing = Number(found!.n)
     if (missing === 0) return
     const what = 'that were changed at the source, which tells only the values that changed'
     throw new FerryError('FERRY-5007', `${this.target.request.object}: ${missing} rows are not there ${what}`)

@@ -8,6 +8,7 @@ import { type Row, utf8, type Value } from '../../batch/types.ts'
 import type { WriterWork } from '../connector.ts'
 import { type ChangeTable, chosen, former, MASK, type StagedColumn } from './changetable.ts'
 import { type ChangeTarget, GatheringWriter } from './gathering.ts'
+import { looseKeys, matchKeys, requireOwnKeys } from './loosekeys.ts'
 
 /** What happened to one row. */
 interface Event {
@@ -96,8 +97,8 @@ export class HistoryWriter extends GatheringWriter {
   }
 
   private match(table: ChangeTable, was = false): string {
-    const { keys } = this.target.request.history!
-    return keys.map(k => `t.${table.quote(k)} = s.${table.quote(was ? former(k) : k)}`).join(' AND ')
+    const { request } = this.target
+    return matchKeys(request.history!.keys, looseKeys(request), table, was ? { theirs: former } : {})
   }
 
   /** New versions: each ends the one that was valid at its beginning, and ends where the next one begins. */
@@ -132,6 +133,7 @@ export class HistoryWriter extends GatheringWriter {
     await this.close(table, stage, covers)
     const rows = { live, stage, columns, keys: this.target.request.keys, where: '1 = 1' }
     for (const statement of dialect.upsert(rows)) await table.run(statement)
+    await requireOwnKeys(table, this.target.request, stage)
   }
 
   /** Ends the versions that are valid at a moment; those that began then were never valid. */

@@ -93,7 +93,7 @@ export class CosmosSplitWriter implements SplitWriter {
         this.refuse(refused, index, error)
       }
     }
-    const all = batch.changes ? lastOf([...this.late, ...items]) : items
+    const all = batch.changes ? lastOf([...this.late, ...items]) : this.request.inOrder ? lastOfPlace(items) : items
     this.late = []
     for (const { at, status, error } of await this.apply(all)) {
       const item = all[at]!
@@ -367,6 +367,11 @@ const waiting = (item: Item): Item => ({
 })
 
 const isConflict = (refusal: Refusal) => refusal.status === 409
+
+/** Of items that go to one place the last: a request writes them in no order that is told. */
+function lastOfPlace(items: Item[]): Item[] {
+  return [...new Map(items.map(item => [JSON.stringify([item.id, keyText(item.key)]), item])).values()]
+}
 
 /** Of each document the last change; what is known of where it was before holds for a single change only. */
 function lastOf(items: Item[]): Item[] {

@@ -2,9 +2,23 @@
 import type { Row } from '../../batch/types.ts'
 import { type Duckdb, quoteName } from '../../duckdb/engine.ts'
 import { RowIntake } from '../../duckdb/intake.ts'
-import { type ChangeTable, onConflict, STANDARD_CHANGES, type StagedColumn } from '../changes/changetable.ts'
+import {
+  type ChangeDialect,
+  type ChangeTable,
+  onConflict,
+  STANDARD_CHANGES,
+  type StagedColumn,
+} from '../changes/changetable.ts'
 import { qualified } from './catalog.ts'
 import type { DuckdbSinkTable } from './sink.ts'
+
+export const bytes = (value: string) => `encode(${value}::VARCHAR)`
+
+export const DIALECT: Omit<ChangeDialect, 'upsert'> = {
+  ...STANDARD_CHANGES,
+  same: (a, b) => `(${a} IS NOT DISTINCT FROM ${b} AND ${bytes(a)} IS NOT DISTINCT FROM ${bytes(b)})`,
+  exact: (a, b) => `${bytes(a)} = ${bytes(b)}`,
+}
 
 export function changeTable(table: DuckdbSinkTable, db: Duckdb): ChangeTable {
   const live = qualified(table.target)
@@ -15,13 +29,13 @@ export function changeTable(table: DuckdbSinkTable, db: Duckdb): ChangeTable {
     quote: quoteName,
     stage: (kind, columns, select, rows) => stage(db, `ferry_${kind}`, { columns, select }, rows),
     run: async sql => void (await db.run(sql)),
-    count: async sql => Number((await db.all(sql))[0]!.n),
+    first: async sql => (await db.all(sql))[0],
     // DuckDB has no savepoints: a unique value that changes places is refused, and the run says so.
     undoneWhereUnique: async work => {
       await work()
       return false
     },
-    dialect: { ...STANDARD_CHANGES, upsert: rows => onConflict(quoteName, { ...rows, keys }) },
+    dialect: { ...DIALECT, upsert: rows => onConflict(quoteName, { ...rows, keys }) },
   }
 }
 

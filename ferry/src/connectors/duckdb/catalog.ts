@@ -44,9 +44,9 @@ export async function describe(db: Duckdb, spec: ObjectSpec): Promise<DuckdbTabl
   }
   const name = splitName(spec.object)
   const [found] = await db.all(
-    `SELECT estimated_size::DOUBLE AS rows FROM duckdb_tables() WHERE database_name = current_database()
+    `SELECT estimated_size::DOUBLE AS rows, contains(lower(sql), 'collate') AS loose FROM duckdb_tables() WHERE database_name = current_database()
      AND schema_name = ${quoteText(name.schema)} AND lower(table_name) = lower(${quoteText(name.table)})
-     UNION ALL SELECT NULL FROM duckdb_views() WHERE database_name = current_database()
+     UNION ALL SELECT NULL, false FROM duckdb_views() WHERE database_name = current_database()
      AND schema_name = ${quoteText(name.schema)} AND lower(view_name) = lower(${quoteText(name.table)})`,
   )
   if (!found) return undefined
@@ -66,6 +66,8 @@ export async function describe(db: Duckdb, spec: ObjectSpec): Promise<DuckdbTabl
     ...c,
     nullable: known.get(c.name)?.nullable !== false,
     hasDefault: typeof known.get(c.name)?.def === 'string',
+    // Which column has the collation is told nowhere else.
+    ...(found.loose && c.type.kind === 'utf8' ? { loose: true } : {}),
   }))
   return {
     object: joinName(name.schema, name.table),

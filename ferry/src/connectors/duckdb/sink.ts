@@ -5,6 +5,7 @@ import { hasPipes } from '../../duckdb/pipe.ts'
 import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../changes/applier.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
 import type { ChangeTarget } from '../changes/gathering.ts'
+import { looseNotes } from '../changes/loosekeys.ts'
 import type {
   ChangeSink,
   Committed,
@@ -71,7 +72,7 @@ export class DuckdbSinkTable implements SinkTable, ChangeTarget {
     this.plan = {
       statements: [...this.preparation(), ...this.publication()],
       guarantee: 'exactly once: each split commits with its ledger line',
-      notes: [] as string[],
+      notes: looseNotes(request),
     }
   }
 

@@ -4,7 +4,9 @@ import { int32, type Row } from '../../batch/types.ts'
 import { type Duckdb, quoteName, translate } from '../../duckdb/engine.ts'
 import { PipeIntake, RowIntake } from '../../duckdb/intake.ts'
 import { RowError } from '../../errors.ts'
+import { looseKeys, matchKeys, requireOwnKeys } from '../changes/loosekeys.ts'
 import type { CommitResult, Refused, Split, SplitWriter } from '../connector.ts'
+import { bytes, DIALECT } from './apply.ts'
 import { qualified } from './catalog.ts'
 import { INDEX, takeRefused, WAITING } from './constraints.ts'
 import { type DuckdbSinkTable, ledgerClient } from './sink.ts'
@@ -153,25 +155,32 @@ export class DuckdbSplitWriter implements SplitWriter {
 
   private async merge(db: Duckdb): Promise<void> {
     const { request, names, target } = this.table
+    const loose = looseKeys(request)
     const keys = request.keys.map(quoteName)
     const [empty] = await db.all(
       `SELECT 1 AS x FROM temp.main.ferry_merge WHERE ${keys.map(k => `${k} IS NULL`).join(' OR ')} LIMIT 1`,
     )
     if (empty) throw new RowError('FERRY-4001', `a row has no value in its merge key (${request.keys.join(', ')})`)
     const live = qualified(target)
-    const last = `SELECT DISTINCT ON (${keys.join(', ')}) ${names} FROM temp.main.ferry_merge ORDER BY ${keys.join(', ')}, rowid DESC`
+    const one = request.keys.map(k => (loose.includes(k) ? bytes(quoteName(k)) : quoteName(k))).join(', ')
+    const last = `SELECT DISTINCT ON (${one}) ${names} FROM temp.main.ferry_merge ORDER BY ${one}, rowid DESC`
     const key = request.existing ? request.existing.primaryKey : request.keys
     const sameKey = key.length === request.keys.length && key.every(k => request.keys.includes(k))
+    const rest = request.columns.filter(c => !request.keys.includes(c.name)).map(c => quoteName(c.name))
     if (sameKey) {
-      const rest = request.columns.filter(c => !request.keys.includes(c.name)).map(c => quoteName(c.name))
       const set = rest.map(c => `${c} = excluded.${c}`).join(', ')
       const action = rest.length === 0 ? 'DO NOTHING' : `DO UPDATE SET ${set}`
       await db.run(`INSERT INTO ${live} (${names}) ${last} ON CONFLICT (${keys.join(', ')}) ${action}`)
     } else {
-      const match = keys.map(k => `t.${k} = s.${k}`).join(' AND ')
-      await db.run(`DELETE FROM ${live} AS t USING temp.main.ferry_merge AS s WHERE ${match}`)
-      await db.run(`INSERT INTO ${live} (${names}) ${last}`)
+      const match = matchKeys(request.keys, loose, { quote: quoteName, dialect: DIALECT })
+      const set = rest.map(c => `${c} = s.${c}`).join(', ')
+      if (rest.length > 0) await db.run(`UPDATE ${live} AS t SET ${set} FROM (${last}) AS s WHERE ${match}`)
+      await db.run(
+        `INSERT INTO ${live} (${names}) SELECT * FROM (${last}) AS s WHERE NOT EXISTS (SELECT 1 FROM ${live} AS t WHERE ${match})`,
+      )
     }
+    const first = async (text: string) => (await db.all(text))[0]
+    await requireOwnKeys({ live, quote: quoteName, dialect: DIALECT, first }, request, 'temp.main.ferry_merge')
     await db.run('DROP TABLE temp.main.ferry_merge')
   }
 

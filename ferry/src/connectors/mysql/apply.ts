@@ -11,7 +11,9 @@ import * as sql from './statements.ts'
 const FLUSH_CHARACTERS = 1 << 16
 
 const DIALECT: Omit<ChangeDialect, 'upsert'> = {
-  same: (a, b) => `${a} <=> ${b}`,
+  // Floats as texts are short of digits, and texts may be one under a collation.
+  same: (a, b) => `(${a} <=> ${b} AND CAST(${a} AS BINARY) <=> CAST(${b} AS BINARY))`,
+  exact: sql.exact,
   update: (into, set, from, match) =>
     `UPDATE ${into.name} ${into.as} JOIN ${from.name} ${from.as} ON ${match} SET ${set.map(s => `${into.as}.${s.column} = ${s.value}`).join(', ')}`,
   remove: (from, using, match) =>
@@ -28,7 +30,7 @@ export function changeTable(table: MysqlSinkTable, connection: Connection): Chan
     quote: quoteName,
     stage: (kind, columns, select, rows) => stage(table, connection, { kind, columns, select }, rows),
     run: async text => void (await query(connection, text)),
-    count: async text => Number((await query(connection, text))[0]!.n),
+    first: async text => (await query(connection, text))[0],
     undoneWhereUnique: async work => {
       await query(connection, 'SAVEPOINT ferry_unique')
       try {
@@ -47,7 +49,7 @@ export function changeTable(table: MysqlSinkTable, connection: Connection): Chan
         ...(where === '1 = 1' ? [] : [`DELETE s FROM ${stage} s WHERE NOT (${where})`]),
         ...(table.mergesByIndex
           ? sql.mergeOnDuplicate(live, stage, columns, keys)
-          : sql.mergeByComparison(live, stage, columns, keys)),
+          : sql.mergeByComparison(live, stage, columns, { keys, match: table.matching() })),
       ],
     },
   }

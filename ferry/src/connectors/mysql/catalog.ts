@@ -17,6 +17,9 @@ export interface MysqlColumn extends TableColumn {
   charset?: string
 }
 
+/** Of collations these alone tell apart whatever differs, trailing spaces too. */
+const EXACT = /^binary$|_nopad_bin$|_0900_bin$/
+
 export async function listObjects(connection: Connection, settings: MysqlSettings): Promise<string[]> {
   const where =
     settings.database === undefined
@@ -66,7 +69,7 @@ async function columnsOf(connection: Connection, place: string, settings: MysqlS
   const rows = await query(
     connection,
     `SELECT column_name AS name, column_type AS type, is_nullable AS nullable, column_default AS def, extra AS extra,
-       column_comment AS comment, character_set_name AS charset FROM information_schema.columns WHERE ${place} ORDER BY ordinal_position`,
+       column_comment AS comment, character_set_name AS charset, collation_name AS collation FROM information_schema.columns WHERE ${place} ORDER BY ordinal_position`,
   )
   const json = rows.some(r => r.type === 'longtext') ? await jsonColumns(connection, place) : new Set<string>()
   return rows.map(r => columnOf(r, json, settings))
@@ -88,6 +91,7 @@ function columnOf(row: Answer, json: Set<string>, settings: MysqlSettings): Mysq
     ...(/auto_increment/i.test(extra) ? { autoIncrement: true } : {}),
     ...(/^current_timestamp(\(\d*\))?$/i.test(String(row.def)) ? { defaultSql: String(row.def) } : {}),
     ...(typeof row.charset === 'string' ? { charset: row.charset } : {}),
+    ...(typeof row.collation === 'string' && !EXACT.test(row.collation) ? { loose: true } : {}),
     generated: /(virtual|stored|persistent) generated|^(virtual|stored|persistent)$/i.test(extra),
   }
 }
@@ -121,7 +125,15 @@ async function describeQuery(connection: Connection, text: string, settings: Mys
     const rows = await query(connection, 'SHOW FULL COLUMNS FROM ferry_query')
     const columns = rows.map(r =>
       columnOf(
-        { name: r.Field, type: r.Type, nullable: r.Null, def: null, extra: '', comment: r.Comment },
+        {
+          name: r.Field,
+          type: r.Type,
+          nullable: r.Null,
+          def: null,
+          extra: '',
+          comment: r.Comment,
+          collation: r.Collation,
+        },
         new Set(),
         settings,
       ),

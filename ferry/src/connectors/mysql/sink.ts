@@ -4,6 +4,7 @@ import { FerryError, RowError } from '../../errors.ts'
 import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../changes/applier.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
 import type { ChangeTarget } from '../changes/gathering.ts'
+import { looseKeys, looseNotes, matchKeys, requireOwnKeys } from '../changes/loosekeys.ts'
 import type {
   ChangeSink,
   Committed,
@@ -86,6 +87,8 @@ export class MysqlSink implements SinkSession {
     const connection = await connect(this.settings)
     const name = this.lockName(this.count++)
     await query(connection, `SELECT GET_LOCK(${quoteText(name)}, 0)`)
+    // MariaDB remembers what a subquery gave by its arguments, and takes `a` and `A` for one there.
+    await query(connection, `SET @ferry = 1 /*M!, SESSION optimizer_switch = 'subquery_cache=off' */`)
     return connection
   }
 
@@ -286,18 +289,28 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
   }
 
   /** What makes the table that rows are merged from, in the writer's own transaction. */
-  get mergeStage(): string {
+  get mergeStage(): string[] {
     const { keys } = this.request
+    const isLoose = looseKeys(this.request).length > 0
     // A key twice in one split: the last row stands.
-    return `CREATE OR REPLACE TEMPORARY TABLE ${MERGE} (PRIMARY KEY (${sql.names(keys)}))
-      SELECT ${sql.names(this.columnNames)} FROM ${qualified(this.target)} LIMIT 0`
+    return [
+      `CREATE OR REPLACE TEMPORARY TABLE ${MERGE} ${isLoose ? '' : `(PRIMARY KEY (${sql.names(keys)}))`}
+      SELECT ${sql.names(this.columnNames)} FROM ${qualified(this.target)} LIMIT 0`,
+      ...(isLoose ? [sql.exactKeys(MERGE, keys)] : []),
+    ]
+  }
+
+  /** That a row of the table and a staged one have one key: by its bytes, or as the table compares it. */
+  matching(loose = looseKeys(this.request)): string {
+    return matchKeys(this.request.keys, loose, { quote: quoteName, dialect: sql })
   }
 
   get mergeStatements(): string[] {
-    const args = [qualified(this.target), MERGE, this.columnNames, this.request.keys] as const
+    const { keys } = this.request
+    const args = [qualified(this.target), MERGE, this.columnNames] as const
     return this.way.kind === 'merge' && this.way.byIndex
-      ? sql.mergeOnDuplicate(...args)
-      : sql.mergeByComparison(...args)
+      ? sql.mergeOnDuplicate(...args, keys)
+      : sql.mergeByComparison(...args, { keys, match: this.matching() })
   }
 
   async alter(): Promise<void> {
@@ -374,25 +387,30 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
     return statements
   }
 
+  /** Rows of the staging table into the live one, where that keeps its identity. */
+  private filling(): string[] {
+    const { request, way, target, stage } = this
+    if (way.kind !== 'stage') return []
+    const [live, staged] = [qualified(target), qualified(stage)]
+    const columns = sql.names(this.columnNames)
+    if (way.publish === 'refill') {
+      return [`DELETE FROM ${live}`, `INSERT INTO ${live} (${columns}) SELECT ${columns} FROM ${staged}`]
+    }
+    if (way.publish !== 'byKey') return []
+    const on = { keys: request.keys, match: this.matching([]) }
+    return [sql.deleteOthers(live, staged, on), ...sql.mergeByComparison(live, staged, this.columnNames, on)]
+  }
+
   private publication(): string[] {
     const { request, way, target, stage } = this
     const [live, staged] = [qualified(target), qualified(stage)]
-    const columns = sql.names(this.columnNames)
-    const drop = `DROP TABLE IF EXISTS ${staged}`
     if (way.kind !== 'stage') return request.after
     if (way.publish === 'rename') return [`RENAME TABLE ${staged} TO ${live}`, ...request.after]
     if (way.publish === 'swap') {
       const old = qualified({ ...stage, table: `${stage.table}_old` })
       return [`RENAME TABLE ${live} TO ${old}, ${staged} TO ${live}`, `DROP TABLE ${old}`, ...request.after]
     }
-    const fill =
-      way.publish === 'refill'
-        ? [`DELETE FROM ${live}`, `INSERT INTO ${live} (${columns}) SELECT ${columns} FROM ${staged}`]
-        : [
-            sql.deleteOthers(live, staged, request.keys),
-            ...sql.mergeByComparison(live, staged, this.columnNames, request.keys),
-          ]
-    return [...fill, ...request.after, drop]
+    return [...request.after, `DROP TABLE IF EXISTS ${staged}`]
   }
 
   async open(split: Split, _offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
@@ -407,6 +425,8 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
         // Renaming ends the transaction: a try that was killed behind it has left no staging table.
         const renames = this.way.kind === 'stage' && (this.way.publish === 'rename' || this.way.publish === 'swap')
         if (renames && !(await this.isStaged(client))) return
+        for (const statement of this.filling()) await client.query(statement)
+        if (this.way.kind === 'stage' && this.way.publish === 'byKey') await this.requireOwnKeys(client, this.stage)
         for (const statement of this.publication()) await client.query(statement)
       }
       if (!ledger) await this.session.run.confirm()
@@ -436,13 +456,25 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
     })
   }
 
+  /** Throws where a staged row has gone into one of another key. */
+  requireOwnKeys(client: Pick<LedgerClient, 'query'>, stage?: Name): Promise<void> {
+    const table = {
+      live: qualified(this.target),
+      quote: quoteName,
+      dialect: sql,
+      first: async (text: string) => (await client.query(text))[0],
+    }
+    return requireOwnKeys(table, this.request, stage ? qualified(stage) : MERGE)
+  }
+
   private describePlan(): void {
     const { way, plan, request } = this
+    plan.notes.push(...looseNotes(request))
     plan.statements.push(...this.preparation())
     if (way.kind === 'merge')
       plan.statements.push('-- each split: LOAD DATA into a temporary table, then', ...this.mergeStatements)
     else plan.statements.push(`LOAD DATA LOCAL INFILE ... INTO TABLE ${this.loadTarget}`)
-    plan.statements.push(...this.publication())
+    plan.statements.push(...this.filling(), ...this.publication())
     if (this.ledger) plan.guarantee = 'exactly once: each split commits with its ledger line'
     else if (way.kind === 'merge') plan.guarantee = 'exactly once by key: a repeated split writes the same rows again'
     else if (way.kind === 'stage') plan.guarantee = 'exactly once: staged in one transaction, published at once'

@@ -76,8 +76,12 @@ export function mergeOnDuplicate(target: string, staging: string, columns: strin
 }
 
 /** The same where other unique indexes could match other rows, or none covers the keys. */
-export function mergeByComparison(target: string, staging: string, columns: string[], keys: string[]): string[] {
-  const match = keys.map(k => `t.${quoteName(k)} = s.${quoteName(k)}`).join(' AND ')
+export function mergeByComparison(
+  target: string,
+  staging: string,
+  columns: string[],
+  { keys, match }: { keys: string[]; match: string },
+): string[] {
   const rest = columns.filter(c => !keys.includes(c))
   const set = rest.map(c => `t.${quoteName(c)} = s.${quoteName(c)}`).join(', ')
   const some = columns.map(c => `s.${quoteName(c)}`).join(', ')
@@ -88,8 +92,21 @@ export function mergeByComparison(target: string, staging: string, columns: stri
   ]
 }
 
+/** That two values are of the same bytes, whatever their collation takes for one. */
+export const exact = (a: string, b: string): string => `CAST(${a} AS BINARY) = CAST(${b} AS BINARY)`
+
+/** Keys of a staging table that are told apart by their bytes. */
+export function exactKeys(staging: string, keys: string[]): string {
+  const bytes = keys.map(key => `HEX(CAST(${quoteName(key)} AS BINARY))`).join(", '-', ")
+  const hash = `UNHEX(SHA2(CONCAT(${bytes}), 256))`
+  return `ALTER TABLE ${staging} ADD COLUMN ferry_key BINARY(32) AS (${hash}) STORED, ADD UNIQUE KEY (ferry_key)`
+}
+
 /** What is in the live table and not in the staging one goes. */
-export function deleteOthers(target: string, staging: string, keys: string[]): string {
-  const match = keys.map(k => `t.${quoteName(k)} = s.${quoteName(k)}`).join(' AND ')
+export function deleteOthers(
+  target: string,
+  staging: string,
+  { keys, match }: { keys: string[]; match: string },
+): string {
   return `DELETE t FROM ${target} t LEFT JOIN ${staging} s ON ${match} WHERE s.${quoteName(keys[0]!)} IS NULL`
 }

@@ -72,7 +72,7 @@ export class MysqlSplitWriter implements SplitWriter {
   private async begin(): Promise<void> {
     if (this.began) return
     const { connection, table } = this
-    if (table.way.kind === 'merge') await query(connection, table.mergeStage)
+    if (table.way.kind === 'merge') for (const statement of table.mergeStage) await query(connection, statement)
     await query(connection, 'START TRANSACTION')
     this.began = true
     await table.ledger?.claim(ledgerClient(connection), this.split.id, this.checkpoint)
@@ -119,9 +119,9 @@ export class MysqlSplitWriter implements SplitWriter {
   private async merge(): Promise<void> {
     const { table, connection } = this
     if (table.way.kind !== 'merge') return
-    for (const statement of [...table.mergeStatements, `DELETE FROM ${table.loadTarget}`]) {
-      await query(connection, statement)
-    }
+    for (const statement of table.mergeStatements) await query(connection, statement)
+    await table.requireOwnKeys(ledgerClient(connection))
+    await query(connection, `DELETE FROM ${table.loadTarget}`)
   }
 
   async commit(checkpoint: Checkpoint | undefined, counts: { rows: number; bytes: number }): Promise<CommitResult> {

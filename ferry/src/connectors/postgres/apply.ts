@@ -28,12 +28,13 @@ export function changeTable(table: PostgresSinkTable, client: pg.Client): Change
     quote: quoteName,
     stage: (kind, columns, select, rows) => stage(table, client, { kind, columns, select }, rows),
     run: async text => void (await client.query(text)),
-    count: async text => Number((await client.query(text)).rows[0].n),
+    first: async text => (await client.query(text)).rows[0],
     undoneWhereUnique: work => undoneWhereUnique(client, work),
     dialect: {
       ...STANDARD_CHANGES,
       // Not every type of PostgreSQL has an equality.
-      same: (a, b) => `${a}::text IS NOT DISTINCT FROM ${b}::text`,
+      same: (a, b) => `${a}::text COLLATE "C" IS NOT DISTINCT FROM ${b}::text COLLATE "C"`,
+      exact: sql.exact,
       upsert: rows =>
         byIndex
           ? onConflict(quoteName, rows, overriding)
@@ -41,7 +42,7 @@ export function changeTable(table: PostgresSinkTable, client: pg.Client): Change
               live,
               `(SELECT *, ctid FROM ${rows.stage} AS s WHERE ${rows.where}) AS staged`,
               rows.columns,
-              rows.keys,
+              { keys: rows.keys, loose: table.loose },
               table.overriding,
             ),
     },

@@ -16,6 +16,7 @@ const COLUMNS = `
       WHERE d.oid = a.atttypid AND b.typtype <> 'd') AS base,
     NOT a.attnotnull AS nullable, a.attgenerated <> '' AS generated, a.attgenerated = 's' AS stored, a.attidentity AS identity,
     a.atthasdef OR a.attidentity <> '' AS has_default,
+    (SELECT to_jsonb(c) ->> 'collisdeterministic' = 'false' FROM pg_collation c WHERE c.oid = a.attcollation) AS loose,
     (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
       WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = '') AS default_is
   FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
@@ -112,6 +113,7 @@ async function readColumns(client: pg.Client, oid: number): Promise<PostgresColu
       ...missingOf(r.default_is),
       ...(r.identity !== '' || /^nextval\(/.test(r.default_is ?? '') ? { autoIncrement: true } : {}),
       ...(BUILT_IN.test(r.default_is ?? '') ? { defaultSql: r.default_is } : {}),
+      ...(r.loose || /(^|\.)citext$/.test(base) ? { loose: true } : {}),
       generated: r.generated,
       stored: r.stored,
     }

@@ -5,6 +5,7 @@ import { FerryError, RowError } from '../../errors.ts'
 import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../changes/applier.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
 import type { ChangeTarget } from '../changes/gathering.ts'
+import { looseKeys, looseNotes, requireOwnKeys } from '../changes/loosekeys.ts'
 import type {
   ChangeSink,
   Committed,
@@ -228,6 +229,21 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
     return this.request.columns.map(c => c.name)
   }
 
+  get loose(): string[] {
+    return looseKeys(this.request)
+  }
+
+  /** Throws where a staged row has gone into one of another key. */
+  requireOwnKeys(client: Pick<LedgerClient, 'query'>, stage: string): Promise<void> {
+    const table = {
+      live: qualified(this.target),
+      quote: quoteName,
+      dialect: sql,
+      first: async (text: string) => (await client.query(text))[0],
+    }
+    return requireOwnKeys(table, this.request, stage)
+  }
+
   offer(encoding: Encoding): Offer | string {
     if (appliesRows(this.request) && encoding !== 'rows') return 'rows are applied by key'
     if (this.request.skipBadRows && encoding !== 'rows') return 'bad rows are to be skipped one by one'
@@ -380,6 +396,13 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
     return statements.filter(s => !s.startsWith('CREATE SCHEMA') || target.schema !== 'public')
   }
 
+  /** Rows of the staging table into the live one, which foreign keys point at. */
+  private replacing(): string[] {
+    const { way, target, stage, request, columnNames, overriding } = this
+    if (way.kind !== 'stage' || way.publish !== 'byKey') return []
+    return sql.replaceByKey(qualified(target), qualified(stage), columnNames, request.keys, overriding)
+  }
+
   /** What runs once, after the last split. */
   private publication(): string[] {
     const { request, way, target, stage } = this
@@ -399,10 +422,7 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
       } else if (way.publish === 'refill') {
         statements.push(`TRUNCATE ${live}`, insert, `DROP TABLE ${staged}`)
       } else if (way.publish === 'byKey') {
-        statements.push(
-          ...sql.replaceByKey(live, staged, columns, request.keys, this.overriding),
-          `DROP TABLE ${staged}`,
-        )
+        statements.push(`DROP TABLE ${staged}`)
       }
     }
     return [...statements, ...request.after]
@@ -419,6 +439,9 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
     await this.withClient(async client => {
       const run = async () => {
         if (this.way.kind === 'stage' && this.way.publish === 'swap') await swapTables(client, this.target, this.stage)
+        const replacing = this.replacing()
+        for (const statement of replacing) await client.query(statement)
+        if (replacing.length > 0) await this.requireOwnKeys(client, qualified(this.stage))
         for (const statement of this.publication()) await client.query(statement)
         const counts = this.request.existing || this.request.columns.some(c => c.filled?.by === 'numbers')
         if (counts) await advanceSequences(client, this.target, this.columnNames)
@@ -440,6 +463,7 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
 
   private describePlan(): void {
     const { way, plan, request } = this
+    plan.notes.push(...looseNotes(request))
     plan.statements.push(...this.preparation())
     if (way.kind === 'merge')
       plan.statements.push('-- each split: COPY into a temporary table, then INSERT ... ON CONFLICT by key')
@@ -447,7 +471,7 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
     if (way.kind === 'stage' && way.publish === 'swap') {
       plan.statements.push(`-- at the end, in one transaction: the staging table takes the place of ${request.object}`)
     }
-    plan.statements.push(...this.publication())
+    plan.statements.push(...this.replacing(), ...this.publication())
     if (this.ledger) plan.guarantee = 'exactly once: each split commits with its ledger line'
     else if (way.kind === 'merge') plan.guarantee = 'exactly once by key: a repeated split writes the same rows again'
     else if (way.kind === 'stage') plan.guarantee = 'exactly once: staged in one transaction, published at once'

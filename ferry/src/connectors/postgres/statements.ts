@@ -1,4 +1,5 @@
 /** The SQL that writing to PostgreSQL needs, readable in one place. */
+import { matchKeys } from '../changes/loosekeys.ts'
 import type { MappedColumn } from '../connector.ts'
 import { qualified } from './catalog.ts'
 import { quoteName, quoteText } from './client.ts'
@@ -35,12 +36,31 @@ export function copyIn(target: string, columns: string[], options: string): stri
   return `COPY ${target} (${names(columns)}) FROM STDIN ${options}`
 }
 
+/** That two values are of the same bytes, whatever their collation or type takes for one. */
+export const exact = (a: string, b: string): string => `${a}::text COLLATE "C" = ${b}::text COLLATE "C"`
+
+export interface Keys {
+  keys: string[]
+  /** Those that are compared more loosely than they are written. */
+  loose: string[]
+}
+
+/** Keys as lists of rows are made unique by. */
+const apart = ({ keys, loose }: Keys) =>
+  keys.map(k => (loose.includes(k) ? `${quoteName(k)}::text COLLATE "C"` : quoteName(k))).join(', ')
+
+/** Keys of a staging table that are one for their type, and not as they are written. */
+export function keysThatAreOne(staging: string, keys: string[], loose: string): string {
+  const text = `${quoteName(loose)}::text COLLATE "C"`
+  return `SELECT min(${text}) AS a, max(${text}) AS b FROM ${staging} GROUP BY ${names(keys)} HAVING min(${text}) <> max(${text}) LIMIT 1`
+}
+
 /** Rows from a staging table into the live one by key: rows that are there are updated, others inserted. */
 export function mergeOnConflict(
   target: string,
   staging: string,
   columns: string[],
-  keys: string[],
+  { keys, loose }: Keys,
   options: { distinct: boolean; overriding: boolean },
 ): string {
   const rest = columns.filter(c => !keys.includes(c))
@@ -50,7 +70,7 @@ export function mergeOnConflict(
       : `DO UPDATE SET ${rest.map(c => `${quoteName(c)} = excluded.${quoteName(c)}`).join(', ')}`
   // Of several rows with one key the last one read stands.
   const rows = options.distinct
-    ? `SELECT DISTINCT ON (${names(keys)}) ${names(columns)} FROM ${staging} ORDER BY ${names(keys)}, ctid DESC`
+    ? `SELECT DISTINCT ON (${apart({ keys, loose })}) ${names(columns)} FROM ${staging} ORDER BY ${apart({ keys, loose })}, ctid DESC`
     : `SELECT ${names(columns)} FROM ${staging}`
   const overriding = options.overriding ? ' OVERRIDING SYSTEM VALUE' : ''
   return `INSERT INTO ${target} (${names(columns)})${overriding} ${rows} ON CONFLICT (${names(keys)}) ${action}`
@@ -61,12 +81,13 @@ export function mergeByComparison(
   target: string,
   staging: string,
   columns: string[],
-  keys: string[],
+  { keys, loose }: Keys,
   overriding: boolean,
 ): string[] {
   const rest = columns.filter(c => !keys.includes(c))
-  const match = keys.map(k => `t.${quoteName(k)} = s.${quoteName(k)}`).join(' AND ')
-  const rows = `(SELECT DISTINCT ON (${names(keys)}) ${names(columns)} FROM ${staging} ORDER BY ${names(keys)}, ctid DESC)`
+  const match = matchKeys(keys, loose, { quote: quoteName, dialect: { exact } })
+  const one = apart({ keys, loose })
+  const rows = `(SELECT DISTINCT ON (${one}) ${names(columns)} FROM ${staging} ORDER BY ${one}, ctid DESC)`
   const statements: string[] = []
   if (rest.length > 0) {
     const set = rest.map(c => `${quoteName(c)} = s.${quoteName(c)}`).join(', ')
@@ -91,7 +112,7 @@ export function replaceByKey(
   const match = keys.map(k => `t.${quoteName(k)} = s.${quoteName(k)}`).join(' AND ')
   return [
     `DELETE FROM ${target} t WHERE NOT EXISTS (SELECT 1 FROM ${staging} s WHERE ${match})`,
-    mergeOnConflict(target, staging, columns, keys, { distinct: false, overriding }),
+    mergeOnConflict(target, staging, columns, { keys, loose: [] }, { distinct: false, overriding }),
   ]
 }
 

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { Batch, Checkpoint, CsvDialect } from '../../batch/encoding.ts'
 import type { Row } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
+import { oneKey } from '../changes/loosekeys.ts'
 import type { CommitResult, Offer, Refused, Split, SplitWriter } from '../connector.ts'
 import { type Placed, tryHalves } from '../halves.ts'
 import { BinaryWriter } from './binarywrite.ts'
@@ -152,26 +153,28 @@ export class PostgresSplitWriter implements SplitWriter {
         `${request.object}: a row has no value in its merge key (${request.keys.join(', ')})`,
       )
     }
-    const { columnNames: columns, overriding } = table
+    const { columnNames: columns, overriding, loose } = table
+    const on = { keys: request.keys, loose }
     if (!way.conflict) {
-      for (const statement of sql.mergeByComparison(live, 'ferry_merge', columns, request.keys, overriding)) {
+      for (const statement of sql.mergeByComparison(live, 'ferry_merge', columns, on, overriding)) {
         await client.query(statement)
       }
       return
     }
     await client.query('SAVEPOINT ferry_upsert')
     try {
-      await client.query(
-        sql.mergeOnConflict(live, 'ferry_merge', columns, request.keys, { distinct: false, overriding }),
-      )
+      await client.query(sql.mergeOnConflict(live, 'ferry_merge', columns, on, { distinct: false, overriding }))
     } catch (error) {
       // 21000: two rows of this split have one key. Only then is sorting for the last of them worth it.
       if ((error as { code?: string }).code !== '21000') throw error
       await client.query('ROLLBACK TO SAVEPOINT ferry_upsert')
-      await client.query(
-        sql.mergeOnConflict(live, 'ferry_merge', columns, request.keys, { distinct: true, overriding }),
-      )
+      for (const key of loose) {
+        const { rows: one } = await client.query(sql.keysThatAreOne('ferry_merge', request.keys, key))
+        if (one.length > 0) throw oneKey(request.object, key, one[0].a, one[0].b)
+      }
+      await client.query(sql.mergeOnConflict(live, 'ferry_merge', columns, on, { distinct: true, overriding }))
     }
+    await table.requireOwnKeys(ledgerClient(client), 'ferry_merge')
   }
 
   async commit(checkpoint: Checkpoint | undefined, counts: { rows: number; bytes: number }): Promise<CommitResult> {

@@ -20,7 +20,7 @@ export function changeTable(table: SqliteSinkTable, db: DatabaseSync): ChangeTab
     quote: quoteName,
     stage: async (kind, staged, select, rows) => stage(db, `ferry_${kind}`, { columns: staged, select }, rows),
     run: async sql => db.exec(sql),
-    count: async sql => Number(db.prepare(sql).get()!.n),
+    first: async sql => db.prepare(sql).get(),
     undoneWhereUnique: async work => {
       db.exec('SAVEPOINT ferry_unique')
       try {
@@ -35,7 +35,8 @@ export function changeTable(table: SqliteSinkTable, db: DatabaseSync): ChangeTab
     },
     dialect: {
       ...STANDARD_CHANGES,
-      same: (a, b) => `${a} IS ${b}`,
+      same: (a, b) => `${a} IS ${b} COLLATE BINARY`,
+      exact: (a, b) => `${a} = ${b} COLLATE BINARY`,
       remove: (from, using, match) =>
         `DELETE FROM ${from.name} AS ${from.as} WHERE EXISTS (SELECT 1 FROM ${using.name} AS ${using.as} WHERE ${match})`,
       upsert: rows => onConflict(quoteName, { ...rows, keys }),

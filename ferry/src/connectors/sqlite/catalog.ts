@@ -45,6 +45,8 @@ export function describe(db: DatabaseSync, spec: ObjectSpec): SqliteTable | unde
       ...defaultOf(c.dflt_value as string | null),
       generated: c.hidden === 2 || c.hidden === 3,
     }))
+  const loose = looseColumns(db, name)
+  for (const column of columns) if (loose.has(column.name)) column.loose = true
   const key = info.filter(c => (c.pk as number) > 0).sort((a, b) => (a.pk as number) - (b.pk as number))
   const rowid = found.type === 'table' && hasRowid(db, name)
   const rows = rowid
@@ -82,6 +84,16 @@ function untyped(columns: TableColumn[]): Pick<TableInfo, 'guesses'> {
   return names.length === 0
     ? {}
     : { guesses: [`values of ${names.join(', ')}, which have no type, are taken as texts`] }
+}
+
+/** Columns that some index of the table compares otherwise than byte by byte. */
+function looseColumns(db: DatabaseSync, table: string): Set<unknown> {
+  const rows = db
+    .prepare(
+      `SELECT c.name FROM pragma_index_list(?) i, pragma_index_xinfo(i.name) c WHERE c.key = 1 AND c.coll <> 'BINARY'`,
+    )
+    .all(table)
+  return new Set(rows.map(r => r.name))
 }
 
 function isRowidAlias(info: Record<string, unknown>[], column: Record<string, unknown>): boolean {

@@ -4,6 +4,7 @@ import { RowError } from '../../errors.ts'
 import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../changes/applier.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
 import type { ChangeTarget } from '../changes/gathering.ts'
+import { looseKeys, looseNotes, oneKey } from '../changes/loosekeys.ts'
 import type {
   ChangeSink,
   Committed,
@@ -21,6 +22,7 @@ import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
 import { Turns } from '../turns.ts'
 import { changeTable } from './apply.ts'
 import { openDatabase, quoteName, tableName, translate } from './database.ts'
+import type { Stored } from './store.ts'
 import { toNative } from './types.ts'
 import { SqliteSplitWriter } from './writer.ts'
 
@@ -71,7 +73,7 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
     this.plan = {
       statements: [...this.preparation(), this.insert(1), ...this.publication()],
       guarantee: 'exactly once: each split commits with its ledger line',
-      notes: [] as string[],
+      notes: looseNotes(request),
     }
   }
 
@@ -137,10 +139,29 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
     const target = quoteName(this.staged ? this.stage : this.name)
     const insert = `INSERT INTO ${target} (${this.names()}) VALUES ${rows}`
     if (request.update !== 'merge') return insert
+    const loose = this.loose.map(quoteName)
     const rest = request.columns.filter(c => !request.keys.includes(c.name)).map(c => quoteName(c.name))
-    const action =
-      rest.length === 0 ? 'DO NOTHING' : `DO UPDATE SET ${rest.map(c => `${c} = excluded.${c}`).join(', ')}`
+    const set = (rest.length > 0 ? rest : loose.slice(0, 1)).map(c => `${c} = excluded.${c}`).join(', ')
+    // A row whose key is written otherwise is not updated: the writer counts.
+    const same = loose.map(c => `${target}.${c} = excluded.${c} COLLATE BINARY`).join(' AND ')
+    const action = set === '' ? 'DO NOTHING' : `DO UPDATE SET ${set}${same === '' ? '' : ` WHERE ${same}`}`
     return `${insert} ON CONFLICT (${request.keys.map(quoteName).join(', ')}) ${action}`
+  }
+
+  get loose(): string[] {
+    return looseKeys(this.request)
+  }
+
+  /** What is wrong with the key of a row that the table takes for another one. */
+  keyTaken(values: Stored[]): RowError | undefined {
+    const { keys, columns, object } = this.request
+    const of = (key: string) => values[columns.findIndex(c => c.name === key)]!
+    const match = keys.map(key => `${quoteName(key)} = ?`).join(' AND ')
+    const row = this.session.db
+      .prepare(`SELECT ${keys.map(quoteName).join(', ')} FROM ${quoteName(this.name)} WHERE ${match}`)
+      .get(...keys.map(of))
+    const key = this.loose.find(k => row && row[k] !== of(k))
+    return key === undefined ? undefined : oneKey(object, key, of(key), row![key])
   }
 
   async alter(): Promise<void> {

@@ -15,6 +15,8 @@ export class SqliteSplitWriter implements SplitWriter {
   private readonly db: DatabaseSync
   private readonly encoders: ((value: Exclude<Value, null>) => Stored)[]
   private readonly perStatement: number
+  /** Whether rows may have gone into others whose key is written otherwise. */
+  private readonly isLoose: boolean
   /** Where the split is: what the next transaction must find in the ledger. */
   private checkpoint: Checkpoint | undefined
   private done: (() => void) | undefined
@@ -27,6 +29,7 @@ export class SqliteSplitWriter implements SplitWriter {
     this.db = table.session.db
     this.checkpoint = from
     const { columns, skipBadRows } = table.request
+    this.isLoose = table.request.update === 'merge' && table.loose.length > 0
     this.encoders = columns.map(c => storer(c.type, c.native ?? toNative(c.type)))
     // SQLite takes 32,766 parameters; beyond a few dozen rows a statement gains nothing more.
     this.perStatement = skipBadRows ? 1 : Math.max(1, Math.min(40, Math.floor(32_766 / Math.max(1, columns.length))))
@@ -45,7 +48,7 @@ export class SqliteSplitWriter implements SplitWriter {
         try {
           this.encode(row, index, parameters, filled * width)
           if (++filled < this.perStatement) continue
-          this.many!.run(...parameters)
+          this.run(this.many!, parameters)
           filled = 0
         } catch (error) {
           const why = translate(error, this.table.request.object)
@@ -54,10 +57,21 @@ export class SqliteSplitWriter implements SplitWriter {
           filled = 0
         }
       }
-      for (let i = 0; i < filled; i++) this.one!.run(...parameters.slice(i * width, (i + 1) * width))
+      for (let i = 0; i < filled; i++) this.run(this.one!, parameters.slice(i * width, (i + 1) * width))
       return refused
     } catch (error) {
       throw translate(error, this.table.request.object)
+    }
+  }
+
+  private run(statement: StatementSync, parameters: Stored[]): void {
+    const { changes } = statement.run(...parameters)
+    if (!this.isLoose) return
+    const width = this.encoders.length
+    if (Number(changes) === parameters.length / width) return
+    for (let at = 0; at < parameters.length; at += width) {
+      const taken = this.table.keyTaken(parameters.slice(at, at + width))
+      if (taken) throw taken
     }
   }
 
