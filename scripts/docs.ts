@@ -21,6 +21,7 @@ import * as duckdbTypes from '../ferry/src/duckdb/logical.ts'
 import { ERRORS } from '../ferry/src/errors.ts'
 import { scheduleSchema, triggerSchema } from '../ferry/src/job/schedules.ts'
 import { jobSchema } from '../ferry/src/job/schema.ts'
+import { TABLE_DEFAULTS } from '../ferry/src/job/tables.ts'
 
 const root = join(import.meta.dirname, '..')
 
@@ -64,13 +65,13 @@ function table(headings: string[], rows: string[][]): string {
 }
 
 /** Name, values and meaning of each key of a zod object. */
-function options(schema: z.ZodObject): string {
+function options(schema: z.ZodObject, defaults: Record<string, unknown> = {}): string {
   const rows = Object.entries(schema.shape).map(([name, field]) => {
     const { values, fallback } = describe(field as unknown as Described)
     return [
       `\`${name}\``,
       values,
-      fallback,
+      name in defaults ? `\`${JSON.stringify(defaults[name])}\`` : fallback,
       (field as unknown as Described).description ?? inner(field as unknown as Described)?.description ?? '',
     ]
   })
@@ -155,7 +156,7 @@ const settings = (schema: z.ZodObject) => options(schema)
 /** All made parts by file: the whole file, or its parts by name. */
 const MADE: Record<string, string | Record<string, string>> = {
   'docs/errors.md': errors(),
-  'docs/job-file.md': { keys: options(jobSchema as unknown as z.ZodObject) },
+  'docs/job-file.md': { keys: options(jobSchema as unknown as z.ZodObject, TABLE_DEFAULTS) },
   'docs/schedules.md': {
     schedules: options(scheduleSchema as unknown as z.ZodObject),
     triggers: options(triggerSchema as unknown as z.ZodObject),

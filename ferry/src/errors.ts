@@ -59,6 +59,8 @@ export const ERRORS = {
     'The store refused a statement',
     'Mend the query, the filter or the statement that the message names.',
   ],
+  'FERRY-3017': ['The source and the destination are in one place', 'Copy to another table or file, or by way of one.'],
+  'FERRY-3018': ['The place holds what no copy has made', 'Copy into a folder of its own.'],
   'FERRY-4001': ['A value does not fit its destination', 'Mend the row, widen the column, or set `onRowError: skip`.'],
   'FERRY-4002': ['A file is not in the format it should be', 'Mend the line or the byte that the message names.'],
   'FERRY-4003': ['A file is not in the encoding it should be', 'Set `encoding`, for example `latin1`.'],

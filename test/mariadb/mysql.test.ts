@@ -263,7 +263,9 @@ describe('writing', () => {
     const from = await source(`(1, 'A', 1)`)
     const to = await makeMariadb()
     await to.exec('CREATE TABLE t (id int, code varchar(20) PRIMARY KEY, n int) COLLATE utf8mb4_general_ci')
-    await to.exec('CREATE TABLE c (code varchar(20) COLLATE utf8mb4_general_ci, FOREIGN KEY (code) REFERENCES t (code))')
+    await to.exec(
+      'CREATE TABLE c (code varchar(20) COLLATE utf8mb4_general_ci, FOREIGN KEY (code) REFERENCES t (code))',
+    )
     await to.exec(`INSERT INTO t VALUES (9, 'a', 9)`)
     const report = await copy(job(from, to, { update: 'overwrite' }))
     expect(report.errors[0]).toMatchObject({ code: 'FERRY-4005' })

@@ -54,6 +54,7 @@ export function fit(from: LogicalType, to: LogicalType): Fit {
     case 'utf8':
       return 'narrower'
     case 'json':
+      if (to.kind === 'json') return to.once ? 'narrower' : 'wider'
       return ['list', 'struct', 'map'].includes(to.kind) ? 'narrower' : 'none'
     case 'uuid':
       return 'none'
@@ -145,10 +146,10 @@ function conversion(from: LogicalType, to: LogicalType): (value: NotNull) => Val
     }
   }
   if (from.kind === 'utf8') {
-    if (to.kind === 'json') return value => (isJson(value as string) ? value : refuse(value))
     return value => parseText(value as string, to)
   }
   if (from.kind === 'json') {
+    if (to.kind === 'json' && !to.once) return value => value
     return value => (isJson(value as string) ? fromJson((value as string).trim(), to) : refuse(value))
   }
   switch (to.kind) {
@@ -164,7 +165,7 @@ function conversion(from: LogicalType, to: LogicalType): (value: NotNull) => Val
     case 'numeric':
       return value => (Object.is(value, -0) ? refuse(value) : decimalText(value, from))
     case 'json':
-      return value => toJson(value, from)
+      return value => fromJson(toJson(value, from), to)
     case 'date':
       return value => need(toDate(value, from), value)
     case 'time':

@@ -121,6 +121,8 @@ export class CsvAgreement {
   private readonly isTyped: boolean
   private readonly lineFeedsOnly: boolean
   private readonly fields: number
+  private readonly toFile: boolean
+  private count = 0
   private endsWithCr: boolean | undefined
 
   /**
@@ -130,6 +132,7 @@ export class CsvAgreement {
   constructor(dialect: CsvDialect, forms: (FieldForm | undefined)[], { toFile }: { toFile: boolean }) {
     this.forms = forms
     this.fields = forms.length
+    this.toFile = toFile
     this.isTyped = toFile || forms.some(f => f !== undefined)
     this.delimiter = dialect.delimiter.charCodeAt(0)
     this.quote = dialect.quote === '' ? -1 : dialect.quote.charCodeAt(0)
@@ -144,6 +147,8 @@ export class CsvAgreement {
 
   /** Whether all readers agree about a chunk of whole records. */
   holds(chunk: Buffer): boolean {
+    // PostgreSQL's texts have none.
+    if (!this.toFile && chunk.indexOf(0) >= 0) return false
     const isPlain = (this.quote < 0 || chunk.indexOf(this.quote) < 0) && chunk.indexOf(CR) < 0
     if (isPlain && !this.isTyped) {
       if (this.endsWithCr === true) return false
@@ -193,9 +198,19 @@ export class CsvAgreement {
       }
       at++
       column = 0
+      this.count++
     }
+    if (column > 0) this.count++
     // A field behind the last delimiter of the data is empty.
     return column === 0 || column + 1 === this.fields
+  }
+
+  /** How many records passed since the last time that it was asked; undefined where nobody looked at them. */
+  records(): number | undefined {
+    if (!this.toFile) return undefined
+    const { count } = this
+    this.count = 0
+    return count
   }
 
   /** The place of the quote that closes the field that begins here; -1 where there is none. */

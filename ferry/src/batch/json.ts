@@ -4,7 +4,7 @@
  */
 import { RowError } from '../errors.ts'
 import { isOfGuess, notAsGuessed } from './guess.ts'
-import { formatText, normalDecimal, parseText, quoteShort, withoutTrailingZeros } from './text.ts'
+import { formatText, hasMemberTwice, normalDecimal, parseText, quoteShort, withoutTrailingZeros } from './text.ts'
 import { type LogicalType, typeName, type Value } from './types.ts'
 
 /** What becomes of NaN and the infinities, which JSON has no numbers for. */
@@ -111,7 +111,10 @@ const FORMS: Partial<Record<LogicalType['kind'], RegExp>> = {
  * be as those were that it was guessed from: `"5"` is no number then.
  */
 export function fromJson(text: string, type: LogicalType, guessed = false): Value {
-  if (type.kind === 'json') return text
+  if (type.kind === 'json') {
+    if (type.once && hasMemberTwice(text)) throw mismatch(text, 'without a member twice, of which one would be lost')
+    return text
+  }
   if (text === 'null') return null
   const first = text[0]
   switch (type.kind) {
@@ -124,7 +127,9 @@ export function fromJson(text: string, type: LogicalType, guessed = false): Valu
       })
     case 'struct': {
       if (first !== '{') throw mismatch(text, 'an object')
-      const found = new Map(members(text))
+      const all = members(text)
+      const found = new Map(all)
+      if (found.size < all.length) throw mismatch(text, `of ${typeName(type)}: a member stands twice`)
       const unknown = [...found.keys()].find(name => !type.fields.some(f => f.name === name))
       if (unknown !== undefined) throw mismatch(text, `of ${typeName(type)}: it has a member ${quoteShort(unknown)}`)
       return type.fields.map(f => {
@@ -192,6 +197,12 @@ export function memberTexts(text: string): { key: string; value: string }[] {
     at = skipSpace(text, at + 1)
   }
   return found
+}
+
+/** What `plan` says where JSON of its own goes into JSON: a null of it and no value are one there. */
+export function jsonNullNotes(columns: { name: string; sourceType: LogicalType; nullable: boolean }[]): string[] {
+  const names = columns.flatMap(c => (c.sourceType.kind === 'json' && c.nullable ? [c.name] : []))
+  return names.length === 0 ? [] : [`a JSON null in ${names.join(', ')} is written as no value`]
 }
 
 /** The texts of the elements of a JSON array that is known to be valid. */

@@ -94,7 +94,7 @@ const BOOLEAN: Record<string, boolean> = {
 export function parseText(text: string, type: LogicalType): Exclude<Value, null> {
   const value = tryParse(text, type)
   if (value === undefined || (isTime(type) && type.digits !== undefined && !hasDigits(value, type))) {
-    throw new RowError('FERRY-4001', `${quoteShort(text)} is not a ${typeName(type)}`)
+    throw new RowError('FERRY-4001', `${quoteShort(text)} is not of type ${typeName(type)}`)
   }
   return value
 }
@@ -104,7 +104,7 @@ function tryParse(text: string, type: LogicalType): Exclude<Value, null> | undef
     case 'utf8':
       return type.length !== undefined && codePoints(text) > type.length ? undefined : text
     case 'json':
-      return isJson(text) ? text : undefined
+      return isJson(text) && !(type.once && hasMemberTwice(text)) ? text : undefined
     case 'uuid': {
       const bare = text.toLowerCase()
       return UUID.test(bare) ? bare : undefined
@@ -264,6 +264,18 @@ export function isJson(text: string): boolean {
   } catch {
     return false
   }
+}
+
+/** Whether an object within a JSON text that is known to be valid has a member twice. */
+export function hasMemberTwice(text: string): boolean {
+  const colons = text.replace(/"(?:[^"\\]|\\.)*"/g, '').split(':').length - 1
+  return colons > 1 && countMembers(JSON.parse(text)) < colons
+}
+
+function countMembers(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0
+  const inner = Object.values(value)
+  return inner.reduce((n: number, v) => n + countMembers(v), Array.isArray(value) ? 0 : inner.length)
 }
 
 /** A value for a message: quoted, and cut where it is long. */

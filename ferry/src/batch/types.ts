@@ -29,7 +29,8 @@ export type LogicalType =
   | { kind: 'decimal'; precision: number; scale: number }
   | { kind: 'numeric' }
   | { kind: 'utf8'; length?: number }
-  | { kind: 'json' }
+  /** `once`: of a member that stands twice a store keeps the last value alone. */
+  | { kind: 'json'; once?: boolean }
   | { kind: 'uuid' }
   | { kind: 'binary' }
   | { kind: 'date' }
@@ -84,6 +85,7 @@ export const float64: LogicalType = { kind: 'float', bits: 64 }
 export const numeric: LogicalType = { kind: 'numeric' }
 export const utf8: LogicalType = { kind: 'utf8' }
 export const json: LogicalType = { kind: 'json' }
+export const jsonb: LogicalType = { kind: 'json', once: true }
 export const uuid: LogicalType = { kind: 'uuid' }
 export const binary: LogicalType = { kind: 'binary' }
 export const date: LogicalType = { kind: 'date' }
@@ -111,6 +113,8 @@ export function typeName(type: LogicalType): string {
       return `decimal(${type.precision},${type.scale})`
     case 'numeric':
       return 'decimal'
+    case 'json':
+      return type.once ? 'jsonb' : 'json'
     case 'utf8':
       return type.length === undefined ? 'utf8' : `utf8(${type.length})`
     case 'timestamp':
@@ -157,6 +161,7 @@ const SIMPLE: Record<string, LogicalType> = {
   string: utf8,
   text: utf8,
   json,
+  jsonb,
   uuid,
   binary,
   date,

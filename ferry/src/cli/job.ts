@@ -53,13 +53,19 @@ export function oneOffJob(source: string, destination: string, settings: Record<
   })
 }
 
+/** What names of files end in. */
+const ENDINGS = /\.(csv|tsv|jsonl|ndjson|json|parquet)(\.gz|\.zst)?$/i
+
 /** Where an object goes: several of them each to a place of its own. Files that match a pattern are one object. */
 function target({ kind, object = '' }: Locator, objects: string[], source: string, format = 'parquet'): string {
   const many = objects.length > 1 || (source !== 'files' && objects.some(o => /[*?]/.test(o)))
   if (!many || object.includes('{')) return object
-  if (kind === 'files') return `${object.replace(/\/$/, '')}/{table}.${format}`
+  if (kind === 'files' && !ENDINGS.test(object)) return `${object.replace(/\/$/, '')}/{table}.${format}`
   throw new FerryError('FERRY-1005', `several tables would go to ${object}`, {
-    hint: 'Write {table} into its name, as in #sales.{table}, or leave the name out.',
+    hint:
+      kind === 'files'
+        ? `Copy into a folder, ${object.replace(/\.[^/]*$/, '')}/, or say which one: --table NAME.`
+        : 'Write {table} into its name, as in #sales.{table}, or leave the name out.',
   })
 }
 

@@ -43,6 +43,10 @@ export function printVerifications(results: Verification[]): void {
       `${r.from} -> ${r.to}: ${mark}  ${count(r.sourceRows)} rows / ${count(r.destinationRows)} rows  (checksums ${r.method === 'stores' ? 'inside the stores' : 'over the values'})\n`,
     )
     if (r.notCompared.length > 0) process.stdout.write(`  not compared: ${r.notCompared.join(', ')}\n`)
+    for (const row of r.skipped.rows) process.stdout.write(`  skipped  ${row}\n`)
+    if (r.skipped.count > r.skipped.rows.length) {
+      process.stdout.write(`  ... ${count(r.skipped.count)} rows of the source cannot be carried over\n`)
+    }
     for (const d of r.differences) process.stdout.write(`  ${d.kind.padEnd(8)} ${d.key}\n`)
     if (r.more) process.stdout.write('  ... and more; --most N lists more of them\n')
   }

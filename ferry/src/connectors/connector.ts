@@ -39,6 +39,10 @@ export interface Store {
   readonly kind: string
   /** The store as messages name it, without secrets: `postgres://localhost:5432/shop`. */
   readonly label: string
+  /** Whether jobs may say more of its objects, in `read` and `write`. */
+  readonly takesOptions?: boolean
+  /** Why it cannot be written while it is read, where it cannot. */
+  refusesReading?(): string | undefined
   /** How many splits gain from being at work at one time, where waiting for the store limits and not the processor. */
   readonly parallel?: number
   /** Connects and says what answered, for `connections test`. */
@@ -138,6 +142,8 @@ export interface TableInfo {
   primaryKey: string[]
   /** Of an object that holds documents: the paths that tell one from another. Its columns are those of a sample. */
   documents?: { identity?: string[][] }
+  /** The objects that it is read from, where its name stands for several. */
+  parts?: string[]
   /** What of this was found out and not said, for people: they can say it where it is wrong. */
   guesses?: string[]
   /** Estimates, for progress and splits. */
@@ -168,6 +174,8 @@ export interface TableColumn extends Column {
   unreadable?: { why: string; hint: string }
   /** Whether texts that differ are one for it, as `a` and `A` under some collations. */
   loose?: boolean
+  /** What the store does to values of other types than this very one, without a word: so they are refused. */
+  alters?: string
   /** Whether the type is a guess from text, so that the destination's type may be read from the text instead. */
   inferred?: boolean
 }
@@ -439,6 +447,8 @@ export interface SinkTable {
   readonly takesChanges?: boolean
   /** Applying the changes of a log; undefined where the table takes none. */
   readonly changes?: ChangeSink
+  /** Throws where what is at the place would be lost without a word; asked before a run begins. */
+  requireRoom?(): Promise<void>
   /** Makes the alterations of the request; harmless when repeated. Undefined where columns are not fixed. */
   alter?(): Promise<void>
   /** The offer for an encoding, or the reason why this table does not take it. */

@@ -56,7 +56,7 @@ function isExact(from: LogicalType, to: LogicalType): boolean {
   if (relation === 'same') return true
   if (relation !== 'wider') return false
   if (to.kind === 'utf8') return ['int', 'decimal', 'numeric', 'bool', 'uuid', 'json', 'utf8'].includes(from.kind)
-  return ['int', 'decimal', 'numeric', 'float', 'timestamp'].includes(to.kind)
+  return ['int', 'decimal', 'numeric', 'float', 'timestamp'].includes(to.kind) || from.kind === 'json'
 }
 
 /** The query that gives the mapped columns, typed as the destination holds them. */

@@ -46,6 +46,7 @@ export function mapColumns(
   const mapped: MappedColumn[] = []
   const alter: Alteration[] = []
   const problems: FerryError[] = []
+  const refused = new Set<string>()
   const own = ownColumns.map(c => ({
     to: c.name,
     type: c.type,
@@ -65,10 +66,16 @@ export function mapColumns(
     } catch (error) {
       if (!(error instanceof FerryError)) throw error
       problems.push(error)
+      refused.add(wanted.to.toLowerCase())
     }
   }
   const missing = (existing?.columns ?? []).filter(
-    c => !c.nullable && !c.hasDefault && !c.generated && !mapped.some(m => m.name === c.name),
+    c =>
+      !c.nullable &&
+      !c.hasDefault &&
+      !c.generated &&
+      !refused.has(c.name.toLowerCase()) &&
+      !mapped.some(m => m.name === c.name),
   )
   if (missing.length > 0) {
     problems.push(
@@ -160,6 +167,16 @@ function intoExisting(
   const native = `${target.name} (${target.native ?? typeName(target.type)})`
   if (relation === 'none') {
     throw new FerryError('FERRY-3003', `${native} cannot hold ${typeName(sourceType)} of ${from!.name}`)
+  }
+  const isSameNative = into.sourceKind === into.destination.kind && from?.native === target.native
+  if (target.alters && from && !isSameNative) {
+    throw new FerryError(
+      'FERRY-3004',
+      `${native} ${target.alters} without a word: ${typeName(sourceType)} of ${from.name}`,
+      {
+        hint: `Give ${target.name} another type, or leave it out.`,
+      },
+    )
   }
   if (relation === 'narrower' && from && !wanted.named && spec.drift === 'evolve') {
     const wider = widened(wanted, from, target, into)

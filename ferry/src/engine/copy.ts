@@ -115,6 +115,7 @@ async function copyChanges(table: OpenTable, context: CopyContext, split: Split,
     await segment.endChanges(writer)
   } catch (error) {
     await writer.abort()
+    segment.undo()
     throw error
   }
 }
@@ -169,8 +170,8 @@ async function copySplit(
     context.progress.splitsDone++
   } catch (error) {
     await writer.abort()
-    if (!(error instanceof NotAsBytes)) throw await explained(table, split, segment, error)
     segment.undo()
+    if (!(error instanceof NotAsBytes)) throw await explained(table, split, segment, error)
     await copySplit(table, context, split, segment.committed, ROWS)
   }
 }
@@ -246,8 +247,8 @@ async function copyTogether(
       await segment.commit(writer, undefined)
     } catch (error) {
       await writer.abort()
-      if (!(error instanceof NotAsBytes)) throw error
       segment.undo()
+      if (!(error instanceof NotAsBytes)) throw error
       context.progress.splitsDone = done
       asRows = true
     }
@@ -424,11 +425,14 @@ class Segment {
 
   /** Takes back what was counted since the last commit. */
   undo(): void {
-    this.context.progress.bytesRead -= this.bytes
-    this.context.progress.rowsRead -= this.rows
-    this.context.progress.rowsCopied -= this.rows
+    const { progress } = this.context
+    progress.bytesRead -= this.bytes
+    progress.rowsRead -= this.rows + this.rejected.length
+    progress.rowsCopied -= this.rows
+    progress.rowsSkipped -= this.rejected.length
     this.bytes = 0
     this.rows = 0
+    this.rejected = []
   }
 
   /** Whether it is time to commit what was written: much of it, for some time, or all that there is for now. */

@@ -14,10 +14,12 @@ import {
   type SourceSession,
   type SourceTable,
   type Store,
+  type TableInfo,
   type WriteRequest,
 } from '../connectors/connector.ts'
 import { asFerryError, FerryError, nearest } from '../errors.ts'
 import type { TableSpec } from '../job/tables.ts'
+import { requireApart, requireOptions } from './apart.ts'
 import { chooseKeys, mapColumns, mayShareKeys, type OwnColumn } from './columns.ts'
 import { type IncrementPlan, type KeptPosition, planIncrement, requireIncremental, trackedBy } from './increment.ts'
 
@@ -69,6 +71,8 @@ export interface Sessions {
 
 /** What the job and the state say about the plan of a table. */
 export interface PlanOptions {
+  /** Whether nothing is going to be written. */
+  onlyReads?: boolean
   /** Which run the plan is of. */
   identity: Pick<RunIdentity, 'run' | 'job'>
   /** Where rows are counted, bytes may not pass unread. */
@@ -101,20 +105,6 @@ export function isSpecOf(
   return isSame && destinationOf(spec, sourceStore, destinationStore) === to
 }
 
-/** Throws FERRY-1005 where two tables would be one at the destination, as `Dup` and `dup` are for some stores. */
-export function requireOwnDestinations(plans: Pick<TablePlan, 'from' | 'to'>[], destination: Store): void {
-  const seen = new Map<string, Pick<TablePlan, 'from' | 'to'>>()
-  for (const plan of plans) {
-    const key = destination.objectKey(plan.to)
-    const other = seen.get(key)
-    if (other) {
-      const where = other.to === plan.to ? plan.to : `${plan.to}, which is ${other.to} for ${destination.label}`
-      throw new FerryError('FERRY-1005', `${other.from} and ${plan.from} both go to ${where}`)
-    }
-    seen.set(key, plan)
-  }
-}
-
 /** Plans one table. Nothing is written. Throws the FerryError that a user sees. */
 export async function planTable(
   sessions: Sessions,
@@ -124,6 +114,8 @@ export async function planTable(
 ): Promise<OpenTable | IdleTable> {
   const { sourceStore, destinationStore } = sessions
   if (options.incremental) requireIncremental(spec, sourceStore)
+  requireOptions(sourceStore, spec.read, 'read')
+  requireOptions(destinationStore, spec.write, 'write')
   const to = destinationOf(spec, sourceStore, destinationStore)
   const target = { object: to, options: spec.write }
   const drift = spec.columns === undefined ? spec.drift : 'ignore'
@@ -139,6 +131,7 @@ export async function planTable(
     throw await noObject(sourceStore, spec.from)
   }
   const from = spec.query === undefined ? source.object : '(query)'
+  requireApart({ from: sourceStore, to: destinationStore }, spec.query === undefined ? source : undefined, to)
   const existing = await asked
   if (!existing && spec.create === 'never') {
     throw new FerryError('FERRY-3007', `${destinationStore.label} has no ${to}, and create is "never"`)
@@ -218,6 +211,7 @@ export async function planTable(
   if (increment?.plan.isEmpty && alter.length === 0) return { plan: idlePlan(read, write, from, increment) }
   const sourceTable = await sessions.source.table(read)
   const sinkTable = await sessions.sink.table(write)
+  if (!options.onlyReads) await sinkTable.requireRoom?.()
   if (spec.mergeKind === 'scd2' && (spec.update !== 'merge' || !sinkTable.changes)) {
     throw new FerryError('FERRY-3006', `${to}: versions are kept by merge, in a database`)
   }
@@ -240,6 +234,14 @@ export async function planTable(
       ...alter.map(described),
       ...(increment?.notes ?? []),
       ...sinkTable.plan.notes,
+      ...zoneNotes(source, columns),
+      ...(spec.update === 'merge' &&
+      existing &&
+      increment?.plan.load !== undefined &&
+      increment.plan.load !== 'changes' &&
+      !spec.truncate
+        ? [`rows of ${to} that the source does not have stay there: \`truncate: true\` empties it first`]
+        : []),
       ...(inOrder ? [`of rows with one key (${keys.join(', ')}) the last one read stands`] : []),
     ],
     ...(source.guesses ? { guesses: source.guesses } : {}),
@@ -253,6 +255,15 @@ export async function planTable(
       : { bytes: source.bytes }),
   }
   return { plan, source: sourceTable, sink: sinkTable }
+}
+
+/** Texts without a zone that become instants: of which zone they are is a guess. */
+function zoneNotes(source: TableInfo, columns: MappedColumn[]): string[] {
+  const names = columns.flatMap(({ from, type }) => {
+    const guessed = source.columns.find(c => c.name === from && c.inferred)?.type
+    return guessed?.kind === 'timestamp' && !guessed.zone && type.kind === 'timestamp' && type.zone ? [from] : []
+  })
+  return names.length === 0 ? [] : [`times of ${names.join(', ')}, which name no zone, are taken as UTC`]
 }
 
 /** Throws FERRY-3015 for names that the destination would cut off, takes for its own, or cannot tell apart. */

@@ -14,6 +14,7 @@ import {
   type SourceSession,
   type SourceTable,
 } from '../connectors/connector.ts'
+import { RowError } from '../errors.ts'
 import type { TablePlan } from './plan.ts'
 import { rowMapper } from './rows.ts'
 
@@ -36,6 +37,8 @@ export interface Verification {
   notCompared: string[]
   /** The first differing keys; `missing` at the destination, `extra` there, or `changed`. */
   differences: { key: string; kind: 'missing' | 'extra' | 'changed' }[]
+  /** Rows of the source that cannot be carried over, so that the job skips them; the first ones, each with its reason. */
+  skipped: { count: number; rows: string[] }
   /** Whether there are more than those listed. */
   more: boolean
 }
@@ -55,9 +58,16 @@ export async function verifyTable(
   const inSource = source.checksums?.(target)
   const inCopy = copy.checksums?.(target)
   const method = inSource && inCopy && inSource.by === inCopy.by ? 'stores' : 'rows'
-  const left = method === 'stores' ? inSource! : new RowChecksums(source, plan.read.columns, keys)
+  const skipped = { count: 0, rows: [] as string[] }
+  const skip = (reason: string) => {
+    skipped.count++
+    if (skipped.rows.length < most) skipped.rows.push(reason)
+  }
+  const bad = plan.onRowError === 'skip' ? skip : undefined
+  const left = method === 'stores' ? inSource! : new RowChecksums(source, plan.read.columns, keys, bad)
   const right = method === 'stores' ? inCopy! : new RowChecksums(copy, destination.columns, keys)
   const [a, b] = await both(left.buckets(), right.buckets())
+  const { count: notCarried } = skipped
   const differing = [...new Set([...a.keys(), ...b.keys()])].filter(bucket => {
     const [one, other] = [a.get(bucket), b.get(bucket)]
     return one?.rows !== other?.rows || one?.sum !== other?.sum
@@ -68,10 +78,11 @@ export async function verifyTable(
     from: plan.from,
     to: plan.to,
     method,
-    sourceRows: count(a),
+    sourceRows: count(a) + notCarried,
     destinationRows: count(b),
-    equal: differing.length === 0,
-    differs: differing.length > 0,
+    equal: differing.length + notCarried === 0,
+    differs: differing.length + notCarried > 0,
+    skipped: { count: notCarried, rows: skipped.rows.slice(0, Math.min(most, notCarried)) },
     notCompared: (source.passedOver?.() ?? []).sort(),
     ...found,
   }
@@ -91,8 +102,11 @@ class RowChecksums implements Checksums {
   private readonly columns: MappedColumn[]
   private readonly keys: number[]
   private readonly isDocument: boolean
+  private readonly skip: ((reason: string) => void) | undefined
 
-  constructor(table: SourceTable, columns: MappedColumn[], keys: number[]) {
+  /** `skip` is told why a row cannot be carried over; without it such a row ends the comparison. */
+  constructor(table: SourceTable, columns: MappedColumn[], keys: number[], skip?: (reason: string) => void) {
+    this.skip = skip
     this.table = table
     this.columns = columns
     this.keys = keys
@@ -108,8 +122,27 @@ class RowChecksums implements Checksums {
     for (const split of await this.table.splits(offer)) {
       for await (const batch of this.table.read(split, { offer, signal })) {
         if (batch.kind !== 'rows') continue
-        for (const row of batch.rows) yield this.digest(map(row), texts)
+        for (const { place, reason } of batch.rejected ?? []) this.skip?.(`${place}: ${reason}`)
+        for (const row of batch.rows) {
+          const mapped = this.mapped(map, row)
+          if (mapped) yield this.digest(mapped, texts)
+        }
       }
+    }
+  }
+
+  private mapped(map: (row: Row) => Row, row: Row): Row | undefined {
+    try {
+      return map(row)
+    } catch (error) {
+      if (!this.skip || !(error instanceof RowError)) throw error
+      const { rowColumns } = this.table
+      const parts = this.keys.flatMap(at => {
+        const i = rowColumns.findIndex(c => c.name === this.columns[at]!.from)
+        return i < 0 || row[i] === null ? [] : [`${rowColumns[i]!.name} ${formatText(row[i]!, rowColumns[i]!.type)}`]
+      })
+      this.skip([...parts, error.message].join(': '))
+      return undefined
     }
   }
 

@@ -102,8 +102,22 @@ export function expandTables(job: CopyJob, objects: string[], options: NamesOfTa
   return specs
 }
 
+/** What holds where neither the job nor the table says it. */
+export const TABLE_DEFAULTS = {
+  update: 'append',
+  casing: 'asIs',
+  create: 'ifMissing',
+  deletes: 'apply',
+  mergeKind: 'scd1',
+  drift: 'freeze',
+  truncate: false,
+  narrowing: 'refuse',
+  onRowError: 'fail',
+  audit: false,
+} as const
+
 function specOf(job: CopyJob, entry: TableEntry, from: string, names: NamesOfTables): TableSpec {
-  const s: TableSettings = { ...pick(job), ...job.defaults, ...definedOnly(entry) }
+  const s = { ...TABLE_DEFAULTS, ...(pick(job) as TableSettings), ...job.defaults, ...definedOnly(entry) }
   const splitBytes = s.splitSize === undefined ? SPLIT_BYTES : parseSize(s.splitSize)
   if (splitBytes === undefined) {
     throw new FerryError('FERRY-1003', `splitSize: ${s.splitSize} is not a size such as 64MB`)
@@ -115,22 +129,22 @@ function specOf(job: CopyJob, entry: TableEntry, from: string, names: NamesOfTab
     from,
     ...(entry.query === undefined ? {} : { query: entry.query }),
     ...(entry.to === undefined ? {} : { to: fillName(entry.to, from, names) }),
-    update: s.update ?? 'append',
+    update: s.update,
     keys: s.keys,
     columns: s.columns,
     constants: s.constants,
-    casing: s.casing ?? 'asIs',
+    casing: s.casing,
     where: s.where,
     limit: s.limit,
     ...trackingOf(s),
     ...(overlap === undefined ? {} : { overlap }),
-    create: s.create ?? 'ifMissing',
-    deletes: s.deletes ?? 'apply',
-    mergeKind: s.mergeKind ?? 'scd1',
-    drift: s.drift ?? 'freeze',
-    truncate: s.truncate ?? false,
-    narrowing: s.narrowing ?? 'refuse',
-    onRowError: s.onRowError ?? 'fail',
+    create: s.create,
+    deletes: s.deletes,
+    mergeKind: s.mergeKind,
+    drift: s.drift,
+    truncate: s.truncate,
+    narrowing: s.narrowing,
+    onRowError: s.onRowError,
     audit: s.audit === true ? AUDIT : s.audit || {},
     before: list(s.before),
     after: list(s.after),

@@ -1,6 +1,7 @@
 /** What a job would copy: its tables, and the plan of each. */
 import { availableParallelism } from 'node:os'
-import { type PlanOptions, planTable, requireOwnDestinations, type TablePlan } from '../engine/plan.ts'
+import { requireOwnDestinations } from '../engine/apart.ts'
+import { type PlanOptions, planTable, type TablePlan } from '../engine/plan.ts'
 import { asFerryError, FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'

@@ -1,5 +1,6 @@
 /** One run of a copy job, from the claim to the report: new, or going on where an earlier try stopped. */
 import type { Split } from '../connectors/connector.ts'
+import { requireOwnDestinations } from '../engine/apart.ts'
 import { copyTable } from '../engine/copy.ts'
 import { RateLimit, Slots } from '../engine/limits.ts'
 import {
@@ -9,7 +10,6 @@ import {
   type PlanOptions,
   planTable,
   reopenTable,
-  requireOwnDestinations,
   type Sessions,
   type TablePlan,
 } from '../engine/plan.ts'
@@ -292,8 +292,8 @@ class Run {
   }
 
   /**
-   * Whether what was planned still holds. Where the source is another since, and nothing of it is copied yet, nothing of
-   * the former plan is kept: someone has mended it.
+   * Whether what was planned still holds. Where nothing is copied yet nothing of the former plan is kept: someone may have
+   * mended the source, or the destination.
    */
   private async goesOn(table: OpenTable): Promise<boolean> {
     const { plan, sink } = table
@@ -301,7 +301,7 @@ class Run {
     const kept = await runs.splitsOf(db, this.lease.run, plan.ordinal)
     // Nothing was begun before there are splits.
     if (kept.length === 0) return false
-    if (plan.fingerprint === undefined || runs.committedOf(kept).size > 0 || (await isUnchanged(table))) return true
+    if (runs.committedOf(kept).size > 0) return true
     // The destination knows of what was committed right before the process ended.
     const committed = await sink.prepare({ splits: new Map(), published: false })
     if (committed.published || committed.splits.size > 0) return true

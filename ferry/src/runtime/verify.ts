@@ -41,7 +41,7 @@ export async function verifyJob(
         // Of Ferry's own columns the source knows nothing, nor of rows that are kept although they were deleted.
         const plain: TableSpec = { ...spec, audit: {}, deletes: 'apply', mergeKind: 'scd1' }
         const identity = { run: 'verify', job: job.name }
-        const { plan } = await planTable(sessions, plain, ordinal, { identity, rowsOnly: false })
+        const { plan } = await planTable(sessions, plain, ordinal, { identity, rowsOnly: false, onlyReads: true })
         const sides = { source: sessions.source, destination }
         const back = readBack(plan, stores.destination.kind)
         const kept =

@@ -1,6 +1,6 @@
 import { MemberTypes } from '../../batch/infer.ts'
 import { members } from '../../batch/json.ts'
-import type { Column, LogicalType } from '../../batch/types.ts'
+import { type Column, jsonb, type LogicalType } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
 import type {
   Connector,
@@ -105,6 +105,8 @@ export class CosmosStore implements Store {
     this.wire = new CosmosWire(settings)
     this.containers = new CosmosContainers(this, settings.copiesAtOnce)
   }
+
+  readonly takesOptions = true
 
   get label(): string {
     return this.wire.label
@@ -269,7 +271,7 @@ export class CosmosStore implements Store {
   }
 
   created(column: Column): { type: LogicalType; native: string } {
-    return { type: column.type, native: 'json' }
+    return { type: column.type.kind === 'json' ? jsonb : column.type, native: 'json' }
   }
 
   defaultObject({ table }: ObjectName): string {

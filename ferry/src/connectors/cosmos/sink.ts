@@ -1,5 +1,6 @@
 /** Writing to a container: documents in bulk requests, each to the partition that holds its key. */
 import type { Encoding } from '../../batch/encoding.ts'
+import { jsonNullNotes } from '../../batch/json.ts'
 import { FerryError } from '../../errors.ts'
 import {
   CHANGES,
@@ -87,7 +88,7 @@ export class CosmosSinkTable implements SinkTable {
     this.plan = {
       statements: [...drop, ...make, `BULK ${this.operation.toUpperCase()} INTO ${request.object}`],
       guarantee: GUARANTEES[this.operation],
-      notes: [] as string[],
+      notes: jsonNullNotes(request.columns),
     }
   }
 

@@ -93,6 +93,10 @@ class DuckdbStore implements Store {
     return { foldsCase: true }
   }
 
+  refusesReading(): string {
+    return 'DuckDB opens a file once'
+  }
+
   async source(): Promise<SourceSession> {
     return new DuckdbSource(this.path)
   }

@@ -56,6 +56,7 @@ const ENDINGS = { none: '', gzip: '.gz', zstd: '.zst', snappy: '' }
 
 class FilesStore implements Store {
   readonly kind = 'files'
+  readonly takesOptions = true
   readonly label: string
   private readonly folder: string
   private duckdb: Promise<Duckdb> | undefined
@@ -109,7 +110,11 @@ class FilesStore implements Store {
     if (info.columns.some(c => c.name === FILE_PATH)) {
       throw new FerryError('FERRY-3015', `${spec.object}: its column ${FILE_PATH} has the name of Ferry's own`)
     }
-    return { ...info, columns: [...info.columns, { name: FILE_PATH, type: utf8, nullable: false, onRequest: true }] }
+    return {
+      ...info,
+      parts: set.paths,
+      columns: [...info.columns, { name: FILE_PATH, type: utf8, nullable: false, onRequest: true }],
+    }
   }
 
   private async find(object: string): Promise<FileSet | undefined> {

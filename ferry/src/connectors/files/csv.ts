@@ -52,7 +52,7 @@ export async function describeCsv(set: FileSet, options: ReadOptions): Promise<C
   // A sample ends anywhere, in the middle of a character too.
   requireUtf8(sample.length < SAMPLE_BYTES ? sample : sample.subarray(0, sample.lastIndexOf(10) + 1), file)
   const found = { ...fromName(path), path, isWhole: sample.length < SAMPLE_BYTES }
-  const shape = inferCsv(withoutMark(sample).toString('utf8'), options, found)
+  const shape = named(path, () => inferCsv(withoutMark(sample).toString('utf8'), options, found))
   const types = shape.types.map((type, i) => declared(options, shape.names[i]!) ?? type)
   const columns = shape.names.map((name, i) => ({
     name,
@@ -78,6 +78,15 @@ export async function describeCsv(set: FileSet, options: ReadOptions): Promise<C
   }
   const known = { ...options, encoding: file.encoding }
   return { info, shape: { ...shape, types }, set, options: known, ...(peeked ? { peeked } : {}) }
+}
+
+/** Does the work; a fault in a line is told with the file. */
+function named<T>(path: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw error instanceof LineError ? error.in(path, 0) : error
+  }
 }
 
 function declared(options: ReadOptions, name: string): LogicalType | undefined {
@@ -159,7 +168,7 @@ export class CsvSourceTable implements SourceTable {
     if (columns.length !== names.length || columns.some((c, i) => c.from !== names[i])) {
       return 'the columns are not those of the file, in its order'
     }
-    const odd = columns.find(c => c.checked || c.default !== undefined)
+    const odd = columns.find(c => c.checked || c.default !== undefined || (c.type.kind === 'json' && c.type.once))
     if (odd) return `${odd.name}: each value must be looked at`
     if (offer.parser === 'postgres') {
       const isRead = dialect.quote !== '' && dialect.delimiter.charCodeAt(0) < 128
@@ -265,7 +274,8 @@ export class CsvSourceTable implements SourceTable {
       if (!agreement!.holds(body)) throw new NotAsBytes(split.label)
       // What comes behind it must not become a part of its last record.
       const whole = body.at(-1) === 10 ? body : Buffer.concat([body, Buffer.from(agreement!.lineEnd)])
-      return { kind: 'bytes', data: whole, bytes: data.length, ...checkpoint }
+      const rows = agreement!.records()
+      return { kind: 'bytes', data: whole, bytes: data.length, ...(rows === undefined ? {} : { rows }), ...checkpoint }
     }
     try {
       for await (const chunk of source) {

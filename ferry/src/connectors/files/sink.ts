@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
-import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import { type Encoding, FERRY_CSV } from '../../batch/encoding.ts'
+import { jsonNullNotes } from '../../batch/json.ts'
 import { hasPipes } from '../../duckdb/pipe.ts'
 import { FerryError } from '../../errors.ts'
 import type { Committed, Offer, RunIdentity, SinkTable, Split, SplitWriter, WriteRequest } from '../connector.ts'
@@ -40,7 +41,8 @@ export class FilesSinkTable implements SinkTable {
   constructor(run: RunIdentity, request: WriteRequest, path: string, options: ReturnType<typeof writeOptions>) {
     this.run = run
     this.request = request
-    this.target = path.replace(/(?<=.)[/\\]$/, '')
+    // `.` has no name that files could begin with.
+    this.target = path === STDIN ? path : resolve(path)
     const named = fromName(basename(path))
     const format = formatOf(path, options)
     this.output = {
@@ -97,7 +99,11 @@ export class FilesSinkTable implements SinkTable {
   }
 
   private notes(): string[] {
-    return this.isFolder || this.isStdout ? [] : ['the file is replaced as a whole, if it is there']
+    const isJson = ['json', 'jsonl'].includes(this.output.format)
+    return [
+      ...(this.isFolder || this.isStdout ? [] : ['the file is replaced as a whole, if it is there']),
+      ...(isJson ? jsonNullNotes(this.request.columns) : []),
+    ]
   }
 
   offer(encoding: Encoding): Offer | string {
@@ -226,13 +232,48 @@ export class FilesSinkTable implements SinkTable {
     const fresh = new Set(await readdir(this.work))
     if (this.request.update === 'overwrite' || this.request.truncate) {
       // New files first, old ones last: a reader may see both for a moment, but never none.
-      const old = (await readdir(this.target)).filter(name => !name.startsWith('.') && !this.isOwn(name))
+      const old = (await this.visible()).filter(name => !this.isOwn(name))
       for (const name of fresh) await rename(join(this.work, name), join(this.target, name))
-      for (const name of old) await rm(join(this.target, name), { recursive: true })
+      for (const name of old.filter(isMade)) await rm(join(this.target, name))
     } else for (const name of fresh) await rename(join(this.work, name), join(this.target, name))
     await syncFolder(this.target)
     await writeFile(this.marker, '', { flush: true })
     await rm(this.work, { recursive: true, force: true })
+  }
+
+  /** What the folder holds; nothing where it is yet to be made. */
+  private async visible(): Promise<string[]> {
+    const names = await readdir(this.target).catch(error => {
+      if (error.code === 'ENOENT') return [] as string[]
+      throw translate(error, this.target)
+    })
+    return names.filter(name => !name.startsWith('.'))
+  }
+
+  /** Throws FERRY-3018 where a folder that is to be replaced, or a file that is added to, holds what is not Ferry's. */
+  async requireRoom(): Promise<void> {
+    const { object, update, truncate } = this.request
+    if (this.isStdout) return
+    const found = await stat(this.target).catch(() => undefined)
+    if (!this.isFolder) {
+      if (found?.isDirectory()) {
+        throw new FerryError('FERRY-3018', `${object} is a folder`, {
+          hint: `Write ${object}/ to add files to it, or the name of a file in it.`,
+        })
+      }
+      if (found && update === 'append') {
+        throw new FerryError('FERRY-3006', `${object} is there, and a file cannot be added to`, {
+          hint: `Use update: overwrite, or copy into a folder, where each run adds files: to: ${object.replace(/\.[^/]*$/, '')}/`,
+        })
+      }
+      return
+    }
+    if (update !== 'overwrite' && !truncate) return
+    const foreign = (await this.visible()).find(name => !isMade(name))
+    if (foreign === undefined) return
+    throw new FerryError('FERRY-3018', `${object} holds ${foreign}, which no copy has made: it would be deleted`, {
+      hint: 'Copy into a folder of its own, or with update: append.',
+    })
   }
 
   /** Whether a file of the folder was made by this run: moved already, when publishing was broken off. */
@@ -248,6 +289,11 @@ export class FilesSinkTable implements SinkTable {
     for (const path of [this.work, ...(await this.formerWork())]) await rm(path, { recursive: true, force: true })
     await rm(this.marker, { force: true })
   }
+}
+
+/** Whether a name is one that {@link FilesSinkTable.partName} gives, in whatever run. */
+function isMade(name: string): boolean {
+  return /-\d{8}T\d{9}[0-9a-f]{4}-\d{5}-\d{4}\.[a-z]+(\.gz|\.zst)?$/.test(name)
 }
 
 async function syncFolder(path: string): Promise<void> {

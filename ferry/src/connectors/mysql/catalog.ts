@@ -1,4 +1,5 @@
 /** What a database holds, read from `information_schema`. */
+import { jsonb } from '../../batch/types.ts'
 import type { ObjectSpec, TableColumn, TableInfo } from '../connector.ts'
 import { stripSemicolon } from '../names.ts'
 import { type Answer, type Connection, joinName, type Name, query, quoteText, splitName } from './client.ts'
@@ -82,7 +83,8 @@ function columnOf(row: Answer, json: Set<string>, settings: MysqlSettings): Mysq
   const native = json.has(name) ? 'json' : `${row.type}${marked}`
   return {
     name,
-    type: toLogical(native, settings.tinyInt1),
+    // MySQL's own JSON is kept by its values, MariaDB's as its text.
+    type: row.type === 'json' ? jsonb : toLogical(native, settings.tinyInt1),
     native,
     // A zero that is read as null needs a place for it.
     nullable: row.nullable === 'YES' || (settings.zeroDates === 'null' && /^(date|datetime|timestamp)\b/.test(native)),
@@ -90,6 +92,7 @@ function columnOf(row: Answer, json: Set<string>, settings: MysqlSettings): Mysq
     ...missingOf(row),
     ...(/auto_increment/i.test(extra) ? { autoIncrement: true } : {}),
     ...(/^current_timestamp(\(\d*\))?$/i.test(String(row.def)) ? { defaultSql: String(row.def) } : {}),
+    ...(/^(float|double)\(\d+,/.test(native) ? { alters: 'rounds' } : {}),
     ...(typeof row.charset === 'string' ? { charset: row.charset } : {}),
     ...(typeof row.collation === 'string' && !EXACT.test(row.collation) ? { loose: true } : {}),
     generated: /(virtual|stored|persistent) generated|^(virtual|stored|persistent)$/i.test(extra),

@@ -92,7 +92,7 @@ function dateAt(
     if (zeroDates === 'null') return null
     throw new RowError(
       'FERRY-4001',
-      `${quoteShort(buffer.toString('latin1', start, end))} is not a ${typeName(type)}`,
+      `${quoteShort(buffer.toString('latin1', start, end))} is not of type ${typeName(type)}`,
       undefined,
       {
         hint: 'Set zeroDates: null of the connection, so that dates without month or day become null.',
@@ -118,7 +118,7 @@ function secondsAt(buffer: Buffer, at: number, end: number, digits: number): num
 function refused(buffer: Buffer, start: number, end: number, type: LogicalType): RowError {
   return new RowError(
     'FERRY-4001',
-    `${quoteShort(buffer.toString('utf8', start, end))} is not a ${typeName(type)}`,
+    `${quoteShort(buffer.toString('utf8', start, end))} is not of type ${typeName(type)}`,
     undefined,
     {
       ...(type.kind === 'bool' ? { hint: 'Set tinyInt1: int of the connection, where tinyint(1) holds numbers.' } : {}),

@@ -1,5 +1,12 @@
 /** Values as LOAD DATA reads them: tabs between fields, a backslash before what would mean something, `\N` for null. */
-import { codePoints, formatText } from '../../batch/text.ts'
+import {
+  codePoints,
+  formatText,
+  hasMemberTwice,
+  normalDecimal,
+  quoteShort,
+  withoutTrailingZeros,
+} from '../../batch/text.ts'
 import { type LogicalType, type Row, typeName, type Value } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
 import { isGeometry } from './types.ts'
@@ -40,8 +47,18 @@ function encoderOf({ type, native }: WrittenColumn): Encoder {
         if (/[NI]/.test(value as string)) throw new RowError('FERRY-4001', `MySQL has no ${value}`)
         return value as string
       }
-    case 'binary':
-      return value => Buffer.from(value as Uint8Array).toString('hex')
+    case 'binary': {
+      const length = Number(/^binary\((\d+)\)/.exec(native)?.[1] ?? 0)
+      return value => {
+        const bytes = Buffer.from(value as Uint8Array)
+        if (bytes.length < length) {
+          throw new RowError('FERRY-4001', `${native} would fill ${bytes.length} bytes up with zeros`)
+        }
+        return bytes.toString('hex')
+      }
+    }
+    case 'json':
+      return value => escaped(type.once ? kept(value as string) : (value as string))
     case 'date':
     case 'timestamp':
       return value => {
@@ -62,6 +79,9 @@ function encoderOf({ type, native }: WrittenColumn): Encoder {
         return clock(Number(micros))
       }
     default: {
+      const choices = choicesOf(native)
+      if (choices) return value => escaped(chosen(formatText(value, type), native, choices))
+      const isPadded = native.startsWith('char(')
       const length = Number(/^(?:var)?char\((\d+)\)/.exec(native)?.[1] ?? Infinity)
       return value => {
         const text = formatText(value, type)
@@ -69,10 +89,44 @@ function encoderOf({ type, native }: WrittenColumn): Encoder {
         if (text.length > length && codePoints(text) > length) {
           throw new RowError('FERRY-4001', `the text is longer than ${length} characters (${typeName(type)})`)
         }
+        if (isPadded && text.endsWith(' ')) {
+          throw new RowError('FERRY-4001', `${native} would leave out the spaces at the end of ${quoteShort(text)}`)
+        }
         return escaped(text)
       }
     }
   }
+}
+
+/** JSON that MySQL's own type keeps: it has 64-bit numbers, and one value of a member. */
+function kept(text: string): string {
+  if (hasMemberTwice(text)) throw new RowError('FERRY-4001', `a member stands twice in ${quoteShort(text)}`)
+  for (const [number] of text.replace(/"(?:[^"\\]|\\.)*"/g, '').matchAll(/-?\d[\d.eE+-]*/g)) {
+    const whole = /^-?\d+$/.test(number) ? BigInt(number) : undefined
+    const fits = whole !== undefined && whole >= -(2n ** 63n) && whole < 2n ** 64n
+    if (fits || plain(String(Number(number))) === plain(number)) continue
+    throw new RowError('FERRY-4001', `MySQL would round ${number} in JSON`)
+  }
+  return text
+}
+
+function plain(number: string): string {
+  return withoutTrailingZeros(normalDecimal(number) ?? number)
+}
+
+/** The texts that an ENUM or a SET is declared with. */
+function choicesOf(native: string): string[] | undefined {
+  if (!/^(enum|set)\(/i.test(native)) return undefined
+  return [...native.matchAll(/'((?:[^']|'')*)'/g)].map(m => m[1]!.replaceAll("''", "'"))
+}
+
+/** The server would take `A` for `a`, `2` for the second one, and sort a set. */
+function chosen(text: string, native: string, choices: string[]): string {
+  const isSet = /^set/i.test(native)
+  const parts = isSet ? (text === '' ? [] : text.split(',')) : [text]
+  const places = parts.map(part => choices.indexOf(part))
+  if (places.every((at, i) => at >= 0 && (i === 0 || at > places[i - 1]!))) return text
+  throw new RowError('FERRY-4001', `${quoteShort(text)} is not ${isSet ? 'a set' : 'one'} of ${native.slice(0, 200)}`)
 }
 
 const SPECIAL = /[\\\t\n\0]/

@@ -1,5 +1,5 @@
 import type { Encoding } from '../../batch/encoding.ts'
-import type { Row } from '../../batch/types.ts'
+import { jsonb, type Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../changes/applier.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
@@ -50,7 +50,7 @@ export class MysqlSink implements SinkSession {
   private readonly idle: Connection[] = []
   private evicted: Promise<void> | undefined
   private count = 0
-  private server: Promise<{ collation: string; local: boolean }> | undefined
+  private server: Promise<{ collation: string; isMariaDB: boolean; local: boolean }> | undefined
 
   constructor(settings: MysqlSettings, run: RunIdentity) {
     this.settings = settings
@@ -73,11 +73,12 @@ export class MysqlSink implements SinkSession {
   }
 
   /** What the server is: how texts are compared by their code points there, and whether it takes local files. */
-  about(): Promise<{ collation: string; local: boolean }> {
+  about(): Promise<{ collation: string; isMariaDB: boolean; local: boolean }> {
     this.server ??= this.control.then(async client => {
       const [row] = await query(client, 'SELECT version() AS version, @@local_infile AS local')
       const isMariaDB = /mariadb/i.test(String(row!.version))
-      return { collation: isMariaDB ? 'utf8mb4_nopad_bin' : 'utf8mb4_0900_bin', local: Number(row!.local) === 1 }
+      const collation = isMariaDB ? 'utf8mb4_nopad_bin' : 'utf8mb4_0900_bin'
+      return { collation, isMariaDB, local: Number(row!.local) === 1 }
     })
     return this.server
   }
@@ -177,7 +178,7 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
   private constructor(
     session: MysqlSink,
     request: WriteRequest,
-    about: { collation: string },
+    about: { collation: string; isMariaDB: boolean },
     existing: { table: MysqlTable; dependants: Dependants } | undefined,
   ) {
     this.session = session
@@ -199,11 +200,10 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
     this.lanes = !hasLedger || this.way.kind === 'merge' ? 1 : 16
     const found = new Map(existing?.table.columns.map(c => [c.name, c.native]))
     const altered = new Set(request.alter?.map(a => a.column))
-    this.columns = request.columns.map(c => ({
-      name: c.name,
-      type: c.type,
-      native: (altered.has(c.name) ? undefined : found.get(c.name)) ?? sql.nativeOf(c, request.keys),
-    }))
+    this.columns = request.columns.map(c => {
+      const native = (altered.has(c.name) ? undefined : found.get(c.name)) ?? sql.nativeOf(c, request.keys)
+      return { name: c.name, type: native === 'json' && !about.isMariaDB ? jsonb : c.type, native }
+    })
     this.describePlan()
   }
 

@@ -7,7 +7,7 @@
 import { compact } from '../../batch/time.ts'
 import type { Row, Value } from '../../batch/types.ts'
 import { valueOf } from '../../batch/valueof.ts'
-import { RowError } from '../../errors.ts'
+import { placed, RowError } from '../../errors.ts'
 import { EPOCH_DAYS, EPOCH_MICROS, HEADER, INT64_MAX, INT64_MIN } from './binary.ts'
 import { bare } from './types.ts'
 
@@ -130,14 +130,17 @@ function decodeArray(buffer: Buffer, at: number, item: Decode): Value[] {
 export class BinaryReader {
   private readonly decoders: Decode[]
   private readonly names: string[]
+  private readonly placeOf: (row: Row) => string
   private rest: Buffer = EMPTY
   private pieces: Buffer[] = []
   private missing = 0
   private started = false
 
-  constructor(natives: string[], names: string[]) {
+  /** `placeOf` names a row for messages, as far as it is read. */
+  constructor(natives: string[], names: string[], placeOf: (row: Row) => string) {
     this.decoders = natives.map(decoder)
     this.names = names
+    this.placeOf = placeOf
   }
 
   /** The rows that are complete with this chunk. */
@@ -187,7 +190,7 @@ export class BinaryReader {
             complete = false
             break
           }
-          row[i] = this.decode(i, buffer, at, length)
+          row[i] = this.decode(i, row, buffer, at, length)
           at += length
         }
       }
@@ -201,12 +204,13 @@ export class BinaryReader {
     return rows
   }
 
-  private decode(i: number, buffer: Buffer, at: number, length: number): Value {
+  private decode(i: number, row: Row, buffer: Buffer, at: number, length: number): Value {
     try {
       return this.decoders[i]!(buffer, at, length)
     } catch (error) {
       if (!(error instanceof RowError)) throw error
-      throw new RowError(error.code, `column ${this.names[i]}: ${error.message}`, this.names[i])
+      const message = `${this.placeOf(row)}: column ${this.names[i]}: ${error.message}`
+      throw placed(new RowError(error.code, message, this.names[i], { hint: error.hint }))
     }
   }
 }

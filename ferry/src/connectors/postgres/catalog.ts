@@ -97,6 +97,15 @@ export async function describeTable(
   }
 }
 
+/** Types that take any text, and keep less of it. */
+function altersOf(base: string): Pick<TableColumn, 'alters'> {
+  const type = base.replace(/(\[\])+$/, '')
+  if (type === 'money' || /^time\([0-5]\) with time zone$/.test(type)) return { alters: 'rounds' }
+  if (type === 'name') return { alters: 'cuts texts to 63 bytes' }
+  if (type === '"char"') return { alters: 'cuts texts to a byte' }
+  return /^interval [a-z]/.test(type) ? { alters: 'leaves out what is finer' } : {}
+}
+
 async function readColumns(client: pg.Client, oid: number): Promise<PostgresColumn[]> {
   const { rows } = await client.query(COLUMNS, [oid])
   return rows.map(r => {
@@ -113,6 +122,7 @@ async function readColumns(client: pg.Client, oid: number): Promise<PostgresColu
       ...missingOf(r.default_is),
       ...(r.identity !== '' || /^nextval\(/.test(r.default_is ?? '') ? { autoIncrement: true } : {}),
       ...(BUILT_IN.test(r.default_is ?? '') ? { defaultSql: r.default_is } : {}),
+      ...altersOf(base),
       ...(r.loose || /(^|\.)citext$/.test(base) ? { loose: true } : {}),
       generated: r.generated,
       stored: r.stored,

@@ -483,6 +483,9 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
       )
     }
     for (const [i, c] of request.columns.entries()) {
+      if (this.columns[i]!.base.startsWith('character(') && c.sourceNative !== this.columns[i]!.native) {
+        plan.notes.push(`${c.name} (${this.columns[i]!.native}) fills texts up with spaces`)
+      }
       if (
         !request.existing &&
         this.columns[i]!.native === 'text' &&

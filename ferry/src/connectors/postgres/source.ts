@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { type Batch, type CsvDialect, FERRY_CSV } from '../../batch/encoding.ts'
-import type { Column } from '../../batch/types.ts'
+import { formatText } from '../../batch/text.ts'
+import type { Column, Row } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
 import { LOG_SPLIT, type LogTable, notJoined, readLog, type TableLog } from '../changes/log.ts'
 import {
@@ -505,6 +506,15 @@ class PostgresSourceTable implements SourceTable {
     }
   }
 
+  /** The table and the keys of a row that is read in part. */
+  private placeOf(row: Row): string {
+    const keys = this.rowColumns.flatMap(({ name, type }, i) => {
+      const value = row[i]
+      return this.table.primaryKey.includes(name) && value != null ? [`, ${name} ${formatText(value, type)}`] : []
+    })
+    return `${this.table.object}${keys.join('')}`
+  }
+
   private async *readTable(split: Split, { offer, signal }: ReadOptions): AsyncIterable<Batch> {
     const client = await this.session.pool.take()
     const stop = () => this.session.pool.drop(client)
@@ -516,6 +526,7 @@ class PostgresSourceTable implements SourceTable {
         const reader = new BinaryReader(
           this.rowColumns.map(c => wireNative(c as PostgresColumn)),
           this.rowColumns.map(c => c.name),
+          row => this.placeOf(row),
         )
         for await (const chunk of stream) {
           const rows = reader.push(chunk as Buffer)

@@ -24,7 +24,7 @@ const LOGICAL: Record<string, t.LogicalType> = {
   'timestamp with time zone': t.timestamptz,
   interval: t.interval,
   json: t.json,
-  jsonb: t.json,
+  jsonb: t.jsonb,
 }
 
 /** Object ids of the types that arrays in the binary format name as their element. */

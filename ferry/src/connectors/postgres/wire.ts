@@ -58,7 +58,7 @@ function exact(column: MappedColumn): boolean {
   if (relation === 'same') return true
   if (relation !== 'wider') return false
   if (column.type.kind === 'utf8') return TEXT_CASTS.has(column.sourceType.kind)
-  return column.type.kind !== 'json'
+  return column.type.kind !== 'json' || column.sourceType.kind === 'json'
 }
 
 function textLike(wire: string): boolean {

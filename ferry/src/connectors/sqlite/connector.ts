@@ -97,6 +97,13 @@ class SqliteStore implements Store {
     return { foldsCase: true }
   }
 
+  refusesReading(): string | undefined {
+    const mode = this.reading(db => db.prepare('PRAGMA journal_mode').get())!.journal_mode
+    return mode === 'wal'
+      ? undefined
+      : `who reads keeps others from writing, unless PRAGMA journal_mode is WAL (here: ${mode})`
+  }
+
   async source(): Promise<SourceSession> {
     return new SqliteSource(this.path)
   }

@@ -372,7 +372,7 @@ type Check = (value: Exclude<Value, null>) => Value
 function reader(type: LogicalType): Check | undefined {
   const refuse = (value: Value): never => {
     const shown = value instanceof Uint8Array ? 'a blob' : typeof value === 'string' ? quoteShort(value) : String(value)
-    throw new RowError('FERRY-4001', `${shown} is not a ${typeName(type)}`)
+    throw new RowError('FERRY-4001', `${shown} is not of type ${typeName(type)}`)
   }
   switch (type.kind) {
     case 'int':

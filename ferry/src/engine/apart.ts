@@ -1,0 +1,61 @@
+/** What keeps tables of a job, and its two ends, out of each other's way. */
+import { realpathSync } from 'node:fs'
+import type { Store, TableInfo } from '../connectors/connector.ts'
+import { FerryError } from '../errors.ts'
+import type { TablePlan } from './plan.ts'
+
+/** Throws FERRY-1005 where two tables would be one at the destination, as `Dup` and `dup` are for some stores. */
+export function requireOwnDestinations(plans: Pick<TablePlan, 'from' | 'to'>[], destination: Store): void {
+  const seen = new Map<string, Pick<TablePlan, 'from' | 'to'>>()
+  for (const plan of plans) {
+    const key = destination.objectKey(plan.to)
+    const other = seen.get(key)
+    if (other) {
+      const where = other.to === plan.to ? plan.to : `${plan.to}, which is ${other.to} for ${destination.label}`
+      throw new FerryError('FERRY-1005', `${other.from} and ${plan.from} both go to ${where}`)
+    }
+    seen.set(key, plan)
+  }
+}
+
+/**
+ * Throws FERRY-3017 where a table would be copied into itself, or the destination cannot be written while it is read.
+ * `source` is undefined of a query: what that reads is not known.
+ */
+export function requireApart(stores: { from: Store; to: Store }, source: TableInfo | undefined, target: string): void {
+  const { from, to } = stores
+  if (from.kind !== to.kind || placeOf(from) !== placeOf(to)) return
+  const key = to.objectKey(target)
+  // A file may be in the folder that it is copied into.
+  const own = source && [source.object, ...(source.parts ?? [])].find(o => isWithin(from.objectKey(o), key))
+  if (own !== undefined) {
+    throw new FerryError('FERRY-3017', `${source!.object} would be copied into itself: ${target} is at the same place`)
+  }
+  const why = to.refusesReading?.()
+  if (why !== undefined) throw new FerryError('FERRY-3017', `${to.label} cannot be copied into itself: ${why}`)
+}
+
+function isWithin(object: string, target: string): boolean {
+  return object === target || (target.startsWith('/') && object.startsWith(`${target.replace(/\/$/, '')}/`))
+}
+
+function placeOf({ label }: Store): string {
+  const path = /^(?:sqlite|duckdb|files):(.*)$/.exec(label)?.[1]
+  // Folders are told apart by the full paths of what is in them.
+  if (label.startsWith('files:')) return 'files'
+  if (path === undefined) return label.replace('//localhost', '//127.0.0.1')
+  try {
+    return realpathSync(path)
+  } catch {
+    return path
+  }
+}
+
+/** Throws FERRY-1003 for options of objects that a store has none of. */
+export function requireOptions(store: Store, options: Record<string, unknown>, which: 'read' | 'write'): void {
+  const [first] = Object.keys(options)
+  if (first === undefined || store.takesOptions) return
+  throw new FerryError('FERRY-1003', `${which}.${first}: tables of ${store.kind} have no such option`, {
+    hint: `\`${which}\` is for files and containers.`,
+  })
+}
