@@ -177,6 +177,10 @@ export class NewColumns extends FerryError {
   }
 }
 
+/** What helps where a row of an append is there already. */
+export const TAKEN_HINT =
+  'A row of this key is there: `update: merge` (`--update merge`) writes over it, `overwrite` replaces all rows.'
+
 /** The error, whose message names the object already. */
 export function placed(error: RowError): RowError {
   error.isPlaced = true

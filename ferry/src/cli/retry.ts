@@ -11,6 +11,7 @@ export default async function retry([id]: string[], options: VariableOptions & {
     else if (report.tables.length === 0) process.stdout.write(`run ${report.run} has no skipped rows\n`)
     for (const t of options.json ? [] : report.tables) {
       process.stdout.write(`${t.table}: ${count(t.copied)} of ${count(t.tried)} rows copied, ${count(t.left)} left\n`)
+      if (t.reason !== undefined) process.stdout.write(`  ${t.reason}\n  see ${t.folder}\n`)
     }
   })
 }

@@ -12,7 +12,7 @@ import {
   type DuckDBResult,
 } from '@duckdb/node-api'
 import { allowedFolders } from '../confinement.ts'
-import { type ErrorCode, FerryError, placed, RowError } from '../errors.ts'
+import { type ErrorCode, FerryError, placed, RowError, TAKEN_HINT } from '../errors.ts'
 import { makeScratch, scratchParent } from './scratch.ts'
 
 /** DuckDB's own memory, next to what Node needs. */
@@ -128,8 +128,10 @@ export function translate(error: unknown, place: string): FerryError {
   const code = classify(e.message)
   // DuckDB explains CSV options over many lines; the first ones name the fault.
   const message = `${place}: ${e.message.split('\n\n')[0]!.split('\n').slice(0, 3).join(' ')}`
-  if (code === 'FERRY-4001' || code === 'FERRY-4005')
-    return placed(new RowError(code, message, undefined, { cause: error }))
+  if (code === 'FERRY-4001' || code === 'FERRY-4005') {
+    const hint = /Duplicate key/i.test(message) ? { hint: TAKEN_HINT } : {}
+    return placed(new RowError(code, message, undefined, { cause: error, ...hint }))
+  }
   return new FerryError(code, message, { cause: error })
 }
 

@@ -36,6 +36,8 @@ export function requireApart(stores: { from: Store; to: Store }, source: TableIn
 }
 
 function isWithin(object: string, target: string): boolean {
+  // Standard input and output.
+  if (target === '-') return false
   return object === target || (target.startsWith('/') && object.startsWith(`${target.replace(/\/$/, '')}/`))
 }
 

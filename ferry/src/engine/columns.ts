@@ -30,6 +30,8 @@ export interface OwnColumn {
 }
 
 interface Into {
+  /** Whether nothing is going to be written. */
+  onlyReads?: boolean | undefined
   sourceKind: string
   destination: Store
   target: ObjectSpec
@@ -77,14 +79,14 @@ export function mapColumns(
       !refused.has(c.name.toLowerCase()) &&
       !mapped.some(m => m.name === c.name),
   )
-  if (missing.length > 0) {
+  if (missing.length > 0 && !into.onlyReads) {
     problems.push(
       new FerryError('FERRY-3010', `${missing.map(c => c.name).join(', ')} gets no value, and may not be null`),
     )
   }
   if (problems.length === 0) return { columns: mapped, alter }
   const [first] = problems
-  const text = problems.map(p => p.message).join('; ')
+  const text = [...new Set(problems.map(p => p.message))].join('; ')
   throw new FerryError(first!.code, `${spec.from} -> ${existing?.object ?? spec.to ?? 'destination'}: ${text}`, {
     hint: first!.hint,
   })

@@ -139,13 +139,16 @@ export async function planTable(
   const whole = source.documents !== undefined && destinationStore.takesDocuments?.(target) === true && !isMapped(spec)
   // A place for documents takes whatever members they have.
   const fixed = existing?.documents ? undefined : existing
-  const into = { sourceKind: sourceStore.kind, destination: destinationStore, target }
+  const into = { sourceKind: sourceStore.kind, destination: destinationStore, target, onlyReads: options.onlyReads }
   const own = ownColumns(spec, options.identity, sourceStore)
   const { columns, alter } = whole
     ? { columns: [WHOLE_DOCUMENT], alter: [] }
     : mapColumns(spec, source, fixed, into, own)
   requireNames(columns, existing ? undefined : destinationStore.naming(target), to)
   if (columns.length === 0) throw new FerryError('FERRY-3014', `${from} has no columns`)
+  if (spec.update === 'merge' && destinationStore.kind === 'files') {
+    throw new FerryError('FERRY-3006', 'files cannot be merged into: use overwrite, or append into a folder')
+  }
   const chosen = destinationStore.documentKeys ?? (whole ? [] : chooseKeys(spec, columns, source, existing))
   // Of a table that keeps versions the beginning of each is a part of its key.
   const keys = chosen.filter(key => spec.mergeKind === 'scd1' || key !== VERSION.from)

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { parseText } from '../batch/text.ts'
-import type { Column, Row } from '../batch/types.ts'
-import type { SinkSession, SourceSession, Split } from '../connectors/connector.ts'
+import { type Column, type Row, sameType } from '../batch/types.ts'
+import type { MappedColumn, SinkSession, SourceSession, Split, TableInfo } from '../connectors/connector.ts'
 import type { TablePlan } from '../engine/plan.ts'
 import { rowMapper } from '../engine/rows.ts'
 import { asFerryError, FerryError } from '../errors.ts'
@@ -17,7 +17,7 @@ import { closeStores, openStores, type Stores } from './stores.ts'
 
 export interface RetryReport {
   run: string
-  tables: { table: string; tried: number; copied: number; left: number }[]
+  tables: { table: string; tried: number; copied: number; left: number; reason?: string; folder?: string }[]
 }
 
 /** Tries all skipped rows of a run again. Rows that still do not fit stay in the error files with their new reason. */
@@ -42,7 +42,9 @@ export async function retryRun(state: State, id: string, variables: Variables): 
         total.left += left
         total.copied += file.lines.length - left
       }
-      if (total.tried > 0) report.tables.push(total)
+      if (total.tried === 0) continue
+      const [first] = readErrors(folder, plan.ordinal).flatMap(f => f.lines)
+      report.tables.push({ ...total, ...(first ? { reason: first.reason, folder } : {}) })
     }
   } finally {
     await closeStores(stores)
@@ -79,7 +81,7 @@ async function retryFile(
       .filter(Boolean)
       .map(line => JSON.parse(line) as ErrorLine)
     const current = reading && (await currentRows(reading, plan))
-    const left = await write(session, { ...plan, write: { ...plan.write, existing } }, lines, current, kept => {
+    const left = await write(session, asItIs(plan, existing), lines, current, kept => {
       writeFileSync(next, kept.map(line => `${JSON.stringify(line)}\n`).join(''), { mode: 0o600, flush: true })
     })
     const remaining = left ?? (existsSync(next) ? readFileSync(next, 'utf8').split('\n').filter(Boolean).length : 0)
@@ -90,6 +92,23 @@ async function retryFile(
   } finally {
     await reading?.close()
     await session.close()
+  }
+}
+
+/** The plan with the columns of the destination as they are now: someone may have widened them since. */
+function asItIs(plan: TablePlan, existing: TableInfo): TablePlan {
+  const now = (column: MappedColumn): MappedColumn => {
+    const there = existing.columns.find(c => c.name === column.name)
+    if (!there || sameType(there.type, column.type)) return column
+    // What a text file holds is read as the destination has it.
+    const sourceType = sameType(column.sourceType, column.type) ? there.type : column.sourceType
+    return { ...column, sourceType, type: there.type, ...(there.native === undefined ? {} : { native: there.native }) }
+  }
+  const { read, write } = plan
+  return {
+    ...plan,
+    read: { ...read, columns: read.columns.map(now) },
+    write: { ...write, columns: write.columns.map(now), existing },
   }
 }
 

@@ -39,7 +39,7 @@ export async function verifyJob(
       for (const [ordinal, spec] of specs.entries()) {
         options.onTable?.(spec.from, ordinal + 1, specs.length)
         // Of Ferry's own columns the source knows nothing, nor of rows that are kept although they were deleted.
-        const plain: TableSpec = { ...spec, audit: {}, deletes: 'apply', mergeKind: 'scd1' }
+        const plain: TableSpec = { ...spec, audit: {}, deletes: 'apply', mergeKind: 'scd1', truncate: false }
         const identity = { run: 'verify', job: job.name }
         const { plan } = await planTable(sessions, plain, ordinal, { identity, rowsOnly: false, onlyReads: true })
         const sides = { source: sessions.source, destination }

@@ -1,6 +1,6 @@
 /** Connections to MySQL and MariaDB: one session setup, one translation of their errors. */
 import mysql from 'mysql2'
-import { type ErrorCode, FerryError, placed, RowError } from '../../errors.ts'
+import { type ErrorCode, FerryError, placed, RowError, TAKEN_HINT } from '../../errors.ts'
 import type { LedgerClient } from '../ledger.ts'
 import type { MysqlSettings } from './settings.ts'
 
@@ -101,7 +101,8 @@ export function translate(error: unknown, place: string): FerryError {
   const text = e.message || e.code || String(error)
   const message = `${place}: ${code === 'FERRY-2005' ? 'the connection to the server was lost' : text}`
   if (code !== 'FERRY-4001' && code !== 'FERRY-4005') return new FerryError(code, message, { cause: error })
-  return placed(new RowError(code, message, /column '([^']+)'/i.exec(text)?.[1], { cause: error }))
+  const hint = e.errno === 1062 ? { hint: TAKEN_HINT } : {}
+  return placed(new RowError(code, message, /column '([^']+)'/i.exec(text)?.[1], { cause: error, ...hint }))
 }
 
 /** Codes of the server: https://mariadb.com/kb/en/mariadb-error-code-reference/ */

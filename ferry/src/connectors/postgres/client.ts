@@ -1,6 +1,6 @@
 /** Connections to PostgreSQL: one session setup, one translation of its errors. */
 import pg from 'pg'
-import { type ErrorCode, FerryError, placed, RowError } from '../../errors.ts'
+import { type ErrorCode, FerryError, placed, RowError, TAKEN_HINT } from '../../errors.ts'
 import type { LedgerClient } from '../ledger.ts'
 import type { PostgresSettings } from './settings.ts'
 import { ReadSocket } from './socket.ts'
@@ -87,6 +87,11 @@ export function translate(error: unknown, place: string): FerryError {
   const e = (error instanceof AggregateError ? error.errors[0] : error) as ServerError
   const code = classify(e)
   const lost = /not queryable|Connection terminated unexpectedly|EPIPE|ECONNRESET/.test(e.message)
+  if (/password must be a string/.test(e.message)) {
+    return new FerryError('FERRY-2002', `${place}: the server wants a password, and none is given`, {
+      hint: 'Put it into the connection, its address or PGPASSWORD.',
+    })
+  }
   const parts = [`${place}: ${lost ? 'the connection to the server was lost' : e.message || e.code}`]
   if (e.detail) parts.push(e.detail)
   // Of the context only COPY's own line helps; it names line and column.
@@ -95,7 +100,9 @@ export function translate(error: unknown, place: string): FerryError {
   const message = parts.join('. ')
   if (code === 'FERRY-4001' || code === 'FERRY-4005') {
     const column = e.column ?? /, column ([^:]+):?/.exec(e.where ?? '')?.[1]
-    return placed(new RowError(code, message, column, { cause: error }))
+    return placed(
+      new RowError(code, message, column, { cause: error, ...(e.code === '23505' ? { hint: TAKEN_HINT } : {}) }),
+    )
   }
   return new FerryError(code, message, { cause: error })
 }
@@ -103,6 +110,7 @@ export function translate(error: unknown, place: string): FerryError {
 function classify(e: ServerError): ErrorCode {
   const code = e.code ?? ''
   if (/^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)$/.test(code)) return 'FERRY-2001'
+  if (/does not support SSL connections/.test(e.message)) return 'FERRY-2001'
   if (/timeout expired|timeout exceeded/.test(e.message)) return 'FERRY-2001'
   if (/^28/.test(code) || /SASL|password must be a string/.test(e.message)) return 'FERRY-2002'
   if (code === '3D000') return 'FERRY-2003'

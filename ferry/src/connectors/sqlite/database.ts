@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { type ErrorCode, FerryError, placed, RowError } from '../../errors.ts'
+import { type ErrorCode, FerryError, placed, RowError, TAKEN_HINT } from '../../errors.ts'
 
 /** Opens a database file. Throws FERRY-2001 for a file that is missing, FERRY-2004 for one that may not be used. */
 export function openDatabase(path: string, mode: 'read' | 'write'): DatabaseSync {
@@ -28,10 +28,16 @@ export function openDatabase(path: string, mode: 'read' | 'write'): DatabaseSync
 export function translate(error: unknown, place: string): FerryError {
   if (error instanceof FerryError) return error
   const e = error as Error & { errcode?: number; code?: string }
+  if (/ON CONFLICT clause does not match/.test(e.message)) {
+    return new FerryError('FERRY-3005', `${place}: no unique index of SQLite is over the keys, which a merge needs`, {
+      hint: 'CREATE UNIQUE INDEX ... over the keys, or name others.',
+    })
+  }
   const code = classify(e)
   if (code === 'FERRY-4005') {
     const column = /constraint failed: [^.]+\.(\w+)/.exec(e.message)?.[1]
-    return placed(new RowError(code, `${place}: ${e.message}`, column, { cause: error }))
+    const hint = /UNIQUE|PRIMARY KEY/.test(e.message) ? { hint: TAKEN_HINT } : {}
+    return placed(new RowError(code, `${place}: ${e.message}`, column, { cause: error, ...hint }))
   }
   return new FerryError(code, `${place}: ${e.message}`, { cause: error })
 }
