@@ -59,9 +59,13 @@ const connections: Record<string, string[]> = {
 for (const [name, words] of Object.entries(connections)) ferry(['connections', 'add', name, ...words])
 
 const port = process.env.FERRY_PORT ?? '7070'
-const server = fork(program, ['serve', '--folder', data, '--port', port, '--log-level', 'warn'], {
-  stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-})
+const server = fork(
+  program,
+  ['serve', '--folder', data, '--variable', 'COSMOS_LOCAL_KEY', '--port', port, '--log-level', 'warn'],
+  {
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  },
+)
 server.stdout!.setEncoding('utf8').on('data', (text: string) => {
   const url = /listens at (\S+)/.exec(text)?.[1]
   if (!url) return

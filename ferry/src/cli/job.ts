@@ -1,7 +1,8 @@
 /** The jobs that commands work on: from a file, or from a source and a destination on the command line. */
 import { createHash } from 'node:crypto'
+import { withoutPassword } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
-import { type Locator, parseLocator, withoutPassword } from '../job/locator.ts'
+import { type Locator, parseLocator } from '../job/locator.ts'
 import { checkJob, readJobFile, readVariables, type Variables } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
 

@@ -144,6 +144,11 @@ add('serve', 'the server: web UI, API, schedules, triggers; executes what is ask
   .option('--host <address>', 'address to listen at', '127.0.0.1')
   .option('--port <port>', 'port to listen at; 0 takes one that is free', integer, 7070)
   .option('--folder <path>', 'folder that file connections may use; may be repeated (default: the current one)', list)
+  .option(
+    '--variable <name>',
+    'a variable that jobs and connections may take from its environment; may be repeated',
+    list,
+  )
   .option('--allowed-host <name>', 'another name that the server answers to; may be repeated', list)
   .option('--public-url <url>', 'where browsers come in, behind a proxy')
   .option('--most <runs>', 'runs at work at one time', integer, 10)
@@ -152,6 +157,11 @@ add('serve', 'the server: web UI, API, schedules, triggers; executes what is ask
 add('worker', 'executes runs that wait, without a server', () => import('./worker.ts'))
   .option('--once', 'one run, or none where none waits')
   .option('--folder <path>', 'folder that file connections may use; may be repeated (default: the current one)', list)
+  .option(
+    '--variable <name>',
+    'a variable that jobs and connections may take from its environment; may be repeated',
+    list,
+  )
   .option('--most <runs>', 'runs at work at one time, everywhere', integer, 10)
   .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')
 add('doctor', 'looks for what keeps Ferry from working here', () => import('./doctor.ts'))

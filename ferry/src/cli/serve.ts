@@ -6,6 +6,7 @@ interface Options {
   host: string
   port: number
   folder?: string[]
+  variable?: string[]
   allowedHost?: string[]
   publicUrl?: string
   most: number
@@ -18,6 +19,7 @@ export default async function serve(_: string[], options: Options): Promise<void
     host: options.host,
     port: options.port,
     folders: options.folder ?? [],
+    variables: options.variable ?? [],
     allowedHosts: options.allowedHost ?? [],
     ...(options.publicUrl === undefined ? {} : { publicUrl: options.publicUrl }),
     most: options.most,

@@ -2,7 +2,8 @@
 import { setTimeout } from 'node:timers/promises'
 import { FOLDERS } from '../confinement.ts'
 import { FerryError } from '../errors.ts'
-import { limitToFolders } from '../runtime/folders.ts'
+import { guardNetwork } from '../network.ts'
+import { limitTo } from '../runtime/folders.ts'
 import { executeNext } from '../runtime/worker.ts'
 import { makeLog } from '../telemetry/log.ts'
 import { withState } from './state.ts'
@@ -11,11 +12,15 @@ const LOOK_MS = 500
 
 export default async function worker(
   _: string[],
-  options: { once?: boolean; most: number; logLevel: string; folder?: string[] },
+  options: { once?: boolean; most: number; logLevel: string; folder?: string[]; variable?: string[] },
 ): Promise<void> {
   const log = makeLog(options.logLevel)
   // A server has set the limits of those that it starts.
-  const limits = process.env[FOLDERS] === undefined ? limitToFolders(options.folder ?? []) : undefined
+  const limits =
+    process.env[FOLDERS] === undefined
+      ? limitTo({ folders: options.folder ?? [], variables: options.variable ?? [] })
+      : undefined
+  guardNetwork()
   const stop = new AbortController()
   const onSignal = () => stop.abort()
   process.on('SIGINT', onSignal)

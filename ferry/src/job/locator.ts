@@ -6,6 +6,7 @@
  *     cosmos://name.documents.azure.com/shop#orders
  *     ./orders.parquet    data/*.csv.gz    -       (standard input or output)
  */
+import { withoutPassword } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
 
 export interface Locator {
@@ -93,25 +94,4 @@ function databaseFile(kind: string, text: string): Locator {
 function beforeHash(text: string): string {
   const hash = text.indexOf('#')
   return hash < 0 ? text : text.slice(0, hash)
-}
-
-const SECRET = /password|secret|key$|token|connectionString|credential$/i
-
-/** Whether a setting is a secret, in any connector, by its name. */
-export function isSecret(name: string): boolean {
-  return SECRET.test(name)
-}
-
-/** Whether a secret's value only says where the secret is: a variable, or a secret in Azure Key Vault. */
-export function isReference(value: string): boolean {
-  return /^\$\{\w+\}$|^keyvault:https:\/\/|^sealed:/.test(value)
-}
-
-/** The text with secrets in a URL replaced, for messages and for the state. */
-export function withoutPassword(text: string): string {
-  return text
-    .replace(/^([a-z][a-z0-9+]*:\/\/[^:/?#@]*):[^@]*@/i, '$1:***@')
-    .replace(/([?&])([^=&#]+)=([^&#]*)/g, (whole, mark: string, name: string) =>
-      isSecret(name) ? `${mark}${name}=***` : whole,
-    )
 }

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { type Document, isNode, LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
+import { readableEnvironment } from '../confinement.ts'
 import { FerryError, nearest } from '../errors.ts'
 import { type CopyJob, jobSchema } from './schema.ts'
 
@@ -180,13 +181,19 @@ export function readVariables(path: string): Variables {
  * A value with `${NAME}` replaced in every text, from the variables first and the environment second; `$${` stays
  * `${`. Throws FERRY-1004 naming the variable.
  */
-export function withVariables<T>(value: T, variables: Variables, environment: NodeJS.ProcessEnv = process.env): T {
+export function withVariables<T>(value: T, variables: Variables, environment = readableEnvironment()): T {
   if (typeof value === 'string') {
     return value.replace(/\$?\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (whole, name: string) => {
       if (whole.startsWith('$$')) return whole.slice(1)
       // What Ferry itself is told, its own secrets too, is for no store.
       const found = variables[name] ?? (name.startsWith('FERRY_') ? undefined : environment[name])
-      if (found === undefined) throw new FerryError('FERRY-1004', `\${${name}} has no value`)
+      if (found === undefined) {
+        const hint =
+          environment === process.env
+            ? {}
+            : { hint: `Its operator lets a server take it: ferry serve --variable ${name}.` }
+        throw new FerryError('FERRY-1004', `\${${name}} has no value`, hint)
+      }
       return found
     }) as T
   }

@@ -2,9 +2,10 @@
 import { rmSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, join, relative, resolve } from 'node:path'
-import { FOLDERS } from '../confinement.ts'
+import { FOLDERS, VARIABLES } from '../confinement.ts'
 import { makeScratch, SCRATCH } from '../duckdb/scratch.ts'
 import { FerryError } from '../errors.ts'
+import { guardNetwork } from '../network.ts'
 import { ferryHome } from '../state/database.ts'
 
 /**
@@ -12,7 +13,10 @@ import { ferryHome } from '../state/database.ts'
  * through DuckDB gets a folder of its own, so that no SQL reads what others keep in the system's; `close` removes it. Throws
  * FERRY-2006 where the home, which holds secrets, lies in one of the folders.
  */
-export function limitToFolders(given: string[]): { folders: string[]; close: () => void } {
+export function limitTo({ folders: given, variables }: { folders: string[]; variables: string[] }): {
+  folders: string[]
+  close: () => void
+} {
   const folders = (given.length > 0 ? given : [process.cwd()]).map(folder => resolve(folder))
   const home = resolve(ferryHome())
   const open = folders.find(folder => {
@@ -25,7 +29,9 @@ export function limitToFolders(given: string[]): { folders: string[]; close: () 
     })
   }
   const scratch = makeScratch('server')
+  guardNetwork()
   process.env[FOLDERS] = folders.join(delimiter)
+  process.env[VARIABLES] = variables.join(',')
   process.env[SCRATCH] = scratch
   return { folders, close: () => rmSync(scratch, { recursive: true, force: true }) }
 }

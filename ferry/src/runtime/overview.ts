@@ -1,7 +1,7 @@
 /** Lists of jobs and runs, and one run, as the API and the commands tell them. */
 import { type Kysely, sql } from 'kysely'
 import { stringify } from 'yaml'
-import { withoutPassword } from '../job/locator.ts'
+import { withoutPassword } from '../connectors/settings.ts'
 import { type CopyJob, type EndpointSpec, jobSchema } from '../job/schema.ts'
 import { nextTimes } from '../job/times.ts'
 import { findJob } from '../state/jobs.ts'

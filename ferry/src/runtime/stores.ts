@@ -1,9 +1,9 @@
 /** The stores of a job: named connections looked up, variables put in, connectors loaded. */
-import { requireAllowedHosts } from '../confinement.ts'
 import type { RunIdentity, Store } from '../connectors/connector.ts'
 import { loadConnector } from '../connectors/registry.ts'
+import { isReference, isSecret, withoutPassword } from '../connectors/settings.ts'
 import type { Sessions } from '../engine/plan.ts'
-import { isReference, isSecret, type Locator, parseLocator, withoutPassword } from '../job/locator.ts'
+import { type Locator, parseLocator } from '../job/locator.ts'
 import { type Variables, withVariables } from '../job/read.ts'
 import type { CopyJob, EndpointSpec } from '../job/schema.ts'
 import { withVaultSecrets } from '../secrets/keyvault.ts'
@@ -25,14 +25,16 @@ export async function resolveEndpoint(
   }
   if ('connection' in spec && state) {
     const found = await findConnection(state.db, withVariables(spec.connection as string, variables))
-    return { kind: found.kind, settings: await withSecrets(state, withVariables(found.settings, variables)) }
+    return {
+      kind: found.kind,
+      settings: await withSecrets(state, { ...found, settings: withVariables(found.settings, variables) }),
+    }
   }
   const { kind, ...settings } = withVariables(spec, variables) as { kind: string }
   return { kind, settings }
 }
 
 export async function openStore(locator: Locator): Promise<Store> {
-  await requireAllowedHosts(locator.settings)
   return (await loadConnector(locator.kind)).open(await withVaultSecrets(locator.settings))
 }
 
@@ -85,8 +87,9 @@ export async function closeSessions(sessions: Sessions): Promise<void> {
 export function withoutSecrets(job: CopyJob): CopyJob {
   const clean = (endpoint: EndpointSpec): EndpointSpec => {
     if (typeof endpoint === 'string') return withoutPassword(endpoint)
+    const { kind } = endpoint as Record<string, unknown>
     const entries = Object.entries(endpoint).map(([k, v]) => {
-      const secret = isSecret(k) && typeof v === 'string' && !isReference(v)
+      const secret = k !== 'kind' && kind !== undefined && isSecret(String(kind), k) && !isReference(v)
       return [k, secret ? '***' : v]
     })
     return Object.fromEntries(entries) as EndpointSpec

@@ -5,6 +5,7 @@
  */
 import { allowedFolders } from '../confinement.ts'
 import { FerryError } from '../errors.ts'
+import { asOurselves } from '../network.ts'
 
 const REFERENCE = /^keyvault:(https:\/\/[^/]+)\/secrets\/([0-9A-Za-z-]+)(?:\/([0-9A-Za-z]+))?\/?$/
 
@@ -38,7 +39,7 @@ async function secretOf(reference: string): Promise<string> {
   // A vault's own name says that it is one; another place is named on purpose.
   const client = new SecretClient(vault!, credential, { disableChallengeResourceVerification: !isVault(vault!) })
   try {
-    const { value } = await client.getSecret(name!, version === undefined ? {} : { version })
+    const { value } = await asOurselves(() => client.getSecret(name!, version === undefined ? {} : { version }))
     return value ?? ''
   } catch (error) {
     throw new FerryError('FERRY-2002', `${vault}: secret ${name}: ${(error as Error).message.split('\n')[0]}`, {

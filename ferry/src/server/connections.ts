@@ -3,8 +3,10 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { Connector } from '../connectors/connector.ts'
 import { KINDS, loadConnector } from '../connectors/registry.ts'
+import { isReference, isSecret } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
-import { isReference, isSecret, parseStore } from '../job/locator.ts'
+import { parseStore } from '../job/locator.ts'
+import { withVariables } from '../job/read.ts'
 import { describeObject, lookInto, previewObject } from '../runtime/browse.ts'
 import {
   type ConnectorView,
@@ -25,18 +27,20 @@ import {
 } from '../state/connections.ts'
 import type { State } from '../state/database.ts'
 import type { Role } from '../state/schema.ts'
-import { forgetSecrets, isSealed, keepSecret } from '../state/secrets.ts'
+import { forgetSecrets, isSealed, keepSecret, withSecrets } from '../state/secrets.ts'
 
 /** What stands in answers, and may come back, for a secret that is kept. */
 export const KEPT = '***'
 
-const inputSchema = z.object({
+const inputSchema = z.strictObject({
   kind: z.string().max(50),
   settings: settingsSchema.describe(
     `Settings of the connector; secrets are kept encrypted. \`${KEPT}\` leaves one as it is`,
   ),
 })
-const locatorSchema = z.object({ locator: z.string().max(4000).describe('Such as `postgres://user@host/database`') })
+const locatorSchema = z.strictObject({
+  locator: z.string().max(4000).describe('Such as `postgres://user@host/database`'),
+})
 const bodySchema = z.union([inputSchema, locatorSchema])
 const nameParams = z.object({ name: z.string().max(200) })
 const objectQuery = z.object({
@@ -101,7 +105,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State }> = async (
       // Settings are checked before anything is kept.
       await requireValid(input.kind, settings)
       for (const [key, value] of Object.entries(settings)) {
-        if (isSecret(key) && typeof value === 'string' && !isReference(value)) {
+        if (isSecret(input.kind, key) && typeof value === 'string' && !isReference(value) && !isSealed(value)) {
           settings[key] = await keepSecret(state, `${name}/${key}`, value)
         }
       }
@@ -140,8 +144,11 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State }> = async (
       const { name } = request.body
       const before = name === undefined ? undefined : (await listConnections(state.db)).find(c => c.name === name)
       const input = read(request.body)
-      const settings = merged(input, before)
-      const locator = await resolveEndpoint({ kind: input.kind, ...settings }, state, {})
+      const settings = withVariables(merged(input, before), {})
+      const locator = {
+        kind: input.kind,
+        settings: await withSecrets(state, { name: before?.name ?? '', kind: input.kind, settings }),
+      }
       return { ok: true as const, answer: await lookInto(locator, store => store.test()) }
     },
   })
@@ -247,9 +254,8 @@ function read(body: z.output<typeof bodySchema>): Input {
 function merged(input: Input, before: Connection | undefined): Connection['settings'] {
   const settings = { ...input.settings }
   for (const [key, value] of Object.entries(settings)) {
-    if (!isSecret(key)) continue
     if (isSealed(value)) throw new FerryError('FERRY-6003', `${key}: a secret of a connection is not given by its name`)
-    if (value !== KEPT) continue
+    if (!isSecret(input.kind, key) || value !== KEPT) continue
     const kept = before?.settings[key]
     const moved = before?.kind !== input.kind || PLACE.some(p => String(before.settings[p]) !== String(settings[p]))
     if (kept === undefined || moved) {
@@ -265,7 +271,7 @@ function merged(input: Input, before: Connection | undefined): Connection['setti
 
 /** Has the connector check the settings; references have values only when somebody connects. Throws FERRY-2003. */
 async function requireValid(kind: string, settings: Connection['settings']): Promise<void> {
-  const entries = Object.entries(settings).map(([k, v]) => [k, isSecret(k) && typeof v === 'string' ? 'x' : v])
+  const entries = Object.entries(settings).map(([k, v]) => [k, isSecret(kind, k) && typeof v === 'string' ? 'x' : v])
   const connector = await loadConnector(kind)
   await connector.open(Object.fromEntries(entries)).close()
 }
@@ -273,7 +279,7 @@ async function requireValid(kind: string, settings: Connection['settings']): Pro
 function view(connection: Connection) {
   const settings = Object.fromEntries(
     Object.entries(connection.settings).map(([key, value]) => {
-      const hidden = isSecret(key) && (typeof value !== 'string' || !isReference(value) || isSealed(value))
+      const hidden = isSecret(connection.kind, key) && !isReference(value)
       return [key, hidden ? KEPT : (value as string | number | boolean)]
     }),
   )
@@ -310,7 +316,7 @@ function connectorView({ kind, abilities, tellsChanges, settings }: Connector): 
         return {
           name,
           description: schema.description ?? '',
-          secret: isSecret(name),
+          secret: isSecret(kind, name),
           type: isBoolean ? 'boolean' : choices.length > 0 ? 'choice' : isNumber ? 'number' : 'text',
           choices,
           default: schema.default === undefined ? null : String(schema.default),

@@ -2,8 +2,9 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { stringify } from 'yaml'
 import { z } from 'zod'
+import { isReference, isSecret } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
-import { isReference, isSecret, withoutPassword } from '../job/locator.ts'
+import { parseLocator } from '../job/locator.ts'
 import { parseJob } from '../job/read.ts'
 import { type CopyJob, type EndpointSpec, jobSchema } from '../job/schema.ts'
 import { startRun } from '../runtime/control.ts'
@@ -16,7 +17,7 @@ import { compactJob } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
 import { createJob, deleteJob, findJob, updateJob } from '../state/jobs.ts'
 import { positionsOf } from '../state/positions.ts'
-import { forgetSecrets } from '../state/secrets.ts'
+import { forgetSecrets, isSealed } from '../state/secrets.ts'
 import { totalsOf } from '../state/totals.ts'
 
 const nameParams = z.object({ name: z.string().max(200) })
@@ -288,12 +289,13 @@ function jobOf(body: z.output<typeof jobBody>): CopyJob {
 }
 
 function requireNoSecret(endpoint: EndpointSpec): void {
-  const secret =
-    typeof endpoint === 'string'
-      ? withoutPassword(endpoint) !== endpoint && !/:\$\{\w+\}@/.test(endpoint)
-      : Object.entries(endpoint).some(([k, v]) => isSecret(k) && (typeof v !== 'string' || !isReference(v)))
-  const sealed = typeof endpoint !== 'string' && Object.values(endpoint).some(v => /^sealed:/.test(String(v)))
-  if (!secret && !sealed) return
+  const { kind, ...settings } = (
+    typeof endpoint === 'string' ? { kind: parseLocator(endpoint).kind, ...parseLocator(endpoint).settings } : endpoint
+  ) as Record<string, unknown>
+  const isFound = Object.entries(settings).some(
+    ([name, value]) => isSealed(value) || (kind !== undefined && isSecret(String(kind), name) && !isReference(value)),
+  )
+  if (!isFound) return
   throw new FerryError('FERRY-6003', 'a secret stands in the job: keep it in a connection, and name that', {
     hint: 'Make a connection, then: source: { connection: NAME }',
   })

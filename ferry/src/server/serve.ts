@@ -5,7 +5,7 @@ import { FerryError } from '../errors.ts'
 import { Clock } from '../runtime/clock.ts'
 import { Dispatcher } from '../runtime/dispatcher.ts'
 import { errorFolder } from '../runtime/errorfiles.ts'
-import { limitToFolders } from '../runtime/folders.ts'
+import { limitTo } from '../runtime/folders.ts'
 import { openState, type State } from '../state/database.ts'
 import { forgetAudit, forgetRuns } from '../state/history.ts'
 import { listTokens, makeToken, removeToken } from '../state/tokens.ts'
@@ -21,6 +21,8 @@ export interface ServeOptions {
   port: number
   /** Folders of file connections; the current one where none is given. */
   folders: string[]
+  /** Names of variables that jobs and connections may take from the environment. */
+  variables: string[]
   allowedHosts: string[]
   /** Where browsers come in, when that is a proxy. */
   publicUrl?: string
@@ -42,7 +44,7 @@ const TICK_MS = 1000
 const SWEEP_MS = 3600_000
 
 export async function serve(options: ServeOptions): Promise<Server> {
-  const limits = limitToFolders(options.folders)
+  const limits = limitTo(options)
   const log = makeLog(options.logLevel)
   const state = await openState()
   let stopping = false

@@ -1,9 +1,10 @@
 /** Named connections in the state. Secrets are kept as `${NAME}` only, and resolved when a store is opened. */
 import type { Kysely } from 'kysely'
 import { z } from 'zod'
+import { isReference, isSecret } from '../connectors/settings.ts'
 import { FerryError, nearest } from '../errors.ts'
-import { isReference, isSecret } from '../job/locator.ts'
 import type { Schema } from './schema.ts'
+import { isOwn, isSealed } from './secrets.ts'
 
 export const connectionName = z
   .string()
@@ -17,7 +18,10 @@ export interface Connection {
 
 export async function saveConnection(db: Kysely<Schema>, connection: Connection): Promise<void> {
   for (const [name, value] of Object.entries(connection.settings)) {
-    if (isSecret(name) && typeof value === 'string' && !isReference(value)) {
+    if (isSealed(value) && !isOwn(connection, name, value)) {
+      throw new FerryError('FERRY-2003', `${name}: a secret of a connection is not given by its name`)
+    }
+    if (isSecret(connection.kind, name) && typeof value === 'string' && !isReference(value) && !isSealed(value)) {
       throw new FerryError('FERRY-2003', `${name} would be stored as it is: give the name of a variable instead`, {
         hint: `For example --set ${name}='\${${connection.name.toUpperCase().replace(/\W/g, '_')}_${name.toUpperCase()}}', and set that variable where Ferry runs.`,
       })

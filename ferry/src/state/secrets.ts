@@ -1,7 +1,9 @@
 /** Secrets of connections, sealed. Settings hold `sealed:NAME` in their place. */
 import type { Kysely } from 'kysely'
+import { isSecret } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
 import { Seal, sameSecret } from '../secrets/seal.ts'
+import type { Connection } from './connections.ts'
 import type { State } from './database.ts'
 import type { Schema } from './schema.ts'
 
@@ -23,15 +25,21 @@ export async function keepSecret({ db, home }: State, name: string, secret: stri
   return `${PREFIX}${name}`
 }
 
-/** The settings with secrets in place of what stands for them. */
-export async function withSecrets(
-  { db, home }: State,
-  settings: Record<string, unknown>,
-): Promise<Record<string, unknown>> {
+/** Whether what stands in a setting is the connection's own secret, under a setting that is one. */
+export function isOwn({ name, kind }: Pick<Connection, 'name' | 'kind'>, setting: string, value: string): boolean {
+  return isSecret(kind, setting) && value === `${PREFIX}${name}/${setting}`
+}
+
+/** The settings of a connection with its own secrets in place of what stands for them. Throws FERRY-2003. */
+export async function withSecrets({ db, home }: State, connection: Connection): Promise<Record<string, unknown>> {
+  const { settings } = connection
   if (!Object.values(settings).some(isSealed)) return settings
   const seal = Seal.open(home)
   const entries = Object.entries(settings).map(async ([key, value]) => {
     if (!isSealed(value)) return [key, value]
+    if (!isOwn(connection, key, value)) {
+      throw new FerryError('FERRY-2003', `${key}: a secret of a connection is not given by its name`)
+    }
     const name = value.slice(PREFIX.length)
     const row = await db.selectFrom('secret').select('sealed').where('name', '=', name).executeTakeFirst()
     if (!row) throw new FerryError('FERRY-2003', `${key}: the secret ${name} is gone: give it again`)

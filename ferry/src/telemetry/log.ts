@@ -1,6 +1,6 @@
 /** The structured log: one JSON object a line on standard error, with the run and job that it is about. */
 import pino from 'pino'
-import { withoutPassword } from '../job/locator.ts'
+import { withoutPassword } from '../connectors/settings.ts'
 
 export type Log = pino.Logger
 

@@ -3,7 +3,7 @@ import { effectiveKey, type KeyDefinition, type KeyValue } from 'cosmos-local/ha
 import { FerryError, RowError } from '../../errors.ts'
 import { valueAt } from './documents.ts'
 import type { Patience } from './patience.ts'
-import { type CosmosWire, explain, type WireRequest, type WireResponse } from './wire.ts'
+import { type CosmosWire, explain, jsonOf, type WireRequest, type WireResponse } from './wire.ts'
 
 export interface PartitionRange {
   id: string
@@ -47,7 +47,7 @@ export class CosmosContainer {
     this.wire = wire
     this.name = name
     this.link = link
-    this.definition = JSON.parse(response.body) as ContainerDefinition
+    this.definition = jsonOf<ContainerDefinition>(response, name)
     const count = /documentsCount=(\d+)/.exec(String(response.headers['x-ms-resource-usage'] ?? ''))?.[1]
     this.count = count === undefined ? undefined : Number(count)
     this.keyPaths = this.definition.partitionKey.paths.map(pathSteps)

@@ -4,7 +4,7 @@ import { FerryError } from '../../errors.ts'
 import type { Containers } from '../connector.ts'
 import type { CosmosStore } from './connector.ts'
 import { keyDefinition } from './container.ts'
-import { explain, inItsWords } from './wire.ts'
+import { explain, inItsWords, jsonOf } from './wire.ts'
 
 /** What the account tells of itself. */
 interface AccountProperties {
@@ -28,7 +28,7 @@ export class CosmosContainers implements Containers {
     const { store } = this
     const response = await store.wire.send({ method: 'GET', type: '', link: '', path: '', read: true })
     if (response.status !== 200) throw explain(response, store.label)
-    const account = JSON.parse(response.body) as AccountProperties
+    const account = jsonOf<AccountProperties>(response, store.label)
     if (account.enablePartitionMerge === true) {
       throw new FerryError('FERRY-3011', `${store.label}: Merge partition is enabled on the account`, {
         hint: 'Disable the feature "Merge partition" on the account, and create the job again.',

@@ -8,6 +8,7 @@ import { createHmac } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import type { TokenCredential } from '@azure/identity'
 import { FerryError } from '../../errors.ts'
+import { asOurselves } from '../../network.ts'
 import type { CosmosSettings } from './settings.ts'
 
 /** What a request says of who sends it: the `authorization` header, and the date that it was made for. */
@@ -87,7 +88,8 @@ class TokenIdentity implements Identity {
     this.credential ??= credentialOf(this.settings)
     const { origin } = new URL(this.settings.endpoint)
     try {
-      const found = await (await this.credential).getToken(`${origin}/.default`)
+      const credential = await this.credential
+      const found = await asOurselves(() => credential.getToken(`${origin}/.default`))
       if (!found) throw new Error('no token was given')
       const authorization = encodeURIComponent(`type=aad&ver=1.0&sig=${found.token}`)
       const life = found.expiresOnTimestamp - Date.now()

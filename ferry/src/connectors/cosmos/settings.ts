@@ -5,11 +5,12 @@ import type { Settings } from '../connector.ts'
 /** Settings of an Azure Cosmos DB for NoSQL connection. The README's table is checked against this schema. */
 export const settingsSchema = z.strictObject({
   endpoint: z.url().optional().describe('The account: `https://NAME.documents.azure.com:443/`'),
-  key: z.string().optional().describe('The account key; secret, by reference'),
+  key: z.string().optional().describe('The account key; secret, by reference').meta({ secret: true }),
   connectionString: z
     .string()
     .optional()
-    .describe('`AccountEndpoint=...;AccountKey=...;Database=...`; secret, by reference'),
+    .describe('`AccountEndpoint=...;AccountKey=...;Database=...`; secret, by reference')
+    .meta({ secret: true }),
   tenant: z.string().optional().describe('Of a service principal: the directory, by id or domain name'),
   servicePrincipalId: z.string().optional().describe('Of a service principal: its client id'),
   servicePrincipalCredentialType: z
@@ -19,7 +20,8 @@ export const settingsSchema = z.strictObject({
   servicePrincipalCredential: z
     .string()
     .optional()
-    .describe('Secret, or certificate with key (PEM, its path, PKCS #12 in base64); secret, by reference'),
+    .describe('Secret, or certificate with key (PEM, its path, PKCS #12 in base64); secret, by reference')
+    .meta({ secret: true }),
   azureCloudType: z
     .enum(['AzurePublic', 'AzureChina', 'AzureUsGovernment', 'AzureGermany'])
     .optional()

@@ -89,7 +89,7 @@ export class CosmosWire {
       const headers: Record<string, string> = continuation === undefined ? {} : { 'x-ms-continuation': continuation }
       const response = await this.send({ method: 'GET', type, link, headers, read: true })
       if (response.status !== 200) return response
-      found.push(...(JSON.parse(response.body) as Record<string, T[]>)[name]!)
+      found.push(...(jsonOf<Record<string, T[]>>(response, this.label)[name] ?? []))
       continuation = continuationOf(response)
     } while (continuation !== undefined)
     return found
@@ -112,7 +112,7 @@ export class CosmosWire {
           return response
         }
         if (response.status === 429) wait = Number(response.headers['x-ms-retry-after-ms'] ?? 100)
-        why = `${this.label} answers ${response.status}: ${messageOf(response.body)}`
+        why = `${this.label} answers ${response.status}: ${saidBy(response)}`
       } catch (error) {
         if (signal?.aborted || patience.isOver || !isTransient(error) || attempt >= most.failures) {
           patience.done()
@@ -145,10 +145,10 @@ export class CosmosWire {
     // An account that was never reached is wrong rather than away.
     const response = await this.persist(ask, { laters: 10, failures: 2 })
     if (response.status !== 200) throw explain(response, this.label)
-    const account = JSON.parse(response.body) as Record<
-      string,
-      { name: string; databaseAccountEndpoint: string }[] | undefined
-    >
+    const account = jsonOf<Record<string, { name: string; databaseAccountEndpoint: string }[] | undefined>>(
+      response,
+      this.label,
+    )
     const { preferredRegions, endpointDiscovery } = this.settings
     if (!endpointDiscovery) return { read: own, write: own }
     const bare = (url: string | undefined) => url?.replace(/\/$/, '')
@@ -238,8 +238,8 @@ function isTransient(error: unknown): boolean {
 
 /** What the service said, as one of Ferry's errors. */
 export function explain(response: WireResponse, place: string): FerryError {
-  const { status, substatus, body } = response
-  const said = messageOf(body)
+  const { status, substatus } = response
+  const said = saidBy(response)
   const message = `${place}: ${said} (status ${status}${substatus ? `, substatus ${substatus}` : ''})`
   const service = inItsWords(response, said)
   if (status === 401 && substatus === 5202) {
@@ -284,6 +284,20 @@ export function inItsWords({ status, substatus, headers }: Omit<WireResponse, 'b
       ? `Error while getting resources for job, StatusCode: 500, SubStatusCode: ${substatus}, OperationId: ${activity}, ActivityId: ${activity}`
       : `Response status code does not indicate success: ${NAMES[status] ?? status} (${status}); Substatus: ${substatus}; ActivityId: ${activity}; Reason: ${said}`
   return { code: String(status), message }
+}
+
+/** The words of an answer; of one that is not the service's own nothing is shown. */
+export function saidBy({ headers, body }: Pick<WireResponse, 'headers' | 'body'>): string {
+  return headers['x-ms-activity-id'] === undefined ? 'the answer is not one of Azure Cosmos DB' : messageOf(body)
+}
+
+/** The JSON of an answer. Throws FERRY-2001 where it is none: nothing of it is shown. */
+export function jsonOf<T>({ body }: Pick<WireResponse, 'body'>, place: string): T {
+  try {
+    return JSON.parse(body) as T
+  } catch {
+    throw new FerryError('FERRY-2001', `${place}: the answer is not one of Azure Cosmos DB`)
+  }
 }
 
 /** The words of an error body: they are wrapped twice. */

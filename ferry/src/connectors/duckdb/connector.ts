@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { z } from 'zod'
 import type { Column, LogicalType } from '../../batch/types.ts'
 import { allowedPath } from '../../confinement.ts'
 import { Duckdb, translate } from '../../duckdb/engine.ts'
@@ -19,13 +18,9 @@ import type {
   TableInfo,
 } from '../connector.ts'
 import { describe, listObjects, namePart, qualified, splitName } from './catalog.ts'
+import { settingsSchema } from './settings.ts'
 import { DuckdbSink } from './sink.ts'
 import { DuckdbSource } from './source.ts'
-
-/** Settings of a DuckDB connection. The README's table is checked against this schema. */
-export const settingsSchema = z.strictObject({
-  path: z.string().describe('The database file; created when it is written to and missing'),
-})
 
 /** DuckDB database files. One process at a time may write to one. */
 export const duckdb: Connector = {

@@ -1,7 +1,6 @@
 import { constants } from 'node:fs'
 import { access, glob, stat } from 'node:fs/promises'
 import { isAbsolute, join, relative, resolve } from 'node:path'
-import { z } from 'zod'
 import { type Column, type LogicalType, utf8 } from '../../batch/types.ts'
 import { allowedPath, requireNoServer } from '../../confinement.ts'
 import type { Duckdb } from '../../duckdb/engine.ts'
@@ -32,12 +31,8 @@ import { CsvSourceTable, describeCsv } from './csv.ts'
 import { newFiles, partOf } from './increment.ts'
 import { describeJson, JsonSourceTable } from './json.ts'
 import { formatOf, readOptions, writeOptions } from './options.ts'
+import { settingsSchema } from './settings.ts'
 import { FilesSinkTable } from './sink.ts'
-
-/** Settings of a files connection. The README's table is checked against this schema. */
-export const settingsSchema = z.strictObject({
-  folder: z.string().default('.').describe('Folder that relative names start from'),
-})
 
 /** Files: CSV, JSON Lines, JSON arrays, Parquet; plain, gzip, zstd; `-` is standard input and output. */
 export const files: Connector = {

@@ -8,7 +8,11 @@ export const settingsSchema = z.strictObject({
   port: z.coerce.number().int().min(1).max(65535).default(3306).describe('Port'),
   database: z.string().optional().describe('Database of object names that name none'),
   user: z.string().default('root').describe('User'),
-  password: z.string().optional().describe('Password; write `${NAME}` to take it from the environment'),
+  password: z
+    .string()
+    .optional()
+    .describe('Password; write `${NAME}` to take it from the environment')
+    .meta({ secret: true }),
   ssl: z
     .enum(['disable', 'require', 'verify-full'])
     .default('disable')

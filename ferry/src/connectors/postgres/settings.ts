@@ -8,7 +8,11 @@ export const settingsSchema = z.strictObject({
   port: z.coerce.number().int().min(1).max(65535).default(5432).describe('Port'),
   database: z.string().default('postgres').describe('Database'),
   user: z.string().default('postgres').describe('User (role)'),
-  password: z.string().optional().describe('Password; write `${NAME}` to take it from the environment'),
+  password: z
+    .string()
+    .optional()
+    .describe('Password; write `${NAME}` to take it from the environment')
+    .meta({ secret: true }),
   ssl: z
     .enum(['disable', 'require', 'verify-full'])
     .default('disable')

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
-import { z } from 'zod'
 import type { Column, LogicalType } from '../../batch/types.ts'
 import { allowedPath } from '../../confinement.ts'
 import { FerryError } from '../../errors.ts'
@@ -19,14 +18,10 @@ import type {
 } from '../connector.ts'
 import { describe, listObjects } from './catalog.ts'
 import { namePart, openDatabase, tableName, translate } from './database.ts'
+import { settingsSchema } from './settings.ts'
 import { SqliteSink } from './sink.ts'
 import { SqliteSource } from './source.ts'
 import { toLogical, toNative } from './types.ts'
-
-/** Settings of a SQLite connection. The README's table is checked against this schema. */
-export const settingsSchema = z.strictObject({
-  path: z.string().describe('The database file; created when it is written to and missing'),
-})
 
 /** SQLite 3, through Node's own driver. */
 export const sqlite: Connector = {

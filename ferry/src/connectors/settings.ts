@@ -1,0 +1,53 @@
+/**
+ * What settings each kind of store has, by their schemas alone: no driver is loaded. Which of them are secrets the
+ * schemas say; what no schema knows is never shown.
+ */
+import type { z } from 'zod'
+import { valueOf } from '../batch/valueof.ts'
+import { settingsSchema as cosmos } from './cosmos/settings.ts'
+import { settingsSchema as duckdb } from './duckdb/settings.ts'
+import { settingsSchema as files } from './files/settings.ts'
+import { settingsSchema as mysql } from './mysql/settings.ts'
+import { settingsSchema as postgres } from './postgres/settings.ts'
+import { settingsSchema as sqlite } from './sqlite/settings.ts'
+
+const SCHEMAS: Record<string, z.ZodObject> = { postgres, mysql, sqlite, duckdb, cosmos, files }
+
+const isMarked = (field: z.ZodType): boolean => field.meta()?.secret === true
+
+/** Names that no kind of store keeps a secret under; `sslmode` stands in addresses only. */
+const PLAIN = new Set([
+  ...Object.values(SCHEMAS).flatMap(s =>
+    Object.entries(s.shape).flatMap(([name, field]) => (isMarked(field as z.ZodType) ? [] : [name])),
+  ),
+  'sslmode',
+])
+
+/** Whether a setting of a kind of store is a secret: declared as one, or not declared at all. */
+export function isSecret(kind: string, name: string): boolean {
+  const schema = valueOf(SCHEMAS, kind)
+  const field = schema && valueOf(schema.shape as Record<string, z.ZodType>, name)
+  return field === undefined || isMarked(field)
+}
+
+/** Whether a secret's value only says where the secret is: a variable, or a secret in Azure Key Vault. */
+export function isReference(value: unknown): boolean {
+  return typeof value === 'string' && /^\$\{\w+\}$|^keyvault:https:\/\//.test(value)
+}
+
+/** The text with secrets in addresses replaced, for messages, logs and the state. */
+export function withoutPassword(text: string): string {
+  return text
+    .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:/?#@"']*):[^\s/"']*@/gi, '$1:***@')
+    .replace(/([?&])([^=&#\s"']+)=([^&#\s"']*)/g, (whole, mark: string, name: string) =>
+      PLAIN.has(decoded(name)) ? whole : `${mark}${name}=***`,
+    )
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return ''
+  }
+}
