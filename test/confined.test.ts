@@ -1,5 +1,5 @@
 /** What a server may open is limited; all that copies need still works. */
-import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -83,5 +83,36 @@ describe('copies in the folders of a server', () => {
       status: 'failed',
       errors: [{ code: 'FERRY-2006' }],
     })
+  })
+
+  it.each([
+    "ATTACH '%' AS x",
+    "ATTACH 'file:%?mode=rwc' AS x",
+    "VACUUM INTO '%'",
+    "PRAGMA temp_store_directory = '%'",
+    "SELECT 1; ATTACH '%' AS x; CREATE TABLE x.t (a)",
+  ])('SQLite does not open another file: %s', async statement => {
+    const { folder, postgres } = await stores()
+    const outside = join(temporaryFolder(), 'other.db')
+    const sqlite = { kind: 'sqlite', path: join(folder, 'own.db') }
+    for (const when of ['before', 'after']) {
+      const table = { from: 'public.t', to: 't', update: 'overwrite', [when]: statement.replaceAll('%', outside) }
+      const report = await copy({ source: postgres, destination: sqlite, tables: [table] })
+      expect(report.status, when).toBe('failed')
+    }
+    expect(existsSync(outside)).toBe(false)
+  })
+
+  it.each(['sqlite', 'duckdb'])('a link to nowhere does not let %s make a file outside', async kind => {
+    const { folder, postgres } = await stores()
+    const outside = join(temporaryFolder(), 'made.file')
+    symlinkSync(outside, join(folder, 'link'))
+    const report = await copy({
+      source: postgres,
+      destination: { kind, path: join(folder, 'link') },
+      tables: ['public.t'],
+    }).catch(error => ({ errors: [error] }))
+    expect(report.errors[0]).toMatchObject({ code: 'FERRY-2006' })
+    expect(existsSync(outside)).toBe(false)
   })
 })

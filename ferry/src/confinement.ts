@@ -4,7 +4,7 @@
  *
  * The limits come from the environment, so that the processes that a server starts have them too.
  */
-import { realpathSync } from 'node:fs'
+import { readlinkSync, realpathSync } from 'node:fs'
 import { basename, delimiter, dirname, join, relative, resolve } from 'node:path'
 import { FerryError } from './errors.ts'
 
@@ -18,6 +18,11 @@ export function allowedFolders(): string[] | undefined {
     .map(folder => realOf(resolve(folder)))
 }
 
+/** Whether this process acts for others. */
+export function isConfined(): boolean {
+  return process.env[FOLDERS] !== undefined
+}
+
 /** Names of variables, separated by commas, that jobs and connections of a server may take from its environment. */
 export const VARIABLES = 'FERRY_VARIABLES'
 
@@ -28,16 +33,25 @@ export function readableEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(names.map(name => [name, process.env[name]]))
 }
 
-/** The path, where files may be there. Links count as what they lead to. Throws FERRY-2006. */
-export function allowedPath(path: string): string {
+/** Whether files may be at a path. Links count as what they lead to. */
+export function isAllowed(path: string): boolean {
   const folders = allowedFolders()
-  if (!folders) return path
+  if (!folders) return true
   const real = realOf(resolve(path))
-  const isInside = folders.some(folder => {
+  return folders.some(folder => {
     const way = relative(folder, real)
     return way === '' || (!way.startsWith('..') && resolve(folder, way) === real)
   })
-  if (isInside) return path
+}
+
+/**
+ * The path to open, where files may be there: without links, so that what was looked at is what is opened. Asked at the
+ * moment of opening, of everything that a store opens. Throws FERRY-2006.
+ */
+export function allowedPath(path: string): string {
+  const folders = allowedFolders()
+  if (!folders) return path
+  if (isAllowed(path)) return realOf(resolve(path))
   throw new FerryError('FERRY-2006', `${path} is outside the folders of this server`, {
     hint: `Files may be in: ${folders.join(', ')}. Start the server with --folder for another one.`,
   })
@@ -48,12 +62,25 @@ export function requireNoServer(what: string): void {
   if (allowedFolders()) throw new FerryError('FERRY-2006', `${what}: a server has none for others`)
 }
 
-/** A path without links, also of a file that is not there yet. */
-function realOf(path: string): string {
+/** A path without links, also of a file that is not there yet: a link to nowhere is where it leads to. */
+function realOf(path: string, links = 0): string {
   try {
     return realpathSync(path)
   } catch {
     const parent = dirname(path)
-    return parent === path ? path : join(realOf(parent), basename(path))
+    if (parent === path) return path
+    const own = join(realOf(parent, links), basename(path))
+    const target = links < MOST_LINKS ? linkOf(own) : undefined
+    return target === undefined ? own : realOf(resolve(dirname(own), target), links + 1)
+  }
+}
+
+const MOST_LINKS = 40
+
+function linkOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return undefined
   }
 }

@@ -1,5 +1,6 @@
 /** The tables of a job: patterns expanded, defaults filled in, destinations named. */
 import { FerryError, nearest } from '../errors.ts'
+import { matcher } from '../glob.ts'
 import { parseDuration } from './duration.ts'
 import { type CopyJob, parseSize, type TableEntry, type TableSettings } from './schema.ts'
 
@@ -72,7 +73,7 @@ export interface NamesOfTables {
  * with one destination.
  */
 export function expandTables(job: CopyJob, objects: string[], options: NamesOfTables): TableSpec[] {
-  const excluded = job.exclude.map(glob => pattern(glob))
+  const excluded = job.exclude.map(glob => matcher(glob))
   const specs: TableSpec[] = []
   for (const item of job.tables) {
     const entry: TableEntry = typeof item === 'string' ? { from: item } : item
@@ -80,8 +81,8 @@ export function expandTables(job: CopyJob, objects: string[], options: NamesOfTa
       specs.push(specOf(job, entry, entry.from ?? '(query)', options))
       continue
     }
-    const wanted = pattern(entry.from!)
-    const found = objects.filter(o => wanted.test(o) && !excluded.some(e => e.test(o)))
+    const wanted = matcher(entry.from!)
+    const found = objects.filter(o => wanted(o) && !excluded.some(isExcluded => isExcluded(o)))
     if (found.length === 0) {
       const near = nearest(entry.from!.replace(/[*?]/g, ''), objects)
       throw new FerryError('FERRY-3008', `no table matches ${entry.from}${near ? `; the nearest is ${near}` : ''}`)
@@ -206,15 +207,6 @@ function fillName(to: string, from: string, { parts, write }: NamesOfTables): st
   const { schema, table } = parts(from)
   const values: Record<string, string> = { schema, table, object: from }
   return to.replace(/\{(schema|table|object)\}/g, (_, name: string) => write(values[name]!))
-}
-
-/** A name with `*` and `?` as a regular expression; `flags` say whether case matters. */
-export function pattern(glob: string, flags = 'i'): RegExp {
-  const body = glob
-    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.')
-  return new RegExp(`^${body}$`, flags)
 }
 
 /** A column's name in the casing that a job asks for. */

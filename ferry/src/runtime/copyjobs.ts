@@ -5,10 +5,10 @@
 import { existsSync } from 'node:fs'
 import type { Containers, Store } from '../connectors/connector.ts'
 import { FerryError } from '../errors.ts'
+import { matcher } from '../glob.ts'
 import { type CopyJobWords, type CopyRun, jobOf, nameOf, objectOf, type Task } from '../import/arm/copyjob.ts'
 import type { Variables } from '../job/read.ts'
 import { jobSchema } from '../job/schema.ts'
-import { pattern } from '../job/tables.ts'
 import { findConnection } from '../state/connections.ts'
 import type { State } from '../state/database.ts'
 import { isAlive } from '../state/owner.ts'
@@ -96,8 +96,11 @@ async function expandTasks(tasks: Task[], source: Store): Promise<Task[]> {
       continue
     }
     const { databaseName, containerName } = task.source
-    const [wantedDatabase, wantedContainer] = [pattern(databaseName, ''), pattern(containerName, '')]
-    const chosen = all.filter(c => wantedDatabase.test(c.database) && wantedContainer.test(c.container))
+    const [wantedDatabase, wantedContainer] = [
+      matcher(databaseName, { exact: true }),
+      matcher(containerName, { exact: true }),
+    ]
+    const chosen = all.filter(c => wantedDatabase(c.database) && wantedContainer(c.container))
     if (chosen.length === 0) {
       throw new FerryError('FERRY-3008', `no container of ${source.label} matches ${databaseName}/${containerName}`)
     }

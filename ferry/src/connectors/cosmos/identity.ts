@@ -7,6 +7,7 @@
 import { createHmac } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import type { TokenCredential } from '@azure/identity'
+import { allowedPath, isAllowed } from '../../confinement.ts'
 import { FerryError } from '../../errors.ts'
 import { asOurselves } from '../../network.ts'
 import type { CosmosSettings } from './settings.ts'
@@ -139,8 +140,8 @@ export async function credentialOf(settings: CosmosSettings): Promise<TokenCrede
 /** A certificate with its key as PEM: from PEM, a path to a file, or PKCS #12 in base64 as Key Vault gives it. */
 async function pemOf(text: string): Promise<string> {
   if (text.includes('-----BEGIN')) return text
-  const isFile = text.length < 4096 && existsSync(text)
-  const bytes = isFile ? readFileSync(text) : Buffer.from(text, 'base64')
+  const isFile = text.length < 4096 && existsSync(text) && isAllowed(text)
+  const bytes = isFile ? readFileSync(allowedPath(text)) : Buffer.from(text, 'base64')
   if (bytes.includes('-----BEGIN')) return bytes.toString('utf8')
   const { default: forge } = await import('node-forge')
   try {

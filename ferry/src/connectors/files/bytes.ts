@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { pipeline, Transform } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { allowedPath } from '../../confinement.ts'
 import { FerryError } from '../../errors.ts'
 import { translate } from './errors.ts'
 import type { Compression } from './options.ts'
@@ -44,7 +45,7 @@ export async function* readBytes(
   const raw =
     file.path === STDIN
       ? process.stdin
-      : createReadStream(file.path, {
+      : createReadStream(allowedPath(file.path), {
           start: range.start,
           highWaterMark: CHUNK,
           ...(range.end === undefined ? {} : { end: range.end - 1 }),

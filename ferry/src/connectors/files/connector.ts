@@ -1,11 +1,12 @@
 import { constants } from 'node:fs'
-import { access, glob, stat } from 'node:fs/promises'
+import { access, stat } from 'node:fs/promises'
 import { isAbsolute, join, relative, resolve } from 'node:path'
 import { type Column, type LogicalType, utf8 } from '../../batch/types.ts'
 import { allowedPath, requireNoServer } from '../../confinement.ts'
 import type { Duckdb } from '../../duckdb/engine.ts'
 import { heldByParquet, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
+import { find } from '../../glob.ts'
 import {
   type Connector,
   FILE_PATH,
@@ -77,14 +78,9 @@ class FilesStore implements Store {
   }
 
   async objects(): Promise<string[]> {
-    const found: string[] = []
-    allowedPath(this.folder)
-    for await (const path of glob('**/*.{csv,tsv,jsonl,ndjson,json,parquet,csv.gz,csv.zst,jsonl.gz,jsonl.zst}', {
-      cwd: this.folder,
-    })) {
-      found.push(path)
-    }
-    return found.sort()
+    const folder = allowedPath(resolve(this.folder))
+    const all = await find('**/*.{csv,tsv,jsonl,ndjson,json,parquet,csv.gz,csv.zst,jsonl.gz,jsonl.zst}', folder)
+    return all.map(path => relative(folder, path)).sort()
   }
 
   async arrivals(pattern: string): Promise<{ path: string; print: string }[]> {
@@ -120,7 +116,7 @@ class FilesStore implements Store {
     if (single?.isFile()) paths.push(path)
     else {
       const pattern = single?.isDirectory() ? join(path, '*') : path
-      for await (const found of glob(pattern)) paths.push(allowedPath(found))
+      paths.push(...(await find(pattern)))
     }
     const sized = await Promise.all(paths.map(async p => ({ path: p, info: await stat(p, { bigint: true }) })))
     const isHidden = (p: string) => /(^|[/\\])\.(?!\.?([/\\]|$))/.test(relative(this.folder, p))

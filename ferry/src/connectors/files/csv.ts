@@ -7,6 +7,7 @@ import { isOfGuess, notAsGuessed } from '../../batch/guess.ts'
 import { parseText } from '../../batch/text.ts'
 import type { Column, LogicalType, Row } from '../../batch/types.ts'
 import { parseType, typeName, utf8 } from '../../batch/types.ts'
+import { allowedPath } from '../../confinement.ts'
 import { FerryError, LineError, RowError } from '../../errors.ts'
 import {
   FILE_PATH,
@@ -229,7 +230,7 @@ export class CsvSourceTable implements SourceTable {
     const pieces: (Piece & { end: number })[] = []
     let start = 0
     let at = 0
-    for await (const data of createReadStream(path, { highWaterMark: Math.min(1 << 20, splitBytes) })) {
+    for await (const data of createReadStream(allowedPath(path), { highWaterMark: Math.min(1 << 20, splitBytes) })) {
       const chunk = data as Buffer
       const last = ends.last(chunk)
       if (last > 0 && at + last - start >= splitBytes) {
@@ -408,7 +409,8 @@ class LineNumbers {
 
   private async count(path: string, start: number): Promise<number> {
     let lines = 0
-    for await (const chunk of createReadStream(path, { end: start - 1 })) lines += countLines(chunk as Buffer)
+    for await (const chunk of createReadStream(allowedPath(path), { end: start - 1 }))
+      lines += countLines(chunk as Buffer)
     return lines
   }
 }

@@ -1,15 +1,18 @@
-import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
+import { accessSync, existsSync, constants as files, mkdirSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
+import { constants, DatabaseSync } from 'node:sqlite'
+import { allowedPath, isConfined } from '../../confinement.ts'
 import { type ErrorCode, FerryError, placed, RowError, TAKEN_HINT } from '../../errors.ts'
 
 /** Opens a database file. Throws FERRY-2001 for a file that is missing, FERRY-2004 for one that may not be used. */
-export function openDatabase(path: string, mode: 'read' | 'write'): DatabaseSync {
+export function openDatabase(named: string, mode: 'read' | 'write'): DatabaseSync {
+  const path = allowedPath(named)
+  requirePlainFile(path)
   if (mode === 'read' && !existsSync(path)) throw new FerryError('FERRY-2001', `${path} does not exist`)
   try {
     if (mode === 'write') {
       mkdirSync(dirname(path), { recursive: true })
-      if (existsSync(path)) accessSync(path, constants.W_OK)
+      if (existsSync(path)) accessSync(path, files.W_OK)
     }
     const db = new DatabaseSync(path, {
       readOnly: mode === 'read',
@@ -17,11 +20,30 @@ export function openDatabase(path: string, mode: 'read' | 'write'): DatabaseSync
       enableForeignKeyConstraints: false,
       allowUnknownNamedParameters: false,
     })
+    if (isConfined()) confine(db)
     db.prepare('SELECT count(*) FROM sqlite_schema').get()
     return db
   } catch (error) {
     throw translate(error, path)
   }
+}
+
+/** A server's statements stay in their file: none of them opens or writes another one. */
+function confine(db: DatabaseSync): void {
+  const pragmas = new Set(['temp_store_directory', 'data_store_directory'])
+  db.setAuthorizer((action, first) => {
+    const isRefused =
+      action === constants.SQLITE_ATTACH ||
+      action === constants.SQLITE_DETACH ||
+      (action === constants.SQLITE_PRAGMA && pragmas.has(String(first).toLowerCase()))
+    return isRefused ? constants.SQLITE_DENY : constants.SQLITE_OK
+  })
+}
+
+/** Throws FERRY-2001 for what is there and no file: opening a pipe would wait for ever. */
+export function requirePlainFile(path: string): void {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found && !found.isFile()) throw new FerryError('FERRY-2001', `${path} is no file`)
 }
 
 /** What SQLite said, as one of Ferry's errors. */
