@@ -133,7 +133,7 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
       await api.register(jobRoutes, { state, dispatcher })
       await api.register(scheduleRoutes, { state, dispatcher })
       await api.register(runRoutes, { state, dispatcher })
-      await api.register(eventRoutes, { events })
+      await api.register(eventRoutes, { state, events })
     },
     { prefix: '/api/v1' },
   )

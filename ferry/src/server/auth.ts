@@ -6,6 +6,7 @@
 import '@fastify/cookie'
 import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { withoutPassword } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
 import { sameSecret } from '../secrets/seal.ts'
 import type { State } from '../state/database.ts'
@@ -26,6 +27,8 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     caller: (Caller & { csrf?: string }) | undefined
+    /** What it is about, where its address does not say it: for the audit. */
+    object: string | undefined
   }
 }
 
@@ -43,6 +46,8 @@ export async function callerOfToken(state: State, token: string): Promise<(Calle
 
 export function addAuth(app: FastifyInstance, state: State, hosts: Set<string>): void {
   app.decorateRequest('caller', undefined)
+  app.decorateRequest('object', undefined)
+  const strangers = new Strangers()
   // Before anything else is read: a name that is not this server's may be another site's, led here by its DNS.
   app.addHook('onRequest', async request => {
     if (!hosts.has(hostOf(request))) {
@@ -68,32 +73,73 @@ export function addAuth(app: FastifyInstance, state: State, hosts: Set<string>):
   app.addHook('onResponse', async (request, reply) => {
     const { method, caller } = request
     const route = request.routeOptions.url
-    if (SAFE.has(method) || route === undefined) return
     const { statusCode } = reply
-    const object = Object.values((request.params ?? {}) as Record<string, string>).join('/')
+    const isRefused = statusCode === 401 || statusCode === 403
+    if (route === undefined || (SAFE.has(method) && !isRefused && !SHOWN.test(route))) return
+    // Of those who are nobody, a line a minute says enough.
+    const others = caller ? 0 : strangers.count(`${request.ip} ${method} ${route}`)
+    if (others === undefined) return
     await writeAudit(state.db, {
       who: caller?.name ?? '(nobody)',
       role: caller?.role ?? '',
       address: request.ip,
       action: `${method} ${route}`,
-      object,
-      outcome: String(statusCode),
+      object: objectOf(request).slice(0, 1000),
+      outcome: others > 0 ? `${statusCode}, and ${others} before` : String(statusCode),
     }).catch(error => request.log.error({ err: error }, 'the audit log cannot be written'))
   })
 }
+
+/** Reading that shows what a store holds. */
+const SHOWN = /\/(preview|columns|objects)$/
+
+/** What a request is about: what its address names, or what it keeps or asks for. */
+function objectOf(request: FastifyRequest): string {
+  const named = Object.values((request.params ?? {}) as Record<string, string>)
+  const { object } = request.query as { object?: string }
+  const { name, kind, locator } = (request.body ?? {}) as Record<string, unknown>
+  const told = request.object ?? name ?? (typeof locator === 'string' ? withoutPassword(locator) : kind)
+  return [...named, ...(object === undefined ? [] : [object]), ...(told === undefined ? [] : [String(told)])].join('/')
+}
+
+/** Calls of those who are nobody, by address and route: a line a minute of each, with how many came in between. */
+class Strangers {
+  private readonly seen = new Map<string, { at: number; others: number }>()
+
+  /** How many calls came since the last line; undefined where it is too early for the next one. */
+  count(key: string): number | undefined {
+    const now = performance.now()
+    const before = this.seen.get(key)
+    if (before && now - before.at < MINUTE_MS) {
+      before.others++
+      return undefined
+    }
+    if (this.seen.size >= MOST_STRANGERS) this.seen.clear()
+    this.seen.set(key, { at: now, others: 0 })
+    return before?.others ?? 0
+  }
+}
+
+const MINUTE_MS = 60_000
+const MOST_STRANGERS = 1000
 
 /** The host of a request without its port. */
 function hostOf(request: FastifyRequest): string {
   return (request.headers.host ?? '').toLowerCase().replace(/:\d+$/, '')
 }
 
-async function callerIn(request: FastifyRequest, state: State): Promise<FastifyRequest['caller']> {
+/** Who calls; `looks` where nothing is asked for, but whether they still may. */
+export async function callerIn(
+  request: FastifyRequest,
+  state: State,
+  { looks = false } = {},
+): Promise<FastifyRequest['caller']> {
   const { authorization } = request.headers
   const token = authorization && /^Bearer +([\x21-\x7e]{1,512})$/i.exec(authorization)?.[1]
   if (token) return callerOfToken(state, token)
   const session = request.cookies[COOKIE]
   if (!session) return undefined
-  const found = await sessionOf(state.db, session)
+  const found = await sessionOf(state.db, session, { looks })
   return found && { ...found, csrf: csrfOf(session) }
 }
 

@@ -6,8 +6,11 @@ import { RUN_COLUMNS, runView } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
 import { databaseNow } from '../state/time.ts'
 import type { Log } from '../telemetry/log.ts'
+import { callerIn } from './auth.ts'
 
 const LOOK_MS = 500
+/** How often it is asked whether who listens still may. */
+const CHECK_MS = 2000
 /** Proxies close what is silent. */
 const SIGN_MS = 15_000
 /** What changes in a transaction that takes long is seen late: so much is read again each time. */
@@ -91,7 +94,7 @@ export class Events {
   }
 }
 
-export const eventRoutes: FastifyPluginAsyncZod<{ events: Events }> = async (app, { events }) => {
+export const eventRoutes: FastifyPluginAsyncZod<{ state: State; events: Events }> = async (app, { state, events }) => {
   app.route({
     method: 'GET',
     url: '/events',
@@ -120,7 +123,15 @@ export const eventRoutes: FastifyPluginAsyncZod<{ events: Events }> = async (app
           else raw.write(text)
         },
       })
-      raw.once('close', stop)
+      const check = setInterval(() => {
+        callerIn(request, state, { looks: true })
+          .then(caller => caller ?? raw.destroy())
+          .catch(() => raw.destroy())
+      }, CHECK_MS)
+      raw.once('close', () => {
+        clearInterval(check)
+        stop()
+      })
     },
   })
 }

@@ -61,6 +61,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     },
     handler: async (request, reply) => {
       const job = jobOf(request.body)
+      request.object = job.name
       await createJob(db, job.name, JSON.stringify(job))
       return reply.code(201).send(await describeJob(db, job.name))
     },
@@ -186,6 +187,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     },
     handler: async request => {
       const job = jobOf(request.body)
+      request.object = job.name
       return { plan: await planOf(job), yaml: stringify(compactJob(job)) }
     },
   })

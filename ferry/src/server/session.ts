@@ -29,6 +29,9 @@ export const sessionRoutes: FastifyPluginAsyncZod<{ state: State; secure: boolea
       const caller = await callerOfToken(state, request.body.token)
       if (!caller) throw new FerryError('FERRY-6001', 'the token is not one of this server')
       request.caller = caller
+      // Nobody stays signed in behind who signs in anew.
+      const former = request.cookies[COOKIE]
+      if (former) await closeSession(state.db, former)
       const { secret, expires } = await openSession(state.db, caller.id)
       reply.setCookie(COOKIE, secret, { ...cookie, expires })
       return { name: caller.name, role: caller.role, csrf: csrfOf(secret), version: manifest.version }

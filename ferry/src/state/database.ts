@@ -1,5 +1,5 @@
 /** The state's database: a SQLite file in FERRY_HOME, or the PostgreSQL of FERRY_DATABASE_URL. One schema for both. */
-import { mkdirSync } from 'node:fs'
+import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
@@ -44,6 +44,7 @@ const SQLITE_BUSY = 5
 
 /** A state in a SQLite file, with the durability that a ledger of runs needs. */
 export function openSqlite(path: string): Kysely<Schema> {
+  keepPrivate(path)
   const file = new DatabaseSync(path, { timeout: BUSY_MS })
   enterWal(file)
   file.exec('PRAGMA synchronous = FULL')
@@ -68,6 +69,16 @@ export function openSqlite(path: string): Kysely<Schema> {
       },
     }),
   })
+}
+
+/** For nobody else's eyes, whatever its folder allows; SQLite gives the files beside it the same mode. */
+function keepPrivate(path: string): void {
+  if (path === ':memory:') return
+  closeSync(openSync(path, 'a', 0o600))
+  for (const own of [path, `${path}-wal`, `${path}-shm`]) {
+    const mode = statSync(own, { throwIfNoEntry: false })?.mode ?? 0
+    if (process.platform !== 'win32' && (mode & 0o077) !== 0) chmodSync(own, 0o600)
+  }
 }
 
 /** Two that change a new file to its log at one time are told that it is busy, without the wait that others get. */

@@ -4,6 +4,7 @@ import { FerryError, nearest } from '../errors.ts'
 import { isAlive } from './owner.ts'
 import { runningAlready, UNFINISHED } from './runs.ts'
 import type { JobRow, Schema } from './schema.ts'
+import { forgetHookSecrets } from './secrets.ts'
 import { databaseNow } from './time.ts'
 
 const now = async (db: Kysely<Schema>) => new Date(await databaseNow(db)).toISOString()
@@ -41,6 +42,12 @@ export async function updateJob(db: Kysely<Schema>, name: string, definition: st
     .where('name', '=', name)
     .executeTakeFirst()
   if (Number(result.numUpdatedRows) === 0) await findJob(db, name)
+  const { triggers = [] } = JSON.parse(definition) as { triggers?: { name: string; webhook?: boolean }[] }
+  await forgetHookSecrets(
+    db,
+    name,
+    triggers.flatMap(t => (t.webhook ? [t.name] : [])),
+  )
 }
 
 /** Removes a job with its history. Throws FERRY-5001 while it runs, FERRY-5006 where a run is unfinished. */

@@ -218,4 +218,14 @@ export const MIGRATIONS: Record<string, Migration> = {
       await sql`UPDATE run SET mode = COALESCE(${mode}, 'full')`.execute(db)
     },
   },
+  '0007_idle': {
+    async up(db: Kysely<unknown>) {
+      await db.schema
+        .alterTable('session')
+        .addColumn('used_at', 'bigint', c => c.notNull().defaultTo(0))
+        .execute()
+      // Who is signed in while this is brought up to date signs in again.
+      await sql`DELETE FROM session`.execute(db)
+    },
+  },
 }

@@ -80,6 +80,8 @@ export interface SessionRow {
   hash: string
   token: string
   expires_at: number
+  /** When it was used last, about: milliseconds since 1970 by the database's clock. */
+  used_at: number
 }
 
 export interface AuditRow {

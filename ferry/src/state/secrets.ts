@@ -57,6 +57,15 @@ export async function forgetSecrets(db: Kysely<Schema>, connection: string): Pro
 
 const hookName = (job: string, trigger: string) => `hook:${job}/${trigger}`
 
+/** Removes the secrets of a job's triggers but those that it still has. */
+export async function forgetHookSecrets(db: Kysely<Schema>, job: string, kept: string[]): Promise<void> {
+  const prefix = hookName(job, '')
+  const names = new Set(kept.map(trigger => hookName(job, trigger)))
+  const all = await db.selectFrom('secret').select('name').execute()
+  const gone = all.map(s => s.name).filter(name => name.startsWith(prefix) && !names.has(name))
+  if (gone.length > 0) await db.deleteFrom('secret').where('name', 'in', gone).execute()
+}
+
 /** Keeps the secret of a trigger that is called. */
 export async function keepHookSecret(state: State, job: string, trigger: string, secret: string): Promise<void> {
   await keepSecret(state, hookName(job, trigger), secret)

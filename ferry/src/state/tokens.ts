@@ -7,6 +7,8 @@ import { databaseNow } from './time.ts'
 
 /** How long a browser stays signed in. */
 const SESSION_MS = 12 * 3600 * 1000
+/** How long without being used. */
+const IDLE_MS = 3600 * 1000
 /** How exactly the last use of a token is kept. */
 const USED_MS = 60_000
 
@@ -79,20 +81,28 @@ export async function openSession(db: Kysely<Schema>, token: string): Promise<{ 
   await db.deleteFrom('session').where('expires_at', '<', now).execute()
   await db
     .insertInto('session')
-    .values({ hash: hashOf(secret), token, expires_at })
+    .values({ hash: hashOf(secret), token, expires_at, used_at: now })
     .execute()
   return { secret, expires: new Date(expires_at) }
 }
 
-/** Who is signed in; undefined where nobody is any more. */
-export async function sessionOf(db: Kysely<Schema>, secret: string): Promise<Caller | undefined> {
+/** Who is signed in; undefined where nobody is any more. `looks` is no use of it: a page that waits for news. */
+export async function sessionOf(
+  db: Kysely<Schema>,
+  secret: string,
+  { looks = false } = {},
+): Promise<Caller | undefined> {
   const row = await db
     .selectFrom('session')
     .leftJoin('token', 'token.id', 'session.token')
-    .select(['session.token', 'session.expires_at', 'token.name', 'token.role'])
+    .select(['session.token', 'session.expires_at', 'session.used_at', 'token.name', 'token.role'])
     .where('session.hash', '=', hashOf(secret))
     .executeTakeFirst()
-  if (!row || Number(row.expires_at) < (await databaseNow(db))) return undefined
+  const now = await databaseNow(db)
+  if (!row || Number(row.expires_at) < now || now - Number(row.used_at) > IDLE_MS) return undefined
+  if (!looks && now - Number(row.used_at) > USED_MS) {
+    await db.updateTable('session').set({ used_at: now }).where('hash', '=', hashOf(secret)).execute()
+  }
   if (row.token === environmentToken()) return { name: 'FERRY_TOKEN', role: 'admin' }
   return row.name === null || row.role === null ? undefined : { name: row.name, role: row.role }
 }

@@ -19,6 +19,13 @@ export function makeLog(level: string): Log {
         censor: '***',
       },
       serializers: {
+        // Queries and what else is asked for stay out of it.
+        req: request => ({
+          method: request.method,
+          url: String(request.url).replace(/\?.*$/s, ''),
+          host: request.host,
+          remoteAddress: request.ip,
+        }),
         err: error => {
           const plain = pino.stdSerializers.err(error)
           return { ...plain, message: withoutPassword(plain.message), stack: withoutPassword(plain.stack ?? '') }
