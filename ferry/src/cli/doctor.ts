@@ -3,8 +3,7 @@ import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import { FerryError } from '../errors.ts'
-import { lookInto } from '../runtime/browse.ts'
-import { resolveEndpoint } from '../runtime/stores.ts'
+import { look } from '../runtime/looks.ts'
 import { Seal } from '../secrets/seal.ts'
 import { findServer } from '../server/beacon.ts'
 import { uiFolder } from '../server/ui.ts'
@@ -99,8 +98,8 @@ const CHECKS: Check[] = [
     return Promise.all(
       all.map(async ({ name }) => {
         try {
-          const locator = await resolveEndpoint({ connection: name }, state, {})
-          return finding(`connection ${name}`, true, await lookInto(locator, store => store.test()))
+          const said = await look(state, 'test', { at: { endpoint: { connection: name } } })
+          return finding(`connection ${name}`, true, said)
         } catch (error) {
           return fault(`connection ${name}`, error)
         }

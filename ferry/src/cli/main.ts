@@ -164,6 +164,8 @@ add('worker', 'executes runs that wait, without a server', () => import('./worke
   )
   .option('--most <runs>', 'runs at work at one time, everywhere', integer, 10)
   .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')
+// Looks into stores for a server that starts it.
+program.command('scout', { hidden: true }).action(async () => (await import('./scout.ts')).default())
 add('doctor', 'looks for what keeps Ferry from working here', () => import('./doctor.ts'))
 add('tokens [action] [name]', 'who may call the server: add, list, remove', () => import('./tokens.ts')).option(
   '--role <role>',

@@ -3,31 +3,12 @@ import { formatText } from '../batch/text.ts'
 import { typeName } from '../batch/types.ts'
 import type { ObjectSpec, SourceSession, Store, TableInfo } from '../connectors/connector.ts'
 import { FerryError, nearest } from '../errors.ts'
-import type { Locator } from '../job/locator.ts'
 import type { ObjectView, PreviewView } from './schemas.ts'
-import { openStore } from './stores.ts'
 
-/** How long a store may take to answer somebody who waits. */
-const PATIENCE_MS = 30_000
+/** So many columns are shown at most. */
+const MOST_COLUMNS = 5000
 /** A value is shown up to here. */
 const MOST_TEXT = 200
-
-/** Opens a store, lets `work` look into it, and closes it. Throws FERRY-2001 where nothing answers in time. */
-export async function lookInto<T>(locator: Locator, work: (store: Store) => Promise<T>): Promise<T> {
-  const store = await openStore(locator)
-  const working = work(store).finally(() => store.close())
-  const late = Promise.withResolvers<never>()
-  const timer = setTimeout(() => {
-    late.reject(new FerryError('FERRY-2001', `${store.label} has not answered in ${PATIENCE_MS / 1000} s`))
-  }, PATIENCE_MS)
-  // What comes after nobody waits any more is nobody's.
-  working.catch(() => undefined)
-  try {
-    return await Promise.race([working, late.promise])
-  } finally {
-    clearTimeout(timer)
-  }
-}
 
 export async function describeObject(store: Store, spec: ObjectSpec): Promise<ObjectView> {
   const info = await described(store, spec)
@@ -48,6 +29,12 @@ export async function describeObject(store: Store, spec: ObjectSpec): Promise<Ob
 
 async function described(store: Store, spec: ObjectSpec): Promise<TableInfo> {
   const info = await store.describe(spec)
+  if (info && info.columns.length > MOST_COLUMNS) {
+    throw new FerryError(
+      'FERRY-3003',
+      `${spec.object} has ${info.columns.length} columns: up to ${MOST_COLUMNS} are shown`,
+    )
+  }
   if (info) return info
   const near = nearest(spec.object, await store.objects().catch(() => []))
   throw new FerryError('FERRY-3001', `${store.label} has no ${spec.object}${near ? `: did you mean ${near}?` : ''}`)

@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto'
 import { FerryError } from '../errors.ts'
 import { parseDuration } from '../job/duration.ts'
 import type { Schedule, Trigger } from '../job/schedules.ts'
-import { type CopyJob, jobSchema } from '../job/schema.ts'
+import { type CopyJob, type EndpointSpec, jobSchema } from '../job/schema.ts'
 import { type Times, timesOf } from '../job/times.ts'
 import { beginWith, type Seen, settledOf, takeSeen } from '../state/arrivals.ts'
 import type { State } from '../state/database.ts'
@@ -17,7 +17,7 @@ import { findFiring, firingOf, type Known, movePlace, tellOutcome } from '../sta
 import { type Answer, type Asking, askWithin } from '../state/queue.ts'
 import type { FiringRow } from '../state/schema.ts'
 import { databaseNow } from '../state/time.ts'
-import { openStore, resolveEndpoint } from './stores.ts'
+import { look } from './looks.ts'
 
 /** A time that is further away than this was missed: nobody was there. */
 const GRACE_MS = 60_000
@@ -36,6 +36,8 @@ export interface Fired {
   run?: string
 }
 
+type Arrivals = (endpoint: EndpointSpec, pattern: string) => Promise<Seen[]>
+
 interface Watched {
   updatedAt: string
   job: CopyJob | undefined
@@ -46,13 +48,19 @@ class Taken extends Error {}
 
 export class Clock {
   private readonly state: State
+  private readonly arrivals: Arrivals
   private readonly jobs = new Map<string, Watched>()
   private readonly due = new Map<string, { row: FiringRow; times: Times; next: number | undefined }>()
   /** When files were looked for last, by this process's monotonic clock. */
   private lookedAt = Number.NEGATIVE_INFINITY
 
-  constructor(state: State) {
+  /** `arrivals` looks for files; here, where nobody else does it. */
+  constructor(
+    state: State,
+    arrivals: Arrivals = (endpoint, pattern) => look(state, 'arrivals', { at: { endpoint }, pattern }),
+  ) {
     this.state = state
+    this.arrivals = arrivals
   }
 
   /** Does what is due at `now` (milliseconds since 1970, by the state's clock). A trigger that cannot be looked at says so in its outcome. */
@@ -189,15 +197,7 @@ export class Clock {
 
   private async filesOf(job: CopyJob, trigger: Trigger): Promise<Seen[]> {
     const spec = trigger.connection === undefined ? job.source : { connection: trigger.connection }
-    const store = await openStore(await resolveEndpoint(spec, this.state, {}))
-    try {
-      if (!store.arrivals) {
-        throw new FerryError('FERRY-1003', `trigger ${trigger.name}: ${store.label} has no files that could arrive`)
-      }
-      return await store.arrivals(trigger.files!)
-    } finally {
-      await store.close()
-    }
+    return this.arrivals(spec, trigger.files!)
   }
 
   /** What keeps one from being looked at is told where people look, once as long as it lasts; the others go on. */

@@ -13,6 +13,7 @@ import {
 } from 'fastify-type-provider-zod'
 import manifest from '../../package.json' with { type: 'json' }
 import type { Dispatcher } from '../runtime/dispatcher.ts'
+import type { Scouts } from '../runtime/scouts.ts'
 import type { State } from '../state/database.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -45,6 +46,7 @@ export interface AppOptions {
   state: State
   log: Log
   dispatcher: Dispatcher
+  scouts: Scouts
   events: Events
   metrics: Metrics
   /** Names under which the server answers, without ports. */
@@ -57,7 +59,7 @@ export interface AppOptions {
 }
 
 export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
-  const { state, log, dispatcher, events, metrics, hosts, secure, behindProxy, isStopping } = options
+  const { state, log, dispatcher, scouts, events, metrics, hosts, secure, behindProxy, isStopping } = options
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     bodyLimit: MOST_BODY,
@@ -129,8 +131,8 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
         reply.header('cache-control', 'no-store')
       })
       await api.register(sessionRoutes, { state, secure })
-      await api.register(connectionRoutes, { state })
-      await api.register(jobRoutes, { state, dispatcher })
+      await api.register(connectionRoutes, { state, scouts })
+      await api.register(jobRoutes, { state, dispatcher, scouts })
       await api.register(scheduleRoutes, { state, dispatcher })
       await api.register(runRoutes, { state, dispatcher })
       await api.register(eventRoutes, { state, events })

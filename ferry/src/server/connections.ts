@@ -1,4 +1,5 @@
 /** Connections: kept, tested, looked into. Secrets go in and never come out. */
+import type { FastifyReply } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { Connector } from '../connectors/connector.ts'
@@ -7,7 +8,6 @@ import { isReference, isSecret } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
 import { parseStore } from '../job/locator.ts'
 import { withVariables } from '../job/read.ts'
-import { describeObject, lookInto, previewObject } from '../runtime/browse.ts'
 import {
   type ConnectorView,
   connectionSchema,
@@ -16,7 +16,7 @@ import {
   previewSchema,
   settingsSchema,
 } from '../runtime/schemas.ts'
-import { resolveEndpoint } from '../runtime/stores.ts'
+import type { Scouts } from '../runtime/scouts.ts'
 import {
   type Connection,
   connectionName,
@@ -52,7 +52,10 @@ const objectQuery = z.object({
 /** Settings that say where a secret is sent to: with another value it must be given again. */
 const PLACE = ['host', 'port', 'endpoint', 'path', 'folder']
 
-export const connectionRoutes: FastifyPluginAsyncZod<{ state: State }> = async (app, { state }) => {
+export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Scouts }> = async (
+  app,
+  { state, scouts },
+) => {
   app.route({
     method: 'GET',
     url: '/connectors',
@@ -140,7 +143,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State }> = async (
       ),
       response: { 200: answerSchema },
     },
-    handler: async request => {
+    handler: async (request, reply) => {
       const { name } = request.body
       const before = name === undefined ? undefined : (await listConnections(state.db)).find(c => c.name === name)
       const input = read(request.body)
@@ -149,7 +152,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State }> = async (
         kind: input.kind,
         settings: await withSecrets(state, { name: before?.name ?? '', kind: input.kind, settings }),
       }
-      return { ok: true as const, answer: await lookInto(locator, store => store.test()) }
+      return { ok: true as const, answer: await scouts.ask('test', { at: { locator } }, goneWith(reply)) }
     },
   })
 
@@ -163,13 +166,16 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State }> = async (
       params: nameParams,
       response: { 200: answerSchema },
     },
-    handler: async request => {
-      const answer = await lookInto(await locatorOf(request.params.name), store => store.test())
+    handler: async (request, reply) => {
+      const answer = await scouts.ask('test', { at: await placeOf(request.params.name) }, goneWith(reply))
       return { ok: true as const, answer }
     },
   })
 
-  const locatorOf = (name: string) => resolveEndpoint({ connection: name }, state, {})
+  const placeOf = async (name: string) => {
+    await findConnection(state.db, name)
+    return { endpoint: { connection: name } }
+  }
 
   app.route({
     method: 'GET',
@@ -185,11 +191,9 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State }> = async (
       }),
       response: { 200: z.object({ objects: z.array(z.string()), total: z.number() }) },
     },
-    handler: async request => {
+    handler: async (request, reply) => {
       const { search = '', limit } = request.query
-      const all = await lookInto(await locatorOf(request.params.name), store => store.objects())
-      const found = all.filter(o => o.toLowerCase().includes(search.toLowerCase()))
-      return { objects: found.slice(0, limit), total: found.length }
+      return scouts.ask('objects', { at: await placeOf(request.params.name), search, limit }, goneWith(reply))
     },
   })
 
@@ -216,9 +220,9 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State }> = async (
         200: objectSchema,
       },
     },
-    handler: async request => {
+    handler: async (request, reply) => {
       const spec = specOf(request.query, request.caller?.role)
-      return lookInto(await locatorOf(request.params.name), store => describeObject(store, spec))
+      return scouts.ask('columns', { at: await placeOf(request.params.name), spec }, goneWith(reply))
     },
   })
 
@@ -235,12 +239,21 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State }> = async (
         200: previewSchema,
       },
     },
-    handler: async request => {
+    handler: async (request, reply) => {
       const { limit, ...rest } = request.query
       const spec = specOf(rest, request.caller?.role)
-      return lookInto(await locatorOf(request.params.name), store => previewObject(store, spec, limit))
+      return scouts.ask('preview', { at: await placeOf(request.params.name), spec, limit }, goneWith(reply))
     },
   })
+}
+
+/** Aborted when who asked has gone away without an answer. */
+export function goneWith({ raw }: FastifyReply): AbortSignal {
+  const gone = new AbortController()
+  raw.once('close', () => {
+    if (!raw.writableFinished) gone.abort()
+  })
+  return gone.signal
 }
 
 type Input = { kind: string; settings: Connection['settings'] }

@@ -9,25 +9,25 @@ import { parseJob } from '../job/read.ts'
 import { type CopyJob, type EndpointSpec, jobSchema } from '../job/schema.ts'
 import { startRun } from '../runtime/control.ts'
 import type { Dispatcher } from '../runtime/dispatcher.ts'
-import { resetJob } from '../runtime/giveup.ts'
 import { describeJob, listJobs } from '../runtime/overview.ts'
-import { planJob } from '../runtime/plan.ts'
 import { jobView, listedJob, planSchema, totalSchema } from '../runtime/schemas.ts'
+import type { Scouts } from '../runtime/scouts.ts'
 import { compactJob } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
 import { createJob, deleteJob, findJob, updateJob } from '../state/jobs.ts'
 import { positionsOf } from '../state/positions.ts'
 import { forgetSecrets, isSealed } from '../state/secrets.ts'
 import { totalsOf } from '../state/totals.ts'
+import { goneWith } from './connections.ts'
 
 const nameParams = z.object({ name: z.string().max(200) })
 const JOB_TYPES = ['application/json', 'application/yaml']
 /** A job as JSON, or its text as YAML: which of them, the content type says. */
 const jobBody = z.union([z.string().min(1), z.record(z.string(), z.unknown())])
 
-export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispatcher }> = async (
+export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispatcher; scouts: Scouts }> = async (
   app,
-  { state, dispatcher },
+  { state, dispatcher, scouts },
 ) => {
   const { db } = state
 
@@ -134,45 +134,12 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       const { name } = request.params
       const kept = await positionsOf(db, name)
       // A source may keep its log for the job: it is told first.
-      if (kept.length > 0 && !request.query.force) await resetJob(state, name, {})
+      if (kept.length > 0 && !request.query.force) await scouts.ask('reset', { job: name, only: [] })
       await deleteJob(db, name)
       await forgetSecrets(db, `hook:${name}`)
       return reply.code(204).send(null)
     },
   })
-
-  const planOf = async (job: CopyJob) => {
-    const { tables, problems } = await planJob(job, state, {})
-    return {
-      tables: tables.map(t => ({
-        from: t.from,
-        to: t.to,
-        update: t.write.update,
-        load: t.increment?.range ?? null,
-        encoding: t.increment?.isEmpty ? 'none' : t.offer.encoding,
-        passedOver: t.passedOver,
-        splits: t.splits,
-        rows: t.rows ?? null,
-        guarantee: t.guarantee,
-        create: t.write.existing === undefined,
-        columns: t.read.columns.map(c => ({
-          from: c.from ?? null,
-          to: c.name,
-          fromType: c.sourceNative ?? c.sourceType.kind,
-          toType: c.native || c.type.kind,
-        })),
-        statements: t.statements,
-        guesses: t.guesses ?? [],
-        notes: t.notes,
-      })),
-      problems: problems.map(p => ({
-        code: p.error.code,
-        message: p.error.message,
-        hint: p.error.hint,
-        table: p.table,
-      })),
-    }
-  }
 
   app.route({
     method: 'POST',
@@ -185,10 +152,10 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       body: jobBody,
       response: { 200: z.object({ plan: planSchema, yaml: z.string() }) },
     },
-    handler: async request => {
+    handler: async (request, reply) => {
       const job = jobOf(request.body)
       request.object = job.name
-      return { plan: await planOf(job), yaml: stringify(compactJob(job)) }
+      return { plan: await scouts.ask('plan', { job }, goneWith(reply)), yaml: stringify(compactJob(job)) }
     },
   })
 
@@ -202,7 +169,10 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       params: nameParams,
       response: { 200: planSchema },
     },
-    handler: async request => planOf(jobSchema.parse(JSON.parse((await findJob(db, request.params.name)).definition))),
+    handler: async (request, reply) => {
+      const { definition } = await findJob(db, request.params.name)
+      return scouts.ask('plan', { job: jobSchema.parse(JSON.parse(definition)) }, goneWith(reply))
+    },
   })
 
   app.route({
@@ -244,7 +214,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     },
     handler: async request => {
       const only = request.body?.tables ?? []
-      const { run, tables } = await resetJob(state, request.params.name, {}, only.length > 0 ? only : undefined)
+      const { run, tables } = await scouts.ask('reset', { job: request.params.name, only })
       return { discarded: run ?? null, reset: tables }
     },
   })

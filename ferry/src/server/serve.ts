@@ -6,6 +6,7 @@ import { Clock } from '../runtime/clock.ts'
 import { Dispatcher } from '../runtime/dispatcher.ts'
 import { errorFolder } from '../runtime/errorfiles.ts'
 import { limitTo } from '../runtime/folders.ts'
+import { Scouts } from '../runtime/scouts.ts'
 import { openState, type State } from '../state/database.ts'
 import { forgetAudit, forgetRuns } from '../state/history.ts'
 import { listTokens, makeToken, removeToken } from '../state/tokens.ts'
@@ -51,6 +52,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
   try {
     const token = await firstToken(state)
     const dispatcher = new Dispatcher(state, log, options.most)
+    const scouts = new Scouts(log)
     const events = new Events(state, log)
     const metrics = makeMetrics(state, { atWork: () => dispatcher.atWork, listeners: () => events.count })
     const publicUrl = options.publicUrl === undefined ? undefined : new URL(options.publicUrl)
@@ -58,6 +60,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       state,
       log,
       dispatcher,
+      scouts,
       events,
       metrics,
       hosts: hostsOf(options, publicUrl),
@@ -73,10 +76,14 @@ export async function serve(options: ServeOptions): Promise<Server> {
     const own = `http://${shown.includes(':') ? `[${shown}]` : shown}:${address.port}`
     leaveBeacon(state.home, own)
     dispatcher.start()
-    const clock = startClock(new Clock(state), log, fired => {
-      metrics.fired(fired)
-      dispatcher.look()
-    })
+    const clock = startClock(
+      new Clock(state, (endpoint, pattern) => scouts.ask('arrivals', { at: { endpoint }, pattern })),
+      log,
+      fired => {
+        metrics.fired(fired)
+        dispatcher.look()
+      },
+    )
     const sweeper = startSweeper(state, options.keepDays, log)
     log.info({ url: own, folders: limits.folders }, 'listening')
     return {
@@ -89,6 +96,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
         removeBeacon(state.home)
         await clock.stop()
         await sweeper.stop()
+        scouts.stop()
         await dispatcher.stop()
         await app.close()
         await state.close()

@@ -1,0 +1,99 @@
+/**
+ * What a server asks of stores for somebody who waits: whether they answer, what is in them, what a job would do. Each is
+ * plain data, since it is done in a process of its own: scouts.ts.
+ */
+import type { ObjectSpec, Store } from '../connectors/connector.ts'
+import { FerryError } from '../errors.ts'
+import type { Locator } from '../job/locator.ts'
+import { type CopyJob, type EndpointSpec, jobSchema } from '../job/schema.ts'
+import type { State } from '../state/database.ts'
+import { describeObject, previewObject } from './browse.ts'
+import { resetJob } from './giveup.ts'
+import { planJob } from './plan.ts'
+import type { ObjectView, PlanView, PreviewView } from './schemas.ts'
+import { openStore, resolveEndpoint } from './stores.ts'
+
+/** A store: settings that are resolved already, or an endpoint as jobs say it. */
+export type Place = { locator: Locator } | { endpoint: EndpointSpec }
+
+export interface Looks {
+  test: { ask: { at: Place }; answer: string }
+  objects: { ask: { at: Place; search: string; limit: number }; answer: { objects: string[]; total: number } }
+  columns: { ask: { at: Place; spec: ObjectSpec }; answer: ObjectView }
+  preview: { ask: { at: Place; spec: ObjectSpec; limit: number }; answer: PreviewView }
+  arrivals: { ask: { at: Place; pattern: string }; answer: { path: string; print: string }[] }
+  plan: { ask: { job: CopyJob }; answer: PlanView }
+  reset: { ask: { job: string; only: string[] }; answer: { run: string | undefined; tables: string[] } }
+}
+export type LookName = keyof Looks
+
+/** Does one look in this process. */
+export async function look<N extends LookName>(
+  state: State,
+  name: N,
+  ask: Looks[N]['ask'],
+): Promise<Looks[N]['answer']> {
+  return (DO[name] as (state: State, ask: Looks[N]['ask']) => Promise<Looks[N]['answer']>)(state, ask)
+}
+
+const DO: { [N in LookName]: (state: State, ask: Looks[N]['ask']) => Promise<Looks[N]['answer']> } = {
+  test: (state, { at }) => within(state, at, store => store.test()),
+  objects: (state, { at, search, limit }) =>
+    within(state, at, async store => {
+      const wanted = search.toLowerCase()
+      const found = (await store.objects()).filter(o => o.toLowerCase().includes(wanted))
+      return { objects: found.slice(0, limit), total: found.length }
+    }),
+  columns: (state, { at, spec }) => within(state, at, store => describeObject(store, spec)),
+  preview: (state, { at, spec, limit }) => within(state, at, store => previewObject(store, spec, limit)),
+  arrivals: (state, { at, pattern }) =>
+    within(state, at, async store => {
+      if (store.arrivals) return store.arrivals(pattern)
+      throw new FerryError('FERRY-1003', `${store.label} has no files that could arrive`)
+    }),
+  plan: (state, { job }) => planView(state, jobSchema.parse(job)),
+  reset: (state, { job, only }) => resetJob(state, job, {}, only.length > 0 ? only : undefined),
+}
+
+async function within<T>(state: State, at: Place, work: (store: Store) => Promise<T>): Promise<T> {
+  const locator = 'locator' in at ? at.locator : await resolveEndpoint(at.endpoint, state, {})
+  const store = await openStore(locator)
+  try {
+    return await work(store)
+  } finally {
+    await store.close()
+  }
+}
+
+async function planView(state: State, job: CopyJob): Promise<PlanView> {
+  const { tables, problems } = await planJob(job, state, {})
+  return {
+    tables: tables.map(t => ({
+      from: t.from,
+      to: t.to,
+      update: t.write.update,
+      load: t.increment?.range ?? null,
+      encoding: t.increment?.isEmpty ? 'none' : t.offer.encoding,
+      passedOver: t.passedOver,
+      splits: t.splits,
+      rows: t.rows ?? null,
+      guarantee: t.guarantee,
+      create: t.write.existing === undefined,
+      columns: t.read.columns.map(c => ({
+        from: c.from ?? null,
+        to: c.name,
+        fromType: c.sourceNative ?? c.sourceType.kind,
+        toType: c.native || c.type.kind,
+      })),
+      statements: t.statements,
+      guesses: t.guesses ?? [],
+      notes: t.notes,
+    })),
+    problems: problems.map(({ error, table }) => ({
+      code: error.code,
+      message: error.message,
+      hint: error.hint,
+      table,
+    })),
+  }
+}

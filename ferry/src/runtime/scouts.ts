@@ -1,0 +1,193 @@
+/**
+ * Looks into stores and strangers' files, each in a process beside the server: whatever such a file or store does, the
+ * server goes on. A look has so long and so much memory; then its process is ended.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { FerryError } from '../errors.ts'
+import type { Log } from '../telemetry/log.ts'
+import { programPath } from './dispatcher.ts'
+import type { LookName, Looks } from './looks.ts'
+
+/** How many look at one time, and how many wait for them. */
+const MOST = 3
+const MOST_WAITING = 60
+/** How long a look may take. */
+const PATIENCE_MS: Record<LookName, number> = {
+  test: 30_000,
+  objects: 30_000,
+  columns: 30_000,
+  preview: 30_000,
+  arrivals: 30_000,
+  plan: 60_000,
+  reset: 120_000,
+}
+/** What a scout may take: memory in bytes, looked at so often; seconds of processor time. */
+const MOST_MEMORY = 900_000_000
+const WATCH_MS = 100
+const MOST_SECONDS = 300
+const MOST_HEAP_MB = 400
+/** One that has done so many looks, or holds so much afterwards, is not asked again. */
+const MOST_LOOKS = 200
+const RETIRE_MEMORY = 250_000_000
+/** Nobody is kept waiting beside for longer without a look. */
+const IDLE_MS = 60_000
+
+/** What a scout answers. */
+export type Told =
+  | { id: number; answer: unknown }
+  | { id: number; error: { code: string; message: string; hint: string } }
+
+interface Scout {
+  child: ChildProcess
+  looks: number
+  idle: NodeJS.Timeout | undefined
+}
+
+export class Scouts {
+  private readonly log: Log
+  private readonly free: Scout[] = []
+  private readonly all = new Set<Scout>()
+  private readonly waiting: (() => void)[] = []
+  private atWork = 0
+  private nextId = 1
+  private stopped = false
+
+  constructor(log: Log) {
+    this.log = log
+  }
+
+  /**
+   * Has a scout look; `signal` ends it where nobody waits any more. Throws what the look throws; FERRY-2001 where it takes
+   * too long, FERRY-4008 too much memory, FERRY-6005 where too many wait.
+   */
+  async ask<N extends LookName>(name: N, ask: Looks[N]['ask'], signal?: AbortSignal): Promise<Looks[N]['answer']> {
+    await this.turn()
+    try {
+      const scout = this.free.pop() ?? this.start()
+      return await this.send(scout, name, ask, signal)
+    } finally {
+      this.atWork--
+      this.waiting.shift()?.()
+    }
+  }
+
+  private async turn(): Promise<void> {
+    if (this.atWork >= MOST) {
+      if (this.waiting.length >= MOST_WAITING) {
+        throw new FerryError('FERRY-6005', 'too many look into stores at this moment', {
+          hint: 'Try again in a moment.',
+        })
+      }
+      await new Promise<void>(resolve => this.waiting.push(resolve))
+    }
+    this.atWork++
+  }
+
+  private start(): Scout {
+    const { FERRY_TOKEN: _, ...env } = process.env
+    const words = [`--max-old-space-size=${MOST_HEAP_MB}`, programPath(), 'scout']
+    const options = { env, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] as ('ignore' | 'inherit' | 'ipc')[] }
+    // One whose server is gone, and that hangs in a stranger's file, ends by itself.
+    const child =
+      process.platform === 'win32'
+        ? spawn(process.execPath, words, options)
+        : spawn('/bin/sh', ['-c', `ulimit -t ${MOST_SECONDS}; exec "$0" "$@"`, process.execPath, ...words], options)
+    const scout: Scout = { child, looks: 0, idle: undefined }
+    this.all.add(scout)
+    child.once('exit', () => this.forget(scout))
+    child.once('error', error => {
+      this.log.error({ err: error }, 'a scout cannot be started')
+      this.forget(scout)
+    })
+    return scout
+  }
+
+  private forget(scout: Scout): void {
+    clearTimeout(scout.idle)
+    this.all.delete(scout)
+    const at = this.free.indexOf(scout)
+    if (at >= 0) this.free.splice(at, 1)
+  }
+
+  private async send<N extends LookName>(
+    scout: Scout,
+    name: N,
+    ask: Looks[N]['ask'],
+    signal: AbortSignal | undefined,
+  ): Promise<Looks[N]['answer']> {
+    const { child } = scout
+    clearTimeout(scout.idle)
+    const id = this.nextId++
+    const end = Promise.withResolvers<Looks[N]['answer']>()
+    const kill = (why: FerryError) => {
+      child.kill('SIGKILL')
+      end.reject(why)
+    }
+    const onMessage = (told: Told) => {
+      if (told.id !== id) return
+      if ('answer' in told) end.resolve(told.answer as Looks[N]['answer'])
+      else end.reject(new FerryError(told.error.code as never, told.error.message, { hint: told.error.hint }))
+    }
+    const onExit = () => end.reject(tooMuch())
+    const onAbort = () => kill(new FerryError('FERRY-2001', 'nobody waits for it any more'))
+    const seconds = PATIENCE_MS[name] / 1000
+    const late = setTimeout(
+      () => kill(new FerryError('FERRY-2001', `it has not answered in ${seconds} s`)),
+      PATIENCE_MS[name],
+    )
+    const watch = setInterval(async () => {
+      if ((await memoryOf(child.pid)) > MOST_MEMORY) kill(tooMuch())
+    }, WATCH_MS)
+    child.on('message', onMessage)
+    child.once('exit', onExit)
+    child.once('error', onExit)
+    signal?.addEventListener('abort', onAbort, { once: true })
+    if (signal?.aborted) onAbort()
+    child.send({ id, name, ask }, error => {
+      if (error) end.reject(error)
+    })
+    try {
+      return await end.promise
+    } finally {
+      clearTimeout(late)
+      clearInterval(watch)
+      child.off('message', onMessage)
+      child.off('exit', onExit)
+      child.off('error', onExit)
+      signal?.removeEventListener('abort', onAbort)
+      await this.keep(scout)
+    }
+  }
+
+  /** Lets a scout wait for the next look, or go. */
+  private async keep(scout: Scout): Promise<void> {
+    const { child } = scout
+    const isTired = ++scout.looks >= MOST_LOOKS || (await memoryOf(child.pid)) > RETIRE_MEMORY
+    if (child.killed || !child.connected || isTired || this.stopped) {
+      child.kill('SIGKILL')
+      return
+    }
+    scout.idle = setTimeout(() => child.kill('SIGKILL'), IDLE_MS)
+    scout.idle.unref()
+    this.free.push(scout)
+  }
+
+  stop(): void {
+    this.stopped = true
+    for (const { child } of this.all) child.kill('SIGKILL')
+  }
+}
+
+function tooMuch(): FerryError {
+  return new FerryError('FERRY-4008', 'it takes more memory or time than a look into a store may', {
+    hint: 'A copy has more: run the job. Or look at a part of it, by a query or another file.',
+  })
+}
+
+/** Bytes that a process holds; 0 where the system does not say it. */
+async function memoryOf(pid: number | undefined): Promise<number> {
+  if (process.platform !== 'linux' || pid === undefined) return 0
+  const [, pages] = (await readFile(`/proc/${pid}/statm`, 'utf8').catch(() => '')).split(' ')
+  return Number(pages ?? 0) * 4096
+}
