@@ -44,7 +44,7 @@ export async function watermark(
   if (since.overlap) requireOverlap(column, since)
   const tiesOf = async (value: string | null) => (value === null ? 0 : queries.count(`${name} = ${literal(value)}`))
   if (after === undefined) {
-    const value = await queries.highest(present)
+    const value = requireFinite(await queries.highest(present), column)
     const bound = value === null ? undefined : `${name} <= ${literal(value)}`
     const position: Position = { value, ties: await tiesOf(value) }
     const condition = !column.nullable ? bound : bound === undefined ? absent : `${bound} OR ${absent}`
@@ -57,7 +57,7 @@ export async function watermark(
     }
   }
   const beyond = after.value === null ? present : `${name} > ${literal(after.value)}`
-  const value = await queries.highest(beyond)
+  const value = requireFinite(await queries.highest(beyond), column)
   const ties = await tiesOf(after.value)
   const hasTies = ties > after.ties
   const position: Position = value === null ? { value: after.value, ties } : { value, ties: await tiesOf(value) }
@@ -87,6 +87,14 @@ export async function watermark(
   }
 }
 
+/** Throws FERRY-3012 for a value that nothing comes behind. */
+function requireFinite(value: string | null, { name }: TableColumn): string | null {
+  if (value === null || !/^'?"?[+-]?(infinity|inf|nan)\b/i.test(value)) return value
+  throw new FerryError('FERRY-3012', `the highest value of ${name} is ${value}: no change would come behind it`, {
+    hint: `Leave such rows out (where), or name another column.`,
+  })
+}
+
 /** The request that reads no more than the watermark says. */
 export function narrowed(request: ReadRequest, condition: string | undefined): ReadRequest {
   if (condition === undefined) return request
@@ -101,7 +109,8 @@ export function growingColumn(table: TableInfo, name: string): TableColumn {
       hint: `Its columns: ${table.columns.map(c => c.name).join(', ')}.`,
     })
   }
-  if (['bool', 'json', 'interval', 'list', 'struct', 'map'].includes(column.type.kind)) {
+  const grows = !['bool', 'json', 'interval', 'list', 'struct', 'map'].includes(column.type.kind)
+  if (!grows || /^(uuid|bit|bit varying|varbit)\b/.test(column.native ?? '')) {
     throw new FerryError('FERRY-3012', `${table.object}: ${name} is ${typeName(column.type)}, which does not grow`, {
       hint: 'Name a number, a date, a timestamp or a text that is higher after every change.',
     })

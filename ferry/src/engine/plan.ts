@@ -1,5 +1,6 @@
 /** Planning: each table's mapping, the encoding that both sides agree on, and what would be written. */
 import type { Encoding } from '../batch/encoding.ts'
+import { typeName } from '../batch/types.ts'
 import {
   type Alteration,
   DOCUMENT,
@@ -14,6 +15,7 @@ import {
   type SourceSession,
   type SourceTable,
   type Store,
+  type TableColumn,
   type TableInfo,
   type WriteRequest,
 } from '../connectors/connector.ts'
@@ -44,6 +46,8 @@ export interface TablePlan {
   rows?: number
   bytes?: number
   onRowError: 'fail' | 'skip'
+  /** The columns of both sides as they were when it was planned: a run that goes on needs them as they are. */
+  shape?: string
   /** See SourceTable.fingerprint. */
   fingerprint?: string
   /** Of an incremental copy. */
@@ -250,6 +254,7 @@ export async function planTable(
     ...(source.guesses ? { guesses: source.guesses } : {}),
     ...(increment ? { increment: increment.plan } : {}),
     onRowError: spec.onRowError,
+    ...(read.log ? {} : { shape: shapeOf(source, existing, alter) }),
     ...(source.rows === undefined || increment?.plan.load === 'changes'
       ? {}
       : { rows: Math.min(source.rows, spec.limit ?? Infinity) }),
@@ -258,6 +263,38 @@ export async function planTable(
       : { bytes: source.bytes }),
   }
   return { plan, source: sourceTable, sink: sinkTable }
+}
+
+/** Columns with their types; what a text file is guessed to hold is held by the file's own print. */
+function shapeOf(source: TableInfo, existing: TableInfo | undefined, alter: Alteration[] = []): string {
+  const altered = new Set(alter.map(a => a.column))
+  const of = (columns: TableColumn[]) =>
+    columns.filter(c => !c.inferred && !c.onRequest).map(c => `${c.name} ${c.native ?? typeName(c.type)}`)
+  const there = existing?.columns.filter(c => !altered.has(c.name))
+  return JSON.stringify([of(source.columns), there && !existing?.documents ? of(there) : null])
+}
+
+/** Throws FERRY-5005 where a table of a run that goes on has other columns by now. */
+export async function requireSameShape(sessions: Sessions, plan: TablePlan): Promise<void> {
+  if (plan.shape === undefined) return
+  const { read, write } = plan
+  const source = await sessions.sourceStore.describe(read)
+  const there =
+    write.existing && (await sessions.destinationStore.existing({ object: write.object, options: write.options }))
+  const [was, wasThere] = JSON.parse(plan.shape) as [string[], string[] | null]
+  const [now, nowThere] = JSON.parse(
+    shapeOf(source ?? { object: '', columns: [], primaryKey: [] }, there, write.alter),
+  ) as [string[], string[] | null]
+  const differ = (a: string[] | null, b: string[] | null) =>
+    [...(a ?? []).filter(c => !b?.includes(c)), ...(b ?? []).filter(c => !a?.includes(c))][0]
+  const [own, other] = [source?.documents ? undefined : differ(was, now), differ(wasThere, nowThere)]
+  const what = own ?? other
+  if (what === undefined) return
+  throw new FerryError(
+    'FERRY-5005',
+    `the columns of ${own === undefined ? plan.to : plan.from} changed while the run was interrupted: ${what}`,
+    { hint: 'Start again with --full-refresh. Rows that an append has committed already stay there.' },
+  )
 }
 
 /** Texts without a zone that become instants: of which zone they are is a guess. */

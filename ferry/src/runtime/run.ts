@@ -10,6 +10,7 @@ import {
   type PlanOptions,
   planTable,
   reopenTable,
+  requireSameShape,
   type Sessions,
   type TablePlan,
 } from '../engine/plan.ts'
@@ -276,6 +277,7 @@ class Run {
     if (!this.drifted.has(plan.ordinal)) {
       const table = await reopenTable(sessions, plan)
       if (plan.read.log !== undefined || (await this.goesOn(table))) {
+        await requireSameShape(sessions, plan)
         this.track(plan)
         return table
       }

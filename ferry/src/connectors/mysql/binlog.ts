@@ -265,6 +265,18 @@ export class BinlogStream implements LogStream {
       return
     }
     if (/^SAVEPOINT/i.test(text)) return
+    for (const { name, why, column } of remakes(text, database)) {
+      const followed = this.followed.get(name)
+      if (!followed || (column !== undefined && !followed.columns.some(c => c.name === column))) continue
+      if (from < followed.table.from.at || !followed.table.attached || followed.table.ended) continue
+      throw new FerryError(
+        'FERRY-5010',
+        `${name} ${why}, which the log tells without its rows: ${text.slice(0, 120)}`,
+        {
+          hint: 'Copy everything again: ferry reset JOB.',
+        },
+      )
+    }
     const truncated = TRUNCATE.exec(text)
     const changed = truncated ?? STATEMENT.exec(text)
     if (changed) {
@@ -371,6 +383,42 @@ const STATEMENT = new RegExp(
   `^${COMMENTS}(?:INSERT\\s+(?:IGNORE\\s+)?INTO|REPLACE\\s+INTO|UPDATE|DELETE\\s+FROM)\\s+${NAME}`,
   'i',
 )
+
+const DROP = new RegExp(`^${COMMENTS}DROP\\s+(?:TEMPORARY\\s+)?TABLE\\s+(?:IF\\s+EXISTS\\s+)?([\\s\\S]*)`, 'i')
+const RENAME = new RegExp(`^${COMMENTS}RENAME\\s+TABLES?\\s+(?:IF\\s+EXISTS\\s+)?([\\s\\S]*)`, 'i')
+const ALTER = new RegExp(
+  `^${COMMENTS}ALTER\\s+(?:ONLINE\\s+|IGNORE\\s+)*TABLE\\s+(?:IF\\s+EXISTS\\s+)?${NAME}([\\s\\S]*)`,
+  'i',
+)
+const REPLACE = new RegExp(`^${COMMENTS}CREATE\\s+OR\\s+REPLACE\\s+TABLE\\s+${NAME}`, 'i')
+
+/** Statements that give a table other rows, or columns of one name, than it had; `column` where that one is there again. */
+function remakes(text: string, database: string): { name: string; why: string; column?: string }[] {
+  const replaced = REPLACE.exec(text)
+  if (replaced) return [{ name: nameIn(replaced[1]!, database), why: 'was made anew' }]
+  const names = new RegExp(NAME, 'g')
+  const list = (part: string) =>
+    [...part.replace(/\/\*[\s\S]*?\*\//g, ' ').matchAll(names)].map(m => nameIn(m[1]!, database))
+  const dropped = DROP.exec(text)
+  if (dropped && !/^\s*(?:\/\*.*?\*\/\s*)*DROP\s+TEMPORARY/i.test(text))
+    return list(dropped[1]!).map(name => ({ name, why: 'was dropped' }))
+  const renamed = RENAME.exec(text)
+  if (renamed) return list(renamed[1]!).map(name => ({ name, why: 'was renamed' }))
+  const altered = ALTER.exec(text)
+  if (!altered) return []
+  const name = nameIn(altered[1]!, database)
+  const rest = altered[2]!
+  if (/\bRENAME\s+(?:TO|AS|=)?\s*[`\w]/i.test(rest) && !/\bRENAME\s+(?:COLUMN|INDEX|KEY)\b/i.test(rest)) {
+    return [{ name, why: 'was renamed' }]
+  }
+  if (/\b(?:TRUNCATE|DROP|EXCHANGE|DISCARD|IMPORT)\s+(?:PARTITION|TABLESPACE)\b/i.test(rest)) {
+    return [{ name, why: 'lost or got rows with a partition' }]
+  }
+  return [...rest.matchAll(/\bDROP\s+(?:COLUMN\s+)?(?:IF\s+EXISTS\s+)?(?:`((?:[^`]|``)+)`|([\w$]+))/gi)].map(m => {
+    const column = m[1]?.replaceAll('``', '`') ?? m[2]!
+    return { name, why: `had its column ${column} made anew`, column }
+  })
+}
 
 /** `database.table` of a name in a statement. */
 function nameIn(text: string, database: string): string {

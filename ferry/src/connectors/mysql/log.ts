@@ -23,6 +23,46 @@ export interface LogMark {
   server: string
   base: string
   place: string
+  /** The columns of the table that was read, each with its type and character set. Undefined of former versions. */
+  columns?: [name: string, native: string, charset: string][]
+}
+
+export function columnsMark({ columns }: MysqlTable): NonNullable<LogMark['columns']> {
+  return columns.map(c => [c.name, c.native, c.charset ?? ''])
+}
+
+/** Whether a type's values are in the log by their number, or by bytes that a type alone explains. */
+const BY_LABEL = /^(enum|set)\(/i
+
+/**
+ * What makes events that are older than the table's columns unreadable by them; undefined where nothing does. The log tells
+ * types, and names only with `binlog_row_metadata = FULL`; what values of ENUM and SET stand for it does not tell Ferry.
+ */
+export async function columnsFault(
+  connection: Connection,
+  mark: LogMark,
+  now: MysqlTable,
+): Promise<FerryError | undefined> {
+  const { columns: was } = mark
+  if (!was) return undefined
+  const [row] = await query(connection, 'SELECT @@binlog_row_metadata AS metadata').catch(() => [])
+  const tellsNames = row?.metadata === 'FULL'
+  const changed = was.find(([name, native, charset], i) => {
+    const column = tellsNames ? now.columns.find(c => c.name === name) : now.columns[i]
+    if (!column) return !tellsNames
+    const isUnsigned = (type: string) => /unsigned/i.test(type)
+    if (column.name !== name || (column.charset ?? '') !== charset) return true
+    if (isUnsigned(column.native) !== isUnsigned(native)) return true
+    return (BY_LABEL.test(native) || BY_LABEL.test(column.native)) && native !== column.native
+  })
+  if (!changed) return undefined
+  return new FerryError(
+    'FERRY-5010',
+    `${now.object}: its column ${changed[0]} is another one than when it was copied last: the log before that cannot be read by it`,
+    {
+      hint: 'Copy everything again: ferry reset JOB. With binlog_row_metadata = FULL columns may come, go and change places.',
+    },
+  )
 }
 
 export function markOf(position: string): LogMark | undefined {

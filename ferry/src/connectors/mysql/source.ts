@@ -26,6 +26,8 @@ import { RowDecoder } from './decode.ts'
 import { csvExpression, isQuoted, refusesCsv, rowExpression } from './expressions.ts'
 import {
   binaryLog,
+  columnsFault,
+  columnsMark,
   formatPosition,
   type LogMark,
   type LogPlan,
@@ -87,6 +89,15 @@ export class MysqlSource implements SourceSession {
     const table = await this.describe(request)
     if (since.cdc) return this.logIncrement(request, table, since)
     const column = growingColumn(table, since.column!)
+    if (column.type.kind === 'float' && column.type.bits === 32) {
+      throw new FerryError(
+        'FERRY-3012',
+        `${table.object}: ${column.name} is a FLOAT, which MySQL compares with no number exactly`,
+        {
+          hint: 'Name a DOUBLE, a DECIMAL, a whole number or a time.',
+        },
+      )
+    }
     const name = quoteName(column.name)
     const ask = async (expression: string, condition: string) => {
       const where = request.where === undefined ? '' : ` AND (${request.where})`
@@ -109,7 +120,7 @@ export class MysqlSource implements SourceSession {
     try {
       await requireLog(this.leader, request, table, keys)
       const mark = after === undefined ? undefined : markOf(after)
-      const fault = mark && (await logFault(this.leader, mark))
+      const fault = mark && ((await logFault(this.leader, mark)) ?? (await columnsFault(this.leader, mark, table)))
       if (fault) throw fault
       const { server, base } = await logEnd(this.leader)
       const plan: LogPlan = { keys, server, base, load: mark === undefined, ...(mark ? { from: mark.place } : {}) }
@@ -216,7 +227,8 @@ class MysqlSourceTable implements SourceTable {
     const { plan, logged } = this
     if (!plan || !logged) return undefined
     const place = formatPosition({ at: logged.until ?? logged.from.at, seq: 0 })
-    return JSON.stringify({ server: plan.server, base: plan.base, place } satisfies LogMark)
+    const columns = columnsMark(this.table)
+    return JSON.stringify({ server: plan.server, base: plan.base, place, columns } satisfies LogMark)
   }
 
   private source(name: string | undefined): MysqlColumn | undefined {

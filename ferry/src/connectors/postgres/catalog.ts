@@ -11,7 +11,7 @@ const COLUMNS = `
     UNION ALL
     SELECT d.oid, t.typbasetype, t.typtypmod FROM domains d JOIN pg_type t ON t.oid = d.base WHERE t.typtype = 'd'
   )
-  SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS native, t.typtype AS kind,
+  SELECT a.attname AS name, a.attnum::int AS place, format_type(a.atttypid, a.atttypmod) AS native, t.typtype AS kind,
     (SELECT format_type(d.base, d.typmod) FROM domains d JOIN pg_type b ON b.oid = d.base
       WHERE d.oid = a.atttypid AND b.typtype <> 'd') AS base,
     NOT a.attnotnull AS nullable, a.attgenerated <> '' AS generated, a.attgenerated = 's' AS stored, a.attidentity AS identity,
@@ -59,6 +59,8 @@ export interface PostgresColumn extends TableColumn {
   base: string
   /** `b` base, `d` domain, `e` enum, `c` composite, `r` range, `m` multirange, `p` pseudo. */
   typeKind: string
+  /** Its number in the table, which no other column ever gets. */
+  place?: number
   /** Whether a generated column is stored, and not computed when it is read. */
   stored: boolean
   /** `a` always, `d` by default, empty where the column is no identity. */
@@ -100,6 +102,9 @@ export async function describeTable(
 /** Types that take any text, and keep less of it. */
 function altersOf(base: string): Pick<TableColumn, 'alters'> {
   const type = base.replace(/(\[\])+$/, '')
+  const [, precision, scale] = /^numeric\((\d+),(-?\d+)\)$/.exec(type)?.map(Number) ?? []
+  if (scale !== undefined && (scale < 0 || scale > precision!)) return { alters: 'rounds' }
+  if (/^(oid|xid|cid|reg[a-z]+)$/.test(type)) return { alters: 'takes other numbers for its own' }
   if (type === 'money' || /^time\([0-5]\) with time zone$/.test(type)) return { alters: 'rounds' }
   if (type === 'name') return { alters: 'cuts texts to 63 bytes' }
   if (type === '"char"') return { alters: 'cuts texts to a byte' }
@@ -118,6 +123,7 @@ async function readColumns(client: pg.Client, oid: number): Promise<PostgresColu
       base,
       typeKind: r.kind,
       identity: r.identity,
+      place: r.place,
       hasDefault: r.has_default,
       ...missingOf(r.default_is),
       ...(r.identity !== '' || /^nextval\(/.test(r.default_is ?? '') ? { autoIncrement: true } : {}),

@@ -20,7 +20,7 @@ const SESSION = [
 /** A connected client in Ferry's session settings, under a name of at most 63 bytes. Throws FERRY-2001 or FERRY-2002. */
 export async function connect(
   settings: PostgresSettings,
-  { replication, name = 'ferry' }: { replication?: 'database'; name?: string } = {},
+  { replication, name = 'ferry', reads = false }: { replication?: 'database'; name?: string; reads?: boolean } = {},
 ): Promise<pg.Client> {
   const client = new pg.Client({
     ...(replication ? { replication } : {}),
@@ -40,6 +40,8 @@ export async function connect(
   try {
     await client.connect()
     await client.query(SESSION)
+    // Else the server would leave rows out without a word.
+    if (reads && settings.rowSecurity === 'refuse') await client.query('SET row_security = off')
   } catch (error) {
     await client.end().catch(() => undefined)
     throw translate(error, labelOf(settings))

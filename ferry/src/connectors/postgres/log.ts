@@ -5,16 +5,18 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
+import { fit } from '../../batch/convert.ts'
 import { FerryError } from '../../errors.ts'
 import { requireKnown } from '../changes/drift.ts'
 import { type LogPosition, TableLog } from '../changes/log.ts'
 import type { ReadRequest } from '../connector.ts'
-import { type PostgresColumn, qualified } from './catalog.ts'
+import { type PostgresColumn, type PostgresTable, qualified } from './catalog.ts'
 import { quoteName } from './client.ts'
 import { formatLsn, type LogHandler, type LogRelation, type Lsn, PgOutput, parseLsn, type Tuple } from './pgoutput.ts'
 import { connectForReplication, createSlot, type Slot, SlotStream, type StreamHandler } from './replication.ts'
 import type { PostgresSettings } from './settings.ts'
 import { RowOfTuple } from './tuples.ts'
+import { toLogical } from './types.ts'
 
 /** What a request knows of the log, as JSON in its `log`. */
 export interface LogPlan {
@@ -33,6 +35,27 @@ export interface LogPlan {
 export interface LogMark {
   slot: string
   lsn: string
+  /** The table that was read: its own number, and its columns with theirs. Undefined of former versions. */
+  table?: { oid: number; columns: [place: number, name: string, native: string][] }
+}
+
+export function tableMark({ oid, columns }: PostgresTable): LogMark['table'] {
+  return { oid, columns: columns.map(c => [c.place ?? 0, c.name, c.native]) }
+}
+
+/** What of the table the log does not tell, and makes it another one than was read; undefined where nothing is. */
+export function tableFault({ table: was }: LogMark, now: PostgresTable): FerryError | undefined {
+  if (!was) return undefined
+  const gone = (why: string) => new FerryError('FERRY-5010', `${now.object} ${why}: the log does not tell of that`)
+  if (was.oid !== now.oid) return gone('is another table than the last copy read, made anew or renamed')
+  for (const [place, name, native] of was.columns) {
+    const column = now.columns.find(c => c.name === name)
+    if (!column) continue
+    if (column.place !== place) return gone(`has another column ${name}, made anew or renamed`)
+    const kept = column.native === native || ['same', 'wider'].includes(fit(toLogical(native), column.type))
+    if (!kept) return gone(`has its column ${name} changed from ${native} to ${column.native}`)
+  }
+  return undefined
 }
 
 /** The mark in a position; undefined where that is of another kind. */
@@ -84,11 +107,14 @@ export async function publish(
   client: pg.Client,
   name: string,
   tables: { schema: string; table: string }[],
-  generated: boolean,
+  { generated, going }: { generated: boolean; going: { schema: string; table: string }[] },
 ): Promise<void> {
+  const gone = (table: string) =>
+    new FerryError('FERRY-5010', `${table} is no longer in the publication ${name}: its changes are not in the log`)
   const list = tables.map(qualified).join(', ')
   const published = await client.query('SELECT 1 FROM pg_publication WHERE pubname = $1', [name])
   if (published.rows.length === 0) {
+    if (going[0]) throw gone(qualified(going[0]))
     const more = generated ? ', publish_generated_columns = stored' : ''
     const options = `WITH (publish_via_partition_root = true${more})`
     await client.query(`CREATE PUBLICATION ${quoteName(name)} FOR TABLE ${list} ${options}`)
@@ -101,6 +127,8 @@ export async function publish(
     [name],
   )
   const before = new Set(rows.map(qualified))
+  const lost = going.find(t => !before.has(qualified(t)))
+  if (lost) throw gone(qualified(lost))
   const isSame = before.size === tables.length && tables.every(t => before.has(qualified(t)))
   if (!isSame) await client.query(`ALTER PUBLICATION ${quoteName(name)} SET TABLE ${list}`)
 }

@@ -7,6 +7,7 @@ export class ConnectionPool {
   private readonly settings: PostgresSettings
   private readonly prepare: (client: pg.Client) => Promise<void>
   private readonly name: string
+  private readonly reads: boolean
   private readonly idle: pg.Client[] = []
   private readonly all = new Set<pg.Client>()
 
@@ -15,8 +16,10 @@ export class ConnectionPool {
     {
       prepare = async () => {},
       name = 'ferry',
-    }: { prepare?: (client: pg.Client) => Promise<void>; name?: string } = {},
+      reads = false,
+    }: { prepare?: (client: pg.Client) => Promise<void>; name?: string; reads?: boolean } = {},
   ) {
+    this.reads = reads
     this.settings = settings
     this.prepare = prepare
     this.name = name
@@ -25,7 +28,7 @@ export class ConnectionPool {
   async take(): Promise<pg.Client> {
     const idle = this.idle.pop()
     if (idle) return idle
-    const client = await connect(this.settings, { name: this.name })
+    const client = await connect(this.settings, { name: this.name, reads: this.reads })
     this.all.add(client)
     await this.prepare(client)
     return client

@@ -17,6 +17,10 @@ export const settingsSchema = z.strictObject({
     .enum(['disable', 'require', 'verify-full'])
     .default('disable')
     .describe('`require` encrypts, `verify-full` also checks the certificate and the host name'),
+  rowSecurity: z
+    .enum(['refuse', 'apply'])
+    .default('refuse')
+    .describe('Tables whose row security hides rows from the user: `apply` copies what it shows'),
   schema: z.string().default('public').describe('Schema of object names that name none'),
   connectTimeout: z.coerce.number().positive().default(15).describe('Seconds to wait for a connection'),
   ledger: z

@@ -215,8 +215,11 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
       throw new FerryError('FERRY-5007', `${request.object} was there when the run was planned, and is gone`)
     }
     const way = await chooseWay(client, request, existing)
+    const triggers = existing && way.kind !== 'stage' ? await triggersOf(client, existing.oid) : []
     const hasLedger = await session.mayKeepLedger(client, target.schema)
-    return new PostgresSinkTable(session, request, way, hasLedger, existing)
+    const table = new PostgresSinkTable(session, request, way, hasLedger, existing)
+    if (triggers.length > 0) table.plan.notes.push(`triggers of the table may change its rows: ${triggers.join(', ')}`)
+    return table
   }
 
   /** Where COPY writes to. */
@@ -231,6 +234,15 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
 
   get loose(): string[] {
     return looseKeys(this.request)
+  }
+
+  leftOut(taken: number, given: number): RowError {
+    return new RowError(
+      'FERRY-4005',
+      `${this.request.object}: the server took ${taken} of ${given} rows: a trigger or a rule leaves rows out`,
+      undefined,
+      { hint: 'Disable it for the copy, or copy into a table of its own.' },
+    )
   }
 
   /** Throws where a staged row has gone into one of another key. */
@@ -420,12 +432,25 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
         addKey(staged)
         statements.push(`ALTER TABLE ${staged} RENAME TO ${quoteName(target.table)}`)
       } else if (way.publish === 'refill') {
-        statements.push(`TRUNCATE ${live}`, insert, `DROP TABLE ${staged}`)
+        statements.push(`TRUNCATE ${live}`, insert)
       } else if (way.publish === 'byKey') {
-        statements.push(`DROP TABLE ${staged}`)
+        // Filled by `replacing`.
       }
     }
     return [...statements, ...request.after]
+  }
+
+  /** Drops the staging table whose rows are in the live one. Throws FERRY-4005 where some of them are not. */
+  private async requireAll(client: LedgerClient): Promise<void> {
+    const { way, target, stage, request } = this
+    if (way.kind !== 'stage' || way.publish === 'rename' || way.publish === 'swap') return
+    if (request.after.length === 0) {
+      const [row] = await client.query(
+        `SELECT (SELECT count(*) FROM ${qualified(stage)}) AS given, (SELECT count(*) FROM ${qualified(target)}) AS taken`,
+      )
+      if (Number(row!.given) !== Number(row!.taken)) throw this.leftOut(Number(row!.taken), Number(row!.given))
+    }
+    await client.query(`DROP TABLE ${qualified(stage)}`)
   }
 
   async open(split: Split, offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
@@ -443,6 +468,7 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
         for (const statement of replacing) await client.query(statement)
         if (replacing.length > 0) await this.requireOwnKeys(client, qualified(this.stage))
         for (const statement of this.publication()) await client.query(statement)
+        await this.requireAll(client)
         const counts = this.request.existing || this.request.columns.some(c => c.filled?.by === 'numbers')
         if (counts) await advanceSequences(client, this.target, this.columnNames)
       }
@@ -510,6 +536,15 @@ function created(name: string, native: string): PostgresColumn {
     identity: '',
     stored: false,
   }
+}
+
+/** Triggers that see each row before it is written. */
+async function triggersOf(client: pg.Client, oid: number): Promise<string[]> {
+  const { rows } = await client.query(
+    `SELECT tgname AS name FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 3 = 3 ORDER BY 1`,
+    [oid],
+  )
+  return rows.map(r => r.name)
 }
 
 async function chooseWay(client: pg.Client, request: WriteRequest, existing: PostgresTable | undefined): Promise<Way> {

@@ -37,6 +37,8 @@ import {
   slotFault,
   slotLog,
   snapshotWithSlot,
+  tableFault,
+  tableMark,
 } from './log.ts'
 import { formatLsn, type Lsn, parseLsn } from './pgoutput.ts'
 import { ConnectionPool } from './pool.ts'
@@ -76,7 +78,7 @@ export class PostgresSource implements SourceSession {
     this.leader = leader
     this.describer = describer
     this.snapshot = snapshot
-    this.pool = new ConnectionPool(settings, { prepare: client => this.enter(client, this.snapshot) })
+    this.pool = new ConnectionPool(settings, { reads: true, prepare: client => this.enter(client, this.snapshot) })
   }
 
   private async enter(client: pg.Client, snapshot: string): Promise<void> {
@@ -86,10 +88,10 @@ export class PostgresSource implements SourceSession {
 
   static async open(settings: PostgresSettings): Promise<PostgresSource> {
     // Both at once: each connection costs the server a process.
-    const describer = connect(settings)
+    const describer = connect(settings, { reads: true })
     describer.catch(() => undefined)
     try {
-      const leader = await connect(settings)
+      const leader = await connect(settings, { reads: true })
       await leader.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
       const { rows } = await leader.query('SELECT pg_export_snapshot() AS snapshot')
       return new PostgresSource(settings, leader, describer, rows[0].snapshot)
@@ -187,7 +189,7 @@ export class PostgresSource implements SourceSession {
     const publishes = await publishesGenerated(client)
     const mark = since.after === undefined ? undefined : markOf(since.after)
     if (mark) {
-      const fault = await slotFault(client, mark.slot, parsePosition(mark.lsn).at)
+      const fault = (await slotFault(client, mark.slot, parsePosition(mark.lsn).at)) ?? tableFault(mark, table)
       if (fault) throw fault
     }
     requireTold(request, table, publishes)
@@ -222,7 +224,8 @@ export class PostgresSource implements SourceSession {
     const kin = await Promise.all(others.map(m => describeTable(client, m.object, this.settings.schema)))
     try {
       const all = [...tables, ...kin.filter(t => t !== undefined)]
-      await publish(client, slot, all, await publishesGenerated(client))
+      const going = tables.filter((_, i) => plans[i]!.from !== undefined)
+      await publish(client, slot, all, { generated: await publishesGenerated(client), going })
       const made = plans.some(p => p.load) || !isThere ? await this.enterSlot(slot, isThere) : undefined
       const now = await this.serverLsn()
       for (const [i, request] of requests.entries()) {
@@ -344,7 +347,8 @@ class PostgresSourceTable implements SourceTable {
     if (!plan || !logged) return undefined
     const { slot } = plan
     const { until, from } = logged
-    return JSON.stringify({ slot, lsn: formatLsn(until ?? from.at) } satisfies LogMark)
+    const table = tableMark(this.table)
+    return JSON.stringify({ slot, lsn: formatLsn(until ?? from.at), ...(table ? { table } : {}) } satisfies LogMark)
   }
 
   refuses(offer: Offer): string | undefined {

@@ -137,7 +137,8 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
     const marks = `(${request.columns.map(() => '?').join(', ')})`
     const rows = Array.from({ length: count }, () => marks).join(', ')
     const target = quoteName(this.staged ? this.stage : this.name)
-    const insert = `INSERT INTO ${target} (${this.names()}) VALUES ${rows}`
+    // Whatever conflict clauses the columns were declared with.
+    const insert = `INSERT OR ABORT INTO ${target} (${this.names()}) VALUES ${rows}`
     if (request.update !== 'merge') return insert
     const loose = this.loose.map(quoteName)
     const rest = request.columns.filter(c => !request.keys.includes(c.name)).map(c => quoteName(c.name))

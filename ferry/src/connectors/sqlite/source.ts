@@ -75,6 +75,7 @@ export class SqliteSource implements SourceSession {
       count: async condition => ask('count(*)', condition) as number,
       earlier: (text, overlap) => earlier(text, column, overlap),
     }
+    requireOrder(ask, column, table.object)
     const { condition, ...found } = await watermark(queries, column, since)
     return { ...found, read: narrowed(request, condition) }
   }
@@ -82,6 +83,42 @@ export class SqliteSource implements SourceSession {
   async close(): Promise<void> {
     this.db.close()
   }
+}
+
+/**
+ * Throws FERRY-3012 where SQLite does not compare the column's values as its type would: it compares numbers before texts,
+ * and texts by their bytes, so that times must all be written in one form.
+ */
+function requireOrder(
+  ask: (expression: string, condition: string) => unknown,
+  column: TableColumn,
+  object: string,
+): void {
+  const { name, type } = column
+  const own = quoteName(name)
+  const refuse = (why: string) =>
+    new FerryError('FERRY-3012', `${object}: ${name} ${why}, so that SQLite does not compare them by their type`, {
+      hint: 'Name a whole number, or write all its values in one form.',
+    })
+  const kinds = Number(
+    ask(`count(DISTINCT CASE typeof(${own}) WHEN 'integer' THEN 'real' ELSE typeof(${own}) END)`, `${own} IS NOT NULL`),
+  )
+  if (kinds > 1) throw refuse('has values of several types')
+  const highest = ask(`CASE WHEN typeof(max(${own})) = 'text' THEN max(${own}) END`, `${own} IS NOT NULL`)
+  if (typeof highest !== 'string' || type.kind === 'utf8') return
+  if (type.kind !== 'timestamp' && type.kind !== 'date') throw refuse('is held as texts')
+  // The form of the highest one, digit by digit; a zone must be the same everywhere.
+  const [, clock, fraction = '', zone = ''] =
+    /^(\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)?)(\.\d+)?(\s*(?:Z|[+-]\d\d(?::?\d\d)?)?)$/.exec(highest) ?? []
+  if (clock === undefined) throw refuse(`holds ${highest}`)
+  const digits = (text: string) => text.replace(/\d/g, '[0-9]')
+  // A fraction may be left out where what follows comes before a point: a sign does, a Z does not.
+  const forms = zone.trim().startsWith('Z')
+    ? [`${digits(clock + fraction)}${zone}`]
+    : [`${digits(clock)}${zone}`, `${digits(clock)}.[0-9]*${zone}`]
+  const isOther = forms.map(form => `${own} NOT GLOB '${form}'`).join(' AND ')
+  const others = ask(`min(${own})`, `${own} IS NOT NULL AND ${isOther}`)
+  if (others !== null) throw refuse(`is written as ${highest} and as ${others}`)
 }
 
 /** A literal so much earlier; a time is a text in a form that the table's owner chose, and stays in it. */

@@ -15,8 +15,8 @@ export class SqliteSplitWriter implements SplitWriter {
   private readonly db: DatabaseSync
   private readonly encoders: ((value: Exclude<Value, null>) => Stored)[]
   private readonly perStatement: number
-  /** Whether rows may have gone into others whose key is written otherwise. */
-  private readonly isLoose: boolean
+  /** Whether every row that is given changes one of the table. */
+  private readonly countsAll: boolean
   /** Where the split is: what the next transaction must find in the ledger. */
   private checkpoint: Checkpoint | undefined
   private done: (() => void) | undefined
@@ -29,7 +29,9 @@ export class SqliteSplitWriter implements SplitWriter {
     this.db = table.session.db
     this.checkpoint = from
     const { columns, skipBadRows } = table.request
-    this.isLoose = table.request.update === 'merge' && table.loose.length > 0
+    // Where all columns are keys, rows that are there are left as they are.
+    this.countsAll =
+      table.request.update !== 'merge' || table.loose.length > 0 || columns.length > table.request.keys.length
     this.encoders = columns.map(c => storer(c.type, c.native ?? toNative(c.type)))
     // SQLite takes 32,766 parameters; beyond a few dozen rows a statement gains nothing more.
     this.perStatement = skipBadRows ? 1 : Math.max(1, Math.min(40, Math.floor(32_766 / Math.max(1, columns.length))))
@@ -66,13 +68,16 @@ export class SqliteSplitWriter implements SplitWriter {
 
   private run(statement: StatementSync, parameters: Stored[]): void {
     const { changes } = statement.run(...parameters)
-    if (!this.isLoose) return
     const width = this.encoders.length
-    if (Number(changes) === parameters.length / width) return
+    const given = parameters.length / width
+    if (Number(changes) === given || !this.countsAll) return
     for (let at = 0; at < parameters.length; at += width) {
       const taken = this.table.keyTaken(parameters.slice(at, at + width))
       if (taken) throw taken
     }
+    const { object } = this.table.request
+    const message = `${object}: SQLite took ${changes} of ${given} rows: a trigger leaves rows out`
+    throw new RowError('FERRY-4005', message, undefined, { hint: 'Drop it for the copy, or copy into another table.' })
   }
 
   private encode(row: Row, index: number, into: Stored[], at: number): void {
