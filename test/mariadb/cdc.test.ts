@@ -196,3 +196,68 @@ describe('MariaDB to PostgreSQL', () => {
     console.log(`MariaDB -> PostgreSQL, ${name}: ${result.writes} transactions, ${JSON.stringify(result.faults)}`)
   })
 })
+
+describe('a table whose log MariaDB keeps', () => {
+  const remakes: [string, string[]][] = [
+    [
+      'dropped and made again',
+      ['DROP TABLE t', 'CREATE TABLE t (id int PRIMARY KEY, v varchar(20))', "INSERT INTO t VALUES (3, 'c')"],
+    ],
+    ['changed with another', ['CREATE TABLE n LIKE t', "INSERT INTO n VALUES (3, 'c')", 'RENAME TABLE t TO o, n TO t']],
+    ['made anew in one', ['CREATE OR REPLACE TABLE t (id int PRIMARY KEY, v varchar(20))']],
+    ['with a column made anew', ['ALTER TABLE t DROP v, ADD v varchar(20)']],
+    [
+      'without a partition of it',
+      [
+        'ALTER TABLE t PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (2), PARTITION p1 VALUES LESS THAN MAXVALUE)',
+        'ALTER TABLE t TRUNCATE PARTITION p0',
+      ],
+    ],
+    [
+      'with another character set',
+      ["INSERT INTO t VALUES (2, 'é')", 'ALTER TABLE t MODIFY v varchar(20) CHARACTER SET latin1'],
+    ],
+    ['with its columns in another order', ["INSERT INTO t VALUES (2, 'b')", 'ALTER TABLE t MODIFY v varchar(20) FIRST']],
+  ]
+  it.each(remakes)('%s is not gone on with', async (_, statements) => {
+    const { exec, run } = await world()
+    await exec('CREATE TABLE t (id int PRIMARY KEY, v varchar(20)) CHARACTER SET utf8mb4')
+    await exec("INSERT INTO t VALUES (1, 'a')")
+    expect(await run()).toBe(1)
+    await exec("INSERT INTO t VALUES (9, 'i')")
+    expect(await run()).toBe(1)
+    for (const statement of statements) await exec(statement)
+    await expect(run()).rejects.toThrow('FERRY-5010')
+  })
+
+  it('with other labels is not gone on with', async () => {
+    const { exec, run } = await world()
+    await exec("CREATE TABLE t (id int PRIMARY KEY, v enum('a', 'b'))")
+    await exec("INSERT INTO t VALUES (1, 'a')")
+    await run()
+    await exec("INSERT INTO t VALUES (2, 'b')")
+    await exec("ALTER TABLE t MODIFY v enum('b', 'a', 'c')")
+    await expect(run()).rejects.toThrow('FERRY-5010')
+  })
+
+  it('is gone on with where another one is made anew, or columns come at its end', async () => {
+    const { exec, run } = await world({ drift: 'evolve' })
+    await exec('CREATE TABLE t (id int PRIMARY KEY, v varchar(20))')
+    await exec("INSERT INTO t VALUES (1, 'a')")
+    await run()
+    await exec('CREATE TABLE other (id int PRIMARY KEY)')
+    await exec('DROP TABLE other')
+    await exec('ALTER TABLE t ADD w int')
+    await exec('ALTER TABLE t ADD INDEX by_w (w)')
+    await exec('ALTER TABLE t DROP INDEX by_w')
+    await exec("INSERT INTO t VALUES (2, 'b', 2)")
+    expect(await run()).toBe(1)
+  })
+})
+
+it('a FLOAT of MySQL is no column to find changes by', async () => {
+  const { exec, run } = await world({ tracking: 'watermark', incrementalColumn: 'u' })
+  await exec('CREATE TABLE t (id int PRIMARY KEY, u float)')
+  await exec('INSERT INTO t VALUES (1, 0.1)')
+  await expect(run()).rejects.toThrow('FERRY-3012')
+})
