@@ -1,6 +1,6 @@
 /** Reading a job file: YAML or JSON, variables put in, every fault with its line and the nearest known word. */
 import { readFileSync } from 'node:fs'
-import { type Document, isNode, LineCounter, parseDocument } from 'yaml'
+import { type Document, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml'
 import type { z } from 'zod'
 import { readableEnvironment } from '../confinement.ts'
 import { FerryError, nearest } from '../errors.ts'
@@ -25,8 +25,9 @@ export function readJobFile(path: string, variables: Variables): CopyJob {
  */
 export function parseJob(text: string, path: string, variables: Variables): CopyJob {
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
-  const fault = document.errors[0]
+  // Keys that stand twice are looked for below: the parser would compare each with all others.
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false })
+  const fault = document.errors[0] ?? keyTwice(document)
   if (fault) {
     const { line, col } = lines.linePos(fault.pos[0])
     const reference = /\$\{\w+\}/.test(text.split('\n')[line - 1] ?? '')
@@ -39,6 +40,27 @@ export function parseJob(text: string, path: string, variables: Variables): Copy
   const result = first.success ? first : jobSchema.safeParse(readAsScalars(filled, written, first.error.issues))
   if (result.success) return result.data
   throw explain(result.error.issues, document, lines, path)
+}
+
+/** The first key that stands twice in its map, as the parser's own errors tell it. */
+function keyTwice(document: Document): { message: string; pos: [number, number] } | undefined {
+  let found: { message: string; pos: [number, number] } | undefined
+  visit(document, {
+    Map(_, map) {
+      const seen = new Set<string>()
+      for (const { key } of map.items) {
+        const name = String(isScalar(key) ? key.value : key)
+        if (seen.has(name)) {
+          const at = (isNode(key) && key.range?.[0]) || 0
+          found = { message: `the key ${JSON.stringify(name.slice(0, 100))} stands twice`, pos: [at, at] }
+          return visit.BREAK
+        }
+        seen.add(name)
+      }
+      return undefined
+    },
+  })
+  return found
 }
 
 /** Throws FERRY-1002 for a text whose aliases would make it grow without end. */
@@ -73,11 +95,14 @@ function readAsScalars(filled: unknown, written: unknown, issues: z.core.$ZodIss
   return again
 }
 
+/** So many faults are told at one time. */
+const MOST_TOLD = 20
+
 function explain(issues: z.core.$ZodIssue[], document: Document, lines: LineCounter, path: string): FerryError {
   const messages: string[] = []
-  for (const issue of issues.flatMap(deepest)) {
+  for (const issue of issues.slice(0, MOST_TOLD).flatMap(deepest).slice(0, MOST_TOLD)) {
     if (issue.code === 'unrecognized_keys') {
-      for (const key of issue.keys) {
+      for (const key of issue.keys.slice(0, MOST_TOLD)) {
         const known = knownKeys(issue.path)
         const near = nearest(key, known)
         const advice = near ? `did you mean "${near}"?` : `known here: ${known.join(', ')}`

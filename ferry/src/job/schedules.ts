@@ -3,7 +3,7 @@ import { Cron } from 'croner'
 import { z } from 'zod'
 import { parseDuration } from './duration.ts'
 
-const text = z.string().min(1)
+const text = z.string().min(1).max(1000)
 const clock = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of day such as 06:30')
 const instant = z.iso.datetime({ offset: true, local: true })
 
@@ -12,6 +12,9 @@ export const WEEKDAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as con
 const name = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}$/, 'letters, digits, space, dot, dash and underscore, at most 60')
+
+/** Ten years: times beyond are none that anybody waits for. */
+const MOST_SECONDS = 10 * 366 * 86_400
 
 /** How the times of a schedule are given: exactly one of them. */
 const TIMES = ['cron', 'every', 'daily', 'weekly', 'monthly'] as const
@@ -25,17 +28,20 @@ export const scheduleSchema = z
       .optional()
       .describe('Five fields, such as `0 6 * * 1-5`; six with seconds'),
     every: text
-      .refine(t => (parseDuration(t) ?? 0) >= 1, 'a duration such as 15 min')
+      .refine(isPeriod, 'a duration such as 15 min, of a second to ten years')
       .optional()
       .describe('A duration such as `15 min`, counted from `from`, else from midnight UTC of 1970-01-01'),
     daily: z.array(clock).min(1).max(24).optional().describe('Times of day'),
     weekly: z
-      .strictObject({ days: z.array(z.enum(WEEKDAYS)).min(1), at: z.array(clock).min(1).max(24) })
+      .strictObject({ days: z.array(z.enum(WEEKDAYS)).min(1).max(7), at: z.array(clock).min(1).max(24) })
       .optional()
       .describe('`{ days: [mon, fri], at: ["06:00"] }`'),
     monthly: z
       .strictObject({
-        days: z.array(z.union([z.number().int().min(1).max(31), z.literal('last')])).min(1),
+        days: z
+          .array(z.union([z.number().int().min(1).max(31), z.literal('last')]))
+          .min(1)
+          .max(32),
         at: z.array(clock).min(1).max(24),
       })
       .optional()
@@ -69,7 +75,7 @@ export const triggerSchema = z
       .describe('Files that arrive, as a pattern in the folder of a `connection` of files: `in/*.csv`'),
     connection: text.optional().describe("The connection of `files`; the job's source where omitted"),
     settled: text
-      .refine(t => parseDuration(t) !== undefined, 'a duration such as 10 s')
+      .refine(t => (parseDuration(t) ?? Infinity) <= MOST_SECONDS, 'a duration such as 10 s, of ten years at most')
       .default('10 s')
       .describe('How long a file must stay as it is before it counts as arrived'),
     webhook: z.literal(true).optional().describe('A call of an address with a secret'),
@@ -82,6 +88,11 @@ export const triggerSchema = z
 
 export type Schedule = z.output<typeof scheduleSchema>
 export type Trigger = z.output<typeof triggerSchema>
+
+function isPeriod(text: string): boolean {
+  const seconds = parseDuration(text)
+  return seconds !== undefined && seconds >= 1 && seconds <= MOST_SECONDS
+}
 
 function isCron(pattern: string): boolean {
   // A date would be a time too, but one that comes once.

@@ -2,8 +2,10 @@
 import { z } from 'zod'
 import { scheduleSchema, triggerSchema } from './schedules.ts'
 
-const text = z.string().min(1)
-const scalar = z.union([z.string(), z.number(), z.boolean()])
+/** Names and words; statements may be longer. */
+const text = z.string().min(1).max(4000)
+const statement = z.string().min(1).max(200_000)
+const scalar = z.union([z.string().max(100_000), z.number(), z.boolean()])
 
 /** Either a named connection, a locator, or a kind with its settings. */
 const endpoint = z.union([
@@ -26,7 +28,7 @@ const constant = z.union([scalar, z.strictObject({ value: scalar, type: text.opt
 /** Settings of how a table is copied: for one table, or under `defaults` for all. */
 const tableSettings = {
   update: z.enum(['append', 'overwrite', 'merge']).describe('How rows are written at the destination'),
-  keys: z.array(text).min(1).describe('Merge keys; the primary key where omitted'),
+  keys: z.array(text).min(1).max(1000).describe('Merge keys; the primary key where omitted'),
   tracking: z
     .enum(['watermark', 'cdc'])
     .describe('How an incremental copy finds changes: by a column that grows, or from the log of the store'),
@@ -58,8 +60,8 @@ const tableSettings = {
     .describe('Source column -> destination name, or { to, type, default }; only these'),
   constants: z.record(text, constant).describe('Destination column -> the same value in every row'),
   casing: z.enum(['asIs', 'lower', 'upper', 'snake']).describe('Spelling of destination column names'),
-  where: text.describe("Filter in the source's own language"),
-  limit: z.number().int().nonnegative().describe('At most so many rows'),
+  where: statement.describe("Filter in the source's own language"),
+  limit: z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER).describe('At most so many rows'),
   create: z.enum(['ifMissing', 'never']).describe('Whether a missing destination table is created'),
   drift: z
     .enum(['freeze', 'evolve', 'ignore'])
@@ -69,8 +71,12 @@ const tableSettings = {
   truncate: z.boolean().describe('Empty the destination before a full copy'),
   narrowing: z.enum(['refuse', 'check']).describe('`check`: values into a narrower type, each one checked'),
   onRowError: z.enum(['fail', 'skip']).describe('What happens to a row that cannot be copied'),
-  before: z.union([text, z.array(text)]).describe('SQL at the destination, once, before the first row'),
-  after: z.union([text, z.array(text)]).describe('SQL at the destination, once, after the last row'),
+  before: z
+    .union([statement, z.array(statement).max(1000)])
+    .describe('SQL at the destination, once, before the first row'),
+  after: z
+    .union([statement, z.array(statement).max(1000)])
+    .describe('SQL at the destination, once, after the last row'),
   splitSize: z.union([z.number().positive(), text]).describe('About how much one split holds, e.g. `64MB`'),
   read: z.record(text, z.unknown()).describe("The source connector's own options: format, header, delimiter, ..."),
   write: z.record(text, z.unknown()).describe("The destination connector's own options: format, compression, ..."),
@@ -81,7 +87,7 @@ const settings = z.strictObject(tableSettings).partial()
 const tableSchema = z
   .strictObject({
     from: text.optional().describe('Source object; `*` and `?` match many'),
-    query: text.optional().describe('A query as the source'),
+    query: statement.optional().describe('A query as the source'),
     to: text.optional().describe('Destination object; {schema} and {table} stand for the source name'),
     ...settings.shape,
   })
@@ -103,9 +109,9 @@ export const jobSchema = z
       .string()
       .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'letters, digits, dot, dash and underscore, at most 100')
       .describe('Unique name of the job'),
-    description: z.string().optional(),
+    description: z.string().max(10_000).optional(),
     tags: z
-      .record(text, z.string())
+      .record(text, z.string().max(4000))
       .optional()
       .describe('Names of your own, such as a team; other systems keep theirs here'),
     source: endpoint.describe('Where rows come from'),
@@ -113,12 +119,15 @@ export const jobSchema = z
     mode: z.enum(['full', 'incremental', 'online']).default('full'),
     ...settings.shape,
     defaults: settings.optional().describe('Settings for all tables; a table overrides them'),
-    tables: z.array(z.union([text, tableSchema])).min(1),
-    exclude: z.array(text).default([]).describe('Patterns of objects that are not copied'),
+    tables: z
+      .array(z.union([text, tableSchema]))
+      .min(1)
+      .max(20_000),
+    exclude: z.array(text).max(1000).default([]).describe('Patterns of objects that are not copied'),
     limits: z
       .strictObject({
         parallel: z.number().int().min(1).max(64).optional().describe('Splits at work at one time'),
-        rowsPerSecond: z.number().positive().optional(),
+        rowsPerSecond: z.number().positive().max(1e15).optional(),
         bytesPerSecond: z.union([z.number().positive(), text]).optional().describe('e.g. `20MB`'),
       })
       .default({})

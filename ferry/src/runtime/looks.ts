@@ -5,6 +5,7 @@
 import type { ObjectSpec, Store } from '../connectors/connector.ts'
 import { FerryError } from '../errors.ts'
 import type { Locator } from '../job/locator.ts'
+import { parseJob } from '../job/read.ts'
 import { type CopyJob, type EndpointSpec, jobSchema } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
 import { describeObject, previewObject } from './browse.ts'
@@ -22,6 +23,7 @@ export interface Looks {
   columns: { ask: { at: Place; spec: ObjectSpec }; answer: ObjectView }
   preview: { ask: { at: Place; spec: ObjectSpec; limit: number }; answer: PreviewView }
   arrivals: { ask: { at: Place; pattern: string }; answer: { path: string; print: string }[] }
+  parse: { ask: { text: string }; answer: CopyJob }
   plan: { ask: { job: CopyJob }; answer: PlanView }
   reset: { ask: { job: string; only: string[] }; answer: { run: string | undefined; tables: string[] } }
 }
@@ -51,6 +53,7 @@ const DO: { [N in LookName]: (state: State, ask: Looks[N]['ask']) => Promise<Loo
       if (store.arrivals) return store.arrivals(pattern)
       throw new FerryError('FERRY-1003', `${store.label} has no files that could arrive`)
     }),
+  parse: async (_, { text }) => parseJob(text, 'job', {}),
   plan: (state, { job }) => planView(state, jobSchema.parse(job)),
   reset: (state, { job, only }) => resetJob(state, job, {}, only.length > 0 ? only : undefined),
 }

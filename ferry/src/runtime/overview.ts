@@ -58,7 +58,7 @@ export async function listJobs(
   const view = jobs.map(row => {
     // What is kept was checked: of many large jobs checking again would take longer than all the rest.
     const job = JSON.parse(row.definition) as CopyJob
-    const times = (job.schedules ?? []).filter(s => s.enabled).flatMap(s => nextTimes(s, now, 1))
+    const times = (job.schedules ?? []).filter(s => s.enabled).flatMap(s => soon(s, now))
     return {
       name: row.name,
       description: job.description ?? null,
@@ -129,6 +129,18 @@ export async function describeRun(db: Kysely<Schema>, idOrJob: string): Promise<
     yaml: stringify(compactJob(job)),
   }
 }
+
+/** The next time of a schedule; none of one that a former version has kept and that has no time. */
+function soon(schedule: CopyJob['schedules'][number], now: number): number[] {
+  try {
+    return nextTimes(schedule, now, 1).filter(time => Math.abs(time) <= LAST_TIME)
+  } catch {
+    return []
+  }
+}
+
+/** The last time that a date can be, in milliseconds since 1970. */
+const LAST_TIME = 8.64e15
 
 function likeOf(part: string): string {
   return `%${part.toLowerCase().replace(/[\\%_]/g, '')}%`

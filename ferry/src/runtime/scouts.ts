@@ -19,6 +19,7 @@ const PATIENCE_MS: Record<LookName, number> = {
   columns: 30_000,
   preview: 30_000,
   arrivals: 30_000,
+  parse: 10_000,
   plan: 60_000,
   reset: 120_000,
 }

@@ -29,7 +29,7 @@ import { sessionRoutes } from './session.ts'
 import { addUi } from './ui.ts'
 
 /** A job of some thousand tables is about 1 MB. */
-const MOST_BODY = 4_000_000
+const MOST_BODY = 1_000_000
 
 /** Swagger UI styles its elements itself; nothing else of it is inline, and nothing is from elsewhere. */
 const DOCS_POLICY = [

@@ -26,6 +26,7 @@ import {
   saveConnection,
 } from '../state/connections.ts'
 import type { State } from '../state/database.ts'
+import { jobsWith } from '../state/jobs.ts'
 import type { Role } from '../state/schema.ts'
 import { forgetSecrets, isSealed, keepSecret, withSecrets } from '../state/secrets.ts'
 
@@ -121,8 +122,20 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
     method: 'DELETE',
     url: '/connections/:name',
     config: { role: 'admin' },
-    schema: { tags: ['connections'], summary: 'Removes a connection', params: nameParams, response: { 204: z.null() } },
+    schema: {
+      tags: ['connections'],
+      summary: 'Removes a connection',
+      params: nameParams,
+      querystring: z.object({ force: z.stringbool().default(false).describe('Also where jobs use it') }),
+      response: { 204: z.null() },
+    },
     handler: async (request, reply) => {
+      const { name } = request.params
+      const users = request.query.force ? [] : await jobsWith(state.db, name)
+      if (users.length > 0) {
+        const some = users.slice(0, 10).join(', ')
+        throw new FerryError('FERRY-1009', `${users.length} jobs use the connection ${name}: ${some}`)
+      }
       await removeConnection(state.db, request.params.name)
       await forgetSecrets(state.db, request.params.name)
       return reply.code(204).send(null)

@@ -21,6 +21,9 @@ import { totalsOf } from '../state/totals.ts'
 import { goneWith } from './connections.ts'
 
 const nameParams = z.object({ name: z.string().max(200) })
+/** Characters of a job's text. */
+const MOST_JOB = 500_000
+const LONG_JOB = 20_000
 const JOB_TYPES = ['application/json', 'application/yaml']
 /** A job as JSON, or its text as YAML: which of them, the content type says. */
 const jobBody = z.union([z.string().min(1), z.record(z.string(), z.unknown())])
@@ -60,7 +63,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       response: { 201: jobView },
     },
     handler: async (request, reply) => {
-      const job = jobOf(request.body)
+      const job = await jobOf(request.body, scouts)
       request.object = job.name
       await createJob(db, job.name, JSON.stringify(job))
       return reply.code(201).send(await describeJob(db, job.name))
@@ -105,7 +108,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     },
     handler: async request => {
       const { name } = request.params
-      const job = jobOf(request.body)
+      const job = await jobOf(request.body, scouts)
       if (job.name !== name) {
         throw new FerryError('FERRY-6003', `the job says that its name is ${job.name}: a job keeps its name`)
       }
@@ -153,7 +156,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       response: { 200: z.object({ plan: planSchema, yaml: z.string() }) },
     },
     handler: async (request, reply) => {
-      const job = jobOf(request.body)
+      const job = await jobOf(request.body, scouts)
       request.object = job.name
       return { plan: await scouts.ask('plan', { job }, goneWith(reply)), yaml: stringify(compactJob(job)) }
     },
@@ -254,8 +257,15 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
 }
 
 /** A job from a body. A server keeps no secret in a job. Throws FERRY-1002, FERRY-1003 or FERRY-6003. */
-function jobOf(body: z.output<typeof jobBody>): CopyJob {
-  const job = parseJob(typeof body === 'string' ? body : JSON.stringify(body), 'job', {})
+async function jobOf(body: z.output<typeof jobBody>, scouts: Scouts): Promise<CopyJob> {
+  const text = typeof body === 'string' ? body : JSON.stringify(body)
+  if (text.length > MOST_JOB) {
+    throw new FerryError('FERRY-6003', `a job has ${MOST_JOB} characters at most, and this one ${text.length}`, {
+      hint: 'Name many tables by a pattern.',
+    })
+  }
+  // A long text takes memory and time that the server has not.
+  const job = text.length > LONG_JOB ? await scouts.ask('parse', { text }) : parseJob(text, 'job', {})
   for (const endpoint of [job.source, job.destination]) requireNoSecret(endpoint)
   return job
 }

@@ -1,6 +1,5 @@
 /** What operators and their tools ask: is it alive, is it ready, what does it count. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
-import { sql } from 'kysely'
 import { z } from 'zod'
 import type { State } from '../state/database.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -34,10 +33,10 @@ export const operationRoutes: FastifyPluginAsyncZod<{
     handler: async (_, reply) => {
       if (isStopping()) return reply.code(503).send({ status: 'stopping' })
       try {
-        await sql`SELECT 1`.execute(state.db)
+        await state.check()
         return { status: 'ok' }
-      } catch {
-        return reply.code(503).send({ status: 'the state does not answer' })
+      } catch (error) {
+        return reply.code(503).send({ status: `the state does not work: ${(error as Error).message}` })
       }
     },
   })

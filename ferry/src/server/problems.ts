@@ -19,6 +19,7 @@ export const problemSchema = z
 const STATUS: Partial<Record<ErrorCode, number>> = {
   'FERRY-1007': 404,
   'FERRY-1008': 409,
+  'FERRY-1009': 409,
   'FERRY-2006': 403,
   'FERRY-3001': 404,
   'FERRY-5001': 409,

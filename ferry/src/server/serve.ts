@@ -13,7 +13,7 @@ import { listTokens, makeToken, removeToken } from '../state/tokens.ts'
 import { type Log, makeLog } from '../telemetry/log.ts'
 import { makeMetrics } from '../telemetry/metrics.ts'
 import { makeApp } from './app.ts'
-import { leaveBeacon, removeBeacon, tokenFile } from './beacon.ts'
+import { findServer, leaveBeacon, removeBeacon, tokenFile } from './beacon.ts'
 import { Events } from './events.ts'
 
 export interface ServeOptions {
@@ -50,7 +50,16 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const state = await openState()
   let stopping = false
   try {
-    const token = await firstToken(state)
+    const other = process.env.FERRY_DATABASE_URL ? undefined : findServer(state.home)
+    if (other && other.pid !== process.pid) {
+      throw new FerryError(
+        'FERRY-6007',
+        `a server works with the state in ${state.home} already: ${other.url}, process ${other.pid}`,
+        {
+          hint: 'Use that one; or give this one a state of its own: --home FOLDER. Several share one in PostgreSQL.',
+        },
+      )
+    }
     const dispatcher = new Dispatcher(state, log, options.most)
     const scouts = new Scouts(log)
     const events = new Events(state, log)
@@ -71,6 +80,8 @@ export async function serve(options: ServeOptions): Promise<Server> {
     await app.listen({ host: options.host, port: options.port }).catch(error => {
       throw new FerryError('FERRY-6007', `${options.host}:${options.port}: ${error.message}`, { cause: error })
     })
+    // Told only where somebody can use it.
+    const token = await firstToken(state)
     const address = app.server.address() as { port: number }
     const shown = options.host === '0.0.0.0' || options.host === '::' ? '127.0.0.1' : options.host
     const own = `http://${shown.includes(':') ? `[${shown}]` : shown}:${address.port}`

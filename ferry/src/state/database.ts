@@ -14,6 +14,8 @@ export interface State {
   readonly db: Kysely<Schema>
   /** The folder for error files and logs. */
   readonly home: string
+  /** Throws where nothing can be kept any more: a full disk, a file that was taken away. */
+  check(): Promise<void>
   close(): Promise<void>
 }
 
@@ -29,13 +31,51 @@ export async function openState(environment: NodeJS.ProcessEnv = process.env): P
   try {
     // Error files and the state hold copied rows: for nobody else's eyes.
     mkdirSync(home, { recursive: true, mode: 0o700 })
-    const db = url === undefined ? openSqlite(join(home, 'state.db')) : await openPostgres(url)
+    const path = url === undefined ? join(home, 'state.db') : undefined
+    if (path !== undefined) refuseEmpty(path)
+    const db = path === undefined ? await openPostgres(url!) : openSqlite(path)
     await migrate(db, place)
-    return { db, home, close: () => db.destroy() }
+    const file = path === undefined ? undefined : statSync(path, { bigint: true }).ino
+    const check = async () => {
+      if (path !== undefined && statSync(path, { bigint: true, throwIfNoEntry: false })?.ino !== file) {
+        throw new FerryError('FERRY-5003', `${path} was taken away while it is worked with`)
+      }
+      // Written, and taken back: a disk that is full is found out here.
+      await db
+        .transaction()
+        .execute(async tx => {
+          await tx
+            .insertInto('token')
+            .values({ id: 'check', name: 'check', role: 'viewer', hash: '', created_at: '', last_used_at: null })
+            .execute()
+          throw new Checked()
+        })
+        .catch(error => {
+          if (!(error instanceof Checked)) throw error
+        })
+    }
+    return { db, home, check, close: () => db.destroy() }
   } catch (error) {
     if (error instanceof FerryError) throw error
     throw new FerryError('FERRY-5003', `${place}: ${(error as Error).message}`, { cause: error })
   }
+}
+
+/** What ends the transaction of a check. */
+class Checked extends Error {}
+
+/** Files that somebody makes at this moment are empty too, for so long. */
+const NEW_MS = 10_000
+
+/** Throws FERRY-5003 for a state without anything: it was cut off, or is not Ferry's, and jobs would be gone silently. */
+function refuseEmpty(path: string): void {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (!found || found.size > 0 || Date.now() - found.mtimeMs < NEW_MS) return
+  const log = statSync(`${path}-wal`, { throwIfNoEntry: false })
+  if (log && log.size > 0) return
+  throw new FerryError('FERRY-5003', `${path} is there and empty: what it held is gone`, {
+    hint: 'Put a copy of it back; or remove it to begin with a new state.',
+  })
 }
 
 /** How long others that write at the same moment are waited for. */

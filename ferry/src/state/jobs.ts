@@ -1,6 +1,7 @@
 /** Jobs kept in the state. */
 import type { Kysely } from 'kysely'
 import { FerryError, nearest } from '../errors.ts'
+import type { CopyJob } from '../job/schema.ts'
 import { isAlive } from './owner.ts'
 import { runningAlready, UNFINISHED } from './runs.ts'
 import type { JobRow, Schema } from './schema.ts'
@@ -48,6 +49,18 @@ export async function updateJob(db: Kysely<Schema>, name: string, definition: st
     name,
     triggers.flatMap(t => (t.webhook ? [t.name] : [])),
   )
+}
+
+/** The jobs that name a connection, as source, destination, or in a trigger. */
+export async function jobsWith(db: Kysely<Schema>, connection: string): Promise<string[]> {
+  const rows = await db.selectFrom('job').select(['name', 'definition']).orderBy('name').execute()
+  return rows.flatMap(({ name, definition }) => {
+    const { source, destination, triggers = [] } = JSON.parse(definition) as CopyJob
+    const named = [source, destination].map(e =>
+      typeof e === 'object' && 'connection' in e ? e.connection : undefined,
+    )
+    return [...named, ...triggers.map(t => t.connection)].includes(connection) ? [name] : []
+  })
 }
 
 /** Removes a job with its history. Throws FERRY-5001 while it runs, FERRY-5006 where a run is unfinished. */
