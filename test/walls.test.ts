@@ -1,10 +1,10 @@
 /** What an attacker with a token has tried: secrets, variables, what outlives who was allowed it, what is told of it. */
-import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import { makeSource, type Problem, startServer, type TestServer } from './server.ts'
-import { temporaryFolder, until } from './support.ts'
+import { ferry, temporaryFolder, until } from './support.ts'
 
 const SECRET = 'hunter2-hunter2'
 
@@ -224,5 +224,47 @@ describe('files of the state', () => {
       const path = join(home, name)
       if (existsSync(path)) expect(statSync(path).mode & 0o077, name).toBe(0)
     }
+  })
+})
+
+describe('the state', () => {
+  it('of a home is worked with by one server', async () => {
+    const first = await startServer()
+    const { code, stderr } = await ferry(['serve', '--port', '0', '--folder', temporaryFolder()], { home: first.home })
+    expect(code).toBe(1)
+    expect(stderr).toContain('FERRY-6007')
+    expect(stderr).toContain(first.url)
+    expect((await first.call('GET', '/jobs')).status).toBe(200)
+  })
+
+  it('that was taken away is noticed', async () => {
+    const server = await startServer()
+    expect((await server.call('GET', '/!readyz')).status).toBe(200)
+    for (const name of ['state.db', 'state.db-wal', 'state.db-shm']) rmSync(join(server.home, name), { force: true })
+    const { status, body } = await server.call<{ status: string }>('GET', '/!readyz')
+    expect(status).toBe(503)
+    expect(body.status).toContain('taken away')
+  })
+
+  it('that is empty is not taken for a new one', async () => {
+    const home = temporaryFolder()
+    writeFileSync(join(home, 'state.db'), '')
+    utimesSync(join(home, 'state.db'), 1_700_000_000, 1_700_000_000)
+    const { code, stderr } = await ferry(['list'], { home })
+    expect(code).toBe(1)
+    expect(stderr).toContain('FERRY-5003')
+  })
+
+  it('keeps a connection that jobs use, unless it is told otherwise', async () => {
+    const folder = temporaryFolder()
+    makeSource(folder, 3)
+    const server = await startServer({ folder })
+    await server.call('PUT', '/connections/shop', { locator: 'sqlite:source.db' })
+    const job = { name: 'j', source: { connection: 'shop' }, destination: 'sqlite:x.db', tables: ['items'] }
+    expect((await server.call('POST', '/jobs', job)).status).toBe(201)
+    const refused = await server.call<Problem>('DELETE', '/connections/shop')
+    expect(refused).toMatchObject({ status: 409, body: { code: 'FERRY-1009' } })
+    expect(refused.body.detail).toContain('j')
+    expect((await server.call('DELETE', '/connections/shop?force=true')).status).toBe(204)
   })
 })
