@@ -25,13 +25,14 @@ function ferry(args: string[], home = process.env.FERRY_HOME): void {
   process.exit(status ?? 1)
 }
 
+const isFirst = !existsSync(join(process.env.FERRY_HOME, 'state.db'))
 const shop = join(data, 'shop.db')
 if (!existsSync(shop)) {
   const rows = makeShop(shop)
   console.log(`Made sample/shop.db: a shop of five tables, ${rows.toLocaleString('en-US')} rows.`)
 }
 const isNewAccount = !existsSync(join(data, 'account.db'))
-const { endpoint, key } = await startAccount()
+const { endpoint, key } = await startAccount('account.db')
 console.log(`A local Azure Cosmos DB account listens at ${endpoint}`)
 process.env.COSMOS_LOCAL_KEY = key
 const local = endpoint.replace('http', 'cosmos')
@@ -56,7 +57,10 @@ const connections: Record<string, string[]> = {
   files: [join(data, 'files')],
   account: [`${local}shop`, '--set', secret],
 }
-for (const [name, words] of Object.entries(connections)) ferry(['connections', 'add', name, ...words])
+// What somebody has changed or removed stays so; the account has another port each time.
+for (const [name, words] of Object.entries(connections)) {
+  if (isFirst || name === 'account') ferry(['connections', 'add', name, ...words])
+}
 
 const port = process.env.FERRY_PORT ?? '7070'
 const server = fork(

@@ -27,8 +27,8 @@ ferry('run', 'examples/shop-to-parquet.yaml')
 ferry('run', 'examples/shop-to-sqlite.yaml')
 ferry('verify', 'examples/shop-to-sqlite.yaml')
 
-console.log('\n$ cosmos-local --path sample/account.db --continuous-backup')
-const { endpoint, key, child } = await startAccount()
+console.log('\n$ cosmos-local --path sample/tour.db --continuous-backup')
+const { endpoint, key, child } = await startAccount('tour.db')
 console.log(`A local Azure Cosmos DB account listens at ${endpoint}.`)
 process.env.COSMOS_LOCAL_KEY = key
 ferry('connections', 'add', 'local', endpoint.replace('http', 'cosmos'), '--set', 'key=${COSMOS_LOCAL_KEY}')
@@ -56,7 +56,7 @@ What to try next (npx ferry, or npm run ferry -- ...):
   npx ferry plan examples/shop-to-sqlite.yaml        what a run would do
   npx ferry copy sample/shop.db#orders orders.csv    one table, without a job file
   npx ferry copy sample/shop.db 'postgres://user@localhost/db'   the whole shop into PostgreSQL
-  npx cosmos-local --path sample/account.db          the local account again, at port 8081
+  npx cosmos-local --path sample/tour.db             the local account again, at port 8081
   npx ferry runs                                     what has run (FERRY_HOME=.ferry/tour)
   docs/                                              one task a page
 `)

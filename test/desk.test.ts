@@ -3,7 +3,7 @@ import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
-import { startServer } from './server.ts'
+import { makeSource, startServer } from './server.ts'
 import { ferry, temporaryFolder } from './support.ts'
 
 function jobFile(folder: string, name = 'job', more = ''): string {
@@ -131,4 +131,22 @@ describe('commands', () => {
     expect(second.code).toBe(1)
     expect(second.stderr).toContain('FERRY-6007')
   })
+})
+
+it('jobs that are kept run, are planned, verified and deleted by their name', async () => {
+  const folder = temporaryFolder()
+  const home = join(temporaryFolder(), 'home')
+  makeSource(folder, 3)
+  const file = join(folder, 'j.yaml')
+  writeFileSync(file, 'name: j\nsource: sqlite:source.db\ndestination: sqlite:x.db\ntables: [items]\n')
+  const at = (...words: string[]) => ferry(words, { home, cwd: folder })
+  expect((await at('create', file)).code).toBe(0)
+  expect((await at('create', file)).stderr).toContain('--replace')
+  expect((await at('plan', 'j')).stdout).toContain('items')
+  expect(await at('run', 'j')).toMatchObject({ code: 0 })
+  expect((await at('verify', 'j')).stdout).toContain('equal')
+  expect((await at('run', 'k')).stderr).toContain('neither a file nor a kept job')
+  expect((await at('delete', 'j')).code).toBe(0)
+  expect((await at('run', 'j')).code).not.toBe(0)
+  expect((await at('delete', 'j')).stderr).toContain('FERRY-1007')
 })

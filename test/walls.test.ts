@@ -268,3 +268,33 @@ describe('the state', () => {
     expect((await server.call('DELETE', '/connections/shop?force=true')).status).toBe(204)
   })
 })
+
+describe('two who edit one thing', () => {
+  it('are told: the last one does not win silently', async () => {
+    const server = await startServer()
+    const job = { name: 'j', source: 'sqlite:a.db', destination: 'sqlite:b.db', tables: ['t'] }
+    await server.call('POST', '/jobs', job)
+    const tag = async (path = '/jobs/j') => (await server.call('GET', path)).headers.get('etag')!
+    for (const path of ['/jobs/j', '/jobs/j/yaml', '/jobs/j/schedules', '/jobs/j/triggers']) {
+      expect(await tag(path)).toBe(await tag())
+    }
+    const seen = await tag()
+    const put = (path: string, body: unknown, version: string) =>
+      server.call<Problem>('PUT', path, body, { 'if-match': version })
+    expect((await put('/jobs/j', { ...job, description: 'one' }, seen)).status).toBe(200)
+    for (const [path, body] of [
+      ['/jobs/j', { ...job, description: 'two' }],
+      ['/jobs/j/schedules', []],
+      ['/jobs/j/triggers', []],
+    ] as const) {
+      expect(await put(path, body, seen)).toMatchObject({ status: 412, body: { code: 'FERRY-6008' } })
+    }
+    expect((await put('/jobs/j', job, 'no tag')).status).toBe(400)
+    expect((await put('/jobs/j', job, await tag())).status).toBe(200)
+    // Who says that it is new replaces nothing.
+    const settings = { locator: 'sqlite:a.db' }
+    const make = () => server.call<Problem>('PUT', '/connections/c', settings, { 'if-none-match': '*' })
+    expect((await make()).status).toBe(200)
+    expect(await make()).toMatchObject({ status: 409, body: { code: 'FERRY-1008' } })
+  })
+})

@@ -71,6 +71,9 @@ else {
     ...(values['disable-local-auth'] ? { localAuthDisabled: true } : {}),
     ...(certificate === undefined ? {} : { tls: certificate }),
     ...(values.partitions === undefined ? {} : { partitions: Number(values.partitions) }),
+  }).catch(error => {
+    process.stderr.write(`${(error as Error).message}\n`)
+    process.exit(1)
   })
   process.stdout.write(`${account.connectionString}\n`)
   if (certificate) process.stderr.write(trusting(certificate.path))

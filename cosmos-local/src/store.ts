@@ -58,14 +58,30 @@ export interface ChangeRow {
   expired: number
 }
 
+const SQLITE_BUSY = 5
+
 export class Store {
   readonly db: DatabaseSync
   private readonly statements = new Map<string, StatementSync>()
 
   constructor(path: string) {
     this.db = new DatabaseSync(path)
+    this.own(path)
     this.db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -65536')
     this.db.exec(SCHEMA)
+  }
+
+  /** Two accounts over one file would undo each other's work: the first one has it until it ends. */
+  private own(path: string): void {
+    if (path === ':memory:') return
+    try {
+      // In this mode a lock that was taken once is kept.
+      this.db.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT')
+    } catch (error) {
+      this.db.close()
+      if (((error as { errcode?: number }).errcode ?? 0) % 256 !== SQLITE_BUSY) throw error
+      throw new Error(`${path} is the file of an account that runs already: end that one, or name another file`)
+    }
   }
 
   /** Runs a statement, prepared once. */

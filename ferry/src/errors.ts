@@ -108,6 +108,7 @@ export const ERRORS = {
   'FERRY-6005': ['Too many requests', 'Wait as long as Retry-After says.'],
   'FERRY-6006': ['The server cannot be reached', 'Start it: ferry serve; or check its address.'],
   'FERRY-6007': ['The server cannot listen there', 'Choose another address: --port 0 takes a port that is free.'],
+  'FERRY-6008': ['Somebody else has changed it meanwhile', 'Load it again, and change what is there now.'],
   'FERRY-9000': ['Unexpected error', 'Please report it, with the output of `ferry show RUN --json`.'],
 } as const
 

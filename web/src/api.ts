@@ -44,11 +44,26 @@ interface Sent {
   body?: unknown
   /** A text that is sent as it is: a job file. */
   yaml?: string
+  /** The version that is changed; what somebody else has changed since is not overwritten. */
+  version?: string | undefined
+  /** Whether it is new: what has its name is not replaced. */
+  isNew?: boolean
 }
 
+/** Versions of lists as they were loaded last, by their paths. */
+const versions = new Map<string, string>()
+
 export async function call<T>(path: string, sent: Sent = {}): Promise<T> {
+  return (await callFor<T>(path, sent)).value
+}
+
+/** The same, with the version of what is answered. */
+async function callFor<T>(path: string, sent: Sent = {}): Promise<{ value: T; version: string }> {
   const headers: Record<string, string> = { accept: 'application/json' }
   if (csrf !== null) headers['x-ferry-csrf'] = csrf
+  const version = sent.version ?? (sent.method === 'PUT' ? versions.get(path) : undefined)
+  if (version !== undefined) headers['if-match'] = version
+  if (sent.isNew) headers['if-none-match'] = '*'
   let body: string | undefined
   if (sent.yaml !== undefined) {
     headers['content-type'] = 'application/yaml'
@@ -64,11 +79,18 @@ export async function call<T>(path: string, sent: Sent = {}): Promise<T> {
   }).catch(() => {
     throw new Problem(0, 'FERRY-6006', 'The server does not answer.', 'It may be restarting: this page tries again.')
   })
-  if (response.status === 204) return undefined as T
+  const tag = response.headers.get('etag')
+  if (tag !== null && /\/(schedules|triggers)$/.test(path)) versions.set(path, tag)
+  // What hangs on a job has the job's own version.
+  const owner = /^\/jobs\/[^/]+/.exec(path)?.[0]
+  if (response.ok && sent.method === 'PUT' && owner) {
+    for (const known of versions.keys()) if (known.startsWith(`${owner}/`)) versions.delete(known)
+  }
+  if (response.status === 204) return { value: undefined as T, version: '' }
   const text = await response.text()
   const isJson = /json/.test(response.headers.get('content-type') ?? '')
   const answer = isJson ? JSON.parse(text) : text
-  if (response.ok) return answer as T
+  if (response.ok) return { value: answer as T, version: tag ?? '' }
   const { code = 'FERRY-9000', detail = text, hint = '' } = isJson ? answer : {}
   throw new Problem(response.status, code, detail, hint)
 }
@@ -166,7 +188,10 @@ export const jobQuery = (name: string) =>
   queryOptions({ queryKey: ['job', name], queryFn: () => call<JobView>(`/jobs/${part(name)}`) })
 
 export const jobYamlQuery = (name: string) =>
-  queryOptions({ queryKey: ['job', name, 'yaml'], queryFn: () => call<string>(`/jobs/${part(name)}/yaml`) })
+  queryOptions({ queryKey: ['job', name, 'yaml'], queryFn: () => callFor<string>(`/jobs/${part(name)}/yaml`) })
+
+/** The version of a job that was loaded. */
+export const versionOf = (job: JobView): string => `"${job.updatedAt}"`
 
 export const totalsQuery = (name: string) =>
   queryOptions({ queryKey: ['totals', name], queryFn: () => call<TotalView[]>(`/jobs/${part(name)}/totals`) })
@@ -219,8 +244,8 @@ export const auditQuery = queryOptions({
 
 /** What can be done; each gives back what the server answers. */
 export const act = {
-  saveConnection: (name: string, kind: string, settings: Record<string, unknown>) =>
-    call<ConnectionView>(`/connections/${part(name)}`, { method: 'PUT', body: { kind, settings } }),
+  saveConnection: (name: string, kind: string, settings: Record<string, unknown>, isNew: boolean) =>
+    call<ConnectionView>(`/connections/${part(name)}`, { method: 'PUT', body: { kind, settings }, isNew }),
   testSettings: (name: string | undefined, kind: string, settings: Record<string, unknown>) =>
     call<{ answer: string }>('/connections/test', {
       method: 'POST',
@@ -230,9 +255,10 @@ export const act = {
   removeConnection: (name: string) => call(`/connections/${part(name)}`, { method: 'DELETE' }),
   createJob: (definition: unknown) => call<JobView>('/jobs', { method: 'POST', body: definition }),
   createJobYaml: (yaml: string) => call<JobView>('/jobs', { method: 'POST', yaml }),
-  updateJob: (name: string, definition: unknown) =>
-    call<JobView>(`/jobs/${part(name)}`, { method: 'PUT', body: definition }),
-  updateJobYaml: (name: string, yaml: string) => call<JobView>(`/jobs/${part(name)}`, { method: 'PUT', yaml }),
+  updateJob: (name: string, definition: unknown, version: string) =>
+    call<JobView>(`/jobs/${part(name)}`, { method: 'PUT', body: definition, version }),
+  updateJobYaml: (name: string, yaml: string, version: string) =>
+    call<JobView>(`/jobs/${part(name)}`, { method: 'PUT', yaml, version }),
   removeJob: (name: string) => call(`/jobs/${part(name)}`, { method: 'DELETE' }),
   planDraft: (definition: unknown) =>
     call<{ plan: PlanView; yaml: string }>('/plan', { method: 'POST', body: definition }),

@@ -1,3 +1,4 @@
+import { FerryError } from '../errors.ts'
 import { withoutSecrets } from '../runtime/stores.ts'
 import { withDesk } from './desk.ts'
 import { jobOf, type VariableOptions } from './job.ts'
@@ -10,7 +11,10 @@ export default async function create(
 ): Promise<void> {
   const job = withoutSecrets(jobOf(path!, options))
   // The job is kept with its values put in: only its stores are opened where it runs.
-  const kept = await withDesk({}, desk => desk.keep(job, options.replace === true))
+  const kept = await withDesk({}, desk => desk.keep(job, options.replace === true)).catch(error => {
+    if (!(error instanceof FerryError) || error.code !== 'FERRY-1008') throw error
+    throw new FerryError('FERRY-1008', error.message, { hint: 'Give it another name, or --replace that one.' })
+  })
   if (options.json) printJson(kept)
   else process.stdout.write(`${kept.name} is kept; run it: ferry start ${kept.name}\n`)
 }

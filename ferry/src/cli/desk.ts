@@ -12,8 +12,10 @@ import type { JobView, ListedJob, RunDetail, RunView, TableView } from '../runti
 import { compactJob, describeTables } from '../runtime/views.ts'
 import { findServer, localToken } from '../server/beacon.ts'
 import { ferryHome, openState, type State } from '../state/database.ts'
-import { createJob, updateJob } from '../state/jobs.ts'
+import { createJob, deleteJob, updateJob } from '../state/jobs.ts'
+import { positionsOf } from '../state/positions.ts'
 import type { Wish } from '../state/schema.ts'
+import { forgetSecrets } from '../state/secrets.ts'
 import { databaseNow } from '../state/time.ts'
 
 export interface Desk {
@@ -29,6 +31,8 @@ export interface Desk {
   keep(job: CopyJob, replace: boolean): Promise<JobView>
   start(job: string, asking: { fullRefresh: boolean; tables: string[] }): Promise<{ run: string; outcome: string }>
   reset(job: string, tables: string[] | undefined): Promise<{ discarded: string | null; reset: string[] }>
+  /** Removes a job with its history; `force` also where its source cannot be told to forget what it keeps for it. */
+  remove(job: string, force: boolean): Promise<void>
   close(): Promise<void>
 }
 
@@ -80,6 +84,12 @@ function localDesk(state: State, variables: Variables): Desk {
       const { run, tables } = await resetJob(state, job, variables, only)
       return { discarded: run ?? null, reset: tables }
     },
+    remove: async (job, force) => {
+      const kept = await positionsOf(db, job)
+      if (kept.length > 0 && !force) await resetJob(state, job, variables)
+      await deleteJob(db, job)
+      await forgetSecrets(db, `hook:${job}`)
+    },
     close: () => state.close(),
   }
 }
@@ -92,6 +102,7 @@ function remoteDesk(url: string, token: string): Desk {
     const answer = await fetch(`${url}/api/v1${path}`, sent).catch(error => {
       throw new FerryError('FERRY-6006', `${url} does not answer: ${(error as Error).message}`, { cause: error })
     })
+    if (answer.status === 204) return undefined as T
     const text = await answer.text()
     if (!/json/.test(answer.headers.get('content-type') ?? '')) {
       throw new FerryError('FERRY-6006', `${url} is no Ferry: it answers ${answer.status}`)
@@ -129,6 +140,9 @@ function remoteDesk(url: string, token: string): Desk {
     },
     start: (job, asking) => call('POST', `/jobs/${at(job)}/runs`, asking),
     reset: (job, tables) => call('POST', `/jobs/${at(job)}/reset`, { tables: tables ?? [] }),
+    remove: async (job, force) => {
+      await call('DELETE', `/jobs/${at(job)}${force ? '?force=true' : ''}`)
+    },
     close: async () => {},
   }
 }

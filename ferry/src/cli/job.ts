@@ -1,10 +1,12 @@
 /** The jobs that commands work on: from a file, or from a source and a destination on the command line. */
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { withoutPassword } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
 import { type Locator, parseLocator } from '../job/locator.ts'
 import { checkJob, readJobFile, readVariables, type Variables } from '../job/read.ts'
-import type { CopyJob } from '../job/schema.ts'
+import { type CopyJob, jobSchema } from '../job/schema.ts'
+import { withState } from './state.ts'
 
 export interface VariableOptions {
   variables?: string
@@ -22,6 +24,18 @@ export function variablesOf(options: VariableOptions): Variables {
 
 export function jobOf(path: string, options: VariableOptions): CopyJob {
   return readJobFile(path, variablesOf(options))
+}
+
+/** A job from a file, or one that is kept, by its name. Throws FERRY-1001 where there is neither. */
+export async function jobNamed(pathOrName: string, options: VariableOptions): Promise<CopyJob> {
+  if (existsSync(pathOrName) || !/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(pathOrName)) return jobOf(pathOrName, options)
+  const kept = await withState(state =>
+    state.db.selectFrom('job').select('definition').where('name', '=', pathOrName).executeTakeFirst(),
+  )
+  if (kept) return jobSchema.parse(JSON.parse(kept.definition))
+  throw new FerryError('FERRY-1001', `there is neither a file nor a kept job ${pathOrName}`, {
+    hint: 'Check the path; `ferry list` tells the jobs that are kept.',
+  })
 }
 
 /**

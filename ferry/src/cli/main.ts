@@ -127,6 +127,13 @@ withVariables(
 withVariables(
   add('create <job>', 'keep a job file, for schedules and for the server', () => import('./create.ts')),
 ).option('--replace', 'in place of the one of its name')
+withVariables(
+  add(
+    'delete <job>',
+    'remove a job that is kept, with its history; what it has copied stays',
+    () => import('./delete.ts'),
+  ),
+).option('--force', 'also where its source cannot be told to forget what it keeps for it')
 add('start <job>', 'have the server run a job that is kept', () => import('./start.ts'))
   .option('--full-refresh', 'copy everything anew')
   .option('--table <name>', 'only this table; may be repeated', list)
@@ -185,7 +192,7 @@ function addCopy(verb: CopyVerb, description: string): Command {
   const load = async () => ({ default: (await import('./cosmos.ts'))[verb] as Action['default'] })
   const command = add(verb, description, load, copyJobs)
   return command
-    .option('-o, --output <format>', 'json or table', 'json')
+    .addOption(choice('-o, --output <format>', 'json or table', ['json', 'table']).default('json'))
     .option('-g, --resource-group <name>', 'kept in the answers; nothing depends on it')
     .option('--subscription <name>', 'taken and not used')
 }

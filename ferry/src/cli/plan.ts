@@ -1,13 +1,13 @@
 import { typeName } from '../batch/types.ts'
 import { planJob } from '../runtime/plan.ts'
 import { openState } from '../state/database.ts'
-import { jobOf, type VariableOptions, variablesOf } from './job.ts'
+import { jobNamed, type VariableOptions, variablesOf } from './job.ts'
 import { count, EXIT, paint, printError, printJson, size } from './output.ts'
 
 const LOADS = { first: 'first load', reset: 'reset', changes: 'changes' }
 
 export default async function plan([path]: string[], options: VariableOptions & { json: boolean }): Promise<void> {
-  const job = jobOf(path!, options)
+  const job = await jobNamed(path!, options)
   const state = await openState()
   try {
     const { tables, problems } = await planJob(job, state, variablesOf(options))

@@ -1,5 +1,5 @@
 import { execute } from './execute.ts'
-import { jobOf, type VariableOptions, variablesOf } from './job.ts'
+import { jobNamed, type VariableOptions, variablesOf } from './job.ts'
 
 interface Options extends VariableOptions {
   json: boolean
@@ -9,7 +9,7 @@ interface Options extends VariableOptions {
 }
 
 export default async function run([path]: string[], options: Options): Promise<void> {
-  await execute(jobOf(path!, options), {
+  await execute(await jobNamed(path!, options), {
     json: options.json,
     ...(options.quiet ? { quiet: true } : {}),
     ...(options.fullRefresh ? { fresh: true } : {}),

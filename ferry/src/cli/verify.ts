@@ -1,6 +1,6 @@
 import type { Verification } from '../engine/verify.ts'
 import { verifyJob } from '../runtime/verify.ts'
-import { jobOf, type VariableOptions, variablesOf } from './job.ts'
+import { jobNamed, type VariableOptions, variablesOf } from './job.ts'
 import { count, EXIT, paint, printJson } from './output.ts'
 import { withState } from './state.ts'
 
@@ -16,7 +16,7 @@ function status(text: string): void {
 }
 
 export default async function verify([path]: string[], options: Options): Promise<void> {
-  const job = jobOf(path!, options)
+  const job = await jobNamed(path!, options)
   await withState(async state => {
     const results = await verifyJob(job, state, variablesOf(options), {
       most: options.most,

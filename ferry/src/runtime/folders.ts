@@ -1,5 +1,5 @@
 /** The folders in which a server and its workers open files. */
-import { rmSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, join, relative, resolve } from 'node:path'
 import { FOLDERS, VARIABLES } from '../confinement.ts'
@@ -18,6 +18,9 @@ export function limitTo({ folders: given, variables }: { folders: string[]; vari
   close: () => void
 } {
   const folders = (given.length > 0 ? given : [process.cwd()]).map(folder => resolve(folder))
+  const missing = folders.find(folder => !statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+  if (missing !== undefined)
+    throw new FerryError('FERRY-2006', `--folder ${missing} is no folder`, { hint: 'Make it first.' })
   const home = resolve(ferryHome())
   const open = folders.find(folder => {
     const way = relative(folder, home)

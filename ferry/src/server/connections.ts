@@ -29,6 +29,7 @@ import type { State } from '../state/database.ts'
 import { jobsWith } from '../state/jobs.ts'
 import type { Role } from '../state/schema.ts'
 import { forgetSecrets, isSealed, keepSecret, withSecrets } from '../state/secrets.ts'
+import { requireNew } from './versions.ts'
 
 /** What stands in answers, and may come back, for a secret that is kept. */
 export const KEPT = '***'
@@ -104,6 +105,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
     handler: async request => {
       const { name } = request.params
       const before = (await listConnections(state.db)).find(c => c.name === name)
+      requireNew(request, before !== undefined, `a connection "${name}"`)
       const input = read(request.body)
       const settings = merged(input, before)
       // Settings are checked before anything is kept.

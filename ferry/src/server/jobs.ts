@@ -19,6 +19,7 @@ import { positionsOf } from '../state/positions.ts'
 import { forgetSecrets, isSealed } from '../state/secrets.ts'
 import { totalsOf } from '../state/totals.ts'
 import { goneWith } from './connections.ts'
+import { tellVersion, wantedVersion } from './versions.ts'
 
 const nameParams = z.object({ name: z.string().max(200) })
 /** Characters of a job's text. */
@@ -75,7 +76,11 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     url: '/jobs/:name',
     config: { role: 'viewer' },
     schema: { tags: ['jobs'], summary: 'One job', params: nameParams, response: { 200: jobView } },
-    handler: async request => describeJob(db, request.params.name),
+    handler: async (request, reply) => {
+      const job = await describeJob(db, request.params.name)
+      tellVersion(reply, job.updatedAt)
+      return job
+    },
   })
 
   app.route({
@@ -89,7 +94,8 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       response: { 200: z.string() },
     },
     handler: async (request, reply) => {
-      const { definition } = await describeJob(db, request.params.name)
+      const { definition, updatedAt } = await describeJob(db, request.params.name)
+      tellVersion(reply, updatedAt)
       return reply.type('application/yaml').serializer(String).send(stringify(definition))
     },
   })
@@ -112,7 +118,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       if (job.name !== name) {
         throw new FerryError('FERRY-6003', `the job says that its name is ${job.name}: a job keeps its name`)
       }
-      await updateJob(db, name, JSON.stringify(job))
+      await updateJob(db, name, JSON.stringify(job), wantedVersion(request))
       return describeJob(db, name)
     },
   })

@@ -30,6 +30,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   'FERRY-6003': 400,
   'FERRY-6004': 404,
   'FERRY-6005': 429,
+  'FERRY-6008': 412,
   'FERRY-9000': 500,
 }
 

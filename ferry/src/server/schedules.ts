@@ -1,5 +1,6 @@
 /** What makes jobs run by themselves: schedules and triggers, and the calls that triggers wait for. */
 import { randomBytes } from 'node:crypto'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { FerryError } from '../errors.ts'
@@ -13,6 +14,7 @@ import { jobView, scheduleView, timesSchema, triggerView } from '../runtime/sche
 import type { State } from '../state/database.ts'
 import { findJob, updateJob } from '../state/jobs.ts'
 import { hasHookSecret, isHookSecret, keepHookSecret } from '../state/secrets.ts'
+import { tellVersion, wantedVersion } from './versions.ts'
 
 const nameParams = z.object({ name: z.string().max(200) })
 
@@ -24,6 +26,13 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
 
   /** The job as it is kept. */
   const jobOf = async (name: string) => jobSchema.parse(JSON.parse((await findJob(db, name)).definition))
+
+  /** The same, and its version to whoever asks. */
+  const jobFor = async (name: string, reply: FastifyReply) => {
+    const row = await findJob(db, name)
+    tellVersion(reply, row.updated_at)
+    return jobSchema.parse(JSON.parse(row.definition))
+  }
 
   const firingsOf = async (name: string) => {
     const rows = await db.selectFrom('firing').selectAll().where('job', '=', name).execute()
@@ -42,8 +51,8 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
       params: nameParams,
       response: { 200: z.array(scheduleView) },
     },
-    handler: async request => {
-      const job = await jobOf(request.params.name)
+    handler: async (request, reply) => {
+      const job = await jobFor(request.params.name, reply)
       const firings = await firingsOf(job.name)
       return job.schedules.map(schedule => {
         const firing = firings.get(`schedule:${schedule.name}`)
@@ -68,7 +77,7 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
       body: z.array(scheduleSchema).max(100),
       response: { 200: jobView },
     },
-    handler: async request => edit(request.params.name, job => ({ ...job, schedules: request.body })),
+    handler: async request => edit(request, job => ({ ...job, schedules: request.body })),
   })
 
   app.route({
@@ -84,10 +93,11 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
     handler: async request => ({ next: isoTimes(request.body) }),
   })
 
-  const edit = async (name: string, change: (job: CopyJob) => CopyJob) => {
+  const edit = async (request: FastifyRequest, change: (job: CopyJob) => CopyJob) => {
+    const { name } = request.params as { name: string }
     const job = jobSchema.safeParse(change(await jobOf(name)))
     if (!job.success) throw new FerryError('FERRY-1003', job.error.issues.map(i => i.message).join('; '))
-    await updateJob(db, name, JSON.stringify(job.data))
+    await updateJob(db, name, JSON.stringify(job.data), wantedVersion(request))
     return describeJob(db, name)
   }
 
@@ -101,8 +111,8 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
       params: nameParams,
       response: { 200: z.array(triggerView) },
     },
-    handler: async request => {
-      const job = await jobOf(request.params.name)
+    handler: async (request, reply) => {
+      const job = await jobFor(request.params.name, reply)
       const firings = await firingsOf(job.name)
       return Promise.all(
         job.triggers.map(async trigger => ({
@@ -126,7 +136,7 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
       body: z.array(triggerSchema).max(100),
       response: { 200: jobView },
     },
-    handler: async request => edit(request.params.name, job => ({ ...job, triggers: request.body })),
+    handler: async request => edit(request, job => ({ ...job, triggers: request.body })),
   })
 
   const triggerParams = z.object({ name: z.string().max(200), trigger: z.string().max(100) })

@@ -35,14 +35,24 @@ export async function createJob(db: Kysely<Schema>, name: string, definition: st
   }
 }
 
-/** Keeps an edited job; what runs goes on as it began. Throws FERRY-1007. */
-export async function updateJob(db: Kysely<Schema>, name: string, definition: string): Promise<void> {
-  const result = await db
+/**
+ * Keeps an edited job; what runs goes on as it began. `seen` is when what was edited had been changed last. Throws FERRY-1007,
+ * and FERRY-6008 where somebody has changed it since.
+ */
+export async function updateJob(db: Kysely<Schema>, name: string, definition: string, seen?: string): Promise<void> {
+  let update = db
     .updateTable('job')
     .set({ definition, updated_at: await now(db) })
     .where('name', '=', name)
-    .executeTakeFirst()
-  if (Number(result.numUpdatedRows) === 0) await findJob(db, name)
+  if (seen !== undefined) update = update.where('updated_at', '=', seen)
+  const result = await update.executeTakeFirst()
+  if (Number(result.numUpdatedRows) === 0) {
+    const { updated_at } = await findJob(db, name)
+    throw new FerryError(
+      'FERRY-6008',
+      `job ${name} was changed at ${updated_at}, after what you have edited was loaded`,
+    )
+  }
   const { triggers = [] } = JSON.parse(definition) as { triggers?: { name: string; webhook?: boolean }[] }
   await forgetHookSecrets(
     db,

@@ -264,9 +264,11 @@ function Definition({ name }: { name: string }) {
   if (yaml.data === undefined) return <Spinner label="Loading" />
   return (
     <YamlEditor
-      key={yaml.data}
-      yaml={yaml.data}
-      {...(mayEdit ? { save: text => act.updateJobYaml(name, text) } : {})}
+      key={yaml.data.version}
+      name={name}
+      version={yaml.data.version}
+      yaml={yaml.data.value}
+      {...(mayEdit ? { save: (text, version) => act.updateJobYaml(name, text, version) } : {})}
     />
   )
 }

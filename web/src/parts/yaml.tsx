@@ -1,7 +1,7 @@
 /** A job as its file says it, to read or to edit. */
-import { Button, Field, makeStyles, Textarea, tokens } from '@fluentui/react-components'
-import { useState } from 'react'
+import { Button, Field, makeStyles, Text, Textarea, tokens } from '@fluentui/react-components'
 import { Failure } from './failure.tsx'
+import { useKept } from './kept.ts'
 import { useAct } from './tell.tsx'
 
 const useStyles = makeStyles({
@@ -10,12 +10,24 @@ const useStyles = makeStyles({
   bar: { display: 'flex', gap: '8px' },
 })
 
-export function YamlEditor({ yaml, save }: { yaml: string; save?: (text: string) => Promise<unknown> }) {
+interface Props {
+  /** What it is of, and which version: a draft of it stays until it is saved. */
+  name: string
+  version: string
+  yaml: string
+  save?: (text: string, version: string) => Promise<unknown>
+}
+
+export function YamlEditor({ name, version, yaml, save }: Props) {
   const styles = useStyles()
-  const [text, setText] = useState(yaml)
+  const draft = useKept(`yaml ${name}`, version, yaml)
+  const text = draft.value
   const saving = useAct(
-    (value: string) => save!(value),
-    () => 'Saved',
+    (value: string) => save!(value, draft.base),
+    () => {
+      draft.forget(text)
+      return 'Saved'
+    },
   )
   return (
     <div className={styles.part}>
@@ -26,7 +38,7 @@ export function YamlEditor({ yaml, save }: { yaml: string; save?: (text: string)
           resize="vertical"
           readOnly={!save}
           value={text}
-          onChange={(_, { value }) => setText(value)}
+          onChange={(_, { value }) => draft.set(() => value)}
         />
       </Field>
       {saving.isError && <Failure error={saving.error} />}
@@ -35,9 +47,10 @@ export function YamlEditor({ yaml, save }: { yaml: string; save?: (text: string)
           <Button appearance="primary" disabled={text === yaml || saving.isPending} onClick={() => saving.mutate(text)}>
             Save
           </Button>
-          <Button disabled={text === yaml} onClick={() => setText(yaml)}>
+          <Button disabled={text === yaml} onClick={() => draft.forget()}>
             Undo
           </Button>
+          {draft.isFound && text !== yaml && <Text>This is what you wrote before, and have not saved.</Text>}
         </div>
       )}
     </div>

@@ -3,14 +3,15 @@ import { Button, makeStyles, mergeClasses, Spinner, Text, tokens } from '@fluent
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { Link } from 'wouter'
-import { jobQuery } from '../api.ts'
+import { jobQuery, versionOf } from '../api.ts'
 import { Empty } from '../parts/empty.tsx'
 import { Failure } from '../parts/failure.tsx'
+import { useKept } from '../parts/kept.ts'
 import { PageHead } from '../parts/page.tsx'
 import { type Draft, draftOf, emptyDraft } from './draft.ts'
 import { MappingStep } from './mapping.tsx'
 import { ModeStep } from './mode.tsx'
-import { ReviewStep } from './review.tsx'
+import { type Edited, ReviewStep } from './review.tsx'
 import { ScheduleStep } from './schedule.tsx'
 import { StoreStep } from './store.tsx'
 import { TablesStep } from './tables.tsx'
@@ -64,7 +65,7 @@ export default function WizardPage({ name }: { name?: string }) {
   if (job.isError) return <Failure error={job.error} />
   if (!job.data) return <Spinner label="Loading the job" />
   const draft = draftOf(job.data.definition)
-  if (draft) return <Wizard key={name} start={draft} editing={name} />
+  if (draft) return <Wizard key={name} start={draft} edited={{ name, version: versionOf(job.data) }} />
   return (
     <Empty title={`${name} is edited as text`} text="It names its stores itself, or reads queries.">
       <Link href={`/jobs/${encodeURIComponent(name)}/definition`}>To its definition</Link>
@@ -72,17 +73,30 @@ export default function WizardPage({ name }: { name?: string }) {
   )
 }
 
-function Wizard({ start, editing }: { start: Draft; editing?: string }) {
+function Wizard({ start, edited }: { start: Draft; edited?: Edited }) {
   const styles = useStyles()
-  const [draft, setDraft] = useState(start)
+  // As it was loaded: what is loaded again meanwhile is not what is edited.
+  const kept = useKept(edited ? `job ${edited.name}` : 'new job', edited?.version ?? '', start)
+  const editing = edited && { name: edited.name, version: kept.base }
+  const draft = kept.value
   const [step, setStep] = useState<Step>(editing ? 'Review' : 'Source')
-  const set = (part: Partial<Draft>) => setDraft(before => ({ ...before, ...part }))
+  const set = (part: Partial<Draft>) => kept.set(before => ({ ...before, ...part }))
   const at = STEPS.indexOf(step)
   const reachable = (i: number) => STEPS.slice(0, i).every(s => isDone(s, draft))
   const props = { draft, set }
+  const beginAnew = () => {
+    kept.forget()
+    setStep(editing ? 'Review' : 'Source')
+  }
   return (
     <>
-      <PageHead title={editing ? `Edit ${editing}` : 'New copy job'} />
+      <PageHead title={editing ? `Edit ${editing.name}` : 'New copy job'} />
+      {kept.isFound && (
+        <div className={styles.bar}>
+          <Text>This is what you began before, and have not saved.</Text>
+          <Button onClick={beginAnew}>Begin anew</Button>
+        </div>
+      )}
       <div className={styles.wizard}>
         <nav aria-label="Steps">
           <ol className={styles.steps}>
@@ -108,7 +122,9 @@ function Wizard({ start, editing }: { start: Draft; editing?: string }) {
           {step === 'Mapping' && <MappingStep {...props} />}
           {step === 'Copy mode' && <ModeStep {...props} />}
           {step === 'Schedule' && <ScheduleStep {...props} />}
-          {step === 'Review' && <ReviewStep {...props} {...(editing ? { editing } : {})} />}
+          {step === 'Review' && (
+            <ReviewStep {...props} onSaved={() => kept.forget()} {...(editing ? { editing } : {})} />
+          )}
           {step === 'Copy mode' && !isDone(step, draft) && (
             <Text>Each table needs a column that grows, or the log of its store.</Text>
           )}

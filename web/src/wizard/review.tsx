@@ -35,7 +35,13 @@ function suggested(source: string, destination: string): string {
   return `${source}-to-${destination}`.replace(/[^A-Za-z0-9._-]/g, '-').slice(0, 100)
 }
 
-export function ReviewStep({ draft, set, editing }: StepProps & { editing?: string }) {
+/** The job that is edited, and which version of it. */
+export interface Edited {
+  name: string
+  version: string
+}
+
+export function ReviewStep({ draft, set, editing, onSaved }: StepProps & { editing?: Edited; onSaved: () => void }) {
   const styles = useStyles()
   const [, go] = useLocation()
   const name = draft.name || suggested(draft.source, draft.destination)
@@ -50,10 +56,11 @@ export function ReviewStep({ draft, set, editing }: StepProps & { editing?: stri
   })
   const save = useAct(
     async (run: boolean) => {
-      await (editing ? act.updateJob(editing, definition) : act.createJob(definition))
+      await (editing ? act.updateJob(editing.name, definition, editing.version) : act.createJob(definition))
       if (run) await act.runJob(name)
     },
     (_, run) => {
+      onSaved()
       go(`/jobs/${encodeURIComponent(name)}`)
       return run ? `${name} runs` : `${name} is kept`
     },

@@ -1,0 +1,40 @@
+/** What is being written and not kept by the server yet: it stays through a reload, Back, and in another tab. */
+import { useState } from 'react'
+
+interface Kept<T> {
+  /** What it began from: another beginning is another draft. */
+  base: string
+  value: T
+}
+
+function read<T>(key: string): Kept<T> | undefined {
+  try {
+    return JSON.parse(localStorage.getItem(key) ?? 'null') ?? undefined
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * A value that stays until it is forgotten. `base` says what it begins from (a version); `was` is the base that a draft found
+ * here began from, undefined where there was none.
+ */
+export function useKept<T>(name: string, base: string, start: T) {
+  const key = `ferry ${name}`
+  const [found] = useState(() => read<T>(key))
+  const [value, setValue] = useState<T>(found?.value ?? start)
+  const [isFound, setFound] = useState(found !== undefined)
+  const was = found?.base ?? base
+  const set = (change: (before: T) => T) =>
+    setValue(before => {
+      const next = change(before)
+      localStorage.setItem(key, JSON.stringify({ base: was, value: next }))
+      return next
+    })
+  const forget = (next: T = start) => {
+    localStorage.removeItem(key)
+    setFound(false)
+    setValue(next)
+  }
+  return { value, set, forget, isFound, base: was }
+}
