@@ -58,7 +58,7 @@ export default function AccessPage() {
             <option>admin</option>
           </Select>
         </Field>
-        <Button type="submit" appearance="primary" disabled={name.trim() === '' || make.isPending}>
+        <Button type="submit" appearance="primary" disabled={name.trim() === ''} disabledFocusable={make.isPending}>
           Make a token
         </Button>
       </form>

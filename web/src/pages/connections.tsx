@@ -71,7 +71,7 @@ export function ConnectionsPage() {
                       size="small"
                       appearance="subtle"
                       icon={<PlugConnectedRegular />}
-                      disabled={test.isPending}
+                      disabledFocusable={test.isPending}
                       onClick={() => test.mutate(c.name)}
                       aria-label={`Test ${c.name}`}
                     />

@@ -94,7 +94,8 @@ export function JobPage({ name, tab }: { name: string; tab: string }) {
           <Button
             appearance="primary"
             icon={<PlayRegular />}
-            disabled={!over || run.isPending}
+            disabled={!over}
+            disabledFocusable={run.isPending}
             onClick={() => run.mutate(false)}
           >
             Run now

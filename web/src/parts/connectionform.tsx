@@ -15,7 +15,7 @@ import {
 } from '@fluentui/react-components'
 import { PlugConnectedRegular } from '@fluentui/react-icons'
 import { useMutation, useQuery } from '@tanstack/react-query'
-import { useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import { act, type ConnectionView, type ConnectorView, connectorsQuery } from '../api.ts'
 import { Failure } from './failure.tsx'
 import { useAct } from './tell.tsx'
@@ -56,6 +56,12 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
   )
   const settings = () => Object.fromEntries(Object.entries(values).filter(([, v]) => v !== ''))
   const test = useMutation({ mutationFn: () => act.testSettings(connection?.name, kind, settings()) })
+  // While it is waited for, focus may have been taken out of the dialog, which nobody could then use.
+  const testButton = useRef<HTMLButtonElement>(null)
+  const isTold = test.isError || test.isSuccess
+  useEffect(() => {
+    if (isTold) testButton.current?.focus()
+  }, [isTold])
   const save = useAct(
     () => act.saveConnection(name.trim(), kind, settings(), connection === undefined),
     saved => {
@@ -126,12 +132,13 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
       <div className={styles.bar}>
         <Button
           icon={test.isPending ? <Spinner size="tiny" /> : <PlugConnectedRegular />}
-          disabled={test.isPending}
-          onClick={() => test.mutate()}
+          ref={testButton}
+          aria-busy={test.isPending}
+          onClick={() => !test.isPending && test.mutate()}
         >
           Test connection
         </Button>
-        <Button type="submit" appearance="primary" disabled={name.trim() === '' || save.isPending}>
+        <Button type="submit" appearance="primary" disabled={name.trim() === ''} disabledFocusable={save.isPending}>
           Save connection
         </Button>
         {onCancel && <Button onClick={onCancel}>Back</Button>}

@@ -42,7 +42,7 @@ export function RunControls({ run }: { run: RunView }) {
         action="Cancel the run"
         onConfirm={() => control.mutate('cancel')}
       >
-        <Button icon={<DismissCircleRegular />} disabled={control.isPending}>
+        <Button icon={<DismissCircleRegular />} disabledFocusable={control.isPending}>
           Cancel
         </Button>
       </Confirm>

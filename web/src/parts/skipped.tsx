@@ -39,7 +39,7 @@ export function Skipped({ run }: { run: RunDetail }) {
           />
         </Details>
         {run.state === 'completed' && (
-          <Button size="small" disabled={retry.isPending} onClick={() => retry.mutate(undefined)}>
+          <Button size="small" disabledFocusable={retry.isPending} onClick={() => retry.mutate(undefined)}>
             Retry skipped rows
           </Button>
         )}

@@ -44,7 +44,12 @@ export function YamlEditor({ name, version, yaml, save }: Props) {
       {saving.isError && <Failure error={saving.error} />}
       {save && (
         <div className={styles.bar}>
-          <Button appearance="primary" disabled={text === yaml || saving.isPending} onClick={() => saving.mutate(text)}>
+          <Button
+            appearance="primary"
+            disabled={text === yaml}
+            disabledFocusable={saving.isPending}
+            onClick={() => saving.mutate(text)}
+          >
             Save
           </Button>
           <Button disabled={text === yaml} onClick={() => draft.forget()}>

@@ -81,13 +81,19 @@ export function ReviewStep({ draft, set, editing, onSaved }: StepProps & { editi
       </Field>
       {save.isError && <Failure error={save.error} />}
       <div className={styles.bar}>
-        <Button icon={<SaveRegular />} disabled={save.isPending || !NAME.test(name)} onClick={() => save.mutate(false)}>
+        <Button
+          icon={<SaveRegular />}
+          disabled={!NAME.test(name)}
+          disabledFocusable={save.isPending}
+          onClick={() => save.mutate(false)}
+        >
           Save
         </Button>
         <Button
           appearance="primary"
           icon={<PlayRegular />}
-          disabled={save.isPending || !NAME.test(name)}
+          disabled={!NAME.test(name)}
+          disabledFocusable={save.isPending}
           onClick={() => save.mutate(true)}
         >
           Save and run

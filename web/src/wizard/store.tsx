@@ -77,7 +77,8 @@ export function StoreStep({ side, draft, set }: StepProps & { side: 'source' | '
       <div className={styles.bar}>
         <Button
           icon={test.isPending ? <Spinner size="tiny" /> : <PlugConnectedRegular />}
-          disabled={chosen === '' || test.isPending}
+          disabled={chosen === ''}
+          disabledFocusable={test.isPending}
           onClick={() => test.mutate(chosen)}
         >
           Test connection
