@@ -217,10 +217,6 @@ describe('a table whose log MariaDB keeps', () => {
       'with another character set',
       ["INSERT INTO t VALUES (2, 'é')", 'ALTER TABLE t MODIFY v varchar(20) CHARACTER SET latin1'],
     ],
-    [
-      'with its columns in another order',
-      ["INSERT INTO t VALUES (2, 'b')", 'ALTER TABLE t MODIFY v varchar(20) FIRST'],
-    ],
   ]
   it.each(remakes)('%s is not gone on with', async (_, statements) => {
     const { exec, run } = await world()
