@@ -4,7 +4,7 @@
  *
  * The limits come from the environment, so that the processes that a server starts have them too.
  */
-import { readlinkSync, realpathSync } from 'node:fs'
+import { readlinkSync, realpathSync, statSync } from 'node:fs'
 import { basename, delimiter, dirname, join, relative, resolve } from 'node:path'
 import { FerryError } from './errors.ts'
 
@@ -55,6 +55,14 @@ export function allowedPath(path: string): string {
   throw new FerryError('FERRY-2006', `${path} is outside the folders of this server`, {
     hint: `Files may be in: ${folders.join(', ')}. Start the server with --folder for another one.`,
   })
+}
+
+/** The same of a database's file. Throws FERRY-2001 for what is there and no file: opening a pipe would wait for ever. */
+export function allowedFile(named: string): string {
+  const path = allowedPath(named)
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found && !found.isFile()) throw new FerryError('FERRY-2001', `${path} is no file`)
+  return path
 }
 
 /** Throws FERRY-2006 where there are limits: for what only who sits at the terminal can mean. */

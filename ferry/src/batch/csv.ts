@@ -205,7 +205,7 @@ export class CsvAgreement {
     return column === 0 || column + 1 === this.fields
   }
 
-  /** How many records passed since the last time that it was asked; undefined where nobody looked at them. */
+  /** The number of records since the last call; undefined where chunks pass without a look at each record. */
   records(): number | undefined {
     if (!this.toFile) return undefined
     const { count } = this

@@ -29,7 +29,7 @@ export type LogicalType =
   | { kind: 'decimal'; precision: number; scale: number }
   | { kind: 'numeric' }
   | { kind: 'utf8'; length?: number }
-  /** `once`: of a member that stands twice a store keeps the last value alone. */
+  /** `once`: the store keeps only the last value of a member that an object has twice (`jsonb`). */
   | { kind: 'json'; once?: boolean }
   | { kind: 'uuid' }
   | { kind: 'binary' }

@@ -15,7 +15,6 @@ import { ferryHome, openState, type State } from '../state/database.ts'
 import { createJob, deleteJob, updateJob } from '../state/jobs.ts'
 import { positionsOf } from '../state/positions.ts'
 import type { Wish } from '../state/schema.ts'
-import { forgetSecrets } from '../state/secrets.ts'
 import { databaseNow } from '../state/time.ts'
 
 export interface Desk {
@@ -88,7 +87,6 @@ function localDesk(state: State, variables: Variables): Desk {
       const kept = await positionsOf(db, job)
       if (kept.length > 0 && !force) await resetJob(state, job, variables)
       await deleteJob(db, job)
-      await forgetSecrets(db, `hook:${job}`)
     },
     close: () => state.close(),
   }

@@ -19,7 +19,7 @@ export default async function scout(): Promise<void> {
     )
     process.send!(told)
   })
-  // A server that is gone needs nobody to look.
+  // The server has ended.
   process.once('disconnect', () => process.exit(0))
   await state
   await new Promise(() => {})

@@ -142,7 +142,7 @@ export interface TableInfo {
   primaryKey: string[]
   /** Of an object that holds documents: the paths that tell one from another. Its columns are those of a sample. */
   documents?: { identity?: string[][] }
-  /** The objects that it is read from, where its name stands for several. */
+  /** The names of all objects that are read, where `object` is a pattern or a folder. */
   parts?: string[]
   /** What of this was found out and not said, for people: they can say it where it is wrong. */
   guesses?: string[]
@@ -387,7 +387,7 @@ export interface WriteRequest {
   skipBadRows: boolean
   /** Whether the rows come to those of earlier runs, which stay. */
   adds?: boolean
-  /** Whether rows may share a key, so that the last one read stands: then splits are written one after the other. */
+  /** Whether two rows may have the same key. Splits are then written one after the other, and the last row read wins. */
   inOrder?: boolean
   /** Whether changes follow, what becomes of deleted rows, and whether they come from a log behind the snapshot. */
   follows?: { deletes: 'apply' | 'mark' | 'ignore'; deletedAt: string; log: boolean }

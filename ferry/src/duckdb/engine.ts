@@ -2,7 +2,7 @@
  * DuckDB as Ferry uses it: for Parquet, for `.duckdb` files, and for queries between the two. Memory is limited, and
  * no extension is fetched from anywhere.
  */
-import { rmSync, statSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import {
   type DuckDBAppender,
@@ -11,7 +11,7 @@ import {
   type DuckDBMaterializedResult,
   type DuckDBResult,
 } from '@duckdb/node-api'
-import { allowedFolders, allowedPath } from '../confinement.ts'
+import { allowedFile, allowedFolders } from '../confinement.ts'
 import { type ErrorCode, FerryError, placed, RowError, TAKEN_HINT } from '../errors.ts'
 import { makeScratch, scratchParent } from './scratch.ts'
 
@@ -35,10 +35,7 @@ export class Duckdb {
 
   /** Opens a database file, or one in memory. Throws FERRY-2001 or FERRY-4004. */
   static async open(named = ':memory:', mode: 'read' | 'write' = 'write'): Promise<Duckdb> {
-    const path = named === ':memory:' ? named : allowedPath(named)
-    if (path !== ':memory:' && statSync(path, { throwIfNoEntry: false })?.isFile() === false) {
-      throw new FerryError('FERRY-2001', `${path} is no file`)
-    }
+    const path = named === ':memory:' ? named : allowedFile(named)
     const scratch = makeScratch('duckdb')
     try {
       const instance = await DuckDBInstance.create(path, {

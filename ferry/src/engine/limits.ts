@@ -34,6 +34,11 @@ export class Slots {
     this.free = count
   }
 
+  /** How many wait for their turn. */
+  get queued(): number {
+    return this.waiting.length
+  }
+
   async use<T>(work: () => Promise<T>): Promise<T> {
     if (this.free > 0) this.free--
     else await new Promise<void>(resolve => this.waiting.push(resolve))

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
+import { Slots } from '../engine/limits.ts'
 import { FerryError } from '../errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import { programPath } from './dispatcher.ts'
@@ -49,8 +50,7 @@ export class Scouts {
   private readonly log: Log
   private readonly free: Scout[] = []
   private readonly all = new Set<Scout>()
-  private readonly waiting: (() => void)[] = []
-  private atWork = 0
+  private readonly slots = new Slots(MOST)
   private nextId = 1
   private stopped = false
 
@@ -63,26 +63,10 @@ export class Scouts {
    * too long, FERRY-4008 too much memory, FERRY-6005 where too many wait.
    */
   async ask<N extends LookName>(name: N, ask: Looks[N]['ask'], signal?: AbortSignal): Promise<Looks[N]['answer']> {
-    await this.turn()
-    try {
-      const scout = this.free.pop() ?? this.start()
-      return await this.send(scout, name, ask, signal)
-    } finally {
-      this.atWork--
-      this.waiting.shift()?.()
+    if (this.slots.queued >= MOST_WAITING) {
+      throw new FerryError('FERRY-6005', 'too many look into stores at this moment', { hint: 'Try again in a moment.' })
     }
-  }
-
-  private async turn(): Promise<void> {
-    if (this.atWork >= MOST) {
-      if (this.waiting.length >= MOST_WAITING) {
-        throw new FerryError('FERRY-6005', 'too many look into stores at this moment', {
-          hint: 'Try again in a moment.',
-        })
-      }
-      await new Promise<void>(resolve => this.waiting.push(resolve))
-    }
-    this.atWork++
+    return this.slots.use(() => this.send(this.free.pop() ?? this.start(), name, ask, signal))
   }
 
   private start(): Scout {

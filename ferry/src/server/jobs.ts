@@ -16,7 +16,7 @@ import { compactJob } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
 import { createJob, deleteJob, findJob, updateJob } from '../state/jobs.ts'
 import { positionsOf } from '../state/positions.ts'
-import { forgetSecrets, isSealed } from '../state/secrets.ts'
+import { isSealed } from '../state/secrets.ts'
 import { totalsOf } from '../state/totals.ts'
 import { goneWith } from './connections.ts'
 import { tellVersion, wantedVersion } from './versions.ts'
@@ -145,7 +145,6 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       // A source may keep its log for the job: it is told first.
       if (kept.length > 0 && !request.query.force) await scouts.ask('reset', { job: name, only: [] })
       await deleteJob(db, name)
-      await forgetSecrets(db, `hook:${name}`)
       return reply.code(204).send(null)
     },
   })

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { isReference, isSecret } from '../connectors/settings.ts'
 import { FerryError, nearest } from '../errors.ts'
 import type { Schema } from './schema.ts'
-import { isOwn, isSealed } from './secrets.ts'
+import { isSealed, requireOwnSecret } from './secrets.ts'
 
 export const connectionName = z
   .string()
@@ -18,9 +18,7 @@ export interface Connection {
 
 export async function saveConnection(db: Kysely<Schema>, connection: Connection): Promise<void> {
   for (const [name, value] of Object.entries(connection.settings)) {
-    if (isSealed(value) && !isOwn(connection, name, value)) {
-      throw new FerryError('FERRY-2003', `${name}: a secret of a connection is not given by its name`)
-    }
+    if (isSealed(value)) requireOwnSecret(connection, name, value)
     if (isSecret(connection.kind, name) && typeof value === 'string' && !isReference(value) && !isSealed(value)) {
       throw new FerryError('FERRY-2003', `${name} would be stored as it is: give the name of a variable instead`, {
         hint: `For example --set ${name}='\${${connection.name.toUpperCase().replace(/\W/g, '_')}_${name.toUpperCase()}}', and set that variable where Ferry runs.`,

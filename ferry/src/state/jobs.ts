@@ -99,6 +99,7 @@ export async function deleteJob(db: Kysely<Schema>, name: string): Promise<void>
     for (const table of ['run', 'position', 'table_total', 'firing', 'arrival'] as const) {
       await tx.deleteFrom(table).where('job', '=', name).execute()
     }
+    await forgetHookSecrets(tx, name, [])
     await tx.deleteFrom('job').where('name', '=', name).execute()
   })
 }

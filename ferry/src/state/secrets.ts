@@ -25,9 +25,14 @@ export async function keepSecret({ db, home }: State, name: string, secret: stri
   return `${PREFIX}${name}`
 }
 
-/** Whether what stands in a setting is the connection's own secret, under a setting that is one. */
-export function isOwn({ name, kind }: Pick<Connection, 'name' | 'kind'>, setting: string, value: string): boolean {
-  return isSecret(kind, setting) && value === `${PREFIX}${name}/${setting}`
+/** Throws FERRY-2003 unless a sealed value is the connection's own secret, under a setting that is one. */
+export function requireOwnSecret(
+  { name, kind }: Pick<Connection, 'name' | 'kind'>,
+  setting: string,
+  value: string,
+): void {
+  if (isSecret(kind, setting) && value === `${PREFIX}${name}/${setting}`) return
+  throw new FerryError('FERRY-2003', `${setting}: a secret of a connection is not given by its name`)
 }
 
 /** The settings of a connection with its own secrets in place of what stands for them. Throws FERRY-2003. */
@@ -37,9 +42,7 @@ export async function withSecrets({ db, home }: State, connection: Connection): 
   const seal = Seal.open(home)
   const entries = Object.entries(settings).map(async ([key, value]) => {
     if (!isSealed(value)) return [key, value]
-    if (!isOwn(connection, key, value)) {
-      throw new FerryError('FERRY-2003', `${key}: a secret of a connection is not given by its name`)
-    }
+    requireOwnSecret(connection, key, value)
     const name = value.slice(PREFIX.length)
     const row = await db.selectFrom('secret').select('sealed').where('name', '=', name).executeTakeFirst()
     if (!row) throw new FerryError('FERRY-2003', `${key}: the secret ${name} is gone: give it again`)

@@ -56,12 +56,6 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
   )
   const settings = () => Object.fromEntries(Object.entries(values).filter(([, v]) => v !== ''))
   const test = useMutation({ mutationFn: () => act.testSettings(connection?.name, kind, settings()) })
-  // While it is waited for, focus may have been taken out of the dialog, which nobody could then use.
-  const testButton = useRef<HTMLButtonElement>(null)
-  const isTold = test.isError || test.isSuccess
-  useEffect(() => {
-    if (isTold) testButton.current?.focus()
-  }, [isTold])
   const save = useAct(
     () => act.saveConnection(name.trim(), kind, settings(), connection === undefined),
     saved => {
@@ -70,6 +64,12 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
     },
   )
   const connector = connectors.data?.find(c => c.kind === kind)
+  const form = useRef<HTMLFormElement>(null)
+  const isReady = connector !== undefined
+  // A dialog that opened before there was a field takes what is focused in it for something outside, and focuses elsewhere.
+  useEffect(() => {
+    if (isReady) form.current?.querySelector<HTMLElement>('input:enabled, select:enabled')?.focus()
+  }, [isReady])
   if (!connector) return connectors.isError ? <Failure error={connectors.error} /> : <Spinner label="Loading" />
   const rank = (s: Setting) => FIRST.indexOf(s.name)
   const first = connector.settings.filter(s => rank(s) >= 0).sort((a, b) => rank(a) - rank(b))
@@ -87,6 +87,7 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
   )
   return (
     <form
+      ref={form}
       className={styles.form}
       onSubmit={event => {
         event.preventDefault()
@@ -132,9 +133,8 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
       <div className={styles.bar}>
         <Button
           icon={test.isPending ? <Spinner size="tiny" /> : <PlugConnectedRegular />}
-          ref={testButton}
-          aria-busy={test.isPending}
-          onClick={() => !test.isPending && test.mutate()}
+          disabledFocusable={test.isPending}
+          onClick={() => test.mutate()}
         >
           Test connection
         </Button>

@@ -368,7 +368,7 @@ const waiting = (item: Item): Item => ({
 
 const isConflict = (refusal: Refusal) => refusal.status === 409
 
-/** Of items that go to one place the last: a request writes them in no order that is told. */
+/** The last item of each id and partition key: a bulk request does not promise an order. */
 function lastOfPlace(items: Item[]): Item[] {
   return [...new Map(items.map(item => [JSON.stringify([item.id, keyText(item.key)]), item])).values()]
 }

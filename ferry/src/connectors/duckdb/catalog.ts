@@ -66,7 +66,7 @@ export async function describe(db: Duckdb, spec: ObjectSpec): Promise<DuckdbTabl
     ...c,
     nullable: known.get(c.name)?.nullable !== false,
     hasDefault: typeof known.get(c.name)?.def === 'string',
-    // Which column has the collation is told nowhere else.
+    // The catalog does not say which column has the collation: every text column counts.
     ...(found.loose && c.type.kind === 'utf8' ? { loose: true } : {}),
   }))
   return {

@@ -81,7 +81,7 @@ export async function describeCsv(set: FileSet, options: ReadOptions): Promise<C
   return { info, shape: { ...shape, types }, set, options: known, ...(peeked ? { peeked } : {}) }
 }
 
-/** Does the work; a fault in a line is told with the file. */
+/** Runs `work`; adds the file's path to an error that names a line. */
 function named<T>(path: string, work: () => T): T {
   try {
     return work()

@@ -433,8 +433,6 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
         statements.push(`ALTER TABLE ${staged} RENAME TO ${quoteName(target.table)}`)
       } else if (way.publish === 'refill') {
         statements.push(`TRUNCATE ${live}`, insert)
-      } else if (way.publish === 'byKey') {
-        // Filled by `replacing`.
       }
     }
     return [...statements, ...request.after]

@@ -1,13 +1,12 @@
-import { accessSync, existsSync, constants as files, mkdirSync, statSync } from 'node:fs'
+import { accessSync, existsSync, constants as files, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { constants, DatabaseSync } from 'node:sqlite'
-import { allowedPath, isConfined } from '../../confinement.ts'
+import { allowedFile, isConfined } from '../../confinement.ts'
 import { type ErrorCode, FerryError, placed, RowError, TAKEN_HINT } from '../../errors.ts'
 
 /** Opens a database file. Throws FERRY-2001 for a file that is missing, FERRY-2004 for one that may not be used. */
 export function openDatabase(named: string, mode: 'read' | 'write'): DatabaseSync {
-  const path = allowedPath(named)
-  requirePlainFile(path)
+  const path = allowedFile(named)
   if (mode === 'read' && !existsSync(path)) throw new FerryError('FERRY-2001', `${path} does not exist`)
   try {
     if (mode === 'write') {
@@ -38,12 +37,6 @@ function confine(db: DatabaseSync): void {
       (action === constants.SQLITE_PRAGMA && pragmas.has(String(first).toLowerCase()))
     return isRefused ? constants.SQLITE_DENY : constants.SQLITE_OK
   })
-}
-
-/** Throws FERRY-2001 for what is there and no file: opening a pipe would wait for ever. */
-export function requirePlainFile(path: string): void {
-  const found = statSync(path, { throwIfNoEntry: false })
-  if (found && !found.isFile()) throw new FerryError('FERRY-2001', `${path} is no file`)
 }
 
 /** What SQLite said, as one of Ferry's errors. */
