@@ -1,10 +1,12 @@
 /** What an attacker with a token has tried: secrets, variables, what outlives who was allowed it, what is told of it. */
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, existsSync, mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { makeSource, type Problem, startServer, type TestServer } from './server.ts'
-import { ferry, temporaryFolder, until } from './support.ts'
+import { ferry, root, temporaryFolder, until } from './support.ts'
 
 const SECRET = 'hunter2-hunter2'
 
@@ -297,4 +299,18 @@ describe('two who edit one thing', () => {
     expect((await make()).status).toBe(200)
     expect(await make()).toMatchObject({ status: 409, body: { code: 'FERRY-1008' } })
   })
+})
+
+it('a server that another process has started ends when it is told to', async () => {
+  const env = { ...process.env, FERRY_HOME: join(temporaryFolder(), 'home'), FERRY_TOKEN: 'token' }
+  const words = ['serve', '--port', '0', '--folder', temporaryFolder(), '--log-level', 'silent']
+  const child = fork(join(root, 'ferry', 'bin', 'ferry.js'), words, {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  await once(child.stdout!, 'data')
+  child.kill('SIGTERM')
+  const [code] = await once(child, 'exit')
+  expect(code).toBe(0)
 })

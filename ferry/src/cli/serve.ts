@@ -53,4 +53,6 @@ export default async function serve(_: string[], options: Options): Promise<void
     if (process.send) process.once('disconnect', onSignal)
   })
   await server.stop()
+  // The pipe to a parent would keep this process alive.
+  if (process.connected) process.disconnect()
 }
