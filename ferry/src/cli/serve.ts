@@ -38,9 +38,7 @@ export default async function serve(_: string[], options: Options): Promise<void
   if (!/^(127\.|localhost$|::1$)/.test(options.host)) {
     lines.push('It listens beyond this machine, without encryption: put a proxy with TLS before it.')
   }
-  // At once: whoever waits for the first line gets the others with it.
-  out.write(`${lines.join('\n')}\n`)
-  await new Promise<void>(resolve => {
+  const ended = new Promise<void>(resolve => {
     let asked = 0
     const onSignal = () => {
       // The second one does not wait for the splits at work.
@@ -52,7 +50,11 @@ export default async function serve(_: string[], options: Options): Promise<void
     // Who started it with a pipe of their own ends it by going away.
     if (process.send) process.once('disconnect', onSignal)
   })
+  // At once: whoever waits for the first line gets the others with it.
+  out.write(`${lines.join('\n')}\n`)
+  await ended
   await server.stop()
   // The pipe to a parent would keep this process alive.
+  process.removeAllListeners('disconnect')
   if (process.connected) process.disconnect()
 }
