@@ -9,7 +9,7 @@ import { type CopyJob, jobSchema } from '../ferry/src/job/schema.ts'
 import { runJob } from '../ferry/src/runtime/run.ts'
 import { openState, type State } from '../ferry/src/state/database.ts'
 import { type Server, startPostgres } from './servers/postgres.ts'
-import { ferry, makeDatabase, root, temporaryFolder, until } from './support.ts'
+import { copy, ferry, makeDatabase, root, temporaryFolder, until } from './support.ts'
 
 const ROWS = 60_000
 const fill = `CREATE TABLE s (id int PRIMARY KEY, v text); INSERT INTO s SELECT i, repeat('v', 50) FROM generate_series(1, ${ROWS}) i`
@@ -183,5 +183,30 @@ describe('when the world fails', () => {
     expect(complete.status, complete.stderr).toBe(0)
     expect(complete.stderr).toContain('goes on where it stopped')
     expect(readdirSync(join(folder, 'out'))).toEqual(['t.csv'])
+  })
+
+  const killed: [string, string, string][] = [
+    ['SQLite with a rollback journal', 'sqlite', `db.exec('PRAGMA journal_mode = DELETE')`],
+    ['SQLite with a write-ahead log', 'sqlite', `db.exec('PRAGMA journal_mode = WAL')`],
+  ]
+  it.each(killed)('a database file whose writer was killed in its transaction: %s', async (_, kind, mode) => {
+    const path = join(temporaryFolder(), 's.db')
+    // A cache of one page: the transaction is written into the file before it is committed.
+    const writer = `const db = new (require('node:sqlite').DatabaseSync)(${JSON.stringify(path)})
+      ${mode}
+      db.exec('CREATE TABLE s (id INTEGER PRIMARY KEY, v TEXT)')
+      const fill = (from, to) => { for (let i = from; i < to; i++) db.prepare('INSERT INTO s VALUES (?, ?)').run(i, 'v'.repeat(100)) }
+      fill(0, 10)
+      db.exec('PRAGMA cache_size = 1; BEGIN')
+      fill(10, 5000)
+      process.kill(process.pid, 'SIGKILL')`
+    expect(spawnSync(process.execPath, ['-e', writer]).signal).toBe('SIGKILL')
+    const to = await makeDatabase()
+    const report = await copy({
+      source: { kind, path },
+      destination: { kind: 'postgres', ...to.settings },
+      tables: ['s'],
+    })
+    expect(report.rowsCopied, JSON.stringify(report.errors)).toBe(10)
   })
 })

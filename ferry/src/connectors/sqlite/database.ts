@@ -13,17 +13,36 @@ export function openDatabase(named: string, mode: 'read' | 'write'): DatabaseSyn
       mkdirSync(dirname(path), { recursive: true })
       if (existsSync(path)) accessSync(path, files.W_OK)
     }
-    const db = new DatabaseSync(path, {
-      readOnly: mode === 'read',
-      timeout: 30_000,
-      enableForeignKeyConstraints: false,
-      allowUnknownNamedParameters: false,
-    })
+    try {
+      return connect(path, mode)
+    } catch (error) {
+      // Who is killed in its transaction leaves a journal, and only who may write takes it back.
+      if (mode !== 'read' || !LEFT_BEHIND.has((error as { errcode?: number }).errcode ?? 0)) throw error
+      connect(path, 'write').close()
+      return connect(path, 'read')
+    }
+  } catch (error) {
+    throw translate(error, path)
+  }
+}
+
+/** SQLITE_READONLY_RECOVERY, _ROLLBACK and _CANTINIT: https://www.sqlite.org/rescode.html#readonly_rollback */
+const LEFT_BEHIND = new Set([264, 776, 1288])
+
+function connect(path: string, mode: 'read' | 'write'): DatabaseSync {
+  const db = new DatabaseSync(path, {
+    readOnly: mode === 'read',
+    timeout: 30_000,
+    enableForeignKeyConstraints: false,
+    allowUnknownNamedParameters: false,
+  })
+  try {
     if (isConfined()) confine(db)
     db.prepare('SELECT count(*) FROM sqlite_schema').get()
     return db
   } catch (error) {
-    throw translate(error, path)
+    db.close()
+    throw error
   }
 }
 
