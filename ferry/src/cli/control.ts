@@ -1,12 +1,9 @@
 /** Pause, cancel, complete, resume and reset: wishes kept with the run, seen by whichever process executes it. */
-import { jobSchema } from '../job/schema.ts'
-import { findRun } from '../state/runs.ts'
 import type { Wish } from '../state/schema.ts'
 import { withDesk } from './desk.ts'
 import { execute } from './execute.ts'
 import { type VariableOptions, variablesOf } from './job.ts'
 import { printJson } from './output.ts'
-import { withState } from './state.ts'
 
 type Options = VariableOptions & { json: boolean }
 
@@ -36,8 +33,7 @@ export async function resume([id]: string[], options: Options): Promise<void> {
     else process.stdout.write(`run ${atServer.id} goes on\n`)
     return
   }
-  const { definition } = await withState(state => findRun(state.db, id!))
-  await execute(jobSchema.parse(JSON.parse(definition)), { json: options.json, variables: variablesOf(options) })
+  await execute({ run: id! }, { json: options.json, variables: variablesOf(options) })
 }
 
 /** The next run copies everything again: of the whole job, or of some tables. An unfinished run is given up. */

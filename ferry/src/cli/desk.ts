@@ -71,7 +71,7 @@ function localDesk(state: State, variables: Variables): Desk {
       return describeTables(db, run.id, run.executing, await databaseNow(db))
     },
     wish: async (id, wish) => describeRun(db, (await wishForRun(state, id, wish, variables)).id),
-    resume: async id => describeRun(db, (await resumeRun(state, id)).row.id),
+    resume: async id => describeRun(db, (await resumeRun(state, id)).id),
     keep: async (job, replace) => {
       const definition = JSON.stringify(job)
       if (replace) await updateJob(db, job.name, definition)

@@ -1,9 +1,10 @@
 /** Running a job in the foreground: progress while it runs, the report at its end. Shared by `copy`, `run`, `resume`. */
 import type { Variables } from '../job/read.ts'
-import type { CopyJob } from '../job/schema.ts'
+import { type CopyJob, jobSchema } from '../job/schema.ts'
 import type { RunReport } from '../runtime/report.ts'
-import { runJob } from '../runtime/run.ts'
-import { openState } from '../state/database.ts'
+import { type RunOptions, runJob } from '../runtime/run.ts'
+import { openState, type State } from '../state/database.ts'
+import { takeRun } from '../state/runs.ts'
 import { count, EXIT, isUsage, paint, printError, printJson, seconds, size, table } from './output.ts'
 import { ProgressDisplay } from './progress.ts'
 
@@ -15,7 +16,8 @@ export interface ExecuteOptions {
   variables: Variables
 }
 
-export async function execute(job: CopyJob, options: ExecuteOptions): Promise<RunReport> {
+/** `work` is a job, or an unfinished run, which goes on as it began whatever became of its job. */
+export async function execute(work: CopyJob | { run: string }, options: ExecuteOptions): Promise<RunReport> {
   const state = await openState()
   const stop = new AbortController()
   const display = new ProgressDisplay()
@@ -33,7 +35,7 @@ export async function execute(job: CopyJob, options: ExecuteOptions): Promise<Ru
   try {
     const report = await runJob({
       state,
-      job,
+      ...('run' in work ? await unfinishedRun(state, work.run) : { job: work }),
       variables: options.variables,
       signal: stop.signal,
       ...(options.fresh ? { fresh: true } : {}),
@@ -58,6 +60,11 @@ export async function execute(job: CopyJob, options: ExecuteOptions): Promise<Ru
     process.off('SIGTERM', onSignal)
     await state.close()
   }
+}
+
+async function unfinishedRun(state: State, id: string): Promise<Pick<RunOptions, 'job' | 'claimed'>> {
+  const claimed = await takeRun(state.db, id)
+  return { claimed, job: jobSchema.parse(JSON.parse(claimed.row.definition)) }
 }
 
 export function exitOf(report: RunReport): number {

@@ -1,5 +1,5 @@
 import { withDesk } from './desk.ts'
-import { printJson, table } from './output.ts'
+import { moment, printJson, table } from './output.ts'
 
 export default async function listJobs(_: string[], options: { json: boolean }): Promise<void> {
   const jobs = await withDesk({}, desk => desk.jobs())
@@ -10,8 +10,8 @@ export default async function listJobs(_: string[], options: { json: boolean }):
       j.name,
       j.lastRun?.state ?? '',
       j.lastRun?.id ?? '',
-      j.nextTime?.slice(0, 19) ?? '',
-      j.updatedAt.slice(0, 19),
+      j.nextTime ? moment(j.nextTime) : '',
+      moment(j.updatedAt),
     ])
     process.stdout.write(`${table(['job', 'last run', 'run', 'next', 'changed'], rows)}\n`)
   }

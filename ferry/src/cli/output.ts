@@ -73,3 +73,8 @@ export function seconds(value: number): string {
   if (minutes < 60) return `${minutes} min ${Math.round(value % 60)} s`
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
+
+/** A time to the second, with its zone: `2026-11-21T07:23:53Z`. */
+export function moment(iso: string): string {
+  return `${new Date(iso).toISOString().slice(0, 19)}Z`
+}

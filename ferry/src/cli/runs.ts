@@ -1,5 +1,5 @@
 import { withDesk } from './desk.ts'
-import { printJson, seconds, table } from './output.ts'
+import { moment, printJson, seconds, table } from './output.ts'
 
 export default async function listRuns([job]: string[], options: { json: boolean; most: number }): Promise<void> {
   const runs = await withDesk({}, desk => desk.runs(job, options.most))
@@ -12,7 +12,7 @@ export default async function listRuns([job]: string[], options: { json: boolean
       r.state,
       r.invokedBy,
       r.rowsCopied,
-      (r.startedAt ?? r.createdAt).slice(0, 19),
+      moment(r.startedAt ?? r.createdAt),
       r.duration === null ? '' : seconds(r.duration),
     ])
     const headings = ['run', 'job', 'state', 'invoked by', 'rows', 'started', 'time']

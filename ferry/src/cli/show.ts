@@ -3,7 +3,7 @@ import { errorFolder } from '../runtime/errorfiles.ts'
 import type { TableView } from '../runtime/schemas.ts'
 import { ferryHome } from '../state/database.ts'
 import { withDesk } from './desk.ts'
-import { printError, printJson, size, table } from './output.ts'
+import { moment, printError, printJson, seconds, size, table } from './output.ts'
 import { lag } from './progress.ts'
 
 export default async function show([id]: string[], options: { json: boolean }): Promise<void> {
@@ -24,7 +24,9 @@ export default async function show([id]: string[], options: { json: boolean }): 
     `run ${run.id} of ${run.job}: ${run.state}${orphaned ? ' (its process is gone: run the job again to go on)' : ''}\n`,
   )
   if (run.waiting) out.write(`waits: ${run.waiting}\n`)
-  out.write(`started ${run.startedAt ?? ''}${run.endedAt ? `, ended ${run.endedAt}` : ''}\n\n`)
+  const began = run.startedAt ? `started ${moment(run.startedAt)}` : `asked for ${moment(run.createdAt)}`
+  out.write(`${began}${run.endedAt ? `, ended ${moment(run.endedAt)}` : ''}`)
+  out.write(run.duration === null ? '\n\n' : `, ${seconds(run.duration)} at work\n\n`)
   const rows = tables.map(t => [
     t.source,
     t.destination,
@@ -37,6 +39,17 @@ export default async function show([id]: string[], options: { json: boolean }): 
   ])
   const headings = ['source', 'destination', 'state', 'splits', 'rows read', 'copied', 'skipped', 'data']
   out.write(`${table(headings, rows)}\n`)
+  if (run.attempts.length > 1) {
+    const lines = run.attempts.map(a => [
+      moment(a.startedAt),
+      a.endedAt === null ? '' : moment(a.endedAt),
+      a.duration === null ? '' : seconds(a.duration),
+      a.outcome ?? 'at work',
+      a.host,
+      a.error ? `${a.error.code} ${a.error.message}` : '',
+    ])
+    out.write(`\n${table(['attempt', 'ended', 'at work', 'came to', 'host', 'error'], lines)}\n`)
+  }
   if (errorFiles) out.write(`\nskipped rows: ${folder}   to copy them again: ferry retry ${run.id}\n`)
   if (run.error) printError(run.error as Parameters<typeof printError>[0])
 }

@@ -2,7 +2,7 @@
 import { FerryError } from '../errors.ts'
 import type { Role } from '../state/schema.ts'
 import { listTokens, makeToken, removeToken } from '../state/tokens.ts'
-import { printJson, table } from './output.ts'
+import { moment, printJson, table } from './output.ts'
 import { withState } from './state.ts'
 
 const ROLES: Role[] = ['viewer', 'operator', 'admin']
@@ -13,7 +13,12 @@ export default async function tokens(args: string[], options: { json: boolean; r
   await withState(async ({ db }) => {
     if (action === 'list') {
       const all = await listTokens(db)
-      const rows = all.map(t => [t.name, t.role, t.created_at.slice(0, 19), t.last_used_at?.slice(0, 19) ?? 'never'])
+      const rows = all.map(t => [
+        t.name,
+        t.role,
+        moment(t.created_at),
+        t.last_used_at ? moment(t.last_used_at) : 'never',
+      ])
       say(all, all.length > 0 ? table(['token', 'role', 'made', 'last used'], rows) : 'No tokens yet.')
     } else if (action === 'add' && name) {
       const role = ROLES.find(r => r === options.role)

@@ -465,6 +465,8 @@ export interface SinkTable {
   forget(): Promise<void>
   /** Removes everything unpublished, for a run that will not go on. */
   discard(): Promise<void>
+  /** Whether rows that are committed are seen with `publish` only: `discard` leaves none of them. */
+  readonly staged: boolean
 }
 
 /** Applying the changes behind a snapshot, or behind an earlier copy, to a table that is there. */

@@ -3,7 +3,7 @@ import { FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
 import type { State } from '../state/database.ts'
 import { isAlive } from '../state/owner.ts'
-import { type Answer, askForRun, JOBS, requeue } from '../state/queue.ts'
+import { askForRun, JOBS, requeue, resumeQueued } from '../state/queue.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, Wish } from '../state/schema.ts'
 import { databaseNow } from '../state/time.ts'
@@ -26,7 +26,7 @@ async function withoutOwner(state: State, row: RunRow, wish: Wish, variables: Va
   if (wish !== 'cancel') return
   const tables = await runs.runTables(state.db, row.id)
   // What has not begun has left nothing.
-  if (tables.length === 0) await runs.finishRun(state.db, { run: row.id, epoch: row.epoch }, 'cancelled')
+  if (tables.length === 0) await runs.finishRun(state.db, { run: row.id, epoch: row.epoch }, ...runs.endOf(row))
   else await discardRun(state, row, variables)
 }
 
@@ -47,17 +47,13 @@ export async function startRun(
 }
 
 /** Lets a paused, failed or left run go on in the queue of the servers. Throws FERRY-5006 where it cannot. */
-export async function resumeRun(state: State, id: string): Promise<Answer> {
+export async function resumeRun(state: State, id: string): Promise<RunRow> {
   const row = await runs.findRun(state.db, id)
-  if (!runs.UNFINISHED.includes(row.state)) {
-    throw new FerryError('FERRY-5006', `run ${row.id} is ${row.state}: it cannot be resumed`)
-  }
-  const alive = isAlive(row, await databaseNow(state.db))
-  if (alive) throw new FerryError('FERRY-5006', `run ${row.id} is at work: it cannot be resumed`)
+  runs.requireUnfinished(row)
   if (row.queue !== null && row.queue !== JOBS) {
     throw new FerryError('FERRY-5006', `run ${row.id} is a copy job of account ${row.queue}`, {
       hint: `ferry cosmos copy resume --account-name ${row.queue} --job-name ${row.job.slice(row.queue.length + 1)}`,
     })
   }
-  return askForRun(state.db, row.job, { by: 'manual', overlap: 'skip' })
+  return resumeQueued(state.db, row.id)
 }

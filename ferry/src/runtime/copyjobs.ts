@@ -214,6 +214,7 @@ async function waitingOf(state: State, row: RunRow, executing: boolean): Promise
 
 /** Lets a paused or failed job, or one whose process is gone, go on: it is put back into its queue. */
 export async function resumeCopyJob(state: State, row: RunRow): Promise<void> {
+  runs.requireUnfinished(row)
   const alive = isAlive(row, await databaseNow(state.db))
   const waits = row.state === 'paused' || row.state === 'failed'
   const isLeft = ['pending', 'planning', 'running', 'completing'].includes(row.state) && !alive

@@ -22,13 +22,20 @@ export async function refuseEdited(state: State, row: RunRow): Promise<void> {
     throw new FerryError(
       'FERRY-5009',
       `job ${row.job} was edited, and its unfinished run ${row.id} has appended rows to ${table.destination} already`,
-      { hint: `Undo the edit and run again to finish it; or give it up (its rows stay): ferry reset ${row.job}` },
+      { hint: `Finish it as it began: ferry resume ${row.id}; or give it up (its rows stay): ferry reset ${row.job}` },
     )
   }
 }
 
-/** Removes what an unfinished run that will not go on left at the destination. `lease` is this process's. */
-export async function abandon(state: State, row: RunRow, lease: runs.Lease, stores: Stores): Promise<void> {
+/** Rows of a table that stay at the destination although its run does not go on. */
+export type Remains = Map<number, { rowsCopied: number; bytesWritten: number }>
+
+/**
+ * Removes what an unfinished run that will not go on left at the destination, and lets its counts say what stays there.
+ * `lease` is this process's.
+ */
+export async function abandon(state: State, row: RunRow, lease: runs.Lease, stores: Stores): Promise<Remains> {
+  const remains: Remains = new Map()
   const tables = await runs.runTables(state.db, row.id)
   const sink = await stores.destination.sink(new Hold(state.db, lease, row.job))
   try {
@@ -37,6 +44,7 @@ export async function abandon(state: State, row: RunRow, lease: runs.Lease, stor
       if (table.state === 'completed') continue
       const opened = await openIfThere(sink, plan)
       if (opened) await keepPlace(state, row, table, opened, stores.source)
+      remains.set(table.ordinal, await remainsOf(state, table, opened))
       await opened?.discard()
     }
   } finally {
@@ -49,6 +57,21 @@ export async function abandon(state: State, row: RunRow, lease: runs.Lease, stor
     stores.source,
     plans.flatMap(p => p.increment?.position.value ?? []),
   )
+  await runs.saveRemains(state.db, lease, remains)
+  return remains
+}
+
+/** What of an unfinished table is committed where others see it, by its ledger too. */
+async function remainsOf(state: State, table: RunTableRow, sink: SinkTable | undefined) {
+  const kept = await runs.splitsOf(state.db, table.run, table.ordinal)
+  if (!sink || sink.staged || kept.length === 0) return { rowsCopied: 0, bytesWritten: 0 }
+  const known = runs.committedOf(kept)
+  const { splits } = await sink.prepare({ splits: known, published: false })
+  const committed = [...new Map([...known, ...splits]).values()]
+  return {
+    rowsCopied: committed.reduce((n, s) => n + s.rows, 0),
+    bytesWritten: committed.length === 0 ? 0 : table.bytes_written,
+  }
 }
 
 /** Changes that were applied stay so, and their log may be gone: the next run goes on behind them. */

@@ -4,12 +4,13 @@ import { stringify } from 'yaml'
 import { withoutPassword } from '../connectors/settings.ts'
 import { type CopyJob, type EndpointSpec, jobSchema } from '../job/schema.ts'
 import { nextTimes } from '../job/times.ts'
+import { attemptsOf } from '../state/attempts.ts'
 import { findJob } from '../state/jobs.ts'
-import { findRun } from '../state/runs.ts'
+import { findRun, identity } from '../state/runs.ts'
 import type { RunState, Schema } from '../state/schema.ts'
 import { databaseNow } from '../state/time.ts'
 import type { JobView, ListedJob, RunDetail, RunView } from './schemas.ts'
-import { compactJob, RUN_COLUMNS, runView } from './views.ts'
+import { attemptView, compactJob, RUN_COLUMNS, runView } from './views.ts'
 
 export interface JobFilter {
   search?: string | undefined
@@ -120,8 +121,13 @@ export async function describeJob(db: Kysely<Schema>, name: string): Promise<Job
 export async function describeRun(db: Kysely<Schema>, idOrJob: string): Promise<RunDetail> {
   const run = await findRun(db, idOrJob)
   const job = jobSchema.parse(JSON.parse(run.definition))
+  const kept = await db.selectFrom('job').select('definition').where('name', '=', run.job).executeTakeFirst()
+  const now = await databaseNow(db)
+  const view = runView(run, now)
   return {
-    ...runView(run, await databaseNow(db)),
+    ...view,
+    edited: kept !== undefined && identity(kept.definition) !== identity(run.definition),
+    attempts: (await attemptsOf(db, run.id)).map(a => attemptView(a, view.executing, now)),
     source: endpointName(job.source),
     destination: endpointName(job.destination),
     owner: run.owner_pid === null ? null : { host: run.owner_host ?? '', process: run.owner_pid },

@@ -159,7 +159,7 @@ class Run {
     watch.stop()
     await this.pulse.settled
     const status = this.statusAfter(failure)
-    if (status === 'cancelled') await this.cleanUp()
+    if (status === 'cancelled') await this.giveUp()
     if (status === 'completed') await release(this.options.state, this.row.job, this.stores.source, this.former)
     const seconds = (performance.now() - this.started) / 1000
     const report = reportOf(
@@ -598,8 +598,13 @@ class Run {
     await runs.saveWaiting(this.options.state.db, this.lease, why)
   }
 
-  private async cleanUp(): Promise<void> {
-    await abandon(this.options.state, this.row, this.lease, this.stores)
+  /** What was asked to be cancelled leaves what others see already; its counts say so. */
+  private async giveUp(): Promise<void> {
+    const remains = await abandon(this.options.state, this.row, this.lease, this.stores)
+    for (const table of this.tables) {
+      const stays = remains.get(table.ordinal)
+      if (stays) Object.assign(table, stays, table.state === 'failed' ? {} : { state: 'cancelled' })
+    }
   }
 }
 

@@ -36,13 +36,14 @@ export const runSchema = z
     mode: z.enum(['full', 'incremental', 'online']),
     state: runStateSchema,
     executing: z.boolean().describe('Whether a process is at it now'),
+    resumable: z.boolean().describe('Whether it stands, and `resume` lets it go on'),
     wish: z.enum(['pause', 'cancel', 'complete']).nullable().describe('What was asked of it and is not done yet'),
     waiting: z.string().nullable().describe('Why nothing moves'),
     invokedBy: z.string().describe('`manual`, `schedule:NAME`, `trigger:NAME`'),
     createdAt: z.string(),
     startedAt: z.string().nullable(),
     endedAt: z.string().nullable(),
-    duration: z.number().nullable().describe('Seconds'),
+    duration: z.number().nullable().describe('Seconds at work: without pauses'),
     ...counts,
     throughput: z.number().nullable().describe('Bytes read a second'),
     tables: count,
@@ -51,8 +52,26 @@ export const runSchema = z
   })
   .meta({ id: 'Run' })
 
+export const attemptSchema = z
+  .object({
+    host: z.string(),
+    startedAt: z.string(),
+    endedAt: z.string().nullable().describe('Null while it is at work'),
+    duration: z.number().nullable().describe('Seconds'),
+    outcome: z
+      .enum([...runStateSchema.options, 'died'])
+      .nullable()
+      .describe('`died`: its process was gone; null while it is at work'),
+    error: errorSchema.nullable(),
+  })
+  .meta({ id: 'Attempt' })
+
 export const runDetailSchema = runSchema
   .extend({
+    edited: z
+      .boolean()
+      .describe('Whether its job was edited since: it goes on as it began, the next run is another one'),
+    attempts: z.array(attemptSchema).describe('Each time that a process worked at it; none of runs of older versions'),
     source: z.string(),
     destination: z.string(),
     owner: z.object({ host: z.string(), process: z.number() }).nullable().describe('Who executes it, or did last'),
@@ -254,6 +273,7 @@ export type PreviewView = z.output<typeof previewSchema>
 export type SkippedView = z.output<typeof skippedSchema>
 export type AuditView = z.output<typeof auditSchema>
 export type RunView = z.output<typeof runSchema>
+export type AttemptView = z.output<typeof attemptSchema>
 export type RunDetail = z.output<typeof runDetailSchema>
 export type TableView = z.output<typeof tableSchema>
 export type JobView = z.output<typeof jobView>

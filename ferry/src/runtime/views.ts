@@ -3,8 +3,9 @@ import { type Kysely, sql } from 'kysely'
 import { CHANGES } from '../connectors/connector.ts'
 import type { CopyJob } from '../job/schema.ts'
 import { isAlive } from '../state/owner.ts'
-import type { RunRow, Schema } from '../state/schema.ts'
-import type { RunView, TableView } from './schemas.ts'
+import { isUnfinished } from '../state/runs.ts'
+import type { AttemptRow, RunRow, Schema } from '../state/schema.ts'
+import type { AttemptView, RunView, TableView } from './schemas.ts'
 
 /** The columns that a list of runs needs; definitions and samples would make it slow. */
 export const RUN_COLUMNS = [
@@ -18,6 +19,9 @@ export const RUN_COLUMNS = [
   'owner_pid',
   'owner_started',
   'heartbeat_at',
+  'taken_at',
+  'worked_ms',
+  'given_up',
   'created_at',
   'started_at',
   'ended_at',
@@ -38,13 +42,14 @@ export type ListedRun = Pick<RunRow, (typeof RUN_COLUMNS)[number]>
 /** What the API tells of a run; `now` is the database's time. */
 export function runView(row: ListedRun, now: number): RunView {
   const executing = isAlive(row, now)
-  const duration = secondsBetween(row.started_at, row.ended_at, executing, now)
+  const duration = secondsAtWork(row, executing, now)
   return {
     id: row.id,
     job: row.job,
     mode: row.mode,
     state: row.state,
     executing,
+    resumable: isUnfinished(row) && !executing && row.state !== 'pending',
     wish: row.wish,
     waiting: row.waiting,
     invokedBy: row.invoked_by,
@@ -60,6 +65,27 @@ export function runView(row: ListedRun, now: number): RunView {
     throughput: perSecond(row.bytes_read, duration),
     tables: row.tables,
     tablesDone: row.tables_done,
+    error: row.error === null ? null : JSON.parse(row.error),
+  }
+}
+
+/** How long processes were at it: neither pauses nor the time until somebody let it go on. */
+function secondsAtWork(row: ListedRun, executing: boolean, now: number): number | null {
+  if (row.started_at === null) return null
+  const until = executing ? now : Number(row.heartbeat_at ?? 0)
+  const current = row.owner_pid === null || row.taken_at === null ? 0 : Math.max(0, until - Number(row.taken_at))
+  return Math.round(row.worked_ms + current) / 1000
+}
+
+/** What the API tells of an attempt. */
+export function attemptView(row: AttemptRow, executing: boolean, now: number): AttemptView {
+  const isOpen = row.ended_at === null
+  return {
+    host: row.host,
+    startedAt: row.started_at,
+    endedAt: row.ended_at,
+    duration: secondsBetween(row.started_at, row.ended_at, executing, now),
+    outcome: isOpen && !executing ? 'died' : row.outcome,
     error: row.error === null ? null : JSON.parse(row.error),
   }
 }

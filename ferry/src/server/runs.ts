@@ -173,7 +173,7 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       response: { 202: runSchema },
     },
     handler: async (request, reply) => {
-      const { row } = await resumeRun(state, request.params.id)
+      const row = await resumeRun(state, request.params.id)
       dispatcher.look()
       return reply.code(202).send(runView(row, await databaseNow(db)))
     },

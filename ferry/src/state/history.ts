@@ -39,7 +39,7 @@ export async function forgetRuns(db: Kysely<Schema>, before: Date, folderOf: (ru
     const rows = await db
       .selectFrom('run')
       .select('id')
-      .where('state', 'in', ['completed', 'cancelled'])
+      .where(eb => eb.or([eb('state', 'in', ['completed', 'cancelled']), eb('given_up', '=', 1)]))
       .where('ended_at', '<', before.toISOString())
       .where(eb =>
         eb.exists(
@@ -57,6 +57,7 @@ export async function forgetRuns(db: Kysely<Schema>, before: Date, folderOf: (ru
     await db.transaction().execute(async tx => {
       await tx.deleteFrom('split').where('run', 'in', ids).execute()
       await tx.deleteFrom('run_table').where('run', 'in', ids).execute()
+      await tx.deleteFrom('attempt').where('run', 'in', ids).execute()
       await tx.deleteFrom('run').where('id', 'in', ids).execute()
     })
     for (const id of ids) rmSync(folderOf(id), { recursive: true, force: true })

@@ -3,7 +3,7 @@ import type { Kysely } from 'kysely'
 import { FerryError, nearest } from '../errors.ts'
 import type { CopyJob } from '../job/schema.ts'
 import { isAlive } from './owner.ts'
-import { runningAlready, UNFINISHED } from './runs.ts'
+import { runningAlready, unfinished } from './runs.ts'
 import type { JobRow, Schema } from './schema.ts'
 import { forgetHookSecrets } from './secrets.ts'
 import { databaseNow } from './time.ts'
@@ -78,12 +78,7 @@ export async function deleteJob(db: Kysely<Schema>, name: string): Promise<void>
   await findJob(db, name)
   await db.transaction().execute(async tx => {
     await tx.updateTable('job').set({ name }).where('name', '=', name).execute()
-    const open = await tx
-      .selectFrom('run')
-      .selectAll()
-      .where('job', '=', name)
-      .where('state', 'in', UNFINISHED)
-      .execute()
+    const open = await tx.selectFrom('run').selectAll().where('job', '=', name).where(unfinished).execute()
     const time = await databaseNow(tx)
     const alive = open.find(r => isAlive(r, time))
     if (alive) throw runningAlready(alive)
@@ -96,6 +91,7 @@ export async function deleteJob(db: Kysely<Schema>, name: string): Promise<void>
     const runs = tx.selectFrom('run').select('id').where('job', '=', name)
     await tx.deleteFrom('split').where('run', 'in', runs).execute()
     await tx.deleteFrom('run_table').where('run', 'in', runs).execute()
+    await tx.deleteFrom('attempt').where('run', 'in', runs).execute()
     for (const table of ['run', 'position', 'table_total', 'firing', 'arrival'] as const) {
       await tx.deleteFrom(table).where('job', '=', name).execute()
     }

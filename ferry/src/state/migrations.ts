@@ -228,4 +228,33 @@ export const MIGRATIONS: Record<string, Migration> = {
       await sql`DELETE FROM session`.execute(db)
     },
   },
+  '0008_attempts': {
+    async up(db: Kysely<unknown>) {
+      await db.schema
+        .createTable('attempt')
+        .addColumn('run', 'text', c => c.notNull())
+        .addColumn('epoch', 'integer', c => c.notNull())
+        .addColumn('host', 'text', c => c.notNull())
+        .addColumn('started_at', 'text', c => c.notNull())
+        .addColumn('ended_at', 'text')
+        .addColumn('outcome', 'text')
+        .addColumn('error', 'text')
+        .addPrimaryKeyConstraint('attempt_key', ['run', 'epoch'])
+        .execute()
+      for (const [name, type] of [
+        ['worked_ms', 'bigint'],
+        ['given_up', 'integer'],
+      ] as const) {
+        await db.schema
+          .alterTable('run')
+          .addColumn(name, type, c => c.notNull().defaultTo(0))
+          .execute()
+      }
+      // Of runs of older versions only their first start and their last end are known.
+      const worked = isSqlite(db as Kysely<Schema>)
+        ? sql`CAST((julianday(ended_at) - julianday(started_at)) * 86400000 AS INTEGER)`
+        : sql`(extract(epoch FROM ended_at::timestamptz - started_at::timestamptz) * 1000)::bigint`
+      await sql`UPDATE run SET worked_ms = ${worked} WHERE started_at IS NOT NULL AND ended_at > started_at`.execute(db)
+    },
+  },
 }

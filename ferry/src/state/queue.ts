@@ -1,8 +1,9 @@
 /** Runs that wait for somebody who executes them. */
 import type { Kysely } from 'kysely'
 import { FerryError } from '../errors.ts'
+import { beginAttempt, endDead } from './attempts.ts'
 import { isAlive, self } from './owner.ts'
-import { type Claimed, identity, newRun, UNFINISHED } from './runs.ts'
+import { type Claimed, findRun, identity, newRun, requireUnfinished, unfinished } from './runs.ts'
 import type { RunRow, Schema, Wish } from './schema.ts'
 import { databaseNow, databaseTime } from './time.ts'
 
@@ -47,7 +48,7 @@ export async function askWithin(tx: Kysely<Schema>, job: string, asking: Asking)
     .selectFrom('run')
     .selectAll()
     .where('job', '=', job)
-    .where('state', 'in', UNFINISHED)
+    .where(unfinished)
     .orderBy('id', 'desc')
     .execute()
   const asked = JSON.stringify({ ...(fresh ? { fresh } : {}), ...(only?.length ? { only } : {}) } satisfies Asked)
@@ -63,16 +64,32 @@ export async function askWithin(tx: Kysely<Schema>, job: string, asking: Asking)
   const former = active ? undefined : rows[0]
   if (former?.state === 'paused' && by !== 'manual') return { row: former, outcome: 'paused' }
   const goesOn = former && !fresh && !only?.length && identity(former.definition) === identity(kept.definition)
-  if (goesOn) {
-    const again = { queue: JOBS, state: 'pending', error: null, ended_at: null, invoked_by: by } as const
-    const wish: Wish | null = former.wish === 'complete' ? 'complete' : null
-    const row: RunRow = { ...former, ...again, wish, owner_pid: null, deaths: 0, changed_at: now }
-    await tx.updateTable('run').set(row).where('id', '=', former.id).execute()
-    return { row, outcome: 'resumed' }
-  }
+  if (goesOn) return { row: await putBack(tx, former, by, now), outcome: 'resumed' }
   const row: RunRow = { ...(await newRun(tx, job, kept.definition, JOBS)), invoked_by: by, asked }
   await tx.insertInto('run').values(row).execute()
   return { row, outcome: 'queued' }
+}
+
+/** Lets an unfinished run go on as it began, whatever became of its job. Throws FERRY-5006 where it is ended or at work. */
+export async function resumeQueued(db: Kysely<Schema>, id: string): Promise<RunRow> {
+  return db.transaction().execute(async tx => {
+    const { job } = await findRun(tx, id)
+    await tx.updateTable('job').set({ name: job }).where('name', '=', job).execute()
+    const row = await findRun(tx, id)
+    requireUnfinished(row)
+    const now = await databaseNow(tx)
+    if (isAlive(row, now)) throw new FerryError('FERRY-5006', `run ${row.id} is at work: it cannot be resumed`)
+    return putBack(tx, row, 'manual', now)
+  })
+}
+
+async function putBack(tx: Kysely<Schema>, row: RunRow, by: string, now: number): Promise<RunRow> {
+  const again = { queue: JOBS, state: 'pending', error: null, ended_at: null, invoked_by: by } as const
+  const wish: Wish | null = row.wish === 'complete' ? 'complete' : null
+  const worked_ms = row.worked_ms + (await endDead(tx, row.id, row.heartbeat_at))
+  const set: RunRow = { ...row, ...again, wish, worked_ms, owner_pid: null, deaths: 0, changed_at: now }
+  await tx.updateTable('run').set(set).where('id', '=', row.id).execute()
+  return set
 }
 
 /**
@@ -139,12 +156,19 @@ export async function requeue(
   row: Pick<RunRow, 'id' | 'epoch'>,
   state: 'pending' | 'paused',
 ): Promise<void> {
-  await db
-    .updateTable('run')
-    .set({ state, owner_pid: null, error: null, ended_at: null, changed_at: databaseTime(db) })
-    .where('id', '=', row.id)
-    .where('epoch', '=', row.epoch)
-    .execute()
+  await db.transaction().execute(async tx => {
+    const there = tx.selectFrom('run').select('heartbeat_at').where('id', '=', row.id).where('epoch', '=', row.epoch)
+    const now = await there.executeTakeFirst()
+    if (!now) return
+    const worked = await endDead(tx, row.id, now.heartbeat_at)
+    await tx
+      .updateTable('run')
+      .set({ state, owner_pid: null, error: null, ended_at: null, changed_at: databaseTime(db) })
+      .set(eb => ({ worked_ms: eb('worked_ms', '+', worked) }))
+      .where('id', '=', row.id)
+      .where('epoch', '=', row.epoch)
+      .execute()
+  })
 }
 
 /**
@@ -163,9 +187,12 @@ export async function claimQueued(db: Kysely<Schema>, queue: string, most: numbe
     const epoch = next.epoch + 1
     const now = await databaseNow(tx)
     const own = { ...self(now), taken_at: now, epoch, changed_at: now, deaths: deathsOf(next) }
-    const taken = { ...own, started_at: next.started_at ?? new Date(now).toISOString() }
+    const worked_ms = next.worked_ms + (await endDead(tx, next.id, next.heartbeat_at))
+    const taken = { ...own, worked_ms, started_at: next.started_at ?? new Date(now).toISOString() }
     await tx.updateTable('run').set(taken).where('id', '=', next.id).execute()
-    return { row: { ...next, ...taken }, lease: { run: next.id, epoch }, resumed: next.started_at !== null }
+    const lease = { run: next.id, epoch }
+    await beginAttempt(tx, lease, now)
+    return { row: { ...next, ...taken }, lease, resumed: next.started_at !== null }
   })
 }
 

@@ -1,13 +1,22 @@
 /** Jobs and runs in the state: who executes what, how far it is, what was asked of it. */
-import type { Kysely } from 'kysely'
+import type { ExpressionBuilder, Kysely, UpdateObject } from 'kysely'
 import type { CommittedSplit } from '../connectors/connector.ts'
 import { FerryError } from '../errors.ts'
+import { beginAttempt, endAttempt, endDead } from './attempts.ts'
 import { isAlive, self } from './owner.ts'
 import type { RunRow, RunState, RunTableRow, Schema, SplitRow, Wish } from './schema.ts'
 import { databaseNow, databaseTime, isSqlite } from './time.ts'
 import { addTotals } from './totals.ts'
 
-export const UNFINISHED: RunState[] = ['pending', 'planning', 'running', 'paused', 'completing', 'failed']
+const UNFINISHED: RunState[] = ['pending', 'planning', 'running', 'paused', 'completing', 'failed']
+
+/** Runs that are at work, or may go on. */
+export const unfinished = (eb: ExpressionBuilder<Schema, 'run'>) =>
+  eb.and([eb('run.state', 'in', UNFINISHED), eb('run.given_up', '=', 0)])
+
+export function isUnfinished(row: Pick<RunRow, 'state' | 'given_up'>): boolean {
+  return UNFINISHED.includes(row.state) && row.given_up === 0
+}
 
 /** A run held by this process: writes carry the epoch, and a process that lost the run is told so. */
 export interface Lease {
@@ -16,7 +25,7 @@ export interface Lease {
 }
 
 /** Removes what a run left that will not go on; `lease` is this process's hold on it. */
-export type Abandon = (row: RunRow, lease: Lease) => Promise<void>
+export type Abandon = (row: RunRow, lease: Lease) => Promise<unknown>
 
 export interface Claimed {
   lease: Lease
@@ -57,14 +66,19 @@ export async function claimRun(
 ): Promise<Claimed> {
   const found = await lockJob(db, job, definition)
   if (found && !options.fresh && identity(found.row.definition) === identity(definition)) {
+    await beginAttempt(db, found.lease, await databaseNow(db))
     return { ...found, resumed: true }
   }
   if (found) await cancelTaken(db, found, options.abandon)
   const made = await newRun(db, job, definition, null)
   const now = made.changed_at
   const row: RunRow = { ...made, epoch: 1, ...self(now), taken_at: now, started_at: iso(now) }
-  await db.insertInto('run').values(row).execute()
-  return { lease: { run: row.id, epoch: 1 }, row, resumed: false }
+  const lease = { run: row.id, epoch: 1 }
+  await db.transaction().execute(async tx => {
+    await tx.insertInto('run').values(row).execute()
+    await beginAttempt(tx, lease, now)
+  })
+  return { lease, row, resumed: false }
 }
 
 /** A run that nobody executes yet; it is not in the state before it is inserted. */
@@ -98,6 +112,8 @@ export function pendingRun(
     heartbeat_at: null,
     taken_at: null,
     deaths: 0,
+    worked_ms: 0,
+    given_up: 0,
     mode: (JSON.parse(definition) as { mode?: RunRow['mode'] }).mode ?? 'full',
     created_at: iso(now),
     started_at: null,
@@ -140,6 +156,16 @@ export async function giveUp(
   return found.row.id
 }
 
+/** How a run ends that will not go on: one that has failed stays failed, with what it failed of. */
+export function endOf(row: RunRow): [RunState, { error?: ErrorInfo | undefined; givenUp?: true }] {
+  if (row.state !== 'failed') return ['cancelled', {}]
+  return ['failed', { error: errorOf(row), givenUp: true }]
+}
+
+function errorOf({ error }: RunRow): ErrorInfo | undefined {
+  return error === null ? undefined : JSON.parse(error)
+}
+
 /** Ends a run that was taken, once `abandon` has removed what it left. */
 export async function cancelTaken(
   db: Kysely<Schema>,
@@ -150,10 +176,10 @@ export async function cancelTaken(
     await abandon(row, lease)
   } catch (error) {
     // It stays as it was, and nobody's, for whoever decides what becomes of it.
-    await finishRun(db, lease, row.state === 'paused' ? 'paused' : 'failed')
+    await finishRun(db, lease, row.state === 'paused' ? 'paused' : 'failed', { error: errorOf(row) })
     throw error
   }
-  await finishRun(db, lease, 'cancelled')
+  await finishRun(db, lease, ...endOf(row))
 }
 
 export function runningAlready(row: RunRow): FerryError {
@@ -172,22 +198,51 @@ async function lockJob(db: Kysely<Schema>, job: string, definition: string, id?:
       .values({ name: job, definition, created_at: iso(now), updated_at: iso(now) })
       .onConflict(c => c.column('name').doUpdateSet({ definition, updated_at: iso(now) }))
       .execute()
-    let open = tx.selectFrom('run').selectAll().where('job', '=', job).where('state', 'in', UNFINISHED)
+    let open = tx.selectFrom('run').selectAll().where('job', '=', job).where(unfinished)
     if (id !== undefined) open = open.where('id', '=', id)
     const row = await open.orderBy('id', 'desc').executeTakeFirst()
     if (!row) return undefined
-    if (isAlive(row, now)) throw runningAlready(row)
-    const epoch = row.epoch + 1
-    // What an online copy was asked for last holds on: to end when it has caught up.
-    const wish = row.wish === 'complete' ? 'complete' : null
-    const taken = { ...self(now), taken_at: now, epoch, wish, error: null, ended_at: null } as const
-    await tx
-      .updateTable('run')
-      .set({ ...taken, changed_at: now })
-      .where('id', '=', row.id)
-      .execute()
-    return { row: { ...row, epoch }, lease: { run: row.id, epoch } }
+    return take(tx, row, now)
   })
+}
+
+/** Makes this process the one that holds a run. Throws FERRY-5001 while another process executes it. */
+async function take(tx: Kysely<Schema>, row: RunRow, now: number): Promise<Pick<Claimed, 'row' | 'lease'>> {
+  if (isAlive(row, now)) throw runningAlready(row)
+  const epoch = row.epoch + 1
+  // What an online copy was asked for last holds on: to end when it has caught up.
+  const wish = row.wish === 'complete' ? 'complete' : null
+  const worked_ms = row.worked_ms + (await endDead(tx, row.id, row.heartbeat_at))
+  const taken = { ...self(now), taken_at: now, epoch, wish, worked_ms, error: null, ended_at: null } as const
+  await tx
+    .updateTable('run')
+    .set({ ...taken, changed_at: now })
+    .where('id', '=', row.id)
+    .execute()
+  return { row: { ...row, epoch, worked_ms }, lease: { run: row.id, epoch } }
+}
+
+/** Takes an unfinished run, to go on with it as it began. Throws FERRY-1007, FERRY-5001, and FERRY-5006 for an ended one. */
+export async function takeRun(db: Kysely<Schema>, id: string): Promise<Claimed> {
+  return db.transaction().execute(async tx => {
+    const { job } = await findRun(tx, id)
+    // The job's line keeps others out until this is decided.
+    await tx.updateTable('job').set({ name: job }).where('name', '=', job).execute()
+    const row = await findRun(tx, id)
+    requireUnfinished(row)
+    const now = await databaseNow(tx)
+    const taken = await take(tx, row, now)
+    await beginAttempt(tx, taken.lease, now)
+    // Whoever lets it go on by hand lets it try again.
+    return { ...taken, row: { ...taken.row, deaths: 0 }, resumed: true }
+  })
+}
+
+/** Throws FERRY-5006 for a run that will not go on. */
+export function requireUnfinished(row: RunRow): void {
+  if (isUnfinished(row)) return
+  const state = row.given_up === 1 ? 'failed, and given up' : row.state
+  throw new FerryError('FERRY-5006', `run ${row.id} is ${state}: it cannot be resumed`)
 }
 
 /**
@@ -201,19 +256,11 @@ export async function takeEarlier(db: Kysely<Schema>, begun: RunRow): Promise<Cl
       .selectAll()
       .where('job', '=', begun.job)
       .where('id', '<', begun.id)
-      .where('state', 'in', UNFINISHED)
+      .where(unfinished)
       .orderBy('id')
       .executeTakeFirst()
     if (!row) return undefined
-    const now = await databaseNow(tx)
-    if (isAlive(row, now)) throw runningAlready(row)
-    const epoch = row.epoch + 1
-    await tx
-      .updateTable('run')
-      .set({ ...self(now), taken_at: now, epoch, wish: null })
-      .where('id', '=', row.id)
-      .execute()
-    return { row: { ...row, epoch }, lease: { run: row.id, epoch }, resumed: true }
+    return { ...(await take(tx, row, await databaseNow(tx))), resumed: true }
   })
 }
 
@@ -295,14 +342,41 @@ export async function saveCounts(db: Kysely<Schema>, lease: Lease, counts: Map<n
   })
 }
 
+/** Of a run that will not go on: what of its unfinished tables stays at the destination. Throws FERRY-5004. */
+export async function saveRemains(
+  db: Kysely<Schema>,
+  lease: Lease,
+  remains: Map<number, { rowsCopied: number; bytesWritten: number }>,
+): Promise<void> {
+  await whileHeld(db, lease, async tx => {
+    for (const [ordinal, { rowsCopied, bytesWritten }] of remains) {
+      await tx
+        .updateTable('run_table')
+        .set({ rows_copied: rowsCopied, bytes_written: bytesWritten })
+        .set(eb => ({ state: eb.case().when('state', '=', 'failed').then('failed').else('cancelled').end() as never }))
+        .where('run', '=', lease.run)
+        .where('ordinal', '=', ordinal)
+        .execute()
+    }
+    const tables = await runTables(tx, lease.run)
+    await update(tx, lease, {
+      rows_copied: tables.reduce((n, t) => n + t.rows_copied, 0),
+      bytes_written: tables.reduce((n, t) => n + t.bytes_written, 0),
+    })
+  })
+}
+
 /** Ends this process's hold on the run, in whatever state it is. */
 export async function finishRun(
   db: Kysely<Schema>,
   lease: Lease,
   state: RunState,
-  end: { error?: { code: string; message: string; hint: string } | undefined; wish?: Wish | null; sums?: Sums } = {},
+  end: { error?: ErrorInfo | undefined; wish?: Wish | null; sums?: Sums; givenUp?: true } = {},
 ): Promise<void> {
   await db.transaction().execute(async tx => {
+    const now = await databaseNow(tx)
+    const error = end.error ? JSON.stringify(end.error) : null
+    const worked = await endAttempt(tx, lease, { now, outcome: state, error })
     await update(tx, lease, {
       ...end.sums,
       state,
@@ -310,15 +384,23 @@ export async function finishRun(
       waiting: null,
       owner_pid: null,
       deaths: 0,
-      ended_at: iso(await databaseNow(tx)),
-      error: end.error ? JSON.stringify(end.error) : null,
+      worked_ms: eb => eb('worked_ms', '+', worked),
+      given_up: end.givenUp ? 1 : 0,
+      ended_at: iso(now),
+      error,
     })
     // What has ended for good counts, once, in what the tables have come to.
-    if (state === 'completed' || state === 'cancelled') await addTotals(tx, lease.run)
+    if (state === 'completed' || state === 'cancelled' || end.givenUp) await addTotals(tx, lease.run)
   })
 }
 
-type Values = Partial<Omit<RunRow, 'heartbeat_at'>> & { heartbeat_at?: ReturnType<typeof databaseTime> }
+export interface ErrorInfo {
+  code: string
+  message: string
+  hint: string
+}
+
+type Values = UpdateObject<Schema, 'run'>
 
 async function update(db: Kysely<Schema>, lease: Lease, values: Values): Promise<void> {
   const result = await db
@@ -339,7 +421,7 @@ const PAST: Record<Wish, string> = { pause: 'paused', cancel: 'cancelled', compl
 /** Asks whoever executes the run to pause, cancel or complete it; a run that nobody executes is ended here. */
 export async function wishFor(db: Kysely<Schema>, id: string, wish: Wish): Promise<RunRow> {
   const row = await findRun(db, id)
-  if (!UNFINISHED.includes(row.state) || (row.state === 'paused' && wish === 'pause')) {
+  if (!isUnfinished(row) || (row.state === 'paused' && wish === 'pause')) {
     throw new FerryError('FERRY-5006', `run ${row.id} is ${row.state}: it cannot be ${PAST[wish]}`)
   }
   if (wish === 'complete' && row.mode !== 'online') {

@@ -2,6 +2,7 @@
 export interface Schema {
   job: JobRow
   run: RunRow
+  attempt: AttemptRow
   run_table: RunTableRow
   split: SplitRow
   connection: ConnectionRow
@@ -157,6 +158,10 @@ export interface RunRow {
   taken_at: number | null
   /** How many processes in a row have died executing the run. */
   deaths: number
+  /** Milliseconds at work, of the attempts that have ended. */
+  worked_ms: number
+  /** 1 of a run that has failed and will not go on. */
+  given_up: number
   /** The copy mode of its definition. */
   mode: 'full' | 'incremental' | 'online'
   created_at: string
@@ -180,6 +185,20 @@ export interface RunRow {
   tables_done: number
   /** [seconds, rows, bytes][] as JSON: how far the run was, at some moments. */
   samples: string | null
+}
+
+/** A process's work at a run, from its taking it to its end. */
+export interface AttemptRow {
+  run: string
+  /** The run's epoch that it had. */
+  epoch: number
+  host: string
+  started_at: string
+  /** Null while it is at work. One that died ended, as far as is known, with its last sign of life. */
+  ended_at: string | null
+  outcome: RunState | 'died' | null
+  /** { code, message, hint } as JSON. */
+  error: string | null
 }
 
 export interface RunTableRow {

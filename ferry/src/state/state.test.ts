@@ -209,7 +209,9 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
         expect(row).toMatchObject({ state, owner_pid: null })
         expect(isAlive(row, await databaseNow(db))).toBe(false)
         expect(await runs.giveUp(db, state, async () => {})).toBe(lease.run)
-        expect(await runs.findRun(db, lease.run)).toMatchObject({ state: 'cancelled' })
+        expect(await runs.findRun(db, lease.run)).toMatchObject(
+          state === 'failed' ? { state, given_up: 1 } : { state: 'cancelled', given_up: 0 },
+        )
       }
     })
   })

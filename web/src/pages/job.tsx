@@ -23,7 +23,8 @@ import {
   jobYamlQuery,
   type PlanView,
   Problem,
-  type RunDetail,
+  type RunView,
+  runQuery,
   runsQuery,
   type TotalView,
   totalsQuery,
@@ -53,7 +54,7 @@ const lastRunQuery = (name: string) =>
   queryOptions({
     queryKey: ['job', name, 'last'],
     queryFn: async () => {
-      const { runs } = await call<{ runs: RunDetail[] }>(`/runs?job=${encodeURIComponent(name)}&limit=1`)
+      const { runs } = await call<{ runs: RunView[] }>(`/runs?job=${encodeURIComponent(name)}&limit=1`)
       return runs[0] ?? null
     },
   })
@@ -80,20 +81,25 @@ export function JobPage({ name, tab }: { name: string; tab: string }) {
       return `${name} is removed`
     },
   )
+  const over = !last.data || isOver(last.data.state)
+  const stands = last.data?.resumable === true
+  const standing = useQuery({ ...runQuery(last.data?.id ?? ''), enabled: stands })
+  // What stands goes on with Resume. An edited job may begin anew as well, and gives it up.
+  const begins = !stands || standing.data?.edited === true
   if (job.isError) {
     const gone = job.error instanceof Problem && job.error.status === 404
     return gone ? <Empty title={`There is no job ${name}`} /> : <Failure error={job.error} />
   }
   const place = `/jobs/${encodeURIComponent(name)}`
-  const over = !last.data || isOver(last.data.state)
   return (
     <>
       <PageHead title={name} beside={<Text>{String(job.data?.definition.description ?? '')}</Text>}>
         {last.data && <RunControls run={last.data} />}
-        {mayRun && (
+        {mayRun && begins && (
           <Button
-            appearance="primary"
+            appearance={stands ? 'secondary' : 'primary'}
             icon={<PlayRegular />}
+            {...(stands ? { title: 'The job was edited: a new run gives up the one that stands' } : {})}
             disabled={!over}
             disabledFocusable={run.isPending}
             onClick={() => run.mutate(false)}
@@ -188,7 +194,7 @@ function More({ over, mayEdit, onRefresh, onReset, onRemove }: MoreProps) {
   )
 }
 
-function Newest({ last, pending }: { last: RunDetail | null | undefined; pending: boolean }) {
+function Newest({ last, pending }: { last: RunView | null | undefined; pending: boolean }) {
   if (pending) return <Spinner label="Loading the run" />
   if (!last) return <Empty title="It has not run yet" text="Run it now, or give it a schedule." />
   return <RunPanel id={last.id} />

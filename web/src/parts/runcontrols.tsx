@@ -4,19 +4,20 @@ import { CheckmarkCircleRegular, DismissCircleRegular, PauseRegular, PlayRegular
 import { act, type RunView } from '../api.ts'
 import { Confirm } from './confirm.tsx'
 import { useMay } from './session.ts'
+import { isOver } from './status.tsx'
 import { useAct } from './tell.tsx'
 
 /** Pause, resume, cancel, complete: those that the run's state allows. */
 export function RunControls({ run }: { run: RunView }) {
   const mayAct = useMay('operator')
   const control = useAct((verb: 'pause' | 'resume' | 'cancel' | 'complete') => act.control(run.id, verb))
-  if (!mayAct || run.state === 'completed' || run.state === 'cancelled') return null
-  const stands = run.state === 'paused' || run.state === 'failed'
+  if (!mayAct || (isOver(run.state) && !run.resumable)) return null
+  const stands = run.resumable
   const busy = control.isPending || (run.wish !== null && run.executing)
   return (
     <>
       {stands ? (
-        <Button icon={<PlayRegular />} disabled={busy} onClick={() => control.mutate('resume')}>
+        <Button appearance="primary" icon={<PlayRegular />} disabled={busy} onClick={() => control.mutate('resume')}>
           Resume
         </Button>
       ) : (
@@ -38,7 +39,7 @@ export function RunControls({ run }: { run: RunView }) {
       )}
       <Confirm
         title="Cancel the run?"
-        text="It stops for good. What it has not published yet is removed."
+        text="It stops for good. What it has not published yet is removed; rows that others see already stay."
         action="Cancel the run"
         onConfirm={() => control.mutate('cancel')}
       >

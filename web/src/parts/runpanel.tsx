@@ -54,6 +54,13 @@ export function RunPanel({ id }: { id: string }) {
       </div>
       <Wishes run={data} />
       {data.error && <FailureOf {...data.error} />}
+      {isOver(data.state) && !data.resumable && data.state !== 'completed' && (
+        <MessageBar>
+          <MessageBarBody>
+            It does not go on. {count(data.rowsCopied)} rows of it stay at the destination.
+          </MessageBarBody>
+        </MessageBar>
+      )}
       {data.waiting && (
         <MessageBar intent="warning">
           <MessageBarBody>It waits: {data.waiting}</MessageBarBody>
@@ -62,6 +69,7 @@ export function RunPanel({ id }: { id: string }) {
       <Skipped run={data} />
       <Facts run={data} tables={tables.data?.tables ?? []} />
       <Chart samples={data.samples} />
+      {data.attempts.length > 1 && <Attempts run={data} />}
       {tables.isError && <Failure error={tables.error} />}
       {tables.data && tables.data.tables.length > 0 && <Tables run={data} tables={tables.data.tables} />}
     </div>
@@ -92,6 +100,29 @@ function Wishes({ run }: { run: RunDetail }) {
   return null
 }
 
+/** The processes that worked at the run, one after another. */
+function Attempts({ run }: { run: RunDetail }) {
+  return (
+    <section aria-label="Attempts">
+      <Title3 as="h2">Attempts</Title3>
+      <Grid
+        label="Attempts"
+        rows={run.attempts}
+        keyOf={a => a.startedAt}
+        maxHeight="30vh"
+        columns={[
+          { name: 'Started', cell: a => time(a.startedAt) },
+          { name: 'Ended', cell: a => time(a.endedAt) },
+          { name: 'At work', number: true, cell: a => duration(a.duration) },
+          { name: 'Came to', cell: a => (a.outcome === 'died' ? 'its process was gone' : (a.outcome ?? 'at work')) },
+          { name: 'Host', cell: a => a.host },
+          { name: 'Error', cell: a => a.error && `${a.error.code} ${a.error.message}` },
+        ]}
+      />
+    </section>
+  )
+}
+
 function Facts({ run, tables }: { run: RunDetail; tables: TableView[] }) {
   const styles = useStyles()
   const behind = tables.flatMap(t => (t.lag ? [t.lag] : []))
@@ -101,7 +132,7 @@ function Facts({ run, tables }: { run: RunDetail; tables: TableView[] }) {
     ['Rows written', count(run.rowsCopied)],
     ['Skipped', count(run.rowsSkipped)],
     ['Data read', size(run.dataRead)],
-    ['Duration', duration(run.duration)],
+    ['Time at work', duration(run.duration)],
     ['Throughput', rate(run.throughput)],
     ['Tables', `${count(run.tablesDone)} of ${count(run.tables)}`],
     ...(slowest ? ([['Behind', lag(slowest)]] as [string, string][]) : []),

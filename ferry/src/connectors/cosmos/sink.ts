@@ -159,4 +159,6 @@ export class CosmosSinkTable implements SinkTable {
   async publish(): Promise<void> {}
   async forget(): Promise<void> {}
   async discard(): Promise<void> {}
+
+  readonly staged = false
 }

@@ -285,6 +285,8 @@ export class FilesSinkTable implements SinkTable {
     await rm(this.marker, { force: true })
   }
 
+  readonly staged = true
+
   async discard(): Promise<void> {
     for (const path of [this.work, ...(await this.formerWork())]) await rm(path, { recursive: true, force: true })
     await rm(this.marker, { force: true })

@@ -447,6 +447,10 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
     if (ledger) await this.withClient(client => forgetIfThere(ledger, client))
   }
 
+  get staged(): boolean {
+    return this.way.kind === 'stage'
+  }
+
   async discard(): Promise<void> {
     await this.withClient(async client => {
       await client.query(`DROP TABLE IF EXISTS ${qualified(this.stage)}`)

@@ -480,6 +480,10 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
     if (ledger) await this.withClient(client => forgetIfThere(ledger, client))
   }
 
+  get staged(): boolean {
+    return this.way.kind === 'stage'
+  }
+
   async discard(): Promise<void> {
     await this.withClient(client => client.query(`DROP TABLE IF EXISTS ${qualified(this.stage)}`))
     if (await hasLedger(await this.session.client(), this.target.schema)) await this.forget()
