@@ -79,7 +79,10 @@ Open  ${url}/#token=${token}
 
   New copy job -> shop -> all tables -> warehouse -> Save and run: a copy in a minute.
   Or account -> orders -> account, to orders-by-status: a container under another partition key, also online.
-  The same on the command line: npm run tour; npx ferry --help; docs/
+  The same on the command line: npm run tour; docs/; or, with the jobs and connections of this server:
+    export FERRY_HOME=${process.env.FERRY_HOME}
+    npx ferry list
+  The key of the account, where you want it: export COSMOS_LOCAL_KEY=${key}
   Ctrl-C ends it; what runs goes on with the next start.
 `)
 })

@@ -89,7 +89,8 @@ describe('from the first call to the end of a run', () => {
     expect(second.run).not.toBe(first.run)
     expect((await idle.call('POST', `/runs/${first.run}/cancel`)).body).toMatchObject({
       id: first.run,
-      state: 'cancelled',
+      state: 'failed',
+      resumable: false,
     })
     expect((await idle.call('GET', `/runs/${second.run}`)).body).toMatchObject({ state: 'pending' })
   })

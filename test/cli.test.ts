@@ -1,4 +1,5 @@
 /** The command line as a user meets it: its answers, its errors, its exit codes. */
+import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -34,6 +35,84 @@ describe('ferry', () => {
       .join()
     expect(loaded).toContain('bin/ferry.js')
     expect(loaded).not.toMatch(/node_modules|connectors/)
+  })
+
+  it('answers every wrong choice, number and missing word with exit code 2, and what it takes', async () => {
+    const home = temporaryFolder()
+    const wrong: [string[], RegExp][] = [
+      [['copy', 'a.csv', 'b.csv', '--update', 'replace'], /append, overwrite, merge/],
+      [['copy', 'a.csv', 'b.csv', '--parallel', 'abc'], /whole number/],
+      [['copy', 'a.csv', 'b.csv', '--limit', '1e3'], /whole number/],
+      [['copy', 'a.csv', 'b.csv', '--header', 'perhaps'], /yes or no/],
+      [['copy', 'a.csv', 'b.csv', '--format', 'xls'], /parquet/],
+      [['copy', 'a.csv'], /Usage: ferry copy .*\nExample: ferry copy /],
+      [['run'], /Usage: ferry run .*\nExample: ferry run /],
+      [['runs', 'nope'], /no job "nope"/],
+      [['serve', '--log-level', 'loud'], /debug, info/],
+      [['tokens', 'add', 'x', '--role', 'king'], /viewer, operator, admin/],
+      [['tokens', 'add'], /usage: ferry tokens/],
+      [['connections', 'add', 'x'], /usage: ferry connections/],
+      [['cosmos', 'copy', 'list', '-a', 'x', '-o', 'tabel'], /json, table/],
+      [
+        ['cosmos', 'copy', 'create', '--job-name', 'x', '--dest-account', 'y', '--mode', 'Sometimes'],
+        /Offline, Online/,
+      ],
+      [['cosmos', 'copy', 'show'], /Example: ferry cosmos copy show/],
+    ]
+    for (const [words, says] of wrong) {
+      const { code, stderr } = await ferry(words, { home })
+      expect(stderr, words.join(' ')).toMatch(says)
+      expect(code, words.join(' ')).toBe(2)
+    }
+    const setting = await ferry(['connections', 'add', 'x', 'postgres://db/x', '--set', 'pasword=p'], { home })
+    expect(setting.stderr).toMatch(/did you mean password/)
+    expect(setting.code).toBe(2)
+  })
+
+  it('gives an example with the help of each command', async () => {
+    const home = temporaryFolder()
+    const commands = async (path: string[]): Promise<string[][]> => {
+      const { stdout } = await ferry([...path, '--help'], { home })
+      const listed = [...(stdout.split('Commands:')[1] ?? '').matchAll(/^ {2}([a-z]+)/gm)].map(m => m[1]!)
+      const below = listed.filter(name => name !== 'help').map(name => [...path, name])
+      return below.length === 0 ? [path] : (await Promise.all(below.map(commands))).flat()
+    }
+    for (const path of await commands([])) {
+      const { stdout } = await ferry([...path, '--help'], { home })
+      expect(stdout, path.join(' ')).toContain(`Example:\n  ferry ${path.join(' ')}`)
+    }
+  })
+
+  it('is silent where nobody reads what it says any more', async () => {
+    const home = temporaryFolder()
+    const call = `"${process.execPath}" ferry/bin/ferry.js --help 2>&1 | head -n 1; "${process.execPath}" ferry/bin/ferry.js cpoy 2>&1 >/dev/null | true`
+    const { stdout, stderr } = spawnSync('bash', ['-c', call], {
+      encoding: 'utf8',
+      env: { ...process.env, FERRY_HOME: home },
+    })
+    expect({ stdout, stderr }).toEqual({ stdout: 'Usage: ferry [options] [command]\n', stderr: '' })
+  })
+
+  it('a copy of the command line is no job of the list; its limits do not make it another one', async () => {
+    const folder = temporaryFolder()
+    const home = join(folder, 'home')
+    const words = ['copy', shop(folder), join(folder, 'out', '{table}.csv')]
+    expect((await ferry(words, { home })).code).toBe(0)
+    expect((await ferry([...words, '--parallel', '1'], { home })).code).toBe(0)
+    expect((await ferry(['list'], { home })).stdout).toBe(`No jobs yet in ${home}. Start one: ferry run JOB.yaml\n`)
+    expect(JSON.parse((await ferry(['list', '--all', '--json'], { home })).stdout)).toHaveLength(1)
+    expect(JSON.parse((await ferry(['runs', '--json'], { home })).stdout)).toHaveLength(2)
+  })
+
+  it('a trigger that waits for a job that is not there is refused', async () => {
+    const folder = temporaryFolder()
+    const path = jobFile(
+      folder,
+      `name: j\nsource: ${shop(folder)}\ndestination: ${folder}/out\ntables: [orders]\ntriggers: [{ name: t, after: nobody }]\n`,
+    )
+    const { code, stderr } = await ferry(['create', path], { home: folder })
+    expect(stderr).toContain('trigger t: there is no job "nobody"')
+    expect(code).toBe(2)
   })
 
   it('answers wrong usage with exit code 2 and a suggestion', async () => {
@@ -211,7 +290,7 @@ describe('jobs and their runs', () => {
     await client.query('TRUNCATE orders; ALTER TABLE orders ADD CHECK (id <> 8)')
     expect((await call('run', job, '--set', 'ON_ERROR=fail')).code).toBe(1)
     expect((await call('reset', 'half')).stdout).toMatch(/run \S+ is given up/)
-    expect(await runState(folder)).toBe('cancelled')
+    expect(await runState(folder)).toBe('failed')
   })
 
   it('names the run or job that is not there', async () => {

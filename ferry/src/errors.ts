@@ -7,7 +7,10 @@
 export const ERRORS = {
   'FERRY-1001': ['The job file cannot be read', 'Check the path and that you may read the file.'],
   'FERRY-1002': ['The job file is not valid YAML or JSON', 'Mend the line that the message names.'],
-  'FERRY-1003': ['The job file has an unknown or a wrong setting', 'Use the nearest known key that the message names.'],
+  'FERRY-1003': [
+    'A setting is unknown or wrong',
+    'Mend what the message names; the job file is described in docs/job-file.md.',
+  ],
   'FERRY-1004': ['A variable has no value', 'Set the environment variable, or name a variables file with --variables.'],
   'FERRY-1005': ['Two tables have one destination', 'Give each table a destination of its own with `to`.'],
   'FERRY-1006': [
@@ -20,7 +23,7 @@ export const ERRORS = {
   ],
   'FERRY-1008': ['There is a job of this name already', 'Choose another name.'],
   'FERRY-1009': ['Jobs use the connection', 'Edit these jobs first, or remove it all the same (`force`).'],
-  'FERRY-2001': ['The store cannot be reached', 'Check host, port and network, then `ferry connections test NAME`.'],
+  'FERRY-2001': ['The store cannot be reached', 'Check the address, or the path, that the message names.'],
   'FERRY-2002': ['The store refused the credentials', 'Check user and password of the connection.'],
   'FERRY-2003': ['A connection setting is missing or wrong', "See the connector's README for its settings."],
   'FERRY-2004': ['The store refused permission', 'Grant what the message names, or use another user.'],

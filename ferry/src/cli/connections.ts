@@ -1,9 +1,10 @@
-import { FerryError } from '../errors.ts'
+import { settingNames } from '../connectors/settings.ts'
+import { FerryError, nearest } from '../errors.ts'
 import { parseStore } from '../job/locator.ts'
 import { openStore, resolveEndpoint } from '../runtime/stores.ts'
 import { listConnections, removeConnection, saveConnection } from '../state/connections.ts'
 import { type VariableOptions, variablesOf } from './job.ts'
-import { printJson, table } from './output.ts'
+import { printJson, table, usage } from './output.ts'
 import { withState } from './state.ts'
 
 type Options = VariableOptions & { json: boolean }
@@ -22,10 +23,7 @@ export default async function connections(args: string[], options: Options): Pro
       case 'add': {
         if (!name || !locator) throw usage("ferry connections add NAME LOCATOR [--set password='${SHOP_PASSWORD}']")
         const { kind, settings } = parseStore(locator)
-        const extra = Object.fromEntries(
-          (options.set ?? []).map(pair => [pair.split('=')[0]!, pair.slice(pair.indexOf('=') + 1)]),
-        )
-        const connection = { name, kind, settings: { ...settings, ...extra } }
+        const connection = { name, kind, settings: { ...settings, ...settingsGiven(kind, options.set ?? []) } }
         await saveConnection(state.db, connection)
         say(connection, `added ${name}; try it: ferry connections test ${name}`)
         break
@@ -53,6 +51,19 @@ export default async function connections(args: string[], options: Options): Pro
   })
 }
 
-function usage(line: string): FerryError {
-  return new FerryError('FERRY-1007', `usage: ${line}`, { hint: 'See docs/connections.md.' })
+/** `--set NAME=value` pairs as settings of a connector. Throws FERRY-2003 for one that it does not have. */
+function settingsGiven(kind: string, pairs: string[]): Record<string, string> {
+  const known = settingNames(kind)
+  return Object.fromEntries(
+    pairs.map(pair => {
+      const at = pair.indexOf('=')
+      const name = at < 0 ? pair : pair.slice(0, at)
+      if (at > 0 && known.includes(name)) return [name, pair.slice(at + 1)]
+      if (at < 1) throw new FerryError('FERRY-1003', `--set ${pair}: write NAME=value`)
+      const near = nearest(name, known)
+      throw new FerryError('FERRY-1003', `${kind} has no setting ${name}${near ? `: did you mean ${near}?` : ''}`, {
+        hint: `Its settings: ${known.join(', ')}.`,
+      })
+    }),
+  )
 }

@@ -47,6 +47,7 @@ export default async function copy([source, destination]: string[], options: Cop
   })
   await execute(job, {
     json,
+    oneOff: true,
     ...(quiet ? { quiet } : {}),
     ...(fullRefresh ? { fresh: true } : {}),
     variables: variablesOf(options),

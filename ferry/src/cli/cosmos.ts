@@ -24,7 +24,7 @@ import type { RunRow, Wish } from '../state/schema.ts'
 import { databaseNow } from '../state/time.ts'
 import { exitOf, printReport } from './execute.ts'
 import { type VariableOptions, variablesOf } from './job.ts'
-import { EXIT, printJson, table } from './output.ts'
+import { count, EXIT, printJson, table } from './output.ts'
 import { ProgressDisplay } from './progress.ts'
 import { withState } from './state.ts'
 import { printVerifications } from './verify.ts'
@@ -197,11 +197,22 @@ function startWorker(state: State, account: string, words: VariableOptions): voi
   }).unref()
 }
 
+/** How often it is told how far a run is that somebody waits for. */
+const TELL_MS = 1000
 const ENDED = ['completed', 'failed', 'cancelled', 'paused']
 
+/** Waits for the end, and tells beside the answer how far it is. */
 async function waitForEnd(state: State, row: RunRow): Promise<void> {
+  let told = ''
+  let toldAt = 0
   for (;;) {
     const run = await findRun(state.db, row.id)
+    const line = `${run.state}: ${count(run.rows_copied)} documents written${run.waiting ? `, waits: ${run.waiting}` : ''}\n`
+    if (line !== told && performance.now() - toldAt > TELL_MS) {
+      process.stderr.write(line)
+      told = line
+      toldAt = performance.now()
+    }
     if (ENDED.includes(run.state) && !isAlive(run, await databaseNow(state.db))) {
       process.exitCode = run.state === 'completed' ? EXIT.done : run.state === 'failed' ? EXIT.failed : EXIT.stopped
       return

@@ -20,7 +20,8 @@ import { databaseNow } from '../state/time.ts'
 export interface Desk {
   /** The address of the server; undefined where the state itself is worked with. */
   readonly server: string | undefined
-  jobs(): Promise<ListedJob[]>
+  /** `all`: copies of the command line too. */
+  jobs(all: boolean): Promise<ListedJob[]>
   runs(job: string | undefined, most: number): Promise<RunView[]>
   run(idOrJob: string): Promise<RunDetail>
   tables(run: string): Promise<TableView[]>
@@ -63,7 +64,7 @@ function localDesk(state: State, variables: Variables): Desk {
   const { db } = state
   return {
     server: undefined,
-    jobs: async () => (await listJobs(db, { limit: 10_000 })).jobs,
+    jobs: async oneOff => (await listJobs(db, { limit: 10_000, oneOff })).jobs,
     runs: (job, limit) => listRuns(db, { job, limit }),
     run: id => describeRun(db, id),
     tables: async id => {
@@ -112,13 +113,13 @@ function remoteDesk(url: string, token: string): Desk {
   const at = encodeURIComponent
   return {
     server: url,
-    jobs: async () => {
+    jobs: async oneOff => {
       const all: ListedJob[] = []
       for (;;) {
         const after = all.at(-1)?.name
         const { jobs } = await call<{ jobs: ListedJob[] }>(
           'GET',
-          `/jobs?limit=500${after ? `&after=${at(after)}` : ''}`,
+          `/jobs?limit=500${oneOff ? '&oneOff=true' : ''}${after ? `&after=${at(after)}` : ''}`,
         )
         all.push(...jobs)
         if (jobs.length < 500) return all

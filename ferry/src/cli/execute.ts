@@ -12,6 +12,7 @@ export interface ExecuteOptions {
   json: boolean
   quiet?: boolean
   fresh?: boolean
+  oneOff?: boolean
   only?: string[]
   variables: Variables
 }
@@ -39,11 +40,13 @@ export async function execute(work: CopyJob | { run: string }, options: ExecuteO
       variables: options.variables,
       signal: stop.signal,
       ...(options.fresh ? { fresh: true } : {}),
+      ...(options.oneOff ? { oneOff: true } : {}),
       ...(options.only ? { only: options.only } : {}),
       onStart: run => {
         if (options.json || options.quiet) return
         if (run.resumed) process.stderr.write(`Run ${run.id} goes on where it stopped.\n`)
-        for (const { from, guesses } of run.tables) {
+        for (const { from, guesses, replaces } of run.tables) {
+          if (replaces && !run.resumed) process.stderr.write(`${from}: replaces ${replaces}\n`)
           if (guesses) process.stderr.write(`${from}: guessed ${guesses.join('; ')}\n`)
         }
         display.start(run.tables)

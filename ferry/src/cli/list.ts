@@ -1,10 +1,11 @@
 import { withDesk } from './desk.ts'
 import { moment, printJson, table } from './output.ts'
+import { stateName } from './state.ts'
 
-export default async function listJobs(_: string[], options: { json: boolean }): Promise<void> {
-  const jobs = await withDesk({}, desk => desk.jobs())
+export default async function listJobs(_: string[], options: { json: boolean; all?: boolean }): Promise<void> {
+  const jobs = await withDesk({}, desk => desk.jobs(options.all === true))
   if (options.json) printJson(jobs)
-  else if (jobs.length === 0) process.stdout.write('No jobs yet. Start one: ferry run JOB.yaml\n')
+  else if (jobs.length === 0) process.stdout.write(`No jobs yet in ${stateName()}. Start one: ferry run JOB.yaml\n`)
   else {
     const rows = jobs.map(j => [
       j.name,

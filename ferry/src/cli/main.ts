@@ -2,6 +2,7 @@
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
+import { EXAMPLES } from './examples.ts'
 import { EXIT, fail } from './output.ts'
 
 const program = new Command('ferry')
@@ -21,36 +22,58 @@ process.stdout.on('error', error => {
   if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(process.exitCode ?? 0)
   throw error
 })
+// What is told beside it nobody reads then: the copy goes on.
+process.stderr.on('error', error => {
+  if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error
+})
 
 const list = (value: string, before: string[] = []) => [...before, value]
-const integer = (value: string) => Number.parseInt(value, 10)
+const integer = (value: string) => {
+  if (/^\d{1,15}$/.test(value)) return Number(value)
+  throw new InvalidArgumentError('A whole number.')
+}
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent']
 const FORMATS = ['csv', 'tsv', 'jsonl', 'json', 'parquet']
 const choice = (flags: string, description: string, choices: string[]) =>
   new Option(flags, `${description}: ${choices.join(', ')}`).choices(choices)
+/** A choice that is taken in any case, as `az` takes it. */
+const anyCase = (option: Option) => {
+  const { argChoices } = option
+  return option.argParser(value => {
+    const found = argChoices!.find(c => c.toLowerCase() === value.toLowerCase())
+    if (found) return found
+    throw new InvalidArgumentError(`Allowed choices are ${argChoices!.join(', ')}.`)
+  })
+}
 const words = (value: string) => value.split(',')
 const yesOrNo = (value: string) => {
   if (/^(yes|true)$/i.test(value)) return true
   if (/^(no|false)$/i.test(value)) return false
-  throw new InvalidArgumentError('yes or no')
+  throw new InvalidArgumentError('yes or no.')
 }
 
 type Action = { default: (args: string[], options: never) => Promise<void> }
 
+/** `cosmos copy show`: the words that call a command. */
+function pathOf(command: Command): string {
+  const { parent } = command
+  return parent?.parent ? `${pathOf(parent)} ${command.name()}` : command.name()
+}
+
 /** Adds a command whose file is loaded when it is called; `--json` may stand before or behind its name. */
 function add(words: string, description: string, load: () => Promise<Action>, parent: Command = program): Command {
-  return parent
-    .command(words)
-    .description(description)
-    .option('--json', 'print JSON, for scripts')
-    .action(async (...args: unknown[]) => {
-      const command = args.at(-1) as Command
-      const options = {
-        ...command.opts(),
-        json: command.optsWithGlobals().json === true || program.opts().json === true,
-      }
-      const { default: run } = await load()
-      await run(command.args, options as never)
-    })
+  const command = parent.command(words).description(description)
+  const example = EXAMPLES[pathOf(command)]
+  if (example) command.addHelpText('after', `\nExample:\n  ${example}`)
+  return command.option('--json', 'print JSON, for scripts').action(async (...args: unknown[]) => {
+    const command = args.at(-1) as Command
+    const options = {
+      ...command.opts(),
+      json: command.optsWithGlobals().json === true || program.opts().json === true,
+    }
+    const { default: run } = await load()
+    await run(command.args, options as never)
+  })
 }
 
 const withVariables = (command: Command) =>
@@ -97,7 +120,7 @@ withVariables(add('plan <job>', 'show what a run would do; nothing is changed', 
 withVariables(add('verify <job>', 'compare both sides: counts, checksums, differing keys', () => import('./verify.ts')))
   .option('--table <name>', 'only this table; may be repeated', list)
   .option('--most <keys>', 'list at most so many differing keys', integer, 20)
-add('list', 'jobs and their newest run', () => import('./list.ts'))
+add('list', 'jobs and their newest run', () => import('./list.ts')).option('--all', 'those of `ferry copy` too')
 add('runs [job]', 'runs, newest first', () => import('./runs.ts')).option(
   '--most <runs>',
   'at most so many',
@@ -160,7 +183,7 @@ add('serve', 'the server: web UI, API, schedules, triggers; executes what is ask
   .option('--public-url <url>', 'where browsers come in, behind a proxy')
   .option('--most <runs>', 'runs at work at one time', integer, 10)
   .option('--keep-days <days>', 'how long ended runs and the audit are kept', integer, 90)
-  .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')
+  .addOption(choice('--log-level <level>', 'what is told', LOG_LEVELS).default('info'))
 add('worker', 'executes runs that wait, without a server', () => import('./worker.ts'))
   .option('--once', 'one run, or none where none waits')
   .option('--folder <path>', 'folder that file connections may use; may be repeated (default: the current one)', list)
@@ -170,14 +193,12 @@ add('worker', 'executes runs that wait, without a server', () => import('./worke
     list,
   )
   .option('--most <runs>', 'runs at work at one time, everywhere', integer, 10)
-  .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')
+  .addOption(choice('--log-level <level>', 'what is told', LOG_LEVELS).default('info'))
 // Looks into stores for a server that starts it.
 program.command('scout', { hidden: true }).action(async () => (await import('./scout.ts')).default())
 add('doctor', 'looks for what keeps Ferry from working here', () => import('./doctor.ts'))
-add('tokens [action] [name]', 'who may call the server: add, list, remove', () => import('./tokens.ts')).option(
-  '--role <role>',
-  'viewer, operator or admin',
-  'viewer',
+add('tokens [action] [name]', 'who may call the server: add, list, remove', () => import('./tokens.ts')).addOption(
+  choice('--role <role>', 'what it may do', ['viewer', 'operator', 'admin']).default('viewer'),
 )
 
 const copyJobs = program
@@ -212,13 +233,13 @@ waiting(withVariables(addCopy('create', 'check and create a copy job; it starts 
   .option('--dest-mongo <pairs...>', 'not there yet')
   .option('--src-cassandra <pairs...>', 'not there yet')
   .option('--dest-cassandra <pairs...>', 'not there yet')
-  .option('--mode <mode>', 'Offline or Online', 'Offline')
+  .addOption(anyCase(choice('--mode <mode>', 'how', ['Offline', 'Online']).default('Offline')))
   .option('--create-targets', 'make targets that are missing, defined as their sources are')
   .option('--partition-key <paths...>', "of each target that is made; its source's where omitted")
   .option('--throughput <RU/s>', 'of each target that is made', integer)
   .option('--read-throughput-budget <RU/s>', 'that reading may take; found out where omitted', integer)
   .option('--write-throughput-budget <RU/s>', 'that writing may take; found out where omitted', integer)
-  .option('--priority <level>', 'High, or Low: the copy yields to the application')
+  .addOption(anyCase(choice('--priority <level>', 'Low yields to the application', ['High', 'Low'])))
   .option('--throughput-bucket <number>', 'the bucket that the copy takes from, 1 to 5', integer)
   .option('--no-start', 'only create it; `work` executes it')
 ofAccount(addCopy('list', 'all copy jobs of an account'))
@@ -234,11 +255,21 @@ withVariables(ofJob(addCopy('retry', 'write the documents again that could not b
 withVariables(ofJob(addCopy('verify', 'compare source and destination document by document')))
 withVariables(ofAccount(addCopy('work', "execute the account's copy jobs here, one after another")))
 
+/** How the command that was called is called. */
+function usageOf(given: string[]): string {
+  let command = program
+  for (const word of given) command = command.commands.find(c => c.name() === word) ?? command
+  const path = pathOf(command)
+  const example = EXAMPLES[path]
+  return `Usage: ferry ${path} ${command.usage()}\n${example ? `Example: ${example}\n` : ''}`
+}
+
 try {
   await program.parseAsync()
 } catch (error) {
   if (error instanceof CommanderError) {
     // Commander has printed what is wrong, or the help that was asked for.
+    if (/missing/i.test(error.code)) process.stderr.write(usageOf(process.argv.slice(2)))
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage
   } else fail(error, process.argv.includes('--json'))
 }

@@ -1,5 +1,5 @@
 /** What every command prints by: tables, sizes, errors, JSON. */
-import { asFerryError, type FerryError } from '../errors.ts'
+import { asFerryError, FerryError } from '../errors.ts'
 
 /** Exit codes that scripts can use. */
 export const EXIT = { done: 0, failed: 1, usage: 2, stopped: 3 } as const
@@ -77,4 +77,9 @@ export function seconds(value: number): string {
 /** A time to the second, with its zone: `2026-11-21T07:23:53Z`. */
 export function moment(iso: string): string {
   return `${new Date(iso).toISOString().slice(0, 19)}Z`
+}
+
+/** The error of a call that leaves something out. */
+export function usage(line: string): FerryError {
+  return new FerryError('FERRY-1003', `usage: ${line}`, { hint: 'See --help.' })
 }

@@ -10,12 +10,13 @@ export default async function plan([path]: string[], options: VariableOptions & 
   const job = await jobNamed(path!, options)
   const state = await openState()
   try {
-    const { tables, problems } = await planJob(job, state, variablesOf(options))
+    const { tables, problems, clashes } = await planJob(job, state, variablesOf(options))
     if (problems.length > 0) process.exitCode = EXIT.failed
     if (options.json) {
       printJson({
         job: job.name,
         tables,
+        clashes,
         problems: problems.map(p => ({
           table: p.table,
           code: p.error.code,
@@ -46,11 +47,13 @@ export default async function plan([path]: string[], options: VariableOptions & 
           `  column     ${from === c.name ? c.name : `${from} -> ${c.name}`}: ${typeName(c.sourceType)}${changes}${c.native ? `  ${c.native}` : ''}${c.checked ? '  (each value checked)' : ''}\n`,
         )
       }
+      if (t.replaces) out.write(`  replaces   ${t.replaces}\n`)
       for (const guess of t.guesses ?? []) out.write(`  guessed    ${guess}\n`)
       for (const note of t.notes) out.write(`  note       ${note}\n`)
       for (const s of t.statements) out.write(`  writes     ${s.replaceAll('\n', '\n             ')}\n`)
       out.write('\n')
     }
+    for (const c of clashes) out.write(`${paint('33', 'two jobs', out)}   ${c.table}: ${c.message}\n`)
     for (const p of problems) printError(p.error)
     if (problems.length === 0) out.write('Nothing was changed. To run it: ferry run '.concat(path!, '\n'))
   } finally {

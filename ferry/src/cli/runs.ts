@@ -1,10 +1,11 @@
 import { withDesk } from './desk.ts'
 import { moment, printJson, seconds, table } from './output.ts'
+import { stateName } from './state.ts'
 
 export default async function listRuns([job]: string[], options: { json: boolean; most: number }): Promise<void> {
   const runs = await withDesk({}, desk => desk.runs(job, options.most))
   if (options.json) printJson(runs)
-  else if (runs.length === 0) process.stdout.write('No runs yet.\n')
+  else if (runs.length === 0) process.stdout.write(`No runs yet in ${stateName()}.\n`)
   else {
     const rows = runs.map(r => [
       r.id,

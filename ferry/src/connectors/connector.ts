@@ -447,8 +447,11 @@ export interface SinkTable {
   readonly takesChanges?: boolean
   /** Applying the changes of a log; undefined where the table takes none. */
   readonly changes?: ChangeSink
-  /** Throws where what is at the place would be lost without a word; asked before a run begins. */
-  requireRoom?(): Promise<void>
+  /**
+   * Throws where what is at the place would be lost without a word; asked before a run begins. Gives back what will be
+   * replaced of it, in words.
+   */
+  requireRoom?(): Promise<string | undefined>
   /** Makes the alterations of the request; harmless when repeated. Undefined where columns are not fixed. */
   alter?(): Promise<void>
   /** The offer for an encoding, or the reason why this table does not take it. */

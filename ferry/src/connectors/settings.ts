@@ -23,6 +23,11 @@ const PLAIN = new Set([
   'sslmode',
 ])
 
+/** The names of the settings that a kind of store has. */
+export function settingNames(kind: string): string[] {
+  return Object.keys(valueOf(SCHEMAS, kind)?.shape ?? {})
+}
+
 /** Whether a setting of a kind of store is a secret: declared as one, or not declared at all. */
 export function isSecret(kind: string, name: string): boolean {
   const schema = valueOf(SCHEMAS, kind)

@@ -41,7 +41,8 @@ function isWithin(object: string, target: string): boolean {
   return object === target || (target.startsWith('/') && object.startsWith(`${target.replace(/\/$/, '')}/`))
 }
 
-function placeOf({ label }: Store): string {
+/** Where a store is: one text for all ways to name it. */
+export function placeOf({ label }: Pick<Store, 'label'>): string {
   const path = /^(?:sqlite|duckdb|files):(.*)$/.exec(label)?.[1]
   // Folders are told apart by the full paths of what is in them.
   if (label.startsWith('files:')) return 'files'

@@ -41,6 +41,8 @@ export interface TablePlan {
   guarantee: string
   statements: string[]
   notes: string[]
+  /** What is at the destination and will be gone, in words. */
+  replaces?: string
   /** What of the source was found out and not said. */
   guesses?: string[]
   rows?: number
@@ -218,7 +220,8 @@ export async function planTable(
   if (increment?.plan.isEmpty && alter.length === 0) return { plan: idlePlan(read, write, from, increment) }
   const sourceTable = await sessions.source.table(read)
   const sinkTable = await sessions.sink.table(write)
-  if (!options.onlyReads) await sinkTable.requireRoom?.()
+  const room = options.onlyReads ? undefined : await sinkTable.requireRoom?.()
+  const replaces = room ?? replacedBy(write)
   if (spec.mergeKind === 'scd2' && (spec.update !== 'merge' || !sinkTable.changes)) {
     throw new FerryError('FERRY-3006', `${to}: versions are kept by merge, in a database`)
   }
@@ -251,6 +254,7 @@ export async function planTable(
         : []),
       ...(inOrder ? [`of rows with one key (${keys.join(', ')}) the last one read stands`] : []),
     ],
+    ...(replaces === undefined ? {} : { replaces }),
     ...(source.guesses ? { guesses: source.guesses } : {}),
     ...(increment ? { increment: increment.plan } : {}),
     onRowError: spec.onRowError,
@@ -266,6 +270,13 @@ export async function planTable(
 }
 
 /** Columns with their types; what a text file is guessed to hold is held by the file's own print. */
+/** What of a table goes, in words; undefined where nothing does. */
+function replacedBy({ existing, update, truncate, object }: WriteRequest): string | undefined {
+  if (!existing || (update !== 'overwrite' && !truncate)) return undefined
+  const { rows } = existing
+  return rows ? `what ${object} holds, about ${rows} rows` : `what ${object} holds`
+}
+
 function shapeOf(source: TableInfo, existing: TableInfo | undefined, alter: Alteration[] = []): string {
   const altered = new Set(alter.map(a => a.column))
   const of = (columns: TableColumn[]) =>

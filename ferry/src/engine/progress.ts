@@ -22,6 +22,8 @@ export interface TableProgress {
   /** Of an online copy: what each split knows to be left. */
   /** What of the source was found out and not said. */
   guesses?: string[]
+  /** What is at the destination and will be gone. */
+  replaces?: string
   behind: Map<number, Behind>
   startedAt?: number
   endedAt?: number

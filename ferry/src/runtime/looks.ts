@@ -69,8 +69,9 @@ async function within<T>(state: State, at: Place, work: (store: Store) => Promis
 }
 
 async function planView(state: State, job: CopyJob): Promise<PlanView> {
-  const { tables, problems } = await planJob(job, state, {})
+  const { tables, problems, clashes } = await planJob(job, state, {})
   return {
+    clashes,
     tables: tables.map(t => ({
       from: t.from,
       to: t.to,
@@ -78,6 +79,7 @@ async function planView(state: State, job: CopyJob): Promise<PlanView> {
       load: t.increment?.range ?? null,
       encoding: t.increment?.isEmpty ? 'none' : t.offer.encoding,
       passedOver: t.passedOver,
+      replaces: t.replaces ?? null,
       splits: t.splits,
       rows: t.rows ?? null,
       guarantee: t.guarantee,

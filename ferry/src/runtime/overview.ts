@@ -16,15 +16,18 @@ export interface JobFilter {
   search?: string | undefined
   /** Jobs behind this name. */
   after?: string | undefined
+  /** Copies of the command line too. */
+  oneOff?: boolean | undefined
   limit: number
 }
 
 /** Jobs by name, each with its newest run. */
 export async function listJobs(
   db: Kysely<Schema>,
-  { search, after, limit }: JobFilter,
+  { search, after, oneOff, limit }: JobFilter,
 ): Promise<{ jobs: ListedJob[]; total: number }> {
   let query = db.selectFrom('job').orderBy('name')
+  if (!oneOff) query = query.where('one_off', '=', 0)
   if (search) query = query.where(sql`lower(name)`, 'like', likeOf(search))
   const { total } = await query
     .clearOrderBy()
@@ -89,7 +92,7 @@ export interface RunFilter {
   limit: number
 }
 
-/** Runs, newest first. */
+/** Runs, newest first. Throws FERRY-1007 for a job that is not there. */
 export async function listRuns(
   db: Kysely<Schema>,
   { job, search, state: states, invokedBy, from, until, before, limit }: RunFilter,
@@ -107,7 +110,10 @@ export async function listRuns(
     query = query.where('invoked_by', '>=', `${invokedBy}:`).where('invoked_by', '<', `${invokedBy};`)
   }
   const now = await databaseNow(db)
-  return (await query.execute()).map(row => runView(row, now))
+  const rows = await query.execute()
+  // No runs of a job that is not there is a mistake, not an answer.
+  if (rows.length === 0 && job !== undefined) await findJob(db, job)
+  return rows.map(row => runView(row, now))
 }
 
 /** A job as its file would say it. Throws FERRY-1007. */

@@ -9,6 +9,7 @@ import { expandTables, needsListing, type TableSpec } from '../job/tables.ts'
 import type { State } from '../state/database.ts'
 import { positionsOf } from '../state/positions.ts'
 import type { PositionRow } from '../state/schema.ts'
+import { type Clash, clashesOf } from './clashes.ts'
 import { unshared } from './hold.ts'
 import { closeSessions, closeStores, openSessions, openStores, type Stores } from './stores.ts'
 
@@ -34,7 +35,11 @@ export async function planJob(
   job: CopyJob,
   state: State | undefined,
   variables: Variables,
-): Promise<{ tables: (TablePlan & { splits: number })[]; problems: { table: string; error: FerryError }[] }> {
+): Promise<{
+  tables: (TablePlan & { splits: number })[]
+  problems: { table: string; error: FerryError }[]
+  clashes: Clash[]
+}> {
   const stores = await openStores(job, state, variables)
   try {
     const sessions = await openSessions(stores, unshared('plan', job.name))
@@ -61,7 +66,8 @@ export async function planJob(
     } finally {
       await closeSessions(sessions)
     }
-    return { tables, problems }
+    const clashes = state ? await clashesOf(state, job.name, tables, stores.destination) : []
+    return { tables, problems, clashes }
   } finally {
     await closeStores(stores)
   }

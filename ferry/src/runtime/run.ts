@@ -36,6 +36,8 @@ export interface RunOptions {
   state: State
   job: CopyJob
   variables?: Variables
+  /** A copy of the command line: no list of jobs tells it. */
+  oneOff?: boolean
   /** Give up an unfinished run and begin anew. */
   fresh?: boolean
   /** The run, where it was taken from a queue. */
@@ -71,6 +73,7 @@ export async function runJob(options: RunOptions): Promise<RunReport> {
       options.claimed ??
       (await runs.claimRun(db, job.name, definition, {
         fresh: options.fresh ?? false,
+        oneOff: options.oneOff ?? false,
         abandon: async (row, lease) => {
           if (!options.fresh) await refuseEdited(state, row)
           await abandon(state, row, lease, stores)
@@ -360,6 +363,7 @@ class Run {
       splitsDone: 0,
       behind: new Map(),
       ...(plan.guesses ? { guesses: plan.guesses } : {}),
+      ...(plan.replaces ? { replaces: plan.replaces } : {}),
       ...(plan.rows === undefined ? {} : { totalRows: plan.rows }),
       ...(plan.bytes === undefined ? {} : { totalBytes: plan.bytes }),
     }

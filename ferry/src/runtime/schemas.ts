@@ -137,6 +137,7 @@ export const planSchema = z
         rows: z.number().nullable(),
         guarantee: z.string(),
         create: z.boolean(),
+        replaces: z.string().nullable().describe('What is at the destination and will be gone'),
         columns: z.array(
           z.object({ from: z.string().nullable(), to: z.string(), fromType: z.string(), toType: z.string() }),
         ),
@@ -146,6 +147,7 @@ export const planSchema = z
       }),
     ),
     problems: z.array(errorSchema),
+    clashes: z.array(z.object({ table: z.string(), message: z.string() })).describe('Tables that other jobs write too'),
   })
   .meta({ id: 'Plan' })
 export const timesSchema = z.object({ next: z.array(z.string()).describe('The next five times') })

@@ -46,6 +46,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
         search: z.string().max(200).optional(),
         after: z.string().max(200).optional().describe('Jobs behind this name'),
         limit: z.coerce.number().int().min(1).max(500).default(100),
+        oneOff: z.stringbool().optional().describe('Copies of the command line too'),
       }),
       response: { 200: z.object({ jobs: z.array(listedJob), total: z.number() }) },
     },

@@ -42,18 +42,24 @@ export async function forgetRuns(db: Kysely<Schema>, before: Date, folderOf: (ru
       .where(eb => eb.or([eb('state', 'in', ['completed', 'cancelled']), eb('given_up', '=', 1)]))
       .where('ended_at', '<', before.toISOString())
       .where(eb =>
-        eb.exists(
-          eb
-            .selectFrom('run as later')
-            .select('later.id')
-            .whereRef('later.job', '=', 'run.job')
-            .whereRef('later.id', '>', 'run.id'),
-        ),
+        eb.or([
+          eb.exists(eb.selectFrom('job').select('name').whereRef('name', '=', 'run.job').where('one_off', '=', 1)),
+          eb.exists(
+            eb
+              .selectFrom('run as later')
+              .select('later.id')
+              .whereRef('later.job', '=', 'run.job')
+              .whereRef('later.id', '>', 'run.id'),
+          ),
+        ]),
       )
       .limit(STEP)
       .execute()
     const ids = rows.map(r => r.id)
-    if (ids.length === 0) return forgotten
+    if (ids.length === 0) {
+      await forgetOneOffs(db)
+      return forgotten
+    }
     await db.transaction().execute(async tx => {
       await tx.deleteFrom('split').where('run', 'in', ids).execute()
       await tx.deleteFrom('run_table').where('run', 'in', ids).execute()
@@ -63,6 +69,15 @@ export async function forgetRuns(db: Kysely<Schema>, before: Date, folderOf: (ru
     for (const id of ids) rmSync(folderOf(id), { recursive: true, force: true })
     forgotten += ids.length
   }
+}
+
+/** Copies of the command line go with their last run. */
+async function forgetOneOffs(db: Kysely<Schema>): Promise<void> {
+  await db
+    .deleteFrom('job')
+    .where('one_off', '=', 1)
+    .where(eb => eb.not(eb.exists(eb.selectFrom('run').select('id').whereRef('run.job', '=', 'job.name'))))
+    .execute()
 }
 
 /** Forgets what was written into the audit before a moment, and sessions that have ended. */

@@ -24,10 +24,11 @@ export async function findJob(db: Kysely<Schema>, name: string): Promise<JobRow>
 
 /** Keeps a new job. Throws FERRY-1008 where there is one of that name. */
 export async function createJob(db: Kysely<Schema>, name: string, definition: string): Promise<void> {
+  await requireAfter(db, definition)
   const at = await now(db)
   const made = await db
     .insertInto('job')
-    .values({ name, definition, created_at: at, updated_at: at })
+    .values({ name, definition, created_at: at, updated_at: at, one_off: 0 })
     .onConflict(c => c.column('name').doNothing())
     .executeTakeFirst()
   if (Number(made.numInsertedOrUpdatedRows) === 0) {
@@ -40,6 +41,7 @@ export async function createJob(db: Kysely<Schema>, name: string, definition: st
  * and FERRY-6008 where somebody has changed it since.
  */
 export async function updateJob(db: Kysely<Schema>, name: string, definition: string, seen?: string): Promise<void> {
+  await requireAfter(db, definition)
   let update = db
     .updateTable('job')
     .set({ definition, updated_at: await now(db) })
@@ -59,6 +61,17 @@ export async function updateJob(db: Kysely<Schema>, name: string, definition: st
     name,
     triggers.flatMap(t => (t.webhook ? [t.name] : [])),
   )
+}
+
+/** Throws FERRY-1007 where a trigger waits for a job that is not kept: it would wait for ever. */
+async function requireAfter(db: Kysely<Schema>, definition: string): Promise<void> {
+  const { triggers = [] } = JSON.parse(definition) as Partial<CopyJob>
+  for (const { name, after } of triggers) {
+    if (after === undefined) continue
+    await findJob(db, after).catch(error => {
+      throw new FerryError('FERRY-1007', `trigger ${name}: ${(error as Error).message}`, { cause: error })
+    })
+  }
 }
 
 /** The jobs that name a connection, as source, destination, or in a trigger. */

@@ -250,6 +250,15 @@ export const MIGRATIONS: Record<string, Migration> = {
           .addColumn(name, type, c => c.notNull().defaultTo(0))
           .execute()
       }
+      await db.schema
+        .alterTable('job')
+        .addColumn('one_off', 'integer', c => c.notNull().defaultTo(0))
+        .execute()
+      // The names that such copies have had always.
+      const jobs = await (db as Kysely<Schema>).selectFrom('job').select('name').execute()
+      for (const { name } of jobs.filter(j => /^copy-[0-9a-f]{12}$/.test(j.name))) {
+        await sql`UPDATE job SET one_off = 1 WHERE name = ${name}`.execute(db)
+      }
       // Of runs of older versions only their first start and their last end are known.
       const worked = isSqlite(db as Kysely<Schema>)
         ? sql`CAST((julianday(ended_at) - julianday(started_at)) * 86400000 AS INTEGER)`

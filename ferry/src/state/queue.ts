@@ -134,7 +134,7 @@ export async function enqueueJob(
     const row = await newRun(tx, name, definition, queue)
     const made = await tx
       .insertInto('job')
-      .values({ name, definition, created_at: row.created_at, updated_at: row.created_at })
+      .values({ name, definition, created_at: row.created_at, updated_at: row.created_at, one_off: 0 })
       .onConflict(c => c.column('name').doNothing())
       .executeTakeFirst()
     if (Number(made.numInsertedOrUpdatedRows) === 0) {

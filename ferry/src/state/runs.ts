@@ -62,9 +62,9 @@ export async function claimRun(
   db: Kysely<Schema>,
   job: string,
   definition: string,
-  options: { fresh: boolean; abandon: Abandon },
+  options: { fresh: boolean; abandon: Abandon; oneOff?: boolean },
 ): Promise<Claimed> {
-  const found = await lockJob(db, job, definition)
+  const found = await lockJob(db, job, definition, { oneOff: options.oneOff === true })
   if (found && !options.fresh && identity(found.row.definition) === identity(definition)) {
     await beginAttempt(db, found.lease, await databaseNow(db))
     return { ...found, resumed: true }
@@ -149,8 +149,9 @@ export async function giveUp(
   abandon: Abandon,
   id?: string,
 ): Promise<string | undefined> {
-  const row = await db.selectFrom('job').select('definition').where('name', '=', job).executeTakeFirst()
-  const found = row && (await lockJob(db, job, row.definition, id))
+  const row = await db.selectFrom('job').select(['definition', 'one_off']).where('name', '=', job).executeTakeFirst()
+  const found =
+    row && (await lockJob(db, job, row.definition, { ...(id === undefined ? {} : { id }), oneOff: row.one_off === 1 }))
   if (!found) return undefined
   await cancelTaken(db, found, abandon)
   return found.row.id
@@ -190,12 +191,17 @@ export function runningAlready(row: RunRow): FerryError {
 }
 
 /** Records the job and takes its unfinished run, in one transaction that begins with a write to the job's line. */
-async function lockJob(db: Kysely<Schema>, job: string, definition: string, id?: string) {
+async function lockJob(
+  db: Kysely<Schema>,
+  job: string,
+  definition: string,
+  { id, oneOff }: { id?: string; oneOff: boolean },
+) {
   return db.transaction().execute(async tx => {
     const now = await databaseNow(tx)
     await tx
       .insertInto('job')
-      .values({ name: job, definition, created_at: iso(now), updated_at: iso(now) })
+      .values({ name: job, definition, created_at: iso(now), updated_at: iso(now), one_off: oneOff ? 1 : 0 })
       .onConflict(c => c.column('name').doUpdateSet({ definition, updated_at: iso(now) }))
       .execute()
     let open = tx.selectFrom('run').selectAll().where('job', '=', job).where(unfinished)

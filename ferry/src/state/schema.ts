@@ -122,6 +122,8 @@ export interface JobRow {
   definition: string
   created_at: string
   updated_at: string
+  /** 1 of a copy that was given on the command line: no list of jobs tells it, and it goes with its last run. */
+  one_off: number
 }
 
 export type RunState =

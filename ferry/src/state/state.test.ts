@@ -291,7 +291,11 @@ it('brings a state of every older version up to date', async () => {
     const home = temporaryFolder()
     const old = openSqlite(join(home, 'state.db'))
     await migrate(old, home, version)
-    await old.insertInto('job').values({ name: 'kept', definition: '{}', created_at: 'a', updated_at: 'b' }).execute()
+    const row = { name: 'kept', definition: '{}', created_at: 'a', updated_at: 'b' }
+    await old
+      .insertInto('job')
+      .values(row as never)
+      .execute()
     await old.destroy()
     await withState({ FERRY_HOME: home }, async ({ db }) => {
       expect(await db.selectFrom('job').select('name').execute()).toEqual([{ name: 'kept' }])

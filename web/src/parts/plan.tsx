@@ -1,5 +1,15 @@
 /** What a run would do. */
-import { Accordion, AccordionHeader, AccordionItem, AccordionPanel, makeStyles, Text } from '@fluentui/react-components'
+import {
+  Accordion,
+  AccordionHeader,
+  AccordionItem,
+  AccordionPanel,
+  MessageBar,
+  MessageBarBody,
+  MessageBarTitle,
+  makeStyles,
+  Text,
+} from '@fluentui/react-components'
 import type { PlanView } from '../api.ts'
 import { count } from '../format.ts'
 import { Code } from './code.tsx'
@@ -15,11 +25,37 @@ const DETAILED = 50
 
 export function Plan({ plan }: { plan: PlanView }) {
   const styles = useStyles()
+  const replaced = plan.tables.filter(t => t.replaces !== null)
   return (
     <div className={styles.part}>
       {plan.problems.map(p => (
         <FailureOf key={`${p.table}${p.message}`} {...p} />
       ))}
+      {plan.clashes.length > 0 && (
+        <MessageBar intent="warning" layout="multiline">
+          <MessageBarBody>
+            <MessageBarTitle>Another job writes the same table</MessageBarTitle>
+            {plan.clashes.map(c => (
+              <Text block key={`${c.table}${c.message}`}>
+                {c.table}: {c.message}
+              </Text>
+            ))}
+          </MessageBarBody>
+        </MessageBar>
+      )}
+      {replaced.length > 0 && (
+        <MessageBar intent="warning" layout="multiline">
+          <MessageBarBody>
+            <MessageBarTitle>What is there will be gone</MessageBarTitle>
+            {replaced.slice(0, DETAILED).map(t => (
+              <Text block key={`${t.from}\n${t.to}`}>
+                {t.from} replaces {t.replaces}
+              </Text>
+            ))}
+            {replaced.length > DETAILED && <Text block>and of {replaced.length - DETAILED} more tables</Text>}
+          </MessageBarBody>
+        </MessageBar>
+      )}
       {plan.tables.length > 0 && (
         <Grid
           label="Plan"

@@ -251,9 +251,9 @@ export class FilesSinkTable implements SinkTable {
   }
 
   /** Throws FERRY-3018 where a folder that is to be replaced, or a file that is added to, holds what is not Ferry's. */
-  async requireRoom(): Promise<void> {
+  async requireRoom(): Promise<string | undefined> {
     const { object, update, truncate } = this.request
-    if (this.isStdout) return
+    if (this.isStdout) return undefined
     const found = await stat(this.target).catch(() => undefined)
     if (!this.isFolder) {
       if (found?.isDirectory()) {
@@ -266,11 +266,14 @@ export class FilesSinkTable implements SinkTable {
           hint: `Use update: overwrite, or copy into a folder, where each run adds files: to: ${object.replace(/\.[^/]*$/, '')}/`,
         })
       }
-      return
+      return found && `the file ${object}`
     }
-    if (update !== 'overwrite' && !truncate) return
-    const foreign = (await this.visible()).find(name => !isMade(name))
-    if (foreign === undefined) return
+    if (update !== 'overwrite' && !truncate) return undefined
+    const there = await this.visible()
+    const foreign = there.find(name => !isMade(name))
+    if (foreign === undefined) {
+      return there.length === 0 ? undefined : `${there.length} files of earlier copies in ${object}`
+    }
     throw new FerryError('FERRY-3018', `${object} holds ${foreign}, which no copy has made: it would be deleted`, {
       hint: 'Copy into a folder of its own, or with update: append.',
     })

@@ -1,0 +1,73 @@
+/** Other jobs that write what a job would write: each of them is right, and what is in the table in the end is chance. */
+import type { Store } from '../connectors/connector.ts'
+import { loadConnector } from '../connectors/registry.ts'
+import { placeOf } from '../engine/apart.ts'
+import type { TablePlan } from '../engine/plan.ts'
+import type { CopyJob, EndpointSpec } from '../job/schema.ts'
+import type { State } from '../state/database.ts'
+import { resolveEndpoint } from './stores.ts'
+
+export interface Clash {
+  table: string
+  message: string
+}
+
+/** Which of a job's tables other jobs of the state write too. Nothing is asked of their stores. */
+export async function clashesOf(
+  state: State,
+  job: string,
+  tables: Pick<TablePlan, 'from' | 'to'>[],
+  destination: Store,
+): Promise<Clash[]> {
+  const own = new Map(tables.map(t => [destination.objectKey(t.to), t]))
+  const others = await state.db.selectFrom('job').select(['name', 'definition']).where('name', '!=', job).execute()
+  const places = new Map<string, string | undefined>()
+  const clashes: Clash[] = []
+  for (const { name, definition } of others) {
+    const other = JSON.parse(definition) as CopyJob
+    const said = JSON.stringify(other.destination)
+    if (!places.has(said)) places.set(said, await unconnected(state, other.destination, async store => placeOf(store)))
+    if (places.get(said) !== placeOf(destination)) continue
+    for (const written of await writtenBy(state, name, other, destination)) {
+      const table = own.get(destination.objectKey(written))
+      if (table) clashes.push({ table: table.from, message: `job ${name} writes ${table.to} too` })
+    }
+  }
+  return clashes
+}
+
+/** Asks a store what it knows of itself; undefined where its settings do not tell without secrets, or are gone. */
+async function unconnected<T>(
+  state: State,
+  endpoint: EndpointSpec,
+  ask: (store: Store) => Promise<T>,
+): Promise<T | undefined> {
+  let store: Store
+  try {
+    const { kind, settings } = await resolveEndpoint(endpoint, state, {})
+    store = (await loadConnector(kind)).open(settings)
+  } catch {
+    return undefined
+  }
+  try {
+    return await ask(store)
+  } finally {
+    await store.close()
+  }
+}
+
+/** The objects that a job writes: those of its newest run, and those that its definition names. */
+async function writtenBy(state: State, name: string, job: CopyJob, destination: Store): Promise<Set<string>> {
+  const rows = await state.db
+    .selectFrom('run_table')
+    .select('destination')
+    .where('run', '=', eb => eb.selectFrom('run').select('id').where('job', '=', name).orderBy('id', 'desc').limit(1))
+    .execute()
+  const said = await unconnected(state, job.source, async source =>
+    job.tables.flatMap(entry => {
+      const { from, to } = typeof entry === 'string' ? { from: entry, to: undefined } : entry
+      return to ?? (from === undefined ? [] : destination.defaultObject(source.nameParts(from), {}))
+    }),
+  )
+  return new Set([...rows.map(r => r.destination), ...(said ?? [])])
+}
