@@ -93,7 +93,7 @@ export const ERRORS = {
   'FERRY-5008': ['Verification found differences', 'See the listed keys; run the job again or mend them.'],
   'FERRY-5009': [
     'The job was edited while a run of it is unfinished',
-    'Undo the edit and run again, or give up that run: `ferry reset JOB`.',
+    'Finish it as it began: `ferry resume RUN`; or give it up: `ferry reset JOB`.',
   ],
   'FERRY-5010': [
     'The log of the source no longer reaches back to the last copy',

@@ -95,6 +95,10 @@ describe('the wizard', () => {
     await page.getByText('It answers: PostgreSQL').waitFor()
     await page.getByRole('button', { name: 'Save connection' }).click()
     await next(page)
+    await page.getByRole('radio', { name: /^Full/ }).waitFor()
+    expect(await page.evaluate('document.activeElement.tagName')).toBe('H2')
+    expect(await page.getByRole('radio', { name: /^Online/ }).isDisabled()).toBe(true)
+    await next(page)
 
     // How: another name, a renamed column, merge for all.
     await page.getByLabel('All tables').selectOption('merge')
@@ -105,15 +109,14 @@ describe('the wizard', () => {
     await picture(page, 'wizard-mapping')
     expect(await seriousFaults(page)).toEqual([])
     await next(page)
-    await page.getByRole('radio', { name: /^Full/ }).waitFor()
-    expect(await page.getByRole('radio', { name: /^Online/ }).isDisabled()).toBe(true)
-    await next(page)
 
     // When.
     await page.getByRole('button', { name: 'Add a schedule' }).click()
     await page.getByLabel('Times of day').fill('06:00, 18:30')
     await page.getByLabel('Time zone').selectOption('Europe/Berlin')
     await page.getByText(/^Next: /).waitFor()
+    // What is filled in and not kept is not lost by going on.
+    expect(await page.getByRole('button', { name: 'Next', exact: true }).isDisabled()).toBe(true)
     await page.getByRole('button', { name: 'Keep schedule' }).click()
     await next(page)
 
@@ -123,6 +126,8 @@ describe('the wizard', () => {
     await page.getByText('full_name').last().waitFor()
     await picture(page, 'wizard-review')
     expect(await seriousFaults(page)).toEqual([])
+    await page.getByLabel('Name of the job').fill('')
+    await page.getByText('A job needs a name').waitFor()
     await page.getByLabel('Name of the job').fill('shop-to-warehouse')
     await page.getByRole('button', { name: 'Save and run' }).click()
 
@@ -137,7 +142,7 @@ describe('the wizard', () => {
 
     // The same screens edit.
     await page.getByRole('button', { name: 'Edit' }).click()
-    await page.getByRole('button', { name: '4. Mapping' }).click()
+    await page.getByRole('button', { name: '5. Mapping' }).click()
     expect(await page.getByLabel('Destination of customers').inputValue()).toBe('crm.people')
     await page.getByLabel('Update method of orders').selectOption('overwrite')
     await page.getByRole('button', { name: '7. Review' }).click()
@@ -217,6 +222,22 @@ describe('the job panel', () => {
     expect(await alert.innerText()).toMatch(/127\.0\.0\.1:1/)
     await picture(page, 'failed')
     expect(await seriousFaults(page)).toEqual([])
+    // Found again by a filter that is in the address; the failed one tells why, and gives the focus back.
+    await page.goto(`${server.url}/monitor`)
+    await page.getByLabel('State').selectOption('failed')
+    await page.waitForURL(/state=failed/)
+    await page.reload()
+    expect(await page.getByLabel('State').inputValue()).toBe('failed')
+    const pill = page.getByRole('button', { name: 'slow failed: show why' })
+    await pill.focus()
+    await page.keyboard.press('Enter')
+    await page.getByRole('dialog').getByText('FERRY-2001').waitFor()
+    expect(await page.getByRole('dialog').innerText()).not.toMatch(/ferry [a-z]|--/)
+    expect(await seriousFaults(page)).toEqual([])
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({ state: 'hidden' })
+    expect(await page.evaluate('document.activeElement.getAttribute("aria-label")')).toBe('slow failed: show why')
+    await page.goto(`${server.url}/jobs/slow`)
     // Mended, it goes on.
     await server.call('PUT', '/connections/pg', {
       kind: 'postgres',
@@ -356,9 +377,9 @@ describe('the job panel', () => {
     await next(page)
     await page.getByRole('radio', { name: /^account/ }).check()
     await next(page)
-    await page.getByRole('textbox', { name: /^Destination of .*orders$/ }).fill('shop.copy')
-    await next(page)
     await page.getByRole('radio', { name: /^Online/ }).check()
+    await next(page)
+    await page.getByRole('textbox', { name: /^Destination of .*orders$/ }).fill('shop.copy')
     await next(page)
     await next(page)
     await page.getByRole('table', { name: 'Plan' }).getByText('shop.copy').waitFor()
@@ -413,7 +434,7 @@ describe('the job panel', () => {
     await page.getByLabel('Search tables').fill('05')
     const found = page.getByRole('checkbox', { name: /All .* found/ })
     await found.check()
-    await page.getByRole('button', { name: '5. Copy mode' }).click()
+    await page.getByRole('button', { name: '4. Copy mode' }).click()
     await page.getByRole('radio', { name: /^Incremental/ }).check()
     await page.getByLabel('A column that all tables have').fill('id')
     await page.getByRole('button', { name: 'All by this column' }).click()
@@ -469,6 +490,9 @@ describe('every page', () => {
     expect(await page.getByRole('link', { name: 'Access' }).count()).toBe(0)
     await page.getByRole('link', { name: 'slow' }).click()
     await page.getByText('public.target').first().waitFor()
+    await page.goto(`${server.url}/jobs/new`)
+    await page.getByText('made and edited by administrators').waitFor()
+    await page.goBack()
     for (const name of ['Run now', 'Edit', 'Cancel']) {
       expect(await page.getByRole('button', { name }).count(), name).toBe(0)
     }

@@ -107,6 +107,14 @@ export function App() {
   )
 }
 
+function NotAllowed() {
+  return (
+    <Empty title="Jobs are made and edited by administrators">
+      <Link href="/jobs">To the jobs</Link>
+    </Empty>
+  )
+}
+
 function Frame({ session }: { session: SessionView }) {
   const styles = useStyles()
   const [place] = useLocation()
@@ -167,10 +175,10 @@ function Frame({ session }: { session: SessionView }) {
               <Redirect to="/jobs" />
             </Route>
             <Route path="/jobs" component={JobsPage} />
-            <Route path="/jobs/new">
-              <WizardPage />
+            <Route path="/jobs/new">{may(session, 'admin') ? <WizardPage /> : <NotAllowed />}</Route>
+            <Route path="/jobs/:name/edit">
+              {({ name }) => (may(session, 'admin') ? <WizardPage name={decodeURIComponent(name)} /> : <NotAllowed />)}
             </Route>
-            <Route path="/jobs/:name/edit">{({ name }) => <WizardPage name={decodeURIComponent(name)} />}</Route>
             <Route path="/jobs/:name/:tab?">
               {({ name, tab }) => <JobPage name={decodeURIComponent(name)} tab={tab ?? 'run'} />}
             </Route>

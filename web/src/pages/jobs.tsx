@@ -11,7 +11,7 @@ import { Failure } from '../parts/failure.tsx'
 import { Grid, type GridColumn } from '../parts/grid.tsx'
 import { PageHead } from '../parts/page.tsx'
 import { useMay } from '../parts/session.ts'
-import { isOver, Status } from '../parts/status.tsx'
+import { isOver, RunStatus } from '../parts/status.tsx'
 import { useAct } from '../parts/tell.tsx'
 
 export function JobsPage() {
@@ -37,7 +37,7 @@ export function JobsPage() {
     { name: 'From', cell: j => j.source },
     { name: 'To', cell: j => j.destination },
     { name: 'Mode', cell: j => j.mode },
-    { name: 'Last run', cell: j => j.lastRun && <Status state={j.lastRun.state} /> },
+    { name: 'Last run', cell: j => j.lastRun && <RunStatus run={j.lastRun} /> },
     { name: 'Rows', number: true, cell: j => j.lastRun && count(j.lastRun.rowsCopied) },
     { name: 'Started', cell: j => time(j.lastRun?.startedAt ?? null) },
     { name: 'Next', cell: j => time(j.nextTime) },

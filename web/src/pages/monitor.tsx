@@ -2,6 +2,7 @@
 import { Card, Input, makeStyles, Select, Spinner, Text, Title3, tokens } from '@fluentui/react-components'
 import { useQuery } from '@tanstack/react-query'
 import { useDeferredValue, useState } from 'react'
+import { useSearchParams } from 'wouter'
 import { type RunView, runsQuery, summaryQuery } from '../api.ts'
 import { count } from '../format.ts'
 import { Empty } from '../parts/empty.tsx'
@@ -31,26 +32,39 @@ const useStyles = makeStyles({
 
 export function MonitorPage() {
   const styles = useStyles()
-  const [job, setJob] = useState('')
-  const [state, setState] = useState('')
-  const [invokedBy, setInvokedBy] = useState('')
-  const [since, setSince] = useState('')
+  // In the address: who reloads, goes back or sends it on sees the same.
+  const [words, setWords] = useSearchParams()
+  const [job, state, invokedBy, since] = ['job', 'state', 'by', 'since'].map(name => words.get(name) ?? '') as [
+    string,
+    string,
+    string,
+    string,
+  ]
   const [pages, setPages] = useState<string[]>([])
   const before = pages.at(-1)
   const filter = {
     search: useDeferredValue(job) || undefined,
     state: state || undefined,
     invokedBy: invokedBy || undefined,
-    from: since ? new Date(Math.floor(Date.now() / 60_000) * 60_000 - SINCE[since]! * 1000).toISOString() : undefined,
+    from: SINCE[since]
+      ? new Date(Math.floor(Date.now() / 60_000) * 60_000 - SINCE[since]! * 1000).toISOString()
+      : undefined,
     before,
     limit: PAGE,
   }
   const runs = useQuery(runsQuery(filter))
   const summary = useQuery(summaryQuery)
   const change =
-    (set: (value: string) => void) =>
+    (name: string) =>
     (_: unknown, { value }: { value: string }) => {
-      set(value)
+      setWords(
+        before => {
+          if (value === '') before.delete(name)
+          else before.set(name, value)
+          return before
+        },
+        { replace: true },
+      )
       setPages([])
     }
   return (
@@ -67,20 +81,20 @@ export function MonitorPage() {
         ))}
       </div>
       <search className={styles.filters}>
-        <Input placeholder="Job" aria-label="Job" value={job} onChange={change(setJob)} />
-        <Select aria-label="State" value={state} onChange={change(setState)}>
+        <Input placeholder="Job" aria-label="Job" value={job} onChange={change('job')} />
+        <Select aria-label="State" value={state} onChange={change('state')}>
           <option value="">every state</option>
           {STATES.map(s => (
             <option key={s}>{s}</option>
           ))}
         </Select>
-        <Select aria-label="Invoked by" value={invokedBy} onChange={change(setInvokedBy)}>
+        <Select aria-label="Invoked by" value={invokedBy} onChange={change('by')}>
           <option value="">invoked by anything</option>
           <option value="manual">a person</option>
           <option value="schedule">a schedule</option>
           <option value="trigger">a trigger</option>
         </Select>
-        <Select aria-label="Time" value={since} onChange={change(setSince)}>
+        <Select aria-label="Time" value={since} onChange={change('since')}>
           <option value="">at any time</option>
           {Object.keys(SINCE).map(s => (
             <option key={s}>{s}</option>

@@ -1,6 +1,7 @@
 /** What went wrong: the words of the server, its code, and the next step. */
 import { MessageBar, MessageBarBody, MessageBarTitle, Text } from '@fluentui/react-components'
 import { Problem } from '../api.ts'
+import { pageWords } from '../words.ts'
 
 type Told = { code: string; message: string; hint: string; table?: string | undefined }
 
@@ -18,10 +19,10 @@ export function FailureOf({ code, message, hint, table }: Told) {
     <MessageBar intent="error" layout="multiline" role="alert">
       <MessageBarBody>
         <MessageBarTitle>{table ? `${code} ${table}` : code}</MessageBarTitle>
-        <Text style={{ whiteSpace: 'pre-wrap', overflowWrap: 'anywhere' }}>{message}</Text>
+        <Text style={{ whiteSpace: 'pre-wrap', overflowWrap: 'anywhere' }}>{pageWords(message)}</Text>
         {hint && (
           <Text block italic>
-            {hint}
+            {pageWords(hint)}
           </Text>
         )}
       </MessageBarBody>

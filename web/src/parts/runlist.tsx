@@ -3,7 +3,7 @@ import { Link } from 'wouter'
 import type { RunView } from '../api.ts'
 import { count, duration, invoker, rate, time } from '../format.ts'
 import { Grid, type GridColumn } from './grid.tsx'
-import { Status } from './status.tsx'
+import { RunStatus } from './status.tsx'
 
 const link = { color: tokens.colorBrandForegroundLink }
 
@@ -30,7 +30,7 @@ export function RunList({ runs, showJob, maxHeight }: { runs: RunView[]; showJob
           },
         ]
       : []),
-    { name: 'Status', cell: r => <Status state={r.state} /> },
+    { name: 'Status', cell: r => <RunStatus run={r} /> },
     { name: 'Invoked by', cell: r => invoker(r.invokedBy) },
     { name: 'Started', cell: r => time(r.startedAt) },
     { name: 'Duration', number: true, cell: r => duration(r.duration) },

@@ -45,7 +45,7 @@ export function RunPanel({ id }: { id: string }) {
   return (
     <div className={styles.part}>
       <div className={styles.bar}>
-        <Status state={data.state} />
+        <Status state={data.state} skipped={data.rowsSkipped} />
         <Text className={styles.muted}>
           Run <code>{data.id}</code>, invoked by {invoker(data.invokedBy)}
           {data.startedAt ? `, started ${time(data.startedAt)}` : ''}
@@ -168,7 +168,7 @@ function Tables({ run, tables }: { run: RunDetail; tables: TableView[] }) {
     { name: 'Destination', cell: t => <span title={t.destination}>{t.destination}</span> },
     {
       name: 'Status',
-      cell: t => (t.error ? <TableError table={t} /> : <Status state={t.state} />),
+      cell: t => (t.error ? <TableError table={t} /> : <Status state={t.state} skipped={t.rowsSkipped} />),
     },
     { name: 'Progress', cell: t => <Progress table={t} /> },
     ...(follows ? [{ name: 'Lag', cell: (t: TableView) => t.lag && lag(t.lag) }] : []),

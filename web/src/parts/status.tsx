@@ -1,5 +1,8 @@
-import { Badge, type BadgeProps } from '@fluentui/react-components'
+import { Badge, type BadgeProps, Button } from '@fluentui/react-components'
 import type { RunView } from '../api.ts'
+import { count } from '../format.ts'
+import { Details } from './details.tsx'
+import { FailureOf } from './failure.tsx'
 
 type State = RunView['state']
 
@@ -15,11 +18,29 @@ const COLOURS: Record<State, BadgeProps['color']> = {
 }
 
 /** The state of a run or a table, in a word and a colour. */
-export function Status({ state }: { state: State }) {
+export function Status({ state, skipped = 0 }: { state: State; skipped?: number }) {
+  // Not all of it is there.
+  const isPart = state === 'completed' && skipped > 0
   return (
-    <Badge appearance="tint" color={COLOURS[state]} data-state={state}>
-      {state}
+    <Badge appearance="tint" color={isPart ? 'warning' : COLOURS[state]} data-state={state}>
+      {isPart ? `${state}, ${count(skipped)} skipped` : state}
     </Badge>
+  )
+}
+
+/** The state of a run; a failed one opens its error. */
+export function RunStatus({ run }: { run: Pick<RunView, 'state' | 'error' | 'rowsSkipped' | 'job'> }) {
+  const status = <Status state={run.state} skipped={run.rowsSkipped} />
+  if (!run.error) return status
+  const open = (
+    <Button size="small" appearance="subtle" aria-label={`${run.job} ${run.state}: show why`}>
+      {status}
+    </Button>
+  )
+  return (
+    <Details title={`${run.job}: ${run.state}`} open={open}>
+      <FailureOf {...run.error} />
+    </Details>
   )
 }
 

@@ -23,7 +23,8 @@ export interface TableDraft {
 }
 
 export interface Draft {
-  name: string
+  /** Undefined until somebody names it. */
+  name?: string
   source: string
   destination: string
   mode: Mode
@@ -34,7 +35,6 @@ export interface Draft {
 }
 
 export const emptyDraft: Draft = {
-  name: '',
   source: '',
   destination: '',
   mode: 'full',

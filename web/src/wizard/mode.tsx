@@ -6,6 +6,7 @@ import { columnsQuery, connectionsQuery, connectorsQuery } from '../api.ts'
 import { Failure } from '../parts/failure.tsx'
 import { Grid } from '../parts/grid.tsx'
 import type { Mode, TableDraft } from './draft.ts'
+import { useUpdates } from './mapping.tsx'
 import type { StepProps } from './page.tsx'
 
 const useStyles = makeStyles({
@@ -13,6 +14,8 @@ const useStyles = makeStyles({
   bar: { display: 'flex', flexWrap: 'wrap', gap: '8px', alignItems: 'end' },
 })
 
+/** Types whose values can grow from change to change. */
+const GROWS = /^(u?int|decimal|float|double|date|time|instant|timestamp|datetime)/i
 /** Stores that know by themselves what is new. */
 const KNOW_NEW = ['files', 'cosmos']
 
@@ -24,6 +27,8 @@ export function ModeStep({ draft, set }: StepProps) {
   const kind = connections.data?.find(c => c.name === draft.source)?.kind ?? ''
   const tells = connectors.data?.find(c => c.kind === kind)?.tellsChanges ?? false
   const knows = KNOW_NEW.includes(kind)
+  const updates = useUpdates(draft.destination)
+  const merges = updates.includes('merge')
   const choose = (mode: Mode) => {
     // What the store knows by itself nobody has to say.
     const tables = draft.tables.map((t): TableDraft => {
@@ -31,13 +36,14 @@ export function ModeStep({ draft, set }: StepProps) {
       return knows ? { ...t, tracking: 'watermark' } : t
     })
     // What follows changes replaces rows by their keys; rows that are only added may be appended.
-    const merges = mode === 'online' ? draft.update !== 'merge' : mode === 'incremental' && draft.update === 'overwrite'
-    set({ mode, tables, ...(merges ? { update: 'merge' as const } : {}) })
+    const changes =
+      mode === 'online' ? draft.update !== 'merge' : mode === 'incremental' && draft.update === 'overwrite'
+    set({ mode, tables, ...(changes ? { update: merges ? ('merge' as const) : ('append' as const) } : {}) })
   }
   /** How changes of some tables are found; what the log tells is merged. */
   const edit = (part: Partial<TableDraft>, isMeant: (table: TableDraft) => boolean) =>
     set({
-      ...(part.tracking === 'cdc' ? { update: 'merge' as const } : {}),
+      ...(part.tracking === 'cdc' && merges ? { update: 'merge' as const } : {}),
       tables: draft.tables.map(t => {
         if (!isMeant(t)) return t
         const { tracking: _, incrementalColumn: __, ...rest } = t
@@ -47,18 +53,22 @@ export function ModeStep({ draft, set }: StepProps) {
   const editAll = (part: Partial<TableDraft>) => edit(part, () => true)
   return (
     <>
-      <Title3 as="h2">What is copied?</Title3>
+      <Title3 as="h2" tabIndex={-1}>
+        What is copied?
+      </Title3>
       <Field label="Copy mode">
         <RadioGroup value={draft.mode} onChange={(_, { value }) => choose(value as Mode)}>
           <Radio value="full" label="Full: everything, in each run" />
           <Radio value="incremental" label="Incremental: everything at first, then only what changed" />
           <Radio
             value="online"
-            disabled={!tells}
+            disabled={!tells || !merges}
             label={
-              tells
-                ? 'Online: everything, then every change until it is told to complete'
-                : `Online: ${kind || 'this store'} does not tell its changes`
+              tells && !merges
+                ? `Online: ${draft.destination} cannot take changes`
+                : tells
+                  ? 'Online: everything, then every change until it is told to complete'
+                  : `Online: ${kind || 'this store'} does not tell its changes`
             }
           />
         </RadioGroup>
@@ -71,7 +81,7 @@ export function ModeStep({ draft, set }: StepProps) {
           <Button disabled={column.trim() === ''} onClick={() => editAll({ incrementalColumn: column.trim() })}>
             All by this column
           </Button>
-          {tells && <Button onClick={() => editAll({ tracking: 'cdc' })}>All by the log of the store</Button>}
+          {tells && merges && <Button onClick={() => editAll({ tracking: 'cdc' })}>All by the log of the store</Button>}
         </div>
       )}
       {draft.mode === 'incremental' && (
@@ -88,7 +98,7 @@ export function ModeStep({ draft, set }: StepProps) {
                 <Tracking
                   table={t}
                   source={draft.source}
-                  tells={tells}
+                  tells={tells && merges}
                   knows={knows}
                   onChange={part => edit(part, other => other.from === t.from)}
                   className={styles.narrow}
@@ -118,8 +128,10 @@ function Tracking({ table, source, tells, knows, className, onChange }: Props) {
   const { tracking, incrementalColumn } = table
   const value =
     tracking === 'cdc' ? 'cdc' : incrementalColumn ? `column:${incrementalColumn}` : knows && tracking ? 'new' : ''
-  const names = columns.data?.columns.map(c => c.name) ?? []
-  if (table.incrementalColumn && !names.includes(table.incrementalColumn)) names.push(table.incrementalColumn)
+  const all = columns.data?.columns ?? []
+  const growing = all.filter(c => GROWS.test(c.type))
+  const texts = all.filter(c => /^utf8/.test(c.type))
+  const isKnown = all.some(c => c.name === incrementalColumn)
   return (
     <Select
       size="small"
@@ -136,11 +148,25 @@ function Tracking({ table, source, tells, knows, className, onChange }: Props) {
       <option value="">choose</option>
       {knows && <option value="new">the store: it knows what is new</option>}
       {tells && <option value="cdc">the log of the store: inserts, updates, deletes</option>}
-      {names.map(n => (
-        <option key={n} value={`column:${n}`}>
-          {`column ${n}, which grows with every change`}
-        </option>
-      ))}
+      {incrementalColumn && !isKnown && <option value={`column:${incrementalColumn}`}>{incrementalColumn}</option>}
+      {growing.length > 0 && (
+        <optgroup label="A column that grows with every change">
+          {growing.map(c => (
+            <option key={c.name} value={`column:${c.name}`}>
+              {`${c.name}, ${c.type}${c.key ? ', key' : ''}`}
+            </option>
+          ))}
+        </optgroup>
+      )}
+      {texts.length > 0 && (
+        <optgroup label="Text: only where its values grow as texts compare">
+          {texts.map(c => (
+            <option key={c.name} value={`column:${c.name}`}>
+              {`${c.name}, ${c.type}`}
+            </option>
+          ))}
+        </optgroup>
+      )}
     </Select>
   )
 }

@@ -1,7 +1,7 @@
 /** Making or editing a copy job, step by step. */
 import { Button, makeStyles, mergeClasses, Spinner, Text, tokens } from '@fluentui/react-components'
 import { useQuery } from '@tanstack/react-query'
-import { useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import { Link } from 'wouter'
 import { jobQuery, versionOf } from '../api.ts'
 import { Empty } from '../parts/empty.tsx'
@@ -45,7 +45,8 @@ export interface StepProps {
   set: (part: Partial<Draft>) => void
 }
 
-const STEPS = ['Source', 'Tables', 'Destination', 'Mapping', 'Copy mode', 'Schedule', 'Review'] as const
+// The mode decides how rows may be written: it comes before what each table becomes.
+const STEPS = ['Source', 'Tables', 'Destination', 'Copy mode', 'Mapping', 'Schedule', 'Review'] as const
 type Step = (typeof STEPS)[number]
 
 /** Whether a step is done, so that the next ones can be gone to. */
@@ -80,9 +81,18 @@ function Wizard({ start, edited }: { start: Draft; edited?: Edited }) {
   const editing = edited && { name: edited.name, version: kept.base }
   const draft = kept.value
   const [step, setStep] = useState<Step>(editing ? 'Review' : 'Source')
+  /** A form of this step that is begun and not kept: leaving it would lose what is in it. */
+  const [isOpen, setIsOpen] = useState(false)
+  const body = useRef<HTMLElement>(null)
+  const isFirst = useRef(true)
+  // Whoever goes to a step begins at its heading.
+  useEffect(() => {
+    if (isFirst.current) isFirst.current = false
+    else body.current?.querySelector<HTMLElement>('h2')?.focus()
+  }, [step])
   const set = (part: Partial<Draft>) => kept.set(before => ({ ...before, ...part }))
   const at = STEPS.indexOf(step)
-  const reachable = (i: number) => STEPS.slice(0, i).every(s => isDone(s, draft))
+  const reachable = (i: number) => !isOpen && STEPS.slice(0, i).every(s => isDone(s, draft))
   const props = { draft, set }
   const beginAnew = () => {
     kept.forget()
@@ -115,23 +125,32 @@ function Wizard({ start, edited }: { start: Draft; edited?: Edited }) {
             ))}
           </ol>
         </nav>
-        <section className={styles.body} aria-label={step}>
+        <section ref={body} className={styles.body} aria-label={step}>
           {step === 'Source' && <StoreStep key="source" side="source" {...props} />}
           {step === 'Tables' && <TablesStep {...props} />}
           {step === 'Destination' && <StoreStep key="destination" side="destination" {...props} />}
           {step === 'Mapping' && <MappingStep {...props} />}
           {step === 'Copy mode' && <ModeStep {...props} />}
-          {step === 'Schedule' && <ScheduleStep {...props} />}
+          {step === 'Schedule' && <ScheduleStep {...props} onOpen={setIsOpen} />}
           {step === 'Review' && (
             <ReviewStep {...props} onSaved={() => kept.forget()} {...(editing ? { editing } : {})} />
           )}
           {step === 'Copy mode' && !isDone(step, draft) && (
             <Text>Each table needs a column that grows, or the log of its store.</Text>
           )}
+          {isOpen && <Text>Keep the schedule, or cancel it, before you go on.</Text>}
           <div className={styles.bar}>
-            {at > 0 && <Button onClick={() => setStep(STEPS[at - 1]!)}>Back</Button>}
+            {at > 0 && (
+              <Button disabled={isOpen} onClick={() => setStep(STEPS[at - 1]!)}>
+                Back
+              </Button>
+            )}
             {at < STEPS.length - 1 && (
-              <Button appearance="primary" disabled={!isDone(step, draft)} onClick={() => setStep(STEPS[at + 1]!)}>
+              <Button
+                appearance="primary"
+                disabled={isOpen || !isDone(step, draft)}
+                onClick={() => setStep(STEPS[at + 1]!)}
+              >
                 Next
               </Button>
             )}

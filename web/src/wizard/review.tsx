@@ -44,7 +44,7 @@ export interface Edited {
 export function ReviewStep({ draft, set, editing, onSaved }: StepProps & { editing?: Edited; onSaved: () => void }) {
   const styles = useStyles()
   const [, go] = useLocation()
-  const name = draft.name || suggested(draft.source, draft.destination)
+  const name = draft.name ?? suggested(draft.source, draft.destination)
   const definition = definitionOf({ ...draft, name })
   const asked = useDeferredValue(JSON.stringify(definition))
   const planned = useQuery({
@@ -67,17 +67,17 @@ export function ReviewStep({ draft, set, editing, onSaved }: StepProps & { editi
   )
   return (
     <>
-      <Title3 as="h2">Is it right?</Title3>
+      <Title3 as="h2" tabIndex={-1}>
+        Is it right?
+      </Title3>
       <Field
         label="Name of the job"
         className={styles.narrow}
-        {...(NAME.test(name) ? {} : { validationMessage: 'Letters, digits, dot, dash and underscore' })}
+        {...(NAME.test(name)
+          ? {}
+          : { validationMessage: name === '' ? 'A job needs a name' : 'Letters, digits, dot, dash and underscore' })}
       >
-        <Input
-          value={draft.name || name}
-          disabled={editing !== undefined}
-          onChange={(_, { value }) => set({ name: value })}
-        />
+        <Input value={name} disabled={editing !== undefined} onChange={(_, { value }) => set({ name: value })} />
       </Field>
       {save.isError && <Failure error={save.error} />}
       <div className={styles.bar}>

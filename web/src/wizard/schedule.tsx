@@ -1,21 +1,27 @@
 import { Button, makeStyles, Text, Title3 } from '@fluentui/react-components'
 import { AddRegular, DeleteRegular } from '@fluentui/react-icons'
-import { useState } from 'react'
+import { useEffect, useState } from 'react'
 import { Grid } from '../parts/grid.tsx'
 import { ScheduleForm, wordsFor } from '../parts/scheduleform.tsx'
 import type { StepProps } from './page.tsx'
 
 const useStyles = makeStyles({ bar: { display: 'flex' } })
 
-export function ScheduleStep({ draft, set }: StepProps) {
+export function ScheduleStep({ draft, set, onOpen }: StepProps & { onOpen: (isOpen: boolean) => void }) {
   const styles = useStyles()
   const [making, setMaking] = useState(false)
+  useEffect(() => {
+    onOpen(making)
+    return () => onOpen(false)
+  }, [making, onOpen])
   const { schedules } = draft
   const free = (n = schedules.length + 1): string =>
     schedules.some(s => s.name === `schedule ${n}`) ? free(n + 1) : `schedule ${n}`
   return (
     <>
-      <Title3 as="h2">When does it run?</Title3>
+      <Title3 as="h2" tabIndex={-1}>
+        When does it run?
+      </Title3>
       {schedules.length === 0 && !making && <Text>When somebody runs it. A schedule runs it by the clock.</Text>}
       {schedules.length > 0 && (
         <Grid
