@@ -47,8 +47,8 @@ export interface Store {
   readonly parallel?: number
   /** Connects and says what answered, for `connections test`. */
   test(): Promise<string>
-  /** All objects that can be copied, in a stable order. */
-  objects(): Promise<string[]>
+  /** The objects that can be copied, in a stable order: views too, unless only tables are asked for. */
+  objects(only?: 'tables'): Promise<string[]>
   /** Gives up what the store keeps for positions that nobody goes on from, a place in its log, unless `kept` need it. */
   release?(positions: string[], kept: string[]): Promise<void>
   /** The position of a copy by the log that ended at one of its checkpoints. */

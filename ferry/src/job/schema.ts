@@ -123,6 +123,10 @@ export const jobSchema = z
       .array(z.union([text, tableSchema]))
       .min(1)
       .max(20_000),
+    include: z
+      .literal('views')
+      .optional()
+      .describe('`views`: patterns match views too; a view that is named is copied anyway'),
     exclude: z.array(text).max(1000).default([]).describe('Patterns of objects that are not copied'),
     limits: z
       .strictObject({

@@ -85,7 +85,9 @@ export function expandTables(job: CopyJob, objects: string[], options: NamesOfTa
     const found = objects.filter(o => wanted(o) && !excluded.some(isExcluded => isExcluded(o)))
     if (found.length === 0) {
       const near = nearest(entry.from!.replace(/[*?]/g, ''), objects)
-      throw new FerryError('FERRY-3008', `no table matches ${entry.from}${near ? `; the nearest is ${near}` : ''}`)
+      throw new FerryError('FERRY-3008', `no table matches ${entry.from}${near ? `; the nearest is ${near}` : ''}`, {
+        hint: 'Check the patterns of `tables` and `exclude`. Views are copied by their names, or with `include: views`.',
+      })
     }
     // A table that the job also names by itself is not taken twice.
     const named = new Set(job.tables.map(t => (typeof t === 'string' ? t : t.from)))

@@ -29,10 +29,11 @@ export function qualified(name: { schema: string; table: string }): string {
   return `${quoteName(name.schema)}.${quoteName(name.table)}`
 }
 
-export async function listObjects(db: Duckdb): Promise<string[]> {
+export async function listObjects(db: Duckdb, only?: 'tables'): Promise<string[]> {
   const rows = await db.all(
     `SELECT table_schema AS s, table_name AS t FROM information_schema.tables
-     WHERE table_catalog = current_database() AND table_name NOT LIKE 'ferry\\_%' ESCAPE '\\' ORDER BY 1, 2`,
+     WHERE table_catalog = current_database() AND table_name NOT LIKE 'ferry\\_%' ESCAPE '\\'
+       ${only ? `AND table_type <> 'VIEW'` : ''} ORDER BY 1, 2`,
   )
   return rows.map(r => joinName(String(r.s), String(r.t)))
 }

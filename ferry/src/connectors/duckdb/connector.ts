@@ -50,8 +50,8 @@ class DuckdbStore implements Store {
     return `DuckDB ${rows[0]!.version}`
   }
 
-  async objects(): Promise<string[]> {
-    return this.reading(listObjects)
+  async objects(only?: 'tables'): Promise<string[]> {
+    return this.reading(db => listObjects(db, only))
   }
 
   async describe(spec: ObjectSpec): Promise<TableInfo | undefined> {

@@ -21,7 +21,7 @@ export interface MysqlColumn extends TableColumn {
 /** Of collations these alone tell apart whatever differs, trailing spaces too. */
 const EXACT = /^binary$|_nopad_bin$|_0900_bin$/
 
-export async function listObjects(connection: Connection, settings: MysqlSettings): Promise<string[]> {
+export async function listObjects(connection: Connection, settings: MysqlSettings, only?: 'tables'): Promise<string[]> {
   const where =
     settings.database === undefined
       ? `table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')`
@@ -29,7 +29,7 @@ export async function listObjects(connection: Connection, settings: MysqlSetting
   const rows = await query(
     connection,
     `SELECT table_schema AS d, table_name AS t FROM information_schema.tables
-     WHERE ${where} AND table_type IN ('BASE TABLE', 'VIEW') AND table_name NOT LIKE 'ferry\\_%' ORDER BY 1, 2`,
+     WHERE ${where} AND table_type IN ('BASE TABLE'${only ? '' : `, 'VIEW'`}) AND table_name NOT LIKE 'ferry\\_%' ORDER BY 1, 2`,
   )
   return rows.map(r => joinName({ database: String(r.d), table: String(r.t) }, settings))
 }

@@ -45,8 +45,8 @@ class MysqlStore implements Store {
     return /mariadb/i.test(version) ? `MariaDB ${version}` : `MySQL ${version}`
   }
 
-  async objects(): Promise<string[]> {
-    return listObjects(await this.catalog(), this.settings)
+  async objects(only?: 'tables'): Promise<string[]> {
+    return listObjects(await this.catalog(), this.settings, only)
   }
 
   async describe(spec: ObjectSpec): Promise<TableInfo | undefined> {

@@ -39,7 +39,7 @@ const PRIMARY_KEY = `
 
 const OBJECTS = `
   SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+  WHERE c.relkind = ANY($1) AND NOT c.relispartition
     AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_t%'
     AND c.relname NOT LIKE 'ferry\\_%'
   ORDER BY 1, 2`
@@ -67,8 +67,9 @@ export interface PostgresColumn extends TableColumn {
   identity: string
 }
 
-export async function listObjects(client: pg.Client): Promise<string[]> {
-  const { rows } = await client.query<{ schema: string; name: string }>(OBJECTS)
+export async function listObjects(client: pg.Client, only?: 'tables'): Promise<string[]> {
+  const kinds = only ? ['r', 'p', 'f'] : ['r', 'p', 'f', 'v', 'm']
+  const { rows } = await client.query<{ schema: string; name: string }>(OBJECTS, [kinds])
   return rows.map(r => joinName(r.schema, r.name))
 }
 

@@ -45,8 +45,8 @@ class PostgresStore implements Store {
     return String(rows[0].version).split(' ').slice(0, 2).join(' ')
   }
 
-  async objects(): Promise<string[]> {
-    return listObjects(await this.catalog())
+  async objects(only?: 'tables'): Promise<string[]> {
+    return listObjects(await this.catalog(), only)
   }
 
   async describe({ object, query }: ObjectSpec): Promise<TableInfo | undefined> {

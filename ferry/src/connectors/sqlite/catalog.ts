@@ -12,11 +12,11 @@ export interface SqliteTable extends TableInfo {
   rowidAlias?: string
 }
 
-export function listObjects(db: DatabaseSync): string[] {
+export function listObjects(db: DatabaseSync, only?: 'tables'): string[] {
   const rows = db
     .prepare(
       // The tables that a virtual one keeps its data in are of type shadow.
-      `SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'view', 'virtual')
+      `SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual'${only ? '' : `, 'view'`})
        AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'ferry\\_%' ESCAPE '\\' ORDER BY name`,
     )
     .all()

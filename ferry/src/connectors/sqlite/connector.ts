@@ -51,8 +51,8 @@ class SqliteStore implements Store {
     return `SQLite ${row!.version}`
   }
 
-  async objects(): Promise<string[]> {
-    return this.reading(listObjects)
+  async objects(only?: 'tables'): Promise<string[]> {
+    return this.reading(db => listObjects(db, only))
   }
 
   async describe(spec: ObjectSpec): Promise<TableInfo | undefined> {
