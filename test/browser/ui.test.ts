@@ -328,6 +328,31 @@ describe('the job panel', () => {
     const [, secret, address] = /Bearer ([\w-]+)' (\S+)/.exec(told)!
     const called = await fetch(address!, { method: 'POST', headers: { authorization: `Bearer ${secret}` } })
     expect(called.status).toBe(202)
+    // It is switched off, and named anew; what it was asked stays.
+    const triggers = page.getByRole('table', { name: 'Triggers' })
+    await triggers.getByRole('switch').click()
+    await page.getByText('The triggers are kept').last().waitFor()
+    await page.getByRole('button', { name: 'Edit call' }).click()
+    await page.getByLabel('Name of the trigger').fill('called')
+    await page.getByRole('button', { name: 'Keep trigger' }).click()
+    await triggers.getByText('called', { exact: true }).waitFor()
+    const { body: now } = await server.call<{ trigger: object }[]>('GET', '/jobs/slow/triggers')
+    expect(now[0]!.trigger).toMatchObject({ name: 'called', webhook: true, enabled: false })
+    expect(await seriousFaults(page)).toEqual([])
+    // A job as a file, wrong first.
+    await page.getByRole('link', { name: 'Jobs' }).click()
+    await page.getByRole('button', { name: 'From a job file' }).click()
+    const text = page.getByLabel('Job file')
+    await text.fill('name: filed\nsource: sqlite:a.db\ndestination: sqlite:b.db\ntabels: [t]\n')
+    await page.getByRole('button', { name: 'Save', exact: true }).click()
+    await page
+      .getByText(/did you mean "tables"/)
+      .first()
+      .waitFor()
+    expect(await seriousFaults(page)).toEqual([])
+    await text.fill((await text.inputValue()).replace('tabels', 'tables'))
+    await page.getByRole('button', { name: 'Save', exact: true }).click()
+    await page.getByRole('heading', { name: 'filed' }).waitFor()
   })
 
   it('resets a table, and copies skipped rows again', async () => {

@@ -30,6 +30,7 @@ import { ConnectionsPage } from './pages/connections.tsx'
 import { JobPage } from './pages/job.tsx'
 import { JobsPage } from './pages/jobs.tsx'
 import { MonitorPage } from './pages/monitor.tsx'
+import { NewFilePage } from './pages/newfile.tsx'
 import { RunPage } from './pages/run.tsx'
 import { SignInPage } from './pages/signin.tsx'
 import { Empty } from './parts/empty.tsx'
@@ -176,6 +177,7 @@ function Frame({ session }: { session: SessionView }) {
             </Route>
             <Route path="/jobs" component={JobsPage} />
             <Route path="/jobs/new">{may(session, 'admin') ? <WizardPage /> : <NotAllowed />}</Route>
+            <Route path="/jobs/new/file">{may(session, 'admin') ? <NewFilePage /> : <NotAllowed />}</Route>
             <Route path="/jobs/:name/edit">
               {({ name }) => (may(session, 'admin') ? <WizardPage name={decodeURIComponent(name)} /> : <NotAllowed />)}
             </Route>

@@ -16,6 +16,7 @@ import { useState } from 'react'
 import { act, auditQuery, type Role, tokensQuery } from '../api.ts'
 import { time } from '../format.ts'
 import { Confirm } from '../parts/confirm.tsx'
+import { CopyButton } from '../parts/copybutton.tsx'
 import { Empty } from '../parts/empty.tsx'
 import { Failure } from '../parts/failure.tsx'
 import { Grid } from '../parts/grid.tsx'
@@ -66,6 +67,7 @@ export default function AccessPage() {
         <MessageBar intent="success" layout="multiline">
           <MessageBarBody>
             It is told only now: <code>{make.data.token}</code>
+            <CopyButton text={make.data.token} what="the token" />
           </MessageBarBody>
         </MessageBar>
       )}

@@ -57,9 +57,12 @@ export function JobsPage() {
     },
   ]
   const create = mayEdit && (
-    <Button appearance="primary" icon={<AddRegular />} onClick={() => go('/jobs/new')}>
-      New copy job
-    </Button>
+    <>
+      <Button appearance="primary" icon={<AddRegular />} onClick={() => go('/jobs/new')}>
+        New copy job
+      </Button>
+      <Button onClick={() => go('/jobs/new/file')}>From a job file</Button>
+    </>
   )
   const none = jobs.data?.total === 0 && shown === ''
   return (

@@ -8,15 +8,17 @@ import {
   makeStyles,
   Select,
   Spinner,
+  Switch,
   Text,
   Title3,
 } from '@fluentui/react-components'
-import { AddRegular, DeleteRegular, KeyResetRegular } from '@fluentui/react-icons'
+import { AddRegular, DeleteRegular, EditRegular, KeyResetRegular } from '@fluentui/react-icons'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { act, connectionsQuery, jobsQuery, triggersQuery } from '../api.ts'
 import { time } from '../format.ts'
 import { Confirm } from './confirm.tsx'
+import { CopyButton } from './copybutton.tsx'
 import { Failure } from './failure.tsx'
 import { Grid } from './grid.tsx'
 import { useMay } from './session.ts'
@@ -36,15 +38,22 @@ function wordsFor(t: Record<string, unknown>): string {
   return 'it is called'
 }
 
+/** A webhook as a terminal calls it. */
+function callOf({ secret, address }: { secret: string; address: string }): string {
+  return `curl -X POST -H 'Authorization: Bearer ${secret}' ${location.origin}${address}`
+}
+
 export function Triggers({ name }: { name: string }) {
   const styles = useStyles()
   const triggers = useQuery(triggersQuery(name))
   const mayEdit = useMay('admin')
   const [making, setMaking] = useState(false)
+  const [editing, setEditing] = useState<number>()
   const save = useAct(
     (all: Trigger[]) => act.saveTriggers(name, all),
     () => {
       setMaking(false)
+      setEditing(undefined)
       return 'The triggers are kept'
     },
   )
@@ -61,11 +70,8 @@ export function Triggers({ name }: { name: string }) {
       {secret.data && (
         <MessageBar intent="success" layout="multiline">
           <MessageBarBody>
-            Told only now. Call it:{' '}
-            <code>
-              curl -X POST -H 'Authorization: Bearer {secret.data.secret}' {location.origin}
-              {secret.data.address}
-            </code>
+            Told only now. Call it: <code>{callOf(secret.data)}</code>
+            <CopyButton text={callOf(secret.data)} what="the call" />
           </MessageBarBody>
         </MessageBar>
       )}
@@ -77,6 +83,19 @@ export function Triggers({ name }: { name: string }) {
           columns={[
             { name: 'Name', cell: t => String(t.trigger.name) },
             { name: 'Runs when', cell: t => wordsFor(t.trigger) },
+            {
+              name: 'On',
+              cell: (t, i) => (
+                <Switch
+                  aria-label={`${t.trigger.name} is on`}
+                  disabled={!mayEdit}
+                  checked={t.trigger.enabled !== false}
+                  onChange={(_, { checked }) =>
+                    save.mutate(all.map((other, n) => (n === i ? { ...other, enabled: checked } : other)))
+                  }
+                />
+              ),
+            },
             {
               name: 'Last',
               cell: t => t.outcome && <span title={t.outcome}>{`${time(t.outcomeAt)}: ${t.outcome}`}</span>,
@@ -104,6 +123,13 @@ export function Triggers({ name }: { name: string }) {
                     <Button
                       size="small"
                       appearance="subtle"
+                      icon={<EditRegular />}
+                      aria-label={`Edit ${t.trigger.name}`}
+                      onClick={() => setEditing(i)}
+                    />
+                    <Button
+                      size="small"
+                      appearance="subtle"
                       icon={<DeleteRegular />}
                       aria-label={`Remove ${t.trigger.name}`}
                       onClick={() => save.mutate(all.filter((_, n) => n !== i))}
@@ -115,10 +141,20 @@ export function Triggers({ name }: { name: string }) {
         />
       )}
       {save.isError && <Failure error={save.error} />}
+      {editing !== undefined && all[editing] && (
+        <TriggerForm
+          key={editing}
+          job={name}
+          edited={all[editing]}
+          onDone={trigger => save.mutate(all.map((other, n) => (n === editing ? trigger : other)))}
+          onCancel={() => setEditing(undefined)}
+        />
+      )}
       {making ? (
         <TriggerForm job={name} onDone={trigger => save.mutate([...all, trigger])} onCancel={() => setMaking(false)} />
       ) : (
-        mayEdit && (
+        mayEdit &&
+        editing === undefined && (
           <div>
             <Button icon={<AddRegular />} onClick={() => setMaking(true)}>
               New trigger
@@ -132,23 +168,39 @@ export function Triggers({ name }: { name: string }) {
 
 interface Props {
   job: string
+  edited?: Trigger
   onDone: (trigger: Trigger) => void
   onCancel: () => void
 }
 
-function TriggerForm({ job, onDone, onCancel }: Props) {
+function TriggerForm({ job, edited, onDone, onCancel }: Props) {
   const styles = useStyles()
-  const [name, setName] = useState('')
-  const [kind, setKind] = useState('files')
-  const [files, setFiles] = useState('*.csv')
-  const [connection, setConnection] = useState('')
-  const [after, setAfter] = useState('')
+  const {
+    name: named = '',
+    files: pattern,
+    webhook,
+    after: former,
+    connection: place,
+    ...rest
+  } = (edited ?? {}) as Partial<Trigger>
+  const [name, setName] = useState(named)
+  const [kind, setKind] = useState(webhook ? 'webhook' : former ? 'after' : 'files')
+  const [files, setFiles] = useState(String(pattern ?? '*.csv'))
+  const [connection, setConnection] = useState(String(place ?? ''))
+  const [after, setAfter] = useState(String(former ?? ''))
   const connections = useQuery(connectionsQuery)
   const jobs = useQuery(jobsQuery(''))
   const trigger = (): Trigger => {
-    if (kind === 'webhook') return { name, webhook: true }
-    if (kind === 'after') return { name, after }
-    return { name, files, ...(connection ? { connection } : {}) }
+    const { settled, ...plain } = rest as Record<string, unknown>
+    if (kind === 'webhook') return { ...plain, name, webhook: true }
+    if (kind === 'after') return { ...plain, name, after }
+    return {
+      ...plain,
+      ...(settled === undefined ? {} : { settled }),
+      name,
+      files,
+      ...(connection ? { connection } : {}),
+    }
   }
   const isWhole = name.trim() !== '' && (kind !== 'after' || after !== '') && (kind !== 'files' || files !== '')
   return (
