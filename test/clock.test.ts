@@ -205,6 +205,7 @@ describe.each(Object.entries(STATES))('the clock, with its state in %s', (kind, 
 
   it('runs a job behind another one, once for what has completed', async () => {
     await withState(await place(), async state => {
+      await createJob(state.db, 'first', '{}')
       await createJob(state.db, 'j', job({ triggers: [{ name: 'behind', after: 'first' }] }))
       const clock = new Clock(state)
       const began = Date.now() - 1000
