@@ -47,7 +47,7 @@ export function oneOffJob(source: string, destination: string, settings: Record<
   const to = parseLocator(destination)
   const { tables, query, format, toFormat, read, ...rest } = settings
   // Limits may change between a run and its resumption.
-  const { limits: _, ...same } = settings
+  const same = { ...settings, limits: {} }
   const objects = (tables as string[] | undefined) ?? (from.object === undefined ? ['*'] : [from.object])
   const words = JSON.stringify([withoutPassword(source), withoutPassword(destination), same])
   const entries =
