@@ -1,4 +1,4 @@
-/** What is told before a run: rows that will be gone, and other jobs that write the same table. */
+/** A plan names the rows that a run will replace, and the other jobs that write the same table. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -80,3 +80,18 @@ it.each(Object.entries(STATES))(
     })
   },
 )
+
+it('files of one name in two folders are two files', async () => {
+  const folder = temporaryFolder()
+  const source = { kind: 'sqlite', path: shop(folder) }
+  const into = (name: string, out: string) => {
+    const tables = [{ from: 's', to: 's.csv' }]
+    return jobSchema.parse({ name, source, destination: join(folder, out), tables, update: 'overwrite' })
+  }
+  await withState({ FERRY_HOME: join(folder, 'home') }, async state => {
+    await createJob(state.db, 'first', JSON.stringify(into('first', 'one')))
+    expect((await planJob(into('second', 'two'), state, {})).clashes).toEqual([])
+    const { clashes } = await planJob(into('third', 'one'), state, {})
+    expect(clashes.map(c => c.message)).toEqual(['job first writes s.csv too'])
+  })
+})

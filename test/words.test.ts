@@ -22,3 +22,9 @@ it('no page shows a command line', () => {
   const faults = shown.filter(({ hint }) => /\bferry [a-z]|--[a-z]/.test(pageWords(hint)))
   expect(faults).toEqual([])
 })
+
+it('what is no command stays as it is', () => {
+  for (const hint of ['Its tables: public.*, main.t_*.', 'Take 2 * 3 rows', 'Its tables: ferrying, list.']) {
+    expect(pageWords(hint)).toBe(hint)
+  }
+})

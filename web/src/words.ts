@@ -1,18 +1,18 @@
 /** Advice of the server in the words of a page: it names commands, a page has buttons. */
 
 const SAID: [RegExp, string][] = [
-  [/`?ferry connections test \S+?`?(?=[.,;:) ]|$)/g, '*Test connection*'],
-  [/`?ferry connections list`?/g, 'the page *Connections*'],
-  [/`?ferry connections add [^\n]*/g, 'on the page *Connections*'],
-  [/Start again(?: with)?:? (?:ferry run \S+ )?`?--full-refresh`?/g, 'Use *Run with full refresh*'],
-  [/`?ferry run \S+ --full-refresh`?/g, '*Run with full refresh*'],
-  [/`?ferry reset \S+?`?(?=[.,;:) ]|$)/g, '*Reset* of the job'],
-  [/`?ferry resume \S+?`?(?=[.,;:) ]|$)/g, '*Resume*'],
-  [/`?ferry cancel \S+?`?(?=[.,;:) ]|$)/g, '*Cancel*'],
-  [/`?ferry retry \S+?`?(?=[.,;:) ]|$)/g, '*Copy them again*'],
-  [/`?ferry list`?/g, 'the page *Jobs*'],
-  [/`?ferry runs`?/g, 'the page *Monitor*'],
-  [/`?ferry plan(?: \S+?)?`?(?=[.,;:) ]|$)/g, '*Plan* of the job'],
+  [/`?ferry connections test \S+?`?(?=[.,;:) ]|$)/g, 'Test connection'],
+  [/`?ferry connections list`?/g, 'the page Connections'],
+  [/`?ferry connections add [^\n]*/g, 'on the page Connections'],
+  [/Start again(?: with)?:? (?:ferry run \S+ )?`?--full-refresh`?/g, 'Use Run with full refresh'],
+  [/`?ferry run \S+ --full-refresh`?/g, 'Run with full refresh'],
+  [/`?ferry reset \S+?`?(?=[.,;:) ]|$)/g, 'Reset of the job'],
+  [/`?ferry resume \S+?`?(?=[.,;:) ]|$)/g, 'Resume'],
+  [/`?ferry cancel \S+?`?(?=[.,;:) ]|$)/g, 'Cancel'],
+  [/`?ferry retry \S+?`?(?=[.,;:) ]|$)/g, 'Copy them again'],
+  [/`?ferry list`?/g, 'the page Jobs'],
+  [/`?ferry runs`?/g, 'the page Monitor'],
+  [/`?ferry plan(?: \S+?)?`?(?=[.,;:) ]|$)/g, 'Plan of the job'],
   [/, with the output of `ferry show RUN --json`/g, ''],
   [/`?ferry show \S+?`?(?=[.,;:) ]|$)/g, 'the run'],
   [/ \(`--update merge`\)/g, ''],
@@ -26,12 +26,12 @@ const SAID: [RegExp, string][] = [
   ],
   [/ Start the server with --folder for another one\./g, ' Ask who runs the server for another one.'],
   [/or copy with --mode Offline/g, 'or copy in another mode'],
-  [/, with --full-refresh/g, ', by *Run with full refresh*'],
+  [/, with --full-refresh/g, ', by Run with full refresh'],
   [/, or start it with --allowed-host NAME/g, ''],
   [/: --port 0 takes a port that is free/g, ''],
   [/Start it: ferry serve; or check its address/g, 'Wait until it is there again'],
 ]
 
 export function pageWords(text: string): string {
-  return SAID.reduce((told, [command, words]) => told.replace(command, words), text).replaceAll('*', '')
+  return SAID.reduce((told, [command, words]) => told.replace(command, words), text)
 }

@@ -21,15 +21,20 @@ export async function clashesOf(
 ): Promise<Clash[]> {
   const own = new Map(tables.map(t => [destination.objectKey(t.to), t]))
   const others = await state.db.selectFrom('job').select(['name', 'definition']).where('name', '!=', job).execute()
-  const places = new Map<string, string | undefined>()
+  const place = placeOf(destination)
+  const isHere = new Map<string, boolean>()
   const clashes: Clash[] = []
   for (const { name, definition } of others) {
     const other = JSON.parse(definition) as CopyJob
     const said = JSON.stringify(other.destination)
-    if (!places.has(said)) places.set(said, await unconnected(state, other.destination, async store => placeOf(store)))
-    if (places.get(said) !== placeOf(destination)) continue
-    for (const written of await writtenBy(state, name, other, destination)) {
-      const table = own.get(destination.objectKey(written))
+    if (isHere.get(said) === false) continue
+    const keys = await unconnected(state, other.destination, async store => {
+      isHere.set(said, placeOf(store) === place)
+      return isHere.get(said) ? writtenBy(state, name, other, store) : new Set<string>()
+    })
+    if (keys === undefined) isHere.set(said, false)
+    for (const key of keys ?? []) {
+      const table = own.get(key)
       if (table) clashes.push({ table: table.from, message: `job ${name} writes ${table.to} too` })
     }
   }
@@ -56,7 +61,7 @@ async function unconnected<T>(
   }
 }
 
-/** The objects that a job writes: those of its newest run, and those that its definition names. */
+/** The keys of the objects that a job writes at its destination: those of its newest run, and those that it names. */
 async function writtenBy(state: State, name: string, job: CopyJob, destination: Store): Promise<Set<string>> {
   const rows = await state.db
     .selectFrom('run_table')
@@ -69,5 +74,5 @@ async function writtenBy(state: State, name: string, job: CopyJob, destination: 
       return to ?? (from === undefined ? [] : destination.defaultObject(source.nameParts(from), {}))
     }),
   )
-  return new Set([...rows.map(r => r.destination), ...(said ?? [])])
+  return new Set([...rows.map(r => r.destination), ...(said ?? [])].map(object => destination.objectKey(object)))
 }

@@ -1,7 +1,8 @@
 /** What the state keeps of the past: who did what, and how long ended runs stay. */
 import { rmSync } from 'node:fs'
 import type { Kysely } from 'kysely'
-import type { AuditRow, Schema } from './schema.ts'
+import { deleteJob } from './jobs.ts'
+import { type AuditRow, PARTS_OF_RUN, type Schema } from './schema.ts'
 import { databaseNow } from './time.ts'
 
 let lastId = 0
@@ -57,13 +58,11 @@ export async function forgetRuns(db: Kysely<Schema>, before: Date, folderOf: (ru
       .execute()
     const ids = rows.map(r => r.id)
     if (ids.length === 0) {
-      await forgetOneOffs(db)
+      await forgetOneOffs(db, before)
       return forgotten
     }
     await db.transaction().execute(async tx => {
-      await tx.deleteFrom('split').where('run', 'in', ids).execute()
-      await tx.deleteFrom('run_table').where('run', 'in', ids).execute()
-      await tx.deleteFrom('attempt').where('run', 'in', ids).execute()
+      for (const table of PARTS_OF_RUN) await tx.deleteFrom(table).where('run', 'in', ids).execute()
       await tx.deleteFrom('run').where('id', 'in', ids).execute()
     })
     for (const id of ids) rmSync(folderOf(id), { recursive: true, force: true })
@@ -71,13 +70,16 @@ export async function forgetRuns(db: Kysely<Schema>, before: Date, folderOf: (ru
   }
 }
 
-/** Copies of the command line go with their last run. */
-async function forgetOneOffs(db: Kysely<Schema>): Promise<void> {
-  await db
-    .deleteFrom('job')
+/** Copies of the command line go with their last run; one that begins at this moment has none yet. */
+async function forgetOneOffs(db: Kysely<Schema>, before: Date): Promise<void> {
+  const rows = await db
+    .selectFrom('job')
+    .select('name')
     .where('one_off', '=', 1)
+    .where('updated_at', '<', before.toISOString())
     .where(eb => eb.not(eb.exists(eb.selectFrom('run').select('id').whereRef('run.job', '=', 'job.name'))))
     .execute()
+  for (const { name } of rows) await deleteJob(db, name)
 }
 
 /** Forgets what was written into the audit before a moment, and sessions that have ended. */

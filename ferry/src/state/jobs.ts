@@ -4,7 +4,7 @@ import { FerryError, nearest } from '../errors.ts'
 import type { CopyJob } from '../job/schema.ts'
 import { isAlive } from './owner.ts'
 import { runningAlready, unfinished } from './runs.ts'
-import type { JobRow, Schema } from './schema.ts'
+import { type JobRow, PARTS_OF_RUN, type Schema } from './schema.ts'
 import { forgetHookSecrets } from './secrets.ts'
 import { databaseNow } from './time.ts'
 
@@ -102,9 +102,7 @@ export async function deleteJob(db: Kysely<Schema>, name: string): Promise<void>
       })
     }
     const runs = tx.selectFrom('run').select('id').where('job', '=', name)
-    await tx.deleteFrom('split').where('run', 'in', runs).execute()
-    await tx.deleteFrom('run_table').where('run', 'in', runs).execute()
-    await tx.deleteFrom('attempt').where('run', 'in', runs).execute()
+    for (const table of PARTS_OF_RUN) await tx.deleteFrom(table).where('run', 'in', runs).execute()
     for (const table of ['run', 'position', 'table_total', 'firing', 'arrival'] as const) {
       await tx.deleteFrom(table).where('job', '=', name).execute()
     }

@@ -189,6 +189,9 @@ export interface RunRow {
   samples: string | null
 }
 
+/** The tables whose rows belong to a run, and go with it. */
+export const PARTS_OF_RUN = ['split', 'run_table', 'attempt'] as const
+
 /** A process's work at a run, from its taking it to its end. */
 export interface AttemptRow {
   run: string

@@ -216,6 +216,42 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
     })
   })
 
+  it('forgets copies of the command line with their last run, but not one that begins at this moment', async () => {
+    await withState(await place(), async ({ db }) => {
+      const begin = async (job: string, updatedDaysAgo: number) => {
+        const claimed = await runs.claimRun(db, job, '{}', { ...fresh, oneOff: true })
+        const long = new Date(Date.now() - updatedDaysAgo * 86_400_000).toISOString()
+        await db.updateTable('job').set({ updated_at: long }).where('name', '=', job).execute()
+        return claimed
+      }
+      const { lease } = await begin('old', 9)
+      const table = {
+        run: lease.run,
+        ordinal: 0,
+        source: 's',
+        destination: 'd',
+        state: 'completed',
+        plan: '{}',
+      } as const
+      const counts = { rows_read: 5, rows_copied: 5, rows_skipped: 0, bytes_read: 9, bytes_written: 9 }
+      const rest = { total_rows: null, started_at: null, ended_at: null, error: null, encoding: 'rows' }
+      await runs.saveTable(db, lease, { ...table, ...counts, ...rest })
+      await runs.finishRun(db, lease, 'completed')
+      const ended_at = new Date(Date.now() - 9 * 86_400_000).toISOString()
+      await db.updateTable('run').set({ ended_at }).where('id', '=', lease.run).execute()
+      // Its job is there, its run is not yet.
+      const { lease: next } = await begin('beginning', 0)
+      await db.deleteFrom('run').where('id', '=', next.run).execute()
+      await forgetRuns(db, new Date(Date.now() - 7 * 86_400_000), () => temporaryFolder())
+      expect(await db.selectFrom('job').select('name').execute()).toEqual([{ name: 'beginning' }])
+      for (const left of ['run', 'run_table', 'table_total'] as const) {
+        expect(await db.selectFrom(left).selectAll().execute(), left).toEqual([])
+      }
+      const attempts = await db.selectFrom('attempt').select('run').execute()
+      expect(attempts).toEqual([{ run: next.run }])
+    })
+  })
+
   it('forgets runs that ended long ago, but of each job its newest one and what its tables have come to', async () => {
     await withState(await place(), async ({ db }) => {
       const run = async (job: string, endedDaysAgo: number) => {

@@ -19,7 +19,7 @@ export function FailureOf({ code, message, hint, table }: Told) {
     <MessageBar intent="error" layout="multiline" role="alert">
       <MessageBarBody>
         <MessageBarTitle>{table ? `${code} ${table}` : code}</MessageBarTitle>
-        <Text style={{ whiteSpace: 'pre-wrap', overflowWrap: 'anywhere' }}>{pageWords(message)}</Text>
+        <Text style={{ whiteSpace: 'pre-wrap', overflowWrap: 'anywhere' }}>{message}</Text>
         {hint && (
           <Text block italic>
             {pageWords(hint)}

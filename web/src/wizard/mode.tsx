@@ -15,7 +15,7 @@ const useStyles = makeStyles({
 })
 
 /** Types whose values can grow from change to change. */
-const GROWS = /^(u?int|decimal|float|double|date|time|instant|timestamp|datetime)/i
+const GROWS = /^(u?int\d|decimal|float|date|time)/
 /** Stores that know by themselves what is new. */
 const KNOW_NEW = ['files', 'cosmos']
 
@@ -29,6 +29,7 @@ export function ModeStep({ draft, set }: StepProps) {
   const knows = KNOW_NEW.includes(kind)
   const updates = useUpdates(draft.destination)
   const merges = updates.includes('merge')
+  const follows = tells && merges
   const choose = (mode: Mode) => {
     // What the store knows by itself nobody has to say.
     const tables = draft.tables.map((t): TableDraft => {
@@ -43,7 +44,7 @@ export function ModeStep({ draft, set }: StepProps) {
   /** How changes of some tables are found; what the log tells is merged. */
   const edit = (part: Partial<TableDraft>, isMeant: (table: TableDraft) => boolean) =>
     set({
-      ...(part.tracking === 'cdc' && merges ? { update: 'merge' as const } : {}),
+      ...(part.tracking === 'cdc' ? { update: 'merge' as const } : {}),
       tables: draft.tables.map(t => {
         if (!isMeant(t)) return t
         const { tracking: _, incrementalColumn: __, ...rest } = t
@@ -51,26 +52,18 @@ export function ModeStep({ draft, set }: StepProps) {
       }),
     })
   const editAll = (part: Partial<TableDraft>) => edit(part, () => true)
+  const lacking = tells
+    ? `${draft.destination} cannot take changes`
+    : `${kind || 'this store'} does not tell its changes`
+  const online = follows ? 'everything, then every change until it is told to complete' : lacking
   return (
     <>
-      <Title3 as="h2" tabIndex={-1}>
-        What is copied?
-      </Title3>
+      <Title3 as="h2">What is copied?</Title3>
       <Field label="Copy mode">
         <RadioGroup value={draft.mode} onChange={(_, { value }) => choose(value as Mode)}>
           <Radio value="full" label="Full: everything, in each run" />
           <Radio value="incremental" label="Incremental: everything at first, then only what changed" />
-          <Radio
-            value="online"
-            disabled={!tells || !merges}
-            label={
-              tells && !merges
-                ? `Online: ${draft.destination} cannot take changes`
-                : tells
-                  ? 'Online: everything, then every change until it is told to complete'
-                  : `Online: ${kind || 'this store'} does not tell its changes`
-            }
-          />
+          <Radio value="online" disabled={!follows} label={`Online: ${online}`} />
         </RadioGroup>
       </Field>
       {draft.mode === 'incremental' && draft.tables.length > 1 && !knows && (
@@ -81,7 +74,7 @@ export function ModeStep({ draft, set }: StepProps) {
           <Button disabled={column.trim() === ''} onClick={() => editAll({ incrementalColumn: column.trim() })}>
             All by this column
           </Button>
-          {tells && merges && <Button onClick={() => editAll({ tracking: 'cdc' })}>All by the log of the store</Button>}
+          {follows && <Button onClick={() => editAll({ tracking: 'cdc' })}>All by the log of the store</Button>}
         </div>
       )}
       {draft.mode === 'incremental' && (
@@ -98,7 +91,7 @@ export function ModeStep({ draft, set }: StepProps) {
                 <Tracking
                   table={t}
                   source={draft.source}
-                  tells={tells && merges}
+                  tells={follows}
                   knows={knows}
                   onChange={part => edit(part, other => other.from === t.from)}
                   className={styles.narrow}
