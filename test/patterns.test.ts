@@ -1,4 +1,4 @@
-/** What a pattern of a job stands for: tables; views where they are named, or asked for. */
+/** A pattern of a job matches tables; views are copied by name, or with `include: views`. */
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, it } from 'vitest'

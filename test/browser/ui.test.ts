@@ -267,7 +267,7 @@ describe('the job panel', () => {
     await two.getByRole('button', { name: 'Pause' }).click()
     for (const page of [one, two]) await state(page, 'paused')
     await one.getByRole('button', { name: 'Resume' }).waitFor()
-    // One button: what stands goes on.
+    // The run is resumed; there is no second button that would do the same.
     expect(await one.getByRole('button', { name: 'Run now' }).count()).toBe(0)
     await one.getByRole('button', { name: 'Resume' }).click()
     for (const page of [one, two]) await state(page, 'running')

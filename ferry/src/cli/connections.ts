@@ -51,7 +51,7 @@ export default async function connections(args: string[], options: Options): Pro
   })
 }
 
-/** `--set NAME=value` pairs as settings of a connector. Throws FERRY-2003 for one that it does not have. */
+/** `--set NAME=value` pairs as settings of a connector. Throws FERRY-1003 for one that it does not have. */
 function settingsGiven(kind: string, pairs: string[]): Record<string, string> {
   const known = settingNames(kind)
   return Object.fromEntries(

@@ -38,7 +38,7 @@ interface CreateWords extends VariableOptions {
   destNosql?: string[]
   srcMongo?: string[]
   srcCassandra?: string[]
-  mode: string
+  mode: CopyMode
   createTargets?: boolean
   partitionKey?: string[]
   throughput?: number
@@ -73,7 +73,7 @@ export async function create(_: string[], words: CreateWords): Promise<void> {
         account,
         sourceAccount: words.srcAccount ?? account,
         resourceGroup: words.resourceGroup ?? 'local',
-        mode: modeOf(words.mode),
+        mode: words.mode,
         tasks: tasksOf(words),
         read: defined({ throughputBudget: words.readThroughputBudget, ...yielding }),
         write: defined({ throughputBudget: words.writeThroughputBudget, ...yielding }),
@@ -197,7 +197,7 @@ function startWorker(state: State, account: string, words: VariableOptions): voi
   }).unref()
 }
 
-/** How often it is told how far a run is that somebody waits for. */
+/** The least time between two lines of progress. */
 const TELL_MS = 1000
 const ENDED = ['completed', 'failed', 'cancelled', 'paused']
 
@@ -255,12 +255,6 @@ function printTable(jobs: ReturnType<typeof toArm>[]): void {
   ])
   const headings = ['job', 'mode', 'status', 'processed', 'total', 'skipped', 'behind', 'duration', 'waits for / error']
   process.stdout.write(`${table(headings, rows)}\n`)
-}
-
-function modeOf(text: string): CopyMode {
-  const mode = (['Offline', 'Online'] as const).find(m => m.toLowerCase() === text.toLowerCase())
-  if (mode) return mode
-  throw new FerryError('FERRY-1003', `--mode ${text}: Offline or Online`)
 }
 
 function checkName(name: string): string {

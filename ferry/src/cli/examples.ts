@@ -1,4 +1,4 @@
-/** One call of each command, for its help and for whoever leaves something out. */
+/** One example of each command: its help shows it, and so does the error of a missing argument. */
 const job = '-a shop --job-name orders'
 
 export const EXAMPLES: Record<string, string> = {

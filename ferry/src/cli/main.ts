@@ -22,7 +22,7 @@ process.stdout.on('error', error => {
   if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(process.exitCode ?? 0)
   throw error
 })
-// What is told beside it nobody reads then: the copy goes on.
+// Progress and errors have no reader any more; the copy goes on.
 process.stderr.on('error', error => {
   if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error
 })

@@ -18,7 +18,7 @@ export default async function tokens(args: string[], options: { json: boolean; r
       ])
       say(all, all.length > 0 ? table(['token', 'role', 'made', 'last used'], rows) : 'No tokens yet.')
     } else if (action === 'add' && name) {
-      const role = options.role
+      const { role } = options
       const made = await makeToken(db, name, role)
       say({ ...made, name, role }, `${made.token}\nIt is told only now: ${name} is ${role}.`)
     } else if (action === 'remove' && name) {

@@ -269,7 +269,6 @@ export async function planTable(
   return { plan, source: sourceTable, sink: sinkTable }
 }
 
-/** Columns with their types; what a text file is guessed to hold is held by the file's own print. */
 /** What of a table goes, in words; undefined where nothing does. */
 function replacedBy({ existing, update, truncate, object }: WriteRequest): string | undefined {
   if (!existing || (update !== 'overwrite' && !truncate)) return undefined
@@ -277,6 +276,7 @@ function replacedBy({ existing, update, truncate, object }: WriteRequest): strin
   return rows ? `what ${object} holds, about ${rows} rows` : `what ${object} holds`
 }
 
+/** Columns with their types; what a text file is guessed to hold is held by the file's own print. */
 function shapeOf(source: TableInfo, existing: TableInfo | undefined, alter: Alteration[] = []): string {
   const altered = new Set(alter.map(a => a.column))
   const of = (columns: TableColumn[]) =>

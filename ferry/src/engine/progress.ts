@@ -19,11 +19,11 @@ export interface TableProgress {
   bytesWritten: number
   splits: number
   splitsDone: number
-  /** Of an online copy: what each split knows to be left. */
   /** What of the source was found out and not said. */
   guesses?: string[]
   /** What is at the destination and will be gone. */
   replaces?: string
+  /** Of an online copy: what each split knows to be left. */
   behind: Map<number, Behind>
   startedAt?: number
   endedAt?: number

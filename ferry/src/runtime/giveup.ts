@@ -27,15 +27,12 @@ export async function refuseEdited(state: State, row: RunRow): Promise<void> {
   }
 }
 
-/** Rows of a table that stay at the destination although its run does not go on. */
-export type Remains = Map<number, { rowsCopied: number; bytesWritten: number }>
-
 /**
  * Removes what an unfinished run that will not go on left at the destination, and lets its counts say what stays there.
  * `lease` is this process's.
  */
-export async function abandon(state: State, row: RunRow, lease: runs.Lease, stores: Stores): Promise<Remains> {
-  const remains: Remains = new Map()
+export async function abandon(state: State, row: RunRow, lease: runs.Lease, stores: Stores): Promise<runs.Remains> {
+  const remains: runs.Remains = new Map()
   const tables = await runs.runTables(state.db, row.id)
   const sink = await stores.destination.sink(new Hold(state.db, lease, row.job))
   try {
@@ -44,7 +41,8 @@ export async function abandon(state: State, row: RunRow, lease: runs.Lease, stor
       if (table.state === 'completed') continue
       const opened = await openIfThere(sink, plan)
       if (opened) await keepPlace(state, row, table, opened, stores.source)
-      remains.set(table.ordinal, await remainsOf(state, table, opened))
+      const outcome = table.state === 'failed' ? 'failed' : 'cancelled'
+      remains.set(table.ordinal, { state: outcome, ...(await remainsOf(state, table, opened)) })
       await opened?.discard()
     }
   } finally {

@@ -605,10 +605,7 @@ class Run {
   /** What was asked to be cancelled leaves what others see already; its counts say so. */
   private async giveUp(): Promise<void> {
     const remains = await abandon(this.options.state, this.row, this.lease, this.stores)
-    for (const table of this.tables) {
-      const stays = remains.get(table.ordinal)
-      if (stays) Object.assign(table, stays, table.state === 'failed' ? {} : { state: 'cancelled' })
-    }
+    for (const table of this.tables) Object.assign(table, remains.get(table.ordinal))
   }
 }
 

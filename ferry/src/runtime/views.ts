@@ -77,7 +77,7 @@ function secondsAtWork(row: ListedRun, executing: boolean, now: number): number 
   return Math.round(row.worked_ms + current) / 1000
 }
 
-/** What the API tells of an attempt. */
+/** One attempt as the API answers it; `now` is the database's time. */
 export function attemptView(row: AttemptRow, executing: boolean, now: number): AttemptView {
   const isOpen = row.ended_at === null
   return {

@@ -1,9 +1,8 @@
 /** The attempts of a run: which processes worked at it, from when to when, and how each of them ended. */
 import type { Kysely } from 'kysely'
 import { hostName } from './owner.ts'
-import type { AttemptRow, RunState, Schema } from './schema.ts'
-
-const iso = (time: number) => new Date(time).toISOString()
+import type { AttemptRow, RunRow, RunState, Schema } from './schema.ts'
+import { iso } from './time.ts'
 
 /** This process begins to work at a run; `now` is the database's time. */
 export async function beginAttempt(
@@ -33,14 +32,17 @@ export async function endAttempt(
 }
 
 /**
- * Ends what a process has left open that is gone: with its last sign of life, in milliseconds since 1970. Gives back how
- * long it was at work.
+ * Ends what a process has left open that is gone, with the run's last sign of life. Gives back how long all of its attempts
+ * were at work, in milliseconds.
  */
-export async function endDead(db: Kysely<Schema>, run: string, lastSign: number | null): Promise<number> {
-  let worked = 0
-  for (const attempt of await openAttempts(db, run)) {
+export async function endDead(
+  db: Kysely<Schema>,
+  row: Pick<RunRow, 'id' | 'heartbeat_at' | 'worked_ms'>,
+): Promise<number> {
+  let worked = row.worked_ms
+  for (const attempt of await openAttempts(db, row.id)) {
     const started = Date.parse(attempt.started_at)
-    const ended = Math.max(started, Number(lastSign ?? started))
+    const ended = Math.max(started, Number(row.heartbeat_at ?? started))
     await close(db, attempt, { ended_at: iso(ended), outcome: 'died', error: null })
     worked += ended - started
   }

@@ -3,9 +3,9 @@ import type { Kysely } from 'kysely'
 import { FerryError } from '../errors.ts'
 import { beginAttempt, endDead } from './attempts.ts'
 import { isAlive, self } from './owner.ts'
-import { type Claimed, findRun, identity, newRun, requireUnfinished, unfinished } from './runs.ts'
+import { type Claimed, identity, lockUnfinished, newRun, unfinished } from './runs.ts'
 import type { RunRow, Schema, Wish } from './schema.ts'
-import { databaseNow, databaseTime } from './time.ts'
+import { databaseNow, databaseTime, iso } from './time.ts'
 
 /** The queue of all jobs that servers and workers execute. No connection has such a name. */
 export const JOBS = ':jobs'
@@ -73,10 +73,7 @@ export async function askWithin(tx: Kysely<Schema>, job: string, asking: Asking)
 /** Lets an unfinished run go on as it began, whatever became of its job. Throws FERRY-5006 where it is ended or at work. */
 export async function resumeQueued(db: Kysely<Schema>, id: string): Promise<RunRow> {
   return db.transaction().execute(async tx => {
-    const { job } = await findRun(tx, id)
-    await tx.updateTable('job').set({ name: job }).where('name', '=', job).execute()
-    const row = await findRun(tx, id)
-    requireUnfinished(row)
+    const row = await lockUnfinished(tx, id)
     const now = await databaseNow(tx)
     if (isAlive(row, now)) throw new FerryError('FERRY-5006', `run ${row.id} is at work: it cannot be resumed`)
     return putBack(tx, row, 'manual', now)
@@ -86,7 +83,7 @@ export async function resumeQueued(db: Kysely<Schema>, id: string): Promise<RunR
 async function putBack(tx: Kysely<Schema>, row: RunRow, by: string, now: number): Promise<RunRow> {
   const again = { queue: JOBS, state: 'pending', error: null, ended_at: null, invoked_by: by } as const
   const wish: Wish | null = row.wish === 'complete' ? 'complete' : null
-  const worked_ms = row.worked_ms + (await endDead(tx, row.id, row.heartbeat_at))
+  const worked_ms = await endDead(tx, row)
   const set: RunRow = { ...row, ...again, wish, worked_ms, owner_pid: null, deaths: 0, changed_at: now }
   await tx.updateTable('run').set(set).where('id', '=', row.id).execute()
   return set
@@ -157,14 +154,17 @@ export async function requeue(
   state: 'pending' | 'paused',
 ): Promise<void> {
   await db.transaction().execute(async tx => {
-    const there = tx.selectFrom('run').select('heartbeat_at').where('id', '=', row.id).where('epoch', '=', row.epoch)
-    const now = await there.executeTakeFirst()
-    if (!now) return
-    const worked = await endDead(tx, row.id, now.heartbeat_at)
+    const held = await tx
+      .selectFrom('run')
+      .select(['id', 'heartbeat_at', 'worked_ms'])
+      .where('id', '=', row.id)
+      .where('epoch', '=', row.epoch)
+      .executeTakeFirst()
+    if (!held) return
+    const worked_ms = await endDead(tx, held)
     await tx
       .updateTable('run')
-      .set({ state, owner_pid: null, error: null, ended_at: null, changed_at: databaseTime(db) })
-      .set(eb => ({ worked_ms: eb('worked_ms', '+', worked) }))
+      .set({ state, worked_ms, owner_pid: null, error: null, ended_at: null, changed_at: databaseTime(db) })
       .where('id', '=', row.id)
       .where('epoch', '=', row.epoch)
       .execute()
@@ -187,8 +187,8 @@ export async function claimQueued(db: Kysely<Schema>, queue: string, most: numbe
     const epoch = next.epoch + 1
     const now = await databaseNow(tx)
     const own = { ...self(now), taken_at: now, epoch, changed_at: now, deaths: deathsOf(next) }
-    const worked_ms = next.worked_ms + (await endDead(tx, next.id, next.heartbeat_at))
-    const taken = { ...own, worked_ms, started_at: next.started_at ?? new Date(now).toISOString() }
+    const worked_ms = await endDead(tx, next)
+    const taken = { ...own, worked_ms, started_at: next.started_at ?? iso(now) }
     await tx.updateTable('run').set(taken).where('id', '=', next.id).execute()
     const lease = { run: next.id, epoch }
     await beginAttempt(tx, lease, now)

@@ -5,7 +5,7 @@ import { FerryError } from '../errors.ts'
 import { beginAttempt, endAttempt, endDead } from './attempts.ts'
 import { isAlive, self } from './owner.ts'
 import type { RunRow, RunState, RunTableRow, Schema, SplitRow, Wish } from './schema.ts'
-import { databaseNow, databaseTime, isSqlite } from './time.ts'
+import { databaseNow, databaseTime, iso, isSqlite } from './time.ts'
 import { addTotals } from './totals.ts'
 
 const UNFINISHED: RunState[] = ['pending', 'planning', 'running', 'paused', 'completing', 'failed']
@@ -33,8 +33,6 @@ export interface Claimed {
   /** Whether an earlier try of this run left work to go on with. */
   resumed: boolean
 }
-
-const iso = (time: number) => new Date(time).toISOString()
 
 /** A run's id sorts by time: `20261121T072353.123-4f2a`. */
 function runIdAt(time: number): string {
@@ -218,7 +216,7 @@ async function take(tx: Kysely<Schema>, row: RunRow, now: number): Promise<Pick<
   const epoch = row.epoch + 1
   // What an online copy was asked for last holds on: to end when it has caught up.
   const wish = row.wish === 'complete' ? 'complete' : null
-  const worked_ms = row.worked_ms + (await endDead(tx, row.id, row.heartbeat_at))
+  const worked_ms = await endDead(tx, row)
   const taken = { ...self(now), taken_at: now, epoch, wish, worked_ms, error: null, ended_at: null } as const
   await tx
     .updateTable('run')
@@ -231,17 +229,22 @@ async function take(tx: Kysely<Schema>, row: RunRow, now: number): Promise<Pick<
 /** Takes an unfinished run, to go on with it as it began. Throws FERRY-1007, FERRY-5001, and FERRY-5006 for an ended one. */
 export async function takeRun(db: Kysely<Schema>, id: string): Promise<Claimed> {
   return db.transaction().execute(async tx => {
-    const { job } = await findRun(tx, id)
-    // The job's line keeps others out until this is decided.
-    await tx.updateTable('job').set({ name: job }).where('name', '=', job).execute()
-    const row = await findRun(tx, id)
-    requireUnfinished(row)
+    const row = await lockUnfinished(tx, id)
     const now = await databaseNow(tx)
     const taken = await take(tx, row, now)
     await beginAttempt(tx, taken.lease, now)
-    // Whoever lets it go on by hand lets it try again.
+    // A person who resumes a run allows it all its tries again.
     return { ...taken, row: { ...taken.row, deaths: 0 }, resumed: true }
   })
+}
+
+/** An unfinished run whose job no other transaction changes before this one ends. Throws FERRY-1007, FERRY-5006. */
+export async function lockUnfinished(tx: Kysely<Schema>, id: string): Promise<RunRow> {
+  const { job } = await findRun(tx, id)
+  await tx.updateTable('job').set({ name: job }).where('name', '=', job).execute()
+  const row = await findRun(tx, id)
+  requireUnfinished(row)
+  return row
 }
 
 /** Throws FERRY-5006 for a run that will not go on. */
@@ -348,18 +351,16 @@ export async function saveCounts(db: Kysely<Schema>, lease: Lease, counts: Map<n
   })
 }
 
+/** Of each table that was not completed: its state, and what of it stays at the destination. */
+export type Remains = Map<number, { state: RunState; rowsCopied: number; bytesWritten: number }>
+
 /** Of a run that will not go on: what of its unfinished tables stays at the destination. Throws FERRY-5004. */
-export async function saveRemains(
-  db: Kysely<Schema>,
-  lease: Lease,
-  remains: Map<number, { rowsCopied: number; bytesWritten: number }>,
-): Promise<void> {
+export async function saveRemains(db: Kysely<Schema>, lease: Lease, remains: Remains): Promise<void> {
   await whileHeld(db, lease, async tx => {
-    for (const [ordinal, { rowsCopied, bytesWritten }] of remains) {
+    for (const [ordinal, { state, rowsCopied, bytesWritten }] of remains) {
       await tx
         .updateTable('run_table')
-        .set({ rows_copied: rowsCopied, bytes_written: bytesWritten })
-        .set(eb => ({ state: eb.case().when('state', '=', 'failed').then('failed').else('cancelled').end() as never }))
+        .set({ state, rows_copied: rowsCopied, bytes_written: bytesWritten })
         .where('run', '=', lease.run)
         .where('ordinal', '=', ordinal)
         .execute()

@@ -19,6 +19,9 @@ export async function databaseNow(db: Kysely<Schema>): Promise<number> {
 }
 
 /** SQLite is the database whose schema changes run outside Kysely's own transactions. */
+/** Milliseconds since 1970 as the state keeps times: ISO 8601 in UTC. */
+export const iso = (time: number): string => new Date(time).toISOString()
+
 export function isSqlite(db: Kysely<Schema>): boolean {
   return !db.getExecutor().adapter.supportsTransactionalDdl
 }

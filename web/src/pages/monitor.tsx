@@ -34,12 +34,11 @@ export function MonitorPage() {
   const styles = useStyles()
   // In the address: who reloads, goes back or sends it on sees the same.
   const [words, setWords] = useSearchParams()
-  const [job, state, invokedBy, since] = ['job', 'state', 'by', 'since'].map(name => words.get(name) ?? '') as [
-    string,
-    string,
-    string,
-    string,
-  ]
+  const word = (name: string) => words.get(name) ?? ''
+  const job = word('job')
+  const state = word('state')
+  const invokedBy = word('by')
+  const since = word('since')
   const [pages, setPages] = useState<string[]>([])
   const before = pages.at(-1)
   const filter = {

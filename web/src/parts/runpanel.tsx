@@ -19,12 +19,11 @@ import { act, type RunDetail, runQuery, type TableView, tablesQuery } from '../a
 import { count, duration, invoker, lag, rate, size, time } from '../format.ts'
 import { Chart } from './chart.tsx'
 import { Confirm } from './confirm.tsx'
-import { Details } from './details.tsx'
 import { Failure, FailureOf } from './failure.tsx'
 import { Grid, type GridColumn } from './grid.tsx'
 import { useMay } from './session.ts'
 import { Skipped } from './skipped.tsx'
-import { isOver, Status } from './status.tsx'
+import { FailedStatus, isOver, Status } from './status.tsx'
 import { useAct } from './tell.tsx'
 
 const useStyles = makeStyles({
@@ -168,7 +167,12 @@ function Tables({ run, tables }: { run: RunDetail; tables: TableView[] }) {
     { name: 'Destination', cell: t => <span title={t.destination}>{t.destination}</span> },
     {
       name: 'Status',
-      cell: t => (t.error ? <TableError table={t} /> : <Status state={t.state} skipped={t.rowsSkipped} />),
+      cell: t =>
+        t.error ? (
+          <FailedStatus of={t.source} title={t.source} state={t.state} error={t.error} />
+        ) : (
+          <Status state={t.state} skipped={t.rowsSkipped} />
+        ),
     },
     { name: 'Progress', cell: t => <Progress table={t} /> },
     ...(follows ? [{ name: 'Lag', cell: (t: TableView) => t.lag && lag(t.lag) }] : []),
@@ -223,19 +227,6 @@ function Tables({ run, tables }: { run: RunDetail; tables: TableView[] }) {
       )}
       <Grid label="Tables" columns={columns} rows={chosen} keyOf={t => t.ordinal} maxHeight="50vh" />
     </>
-  )
-}
-
-function TableError({ table }: { table: TableView }) {
-  const open = (
-    <Button size="small" appearance="subtle" aria-label={`${table.source} failed: show why`}>
-      <Status state={table.state} />
-    </Button>
-  )
-  return (
-    <Details title={table.source} open={open}>
-      <FailureOf {...table.error!} />
-    </Details>
   )
 }
 

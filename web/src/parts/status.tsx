@@ -30,18 +30,31 @@ export function Status({ state, skipped = 0 }: { state: State; skipped?: number 
 
 /** The state of a run; a failed one opens its error. */
 export function RunStatus({ run }: { run: Pick<RunView, 'state' | 'error' | 'rowsSkipped' | 'job'> }) {
-  const status = <Status state={run.state} skipped={run.rowsSkipped} />
-  if (!run.error) return status
+  const { job, state, error, rowsSkipped } = run
+  if (!error) return <Status state={state} skipped={rowsSkipped} />
+  return <FailedStatus of={job} title={`${job}: ${state}`} state={state} error={error} />
+}
+
+/** A state that opens what went wrong. */
+export function FailedStatus({ of, title, state, error }: Failed) {
   const open = (
-    <Button size="small" appearance="subtle" aria-label={`${run.job} ${run.state}: show why`}>
-      {status}
+    <Button size="small" appearance="subtle" aria-label={`${of} ${state}: show why`}>
+      <Status state={state} />
     </Button>
   )
   return (
-    <Details title={`${run.job}: ${run.state}`} open={open}>
-      <FailureOf {...run.error} />
+    <Details title={title} open={open}>
+      <FailureOf {...error} />
     </Details>
   )
+}
+
+interface Failed {
+  /** The run's job, or the table. */
+  of: string
+  title: string
+  state: State
+  error: NonNullable<RunView['error']>
 }
 
 export const isOver = (state: State) => ['completed', 'failed', 'cancelled', 'paused'].includes(state)

@@ -191,16 +191,11 @@ function TriggerForm({ job, edited, onDone, onCancel }: Props) {
   const connections = useQuery(connectionsQuery)
   const jobs = useQuery(jobsQuery(''))
   const trigger = (): Trigger => {
-    const { settled, ...plain } = rest as Record<string, unknown>
+    // How long files stay as they are before it runs is of files alone.
+    const { settled: _, ...plain } = rest as Record<string, unknown>
     if (kind === 'webhook') return { ...plain, name, webhook: true }
     if (kind === 'after') return { ...plain, name, after }
-    return {
-      ...plain,
-      ...(settled === undefined ? {} : { settled }),
-      name,
-      files,
-      ...(connection ? { connection } : {}),
-    }
+    return { ...rest, name, files, ...(connection ? { connection } : {}) }
   }
   const isWhole = name.trim() !== '' && (kind !== 'after' || after !== '') && (kind !== 'files' || files !== '')
   return (

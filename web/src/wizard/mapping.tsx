@@ -56,9 +56,7 @@ export function MappingStep({ draft, set }: StepProps) {
   const table = draft.tables.find(t => t.from === opened)
   return (
     <>
-      <Title3 as="h2" tabIndex={-1}>
-        How do they arrive?
-      </Title3>
+      <Title3 as="h2">How do they arrive?</Title3>
       <Field label="All tables" className={styles.narrow}>
         <Select value={draft.update} onChange={(_, { value }) => set({ update: value as Update })}>
           {updates.map(u => (

@@ -87,8 +87,12 @@ function Wizard({ start, edited }: { start: Draft; edited?: Edited }) {
   const isFirst = useRef(true)
   // Whoever goes to a step begins at its heading.
   useEffect(() => {
-    if (isFirst.current) isFirst.current = false
-    else body.current?.querySelector<HTMLElement>('h2')?.focus()
+    const heading = body.current?.querySelector<HTMLElement>('h2')
+    if (heading && !isFirst.current) {
+      heading.tabIndex = -1
+      heading.focus()
+    }
+    isFirst.current = false
   }, [step])
   const set = (part: Partial<Draft>) => kept.set(before => ({ ...before, ...part }))
   const at = STEPS.indexOf(step)

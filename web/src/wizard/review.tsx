@@ -67,9 +67,7 @@ export function ReviewStep({ draft, set, editing, onSaved }: StepProps & { editi
   )
   return (
     <>
-      <Title3 as="h2" tabIndex={-1}>
-        Is it right?
-      </Title3>
+      <Title3 as="h2">Is it right?</Title3>
       <Field
         label="Name of the job"
         className={styles.narrow}

@@ -19,9 +19,7 @@ export function ScheduleStep({ draft, set, onOpen }: StepProps & { onOpen: (isOp
     schedules.some(s => s.name === `schedule ${n}`) ? free(n + 1) : `schedule ${n}`
   return (
     <>
-      <Title3 as="h2" tabIndex={-1}>
-        When does it run?
-      </Title3>
+      <Title3 as="h2">When does it run?</Title3>
       {schedules.length === 0 && !making && <Text>When somebody runs it. A schedule runs it by the clock.</Text>}
       {schedules.length > 0 && (
         <Grid

@@ -46,9 +46,7 @@ export function StoreStep({ side, draft, set }: StepProps & { side: 'source' | '
   if (making || connections.data.length === 0) {
     return (
       <>
-        <Title3 as="h2" tabIndex={-1}>
-          {title}
-        </Title3>
+        <Title3 as="h2">{title}</Title3>
         {connections.data.length === 0 && <Text>There are no connections yet: make the first one.</Text>}
         <ConnectionForm
           onSaved={saved => {
@@ -62,9 +60,7 @@ export function StoreStep({ side, draft, set }: StepProps & { side: 'source' | '
   }
   return (
     <>
-      <Title3 as="h2" tabIndex={-1}>
-        {title}
-      </Title3>
+      <Title3 as="h2">{title}</Title3>
       <Field label="Connection">
         <RadioGroup value={chosen} onChange={(_, { value }) => choose(value)}>
           {connections.data.map(c => (

@@ -40,9 +40,7 @@ export function TablesStep({ draft, set }: StepProps) {
   if (all.length === 0) return <Empty title={`${draft.source} holds nothing that could be copied`} />
   return (
     <>
-      <Title3 as="h2" tabIndex={-1}>
-        Which tables?
-      </Title3>
+      <Title3 as="h2">Which tables?</Title3>
       <div className={styles.bar}>
         <Input
           contentBefore={<SearchRegular />}
