@@ -32,6 +32,10 @@ export const ERRORS = {
     'The server may not open this',
     'Use a folder or an address that the message allows, or start the server with --folder.',
   ],
+  'FERRY-2007': [
+    'The store answered with an error of its own',
+    "The message is the store's: see its documentation, and its log.",
+  ],
   'FERRY-3001': ['The source object does not exist', 'Check the name; the message lists the nearest ones.'],
   'FERRY-3002': ['A column does not exist', 'Check the mapping; the message lists the columns there are.'],
   'FERRY-3003': ['The destination cannot hold a column', 'Map the column to a type that fits, or leave it out.'],
@@ -117,6 +121,9 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS
 
+/** Characters of a message: a name or a value in it may be of any length, and errors are kept and listed. */
+const MOST_MESSAGE = 4000
+
 /** An error meant for a user's eyes: it names the case, the place, and the next step; it never holds a secret. */
 export class FerryError extends Error {
   readonly code: ErrorCode
@@ -130,7 +137,8 @@ export class FerryError extends Error {
     message: string,
     options: { hint?: string; cause?: unknown; service?: { code: string; message: string } } = {},
   ) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    const short = message.length > MOST_MESSAGE ? `${message.slice(0, MOST_MESSAGE)}…` : message
+    super(short, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'FerryError'
     this.code = code
     this.hint = options.hint ?? ERRORS[code][1]

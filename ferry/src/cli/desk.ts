@@ -6,7 +6,7 @@ import { FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
 import { resumeRun, startRun, wishForRun } from '../runtime/control.ts'
-import { resetJob } from '../runtime/giveup.ts'
+import { discardRun, resetJob } from '../runtime/giveup.ts'
 import { describeJob, describeRun, listJobs, listRuns } from '../runtime/overview.ts'
 import type { JobView, ListedJob, RunDetail, RunView, TableView } from '../runtime/schemas.ts'
 import { compactJob, describeTables } from '../runtime/views.ts'
@@ -71,7 +71,8 @@ function localDesk(state: State, variables: Variables): Desk {
       const run = await describeRun(db, id)
       return describeTables(db, run.id, run.executing, await databaseNow(db))
     },
-    wish: async (id, wish) => describeRun(db, (await wishForRun(state, id, wish, variables)).id),
+    wish: async (id, wish) =>
+      describeRun(db, (await wishForRun(state, id, wish, row => discardRun(state, row, variables))).id),
     resume: async id => describeRun(db, (await resumeRun(state, id)).id),
     keep: async (job, replace) => {
       const definition = JSON.stringify(job)

@@ -1,5 +1,5 @@
 /** `ferry scout`: looks into stores for the server that started it. */
-import { asFerryError } from '../errors.ts'
+import { asFerryError, FerryError } from '../errors.ts'
 import { guardNetwork } from '../network.ts'
 import { type LookName, type Looks, look } from '../runtime/looks.ts'
 import type { Told } from '../runtime/scouts.ts'
@@ -9,7 +9,16 @@ export default async function scout(): Promise<void> {
   if (!process.send) return
   guardNetwork()
   const state = openState()
+  let current: number | undefined
+  // A driver that a store's answer confuses throws where nobody catches it.
+  process.on('uncaughtException', error => {
+    const { message } = asFerryError(error)
+    const { code, hint } = new FerryError('FERRY-2007', message)
+    if (current === undefined) process.exit(1)
+    process.send!({ id: current, error: { code, message, hint } } satisfies Told, () => process.exit(1))
+  })
   process.on('message', async ({ id, name, ask }: { id: number; name: LookName; ask: Looks[LookName]['ask'] }) => {
+    current = id
     const told: Told = await look(await state, name, ask).then(
       answer => ({ id, answer }),
       error => {
@@ -17,6 +26,7 @@ export default async function scout(): Promise<void> {
         return { id, error: { code, message, hint } }
       },
     )
+    current = undefined
     process.send!(told)
   })
   // The server has ended.

@@ -11,6 +11,7 @@ import { formatText } from '../batch/text.ts'
 import { type Column, type LogicalType, type Row, typeName, type Value } from '../batch/types.ts'
 import { FerryError } from '../errors.ts'
 import { jobSchema } from '../job/schema.ts'
+import { planJob } from '../runtime/plan.ts'
 import { runJob } from '../runtime/run.ts'
 import { openState } from '../state/database.ts'
 import type { Store } from './connector.ts'
@@ -89,6 +90,39 @@ const isDue = (...names: string[]) => servers.length === 0 || names.some(name =>
 describe.each(Object.keys(STORES).filter(name => isDue(name)))('%s', name => {
   it.runIf(!isHere(name)).skip('is there: npm run test:servers brings it', () => {})
   if (!isHere(name)) return
+
+  it('tells in the plan that a filter is none, is more than one statement, or has a parameter', async () => {
+    const place = await STORES[name]!()
+    const columns: Column[] = [{ name: 'id', type: { kind: 'int', bits: 32, signed: true }, nullable: false }]
+    await writeRows(place.store, place.object('t'), place.options, columns, [[1], [2]])
+    const isSql = place.store.kind !== 'files'
+    const problemsOf = async (table: object) => {
+      const job = jobSchema.parse({
+        name: 'j',
+        source: place.endpoint,
+        destination: { kind: 'sqlite', path: join(temporaryFolder(), 'to.db') },
+        read: place.options,
+        tables: [{ to: 'copy', ...table }],
+      })
+      return (await planJob(job, undefined, {})).problems.map(p => p.error.code)
+    }
+    const from = place.object('t')
+    if (isSql) expect(await problemsOf({ from, where: 'id > 1 -- all but the first' })).toEqual([])
+    const bad = ['no_such = 1', 'id = ', 'id = ?', 'id = $1', '1 = 1); SELECT (1', '1 = 1); nonsense', ') OR (']
+    for (const where of bad) {
+      expect(await problemsOf({ from, where }), where).toEqual([expect.stringMatching(/^FERRY-30(01|02|06|14|16)$/)])
+    }
+    if (!isSql) return
+    for (const query of [
+      'SELECT',
+      'SELECT no_such FROM t',
+      'SELECT * FROM t WHERE id = ?',
+      'SELECT * FROM t; SELECT 1',
+    ]) {
+      expect(await problemsOf({ query }), query).toEqual([expect.stringMatching(/^FERRY-30(01|02|06|14|16)$/)])
+    }
+    await place.store.close()
+  })
 
   it.each(Object.entries(SAMPLES))('holds %s exactly, or refuses it by name', async (_, sample) => {
     const place = await STORES[name]!()

@@ -69,6 +69,17 @@ export class Duckdb {
     return reader.getRowObjectsJS() as Record<string, unknown>[]
   }
 
+  /** Throws where a text is no statement, more than one, or has a parameter, which nothing fills. */
+  async refuseStatement(sql: string, place: string): Promise<void> {
+    const prepared = await this.work(this.connection.prepare(sql)).catch(error => {
+      const told = translate(error, place)
+      throw told.code === 'FERRY-4001' ? new FerryError('FERRY-3016', told.message, { cause: error }) : told
+    })
+    const { parameterCount } = prepared
+    prepared.destroySync()
+    if (parameterCount > 0) throw new FerryError('FERRY-3016', `${place}: a parameter has no value`)
+  }
+
   /** Rows as they are asked for, in chunks. */
   stream(sql: string): Promise<DuckDBResult> {
     return this.work(this.connection.stream(sql))
@@ -156,7 +167,7 @@ function classify(message: string): ErrorCode {
   if (/^Binder Error.*column/i.test(message)) return 'FERRY-3002'
   if (/^(Parser|Binder|Catalog|Not implemented|Syntax|Permission|Dependency) Error/i.test(message)) return 'FERRY-3016'
   if (/^(TransactionContext|Transaction|Interrupt|INTERRUPT) Error/i.test(message)) return 'FERRY-2005'
-  return 'FERRY-9000'
+  return /^[A-Za-z ]+ Error: /.test(message) ? 'FERRY-2007' : 'FERRY-9000'
 }
 
 export function quoteName(name: string): string {

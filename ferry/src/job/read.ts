@@ -31,8 +31,9 @@ export function parseJob(text: string, path: string, variables: Variables): Copy
   if (fault) {
     const { line, col } = lines.linePos(fault.pos[0])
     const reference = /\$\{\w+\}/.test(text.split('\n')[line - 1] ?? '')
+    const said = /call stack/.test(fault.message) ? 'values lie too deep within one another' : fault.message
     const advice = reference ? '; inside { } and [ ], "${NAME}" needs quotes' : ''
-    throw new FerryError('FERRY-1002', `${path}:${line}:${col}: ${fault.message}${advice}`)
+    throw new FerryError('FERRY-1002', `${path}:${line}:${col}: ${said}${advice}`)
   }
   const written = valueOf(document, path)
   const filled = fillIn(written, variables)
@@ -63,13 +64,26 @@ function keyTwice(document: Document): { message: string; pos: [number, number] 
   return found
 }
 
-/** Throws FERRY-1002 for a text whose aliases would make it grow without end. */
+/** Throws FERRY-1002 for a text whose aliases would make it grow without end, or that lies too deep within itself. */
 function valueOf(document: Document, path: string): unknown {
+  let value: unknown
   try {
-    return document.toJS()
+    value = document.toJS()
   } catch (error) {
     throw new FerryError('FERRY-1002', `${path}: ${(error as Error).message}`, { cause: error })
   }
+  if (isDeeper(value, MOST_DEPTH)) {
+    throw new FerryError('FERRY-1002', `${path}: values lie more than ${MOST_DEPTH} deep within one another`)
+  }
+  return value
+}
+
+/** How deep lists and maps may be within one another; an alias of what holds it has no end. */
+const MOST_DEPTH = 100
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (value === null || typeof value !== 'object') return false
+  return levels === 0 || Object.values(value).some(v => isDeeper(v, levels - 1))
 }
 
 function fillIn(job: unknown, variables: Variables): unknown {

@@ -5,7 +5,9 @@ import { parseDuration } from './duration.ts'
 
 const text = z.string().min(1).max(1000)
 const clock = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of day such as 06:30')
-const instant = z.iso.datetime({ offset: true, local: true })
+const instant = z.iso
+  .datetime({ offset: true, local: true })
+  .refine(t => t >= '1971' && t < '9999', 'a time from 1971 to 9998')
 
 export const WEEKDAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
 

@@ -1,4 +1,5 @@
 /** The times of a schedule, in its own time zone. */
+import { setImmediate } from 'node:timers/promises'
 import { Cron } from 'croner'
 import { parseDuration } from './duration.ts'
 import type { Schedule } from './schedules.ts'
@@ -35,13 +36,27 @@ export function timesOf(schedule: When): Times {
   }
 }
 
-/** The next times, at most so many. */
-export function nextTimes(schedule: When, after: number, count: number): number[] {
+/** What was found of schedules: it holds until the first of its times has come. */
+const kept = new Map<string, { after: number; times: number[] }>()
+const MOST_KEPT = 2000
+
+/** The next times, at most so many. A rare time takes long to find: others have their turn in between. */
+export async function nextTimes(schedule: When, after: number, count: number): Promise<number[]> {
+  const { cron, every, daily, weekly, monthly, timeZone, from, until } = schedule
+  const key = JSON.stringify([count, cron, every, daily, weekly, monthly, timeZone, from, until])
+  const known = kept.get(key)
+  if (known && known.after <= after && !(after >= known.times[0]!)) return known.times
   const times = timesOf(schedule)
   const found: number[] = []
-  for (let time = times.next(after); time !== undefined && found.length < count; time = times.next(time)) {
+  let time: number | undefined = after
+  while (found.length < count) {
+    await setImmediate()
+    time = times.next(time)
+    if (time === undefined) break
     found.push(time)
   }
+  if (kept.size >= MOST_KEPT) kept.delete(kept.keys().next().value!)
+  kept.set(key, { after, times: found })
   return found
 }
 
@@ -55,8 +70,10 @@ function byInterval(every: string, from: number): Times {
 }
 
 function byClock(schedule: When): Times {
+  // Of UTC the clocks need not be asked for.
+  const zone = schedule.timeZone === 'UTC' ? { utcOffset: 0 } : { timezone: schedule.timeZone }
   const crons = patternsOf(schedule).map(
-    pattern => new Cron(pattern, { timezone: schedule.timeZone, paused: true, fixedTimeRule: 'no-wildcard' }),
+    pattern => new Cron(pattern, { ...zone, paused: true, fixedTimeRule: 'no-wildcard' }),
   )
   return {
     next: after => {

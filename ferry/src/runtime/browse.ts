@@ -9,6 +9,8 @@ import type { ObjectView, PreviewView } from './schemas.ts'
 const MOST_COLUMNS = 5000
 /** A value is shown up to here. */
 const MOST_TEXT = 200
+/** Characters of all values, and of all names of columns, that are shown. */
+const MOST_SHOWN = 2_000_000
 
 export async function describeObject(store: Store, spec: ObjectSpec): Promise<ObjectView> {
   const info = await described(store, spec)
@@ -29,6 +31,13 @@ export async function describeObject(store: Store, spec: ObjectSpec): Promise<Ob
 
 async function described(store: Store, spec: ObjectSpec): Promise<TableInfo> {
   const info = await store.describe(spec)
+  const names = info?.columns.reduce((n, c) => n + c.name.length, 0) ?? 0
+  if (names > MOST_SHOWN) {
+    throw new FerryError(
+      'FERRY-3003',
+      `the names of the columns of ${spec.object} have ${names} characters: too many to be shown`,
+    )
+  }
   if (info && info.columns.length > MOST_COLUMNS) {
     throw new FerryError(
       'FERRY-3003',
@@ -73,6 +82,7 @@ async function firstRows(session: SourceSession, spec: ObjectSpec, columns: Tabl
   const order = columns.map(c => table.rowColumns.findIndex(r => r.name === c.name))
   const stop = new AbortController()
   const rows: (string | null)[][] = []
+  let shown = 0
   for (const split of await table.splits(offer)) {
     for await (const batch of table.read(split, { offer, signal: stop.signal })) {
       if (batch.kind !== 'rows') continue
@@ -83,9 +93,12 @@ async function firstRows(session: SourceSession, spec: ObjectSpec, columns: Tabl
             const value = row[i]
             if (value === null || value === undefined) return null
             const text = formatText(value, table.rowColumns[i]!.type)
+            shown += Math.min(text.length, MOST_TEXT)
             return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text
           }),
         )
+        // Of very wide rows fewer are shown.
+        if (shown > MOST_SHOWN) return rows
       }
     }
   }

@@ -1,6 +1,5 @@
 /** Pausing, resuming, cancelling and completing runs, whoever executes them, or nobody. */
 import { FerryError } from '../errors.ts'
-import type { Variables } from '../job/read.ts'
 import type { State } from '../state/database.ts'
 import { isAlive } from '../state/owner.ts'
 import { askForRun, JOBS, requeue, resumeQueued } from '../state/queue.ts'
@@ -10,16 +9,26 @@ import { databaseNow } from '../state/time.ts'
 import { discardRun } from './giveup.ts'
 
 /**
- * Asks whoever executes a run for what is wished. What nobody executes is done here: a run that waits for its turn is set
- * aside, or given up with what it left. Throws FERRY-5006 where the run's state does not allow it.
+ * Asks whoever executes a run for what is wished. What nobody executes is done at once: a run that waits for its turn is set
+ * aside, or given up; `discard` removes what it left. Throws FERRY-5006 where the run's state does not allow it.
  */
-export async function wishForRun(state: State, id: string, wish: Wish, variables: Variables = {}): Promise<RunRow> {
+export async function wishForRun(
+  state: State,
+  id: string,
+  wish: Wish,
+  discard: (row: RunRow) => Promise<unknown> = row => discardRun(state, row, {}),
+): Promise<RunRow> {
   const asked = await runs.wishFor(state.db, id, wish)
-  if (!isAlive(asked, await databaseNow(state.db))) await withoutOwner(state, asked, wish, variables)
+  if (!isAlive(asked, await databaseNow(state.db))) await withoutOwner(state, asked, wish, discard)
   return runs.findRun(state.db, asked.id)
 }
 
-async function withoutOwner(state: State, row: RunRow, wish: Wish, variables: Variables): Promise<void> {
+async function withoutOwner(
+  state: State,
+  row: RunRow,
+  wish: Wish,
+  discard: (row: RunRow) => Promise<unknown>,
+): Promise<void> {
   const waits = row.queue !== null && row.state !== 'paused' && row.state !== 'failed'
   if (wish === 'pause' && waits) await requeue(state.db, row, 'paused')
   if (wish === 'complete' && row.queue !== null) await requeue(state.db, row, 'pending')
@@ -27,7 +36,7 @@ async function withoutOwner(state: State, row: RunRow, wish: Wish, variables: Va
   const tables = await runs.runTables(state.db, row.id)
   // What has not begun has left nothing.
   if (tables.length === 0) await runs.finishRun(state.db, { run: row.id, epoch: row.epoch }, ...runs.endOf(row))
-  else await discardRun(state, row, variables)
+  else await discard(row)
 }
 
 /** Asks for a run of a job for a person. Throws FERRY-5001 where the job runs already. */

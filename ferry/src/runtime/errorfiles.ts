@@ -1,7 +1,7 @@
 /** Files of rows that were skipped, beside the state: one line of JSON a row, one file a split and checkpoint. */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { createReadStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import type { Rejected } from '../batch/encoding.ts'
 
 export interface ErrorLine extends Rejected {
@@ -36,15 +36,53 @@ export function writeErrors(
   renameSync(`${path}.tmp`, path)
 }
 
-/** The error files of a table in a run, with their lines. */
-export function readErrors(folder: string, ordinal: number): { path: string; lines: ErrorLine[] }[] {
+/** The error files of a table in a run. */
+export function errorFiles(folder: string, ordinal: number): string[] {
   if (!existsSync(folder)) return []
   return readdirSync(folder)
     .filter(name => name.startsWith(`${ordinal}-`) && name.endsWith('.jsonl'))
     .sort()
-    .map(name => {
-      const path = join(folder, name)
-      const lines = readFileSync(path, 'utf8').split('\n').filter(Boolean)
-      return { path, lines: lines.map(line => JSON.parse(line) as ErrorLine) }
-    })
+    .map(name => join(folder, name))
+}
+
+/** Bytes of a line that is told as it is, and of all lines that are told at one time. */
+const MOST_LINE = 200_000
+const MOST_TOLD = 4_000_000
+
+/** How many lines the error files have, and the first of them: at most `limit`, and about 4 MB. */
+export async function firstErrors(paths: string[], limit: number): Promise<{ total: number; lines: ErrorLine[] }> {
+  const lines: ErrorLine[] = []
+  let total = 0
+  let told = 0
+  const tell = (path: string, parts: Buffer[], bytes: number) => {
+    if (lines.length === limit || told + Math.min(bytes, MOST_LINE) > MOST_TOLD) return
+    if (bytes > MOST_LINE) {
+      const where = join('errors', basename(dirname(path)), basename(path))
+      lines.push({
+        table: '',
+        place: where,
+        reason: `a row of ${bytes} bytes: it is in ${where} of the state's folder`,
+      })
+    } else lines.push(JSON.parse(Buffer.concat(parts).toString()))
+    told += Math.min(bytes, MOST_LINE)
+  }
+  for (const path of paths) {
+    let parts: Buffer[] = []
+    let bytes = 0
+    for await (const chunk of createReadStream(path, { highWaterMark: 1_000_000 }) as AsyncIterable<Buffer>) {
+      let from = 0
+      for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
+        total++
+        bytes += end - from
+        if (bytes <= MOST_LINE) parts.push(chunk.subarray(from, end))
+        tell(path, parts, bytes)
+        parts = []
+        bytes = 0
+        from = end + 1
+      }
+      bytes += chunk.length - from
+      if (bytes <= MOST_LINE) parts.push(chunk.subarray(from))
+    }
+  }
+  return { total, lines }
 }

@@ -2,15 +2,18 @@
  * What a server asks of stores for somebody who waits: whether they answer, what is in them, what a job would do. Each is
  * plain data, since it is done in a process of its own: scouts.ts.
  */
+import { stringify } from 'yaml'
 import type { ObjectSpec, Store } from '../connectors/connector.ts'
 import { FerryError } from '../errors.ts'
 import type { Locator } from '../job/locator.ts'
 import { parseJob } from '../job/read.ts'
 import { type CopyJob, type EndpointSpec, jobSchema } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
+import { findRun } from '../state/runs.ts'
 import { describeObject, previewObject } from './browse.ts'
-import { resetJob } from './giveup.ts'
+import { discardRun, resetJob } from './giveup.ts'
 import { planJob } from './plan.ts'
+import { type RetryReport, retryRun } from './retry.ts'
 import type { ObjectView, PlanView, PreviewView } from './schemas.ts'
 import { openStore, resolveEndpoint } from './stores.ts'
 
@@ -24,8 +27,11 @@ export interface Looks {
   preview: { ask: { at: Place; spec: ObjectSpec; limit: number }; answer: PreviewView }
   arrivals: { ask: { at: Place; pattern: string }; answer: { path: string; print: string }[] }
   parse: { ask: { text: string }; answer: CopyJob }
+  yaml: { ask: { definition: object }; answer: string }
   plan: { ask: { job: CopyJob }; answer: PlanView }
   reset: { ask: { job: string; only: string[] }; answer: { run: string | undefined; tables: string[] } }
+  discard: { ask: { run: string }; answer: null }
+  retry: { ask: { run: string }; answer: RetryReport }
 }
 export type LookName = keyof Looks
 
@@ -54,8 +60,14 @@ const DO: { [N in LookName]: (state: State, ask: Looks[N]['ask']) => Promise<Loo
       throw new FerryError('FERRY-1003', `${store.label} has no files that could arrive`)
     }),
   parse: async (_, { text }) => parseJob(text, 'job', {}),
+  yaml: async (_, { definition }) => stringify(definition),
   plan: (state, { job }) => planView(state, jobSchema.parse(job)),
   reset: (state, { job, only }) => resetJob(state, job, {}, only.length > 0 ? only : undefined),
+  discard: async (state, { run }) => {
+    await discardRun(state, await findRun(state.db, run), {})
+    return null
+  },
+  retry: (state, { run }) => retryRun(state, run, {}),
 }
 
 async function within<T>(state: State, at: Place, work: (store: Store) => Promise<T>): Promise<T> {

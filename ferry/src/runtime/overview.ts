@@ -1,6 +1,5 @@
 /** Lists of jobs and runs, and one run, as the API and the commands tell them. */
 import { type Kysely, sql } from 'kysely'
-import { stringify } from 'yaml'
 import { withoutPassword } from '../connectors/settings.ts'
 import { type CopyJob, type EndpointSpec, jobSchema } from '../job/schema.ts'
 import { nextTimes } from '../job/times.ts'
@@ -59,11 +58,13 @@ export async function listJobs(
     .execute()
   const now = await databaseNow(db)
   const last = new Map(newest.map(r => [r.job, runView(r, now)]))
-  const view = jobs.map(row => {
+  const views: ListedJob[] = []
+  for (const row of jobs) {
     // What is kept was checked: of many large jobs checking again would take longer than all the rest.
     const job = JSON.parse(row.definition) as CopyJob
-    const times = (job.schedules ?? []).filter(s => s.enabled).flatMap(s => soon(s, now))
-    return {
+    const times: number[] = []
+    for (const schedule of job.schedules ?? []) if (schedule.enabled) times.push(...(await soon(schedule, now)))
+    views.push({
       name: row.name,
       description: job.description ?? null,
       mode: job.mode,
@@ -72,9 +73,9 @@ export async function listJobs(
       updatedAt: row.updated_at,
       nextTime: times.length > 0 ? new Date(Math.min(...times)).toISOString() : null,
       lastRun: last.get(row.name) ?? null,
-    }
-  })
-  return { jobs: view, total: Number(total) }
+    })
+  }
+  return { jobs: views, total: Number(total) }
 }
 
 export interface RunFilter {
@@ -138,14 +139,14 @@ export async function describeRun(db: Kysely<Schema>, idOrJob: string): Promise<
     destination: endpointName(job.destination),
     owner: run.owner_pid === null ? null : { host: run.owner_host ?? '', process: run.owner_pid },
     samples: run.samples === null ? [] : JSON.parse(run.samples),
-    yaml: stringify(compactJob(job)),
   }
 }
 
 /** The next time of a schedule; none of one that a former version has kept and that has no time. */
-function soon(schedule: CopyJob['schedules'][number], now: number): number[] {
+async function soon(schedule: CopyJob['schedules'][number], now: number): Promise<number[]> {
   try {
-    return nextTimes(schedule, now, 1).filter(time => Math.abs(time) <= LAST_TIME)
+    const times = await nextTimes(schedule, now, 1)
+    return times.filter(time => Math.abs(time) <= LAST_TIME)
   } catch {
     return []
   }

@@ -11,7 +11,7 @@ import type { Variables } from '../job/read.ts'
 import { jobSchema } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
 import { findRun, runTables } from '../state/runs.ts'
-import { type ErrorLine, errorFolder, readErrors } from './errorfiles.ts'
+import { type ErrorLine, errorFiles, errorFolder, firstErrors } from './errorfiles.ts'
 import { unshared } from './hold.ts'
 import { closeStores, openStores, type Stores } from './stores.ts'
 
@@ -36,14 +36,15 @@ export async function retryRun(state: State, id: string, variables: Variables): 
     for (const row of await runTables(state.db, run.id)) {
       const plan = JSON.parse(row.plan) as TablePlan
       const total = { table: plan.from, tried: 0, copied: 0, left: 0 }
-      for (const file of readErrors(folder, plan.ordinal)) {
-        const left = await retryFile(run, stores, plan, file.path)
-        total.tried += file.lines.length
+      for (const path of errorFiles(folder, plan.ordinal)) {
+        const { total: tried } = await firstErrors([path], 0)
+        const left = await retryFile(run, stores, plan, path)
+        total.tried += tried
         total.left += left
-        total.copied += file.lines.length - left
+        total.copied += tried - left
       }
       if (total.tried === 0) continue
-      const [first] = readErrors(folder, plan.ordinal).flatMap(f => f.lines)
+      const [first] = (await firstErrors(errorFiles(folder, plan.ordinal), 1)).lines
       report.tables.push({ ...total, ...(first ? { reason: first.reason, folder } : {}) })
     }
   } finally {

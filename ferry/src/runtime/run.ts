@@ -1,4 +1,5 @@
 /** One run of a copy job, from the claim to the report: new, or going on where an earlier try stopped. */
+import { setImmediate } from 'node:timers/promises'
 import type { Split } from '../connectors/connector.ts'
 import { requireOwnDestinations } from '../engine/apart.ts'
 import { copyTable } from '../engine/copy.ts'
@@ -24,7 +25,7 @@ import { completeTable, positionsOf } from '../state/positions.ts'
 import { diedTooOften, MOST_DEATHS } from '../state/queue.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, RunState, RunTableRow, Wish } from '../state/schema.ts'
-import { errorFolder, readErrors, writeErrors } from './errorfiles.ts'
+import { errorFiles, errorFolder, firstErrors, writeErrors } from './errorfiles.ts'
 import { abandon, forgetTable, refuseEdited, release } from './giveup.ts'
 import { Hold } from './hold.ts'
 import { parallelOf, planOptions, tablesOf } from './plan.ts'
@@ -161,6 +162,10 @@ class Run {
     }
     watch.stop()
     await this.pulse.settled
+    return this.end(failure)
+  }
+
+  private async end(failure: FerryError | undefined): Promise<RunReport> {
     const status = this.statusAfter(failure)
     if (status === 'cancelled') await this.giveUp()
     if (status === 'completed') await release(this.options.state, this.row.job, this.stores.source, this.former)
@@ -183,8 +188,12 @@ class Run {
     const ending = this.complete.signal.aborted && (status === 'paused' || status === 'failed') ? 'complete' : null
     const error = status === 'failed' ? first : undefined
     const sums = this.pulse.sums(this.tables)
-    await runs.finishRun(this.options.state.db, this.lease, status, { error, wish: ending, sums })
-    return report
+    const unless = status === 'paused' || status === 'failed' ? { unless: 'cancel' as const } : {}
+    const db = this.options.state.db
+    if (await runs.finishRun(db, this.lease, status, { error, wish: ending, sums, ...unless })) return report
+    // Somebody has asked to cancel it in the last moment.
+    this.wish = 'cancel'
+    return this.end(failure)
   }
 
   private statusAfter(failure: FerryError | undefined): RunState {
@@ -198,10 +207,13 @@ class Run {
     const sessions = await openSessions(this.stores, this.hold)
     try {
       await runs.setState(state.db, this.lease, 'planning')
+      await this.lookForWish()
       const opened = await this.openTables(sessions)
       if (this.evolved.size === 0) {
         this.options.onStart?.({ id: this.lease.run, resumed: this.resumed, tables: this.tables })
       }
+      await this.lookForWish()
+      this.abort.signal.throwIfAborted()
       await this.follow(sessions, opened)
       await runs.setState(state.db, this.lease, this.complete.signal.aborted ? 'completing' : 'running')
       // What follows its source never ends by itself: nothing can wait for it.
@@ -227,6 +239,7 @@ class Run {
     if (before.length > 0) {
       const opened: (OpenTable | undefined)[] = []
       for (const row of before) {
+        await this.breathe()
         const plan = JSON.parse(row.plan) as TablePlan
         if (row.state === 'completed') {
           Object.assign(this.track(plan), {
@@ -251,6 +264,7 @@ class Run {
     const all = { count: specs.length, kept, run: this.lease.run }
     const planned: (OpenTable | IdleTable)[] = []
     for (const [ordinal, spec] of specs.entries()) {
+      await this.breathe()
       planned.push(await planTable(sessions, spec, ordinal, planOptions(job, this.stores, all)))
     }
     requireOwnDestinations(
@@ -376,7 +390,10 @@ class Run {
     progress: TableProgress,
     limits: { slots: Slots; rows?: RateLimit | undefined; bytes?: RateLimit | undefined },
   ): Promise<void> {
-    if (!table || this.abort.signal.aborted) return
+    if (!table) return
+    // Stores that answer at once would keep the wishes waiting until the last table is copied.
+    await setImmediate()
+    if (this.abort.signal.aborted) return
     progress.startedAt = Date.now()
     progress.state = 'running'
     const { plan } = table
@@ -386,7 +403,7 @@ class Run {
       const reached = plan.increment && table.source.reached?.()
       if (reached !== undefined) plan.increment!.position.value = reached
       progress.state = 'completed'
-      progress.rowsSkipped = this.countErrors(plan.ordinal)
+      progress.rowsSkipped = await this.countErrors(plan.ordinal)
     } catch (error) {
       if (this.abort.signal.aborted) progress.state = 'paused'
       else if (this.mayEvolve(plan, error)) {
@@ -457,8 +474,9 @@ class Run {
     })
   }
 
-  private countErrors(ordinal: number): number {
-    return readErrors(this.folder, ordinal).reduce((count, file) => count + file.lines.length, 0)
+  private async countErrors(ordinal: number): Promise<number> {
+    const { total } = await firstErrors(errorFiles(this.folder, ordinal), 0)
+    return total
   }
 
   /** The cuts that the run began with, or new ones, kept before the first row moves. */
@@ -548,11 +566,7 @@ class Run {
   /** Gives signs of life and looks for wishes until stopped; losing the run to another process ends it at once. */
   private watch(): { stop: () => void } {
     const { db } = this.options.state
-    const stopBy = (wish: Wish) => {
-      this.wish = wish
-      this.abort.abort(new FerryError('FERRY-5006', `the run was ${wish === 'pause' ? 'paused' : 'cancelled'}`))
-    }
-    const onSignal = () => stopBy('pause')
+    const onSignal = () => this.stopBy('pause')
     this.options.signal?.addEventListener('abort', onSignal, { once: true })
     let lastBeat = Number.NEGATIVE_INFINITY
     let lastPulse = performance.now()
@@ -561,9 +575,7 @@ class Run {
       if (busy) return
       busy = true
       try {
-        const wish = await runs.readWish(db, this.lease)
-        if (wish === 'complete') await this.drain()
-        else if (wish) stopBy(wish)
+        await this.lookForWish()
         await this.tellWaiting()
         if (performance.now() - lastPulse > PULSE_MS) {
           await this.pulse.beat(this.tables)
@@ -585,6 +597,23 @@ class Run {
         this.options.signal?.removeEventListener('abort', onSignal)
       },
     }
+  }
+
+  private stopBy(wish: Wish): void {
+    this.wish = wish
+    this.abort.abort(new FerryError('FERRY-5006', `the run was ${wish === 'pause' ? 'paused' : 'cancelled'}`))
+  }
+
+  private async lookForWish(): Promise<void> {
+    const wish = await runs.readWish(this.options.state.db, this.lease)
+    if (wish === 'complete') await this.drain()
+    else if (wish) this.stopBy(wish)
+  }
+
+  /** Lets the wishes be heard between two tables: a store that answers at once leaves the clock no turn. */
+  private async breathe(): Promise<void> {
+    await setImmediate()
+    this.abort.signal.throwIfAborted()
   }
 
   /** An online copy is to end with what its source holds now. */

@@ -76,7 +76,6 @@ export const runDetailSchema = runSchema
     destination: z.string(),
     owner: z.object({ host: z.string(), process: z.number() }).nullable().describe('Who executes it, or did last'),
     samples: z.array(z.tuple([z.number(), z.number(), z.number()])).describe('[seconds, rows, bytes] at some moments'),
-    yaml: z.string().describe('The job as the run executes it'),
   })
   .meta({ id: 'RunDetail' })
 
@@ -240,7 +239,7 @@ export const objectSchema = z
 export const previewSchema = z
   .object({
     columns: z.array(z.object({ name: z.string(), type: z.string() })),
-    rows: z.array(z.array(z.string().nullable())).describe('Values as texts, long ones cut'),
+    rows: z.array(z.array(z.string().nullable())).describe('Values as texts, long ones cut; of very wide rows fewer'),
   })
   .meta({ id: 'Preview' })
 

@@ -21,8 +21,11 @@ const PATIENCE_MS: Record<LookName, number> = {
   preview: 30_000,
   arrivals: 30_000,
   parse: 10_000,
+  yaml: 10_000,
   plan: 60_000,
   reset: 120_000,
+  discard: 120_000,
+  retry: 120_000,
 }
 /** What a scout may take: memory in bytes, looked at so often; seconds of processor time. */
 const MOST_MEMORY = 900_000_000

@@ -18,7 +18,9 @@ import type { State } from '../state/database.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { addAuth } from './auth.ts'
+import { addBounds, MOST_BODY, refuseDeep } from './bounds.ts'
 import { connectionRoutes } from './connections.ts'
+import { addDiscretion } from './discreet.ts'
 import { type Events, eventRoutes } from './events.ts'
 import { jobRoutes } from './jobs.ts'
 import { operationRoutes } from './operations.ts'
@@ -27,9 +29,6 @@ import { runRoutes } from './runs.ts'
 import { scheduleRoutes } from './schedules.ts'
 import { sessionRoutes } from './session.ts'
 import { addUi } from './ui.ts'
-
-/** A job of some thousand tables is about 1 MB. */
-const MOST_BODY = 1_000_000
 
 /** Swagger UI styles its elements itself; nothing else of it is inline, and nothing is from elsewhere. */
 const DOCS_POLICY = [
@@ -64,7 +63,7 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
     loggerInstance: log as FastifyBaseLogger,
     bodyLimit: MOST_BODY,
     routerOptions: { maxParamLength: 1000 },
-    requestTimeout: 120_000,
+    requestTimeout: 60_000,
     // A proxy on this machine tells who calls.
     trustProxy: behindProxy ? 'loopback' : false,
     return503OnClosing: true,
@@ -77,8 +76,13 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
   // Clients say that they send JSON where they send nothing, too.
   const parseJson = app.getDefaultJsonParser('error', 'error')
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') done(null, undefined)
-    else parseJson(request, body as string, done)
+    if (body === '') return done(null, undefined)
+    try {
+      refuseDeep(body as string)
+    } catch (error) {
+      return done(error as Error)
+    }
+    return parseJson(request, body as string, done)
   })
   for (const type of ['application/yaml', 'text/yaml', 'text/plain']) {
     app.addContentTypeParser(type, { parseAs: 'string' }, (_, body, done) => done(null, body))
@@ -113,6 +117,8 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
     transformObject: document => withoutUnused(jsonSchemaTransformObject(document)),
   })
   addAuth(app, state, hosts)
+  addBounds(app)
+  addDiscretion(app)
   app.addHook('onRoute', route => {
     // What may go wrong anywhere, told once.
     const schema = route.schema as { response?: Record<string, unknown>; hide?: boolean } | undefined
@@ -134,7 +140,7 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
       await api.register(connectionRoutes, { state, scouts })
       await api.register(jobRoutes, { state, dispatcher, scouts })
       await api.register(scheduleRoutes, { state, dispatcher })
-      await api.register(runRoutes, { state, dispatcher })
+      await api.register(runRoutes, { state, dispatcher, scouts })
       await api.register(eventRoutes, { state, events })
     },
     { prefix: '/api/v1' },

@@ -44,8 +44,9 @@ const locatorSchema = z.strictObject({
   locator: z.string().max(4000).describe('Such as `postgres://user@host/database`'),
 })
 const bodySchema = z.union([inputSchema, locatorSchema])
+const ofName = { name: z.string().max(100).optional().describe('Of the connection whose secrets stand for `***`') }
 const nameParams = z.object({ name: z.string().max(200) })
-const objectQuery = z.object({
+const objectQuery = z.strictObject({
   object: z.string().min(1).max(1000).optional(),
   query: z.string().min(1).max(50_000).optional().describe('For admins'),
   format: z.string().max(20).optional().describe('Of files'),
@@ -128,7 +129,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
       tags: ['connections'],
       summary: 'Removes a connection',
       params: nameParams,
-      querystring: z.object({ force: z.stringbool().default(false).describe('Also where jobs use it') }),
+      querystring: z.strictObject({ force: z.stringbool().default(false).describe('Also where jobs use it') }),
       response: { 204: z.null() },
     },
     handler: async (request, reply) => {
@@ -152,10 +153,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
     schema: {
       tags: ['connections'],
       summary: 'Connects with settings that are not kept, and says what answered',
-      body: z.intersection(
-        bodySchema,
-        z.object({ name: z.string().max(100).optional().describe('Of the connection whose secrets stand for `***`') }),
-      ),
+      body: z.union([inputSchema.extend(ofName), locatorSchema.extend(ofName)]),
       response: { 200: answerSchema },
     },
     handler: async (request, reply) => {
@@ -200,7 +198,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
       tags: ['connections'],
       summary: 'What can be copied from a connection',
       params: nameParams,
-      querystring: z.object({
+      querystring: z.strictObject({
         search: z.string().max(200).optional(),
         limit: z.coerce.number().int().min(1).max(10_000).default(1000),
       }),

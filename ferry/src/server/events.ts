@@ -1,12 +1,14 @@
 /** Live events (SSE): the state is asked once for all who listen. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import { FerryError } from '../errors.ts'
 import type { RunView } from '../runtime/schemas.ts'
 import { RUN_COLUMNS, runView } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
 import { databaseNow } from '../state/time.ts'
 import type { Log } from '../telemetry/log.ts'
 import { callerIn } from './auth.ts'
+import { withoutValues } from './discreet.ts'
 
 const LOOK_MS = 500
 /** How often it is asked whether who listens still may. */
@@ -15,11 +17,16 @@ const CHECK_MS = 2000
 const SIGN_MS = 15_000
 /** What changes in a transaction that takes long is seen late: so much is read again each time. */
 const OVERLAP_MS = 10_000
+/** Streams that are open at one time: of one caller, and of all. A page opens two. */
+const MOST_OF_ONE = 100
+const MOST_STREAMS = 1000
 /** Who does not read what comes is let go; a browser comes back by itself. */
 const MOST_UNREAD = 1_000_000
 
 interface Listener {
   wants: (run: RunView) => boolean
+  /** Whether values of the data are not for it. */
+  isViewer: boolean
   send: (text: string) => void
 }
 
@@ -84,8 +91,11 @@ export class Events {
       told.set(run.id, print)
       if (this.told.get(run.id) === print) continue
       // Made once, however many listen.
-      const text = `event: run\ndata: ${JSON.stringify(run)}\n\n`
-      for (const listener of this.listeners) if (listener.wants(run)) listener.send(text)
+      const text = eventOf(run)
+      const discreet = run.error === null ? text : eventOf(withoutValues(run))
+      for (const listener of this.listeners) {
+        if (listener.wants(run)) listener.send(listener.isViewer ? discreet : text)
+      }
     }
     this.told = told
     if (lookedAt - this.signedAt < SIGN_MS) return
@@ -94,7 +104,14 @@ export class Events {
   }
 }
 
+function eventOf(run: RunView): string {
+  return `event: run\ndata: ${JSON.stringify(run)}\n\n`
+}
+
 export const eventRoutes: FastifyPluginAsyncZod<{ state: State; events: Events }> = async (app, { state, events }) => {
+  /** Of each caller, by name. */
+  const open = new Map<string, number>()
+
   app.route({
     method: 'GET',
     url: '/events',
@@ -102,11 +119,17 @@ export const eventRoutes: FastifyPluginAsyncZod<{ state: State; events: Events }
     schema: {
       tags: ['runs'],
       summary: 'Server-sent events: `run` whenever a run changes, with the run as GET /runs/:id tells it',
-      querystring: z.object({ job: z.string().max(200).optional(), run: z.string().max(100).optional() }),
+      querystring: z.strictObject({ job: z.string().max(200).optional(), run: z.string().max(100).optional() }),
       response: { 200: z.string().describe('text/event-stream') },
     },
     handler: (request, reply) => {
       const { job, run } = request.query
+      const { name } = request.caller!
+      const own = open.get(name) ?? 0
+      if (own >= MOST_OF_ONE || events.count >= MOST_STREAMS) {
+        throw new FerryError('FERRY-6005', `${own >= MOST_OF_ONE ? own : events.count} event streams are open already`)
+      }
+      open.set(name, own + 1)
       reply.hijack()
       const { raw } = reply
       for (const [name, value] of Object.entries(reply.getHeaders())) raw.setHeader(name, value as string)
@@ -118,6 +141,7 @@ export const eventRoutes: FastifyPluginAsyncZod<{ state: State; events: Events }
       raw.write('retry: 1000\n: here\n\n')
       const stop = events.listen({
         wants: view => (job === undefined || view.job === job) && (run === undefined || view.id === run),
+        isViewer: request.caller!.role === 'viewer',
         send: text => {
           if (raw.writableLength > MOST_UNREAD) raw.destroy()
           else raw.write(text)
@@ -131,6 +155,9 @@ export const eventRoutes: FastifyPluginAsyncZod<{ state: State; events: Events }
       raw.once('close', () => {
         clearInterval(check)
         stop()
+        const left = open.get(name)! - 1
+        if (left === 0) open.delete(name)
+        else open.set(name, left)
       })
     },
   })

@@ -42,7 +42,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     schema: {
       tags: ['jobs'],
       summary: 'Jobs by name, each with its newest run',
-      querystring: z.object({
+      querystring: z.strictObject({
         search: z.string().max(200).optional(),
         after: z.string().max(200).optional().describe('Jobs behind this name'),
         limit: z.coerce.number().int().min(1).max(500).default(100),
@@ -97,7 +97,10 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     handler: async (request, reply) => {
       const { definition, updatedAt } = await describeJob(db, request.params.name)
       tellVersion(reply, updatedAt)
-      return reply.type('application/yaml').serializer(String).send(stringify(definition))
+      return reply
+        .type('application/yaml')
+        .serializer(String)
+        .send(await yamlOf(definition, scouts))
     },
   })
 
@@ -132,7 +135,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       tags: ['jobs'],
       summary: 'Removes a job with its history',
       params: nameParams,
-      querystring: z.object({
+      querystring: z.strictObject({
         force: z
           .stringbool()
           .default(false)
@@ -164,7 +167,10 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     handler: async (request, reply) => {
       const job = await jobOf(request.body, scouts)
       request.object = job.name
-      return { plan: await scouts.ask('plan', { job }, goneWith(reply)), yaml: stringify(compactJob(job)) }
+      return {
+        plan: await scouts.ask('plan', { job }, goneWith(reply)),
+        yaml: await yamlOf(compactJob(job), scouts),
+      }
     },
   })
 
@@ -193,7 +199,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       summary: 'Runs the job now; an unfinished run goes on',
       params: nameParams,
       body: z
-        .object({
+        .strictObject({
           fullRefresh: z.boolean().default(false).describe('Everything is copied again'),
           tables: z.array(z.string().max(1000)).max(10_000).default([]).describe('Only these source objects'),
         })
@@ -217,7 +223,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       summary: 'The next run copies everything again; an unfinished one is given up',
       params: nameParams,
       body: z
-        .object({ tables: z.array(z.string().max(1000)).max(10_000).default([]).describe('Only these') })
+        .strictObject({ tables: z.array(z.string().max(1000)).max(10_000).default([]).describe('Only these') })
         .nullish(),
       response: { 200: z.object({ discarded: z.string().nullable(), reset: z.array(z.string()) }) },
     },
@@ -260,6 +266,12 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       }))
     },
   })
+}
+
+/** A job as a text; a long one takes time that the server has not. */
+export function yamlOf(definition: object, scouts: Scouts): Promise<string> | string {
+  const isLong = JSON.stringify(definition).length > LONG_JOB
+  return isLong ? scouts.ask('yaml', { definition }) : stringify(definition)
 }
 
 /** A job from a body. A server keeps no secret in a job. Throws FERRY-1002, FERRY-1003 or FERRY-6003. */

@@ -1,29 +1,24 @@
 /** Runs: lists with filters, one run with its tables and skipped rows, control. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import { jobSchema } from '../job/schema.ts'
 import { resumeRun, wishForRun } from '../runtime/control.ts'
 import type { Dispatcher } from '../runtime/dispatcher.ts'
-import { errorFolder, readErrors } from '../runtime/errorfiles.ts'
+import { errorFiles, errorFolder, firstErrors } from '../runtime/errorfiles.ts'
 import { describeRun, listRuns } from '../runtime/overview.ts'
-import { retryRun } from '../runtime/retry.ts'
-import {
-  runDetailSchema,
-  runSchema,
-  runStateSchema,
-  type SkippedView,
-  skippedSchema,
-  tableSchema,
-} from '../runtime/schemas.ts'
-import { describeTables, runView } from '../runtime/views.ts'
+import { runDetailSchema, runSchema, runStateSchema, skippedSchema, tableSchema } from '../runtime/schemas.ts'
+import type { Scouts } from '../runtime/scouts.ts'
+import { compactJob, describeTables, runView } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
 import { countStates, findRun } from '../state/runs.ts'
 import { databaseNow } from '../state/time.ts'
+import { yamlOf } from './jobs.ts'
 
 const idParams = z.object({ id: z.string().max(100).describe("A run's id, or a job's name: its newest run") })
 
-export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispatcher }> = async (
+export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispatcher; scouts: Scouts }> = async (
   app,
-  { state, dispatcher },
+  { state, dispatcher, scouts },
 ) => {
   const { db } = state
 
@@ -34,7 +29,7 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     schema: {
       tags: ['runs'],
       summary: 'Runs, newest first',
-      querystring: z.object({
+      querystring: z.strictObject({
         job: z.string().max(200).optional(),
         search: z.string().max(200).optional().describe("A part of the job's name"),
         state: z
@@ -83,6 +78,23 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
 
   app.route({
     method: 'GET',
+    url: '/runs/:id/yaml',
+    config: { role: 'viewer' },
+    schema: {
+      tags: ['runs'],
+      summary: 'The job of a run as it was when the run began, as a job file',
+      params: idParams,
+      response: { 200: z.string() },
+    },
+    handler: async (request, reply) => {
+      const { definition } = await findRun(db, request.params.id)
+      const yaml = await yamlOf(compactJob(jobSchema.parse(JSON.parse(definition))), scouts)
+      return reply.type('application/yaml').serializer(String).send(yaml)
+    },
+  })
+
+  app.route({
+    method: 'GET',
     url: '/runs/:id/tables',
     config: { role: 'viewer' },
     schema: {
@@ -107,7 +119,7 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       tags: ['runs'],
       summary: 'Rows that were skipped',
       params: idParams,
-      querystring: z.object({
+      querystring: z.strictObject({
         table: z.coerce.number().int().min(0).optional().describe('The ordinal of a table'),
         limit: z.coerce.number().int().min(1).max(1000).default(100),
       }),
@@ -126,16 +138,12 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
         .execute()
       const folder = errorFolder(state.home, run.id)
       const { table: only, limit } = request.query
-      const rows: SkippedView['rows'] = []
-      let total = 0
-      for (const { ordinal } of tables) {
-        if (only !== undefined && ordinal !== only) continue
-        for (const { lines } of readErrors(folder, ordinal)) {
-          total += lines.length
-          for (const { table, reason, ...row } of lines.slice(0, limit - rows.length)) rows.push({ table, reason, row })
-        }
-      }
-      return { total, rows }
+      const wanted = tables.filter(t => only === undefined || t.ordinal === only)
+      const { total, lines } = await firstErrors(
+        wanted.flatMap(t => errorFiles(folder, t.ordinal)),
+        limit,
+      )
+      return { total, rows: lines.map(({ table, reason, ...row }) => ({ table, reason, row })) }
     },
   })
 
@@ -155,7 +163,7 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
         response: { 202: runSchema },
       },
       handler: async (request, reply) => {
-        const row = await wishForRun(state, request.params.id, wish)
+        const row = await wishForRun(state, request.params.id, wish, ({ id }) => scouts.ask('discard', { run: id }))
         dispatcher.look()
         return reply.code(202).send(runView(row, await databaseNow(db)))
       },
@@ -194,6 +202,6 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
         }),
       },
     },
-    handler: async request => retryRun(state, request.params.id, {}),
+    handler: async request => scouts.ask('retry', { run: request.params.id }),
   })
 }

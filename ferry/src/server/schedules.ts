@@ -39,7 +39,10 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
     return new Map(rows.map(r => [r.name, r]))
   }
 
-  const isoTimes = (schedule: Schedule) => nextTimes(schedule, Date.now(), 5).map(t => new Date(t).toISOString())
+  const isoTimes = async (schedule: Schedule) => {
+    const times = await nextTimes(schedule, Date.now(), 5)
+    return times.map(t => new Date(t).toISOString())
+  }
 
   app.route({
     method: 'GET',
@@ -54,15 +57,17 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
     handler: async (request, reply) => {
       const job = await jobFor(request.params.name, reply)
       const firings = await firingsOf(job.name)
-      return job.schedules.map(schedule => {
+      const views = []
+      for (const schedule of job.schedules) {
         const firing = firings.get(`schedule:${schedule.name}`)
-        return {
+        views.push({
           schedule,
-          next: schedule.enabled ? isoTimes(schedule) : [],
+          next: schedule.enabled ? await isoTimes(schedule) : [],
           outcome: firing?.outcome || null,
           outcomeAt: firing?.outcome_at ?? null,
-        }
-      })
+        })
+      }
+      return views
     },
   })
 
@@ -90,7 +95,7 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
       body: scheduleSchema,
       response: { 200: timesSchema },
     },
-    handler: async request => ({ next: isoTimes(request.body) }),
+    handler: async request => ({ next: await isoTimes(request.body) }),
   })
 
   const edit = async (request: FastifyRequest, change: (job: CopyJob) => CopyJob) => {

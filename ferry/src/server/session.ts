@@ -22,7 +22,7 @@ export const sessionRoutes: FastifyPluginAsyncZod<{ state: State; secure: boolea
     schema: {
       tags: ['session'],
       summary: 'Signs a browser in with a token',
-      body: z.object({ token: z.string().min(1).max(512) }),
+      body: z.strictObject({ token: z.string().min(1).max(512) }),
       response: { 200: sessionSchema },
     },
     handler: async (request, reply) => {
@@ -83,7 +83,7 @@ export const sessionRoutes: FastifyPluginAsyncZod<{ state: State; secure: boolea
     schema: {
       tags: ['session'],
       summary: 'Makes a token; it is told once',
-      body: z.object({ name: z.string().min(1).max(100), role: roleSchema }),
+      body: z.strictObject({ name: z.string().min(1).max(100), role: roleSchema }),
       response: { 201: z.object({ id: z.string(), token: z.string() }) },
     },
     handler: async (request, reply) =>
@@ -113,7 +113,7 @@ export const sessionRoutes: FastifyPluginAsyncZod<{ state: State; secure: boolea
     schema: {
       tags: ['session'],
       summary: 'Who did what, newest first',
-      querystring: z.object({
+      querystring: z.strictObject({
         limit: z.coerce.number().int().min(1).max(500).default(100),
         before: z.coerce.number().int().optional().describe('Events older than this one: the next page'),
       }),

@@ -52,7 +52,8 @@ export async function askWithin(tx: Kysely<Schema>, job: string, asking: Asking)
     .orderBy('id', 'desc')
     .execute()
   const asked = JSON.stringify({ ...(fresh ? { fresh } : {}), ...(only?.length ? { only } : {}) } satisfies Asked)
-  const waits = rows.find(r => r.state === 'pending' && !isAlive(r, now))
+  // One that was asked to be cancelled is given up by whoever works next.
+  const waits = rows.find(r => r.state === 'pending' && r.wish !== 'cancel' && !isAlive(r, now))
   if (waits) return { row: waits, outcome: 'running' }
   // What a worker has left behind another one goes on with.
   const isLeft = (r: RunRow) => r.queue !== null && ['planning', 'running', 'completing'].includes(r.state)
@@ -63,7 +64,8 @@ export async function askWithin(tx: Kysely<Schema>, job: string, asking: Asking)
   }
   const former = active ? undefined : rows[0]
   if (former?.state === 'paused' && by !== 'manual') return { row: former, outcome: 'paused' }
-  const goesOn = former && !fresh && !only?.length && identity(former.definition) === identity(kept.definition)
+  const mayGoOn = former && former.wish !== 'cancel' && !fresh && !only?.length
+  const goesOn = mayGoOn && identity(former.definition) === identity(kept.definition)
   if (goesOn) return { row: await putBack(tx, former, by, now), outcome: 'resumed' }
   const row: RunRow = { ...(await newRun(tx, job, kept.definition, JOBS)), invoked_by: by, asked }
   await tx.insertInto('run').values(row).execute()
@@ -156,15 +158,16 @@ export async function requeue(
   await db.transaction().execute(async tx => {
     const held = await tx
       .selectFrom('run')
-      .select(['id', 'heartbeat_at', 'worked_ms'])
+      .select(['id', 'heartbeat_at', 'worked_ms', 'wish'])
       .where('id', '=', row.id)
       .where('epoch', '=', row.epoch)
       .executeTakeFirst()
     if (!held) return
     const worked_ms = await endDead(tx, held)
+    const wish = held.wish === 'complete' ? held.wish : null
     await tx
       .updateTable('run')
-      .set({ state, worked_ms, owner_pid: null, error: null, ended_at: null, changed_at: databaseTime(db) })
+      .set({ state, wish, worked_ms, owner_pid: null, error: null, ended_at: null, changed_at: databaseTime(db) })
       .where('id', '=', row.id)
       .where('epoch', '=', row.epoch)
       .execute()

@@ -63,7 +63,8 @@ export async function claimRun(
   options: { fresh: boolean; abandon: Abandon; oneOff?: boolean },
 ): Promise<Claimed> {
   const found = await lockJob(db, job, definition, { oneOff: options.oneOff === true })
-  if (found && !options.fresh && identity(found.row.definition) === identity(definition)) {
+  const mayGoOn = found && !options.fresh && found.row.wish !== 'cancel'
+  if (mayGoOn && identity(found.row.definition) === identity(definition)) {
     await beginAttempt(db, found.lease, await databaseNow(db))
     return { ...found, resumed: true }
   }
@@ -373,14 +374,22 @@ export async function saveRemains(db: Kysely<Schema>, lease: Lease, remains: Rem
   })
 }
 
-/** Ends this process's hold on the run, in whatever state it is. */
+/**
+ * Ends this process's hold on the run, in whatever state it is. False, with nothing done, where it was wished meanwhile what
+ * `unless` says.
+ */
 export async function finishRun(
   db: Kysely<Schema>,
   lease: Lease,
   state: RunState,
-  end: { error?: ErrorInfo | undefined; wish?: Wish | null; sums?: Sums; givenUp?: true } = {},
-): Promise<void> {
-  await db.transaction().execute(async tx => {
+  end: { error?: ErrorInfo | undefined; wish?: Wish | null; sums?: Sums; givenUp?: true; unless?: Wish } = {},
+): Promise<boolean> {
+  return db.transaction().execute(async tx => {
+    if (end.unless !== undefined) {
+      const asked = tx.selectFrom('run').select('wish').where('id', '=', lease.run).where('epoch', '=', lease.epoch)
+      const row = await (isSqlite(db) ? asked : asked.forUpdate()).executeTakeFirst()
+      if (row?.wish === end.unless) return false
+    }
     const now = await databaseNow(tx)
     const error = end.error ? JSON.stringify(end.error) : null
     const worked = await endAttempt(tx, lease, { now, outcome: state, error })
@@ -398,6 +407,7 @@ export async function finishRun(
     })
     // What has ended for good counts, once, in what the tables have come to.
     if (state === 'completed' || state === 'cancelled' || end.givenUp) await addTotals(tx, lease.run)
+    return true
   })
 }
 
@@ -425,21 +435,27 @@ export function lost(lease: Lease): FerryError {
 
 const PAST: Record<Wish, string> = { pause: 'paused', cancel: 'cancelled', complete: 'completed' }
 
-/** Asks whoever executes the run to pause, cancel or complete it; a run that nobody executes is ended here. */
+/** Asks whoever executes the run to pause, cancel or complete it. Gives back the run as it was at that moment. */
 export async function wishFor(db: Kysely<Schema>, id: string, wish: Wish): Promise<RunRow> {
-  const row = await findRun(db, id)
+  const { id: run } = await findRun(db, id)
+  return db.transaction().execute(tx => wishWithin(tx, run, wish))
+}
+
+async function wishWithin(tx: Kysely<Schema>, id: string, wish: Wish): Promise<RunRow> {
+  // The line is written first: whoever ends the run at this moment has done so, or sees what is wished.
+  await tx
+    .updateTable('run')
+    .set({ wish, changed_at: databaseTime(tx) })
+    .where('id', '=', id)
+    .execute()
+  const row = await findRun(tx, id)
   if (!isUnfinished(row) || (row.state === 'paused' && wish === 'pause')) {
     throw new FerryError('FERRY-5006', `run ${row.id} is ${row.state}: it cannot be ${PAST[wish]}`)
   }
   if (wish === 'complete' && row.mode !== 'online') {
     throw new FerryError('FERRY-5006', `run ${row.id} is no online copy: it ends by itself`)
   }
-  await db
-    .updateTable('run')
-    .set({ wish, changed_at: databaseTime(db) })
-    .where('id', '=', row.id)
-    .execute()
-  return { ...row, wish }
+  return row
 }
 
 /** The run of that id, or the newest run of a job of that name. Throws FERRY-1007. */

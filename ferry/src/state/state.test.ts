@@ -80,7 +80,7 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
         'the end of a table': lease => completeTable(db, lease, { ...table, rows_read: 99 }, position),
         sums: lease => runs.saveWaiting(db, lease, 'late'),
         'a sign of life': lease => runs.heartbeat(db, lease),
-        'the end': lease => runs.finishRun(db, lease, 'failed'),
+        'the end': lease => runs.finishRun(db, lease, 'failed').then(() => undefined),
       }
       for (const [what, write] of Object.entries(late)) {
         await expect(write(first.lease), what).rejects.toMatchObject({ code: 'FERRY-5004' })
@@ -162,6 +162,43 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
       await runs.finishRun(db, lease, 'paused')
       await expect(runs.wishFor(db, 'j', 'pause')).rejects.toMatchObject({ code: 'FERRY-5006' })
       await expect(runs.wishFor(db, 'nothing', 'pause')).rejects.toMatchObject({ code: 'FERRY-1007' })
+    })
+  })
+
+  it('loses no wish to cancel, whatever becomes of the process that should have heard it', async () => {
+    await withState(await place(), async ({ db }) => {
+      await createJob(db, 'j', '{}')
+      const ask = () => queue.askForRun(db, 'j', { by: 'manual', overlap: 'skip' })
+      const dies = (run: string) =>
+        db
+          .updateTable('run')
+          .set({ owner_pid: 1 << 22 })
+          .where('id', '=', run)
+          .execute()
+      await ask()
+      const first = await queue.claimQueued(db, queue.JOBS, 2)
+      const { run } = first!.lease
+      await runs.setState(db, first!.lease, 'planning')
+      await runs.wishFor(db, 'j', 'cancel')
+      // Who puts the run down at this very moment is told, and does not take the wish away.
+      expect(await runs.finishRun(db, first!.lease, 'paused', { unless: 'cancel' })).toBe(false)
+      expect(await runs.findRun(db, run)).toMatchObject({ state: 'planning', wish: 'cancel' })
+      // Who dies leaves it to the next one; a person who starts the job means a new run.
+      await dies(run)
+      const second = await queue.claimQueued(db, queue.JOBS, 2)
+      expect(second).toMatchObject({ lease: { run } })
+      expect(await runs.readWish(db, second!.lease)).toBe('cancel')
+      await dies(run)
+      const claimed = await runs.claimRun(db, 'j', '{}', { fresh: false, abandon: async () => {} })
+      expect(claimed.resumed).toBe(false)
+      expect(await runs.findRun(db, run)).toMatchObject({ state: 'cancelled' })
+      // One that waits to be cancelled does not stand in the way of a new one.
+      await runs.finishRun(db, claimed.lease, 'paused', { unless: 'cancel' })
+      await runs.wishFor(db, 'j', 'cancel')
+      expect(await ask()).toMatchObject({ outcome: 'queued' })
+      // What a person resumes is wanted again.
+      const resumed = await queue.resumeQueued(db, claimed.lease.run)
+      expect(resumed.wish).toBeNull()
     })
   })
 

@@ -41,6 +41,7 @@ export async function listObjects(db: Duckdb, only?: 'tables'): Promise<string[]
 export async function describe(db: Duckdb, spec: ObjectSpec): Promise<DuckdbTable | undefined> {
   if (spec.query !== undefined) {
     const sql = `(${stripSemicolon(spec.query)}\n)`
+    await db.refuseStatement(`SELECT * FROM ${sql}`, 'the query')
     return { object: '(query)', columns: await columnsOf(db, sql), primaryKey: [], relation: await relationOf(db, sql) }
   }
   const name = splitName(spec.object)

@@ -31,7 +31,14 @@ export class DuckdbSource implements SourceSession {
   }
 
   async table(request: ReadRequest): Promise<SourceTable> {
-    return this.reading(async db => new DuckdbSourceTable(this.path, request, await this.describe(db, request)))
+    return this.reading(async db => {
+      const table = await this.describe(db, request)
+      const { where } = request
+      if (where !== undefined) {
+        await db.refuseStatement(`SELECT NULL FROM ${table.relation.sql} WHERE (${where}\n)`, table.object)
+      }
+      return new DuckdbSourceTable(this.path, request, table)
+    })
   }
 
   async increment(request: ReadRequest, since: Since): Promise<Increment> {

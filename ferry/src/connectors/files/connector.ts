@@ -138,18 +138,22 @@ class FilesStore implements Store {
     switch (format) {
       case 'csv': {
         const described = await describeCsv(set, options)
-        return { info: described.info, open: (request: ReadRequest) => new CsvSourceTable(described, request) }
+        return { info: described.info, open: async (request: ReadRequest) => new CsvSourceTable(described, request) }
       }
       case 'jsonl':
       case 'json': {
         const described = await describeJson(set, options, format, spec.drift === 'evolve')
-        return { info: described.info, open: (request: ReadRequest) => new JsonSourceTable(described, request) }
+        return { info: described.info, open: async (request: ReadRequest) => new JsonSourceTable(described, request) }
       }
       case 'parquet': {
         // DuckDB is loaded only where it takes part.
         const { describeParquet, ParquetSourceTable } = await import('./parquet.ts')
         const described = await describeParquet(set, await this.db(), spec.drift ?? 'freeze', options)
-        const open = (request: ReadRequest) => new ParquetSourceTable(described, request, () => this.db())
+        const open = async (request: ReadRequest) => {
+          const table = new ParquetSourceTable(described, request, () => this.db())
+          await table.refuseFilter()
+          return table
+        }
         return { info: described.info, open }
       }
     }

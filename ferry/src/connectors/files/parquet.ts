@@ -182,6 +182,15 @@ export class ParquetSourceTable implements SourceTable {
     return { sql: relation, setup, teardown: setup.map(() => 'RESET threads'), columns }
   }
 
+  /** Throws where the filter is none, is more than one statement, or has a parameter, which nothing fills. */
+  async refuseFilter(): Promise<void> {
+    const { where } = this.request
+    if (where === undefined) return
+    const db = await this.db()
+    const { sql } = this.relation(this.files.set.paths)
+    await db.refuseStatement(`SELECT NULL FROM ${sql} WHERE (${where}\n)`, this.files.set.object)
+  }
+
   refuses(offer: Offer): string | undefined {
     return refuses(this.relation(this.files.set.paths), this.request.columns, offer)
   }

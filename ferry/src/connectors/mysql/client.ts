@@ -179,7 +179,8 @@ export function classify(e: ServerError): ErrorCode {
   if (state.startsWith('08') || state.startsWith('40')) return 'FERRY-2005'
   if (state.startsWith('22')) return 'FERRY-4001'
   if (state.startsWith('23')) return 'FERRY-4005'
-  return state.startsWith('42') || state.startsWith('0A') ? 'FERRY-3016' : 'FERRY-9000'
+  if (state.startsWith('42') || state.startsWith('0A')) return 'FERRY-3016'
+  return e.errno === undefined && e.code === undefined ? 'FERRY-9000' : 'FERRY-2007'
 }
 
 /** An identifier as MySQL quotes it. */

@@ -65,7 +65,12 @@ export class MysqlSource implements SourceSession {
   async table(request: ReadRequest): Promise<SourceTable> {
     // A table that goes by a column is read whenever its turn comes.
     if (request.log === undefined) this.readsTables = true
-    return new MysqlSourceTable(this, request, await this.describe(request))
+    const table = await this.describe(request)
+    const { where } = request
+    if (where !== undefined) {
+      await this.ask(`EXPLAIN SELECT NULL FROM ${relationOf(request, table)} WHERE (${where}\n)`, table.object)
+    }
+    return new MysqlSourceTable(this, request, table)
   }
 
   private async describe(request: ReadRequest): Promise<MysqlTable> {

@@ -76,6 +76,7 @@ export function ledgerClient(client: pg.Client): LedgerClient {
 
 interface ServerError extends Error {
   code?: string
+  severity?: string
   detail?: string
   where?: string
   column?: string
@@ -141,7 +142,7 @@ function classify(e: ServerError): ErrorCode {
   if (code === '54000') return 'FERRY-4001'
   if (/^(40|55P03|57014)/.test(code)) return 'FERRY-2005'
   if (/^(0A|26|3[0-9B-F]|42|44|54|55|P0)/.test(code)) return 'FERRY-3016'
-  return 'FERRY-9000'
+  return e.severity === undefined ? 'FERRY-9000' : 'FERRY-2007'
 }
 
 /** An identifier as PostgreSQL quotes it. */

@@ -104,7 +104,22 @@ export class PostgresSource implements SourceSession {
   async table(request: ReadRequest): Promise<SourceTable> {
     // A table that goes by a column is read whenever its turn comes.
     if (request.log === undefined) this.readsTables = true
-    return new PostgresSourceTable(this, request, await this.describe(request))
+    const table = await this.describe(request)
+    if (request.where !== undefined) await this.refuseFilter(request, table)
+    return new PostgresSourceTable(this, request, table)
+  }
+
+  /** Throws where the filter is none, is more than one statement, or has a parameter, which nothing fills. */
+  private async refuseFilter({ query, where }: ReadRequest, table: PostgresTable): Promise<void> {
+    const from = query === undefined ? qualified(table) : `(${stripSemicolon(query)}\n) AS q`
+    const client = await this.describer
+    const text = `EXPLAIN SELECT NULL FROM ${from} WHERE (${where}\n)`
+    await client.query({ text, queryMode: 'extended' } as pg.QueryConfig).catch(error => {
+      // The server misses the value of a parameter.
+      if (error.code === '08P01')
+        throw new FerryError('FERRY-3016', `${table.object}: the filter has a parameter, which nothing fills`)
+      throw translate(error, table.object)
+    })
   }
 
   private async describe(request: ReadRequest): Promise<PostgresTable> {

@@ -26,11 +26,9 @@ export function listObjects(db: DatabaseSync, only?: 'tables'): string[] {
 export function describe(db: DatabaseSync, spec: ObjectSpec): SqliteTable | undefined {
   if (spec.query !== undefined) return describeQuery(db, spec.query)
   const table = tableName(spec.object)
-  const found = db
-    .prepare(`SELECT name, type FROM sqlite_schema WHERE name = ? COLLATE NOCASE AND type IN ('table', 'view')`)
-    .get(table)
+  const found = relations(db).get(folded(table))
   if (!found) return undefined
-  const name = found.name as string
+  const { name } = found
   const info = db.prepare(`SELECT * FROM pragma_table_xinfo(?)`).all(name)
   // hidden: 2 and 3 are generated columns, 1 a hidden column of a virtual table.
   const columns: TableColumn[] = info
@@ -67,6 +65,30 @@ export function describe(db: DatabaseSync, spec: ObjectSpec): SqliteTable | unde
     // Numbers far apart say nothing of how many rows there are.
     ...(typeof rows === 'number' && rows < 1e10 ? { rows } : rows === null ? { rows: 0 } : {}),
   }
+}
+
+interface Relation {
+  name: string
+  type: string
+}
+
+/** Tables and views of each connection, as they are in a version of its schema. */
+const known = new WeakMap<DatabaseSync, { version: unknown; relations: Map<string, Relation> }>()
+
+/** Tables and views by their folded names: SQLite would look through all of them for each one. */
+function relations(db: DatabaseSync): Map<string, Relation> {
+  const { schema_version: version } = db.prepare('PRAGMA schema_version').get()!
+  const kept = known.get(db)
+  if (kept && kept.version === version) return kept.relations
+  const rows = db.prepare(`SELECT name, type FROM sqlite_schema WHERE type IN ('table', 'view')`).all()
+  const all = new Map(rows.map(r => [folded(r.name as string), { name: r.name as string, type: r.type as string }]))
+  known.set(db, { version, relations: all })
+  return all
+}
+
+/** A name as SQLite compares it: letters of ASCII are one in both cases. */
+function folded(name: string): string {
+  return name.replace(/[A-Z]/g, c => c.toLowerCase())
 }
 
 /** A default that is a constant, as text; one of SQLite's own words as it is written. */

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Column, LogicalType } from '../../batch/types.ts'
@@ -40,6 +40,7 @@ class SqliteStore implements Store {
   readonly kind = 'sqlite'
   readonly label: string
   private readonly path: string
+  private looking: { db: DatabaseSync; print: string } | undefined
 
   constructor(path: string) {
     this.path = path
@@ -107,16 +108,29 @@ class SqliteStore implements Store {
     return new SqliteSink(this.path, run)
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.looking?.db.close()
+    this.looking = undefined
+  }
 
   private reading<T>(work: (db: DatabaseSync) => T): T {
-    const db = openDatabase(this.path, 'read')
+    const db = this.connection()
     try {
       return work(db)
     } catch (error) {
       throw translate(error, this.label)
-    } finally {
-      db.close()
     }
+  }
+
+  /** A connection that only looks, of the file that is there now: opening one reads the whole schema. */
+  private connection(): DatabaseSync {
+    const file = existsSync(this.path) ? statSync(this.path) : undefined
+    const print = `${file?.dev}:${file?.ino}`
+    if (this.looking?.print === print) return this.looking.db
+    this.looking?.db.close()
+    this.looking = undefined
+    const db = openDatabase(this.path, 'read')
+    this.looking = { db, print }
+    return db
   }
 }

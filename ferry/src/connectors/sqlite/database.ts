@@ -84,6 +84,7 @@ function classify(e: Error & { errcode?: number; code?: string }): ErrorCode {
   switch ((e.errcode ?? 0) & 0xff) {
     case 3:
     case 8:
+    case 23:
       return 'FERRY-2004'
     // A statement that is no SQL, or asks for what the file does not have.
     case 1:
@@ -106,7 +107,7 @@ function classify(e: Error & { errcode?: number; code?: string }): ErrorCode {
     case 20:
       return 'FERRY-4001'
     default:
-      return 'FERRY-9000'
+      return e.errcode === undefined ? 'FERRY-9000' : 'FERRY-2007'
   }
 }
 

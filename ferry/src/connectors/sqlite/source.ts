@@ -38,7 +38,28 @@ export class SqliteSource implements SourceSession {
   }
 
   async table(request: ReadRequest): Promise<SourceTable> {
-    return new SqliteSourceTable(this.db, request, this.describe(request))
+    const table = this.describe(request)
+    this.refuseStatement(request, table)
+    return new SqliteSourceTable(this.db, request, table)
+  }
+
+  /** Throws where the words of a job are no statement, more than one, or have a parameter, which nothing fills. */
+  private refuseStatement(request: ReadRequest, { table, object }: SqliteTable): void {
+    const { query, where } = request
+    if (query === undefined && where === undefined) return
+    const from = query === undefined ? quoteName(table) : `(${stripSemicolon(query)}\n)`
+    const filter = where === undefined ? '' : `(${where}\n) AND`
+    let parameters: number
+    try {
+      // SQLite passes over what stands behind the first statement: then the last parameter is not found.
+      const steps = this.db.prepare(`EXPLAIN SELECT NULL FROM ${from} WHERE ${filter} $ferry IS NULL`).all()
+      parameters = steps.filter(s => s.opcode === 'Variable').length
+    } catch (error) {
+      throw translate(error, object)
+    }
+    if (parameters === 1) return
+    const why = parameters === 0 ? 'is more than one statement' : 'has a parameter, which nothing fills'
+    throw new FerryError('FERRY-3016', `${object}: the ${where === undefined ? 'query' : 'filter'} ${why}`)
   }
 
   private describe(request: ReadRequest): SqliteTable {

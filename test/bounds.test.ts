@@ -1,0 +1,157 @@
+/** What one caller asks of a server is bounded, taken by its word, and done outside the server's own process. */
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { describedBy, operations } from './openapi.ts'
+import { type Problem, serverWithJob, startServer, type TestServer } from './server.ts'
+import { temporaryFolder, until } from './support.ts'
+
+/** Another caller, of a role. */
+async function tokenOf(server: TestServer, role: string): Promise<Record<string, string>> {
+  const { body } = await server.call<{ token: string }>('POST', '/tokens', { name: role, role })
+  return { authorization: `Bearer ${body.token}` }
+}
+
+describe('a word that is not known', () => {
+  it('is refused in every body and every address', { timeout: 60_000 }, async () => {
+    const { server } = await serverWithJob()
+    const api = await describedBy(server)
+    let asked = 0
+    for (const { method, path, operation } of operations(api)) {
+      if (path.endsWith('/events')) continue
+      const address = path.replace(/\{\w+\}/g, 'job')
+      const isInQuery = operation.parameters?.some(p => p.in === 'query')
+      const body = operation.requestBody?.content['application/json']?.schema as { type?: string; anyOf?: object[] }
+      const isList = body?.type === 'array'
+      if (isInQuery) {
+        const answer = await server.call<Problem>(method, `/!${address.slice(1)}?nonsense=1`)
+        expect(answer.status, `${method} ${address}?nonsense`).toBe(400)
+        asked++
+      }
+      if (body && !isList) {
+        const answer = await server.call<Problem>(method, `/!${address.slice(1)}`, { nonsense: 1 })
+        expect(answer.status, `${method} ${address} {nonsense}`).toBe(400)
+        expect(answer.body.detail, `${method} ${address}`).toMatch(/nonsense|Invalid input/)
+        asked++
+      }
+    }
+    expect(asked).toBeGreaterThan(15)
+  })
+
+  it('resets nothing', async () => {
+    const { server } = await serverWithJob()
+    const answer = await server.call<Problem>('POST', '/jobs/job/reset', { table: ['items'] })
+    expect(answer.status).toBe(400)
+    expect(answer.body.detail).toContain('table')
+  })
+})
+
+describe('a body', () => {
+  it.each([
+    ['JSON', `{"name":${'['.repeat(9000)}${']'.repeat(9000)}}`, 'application/json'],
+    ['an alias of what holds it', 'name: &n\n  x: *n\n', 'application/yaml'],
+    ['YAML', `name: ${'['.repeat(9000)}${']'.repeat(9000)}`, 'application/yaml'],
+  ])('that lies too deep within itself is refused: %s', async (_, text, type) => {
+    const server = await startServer()
+    for (const path of ['/jobs', '/plan']) {
+      const answer = await server.call<Problem>('POST', path, text, { 'content-type': type })
+      expect(answer.status).toBe(400)
+      expect(answer.body.detail).toMatch(/deep/)
+    }
+  })
+
+  it('that comes slowly is one of twenty', async () => {
+    const server = await startServer()
+    const { port } = new URL(server.url)
+    const head = [
+      'POST /api/v1/jobs HTTP/1.1',
+      `host: localhost:${port}`,
+      'authorization: Bearer a-token-for-tests',
+      'content-type: application/json',
+      'content-length: 900000',
+      '',
+      '{',
+    ].join('\r\n')
+    const answers: string[] = []
+    for (let i = 0; i < 30; i++) {
+      const socket = connect(Number(port), '127.0.0.1', () => socket.write(head))
+      socket.on('error', () => {})
+      socket.on('data', data => answers.push(data.toString().split('\r\n')[0]!))
+      onTestFinished(() => {
+        socket.destroy()
+      })
+    }
+    await until(() => answers.length === 10, 'ten to be refused')
+    expect(new Set(answers)).toEqual(new Set(['HTTP/1.1 429 Too Many Requests']))
+    // Small ones go on.
+    expect((await server.call('POST', '/schedules/times', { name: 's', every: '1 d' })).status).toBe(200)
+  })
+})
+
+it('one caller has so many event streams, and others theirs', { timeout: 60_000 }, async () => {
+  const server = await startServer()
+  const operator = await tokenOf(server, 'operator')
+  const stop = new AbortController()
+  onTestFinished(() => stop.abort())
+  const open = async (headers: Record<string, string>) => {
+    const answer = await fetch(`${server.url}/api/v1/events`, { headers, signal: stop.signal })
+    return answer.status
+  }
+  const statuses = await Promise.all(Array.from({ length: 105 }, () => open(operator)))
+  expect(statuses.filter(s => s === 200)).toHaveLength(100)
+  expect(statuses.filter(s => s === 429)).toHaveLength(5)
+  expect(await open({ authorization: `Bearer ${server.token}` })).toBe(200)
+})
+
+it('a message is kept short, whatever stands in it', async () => {
+  const { server } = await serverWithJob()
+  const tables = Array.from({ length: 9000 }, (_, i) => `no-table-of-this-long-name-and-number-${i}`)
+  expect((await server.call('POST', '/jobs/job/runs', { tables })).status).toBe(202)
+  const run = await server.waitFor('job', 'failed')
+  expect((run.error as Problem & { message: string }).message.length).toBeLessThan(5000)
+})
+
+it('a schedule has times that a date can be', async () => {
+  const { server } = await serverWithJob()
+  const schedules = [{ name: 's', cron: '0 6 * * *', from: '1960-01-01T00:00:00' }]
+  const answer = await server.call<Problem>('PUT', '/jobs/job/schedules', schedules)
+  expect(answer.status).toBe(400)
+  expect(answer.body.detail).toContain('1971')
+  expect((await server.call('GET', '/jobs/job/schedules')).status).toBe(200)
+})
+
+it('viewers are told that a value does not fit, and not the value', { timeout: 60_000 }, async () => {
+  const folder = temporaryFolder()
+  const db = new DatabaseSync(join(folder, 'source.db'))
+  db.exec(`CREATE TABLE items (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO items VALUES (1, 'secret-value')`)
+  db.close()
+  const server = await startServer({ folder })
+  const definition = {
+    name: 'job',
+    source: `sqlite:${join(folder, 'source.db')}`,
+    destination: `duckdb:${join(folder, 'target.duckdb')}`,
+    tables: ['items'],
+  }
+  expect((await server.call('POST', '/jobs', definition)).status).toBe(201)
+  const viewer = await tokenOf(server, 'viewer')
+  const stop = new AbortController()
+  onTestFinished(() => stop.abort())
+  const stream = await fetch(`${server.url}/api/v1/events`, { headers: viewer, signal: stop.signal })
+  await server.call('POST', '/jobs/job/runs')
+  await server.waitFor('job', 'failed')
+  const texts = async (headers: Record<string, string>) => {
+    const all = ['/runs', '/runs/job', '/runs/job/tables', '/jobs'].map(p => server.call('GET', p, undefined, headers))
+    return (await Promise.all(all)).map(a => JSON.stringify(a.body))
+  }
+  for (const text of await texts({})) expect(text).toContain('secret-value')
+  for (const text of await texts(viewer)) expect(text).not.toContain('secret-value')
+  for (const text of await texts(viewer)) expect(text).toContain('operators see which value')
+  let told = ''
+  for await (const chunk of stream.body!.pipeThrough(new TextDecoderStream())) {
+    told += chunk
+    if (told.includes('"state":"failed"')) break
+  }
+  expect(told).toContain('operators see which value')
+  expect(told).not.toContain('secret-value')
+})
