@@ -5,7 +5,11 @@ export default defineConfig({
   root: import.meta.dirname,
   logLevel: 'warn',
   build: {
-    ssr: 'src/cli/main.ts',
+    ssr: true,
+    rollupOptions: {
+      // The thread of the state is started by its file.
+      input: { main: 'src/cli/main.ts', 'state-thread': 'src/state/thread.ts' },
+    },
     outDir: 'dist',
     emptyOutDir: true,
     target: 'node24',

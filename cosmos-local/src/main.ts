@@ -18,6 +18,7 @@ const HELP = `cosmos-local: a local Azure Cosmos DB for NoSQL account
   --serverless             no throughput settings
   --continuous-backup      keeps every version, for the all-versions change feed
   --enforce-throughput     answers 429 beyond the request units
+  --latency N              milliseconds by which every answer comes later, as over a network
   --disable-local-auth     refuses keys
   --partitions N           physical partitions of a new container
   --tls                    HTTPS, with a certificate that it makes; the Java client needs it
@@ -46,6 +47,7 @@ const { values } = parseArgs({
     serverless: { type: 'boolean' },
     'continuous-backup': { type: 'boolean' },
     'enforce-throughput': { type: 'boolean' },
+    latency: { type: 'string' },
     'disable-local-auth': { type: 'boolean' },
     partitions: { type: 'string' },
     tls: { type: 'boolean' },
@@ -54,13 +56,23 @@ const { values } = parseArgs({
   },
 })
 
+/** A number of the command line; ends the program where it is none. */
+function wholeNumber(name: 'port' | 'partitions' | 'latency'): number | undefined {
+  const given = values[name]
+  if (given === undefined || /^\d{1,6}$/.test(given)) return given === undefined ? undefined : Number(given)
+  process.stderr.write(`--${name} is a whole number, not ${given}\n`)
+  return process.exit(2)
+}
+
 if (values.help) process.stdout.write(HELP)
 else {
   const certificate = values.tls
     ? certificateIn(values['tls-folder'], values.host === undefined ? [] : [values.host])
     : undefined
+  const partitions = wholeNumber('partitions')
+  const latencyMs = wholeNumber('latency') ?? 0
   const account = await startAccount({
-    port: Number(values.port),
+    port: wholeNumber('port') ?? 0,
     key: values.key,
     ...(values.host === undefined ? {} : { host: values.host }),
     ...(values.path === undefined ? {} : { path: values.path }),
@@ -70,11 +82,12 @@ else {
     ...(values['enforce-throughput'] ? { enforceThroughput: true } : {}),
     ...(values['disable-local-auth'] ? { localAuthDisabled: true } : {}),
     ...(certificate === undefined ? {} : { tls: certificate }),
-    ...(values.partitions === undefined ? {} : { partitions: Number(values.partitions) }),
+    ...(partitions === undefined ? {} : { partitions }),
   }).catch(error => {
     process.stderr.write(`${(error as Error).message}\n`)
     process.exit(1)
   })
+  if (latencyMs > 0) account.inject({ latencyMs })
   process.stdout.write(`${account.connectionString}\n`)
   if (certificate) process.stderr.write(trusting(certificate.path))
   const stop = async () => {

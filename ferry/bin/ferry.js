@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import module from 'node:module'
 import { fileURLToPath } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
 
 const isOld = Number(process.versions.node.split('.')[0]) < 24
 const ownNode = fileURLToPath(new URL('../../node_modules/node/bin/node', import.meta.url))
@@ -19,6 +20,11 @@ if (rest.length === 0 && (first === '--version' || first === '-V')) {
   console.error(`ferry needs Node 24 or later; this is ${process.versions.node}. In a checkout: npm run ferry -- ...`)
   process.exitCode = 2
 } else {
+  if (first === 'serve') {
+    // It lives for months beside others: memory is given back early, and collected a little more often for it.
+    setFlagsFromString('--semi-space-growth-factor=1')
+    setFlagsFromString('--heap-growing-percent=20')
+  }
   // Stripped types and compiled code are kept: the second start takes half as long.
   module.enableCompileCache()
   const source = new URL('../src/cli/main.ts', import.meta.url)

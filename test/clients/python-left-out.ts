@@ -66,5 +66,9 @@ export const LEFT_OUT: LeftOut[] = [
     reason: 'its data (BaselineTest.PathParser.json) is not published',
     tests: ['test_partitioned_collection_path_parser'],
   },
+  {
+    reason: 'expects that connecting takes longer than a millisecond, which it never does on one machine',
+    tests: ['test_read_timeout'],
+  },
   { reason: "expects the ranges of Microsoft's emulator, digit for digit", tests: ['test_pk_range_wrapper'] },
 ]

@@ -1,114 +1,123 @@
-/** One user with a token does not stop the server: whatever is looked at, it answers the others and stays small. */
-import { execFileSync } from 'node:child_process'
-import { createWriteStream, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+/** One user with a token does not stop the server: whatever is asked for, it answers the others and stays small. */
+import { readFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
-import { createGzip } from 'node:zlib'
-import { expect, it, onTestFinished } from 'vitest'
-import { makeSource, startServer } from '../server.ts'
+import { Worker } from 'node:worker_threads'
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { hostileCalls, keepHostile, makeHostile } from '../hostile.ts'
+import { describedBy, operations } from '../openapi.ts'
+import { requestOf } from '../requests.ts'
+import { randomOf, seedOf } from '../seed.ts'
+import { startServer, type TestServer } from '../server.ts'
 import { temporaryFolder } from '../support.ts'
 
 const MOST_WAIT_MS = 2000
 const MOST_MEMORY = 300_000_000
+/** How long requests are made from the API's description: `npm run fuzz:api` takes ten minutes. */
+const SECONDS = Number(process.env.FERRY_FUZZ_SECONDS ?? 60)
+const AT_ONCE = 40
+
+const seed = seedOf('hostile')
 
 it('a hostile corpus neither stops it nor makes it large', { timeout: 300_000 }, async () => {
   const folder = temporaryFolder()
-  makeSource(folder, 3)
-  // A view without an end, a file that is locked, a line of gigabytes, a header without measure, a pipe.
-  const endless = new DatabaseSync(join(folder, 'endless.db'))
-  endless.exec(
-    `CREATE VIEW v AS WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT count(*) AS n FROM r`,
-  )
-  endless.close()
-  const locked = new DatabaseSync(join(folder, 'locked.db'))
-  locked.exec('CREATE TABLE t (a); BEGIN EXCLUSIVE')
-  onTestFinished(() => locked.close())
-  const chunk = Buffer.alloc(1 << 20, 'x')
-  const line = Readable.from(
-    (function* () {
-      for (let i = 0; i < 1500; i++) yield chunk
-    })(),
-  )
-  await pipeline(line, createGzip(), createWriteStream(join(folder, 'bomb.csv.gz')))
-  writeFileSync(join(folder, 'wide.csv'), `${Array.from({ length: 300_000 }, (_, i) => `c${i}`).join(',')}\n`)
-  writeFileSync(join(folder, `${'a'.repeat(200)}.csv`), 'a\n1\n')
-  execFileSync('mkfifo', [join(folder, 'pipe.csv'), join(folder, 'pipe.db')])
+  await makeHostile(folder)
   const server = await startServer({ folder })
-  for (const [name, locator] of Object.entries({
-    files: folder,
-    endless: `sqlite:${join(folder, 'endless.db')}`,
-    locked: `sqlite:${join(folder, 'locked.db')}`,
-    pipe: `sqlite:${join(folder, 'pipe.db')}`,
-  })) {
-    expect((await server.call('PUT', `/connections/${name}`, { locator })).status).toBe(200)
-  }
-  const job = (edit: object) => ({
-    name: 'h',
-    source: { connection: 'files' },
-    destination: 'sqlite:x.db',
-    tables: ['a'],
-    ...edit,
-  })
-  const preview = (name: string, object: string) =>
-    ['GET', `/connections/${name}/preview?object=${encodeURIComponent(object)}`] as const
-  const calls: (readonly [string, string, unknown?])[] = [
-    preview('files', '{a,b}'.repeat(16)),
-    preview('files', '*a'.repeat(6) + '*'.repeat(20)),
-    preview('files', '**/**/**/**/*'),
-    preview('files', '[.][.]/*'),
-    preview('files', 'bomb.csv.gz'),
-    preview('files', 'wide.csv'),
-    preview('files', 'pipe.csv'),
-    preview('pipe', 't'),
-    preview('endless', 'v'),
-    preview('locked', 't'),
-    ['GET', '/connections/files/objects'],
-    ['POST', '/plan', job({ tables: ['*a'.repeat(50)], source: `sqlite:${join(folder, 'source.db')}` })],
-    ['POST', '/jobs', job({ tables: Array.from({ length: 200_000 }, (_, i) => `t${i}`) })],
-    ['POST', '/jobs', Array.from({ length: 100_000 }, (_, i) => `k${i}: 1`).join('\n')],
-    ['POST', '/jobs', Array.from({ length: 40_000 }, (_, i) => `k${i}: 1`).join('\n')],
-    ['POST', '/jobs', '['.repeat(100_000)],
-    ['POST', '/jobs', job({ schedules: [{ name: 's', every: '99999999999999999 d' }] })],
-    ['POST', '/jobs', job({ limits: { rowsPerSecond: 1e308 } })],
-    ['POST', '/jobs', job({ splitSize: '1e999 MB' })],
-    ['GET', `/runs?limit=99999999999999999999`],
-    ['GET', `/audit?before=1e400`],
-    ['GET', '/jobs'],
-  ]
-  let slowest = 0
-  let largest = 0
-  let done = false
-  const watching = (async () => {
-    while (!done) {
-      const began = performance.now()
-      const { status } = await server.call('GET', '/!healthz')
-      expect(status).toBe(200)
-      slowest = Math.max(slowest, performance.now() - began)
-      const pages = Number(readFileSync(`/proc/${server.pid}/statm`, 'utf8').split(' ')[1])
-      largest = Math.max(largest, pages * 4096)
-      // What is measured is the server, and not how much is asked of it.
-      await setTimeout(20)
-    }
-  })()
+  await keepHostile(server, folder)
+  const watched = watch(server)
   const answers = await Promise.all(
-    calls.map(async ([method, path, body]) => ({
+    hostileCalls(folder).map(async ([method, path, body]) => ({
       call: `${method} ${path.slice(0, 80)}`,
       ...(await server.call(method, path, body)),
     })),
   )
-  done = true
-  await watching
   for (const { call, status, body } of answers) {
     expect(status, `${call}: ${JSON.stringify(body).slice(0, 300)}`).toBeLessThan(500)
   }
   const codes = answers.map(a => (a.body as { code?: string }).code)
   expect(codes.filter(c => c === 'FERRY-9000')).toEqual([])
-  expect(slowest).toBeLessThan(MOST_WAIT_MS)
-  expect(largest).toBeLessThan(MOST_MEMORY)
-  console.log(`hostile corpus: healthz within ${Math.round(slowest)} ms, ${Math.round(largest / 1e6)} MB`)
+  await watched.end('hostile corpus')
   server.kill('SIGTERM')
   expect(await server.gone).toBe(0)
 })
+
+it('an operator asks for whatever the API knows, and for that too', { timeout: SECONDS * 1000 + 300_000 }, async () => {
+  const folder = temporaryFolder()
+  await makeHostile(folder)
+  const server = await startServer({ folder })
+  await keepHostile(server, folder)
+  const { body: made } = await server.call<{ token: string }>('POST', '/tokens', { name: 'o', role: 'operator' })
+  const operator = { authorization: `Bearer ${made.token}` }
+  const api = await describedBy(server)
+  const names = ['good', 'endless', 'locked', 'bomb', 'wide', 'many', 'long', 'files', 'x']
+  const random = randomOf(seed)
+  const usual = operations(api)
+    // One never ends, and one ends the session.
+    .filter(o => o.path !== '/api/v1/events' && !o.path.startsWith('/api/v1/session'))
+    .map(o =>
+      fc.sample(requestOf(o, api, names), { numRuns: 60, seed }).map(r => ({ ...r, path: `/!${r.path.slice(1)}` })),
+    )
+  const hostile = hostileCalls(folder).map(([method, path, body]) => ({ method, path, body }))
+  const pick = <T>(all: T[]): T => all[Math.floor(random() * all.length)]!
+  const statuses = new Map<number, number>()
+  const watched = watch(server)
+  const end = performance.now() + SECONDS * 1000
+  // Stores keep those waiting who look into them: half of the callers do not.
+  const looks = /\/(preview|objects|columns|test|plan|retry|reset|cancel)\b/
+  const ask = async (isPatient: boolean) => {
+    while (performance.now() < end) {
+      const { method, path, body } = random() < 0.05 ? pick(hostile) : pick(pick(usual))
+      if (!isPatient && looks.test(path)) continue
+      const { status, body: told } = await server.call<{ code?: string }>(method, path, body, operator)
+      statuses.set(status, (statuses.get(status) ?? 0) + 1)
+      const what = `${method} ${path} ${JSON.stringify(body)?.slice(0, 500)}: ${JSON.stringify(told).slice(0, 500)}`
+      expect(status, what).toBeLessThan(500)
+      expect(told?.code, what).not.toBe('FERRY-9000')
+      // Refusals come at once: what is measured is the server, and not how much is asked of it.
+      if (status === 429) await setTimeout(50)
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, (_, i) => ask(i % 2 === 0)))
+  const told = [...statuses].sort(([a], [b]) => a - b).map(([status, count]) => `${count} of ${status}`)
+  await watched.end(`operator, ${SECONDS} s: ${told.join(', ')}`)
+  server.kill('SIGTERM')
+  expect(await server.gone).toBe(0)
+  expect(server.log()).not.toContain('unexpected error')
+})
+
+/** Asks from a thread of its own how long the server takes, and how large it is. */
+function watch(server: TestServer): { end: (what: string) => Promise<void> } {
+  const script = `
+    const { parentPort } = require('node:worker_threads')
+    let slowest = 0, failed = 0, done = false
+    parentPort.once('message', () => { done = true })
+    ;(async () => {
+      while (!done) {
+        const began = performance.now()
+        const status = await fetch('${server.url}/healthz').then(r => r.status, () => 0)
+        if (status !== 200) failed++
+        slowest = Math.max(slowest, performance.now() - began)
+        await new Promise(resolve => setTimeout(resolve, 20))
+      }
+      parentPort.postMessage({ slowest, failed })
+    })()`
+  const worker = new Worker(script, { eval: true })
+  let largest = 0
+  const timer = setInterval(() => {
+    const pages = Number(readFileSync(`/proc/${server.pid}/statm`, 'utf8').split(' ')[1])
+    largest = Math.max(largest, pages * 4096)
+  }, 100)
+  return {
+    end: async what => {
+      clearInterval(timer)
+      const told = new Promise<{ slowest: number; failed: number }>(resolve => worker.once('message', resolve))
+      worker.postMessage('end')
+      const { slowest, failed } = await told
+      await worker.terminate()
+      console.log(`${what}: healthz within ${Math.round(slowest)} ms, ${Math.round(largest / 1e6)} MB`)
+      expect(failed).toBe(0)
+      expect(slowest).toBeLessThan(MOST_WAIT_MS)
+      expect(largest).toBeLessThan(MOST_MEMORY)
+    },
+  }
+}

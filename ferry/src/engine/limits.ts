@@ -28,10 +28,17 @@ export class RateLimit {
 /** At most so many at a time; others wait in order. */
 export class Slots {
   private free: number
+  private readonly count: number
   private readonly waiting: (() => void)[] = []
 
   constructor(count: number) {
     this.free = count
+    this.count = count
+  }
+
+  /** Whether nobody is at work. */
+  get isIdle(): boolean {
+    return this.free === this.count
   }
 
   /** How many wait for their turn. */

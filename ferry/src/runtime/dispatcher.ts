@@ -3,14 +3,15 @@
  * nor, when it dies, the server with it. A process whose server is gone puts its run back into the queue and ends.
  */
 import { type ChildProcess, fork } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { letWait, programPath } from '../program.ts'
 import type { State } from '../state/database.ts'
 import { deathsOf, diedTooOften, JOBS, MOST_DEATHS, queueNow } from '../state/queue.ts'
 import { finishRun, type Lease } from '../state/runs.ts'
 import type { Log } from '../telemetry/log.ts'
 import { errorInfo } from './report.ts'
 
+/** Runs come behind the server, and before looks. */
+const NICE = 5
 /** How often the queue is looked at, besides when this process itself puts something in. */
 const LOOK_MS = 500
 /** How long runs have to put their splits down when the server ends. */
@@ -78,6 +79,7 @@ export class Dispatcher {
     const { FERRY_TOKEN: _, ...env } = process.env
     const args = ['worker', '--once', '--most', String(this.most), '--log-level', this.log.level]
     const child = fork(programPath(), args, { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    letWait(child, NICE)
     const worker: Worker = {
       child,
       lease: undefined,
@@ -122,14 +124,5 @@ export class Dispatcher {
     }, STOP_MS)
     await Promise.all([...this.workers].map(w => w.gone))
     clearTimeout(late)
-  }
-}
-
-/** The program itself, from the sources or from what is installed. */
-export function programPath(): string {
-  for (let folder = import.meta.dirname; ; folder = dirname(folder)) {
-    const path = join(folder, 'bin', 'ferry.js')
-    if (existsSync(path)) return path
-    if (folder === dirname(folder)) throw new Error('bin/ferry.js is gone')
   }
 }

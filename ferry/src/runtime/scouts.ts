@@ -6,12 +6,13 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { Slots } from '../engine/limits.ts'
 import { FerryError } from '../errors.ts'
+import { letWait, programPath } from '../program.ts'
 import type { Log } from '../telemetry/log.ts'
-import { programPath } from './dispatcher.ts'
 import type { LookName, Looks } from './looks.ts'
 
-/** How many look at one time, and how many wait for them. */
-const MOST = 3
+/** How many look at one time, for all and for one who asks; and how many wait for them. */
+const MOST = 4
+const MOST_OF_ONE = 2
 const MOST_WAITING = 60
 /** How long a look may take. */
 const PATIENCE_MS: Record<LookName, number> = {
@@ -35,6 +36,8 @@ const MOST_HEAP_MB = 400
 /** One that has done so many looks, or holds so much afterwards, is not asked again. */
 const MOST_LOOKS = 200
 const RETIRE_MEMORY = 250_000_000
+/** Looks come behind the server and its runs. */
+const NICE = 10
 /** Nobody is kept waiting beside for longer without a look. */
 const IDLE_MS = 60_000
 
@@ -42,6 +45,12 @@ const IDLE_MS = 60_000
 export type Told =
   | { id: number; answer: unknown }
   | { id: number; error: { code: string; message: string; hint: string } }
+
+/** For whom a scout looks: `signal` ends the look where nobody waits any more. */
+export interface Asker {
+  by: string
+  signal?: AbortSignal
+}
 
 interface Scout {
   child: ChildProcess
@@ -54,6 +63,8 @@ export class Scouts {
   private readonly free: Scout[] = []
   private readonly all = new Set<Scout>()
   private readonly slots = new Slots(MOST)
+  /** Of each who asks: whose stores hang keeps a place for the others. */
+  private readonly own = new Map<string, Slots>()
   private nextId = 1
   private stopped = false
 
@@ -62,14 +73,20 @@ export class Scouts {
   }
 
   /**
-   * Has a scout look; `signal` ends it where nobody waits any more. Throws what the look throws; FERRY-2001 where it takes
-   * too long, FERRY-4008 too much memory, FERRY-6005 where too many wait.
+   * Has a scout look. Throws what the look throws; FERRY-2001 where it takes too long, FERRY-4008 too much memory,
+   * FERRY-6005 where too many wait.
    */
-  async ask<N extends LookName>(name: N, ask: Looks[N]['ask'], signal?: AbortSignal): Promise<Looks[N]['answer']> {
-    if (this.slots.queued >= MOST_WAITING) {
+  async ask<N extends LookName>(name: N, ask: Looks[N]['ask'], { by, signal }: Asker): Promise<Looks[N]['answer']> {
+    const own = this.own.get(by) ?? new Slots(MOST_OF_ONE)
+    if (own.queued >= MOST_WAITING || this.slots.queued >= MOST_WAITING) {
       throw new FerryError('FERRY-6005', 'too many look into stores at this moment', { hint: 'Try again in a moment.' })
     }
-    return this.slots.use(() => this.send(this.free.pop() ?? this.start(), name, ask, signal))
+    this.own.set(by, own)
+    try {
+      return await own.use(() => this.slots.use(() => this.send(this.free.pop() ?? this.start(), name, ask, signal)))
+    } finally {
+      if (own.isIdle) this.own.delete(by)
+    }
   }
 
   private start(): Scout {
@@ -81,6 +98,7 @@ export class Scouts {
       process.platform === 'win32'
         ? spawn(process.execPath, words, options)
         : spawn('/bin/sh', ['-c', `ulimit -t ${MOST_SECONDS}; exec "$0" "$@"`, process.execPath, ...words], options)
+    letWait(child, NICE)
     const scout: Scout = { child, looks: 0, idle: undefined }
     this.all.add(scout)
     child.once('exit', () => this.forget(scout))

@@ -1,5 +1,4 @@
 /** Connections: kept, tested, looked into. Secrets go in and never come out. */
-import type { FastifyReply } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { Connector } from '../connectors/connector.ts'
@@ -29,6 +28,7 @@ import type { State } from '../state/database.ts'
 import { jobsWith } from '../state/jobs.ts'
 import type { Role } from '../state/schema.ts'
 import { forgetSecrets, isSealed, keepSecret, withSecrets } from '../state/secrets.ts'
+import { askerOf } from './asker.ts'
 import { requireNew } from './versions.ts'
 
 /** What stands in answers, and may come back, for a secret that is kept. */
@@ -165,7 +165,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
         kind: input.kind,
         settings: await withSecrets(state, { name: before?.name ?? '', kind: input.kind, settings }),
       }
-      return { ok: true as const, answer: await scouts.ask('test', { at: { locator } }, goneWith(reply)) }
+      return { ok: true as const, answer: await scouts.ask('test', { at: { locator } }, askerOf(reply)) }
     },
   })
 
@@ -180,7 +180,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
       response: { 200: answerSchema },
     },
     handler: async (request, reply) => {
-      const answer = await scouts.ask('test', { at: await placeOf(request.params.name) }, goneWith(reply))
+      const answer = await scouts.ask('test', { at: await placeOf(request.params.name) }, askerOf(reply))
       return { ok: true as const, answer }
     },
   })
@@ -206,7 +206,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
     },
     handler: async (request, reply) => {
       const { search = '', limit } = request.query
-      return scouts.ask('objects', { at: await placeOf(request.params.name), search, limit }, goneWith(reply))
+      return scouts.ask('objects', { at: await placeOf(request.params.name), search, limit }, askerOf(reply))
     },
   })
 
@@ -235,7 +235,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
     },
     handler: async (request, reply) => {
       const spec = specOf(request.query, request.caller?.role)
-      return scouts.ask('columns', { at: await placeOf(request.params.name), spec }, goneWith(reply))
+      return scouts.ask('columns', { at: await placeOf(request.params.name), spec }, askerOf(reply))
     },
   })
 
@@ -255,18 +255,9 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
     handler: async (request, reply) => {
       const { limit, ...rest } = request.query
       const spec = specOf(rest, request.caller?.role)
-      return scouts.ask('preview', { at: await placeOf(request.params.name), spec, limit }, goneWith(reply))
+      return scouts.ask('preview', { at: await placeOf(request.params.name), spec, limit }, askerOf(reply))
     },
   })
-}
-
-/** Aborted when who asked has gone away without an answer. */
-export function goneWith({ raw }: FastifyReply): AbortSignal {
-  const gone = new AbortController()
-  raw.once('close', () => {
-    if (!raw.writableFinished) gone.abort()
-  })
-  return gone.signal
 }
 
 type Input = { kind: string; settings: Connection['settings'] }

@@ -11,14 +11,14 @@ import { startRun } from '../runtime/control.ts'
 import type { Dispatcher } from '../runtime/dispatcher.ts'
 import { describeJob, listJobs } from '../runtime/overview.ts'
 import { jobView, listedJob, planSchema, totalSchema } from '../runtime/schemas.ts'
-import type { Scouts } from '../runtime/scouts.ts'
+import type { Asker, Scouts } from '../runtime/scouts.ts'
 import { compactJob } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
 import { createJob, deleteJob, findJob, updateJob } from '../state/jobs.ts'
 import { positionsOf } from '../state/positions.ts'
 import { isSealed } from '../state/secrets.ts'
 import { totalsOf } from '../state/totals.ts'
-import { goneWith } from './connections.ts'
+import { askerOf, callerOf } from './asker.ts'
 import { tellVersion, wantedVersion } from './versions.ts'
 
 const nameParams = z.object({ name: z.string().max(200) })
@@ -65,7 +65,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       response: { 201: jobView },
     },
     handler: async (request, reply) => {
-      const job = await jobOf(request.body, scouts)
+      const job = await jobOf(request.body, scouts, askerOf(reply))
       request.object = job.name
       await createJob(db, job.name, JSON.stringify(job))
       return reply.code(201).send(await describeJob(db, job.name))
@@ -100,7 +100,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       return reply
         .type('application/yaml')
         .serializer(String)
-        .send(await yamlOf(definition, scouts))
+        .send(await yamlOf(definition, scouts, askerOf(reply)))
     },
   })
 
@@ -116,9 +116,9 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       body: jobBody,
       response: { 200: jobView },
     },
-    handler: async request => {
+    handler: async (request, reply) => {
       const { name } = request.params
-      const job = await jobOf(request.body, scouts)
+      const job = await jobOf(request.body, scouts, askerOf(reply))
       if (job.name !== name) {
         throw new FerryError('FERRY-6003', `the job says that its name is ${job.name}: a job keeps its name`)
       }
@@ -147,7 +147,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       const { name } = request.params
       const kept = await positionsOf(db, name)
       // A source may keep its log for the job: it is told first.
-      if (kept.length > 0 && !request.query.force) await scouts.ask('reset', { job: name, only: [] })
+      if (kept.length > 0 && !request.query.force) await scouts.ask('reset', { job: name, only: [] }, callerOf(reply))
       await deleteJob(db, name)
       return reply.code(204).send(null)
     },
@@ -165,11 +165,11 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       response: { 200: z.object({ plan: planSchema, yaml: z.string() }) },
     },
     handler: async (request, reply) => {
-      const job = await jobOf(request.body, scouts)
+      const job = await jobOf(request.body, scouts, askerOf(reply))
       request.object = job.name
       return {
-        plan: await scouts.ask('plan', { job }, goneWith(reply)),
-        yaml: await yamlOf(compactJob(job), scouts),
+        plan: await scouts.ask('plan', { job }, askerOf(reply)),
+        yaml: await yamlOf(compactJob(job), scouts, askerOf(reply)),
       }
     },
   })
@@ -186,7 +186,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     },
     handler: async (request, reply) => {
       const { definition } = await findJob(db, request.params.name)
-      return scouts.ask('plan', { job: jobSchema.parse(JSON.parse(definition)) }, goneWith(reply))
+      return scouts.ask('plan', { job: jobSchema.parse(JSON.parse(definition)) }, askerOf(reply))
     },
   })
 
@@ -227,9 +227,9 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
         .nullish(),
       response: { 200: z.object({ discarded: z.string().nullable(), reset: z.array(z.string()) }) },
     },
-    handler: async request => {
+    handler: async (request, reply) => {
       const only = request.body?.tables ?? []
-      const { run, tables } = await scouts.ask('reset', { job: request.params.name, only })
+      const { run, tables } = await scouts.ask('reset', { job: request.params.name, only }, callerOf(reply))
       return { discarded: run ?? null, reset: tables }
     },
   })
@@ -269,13 +269,13 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
 }
 
 /** A job as a text; a long one takes time that the server has not. */
-export function yamlOf(definition: object, scouts: Scouts): Promise<string> | string {
+export function yamlOf(definition: object, scouts: Scouts, asker: Asker): Promise<string> | string {
   const isLong = JSON.stringify(definition).length > LONG_JOB
-  return isLong ? scouts.ask('yaml', { definition }) : stringify(definition)
+  return isLong ? scouts.ask('yaml', { definition }, asker) : stringify(definition)
 }
 
 /** A job from a body. A server keeps no secret in a job. Throws FERRY-1002, FERRY-1003 or FERRY-6003. */
-async function jobOf(body: z.output<typeof jobBody>, scouts: Scouts): Promise<CopyJob> {
+async function jobOf(body: z.output<typeof jobBody>, scouts: Scouts, asker: Asker): Promise<CopyJob> {
   const text = typeof body === 'string' ? body : JSON.stringify(body)
   if (text.length > MOST_JOB) {
     throw new FerryError('FERRY-6003', `a job has ${MOST_JOB} characters at most, and this one ${text.length}`, {
@@ -283,7 +283,7 @@ async function jobOf(body: z.output<typeof jobBody>, scouts: Scouts): Promise<Co
     })
   }
   // A long text takes memory and time that the server has not.
-  const job = text.length > LONG_JOB ? await scouts.ask('parse', { text }) : parseJob(text, 'job', {})
+  const job = text.length > LONG_JOB ? await scouts.ask('parse', { text }, asker) : parseJob(text, 'job', {})
   for (const endpoint of [job.source, job.destination]) requireNoSecret(endpoint)
   return job
 }

@@ -12,6 +12,7 @@ import { compactJob, describeTables, runView } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
 import { countStates, findRun } from '../state/runs.ts'
 import { databaseNow } from '../state/time.ts'
+import { askerOf, callerOf } from './asker.ts'
 import { yamlOf } from './jobs.ts'
 
 const idParams = z.object({ id: z.string().max(100).describe("A run's id, or a job's name: its newest run") })
@@ -88,7 +89,7 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     },
     handler: async (request, reply) => {
       const { definition } = await findRun(db, request.params.id)
-      const yaml = await yamlOf(compactJob(jobSchema.parse(JSON.parse(definition))), scouts)
+      const yaml = await yamlOf(compactJob(jobSchema.parse(JSON.parse(definition))), scouts, askerOf(reply))
       return reply.type('application/yaml').serializer(String).send(yaml)
     },
   })
@@ -163,7 +164,9 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
         response: { 202: runSchema },
       },
       handler: async (request, reply) => {
-        const row = await wishForRun(state, request.params.id, wish, ({ id }) => scouts.ask('discard', { run: id }))
+        const row = await wishForRun(state, request.params.id, wish, ({ id }) =>
+          scouts.ask('discard', { run: id }, callerOf(reply)),
+        )
         dispatcher.look()
         return reply.code(202).send(runView(row, await databaseNow(db)))
       },
@@ -202,6 +205,6 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
         }),
       },
     },
-    handler: async request => scouts.ask('retry', { run: request.params.id }),
+    handler: async (request, reply) => scouts.ask('retry', { run: request.params.id }, callerOf(reply)),
   })
 }

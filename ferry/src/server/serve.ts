@@ -7,6 +7,7 @@ import { Dispatcher } from '../runtime/dispatcher.ts'
 import { errorFolder } from '../runtime/errorfiles.ts'
 import { limitTo } from '../runtime/folders.ts'
 import { Scouts } from '../runtime/scouts.ts'
+import { openSqliteBeside } from '../state/beside.ts'
 import { openState, type State } from '../state/database.ts'
 import { forgetAudit, forgetRuns } from '../state/history.ts'
 import { listTokens, makeToken, removeToken } from '../state/tokens.ts'
@@ -41,13 +42,15 @@ export interface Server {
   stop(): Promise<void>
 }
 
+/** Among those who ask scouts; no caller has such a name. */
+const CLOCK = ':clock'
 const TICK_MS = 1000
 const SWEEP_MS = 3600_000
 
 export async function serve(options: ServeOptions): Promise<Server> {
   const limits = limitTo(options)
   const log = makeLog(options.logLevel)
-  const state = await openState()
+  const state = await openState(process.env, openSqliteBeside)
   let stopping = false
   try {
     const other = process.env.FERRY_DATABASE_URL ? undefined : findServer(state.home)
@@ -88,7 +91,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     leaveBeacon(state.home, own)
     dispatcher.start()
     const clock = startClock(
-      new Clock(state, (endpoint, pattern) => scouts.ask('arrivals', { at: { endpoint }, pattern })),
+      new Clock(state, (endpoint, pattern) => scouts.ask('arrivals', { at: { endpoint }, pattern }, { by: CLOCK })),
       log,
       fired => {
         metrics.fired(fired)

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import fastifyStatic from '@fastify/static'
 import type { FastifyInstance } from 'fastify'
 import { FerryError } from '../errors.ts'
-import { programPath } from '../runtime/dispatcher.ts'
+import { programPath } from '../program.ts'
 import { sendProblem } from './problems.ts'
 
 export function uiFolder(): string {

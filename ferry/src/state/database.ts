@@ -1,14 +1,14 @@
 /** The state's database: a SQLite file in FERRY_HOME, or the PostgreSQL of FERRY_DATABASE_URL. One schema for both. */
-import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { mkdirSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
-import { Kysely, PostgresDialect, SqliteDialect, sql } from 'kysely'
+import { Kysely, PostgresDialect, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { withoutPassword } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
 import { MIGRATIONS } from './migrations.ts'
 import type { Schema } from './schema.ts'
+import { openSqlite } from './sqlite.ts'
 
 export interface State {
   readonly db: Kysely<Schema>
@@ -23,8 +23,13 @@ export function ferryHome(environment: NodeJS.ProcessEnv = process.env): string 
   return environment.FERRY_HOME ?? join(homedir(), '.ferry')
 }
 
-/** Opens the state and brings its schema up to date. Throws FERRY-5002 or FERRY-5003. */
-export async function openState(environment: NodeJS.ProcessEnv = process.env): Promise<State> {
+/**
+ * Opens the state and brings its schema up to date; `openFile` opens one in SQLite. Throws FERRY-5002 or FERRY-5003.
+ */
+export async function openState(
+  environment: NodeJS.ProcessEnv = process.env,
+  openFile: (path: string) => Kysely<Schema> = openSqlite,
+): Promise<State> {
   const home = ferryHome(environment)
   const url = environment.FERRY_DATABASE_URL
   const place = url === undefined ? home : withoutPassword(url)
@@ -33,7 +38,7 @@ export async function openState(environment: NodeJS.ProcessEnv = process.env): P
     mkdirSync(home, { recursive: true, mode: 0o700 })
     const path = url === undefined ? join(home, 'state.db') : undefined
     if (path !== undefined) refuseEmpty(path)
-    const db = path === undefined ? await openPostgres(url!) : openSqlite(path)
+    const db = path === undefined ? await openPostgres(url!) : openFile(path)
     await migrate(db, place)
     const file = path === undefined ? undefined : statSync(path, { bigint: true }).ino
     const check = async () => {
@@ -76,63 +81,6 @@ function refuseEmpty(path: string): void {
   throw new FerryError('FERRY-5003', `${path} is there and empty: what it held is gone`, {
     hint: 'Put a copy of it back; or remove it to begin with a new state.',
   })
-}
-
-/** How long others that write at the same moment are waited for. */
-const BUSY_MS = 30_000
-const SQLITE_BUSY = 5
-
-/** A state in a SQLite file, with the durability that a ledger of runs needs. */
-export function openSqlite(path: string): Kysely<Schema> {
-  keepPrivate(path)
-  const file = new DatabaseSync(path, { timeout: BUSY_MS })
-  enterWal(file)
-  file.exec('PRAGMA synchronous = FULL')
-  // Kysely's dialect speaks to better-sqlite3; Node's own driver differs in how parameters are handed over.
-  return new Kysely<Schema>({
-    dialect: new SqliteDialect({
-      database: {
-        close: () => file.close(),
-        prepare: text => {
-          // A transaction that reads before it writes must not find out then that another one was faster.
-          const statement = file.prepare(text === 'begin' ? 'begin immediate' : text)
-          return {
-            reader: statement.columns().length > 0,
-            all: parameters => statement.all(...(parameters as SQLInputValue[])),
-            run: parameters => {
-              const { changes, lastInsertRowid } = statement.run(...(parameters as SQLInputValue[]))
-              return { changes: BigInt(changes), lastInsertRowid: BigInt(lastInsertRowid) }
-            },
-            iterate: parameters => statement.iterate(...(parameters as SQLInputValue[])),
-          }
-        },
-      },
-    }),
-  })
-}
-
-/** For nobody else's eyes, whatever its folder allows; SQLite gives the files beside it the same mode. */
-function keepPrivate(path: string): void {
-  if (path === ':memory:') return
-  closeSync(openSync(path, 'a', 0o600))
-  for (const own of [path, `${path}-wal`, `${path}-shm`]) {
-    const mode = statSync(own, { throwIfNoEntry: false })?.mode ?? 0
-    if (process.platform !== 'win32' && (mode & 0o077) !== 0) chmodSync(own, 0o600)
-  }
-}
-
-/** Two that change a new file to its log at one time are told that it is busy, without the wait that others get. */
-function enterWal(file: DatabaseSync): void {
-  const end = Date.now() + BUSY_MS
-  for (;;) {
-    try {
-      file.exec('PRAGMA journal_mode = WAL')
-      return
-    } catch (error) {
-      if (((error as { errcode?: number }).errcode ?? 0) % 256 !== SQLITE_BUSY || Date.now() > end) throw error
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
-    }
-  }
 }
 
 async function openPostgres(url: string): Promise<Kysely<Schema>> {

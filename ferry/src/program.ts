@@ -1,0 +1,29 @@
+/** Where the program's own files are, in a checkout and installed. */
+import { existsSync } from 'node:fs'
+import { setPriority } from 'node:os'
+import { dirname, join } from 'node:path'
+
+/** The program itself, from the sources or from what is installed. */
+export function programPath(): string {
+  for (let folder = import.meta.dirname; ; folder = dirname(folder)) {
+    const path = join(folder, 'bin', 'ferry.js')
+    if (existsSync(path)) return path
+    if (folder === dirname(folder)) throw new Error('bin/ferry.js is gone')
+  }
+}
+
+/** The program of the state's threads. */
+export function threadPath(): string {
+  const ferry = dirname(dirname(programPath()))
+  const source = join(ferry, 'src', 'state', 'thread.ts')
+  return existsSync(source) ? source : join(ferry, 'dist', 'state-thread.js')
+}
+
+/** The server answers first: what works for it gets the processor time that it leaves; `nice` is from 0 to 19. */
+export function letWait(child: { pid?: number | undefined }, nice: number): void {
+  try {
+    if (child.pid !== undefined) setPriority(child.pid, nice)
+  } catch {
+    // It has ended already, or the system does not have it.
+  }
+}
