@@ -34,12 +34,21 @@ export interface Answer<T> {
 export const TOKEN = 'a-token-for-tests'
 
 export async function startServer(
-  options: { home?: string; folder?: string; args?: string[]; env?: NodeJS.ProcessEnv; port?: number } = {},
+  options: {
+    home?: string
+    folder?: string
+    args?: string[]
+    env?: NodeJS.ProcessEnv
+    port?: number
+    /** Words of a command that becomes the server in the end. */
+    within?: string[]
+  } = {},
 ): Promise<TestServer> {
   const home = options.home ?? join(temporaryFolder(), 'home')
   const folder = options.folder ?? temporaryFolder()
   const args = ['serve', '--port', String(options.port ?? 0), '--folder', folder, ...(options.args ?? [])]
-  const child = spawn(process.execPath, [join(root, 'ferry', 'bin', 'ferry.js'), ...args], {
+  const words = [...(options.within ?? []), process.execPath, join(root, 'ferry', 'bin', 'ferry.js'), ...args]
+  const child = spawn(words[0]!, words.slice(1), {
     cwd: folder,
     env: { ...process.env, NO_COLOR: '1', FERRY_HOME: home, FERRY_TOKEN: TOKEN, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],

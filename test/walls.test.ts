@@ -1,5 +1,5 @@
 /** What an attacker with a token has tried: secrets, variables, what outlives who was allowed it, what is told of it. */
-import { fork } from 'node:child_process'
+import { fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -229,6 +229,8 @@ describe('files of the state', () => {
   })
 })
 
+const canMount = spawnSync('unshare', ['-rm', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0
+
 describe('the state', () => {
   it('of a home is worked with by one server', async () => {
     const first = await startServer()
@@ -243,10 +245,45 @@ describe('the state', () => {
     const server = await startServer()
     expect((await server.call('GET', '/!readyz')).status).toBe(200)
     for (const name of ['state.db', 'state.db-wal', 'state.db-shm']) rmSync(join(server.home, name), { force: true })
-    const { status, body } = await server.call<{ status: string }>('GET', '/!readyz')
-    expect(status).toBe(503)
-    expect(body.status).toContain('taken away')
+    const ready = () => server.call<{ status: string }>('GET', '/!readyz')
+    await until(async () => (await ready()).status === 503, 'it to be noticed')
+    expect((await ready()).body.status).toContain('taken away')
   })
+
+  it.skipIf(!canMount)(
+    'on a disk that is full is told, and goes on when there is room',
+    { timeout: 60_000 },
+    async () => {
+      const home = temporaryFolder()
+      const within = ['unshare', '-rm', 'sh', '-c', `mount -t tmpfs -o size=4M none ${home} && exec "$@"`, 'sh']
+      const server = await startServer({ home, within })
+      const ready = () => server.call<{ status: string }>('GET', '/!readyz')
+      expect((await ready()).status).toBe(200)
+      // The disk as the server sees it.
+      const filling = `/proc/${server.pid}/root${home}/filling`
+      let size = 1 << 20
+      while (size >= 1) {
+        try {
+          writeFileSync(filling, Buffer.alloc(size), { flag: 'a' })
+        } catch {
+          size >>= 1
+        }
+      }
+      // What is there already of the log has room for a few more changes.
+      const make = (n: number) => server.call<Problem>('POST', '/tokens', { name: `t${n}`, role: 'viewer' })
+      let n = 0
+      await until(async () => (await make(n++)).status >= 400, 'the disk to be full')
+      const refused = await make(n++)
+      expect(refused).toMatchObject({ status: 507, body: { code: 'FERRY-5013' } })
+      await until(async () => (await ready()).status === 503, 'it to be told')
+      expect((await ready()).body.status).toMatch(/full/)
+      expect((await server.call('GET', '/!healthz')).status).toBe(200)
+      expect((await server.call('GET', '/jobs')).status).toBe(200)
+      rmSync(filling)
+      await until(async () => (await ready()).status === 200, 'it to go on')
+      expect((await make(n++)).status).toBe(201)
+    },
+  )
 
   it('that is empty is not taken for a new one', async () => {
     const home = temporaryFolder()

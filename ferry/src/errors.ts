@@ -108,6 +108,10 @@ export const ERRORS = {
     'The process that executed the run died again and again',
     'Look into the log of the server; a smaller `limits.parallel` takes less memory.',
   ],
+  'FERRY-5013': [
+    'The state cannot be read or written',
+    'Make room on its disk, or see what else works with it; then try again. Runs go on where they stopped.',
+  ],
   'FERRY-6001': ['Nobody is signed in', 'Send the token: Authorization: Bearer TOKEN; or sign in in the browser.'],
   'FERRY-6002': ['The role does not allow this', 'Ask for a token with the role that the message names.'],
   'FERRY-6003': ['The request is not valid', 'Mend what the message names; the API is described at /docs.'],
@@ -121,8 +125,12 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS
 
-/** Characters of a message: a name or a value in it may be of any length, and errors are kept and listed. */
+/** Characters of a message, and of a hint: a name or a value in it may be of any length, and errors are kept and listed. */
 const MOST_MESSAGE = 4000
+
+function shortened(text: string): string {
+  return text.length > MOST_MESSAGE ? `${text.slice(0, MOST_MESSAGE)}…` : text
+}
 
 /** An error meant for a user's eyes: it names the case, the place, and the next step; it never holds a secret. */
 export class FerryError extends Error {
@@ -137,11 +145,10 @@ export class FerryError extends Error {
     message: string,
     options: { hint?: string; cause?: unknown; service?: { code: string; message: string } } = {},
   ) {
-    const short = message.length > MOST_MESSAGE ? `${message.slice(0, MOST_MESSAGE)}…` : message
-    super(short, options.cause === undefined ? undefined : { cause: options.cause })
+    super(shortened(message), options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'FerryError'
     this.code = code
-    this.hint = options.hint ?? ERRORS[code][1]
+    this.hint = shortened(options.hint ?? ERRORS[code][1])
     this.service = options.service
   }
 }

@@ -10,6 +10,12 @@ export const operationRoutes: FastifyPluginAsyncZod<{
   isStopping: () => boolean
 }> = async (app, { state, metrics, isStopping }) => {
   const answer = z.object({ status: z.string() })
+  let last: { at: number; check: Promise<void> } | undefined
+  /** Anybody may ask: the state is written to once a second at the most. */
+  const checked = () => {
+    if (!last || performance.now() - last.at > 1000) last = { at: performance.now(), check: state.check() }
+    return last.check
+  }
 
   app.route({
     method: 'GET',
@@ -33,7 +39,7 @@ export const operationRoutes: FastifyPluginAsyncZod<{
     handler: async (_, reply) => {
       if (isStopping()) return reply.code(503).send({ status: 'stopping' })
       try {
-        await state.check()
+        await checked()
         return { status: 'ok' }
       } catch (error) {
         return reply.code(503).send({ status: `the state does not work: ${(error as Error).message}` })

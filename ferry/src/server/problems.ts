@@ -25,6 +25,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   'FERRY-5001': 409,
   'FERRY-5006': 409,
   'FERRY-5009': 409,
+  'FERRY-5013': 507,
   'FERRY-6001': 401,
   'FERRY-6002': 403,
   'FERRY-6003': 400,

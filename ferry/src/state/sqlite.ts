@@ -1,38 +1,49 @@
 /** A state in a SQLite file, with the durability that a ledger of runs needs. */
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
-import { Kysely, SqliteDialect } from 'kysely'
+import type { Kysely } from 'kysely'
+import { FerryError } from '../errors.ts'
+import { type Link, type Result, throughLinks } from './links.ts'
 import type { Schema } from './schema.ts'
 
 /** How long others that write at the same moment are waited for. */
 const BUSY_MS = 30_000
 const SQLITE_BUSY = 5
 
-/** What a statement gives back: its rows, or what it has changed. */
-export type Result = { rows: Record<string, unknown>[] } | { changes: bigint; insertId: bigint }
+/** The state in this thread: each statement holds it up. */
+export function openSqlite(path: string): Kysely<Schema> {
+  return throughLinks(() => new SqliteFile(path), 1)
+}
 
-/** One connection to the file. */
-export class SqliteFile {
+export class SqliteFile implements Link {
   private readonly file: DatabaseSync
+  private readonly path: string
 
   constructor(path: string) {
+    this.path = path
     keepPrivate(path)
     this.file = new DatabaseSync(path, { timeout: BUSY_MS })
     enterWal(this.file)
     this.file.exec('PRAGMA synchronous = FULL')
   }
 
-  prepare(text: string) {
-    // A transaction that reads before it writes must not find out then that another one was faster.
-    return this.file.prepare(text === 'begin' ? 'begin immediate' : text)
+  run(text: string, parameters: readonly unknown[]): Result {
+    try {
+      const statement = this.file.prepare(text)
+      const values = parameters as SQLInputValue[]
+      if (statement.columns().length > 0) return { rows: statement.all(...values) }
+      const { changes, lastInsertRowid } = statement.run(...values)
+      return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
+    } catch (error) {
+      throw this.fault(error as Error & { errcode?: number })
+    }
   }
 
-  run(text: string, parameters: readonly unknown[]): Result {
-    const statement = this.prepare(text)
-    const values = parameters as SQLInputValue[]
-    if (statement.columns().length > 0) return { rows: statement.all(...values) }
-    const { changes, lastInsertRowid } = statement.run(...values)
-    return { changes: BigInt(changes), insertId: BigInt(lastInsertRowid) }
+  /** What a disk or another process does to the file, as FERRY-5013. */
+  private fault(error: Error & { errcode?: number }): Error {
+    const why = FAULTS[(error.errcode ?? 0) % 256]
+    if (why === undefined) return error
+    return new FerryError('FERRY-5013', `${this.path}: ${why} (${error.message})`, { cause: error })
   }
 
   close(): void {
@@ -40,29 +51,14 @@ export class SqliteFile {
   }
 }
 
-/** The state in this thread: each statement holds it up. */
-export function openSqlite(path: string): Kysely<Schema> {
-  const file = new SqliteFile(path)
-  // Kysely's dialect speaks to better-sqlite3; Node's own driver differs in how parameters are handed over.
-  return new Kysely<Schema>({
-    dialect: new SqliteDialect({
-      database: {
-        close: () => file.close(),
-        prepare: text => {
-          const statement = file.prepare(text)
-          return {
-            reader: statement.columns().length > 0,
-            all: parameters => statement.all(...(parameters as SQLInputValue[])),
-            run: parameters => {
-              const { changes, lastInsertRowid } = statement.run(...(parameters as SQLInputValue[]))
-              return { changes: BigInt(changes), lastInsertRowid: BigInt(lastInsertRowid) }
-            },
-            iterate: parameters => statement.iterate(...(parameters as SQLInputValue[])),
-          }
-        },
-      },
-    }),
-  })
+/** Primary result codes: https://www.sqlite.org/rescode.html */
+const FAULTS: Record<number, string> = {
+  5: 'another process writes to it, and does not end',
+  8: 'it cannot be written',
+  10: 'its disk does not read or write',
+  11: 'it is damaged',
+  13: 'its disk is full',
+  26: 'it is no state',
 }
 
 /** For nobody else's eyes, whatever its folder allows; SQLite gives the files beside it the same mode. */

@@ -1,6 +1,8 @@
 /** One connection to a state in SQLite, in a thread of its own: beside.ts sends it statements. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { type Result, SqliteFile } from './sqlite.ts'
+import { FerryError } from '../errors.ts'
+import type { Result } from './links.ts'
+import { SqliteFile } from './sqlite.ts'
 
 export interface Asked {
   id: number
@@ -13,6 +15,8 @@ export interface Fault {
   message: string
   code?: unknown
   errcode?: unknown
+  /** Of a FerryError. */
+  hint?: string
 }
 
 export type Answered = { id: number; result: Result } | { id: number; error: Fault }
@@ -23,9 +27,7 @@ parentPort!.on('message', (asked: Asked | 'close') => {
   if (asked === 'close') {
     file.close()
     parentPort!.close()
-    return
-  }
-  parentPort!.postMessage(answer(asked))
+  } else parentPort!.postMessage(answer(asked))
 })
 
 function answer({ id, sql, parameters }: Asked): Answered {
@@ -33,6 +35,7 @@ function answer({ id, sql, parameters }: Asked): Answered {
     return { id, result: file.run(sql, parameters) }
   } catch (error) {
     const { message, code, errcode } = error as Error & Fault
-    return { id, error: { message, code, errcode } }
+    const hint = error instanceof FerryError ? { hint: error.hint } : {}
+    return { id, error: { message, code, errcode, ...hint } }
   }
 }
