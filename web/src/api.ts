@@ -264,11 +264,15 @@ export const act = {
     call<{ plan: PlanView; yaml: string }>('/plan', { method: 'POST', body: definition }),
   planJob: (name: string) => call<PlanView>(`/jobs/${part(name)}/plan`, { method: 'POST' }),
   runJob: (name: string, body: { fullRefresh?: boolean; tables?: string[] } = {}) =>
-    call<{ run: string; outcome: string }>(`/jobs/${part(name)}/runs`, { method: 'POST', body }),
+    call<{ run: string; outcome: string }>(`/jobs/${part(name)}/runs`, {
+      method: 'POST',
+      // No tables would be all of them: that is said by leaving them out.
+      body: { ...body, tables: body.tables?.length ? body.tables : undefined },
+    }),
   resetJob: (name: string, tables: string[]) =>
     call<{ discarded: string | null; reset: string[] }>(`/jobs/${part(name)}/reset`, {
       method: 'POST',
-      body: { tables },
+      body: tables.length > 0 ? { tables } : {},
     }),
   control: (id: string, verb: 'pause' | 'resume' | 'cancel' | 'complete') =>
     call<RunView>(`/runs/${part(id)}/${verb}`, { method: 'POST' }),

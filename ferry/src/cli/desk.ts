@@ -138,11 +138,17 @@ function remoteDesk(url: string, token: string): Desk {
       const definition = compactJob(job)
       return replace ? call('PUT', `/jobs/${at(job.name)}`, definition) : call('POST', '/jobs', definition)
     },
-    start: (job, asking) => call('POST', `/jobs/${at(job)}/runs`, asking),
-    reset: (job, tables) => call('POST', `/jobs/${at(job)}/reset`, { tables: tables ?? [] }),
+    start: (job, asking) =>
+      call('POST', `/jobs/${at(job)}/runs`, { fullRefresh: asking.fullRefresh, ...some(asking.tables) }),
+    reset: (job, tables) => call('POST', `/jobs/${at(job)}/reset`, some(tables)),
     remove: async (job, force) => {
       await call('DELETE', `/jobs/${at(job)}${force ? '?force=true' : ''}`)
     },
     close: async () => {},
   }
+}
+
+/** Tables that a request names, where it names some: none would be all of them. */
+function some(tables: string[] | undefined): { tables?: string[] } {
+  return tables && tables.length > 0 ? { tables } : {}
 }

@@ -35,7 +35,11 @@ export class Duckdb {
 
   /** Opens a database file, or one in memory. Throws FERRY-2001 or FERRY-4004. */
   static async open(named = ':memory:', mode: 'read' | 'write' = 'write'): Promise<Duckdb> {
-    const path = named === ':memory:' ? named : allowedFile(named)
+    return Duckdb.openAt(named === ':memory:' ? named : allowedFile(named), mode)
+  }
+
+  /** Opens a file of Ferry's own: one in a scratch folder, which is in none of a server's folders. */
+  static async openAt(path: string, mode: 'read' | 'write' = 'write'): Promise<Duckdb> {
     const scratch = makeScratch('duckdb')
     try {
       const instance = await DuckDBInstance.create(path, {

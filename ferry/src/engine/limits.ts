@@ -47,11 +47,19 @@ export class Slots {
   }
 
   async use<T>(work: () => Promise<T>): Promise<T> {
-    if (this.free > 0) this.free--
-    else await new Promise<void>(resolve => this.waiting.push(resolve))
+    const release = await this.take()
     try {
       return await work()
     } finally {
+      release()
+    }
+  }
+
+  /** Takes one; gives back what releases it. */
+  async take(): Promise<() => void> {
+    if (this.free > 0) this.free--
+    else await new Promise<void>(resolve => this.waiting.push(resolve))
+    return () => {
       const next = this.waiting.shift()
       if (next) next()
       else this.free++

@@ -33,6 +33,9 @@ export interface Looks {
   discard: { ask: { run: string }; answer: null }
   retry: { ask: { run: string }; answer: RetryReport }
 }
+/** Characters of all names that a list tells. */
+const MOST_NAMES = 1_000_000
+
 export type LookName = keyof Looks
 
 /** Does one look in this process. */
@@ -50,7 +53,12 @@ const DO: { [N in LookName]: (state: State, ask: Looks[N]['ask']) => Promise<Loo
     within(state, at, async store => {
       const wanted = search.toLowerCase()
       const found = (await store.objects()).filter(o => o.toLowerCase().includes(wanted))
-      return { objects: found.slice(0, limit), total: found.length }
+      let room = MOST_NAMES
+      const told = found.slice(0, limit).filter(name => {
+        room -= name.length
+        return room >= 0
+      })
+      return { objects: told, total: found.length }
     }),
   columns: (state, { at, spec }) => within(state, at, store => describeObject(store, spec)),
   preview: (state, { at, spec, limit }) => within(state, at, store => previewObject(store, spec, limit)),

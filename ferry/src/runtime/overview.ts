@@ -27,7 +27,7 @@ export async function listJobs(
 ): Promise<{ jobs: ListedJob[]; total: number }> {
   let query = db.selectFrom('job').orderBy('name')
   if (!oneOff) query = query.where('one_off', '=', 0)
-  if (search) query = query.where(sql`lower(name)`, 'like', likeOf(search))
+  if (search) query = query.where(contains('name', search))
   const { total } = await query
     .clearOrderBy()
     .select(eb => eb.fn.countAll<number>().as('total'))
@@ -100,7 +100,7 @@ export async function listRuns(
 ): Promise<RunView[]> {
   let query = db.selectFrom('run').select(RUN_COLUMNS).orderBy('id', 'desc').limit(limit)
   if (job !== undefined) query = query.where('job', '=', job)
-  if (search) query = query.where(sql`lower(job)`, 'like', likeOf(search))
+  if (search) query = query.where(contains('job', search))
   if (states) query = query.where('state', 'in', states)
   if (before !== undefined) query = query.where('id', '<', before)
   // Ids begin with the time of creation.
@@ -155,8 +155,10 @@ async function soon(schedule: CopyJob['schedules'][number], now: number): Promis
 /** The last time that a date can be, in milliseconds since 1970. */
 const LAST_TIME = 8.64e15
 
-function likeOf(part: string): string {
-  return `%${part.toLowerCase().replace(/[\\%_]/g, '')}%`
+/** Whether a name has a part, in whatever case; `%` and `_` are letters like others. */
+function contains(column: 'name' | 'job', part: string) {
+  const like = `%${part.toLowerCase().replace(/[!%_]/g, '!$&')}%`
+  return sql<boolean>`lower(${sql.ref(column)}) LIKE ${like} ESCAPE '!'`
 }
 
 /** The time as ids of runs begin with it. */

@@ -24,9 +24,11 @@ export async function tablesOf(job: CopyJob, { source, destination }: Stores, on
     write: name => destination.namePart(name),
   })
   if (!only || only.length === 0) return specs
-  const chosen = specs.filter(s => only.some(o => s.from === o || s.from.endsWith(`.${o}`)))
-  if (chosen.length > 0) return chosen
-  throw new FerryError('FERRY-3008', `the job has no table ${only.join(', ')}`, {
+  const isMeant = (from: string, word: string) => from === word || from.endsWith(`.${word}`)
+  // One that is not there is a mistake, also among others.
+  const unknown = only.filter(word => !specs.some(s => isMeant(s.from, word)))
+  if (unknown.length === 0) return specs.filter(s => only.some(word => isMeant(s.from, word)))
+  throw new FerryError('FERRY-3008', `the job has no table ${unknown.join(', ')}`, {
     hint: `Its tables: ${specs.map(s => s.from).join(', ')}.`,
   })
 }

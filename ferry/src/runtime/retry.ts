@@ -10,9 +10,10 @@ import { asFerryError, FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
 import { jobSchema } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
-import { findRun, runTables } from '../state/runs.ts'
+import { HEARTBEAT_MS } from '../state/owner.ts'
+import { heartbeat, type Lease, letGo, requireHeld, runTables, takeForRetry } from '../state/runs.ts'
+import type { RunRow } from '../state/schema.ts'
 import { type ErrorLine, errorFiles, errorFolder, firstErrors } from './errorfiles.ts'
-import { unshared } from './hold.ts'
 import { closeStores, openStores, type Stores } from './stores.ts'
 
 export interface RetryReport {
@@ -22,13 +23,17 @@ export interface RetryReport {
 
 /** Tries all skipped rows of a run again. Rows that still do not fit stay in the error files with their new reason. */
 export async function retryRun(state: State, id: string, variables: Variables): Promise<RetryReport> {
-  const run = await findRun(state.db, id)
-  if (run.state !== 'completed') {
-    throw new FerryError(
-      'FERRY-5006',
-      `run ${run.id} is ${run.state}: its skipped rows are retried when it has completed`,
-    )
+  const { row, lease } = await takeForRetry(state.db, id)
+  const alive = setInterval(() => heartbeat(state.db, lease).catch(() => undefined), HEARTBEAT_MS)
+  try {
+    return await retryTaken(state, row, lease, variables)
+  } finally {
+    clearInterval(alive)
+    await letGo(state.db, lease)
   }
+}
+
+async function retryTaken(state: State, run: RunRow, lease: Lease, variables: Variables): Promise<RetryReport> {
   const folder = errorFolder(state.home, run.id)
   const stores = await openStores(jobSchema.parse(JSON.parse(run.definition)), state, variables)
   const report: RetryReport = { run: run.id, tables: [] }
@@ -38,7 +43,7 @@ export async function retryRun(state: State, id: string, variables: Variables): 
       const total = { table: plan.from, tried: 0, copied: 0, left: 0 }
       for (const path of errorFiles(folder, plan.ordinal)) {
         const { total: tried } = await firstErrors([path], 0)
-        const left = await retryFile(run, stores, plan, path)
+        const left = await retryFile({ ...run, holds: () => requireHeld(state.db, lease) }, stores, plan, path)
         total.tried += tried
         total.left += left
         total.copied += tried - left
@@ -58,7 +63,7 @@ export async function retryRun(state: State, id: string, variables: Variables): 
  * named after the file's content. A crash in between is settled by the ledger when it is tried again.
  */
 async function retryFile(
-  run: { id: string; job: string },
+  run: { id: string; job: string; epoch: number; holds: () => Promise<void> },
   stores: Stores,
   plan: TablePlan,
   path: string,
@@ -67,7 +72,9 @@ async function retryFile(
   const print = createHash('sha256').update(content).digest('hex').slice(0, 8)
   const next = `${path}.${print}.next`
   const store = stores.destination
-  const session = await store.sink(unshared(`${run.id}.retry.${print}`, `${run.job}#retry`))
+  const { epoch, holds } = run
+  const identity = { run: `${run.id}.retry.${print}`, job: `${run.job}#retry`, epoch, holds, confirm: holds }
+  const session = await store.sink(identity)
   let reading: SourceSession | undefined
   try {
     if (plan.read.online) reading = await stores.source.source()

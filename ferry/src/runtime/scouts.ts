@@ -28,6 +28,9 @@ const PATIENCE_MS: Record<LookName, number> = {
   discard: 120_000,
   retry: 120_000,
 }
+/** How long a look goes on for which nobody waits any more. */
+const GRACE_MS = 1000
+const GONE = 'nobody waits for it any more'
 /** What a scout may take: memory in bytes, looked at so often; seconds of processor time. */
 const MOST_MEMORY = 900_000_000
 const WATCH_MS = 100
@@ -50,6 +53,8 @@ export type Told =
 export interface Asker {
   by: string
   signal?: AbortSignal
+  /** Does what is waited for, while others may work in its place. */
+  aside?: <T>(work: () => Promise<T>) => Promise<T>
 }
 
 interface Scout {
@@ -76,14 +81,26 @@ export class Scouts {
    * Has a scout look. Throws what the look throws; FERRY-2001 where it takes too long, FERRY-4008 too much memory,
    * FERRY-6005 where too many wait.
    */
-  async ask<N extends LookName>(name: N, ask: Looks[N]['ask'], { by, signal }: Asker): Promise<Looks[N]['answer']> {
+  async ask<N extends LookName>(
+    name: N,
+    ask: Looks[N]['ask'],
+    { by, signal, aside = work => work() }: Asker,
+  ): Promise<Looks[N]['answer']> {
     const own = this.own.get(by) ?? new Slots(MOST_OF_ONE)
     if (own.queued >= MOST_WAITING || this.slots.queued >= MOST_WAITING) {
       throw new FerryError('FERRY-6005', 'too many look into stores at this moment', { hint: 'Try again in a moment.' })
     }
     this.own.set(by, own)
     try {
-      return await own.use(() => this.slots.use(() => this.send(this.free.pop() ?? this.start(), name, ask, signal)))
+      return await aside(() =>
+        own.use(() =>
+          this.slots.use(() => {
+            // Who has gone away while waiting costs no process.
+            if (signal?.aborted) throw new FerryError('FERRY-2001', GONE)
+            return this.send(this.free.pop() ?? this.start(), name, ask, signal)
+          }),
+        ),
+      )
     } finally {
       if (own.isIdle) this.own.delete(by)
     }
@@ -136,7 +153,11 @@ export class Scouts {
       else end.reject(new FerryError(told.error.code as never, told.error.message, { hint: told.error.hint }))
     }
     const onExit = () => end.reject(tooMuch())
-    const onAbort = () => kill(new FerryError('FERRY-2001', 'nobody waits for it any more'))
+    // One that ends soon is kept: starting another costs more than its end.
+    const onAbort = () => {
+      grace = setTimeout(() => kill(new FerryError('FERRY-2001', GONE)), GRACE_MS)
+    }
+    let grace: NodeJS.Timeout | undefined
     const seconds = PATIENCE_MS[name] / 1000
     const late = setTimeout(
       () => kill(new FerryError('FERRY-2001', `it has not answered in ${seconds} s`)),
@@ -149,7 +170,6 @@ export class Scouts {
     child.once('exit', onExit)
     child.once('error', onExit)
     signal?.addEventListener('abort', onAbort, { once: true })
-    if (signal?.aborted) onAbort()
     child.send({ id, name, ask }, error => {
       if (error) end.reject(error)
     })
@@ -157,6 +177,7 @@ export class Scouts {
       return await end.promise
     } finally {
       clearTimeout(late)
+      clearTimeout(grace)
       clearInterval(watch)
       child.off('message', onMessage)
       child.off('exit', onExit)

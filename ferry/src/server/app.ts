@@ -18,13 +18,14 @@ import type { State } from '../state/database.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { addAuth } from './auth.ts'
-import { addBounds, MOST_BODY, refuseDeep } from './bounds.ts'
+import { addBounds, MOST_BODY } from './bounds.ts'
 import { connectionRoutes } from './connections.ts'
 import { addDiscretion } from './discreet.ts'
 import { type Events, eventRoutes } from './events.ts'
 import { jobRoutes } from './jobs.ts'
 import { operationRoutes } from './operations.ts'
 import { onError, problemSchema } from './problems.ts'
+import { refuseUnclear } from './records.ts'
 import { runRoutes } from './runs.ts'
 import { scheduleRoutes } from './schedules.ts'
 import { sessionRoutes } from './session.ts'
@@ -78,7 +79,7 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     if (body === '') return done(null, undefined)
     try {
-      refuseDeep(body as string)
+      refuseUnclear(body as string)
     } catch (error) {
       return done(error as Error)
     }

@@ -4,7 +4,8 @@ import type { Asker } from '../runtime/scouts.ts'
 
 /** Who has sent a request. */
 export function callerOf({ request }: FastifyReply): Asker {
-  return { by: request.caller?.name ?? '' }
+  const { caller, turn } = request
+  return { by: caller?.name ?? '', ...(turn ? { aside: work => turn.aside(work) } : {}) }
 }
 
 /** The same, for what nobody needs any more who has gone away without an answer. */

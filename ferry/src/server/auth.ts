@@ -68,7 +68,11 @@ export function addAuth(app: FastifyInstance, state: State, hosts: Set<string>):
         `this needs the role ${needed}: ${request.caller.name} is ${request.caller.role}`,
       )
     }
-    if (request.caller.csrf !== undefined && !SAFE.has(request.method)) requireOwnPage(request, request.caller.csrf)
+    if (request.caller.csrf === undefined) return
+    // Looking runs queries in stores: pages of others may not even look, also those of another port of this machine.
+    const site = request.headers['sec-fetch-site']
+    if (!SAFE.has(request.method)) requireOwnPage(request, request.caller.csrf)
+    else if (site !== undefined && site !== 'same-origin' && site !== 'none') throw foreign()
   })
   app.addHook('onResponse', async (request, reply) => {
     const { method, caller } = request
@@ -98,8 +102,9 @@ function objectOf(request: FastifyRequest): string {
   const named = Object.values((request.params ?? {}) as Record<string, string>)
   const { object } = request.query as { object?: string }
   const { name, kind, locator } = (request.body ?? {}) as Record<string, unknown>
-  const told = request.object ?? name ?? (typeof locator === 'string' ? withoutPassword(locator) : kind)
-  return [...named, ...(object === undefined ? [] : [object]), ...(told === undefined ? [] : [String(told)])].join('/')
+  const given = [name, typeof locator === 'string' ? withoutPassword(locator) : undefined, kind]
+  const told = request.object ?? given.find(word => typeof word === 'string')
+  return [...named, object, told].filter(word => typeof word === 'string').join('/')
 }
 
 /** Calls of those who are nobody, by address and route: a line a minute of each, with how many came in between. */
@@ -148,7 +153,11 @@ function requireOwnPage(request: FastifyRequest, csrf: string): void {
   const site = request.headers['sec-fetch-site']
   const isOwn = site === undefined || site === 'same-origin'
   if (typeof given === 'string' && sameSecret(given, csrf) && isOwn) return
-  throw new FerryError('FERRY-6002', 'the request does not come from a page of this server', {
+  throw foreign()
+}
+
+function foreign(): FerryError {
+  return new FerryError('FERRY-6002', 'the request does not come from a page of this server', {
     hint: `Send the header ${CSRF_HEADER} that GET /api/v1/session tells, or use a token.`,
   })
 }

@@ -1,47 +1,157 @@
-/** What one caller may send: how deep, how much of it at one time. */
-import type { FastifyInstance } from 'fastify'
+/** What one caller may send and ask for at one time, so that the others are answered. */
+import type { Socket } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { Slots } from '../engine/limits.ts'
 import { FerryError } from '../errors.ts'
+import { isRecord } from './records.ts'
 
-/** A job of some thousand tables is about 1 MB. */
-export const MOST_BODY = 1_000_000
-/** So many bodies that are longer than `SMALL_BODY` bytes, or do not say how long they are, are held at one time. */
-const MOST_AT_ONCE = 20
+/** Bytes of a body; of one with a job, or with the names of many tables. */
+export const MOST_BODY = 100_000
+export const MOST_LONG_BODY = 1_000_000
+/** So many bodies that are longer than `SMALL_BODY` bytes, or do not say how long they are: of one caller, and of all. */
+const LARGE_OF_ONE = 5
+const MOST_LARGE = 20
 const SMALL_BODY = 16_000
-/** How deep objects and arrays may be within one another. */
-const MOST_DEPTH = 100
+/** Requests that are worked at; those of one caller whose answers have not been read yet, and that wait. */
+const MOST_AT_WORK = 4
+const MOST_OF_ONE = 16
+const MOST_WAITING = 200
+/** Requests that one connection sends before it has read the answers. */
+const MOST_PIPELINED = 8
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    turn: Turn | undefined
+  }
+}
+
+/** A request's turn to be worked at. */
+export class Turn {
+  private readonly all: Slots
+  private release: (() => void) | undefined
+  private isOver = false
+
+  constructor(all: Slots) {
+    this.all = all
+  }
+
+  async take(): Promise<void> {
+    const release = await this.all.take()
+    if (this.isOver) release()
+    else this.release = release
+    // Each begins in a turn of its own of the event loop: what others ask for comes in between.
+    await setImmediate()
+  }
+
+  end(): void {
+    this.isOver = true
+    this.leave()
+  }
+
+  private leave(): void {
+    this.release?.()
+    this.release = undefined
+  }
+
+  /** Lets others work while this request waits for what is done elsewhere. */
+  async aside<T>(work: () => Promise<T>): Promise<T> {
+    this.leave()
+    try {
+      return await work()
+    } finally {
+      await this.take()
+    }
+  }
+}
+
+export function addBounds(app: FastifyInstance): void {
+  app.decorateRequest('turn', undefined)
+  addConnections(app)
+  addTurns(app)
+  addLargeBodies(app)
+  app.addHook('preValidation', async request => {
+    const { schema, url } = request.routeOptions
+    if (!url?.startsWith('/api/v1/')) return
+    const words = schema?.querystring === undefined ? Object.keys(request.query as object) : []
+    if (schema?.body === undefined && isRecord(request.body)) words.push(...Object.keys(request.body))
+    if (words.length > 0) throw new FerryError('FERRY-6003', `unknown here: ${words.slice(0, 10).join(', ')}`)
+  })
+}
+
+/** Who sends request after request and reads no answer is let go. */
+function addConnections(app: FastifyInstance): void {
+  const open = new WeakMap<Socket, number>()
+  app.addHook('onRequest', async ({ raw: { socket } }, reply) => {
+    const count = (open.get(socket) ?? 0) + 1
+    if (socket.destroyed || count > MOST_PIPELINED) {
+      socket.destroy()
+      throw new FerryError('FERRY-6005', `${MOST_PIPELINED} requests of the connection have no answer yet`)
+    }
+    open.set(socket, count)
+    reply.raw.once('close', () => open.set(socket, open.get(socket)! - 1))
+  })
+}
+
+function addTurns(app: FastifyInstance): void {
+  const all = new Slots(MOST_AT_WORK)
+  const callers = new Map<string, Slots>()
+  app.addHook('onRequest', async (request, reply) => {
+    const { caller } = request
+    // Streams of events are no work, and have a bound of their own.
+    if (!caller || request.routeOptions.url === '/api/v1/events') return
+    const own = callers.get(caller.name) ?? new Slots(MOST_OF_ONE)
+    if (own.queued >= MOST_WAITING) throw tooMany(reply, `${MOST_WAITING} requests of ${caller.name} wait already`)
+    callers.set(caller.name, own)
+    let isGone = false
+    const turn = new Turn(all)
+    const read = own.take()
+    reply.raw.once('close', () => {
+      isGone = true
+      turn.end()
+      read.then(release => {
+        release()
+        if (own.isIdle) callers.delete(caller.name)
+      })
+    })
+    await read
+    if (isGone) throw new FerryError('FERRY-6005', 'nobody waits for the answer any more')
+    request.turn = turn
+    await turn.take()
+  })
+  app.addHook('onSend', async request => request.turn?.end())
+}
 
 /** Bodies that come slowly, from many callers or from one, do not fill the memory. */
-export function addBounds(app: FastifyInstance): void {
-  let held = 0
+function addLargeBodies(app: FastifyInstance): void {
+  let all = 0
+  const callers = new Map<string, number>()
   app.addHook('onRequest', async (request, reply) => {
     const { 'content-length': length, 'transfer-encoding': encoding } = request.headers
     if (encoding === undefined && Number(length ?? 0) <= SMALL_BODY) return
-    if (held >= MOST_AT_ONCE) {
-      // What follows is not read.
-      reply.header('connection', 'close').header('retry-after', '1')
-      throw new FerryError('FERRY-6005', `${MOST_AT_ONCE} large bodies are on their way already`)
+    const name = request.caller?.name
+    // Nobody sends much without a token.
+    if (name === undefined) {
+      reply.header('connection', 'close')
+      throw Object.assign(new Error(`without a token a body has ${SMALL_BODY} bytes at most`), { statusCode: 413 })
     }
-    held++
+    const own = callers.get(name) ?? 0
+    if (own >= LARGE_OF_ONE || all >= MOST_LARGE) {
+      throw tooMany(reply, `${own >= LARGE_OF_ONE ? own : all} large bodies are on their way already`)
+    }
+    all++
+    callers.set(name, own + 1)
     reply.raw.once('close', () => {
-      held--
+      all--
+      const left = callers.get(name)! - 1
+      if (left === 0) callers.delete(name)
+      else callers.set(name, left)
     })
   })
 }
 
-/** Throws FERRY-6003 for a text of JSON whose values lie too deep within one another. */
-export function refuseDeep(text: string): void {
-  let depth = 0
-  let quoted = false
-  for (let i = 0; i < text.length; i++) {
-    const c = text.charCodeAt(i)
-    if (quoted) {
-      if (c === 0x5c) i++
-      else if (c === 0x22) quoted = false
-    } else if (c === 0x22) quoted = true
-    else if (c === 0x5b || c === 0x7b) {
-      if (++depth > MOST_DEPTH) {
-        throw new FerryError('FERRY-6003', `values lie more than ${MOST_DEPTH} deep within one another`)
-      }
-    } else if (c === 0x5d || c === 0x7d) depth--
-  }
+function tooMany(reply: FastifyReply, why: string): FerryError {
+  // What follows is not read.
+  reply.header('connection', 'close').header('retry-after', '1')
+  return new FerryError('FERRY-6005', why)
 }

@@ -115,6 +115,8 @@ export const eventRoutes: FastifyPluginAsyncZod<{ state: State; events: Events }
   app.route({
     method: 'GET',
     url: '/events',
+    // Nothing would end it.
+    exposeHeadRoute: false,
     config: { role: 'viewer' },
     schema: {
       tags: ['runs'],

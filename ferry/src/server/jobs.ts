@@ -19,6 +19,7 @@ import { positionsOf } from '../state/positions.ts'
 import { isSealed } from '../state/secrets.ts'
 import { totalsOf } from '../state/totals.ts'
 import { askerOf, callerOf } from './asker.ts'
+import { MOST_LONG_BODY } from './bounds.ts'
 import { tellVersion, wantedVersion } from './versions.ts'
 
 const nameParams = z.object({ name: z.string().max(200) })
@@ -56,6 +57,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
   app.route({
     method: 'POST',
     url: '/jobs',
+    bodyLimit: MOST_LONG_BODY,
     config: { role: 'admin' },
     schema: {
       tags: ['jobs'],
@@ -107,6 +109,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
   app.route({
     method: 'PUT',
     url: '/jobs/:name',
+    bodyLimit: MOST_LONG_BODY,
     config: { role: 'admin' },
     schema: {
       tags: ['jobs'],
@@ -156,6 +159,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
   app.route({
     method: 'POST',
     url: '/plan',
+    bodyLimit: MOST_LONG_BODY,
     config: { role: 'admin' },
     schema: {
       tags: ['jobs'],
@@ -193,6 +197,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
   app.route({
     method: 'POST',
     url: '/jobs/:name/runs',
+    bodyLimit: MOST_LONG_BODY,
     config: { role: 'operator' },
     schema: {
       tags: ['jobs', 'runs'],
@@ -201,7 +206,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       body: z
         .strictObject({
           fullRefresh: z.boolean().default(false).describe('Everything is copied again'),
-          tables: z.array(z.string().max(1000)).max(10_000).default([]).describe('Only these source objects'),
+          tables: z.array(z.string().max(1000)).min(1).max(10_000).optional().describe('Only these source objects'),
         })
         .nullish(),
       response: { 202: z.object({ run: z.string(), outcome: z.enum(['queued', 'resumed']) }) },
@@ -217,13 +222,14 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
   app.route({
     method: 'POST',
     url: '/jobs/:name/reset',
+    bodyLimit: MOST_LONG_BODY,
     config: { role: 'operator' },
     schema: {
       tags: ['jobs'],
       summary: 'The next run copies everything again; an unfinished one is given up',
       params: nameParams,
       body: z
-        .strictObject({ tables: z.array(z.string().max(1000)).max(10_000).default([]).describe('Only these') })
+        .strictObject({ tables: z.array(z.string().max(1000)).min(1).max(10_000).optional().describe('Only these') })
         .nullish(),
       response: { 200: z.object({ discarded: z.string().nullable(), reset: z.array(z.string()) }) },
     },

@@ -121,7 +121,12 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       summary: 'Rows that were skipped',
       params: idParams,
       querystring: z.strictObject({
-        table: z.coerce.number().int().min(0).optional().describe('The ordinal of a table'),
+        table: z
+          .string()
+          .regex(/^\d{1,9}$/, 'a whole number')
+          .transform(Number)
+          .optional()
+          .describe('The ordinal of a table'),
         limit: z.coerce.number().int().min(1).max(1000).default(100),
       }),
       response: {

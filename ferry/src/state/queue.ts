@@ -64,12 +64,17 @@ export async function askWithin(tx: Kysely<Schema>, job: string, asking: Asking)
   }
   const former = active ? undefined : rows[0]
   if (former?.state === 'paused' && by !== 'manual') return { row: former, outcome: 'paused' }
-  const mayGoOn = former && former.wish !== 'cancel' && !fresh && !only?.length
+  const mayGoOn = former && former.wish !== 'cancel' && !fresh && !only?.length && !isOfSome(former)
   const goesOn = mayGoOn && identity(former.definition) === identity(kept.definition)
   if (goesOn) return { row: await putBack(tx, former, by, now), outcome: 'resumed' }
   const row: RunRow = { ...(await newRun(tx, job, kept.definition, JOBS)), invoked_by: by, asked }
   await tx.insertInto('run').values(row).execute()
   return { row, outcome: 'queued' }
+}
+
+/** Whether a run was asked for some of its job's tables: who asks for the job means all of them. */
+function isOfSome({ asked }: RunRow): boolean {
+  return asked !== null && (JSON.parse(asked) as Asked).only !== undefined
 }
 
 /** Lets an unfinished run go on as it began, whatever became of its job. Throws FERRY-5006 where it is ended or at work. */

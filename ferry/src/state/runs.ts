@@ -239,6 +239,35 @@ export async function takeRun(db: Kysely<Schema>, id: string): Promise<Claimed> 
   })
 }
 
+/**
+ * Takes a completed run whose skipped rows are copied again: nobody else does so meanwhile. Throws FERRY-5006 for another
+ * state, FERRY-5001 while another process is at it.
+ */
+export async function takeForRetry(db: Kysely<Schema>, id: string): Promise<{ row: RunRow; lease: Lease }> {
+  return db.transaction().execute(async tx => {
+    const { job } = await findRun(tx, id)
+    await tx.updateTable('job').set({ name: job }).where('name', '=', job).execute()
+    const row = await findRun(tx, id)
+    if (row.state !== 'completed') {
+      throw new FerryError(
+        'FERRY-5006',
+        `run ${row.id} is ${row.state}: its skipped rows are retried when it has completed`,
+      )
+    }
+    const now = await databaseNow(tx)
+    if (isAlive(row, now)) throw runningAlready(row)
+    const epoch = row.epoch + 1
+    const taken = { ...self(now), taken_at: now, epoch, changed_at: now }
+    await tx.updateTable('run').set(taken).where('id', '=', row.id).execute()
+    return { row: { ...row, epoch }, lease: { run: row.id, epoch } }
+  })
+}
+
+/** Lets go of a run that was taken so. */
+export async function letGo(db: Kysely<Schema>, lease: Lease): Promise<void> {
+  await update(db, lease, { owner_pid: null })
+}
+
 /** An unfinished run whose job no other transaction changes before this one ends. Throws FERRY-1007, FERRY-5006. */
 export async function lockUnfinished(tx: Kysely<Schema>, id: string): Promise<RunRow> {
   const { job } = await findRun(tx, id)
@@ -449,7 +478,8 @@ async function wishWithin(tx: Kysely<Schema>, id: string, wish: Wish): Promise<R
     .where('id', '=', id)
     .execute()
   const row = await findRun(tx, id)
-  if (!isUnfinished(row) || (row.state === 'paused' && wish === 'pause')) {
+  const isStill = row.state === 'paused' || row.state === 'failed'
+  if (!isUnfinished(row) || (isStill && wish === 'pause' && !isAlive(row, await databaseNow(tx)))) {
     throw new FerryError('FERRY-5006', `run ${row.id} is ${row.state}: it cannot be ${PAST[wish]}`)
   }
   if (wish === 'complete' && row.mode !== 'online') {

@@ -37,7 +37,7 @@ export class ParquetWriter implements SplitWriter {
     const scratch = makeScratch('parquet')
     // Rows are gathered on disk, so that a table of any size stays within DuckDB's memory.
     const path = offer.encoding === 'rows' ? join(scratch, 'rows.duckdb') : ':memory:'
-    const db = await Duckdb.open(path)
+    const db = await Duckdb.openAt(path)
     // Row groups bounded by bytes need this; with one thread rows that were gathered stay in order all the same.
     await db.run('SET preserve_insertion_order = false')
     if (offer.encoding === 'rows') await db.run('SET threads = 1')
