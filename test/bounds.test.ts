@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { describedBy, operations } from './openapi.ts'
-import { type Problem, serverWithJob, startServer, type TestServer } from './server.ts'
+import { makeSource, type Problem, serverWithJob, startServer, type TestServer } from './server.ts'
 import { temporaryFolder, until } from './support.ts'
 
 /** Another caller, of a role. */
@@ -154,4 +154,92 @@ it('viewers are told that a value does not fit, and not the value', { timeout: 6
   }
   expect(told).toContain('operators see which value')
   expect(told).not.toContain('secret-value')
+})
+
+it('skipped rows are copied again once, however many ask for it at one time', { timeout: 60_000 }, async () => {
+  const folder = temporaryFolder()
+  makeSource(folder, 500)
+  const path = join(folder, 'target.db')
+  const target = new DatabaseSync(path)
+  // Without a key nothing but Ferry keeps a row from being there twice.
+  target.exec('CREATE TABLE items (id INTEGER, name TEXT CHECK (id % 2 = 0), changed INTEGER)')
+  const server = await startServer({ folder })
+  const definition = {
+    name: 'job',
+    source: `sqlite:${join(folder, 'source.db')}`,
+    destination: `sqlite:${path}`,
+    tables: ['items'],
+    onRowError: 'skip',
+  }
+  await server.call('POST', '/jobs', definition)
+  await server.call('POST', '/jobs/job/runs')
+  expect(await server.waitFor('job', 'completed')).toMatchObject({ rowsCopied: 250, rowsSkipped: 250 })
+  target.exec(`CREATE TABLE wide (id INTEGER, name TEXT, changed INTEGER); INSERT INTO wide SELECT * FROM items;
+    DROP TABLE items; ALTER TABLE wide RENAME TO items`)
+  const answers = await Promise.all(Array.from({ length: 5 }, () => server.call('POST', '/runs/job/retry')))
+  const statuses = answers.map(a => a.status)
+  expect(new Set([200, 409, ...statuses])).toEqual(new Set([200, 409]))
+  expect(statuses).toContain(200)
+  expect(target.prepare('SELECT count(*) AS n, count(DISTINCT id) AS ids FROM items').get()).toEqual({
+    n: 500,
+    ids: 500,
+  })
+  target.close()
+})
+
+it('a run is of all tables that are asked for, and of no others', { timeout: 60_000 }, async () => {
+  const { server } = await serverWithJob()
+  // One that is not there is told, also among others.
+  await server.call('POST', '/jobs/job/runs', { tables: ['items', 'nosuch'] })
+  const failed = await server.waitFor('job', 'failed')
+  expect(failed.error).toMatchObject({ code: 'FERRY-3008', message: expect.stringContaining('nosuch') })
+  // Who asks for the job afterwards means all of it: the mistake is not gone on with.
+  const started = await server.call<{ run: string; outcome: string }>('POST', '/jobs/job/runs')
+  expect(started.body.outcome).toBe('queued')
+  expect(await server.waitFor(started.body.run, 'completed', 'failed')).toMatchObject({ state: 'completed' })
+  expect((await server.call('POST', '/runs/job/pause')).status).toBe(409)
+})
+
+it.each([
+  ['POST', '/jobs/job/reset?tables=items', undefined],
+  ['POST', '/jobs/job/reset', '{"tables":["items"],"tables":["other"]}'],
+  ['POST', '/jobs/job/reset', { tables: [] }],
+  ['POST', '/jobs/job/runs?fullRefresh=true', undefined],
+  ['POST', '/jobs/job/plan', { tables: ['items'] }],
+  ['POST', '/runs/job/retry', { tables: ['items'] }],
+  ['POST', '/runs/job/cancel?now=1', undefined],
+])('%s %s that means something else is refused', async (method, path, body) => {
+  const { server } = await serverWithJob()
+  const type: Record<string, string> = typeof body === 'string' ? { 'content-type': 'application/json' } : {}
+  const answer = await server.call<Problem>(method, path, body, type)
+  expect(answer).toMatchObject({ status: 400, body: { code: 'FERRY-6003' } })
+})
+
+it('the audit has a line of whatever is done, with whatever body', async () => {
+  const { server } = await serverWithJob()
+  await server.call('POST', '/jobs/job/reset', { name: { toString: 1 } })
+  const { body } = await server.call<{ events: { action: string; outcome: string }[] }>('GET', '/audit')
+  expect(JSON.stringify(body)).toContain('/jobs/:name/reset')
+})
+
+it('a connection that sends request after request and reads nothing is let go', async () => {
+  const server = await startServer()
+  const { port } = new URL(server.url)
+  const one = `GET /api/openapi.json HTTP/1.1\r\nhost: localhost:${port}\r\nauthorization: Bearer ${server.token}\r\n\r\n`
+  const socket = connect(Number(port), '127.0.0.1', () => socket.write(one.repeat(300)))
+  socket.on('error', () => {})
+  const gone = new Promise(resolve => socket.once('close', resolve))
+  socket.resume()
+  await gone
+  expect((await server.call('GET', '/!healthz')).status).toBe(200)
+})
+
+it('names with letters that patterns have are found by them', async () => {
+  const { server, definition } = await serverWithJob()
+  for (const name of ['a_b', 'a.b', 'axb']) await server.call('POST', '/jobs', { ...definition, name })
+  const found = async (search: string) =>
+    (await server.call<{ jobs: { name: string }[] }>('GET', `/jobs?search=${search}`)).body.jobs.map(j => j.name)
+  expect(await found('a_b')).toEqual(['a_b'])
+  expect(await found('%25')).toEqual([])
+  expect(await found('B')).toEqual(expect.arrayContaining(['a_b', 'a.b', 'axb']))
 })

@@ -54,6 +54,13 @@ describe('copies in the folders of a server', () => {
     expect(rows[0]).toEqual({ n: ROWS, ids: (ROWS * (ROWS + 1)) / 2 })
   })
 
+  it('SQLite into Parquet: rows are gathered in a folder of Ferry alone', async () => {
+    const { postgres, files, folder, run } = await stores()
+    const sqlite = { kind: 'sqlite', path: join(folder, 'shop.db') }
+    await run(postgres, sqlite, { from: 'public.t', to: 't' })
+    await run(sqlite, files, { from: 't', to: 't.parquet' })
+  })
+
   it.each(['append', 'overwrite', 'merge'])('PostgreSQL and DuckDB, %s', async update => {
     const { client, postgres, duckdb, run } = await stores()
     await run(postgres, duckdb, { from: 'public.t', to: 't' }, update)

@@ -68,8 +68,8 @@ export class Turn {
 export function addBounds(app: FastifyInstance): void {
   app.decorateRequest('turn', undefined)
   addConnections(app)
-  addTurns(app)
   addLargeBodies(app)
+  addTurns(app)
   app.addHook('preValidation', async request => {
     const { schema, url } = request.routeOptions
     if (!url?.startsWith('/api/v1/')) return
@@ -117,8 +117,9 @@ function addTurns(app: FastifyInstance): void {
     await read
     if (isGone) throw new FerryError('FERRY-6005', 'nobody waits for the answer any more')
     request.turn = turn
-    await turn.take()
   })
+  // Not before the body is there: who sends it slowly is not worked at.
+  app.addHook('preValidation', async request => request.turn?.take())
   app.addHook('onSend', async request => request.turn?.end())
 }
 
