@@ -85,6 +85,39 @@ it('an operator asks for whatever the API knows, and for that too', { timeout: S
   expect(server.log()).not.toContain('unexpected error')
 })
 
+it('crowds of costly requests have their turns', { timeout: 300_000 }, async () => {
+  const folder = temporaryFolder()
+  await makeHostile(folder)
+  const server = await startServer({ folder })
+  await keepHostile(server, folder)
+  await server.call('POST', '/jobs/many/runs')
+  await server.waitFor('many', 'running', 'completed')
+  const rare = (i: number) => ({
+    name: 's',
+    cron: '59 59 23 31 2,4,6,9,11 +1#5',
+    timeZone: 'Antarctica/Troll',
+    from: `20${10 + (i % 80)}-01-01T00:00:00`,
+  })
+  const crowds: [count: number, method: string, path: string, body?: (i: number) => unknown][] = [
+    [200, 'GET', '/jobs/long'],
+    [50, 'GET', '/jobs/long/schedules'],
+    [50, 'PUT', '/jobs/long/schedules', () => []],
+    [40, 'GET', '/runs/many/tables'],
+    [40, 'GET', '/jobs/many/totals'],
+    [200, 'POST', '/schedules/times', rare],
+    [16, 'PUT', '/jobs/good/schedules', () => Array.from({ length: 30_000 }, () => ({}))],
+    [250, 'GET', '/connections/many/preview?object=t1'],
+  ]
+  const watched = watch(server)
+  const answered = new Map<number, number>()
+  for (const [count, method, path, body] of crowds) {
+    const answers = await Promise.all(Array.from({ length: count }, (_, i) => server.call(method, path, body?.(i))))
+    for (const { status } of answers) answered.set(status, (answered.get(status) ?? 0) + 1)
+  }
+  await watched.end(`crowds: ${[...answered].map(([status, count]) => `${count} of ${status}`).join(', ')}`)
+  expect([...answered.keys()].filter(status => status >= 500)).toEqual([])
+})
+
 /** Asks from a thread of its own how long the server takes, and how large it is. */
 function watch(server: TestServer): { end: (what: string) => Promise<void> } {
   const script = `

@@ -120,8 +120,28 @@ export async function listRuns(
 /** A job as its file would say it. Throws FERRY-1007. */
 export async function describeJob(db: Kysely<Schema>, name: string): Promise<JobView> {
   const row = await findJob(db, name)
-  const definition = compactJob(jobSchema.parse(JSON.parse(row.definition)))
+  const definition = compactOf(row.definition)
   return { name, definition, createdAt: row.created_at, updatedAt: row.updated_at }
+}
+
+/** Definitions that were read last, as their files would say them: of large ones reading takes long. */
+const compacted = new Map<string, Record<string, unknown>>()
+/** Characters of all that are kept. */
+const MOST_COMPACTED = 4_000_000
+let compactedSize = 0
+
+function compactOf(definition: string): Record<string, unknown> {
+  const known = compacted.get(definition)
+  if (known) return known
+  const made = compactJob(jobSchema.parse(JSON.parse(definition)))
+  compacted.set(definition, made)
+  compactedSize += definition.length
+  for (const oldest of compacted.keys()) {
+    if (compactedSize <= MOST_COMPACTED) break
+    compacted.delete(oldest)
+    compactedSize -= oldest.length
+  }
+  return made
 }
 
 /** The run of that id, or the newest one of a job of that name. Throws FERRY-1007. */

@@ -14,7 +14,7 @@ const LARGE_OF_ONE = 5
 const MOST_LARGE = 20
 const SMALL_BODY = 16_000
 /** Requests that are worked at; those of one caller whose answers have not been read yet, and that wait. */
-const MOST_AT_WORK = 4
+const MOST_AT_WORK = 2
 const MOST_OF_ONE = 16
 const MOST_WAITING = 200
 /** Requests that one connection sends before it has read the answers. */
