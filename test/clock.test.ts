@@ -16,6 +16,19 @@ const at = (iso: string) => Date.parse(iso)
 const schedule = (words: Record<string, unknown>) => scheduleSchema.parse({ name: 's', ...words })
 const iso = (times: number[]) => times.map(t => new Date(t).toISOString())
 
+it.each([
+  ['0 25 * * *', 'the hour of the cron expression is wrong: 25'],
+  ['61 6 * * *', 'the minute of the cron expression is wrong: 61'],
+  ['0 6 * foo *', 'the month of the cron expression is wrong: foo'],
+  ['0 6 * * 1-9', 'the day of the week of the cron expression is wrong: 1-9'],
+  ['99 0 6 * * 1', 'the second of the cron expression is wrong: 99'],
+  ['0 6 * *', 'here are 4'],
+  ['2026-01-01T00:00:00', 'here are 1'],
+])('%s is no cron expression: %s', (cron, why) => {
+  const told = scheduleSchema.safeParse({ name: 's', cron }).error?.issues.map(i => i.message)
+  expect(told).toEqual([expect.stringContaining(why)])
+})
+
 describe('times of a schedule', () => {
   it('are those of the clocks of its time zone, also when they change', async () => {
     const daily = schedule({ daily: ['02:30', '06:00'], timeZone: 'Europe/Berlin' })

@@ -505,6 +505,24 @@ describe('every page', () => {
     await page.getByText('Keeps a new job').waitFor()
   })
 
+  it('asks who is signed in before a link with another token changes it', async () => {
+    const server = await startServer()
+    const { body } = await server.call<{ token: string }>('POST', '/tokens', { name: 'vera', role: 'viewer' })
+    const page = await signIn(await openBrowser(), server)
+    await page.getByText('No jobs yet').waitFor()
+    const open = () => page.evaluate(`location.hash = 'token=${body.token}'`)
+    await open()
+    await page.getByRole('dialog').waitFor()
+    expect(await seriousFaults(page)).toEqual([])
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+    await page.getByRole('button', { name: /\(admin\)/ }).waitFor()
+    expect(page.url()).not.toContain('token=')
+    await open()
+    await page.getByRole('button', { name: 'Sign in with the link' }).press('Enter')
+    await page.getByRole('button', { name: 'vera (viewer)' }).waitFor()
+  })
+
   it('shows to a viewer what they may see, and offers nothing else', async () => {
     const { server } = await slowJob(100, 100_000)
     await server.call('POST', '/jobs/slow/runs')

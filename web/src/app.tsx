@@ -35,6 +35,7 @@ import { RunPage } from './pages/run.tsx'
 import { SignInPage } from './pages/signin.tsx'
 import { Empty } from './parts/empty.tsx'
 import { Failure } from './parts/failure.tsx'
+import { OtherLink } from './parts/otherlink.tsx'
 import { SessionContext } from './parts/session.ts'
 import { TOASTER } from './parts/tell.tsx'
 
@@ -103,6 +104,7 @@ export function App() {
   return (
     <SessionContext value={session.data}>
       <Frame session={session.data} />
+      <OtherLink session={session.data} />
       <Toaster toasterId={TOASTER} />
     </SessionContext>
   )

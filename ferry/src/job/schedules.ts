@@ -26,7 +26,10 @@ export const scheduleSchema = z
     name: name.describe('Unique in the job'),
     enabled: z.boolean().default(true).describe('Whether it is turned on'),
     cron: text
-      .refine(isCron, 'a cron expression such as 0 6 * * 1-5')
+      .superRefine((pattern, context) => {
+        const fault = cronFault(pattern)
+        if (fault !== undefined) context.addIssue({ code: 'custom', message: fault })
+      })
       .optional()
       .describe('Five fields, such as `0 6 * * 1-5`; six with seconds'),
     every: text
@@ -96,9 +99,23 @@ function isPeriod(text: string): boolean {
   return seconds !== undefined && seconds >= 1 && seconds <= MOST_SECONDS
 }
 
-function isCron(pattern: string): boolean {
+const CRON_PARTS = ['minute', 'hour', 'day of the month', 'month', 'day of the week']
+
+/** What is wrong with a cron expression, and which part of it; undefined where it is one. */
+function cronFault(pattern: string): string | undefined {
+  const parts = pattern.trim().split(/\s+/)
   // A date would be a time too, but one that comes once.
-  if (pattern.trim().split(/\s+/).length < 5) return false
+  if (parts.length < 5 || parts.length > 6) {
+    return `a cron expression has five parts, or six with seconds, such as 0 6 * * 1-5: here are ${parts.length}`
+  }
+  if (isCron(pattern)) return undefined
+  const names = parts.length === 6 ? ['second', ...CRON_PARTS] : CRON_PARTS
+  const wrong = names.findIndex((_, i) => !isCron(names.map((__, k) => (k === i ? parts[i] : '*')).join(' ')))
+  if (wrong < 0) return 'its parts are no cron expression together, such as 0 6 * * 1-5'
+  return `the ${names[wrong]} of the cron expression is wrong: ${parts[wrong]!.slice(0, 100)}`
+}
+
+function isCron(pattern: string): boolean {
   try {
     new Cron(pattern, { paused: true })
     return true

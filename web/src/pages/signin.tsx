@@ -2,6 +2,7 @@ import { Button, Field, Input, makeStyles, Text, Title2, tokens } from '@fluentu
 import { useEffect, useState } from 'react'
 import { client, signIn } from '../api.ts'
 import { Failure } from '../parts/failure.tsx'
+import { tokenInAddress } from '../token.ts'
 
 const useStyles = makeStyles({
   page: { height: '100%', display: 'grid', placeItems: 'center', backgroundColor: tokens.colorNeutralBackground2 },
@@ -16,13 +17,6 @@ const useStyles = makeStyles({
     boxShadow: tokens.shadow16,
   },
 })
-
-/** The token in the address that `ferry serve` prints. It does not stay there. */
-function tokenInAddress(): string | undefined {
-  const token = /^#token=(.+)$/.exec(location.hash)?.[1]
-  if (token) history.replaceState(null, '', location.pathname)
-  return token
-}
 
 export function SignInPage() {
   const styles = useStyles()
@@ -42,7 +36,7 @@ export function SignInPage() {
   useEffect(() => {
     document.title = 'Sign in - Ferry'
     const given = tokenInAddress()
-    if (given) enter(decodeURIComponent(given))
+    if (given) enter(given)
   }, [])
   return (
     <main className={styles.page}>
