@@ -505,6 +505,29 @@ describe('every page', () => {
     await page.getByText('Keeps a new job').waitFor()
   })
 
+  it.each([800, 1280, 1920])(
+    'has no serious faults at %i px, and from 1280 no width that is scrolled to',
+    async width => {
+      const { server } = await slowJob(100, 100_000)
+      await server.call('POST', '/jobs/slow/runs')
+      await server.waitFor('slow', 'completed')
+      const page = await signIn(await openBrowser(), server)
+      await page.setViewportSize({ width, height: 900 })
+      const places = ['jobs', 'jobs/new', 'jobs/new/file', 'jobs/slow', 'runs/slow', 'monitor', 'connections', 'access']
+      for (const tab of ['history', 'totals', 'schedules', 'triggers', 'definition']) places.push(`jobs/slow/${tab}`)
+      for (const place of places) {
+        await page.goto(`${server.url}/${place}`)
+        await page.locator('main h1, main h2').first().waitFor()
+        await until(async () => (await page.getByText('Loading').count()) === 0, `${place} to be loaded`)
+        expect(await seriousFaults(page), place).toEqual([])
+        const [needed, there] = (await page.evaluate(
+          `(m => [m.scrollWidth, m.clientWidth])(document.querySelector('main'))`,
+        )) as [number, number]
+        if (width >= 1280) expect(needed, `${place} at ${width} px`).toBeLessThanOrEqual(there)
+      }
+    },
+  )
+
   it('asks who is signed in before a link with another token changes it', async () => {
     const server = await startServer()
     const { body } = await server.call<{ token: string }>('POST', '/tokens', { name: 'vera', role: 'viewer' })
