@@ -127,7 +127,7 @@ export async function describeJob(db: Kysely<Schema>, name: string): Promise<Job
 /** Definitions that were read last, as their files would say them: of large ones reading takes long. */
 const compacted = new Map<string, Record<string, unknown>>()
 /** Characters of all that are kept. */
-const MOST_COMPACTED = 4_000_000
+const MOST_COMPACTED = 1_000_000
 let compactedSize = 0
 
 function compactOf(definition: string): Record<string, unknown> {
