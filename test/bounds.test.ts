@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { describedBy, operations } from './openapi.ts'
-import { makeSource, type Problem, serverWithJob, startServer, type TestServer } from './server.ts'
+import { type Problem, serverWithJob, serverWithSkipped, startServer, type TestServer } from './server.ts'
 import { temporaryFolder, until } from './support.ts'
 
 /** Another caller, of a role. */
@@ -157,23 +157,12 @@ it('viewers are told that a value does not fit, and not the value', { timeout: 6
 })
 
 it('skipped rows are copied again once, however many ask for it at one time', { timeout: 60_000 }, async () => {
-  const folder = temporaryFolder()
-  makeSource(folder, 500)
-  const path = join(folder, 'target.db')
-  const target = new DatabaseSync(path)
   // Without a key nothing but Ferry keeps a row from being there twice.
-  target.exec('CREATE TABLE items (id INTEGER, name TEXT CHECK (id % 2 = 0), changed INTEGER)')
-  const server = await startServer({ folder })
-  const definition = {
-    name: 'job',
-    source: `sqlite:${join(folder, 'source.db')}`,
-    destination: `sqlite:${path}`,
-    tables: ['items'],
-    onRowError: 'skip',
-  }
-  await server.call('POST', '/jobs', definition)
-  await server.call('POST', '/jobs/job/runs')
-  expect(await server.waitFor('job', 'completed')).toMatchObject({ rowsCopied: 250, rowsSkipped: 250 })
+  const { server, target, run } = await serverWithSkipped(
+    500,
+    'id INTEGER, name TEXT CHECK (id % 2 = 0), changed INTEGER',
+  )
+  expect(run).toMatchObject({ rowsCopied: 250, rowsSkipped: 250 })
   target.exec(`CREATE TABLE wide (id INTEGER, name TEXT, changed INTEGER); INSERT INTO wide SELECT * FROM items;
     DROP TABLE items; ALTER TABLE wide RENAME TO items`)
   const answers = await Promise.all(Array.from({ length: 5 }, () => server.call('POST', '/runs/job/retry')))
@@ -184,7 +173,6 @@ it('skipped rows are copied again once, however many ask for it at one time', { 
     n: 500,
     ids: 500,
   })
-  target.close()
 })
 
 it('a run is of all tables that are asked for, and of no others', { timeout: 60_000 }, async () => {

@@ -153,3 +153,24 @@ export async function serverWithJob(rows = 10) {
   expect((await server.call('POST', '/jobs', definition)).status).toBe(201)
   return { server, folder, definition }
 }
+
+/** A server whose job has skipped the rows that a check of its destination refuses; `target` is the destination. */
+export async function serverWithSkipped(rows: number, columns: string) {
+  const folder = temporaryFolder()
+  makeSource(folder, rows)
+  const path = join(folder, 'target.db')
+  const target = new DatabaseSync(path)
+  onTestFinished(() => target.close())
+  target.exec(`CREATE TABLE items (${columns})`)
+  const server = await startServer({ folder })
+  const definition = {
+    name: 'job',
+    source: `sqlite:${join(folder, 'source.db')}`,
+    destination: `sqlite:${path}`,
+    tables: ['items'],
+    onRowError: 'skip',
+  }
+  await server.call('POST', '/jobs', definition)
+  await server.call('POST', '/jobs/job/runs')
+  return { server, target, run: await server.waitFor('job', 'completed') }
+}

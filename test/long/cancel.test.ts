@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
-import { makeSource, type Problem, startServer } from '../server.ts'
+import { type Problem, serverWithSkipped, startServer } from '../server.ts'
 import { temporaryFolder } from '../support.ts'
 
 describe('cancel', () => {
@@ -32,22 +32,11 @@ describe('cancel', () => {
   })
 
   it('and retry of a run look into stores outside the server', { timeout: 120_000 }, async () => {
-    const folder = temporaryFolder()
-    makeSource(folder, 5)
-    const path = join(folder, 'target.db')
-    const target = new DatabaseSync(path)
-    target.exec("CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT CHECK (name <> 'item 3'), changed INTEGER)")
-    const server = await startServer({ folder })
-    const definition = {
-      name: 'job',
-      source: `sqlite:${join(folder, 'source.db')}`,
-      destination: `sqlite:${path}`,
-      tables: ['items'],
-      onRowError: 'skip',
-    }
-    await server.call('POST', '/jobs', definition)
-    await server.call('POST', '/jobs/job/runs')
-    expect(await server.waitFor('job', 'completed')).toMatchObject({ rowsCopied: 4, rowsSkipped: 1 })
+    const { server, target, run } = await serverWithSkipped(
+      5,
+      `id INTEGER PRIMARY KEY, name TEXT CHECK (name <> 'item 3'), changed INTEGER`,
+    )
+    expect(run).toMatchObject({ rowsCopied: 4, rowsSkipped: 1 })
     const skipped = await server.call<{ total: number; rows: unknown[] }>('GET', '/runs/job/errors')
     expect(skipped.body).toMatchObject({ total: 1, rows: [{ row: { values: { id: '3' } } }] })
     // Another writer holds the file: whoever opens it waits.
@@ -67,7 +56,6 @@ describe('cancel', () => {
     expect((await retried).body.detail).toMatch(/locked/)
     expect(longest).toBeLessThan(2000)
     target.exec('ROLLBACK; DROP TABLE items; CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, changed INTEGER)')
-    target.close()
     const again = await server.call('POST', '/runs/job/retry')
     expect(again).toMatchObject({ status: 200, body: { tables: [{ tried: 1, copied: 1, left: 0 }] } })
   })

@@ -59,6 +59,16 @@ function isExact(from: LogicalType, to: LogicalType): boolean {
   return ['int', 'decimal', 'numeric', 'float', 'timestamp'].includes(to.kind) || from.kind === 'json'
 }
 
+/** Throws where the filter of a request is none, is more than one statement, or has a parameter, which nothing fills. */
+export async function refuseFilter(
+  db: Duckdb,
+  { sql }: Relation,
+  { where }: ReadRequest,
+  place: string,
+): Promise<void> {
+  if (where !== undefined) await db.refuseStatement(`SELECT NULL FROM ${sql} WHERE (${where}\n)`, place)
+}
+
 /** The query that gives the mapped columns, typed as the destination holds them. */
 export function mappedQuery(relation: Relation, request: ReadRequest, offer: Offer, condition?: string): string {
   const list = request.columns.map(column => {

@@ -25,6 +25,34 @@ export class RateLimit {
   }
 }
 
+/** At most so many at a time, of one who takes them and of all; who finds none left is refused. */
+export class Shares {
+  private readonly ofOne: number
+  private readonly ofAll: number
+  private readonly taken = new Map<string, number>()
+  private all = 0
+
+  constructor(ofOne: number, ofAll: number) {
+    this.ofOne = ofOne
+    this.ofAll = ofAll
+  }
+
+  /** Takes one for a name: gives back what releases it, or how many are in the way. */
+  take(name: string): (() => void) | number {
+    const own = this.taken.get(name) ?? 0
+    if (own >= this.ofOne) return own
+    if (this.all >= this.ofAll) return this.all
+    this.all++
+    this.taken.set(name, own + 1)
+    return () => {
+      this.all--
+      const left = this.taken.get(name)! - 1
+      if (left === 0) this.taken.delete(name)
+      else this.taken.set(name, left)
+    }
+  }
+}
+
 /** At most so many at a time; others wait in order. */
 export class Slots {
   private free: number

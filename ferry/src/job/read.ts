@@ -79,7 +79,7 @@ function valueOf(document: Document, path: string): unknown {
 }
 
 /** How deep lists and maps may be within one another; an alias of what holds it has no end. */
-const MOST_DEPTH = 100
+export const MOST_DEPTH = 100
 
 function isDeeper(value: unknown, levels: number): boolean {
   if (value === null || typeof value !== 'object') return false

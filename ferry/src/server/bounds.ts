@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { Slots } from '../engine/limits.ts'
+import { Shares, Slots } from '../engine/limits.ts'
 import { FerryError } from '../errors.ts'
 import { isRecord } from './records.ts'
 
@@ -125,8 +125,7 @@ function addTurns(app: FastifyInstance): void {
 
 /** Bodies that come slowly, from many callers or from one, do not fill the memory. */
 function addLargeBodies(app: FastifyInstance): void {
-  let all = 0
-  const callers = new Map<string, number>()
+  const shares = new Shares(LARGE_OF_ONE, MOST_LARGE)
   app.addHook('onRequest', async (request, reply) => {
     const { 'content-length': length, 'transfer-encoding': encoding } = request.headers
     if (encoding === undefined && Number(length ?? 0) <= SMALL_BODY) return
@@ -136,18 +135,9 @@ function addLargeBodies(app: FastifyInstance): void {
       reply.header('connection', 'close')
       throw Object.assign(new Error(`without a token a body has ${SMALL_BODY} bytes at most`), { statusCode: 413 })
     }
-    const own = callers.get(name) ?? 0
-    if (own >= LARGE_OF_ONE || all >= MOST_LARGE) {
-      throw tooMany(reply, `${own >= LARGE_OF_ONE ? own : all} large bodies are on their way already`)
-    }
-    all++
-    callers.set(name, own + 1)
-    reply.raw.once('close', () => {
-      all--
-      const left = callers.get(name)! - 1
-      if (left === 0) callers.delete(name)
-      else callers.set(name, left)
-    })
+    const taken = shares.take(name)
+    if (typeof taken === 'number') throw tooMany(reply, `${taken} large bodies are on their way already`)
+    reply.raw.once('close', taken)
   })
 }
 

@@ -1,6 +1,7 @@
 /** Live events (SSE): the state is asked once for all who listen. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import { Shares } from '../engine/limits.ts'
 import { FerryError } from '../errors.ts'
 import type { RunView } from '../runtime/schemas.ts'
 import { RUN_COLUMNS, runView } from '../runtime/views.ts'
@@ -109,8 +110,7 @@ function eventOf(run: RunView): string {
 }
 
 export const eventRoutes: FastifyPluginAsyncZod<{ state: State; events: Events }> = async (app, { state, events }) => {
-  /** Of each caller, by name. */
-  const open = new Map<string, number>()
+  const shares = new Shares(MOST_OF_ONE, MOST_STREAMS)
 
   app.route({
     method: 'GET',
@@ -126,12 +126,8 @@ export const eventRoutes: FastifyPluginAsyncZod<{ state: State; events: Events }
     },
     handler: (request, reply) => {
       const { job, run } = request.query
-      const { name } = request.caller!
-      const own = open.get(name) ?? 0
-      if (own >= MOST_OF_ONE || events.count >= MOST_STREAMS) {
-        throw new FerryError('FERRY-6005', `${own >= MOST_OF_ONE ? own : events.count} event streams are open already`)
-      }
-      open.set(name, own + 1)
+      const taken = shares.take(request.caller!.name)
+      if (typeof taken === 'number') throw new FerryError('FERRY-6005', `${taken} event streams are open already`)
       reply.hijack()
       const { raw } = reply
       for (const [name, value] of Object.entries(reply.getHeaders())) raw.setHeader(name, value as string)
@@ -157,9 +153,7 @@ export const eventRoutes: FastifyPluginAsyncZod<{ state: State; events: Events }
       raw.once('close', () => {
         clearInterval(check)
         stop()
-        const left = open.get(name)! - 1
-        if (left === 0) open.delete(name)
-        else open.set(name, left)
+        taken()
       })
     },
   })

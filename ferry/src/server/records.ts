@@ -1,8 +1,6 @@
 /** JSON as it comes from callers. */
 import { FerryError } from '../errors.ts'
-
-/** How deep objects and arrays may be within one another. */
-const MOST_DEPTH = 100
+import { MOST_DEPTH } from '../job/read.ts'
 
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)

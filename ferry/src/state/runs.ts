@@ -245,9 +245,7 @@ export async function takeRun(db: Kysely<Schema>, id: string): Promise<Claimed> 
  */
 export async function takeForRetry(db: Kysely<Schema>, id: string): Promise<{ row: RunRow; lease: Lease }> {
   return db.transaction().execute(async tx => {
-    const { job } = await findRun(tx, id)
-    await tx.updateTable('job').set({ name: job }).where('name', '=', job).execute()
-    const row = await findRun(tx, id)
+    const row = await lockRun(tx, id)
     if (row.state !== 'completed') {
       throw new FerryError(
         'FERRY-5006',
@@ -270,11 +268,16 @@ export async function letGo(db: Kysely<Schema>, lease: Lease): Promise<void> {
 
 /** An unfinished run whose job no other transaction changes before this one ends. Throws FERRY-1007, FERRY-5006. */
 export async function lockUnfinished(tx: Kysely<Schema>, id: string): Promise<RunRow> {
-  const { job } = await findRun(tx, id)
-  await tx.updateTable('job').set({ name: job }).where('name', '=', job).execute()
-  const row = await findRun(tx, id)
+  const row = await lockRun(tx, id)
   requireUnfinished(row)
   return row
+}
+
+/** A run whose job no other transaction changes before this one ends. Throws FERRY-1007. */
+async function lockRun(tx: Kysely<Schema>, id: string): Promise<RunRow> {
+  const { job } = await findRun(tx, id)
+  await tx.updateTable('job').set({ name: job }).where('name', '=', job).execute()
+  return findRun(tx, id)
 }
 
 /** Throws FERRY-5006 for a run that will not go on. */

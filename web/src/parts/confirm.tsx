@@ -1,14 +1,6 @@
-import {
-  Button,
-  Dialog,
-  DialogActions,
-  DialogBody,
-  DialogContent,
-  DialogSurface,
-  DialogTitle,
-  DialogTrigger,
-} from '@fluentui/react-components'
+import { Button, Dialog, DialogTrigger } from '@fluentui/react-components'
 import type { ReactElement } from 'react'
+import { Question } from './question.tsx'
 
 interface Props {
   title: string
@@ -23,22 +15,19 @@ export function Confirm({ title, text, action, onConfirm, children }: Props) {
   return (
     <Dialog modalType="alert">
       <DialogTrigger disableButtonEnhancement>{children}</DialogTrigger>
-      <DialogSurface>
-        <DialogBody>
-          <DialogTitle>{title}</DialogTitle>
-          <DialogContent>{text}</DialogContent>
-          <DialogActions>
-            <DialogTrigger disableButtonEnhancement>
-              <Button>No</Button>
-            </DialogTrigger>
-            <DialogTrigger disableButtonEnhancement>
-              <Button appearance="primary" onClick={onConfirm}>
-                {action}
-              </Button>
-            </DialogTrigger>
-          </DialogActions>
-        </DialogBody>
-      </DialogSurface>
+      <Question
+        title={title}
+        close="No"
+        actions={
+          <DialogTrigger disableButtonEnhancement>
+            <Button appearance="primary" onClick={onConfirm}>
+              {action}
+            </Button>
+          </DialogTrigger>
+        }
+      >
+        {text}
+      </Question>
     </Dialog>
   )
 }

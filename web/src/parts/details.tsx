@@ -1,15 +1,7 @@
 /** More about something, in a dialog that what stands for it opens. */
-import {
-  Button,
-  Dialog,
-  DialogActions,
-  DialogBody,
-  DialogContent,
-  DialogSurface,
-  DialogTitle,
-  DialogTrigger,
-} from '@fluentui/react-components'
+import { Dialog, DialogTrigger } from '@fluentui/react-components'
 import type { ReactElement, ReactNode } from 'react'
+import { Question } from './question.tsx'
 
 interface Props {
   title: string
@@ -23,17 +15,9 @@ export function Details({ title, open, wide, children }: Props) {
   return (
     <Dialog>
       <DialogTrigger disableButtonEnhancement>{open}</DialogTrigger>
-      <DialogSurface {...(wide ? { style: { maxWidth: '90vw' } } : {})}>
-        <DialogBody>
-          <DialogTitle>{title}</DialogTitle>
-          <DialogContent>{children}</DialogContent>
-          <DialogActions>
-            <DialogTrigger disableButtonEnhancement>
-              <Button>Close</Button>
-            </DialogTrigger>
-          </DialogActions>
-        </DialogBody>
-      </DialogSurface>
+      <Question title={title} close="Close" {...(wide ? { wide } : {})}>
+        {children}
+      </Question>
     </Dialog>
   )
 }

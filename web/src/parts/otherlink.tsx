@@ -1,18 +1,10 @@
 /** A link with a token, opened by who is signed in already: whose eyes are meant is asked, and never changed silently. */
-import {
-  Button,
-  Dialog,
-  DialogActions,
-  DialogBody,
-  DialogContent,
-  DialogSurface,
-  DialogTitle,
-  DialogTrigger,
-} from '@fluentui/react-components'
+import { Button, Dialog } from '@fluentui/react-components'
 import { useEffect, useState } from 'react'
 import { type SessionView, signIn } from '../api.ts'
 import { tokenInAddress } from '../token.ts'
 import { Failure } from './failure.tsx'
+import { Question } from './question.tsx'
 
 export function OtherLink({ session }: { session: SessionView }) {
   const [token, setToken] = useState<string>()
@@ -39,23 +31,18 @@ export function OtherLink({ session }: { session: SessionView }) {
   }
   return (
     <Dialog open={token !== undefined} onOpenChange={(_, { open }) => !open && setToken(undefined)}>
-      <DialogSurface>
-        <DialogBody>
-          <DialogTitle>Sign in with the link?</DialogTitle>
-          <DialogContent>
-            You are signed in as {session.name} ({session.role}). The link that was opened has a token of its own.
-            {error !== undefined && <Failure error={error} />}
-          </DialogContent>
-          <DialogActions>
-            <DialogTrigger disableButtonEnhancement>
-              <Button>Stay {session.name}</Button>
-            </DialogTrigger>
-            <Button appearance="primary" onClick={change}>
-              Sign in with the link
-            </Button>
-          </DialogActions>
-        </DialogBody>
-      </DialogSurface>
+      <Question
+        title="Sign in with the link?"
+        close={`Stay ${session.name}`}
+        actions={
+          <Button appearance="primary" onClick={change}>
+            Sign in with the link
+          </Button>
+        }
+      >
+        You are signed in as {session.name} ({session.role}). The link that was opened has a token of its own.
+        {error !== undefined && <Failure error={error} />}
+      </Question>
     </Dialog>
   )
 }

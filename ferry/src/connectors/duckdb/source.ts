@@ -15,7 +15,7 @@ import type {
   Split,
   StoreChecksums,
 } from '../connector.ts'
-import { checksums, csvDialect, readRelation, refuses, rowColumns, wholeSplit } from '../relation.ts'
+import { checksums, csvDialect, readRelation, refuseFilter, refuses, rowColumns, wholeSplit } from '../relation.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import { type DuckdbTable, describe, qualified, splitName } from './catalog.ts'
 
@@ -33,10 +33,7 @@ export class DuckdbSource implements SourceSession {
   async table(request: ReadRequest): Promise<SourceTable> {
     return this.reading(async db => {
       const table = await this.describe(db, request)
-      const { where } = request
-      if (where !== undefined) {
-        await db.refuseStatement(`SELECT NULL FROM ${table.relation.sql} WHERE (${where}\n)`, table.object)
-      }
+      await refuseFilter(db, table.relation, request, table.object)
       return new DuckdbSourceTable(this.path, request, table)
     })
   }

@@ -18,7 +18,7 @@ import {
   type TableColumn,
   type TableInfo,
 } from '../connector.ts'
-import { checksums, csvDialect, type Relation, readRelation, refuses, rowColumns } from '../relation.ts'
+import { checksums, csvDialect, type Relation, readRelation, refuseFilter, refuses, rowColumns } from '../relation.ts'
 import { type FileSet, fingerprintOf } from './bytes.ts'
 import type { ReadOptions } from './options.ts'
 
@@ -184,11 +184,10 @@ export class ParquetSourceTable implements SourceTable {
 
   /** Throws where the filter is none, is more than one statement, or has a parameter, which nothing fills. */
   async refuseFilter(): Promise<void> {
-    const { where } = this.request
-    if (where === undefined) return
-    const db = await this.db()
-    const { sql } = this.relation(this.files.set.paths)
-    await db.refuseStatement(`SELECT NULL FROM ${sql} WHERE (${where}\n)`, this.files.set.object)
+    const { set } = this.files
+    if (this.request.where !== undefined) {
+      await refuseFilter(await this.db(), this.relation(set.paths), this.request, set.object)
+    }
   }
 
   refuses(offer: Offer): string | undefined {

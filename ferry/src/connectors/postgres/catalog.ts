@@ -2,7 +2,7 @@
 import type pg from 'pg'
 import type { TableColumn, TableInfo } from '../connector.ts'
 import { stripSemicolon } from '../names.ts'
-import { joinName, quoteName, splitName } from './client.ts'
+import { joinName, queryOne, quoteName, splitName } from './client.ts'
 import { toLogical } from './types.ts'
 
 const COLUMNS = `
@@ -154,9 +154,7 @@ function missingOf(expression: string | null): { missing?: string } {
 export async function describeQuery(client: pg.Client, query: string): Promise<PostgresTable> {
   await client.query('BEGIN')
   try {
-    const text = `CREATE TEMPORARY VIEW ferry_query AS ${stripSemicolon(query)}`
-    // In this mode the server takes one statement: what stands behind it would be executed too.
-    await client.query({ text, queryMode: 'extended' } as pg.QueryConfig)
+    await queryOne(client, `CREATE TEMPORARY VIEW ferry_query AS ${stripSemicolon(query)}`)
     const { rows } = await client.query(`SELECT 'pg_temp.ferry_query'::regclass::oid AS oid`)
     const columns = await readColumns(client, rows[0].oid)
     return { object: '(query)', schema: '', table: '', oid: 0, kind: 'v', columns, primaryKey: [] }

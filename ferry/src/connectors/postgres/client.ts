@@ -145,6 +145,11 @@ function classify(e: ServerError): ErrorCode {
   return e.severity === undefined ? 'FERRY-9000' : 'FERRY-2007'
 }
 
+/** Executes one statement: in this mode the server refuses a text that has another one behind it. */
+export function queryOne(client: pg.Client, text: string): Promise<pg.QueryResult> {
+  return client.query({ text, queryMode: 'extended' } as pg.QueryConfig)
+}
+
 /** An identifier as PostgreSQL quotes it. */
 export function quoteName(name: string): string {
   if (name.includes('\0')) throw new FerryError('FERRY-3002', 'a name cannot hold a NUL character')

@@ -23,7 +23,7 @@ import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../wa
 import { BinaryReader } from './binaryread.ts'
 import { describeQuery, describeTable, type PostgresColumn, type PostgresTable, qualified } from './catalog.ts'
 import { PostgresChecksums } from './checksums.ts'
-import { connect, quoteName, quoteText, translate } from './client.ts'
+import { connect, queryOne, quoteName, quoteText, translate } from './client.ts'
 import { copyOut } from './copyout.ts'
 import {
   type FollowedTable,
@@ -114,7 +114,7 @@ export class PostgresSource implements SourceSession {
     const from = query === undefined ? qualified(table) : `(${stripSemicolon(query)}\n) AS q`
     const client = await this.describer
     const text = `EXPLAIN SELECT NULL FROM ${from} WHERE (${where}\n)`
-    await client.query({ text, queryMode: 'extended' } as pg.QueryConfig).catch(error => {
+    await queryOne(client, text).catch(error => {
       // The server misses the value of a parameter.
       if (error.code === '08P01')
         throw new FerryError('FERRY-3016', `${table.object}: the filter has a parameter, which nothing fills`)

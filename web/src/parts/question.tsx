@@ -1,0 +1,38 @@
+import {
+  Button,
+  DialogActions,
+  DialogBody,
+  DialogContent,
+  DialogSurface,
+  DialogTitle,
+  DialogTrigger,
+} from '@fluentui/react-components'
+import type { ReactNode } from 'react'
+
+interface Props {
+  title: string
+  children: ReactNode
+  /** What the button says that closes it. */
+  close: string
+  /** Buttons beside that one. */
+  actions?: ReactNode
+  wide?: boolean
+}
+
+/** What a dialog shows, with a button that closes it. */
+export function Question({ title, children, close, actions, wide }: Props) {
+  return (
+    <DialogSurface {...(wide ? { style: { maxWidth: '90vw' } } : {})}>
+      <DialogBody>
+        <DialogTitle>{title}</DialogTitle>
+        <DialogContent>{children}</DialogContent>
+        <DialogActions>
+          <DialogTrigger disableButtonEnhancement>
+            <Button>{close}</Button>
+          </DialogTrigger>
+          {actions}
+        </DialogActions>
+      </DialogBody>
+    </DialogSurface>
+  )
+}
