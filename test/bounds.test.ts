@@ -1,4 +1,5 @@
 /** What one caller asks of a server is bounded, taken by its word, and done outside the server's own process. */
+import { request } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -87,6 +88,53 @@ describe('a body', () => {
     // Small ones go on.
     expect((await server.call('POST', '/schedules/times', { name: 's', every: '1 d' })).status).toBe(200)
   })
+})
+
+it('whose body is refused reads why, by whatever way it is sent', { timeout: 60_000 }, async () => {
+  const server = await startServer()
+  const body = Buffer.alloc(5_000_000, 'x')
+  const statuses = new Map<string, Set<number | undefined>>()
+  /** One request by a connection of its own, whose body begins before the answer and is not at its end. */
+  const send = (headers: Record<string, string>) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      const sent = request(`${server.url}/api/v1/jobs`, { method: 'POST', agent: false, headers }, answer => {
+        answer.resume().once('error', reject)
+        answer.once('end', () => resolve(answer.statusCode))
+      })
+      sent.once('error', reject)
+      sent.write(body.subarray(0, 1000))
+      sent.end(body.subarray(1000))
+    })
+  for (let i = 0; i < 10; i++) {
+    for (const token of [server.token, 'x']) {
+      for (const size of [undefined, body.length]) {
+        const headers: Record<string, string> = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+        if (size !== undefined) headers['content-length'] = `${size}`
+        const seen = statuses.get(token) ?? new Set()
+        seen.add(await send(headers))
+        seen.add((await fetch(`${server.url}/api/v1/jobs`, { method: 'POST', headers, body })).status)
+        statuses.set(token, seen)
+      }
+    }
+  }
+  expect(statuses).toEqual(
+    new Map([
+      [server.token, new Set([413])],
+      ['x', new Set([401])],
+    ]),
+  )
+})
+
+it('whose refused body does not end is let go', { timeout: 60_000 }, async () => {
+  const { url } = await startServer()
+  const { port } = new URL(url)
+  const socket = connect(Number(port), '127.0.0.1')
+  let isClosed = false
+  socket.on('error', () => {}).on('close', () => (isClosed = true))
+  socket.write(`POST /api/v1/jobs HTTP/1.1\r\nhost: localhost:${port}\r\ncontent-length: 900000000\r\n\r\n`)
+  const feed = setInterval(() => socket.write('x'), 50)
+  onTestFinished(() => clearInterval(feed))
+  await until(() => isClosed, 'the connection to be closed')
 })
 
 it('one caller has so many event streams, and others theirs', { timeout: 60_000 }, async () => {

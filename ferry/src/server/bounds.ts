@@ -17,6 +17,9 @@ const SMALL_BODY = 16_000
 const MOST_AT_WORK = 2
 const MOST_OF_ONE = 16
 const MOST_WAITING = 200
+/** Bytes, and milliseconds, that are read of a body that was refused, so that its sender can read the answer. */
+const MOST_DISCARDED = 16_000_000
+const DISCARD_MS = 5000
 /** Requests that one connection sends before it has read the answers. */
 const MOST_PIPELINED = 8
 
@@ -70,6 +73,7 @@ export function addBounds(app: FastifyInstance): void {
   addConnections(app)
   addLargeBodies(app)
   addTurns(app)
+  addRefusedBodies(app)
   app.addHook('preValidation', async request => {
     const { schema, url } = request.routeOptions
     if (!url?.startsWith('/api/v1/')) return
@@ -138,6 +142,27 @@ function addLargeBodies(app: FastifyInstance): void {
     const taken = shares.take(name)
     if (typeof taken === 'number') throw tooMany(reply, `${taken} large bodies are on their way already`)
     reply.raw.once('close', taken)
+  })
+}
+
+/**
+ * Who sends a body that is refused before it was read is told why: a connection that is closed on what it sends would
+ * show a broken pipe instead of the answer. What comes is read and forgotten for a while.
+ */
+function addRefusedBodies(app: FastifyInstance): void {
+  app.addHook('onSend', async ({ raw }, reply) => {
+    const { complete, socket } = raw
+    if (complete || socket.destroyed) return
+    // Node lets go of a connection with the answer, unless another request may follow.
+    reply.removeHeader('connection')
+    reply.raw.shouldKeepAlive = true
+    const end = performance.now() + DISCARD_MS
+    const most = socket.bytesRead + MOST_DISCARDED
+    const timer = setInterval(() => {
+      if (raw.complete || socket.destroyed) return clearInterval(timer)
+      if (performance.now() > end || socket.bytesRead > most) socket.destroySoon()
+    }, 100)
+    timer.unref()
   })
 }
 
