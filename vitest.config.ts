@@ -16,7 +16,7 @@ export default defineConfig({
     globalSetup: ['test/servers/setup.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    // Two cores: more files at once only makes each wait for the same PostgreSQL.
-    maxWorkers: 2,
+    // Two cores, and one more that works while another waits.
+    maxWorkers: 3,
   },
 })

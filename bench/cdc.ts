@@ -9,14 +9,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { startPostgres } from '../test/servers/postgres.ts'
-import { install, keep, median, time } from './timing.ts'
+import { installed, keep, median, time } from './timing.ts'
 
 const CHANGES = Number(process.env.FERRY_BENCH_CHANGES ?? 400_000)
 const RUNS = Number(process.env.FERRY_BENCH_RUNS ?? 3)
 const LAG_SECONDS = 15
 
 const folder = mkdtempSync(join(tmpdir(), 'ferry-bench-'))
-const ferry = install(folder)
+const ferry = await installed(folder)
 const settings = { max_wal_size: '8GB', shared_buffers: '256MB', fsync: 'off' }
 const source = await startPostgres(settings)
 const native = await startPostgres(settings)

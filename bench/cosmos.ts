@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CosmosClient } from '@azure/cosmos'
 import { startAccount } from 'cosmos-local'
-import { install, keep, median, type Timing, time } from './timing.ts'
+import { installed, keep, median, type Timing, time } from './timing.ts'
 
 const COUNT = Number(process.env.FERRY_BENCH_DOCUMENTS ?? 60_000)
 const RUNS = Number(process.env.FERRY_BENCH_RUNS ?? 3)
@@ -41,7 +41,7 @@ async function measure(): Promise<void> {
   const key = Buffer.from('a key for the benchmark only').toString('base64')
   const server = fork(fileURLToPath(import.meta.url), ['serve', key])
   const endpoint = await new Promise<string>(resolve => server.once('message', m => resolve(m as string)))
-  const ferry = install(folder)
+  const ferry = await installed(folder)
   const locator = `${endpoint.replace('http', 'cosmos')}/bench?key=${encodeURIComponent(key)}`
   const emptied = async () => {
     const made = new Promise(resolve => server.once('message', resolve))

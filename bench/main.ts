@@ -9,14 +9,14 @@ import { DatabaseSync } from 'node:sqlite'
 import pg from 'pg'
 import { startPostgres } from '../test/servers/postgres.ts'
 import { type Case, ratio, runCases } from './cases.ts'
-import { install, keep, median, time } from './timing.ts'
+import { installed, keep, median, time } from './timing.ts'
 
 const ROWS = Number(process.env.FERRY_BENCH_ROWS ?? 2_000_000)
 const RUNS = Number(process.env.FERRY_BENCH_RUNS ?? 5)
 const only = process.argv[2]
 
 const folder = mkdtempSync(join(tmpdir(), 'ferry-bench-'))
-const ferry = install(folder)
+const ferry = await installed(folder)
 const duck = `node ${join(import.meta.dirname, 'duckdb.ts')}`
 const COLUMNS = 'id int8, customer int4, quantity int4, price numeric(10,2), name text, placed timestamptz'
 

@@ -11,13 +11,13 @@ import { readSettings } from '../ferry/src/connectors/mysql/settings.ts'
 import { startMariadb } from '../test/servers/mariadb.ts'
 import { startPostgres } from '../test/servers/postgres.ts'
 import { type Case, ratio, runCases } from './cases.ts'
-import { install, keep } from './timing.ts'
+import { installed, keep } from './timing.ts'
 
 const ROWS = Number(process.env.FERRY_BENCH_ROWS ?? 2_000_000)
 const RUNS = Number(process.env.FERRY_BENCH_RUNS ?? 5)
 
 const folder = mkdtempSync(join(tmpdir(), 'ferry-bench-'))
-const ferry = install(folder)
+const ferry = await installed(folder)
 const mariadb = await startMariadb({ 'innodb-buffer-pool-size': '1G', 'log-bin': 'binlog' })
 const postgres = await startPostgres({ max_wal_size: '8GB', shared_buffers: '512MB' })
 

@@ -11,7 +11,7 @@ import { jobSchema } from '../ferry/src/job/schema.ts'
 import { openState } from '../ferry/src/state/database.ts'
 import { createJob } from '../ferry/src/state/jobs.ts'
 import { pendingRun } from '../ferry/src/state/runs.ts'
-import { install, keep } from './timing.ts'
+import { installed, keep } from './timing.ts'
 
 const JOBS = 50
 const TABLES = 20
@@ -143,7 +143,7 @@ const percentile = (values: number[], share: number) =>
 
 const folder = mkdtempSync(join(tmpdir(), 'ferry-bench-server-'))
 try {
-  const command = install(folder)
+  const command = await installed(folder)
   mkdirSync(join(folder, 'data'))
   const source = join(folder, 'data', 'source.db')
   const db = new DatabaseSync(source)

@@ -1,7 +1,8 @@
 /** Whole processes timed side by side, and the last result kept in bench/README.md. */
 import { spawnSync } from 'node:child_process'
-import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { install } from '../scripts/installed.ts'
 
 const root = join(import.meta.dirname, '..')
 
@@ -10,15 +11,12 @@ export interface Timing {
   cpu: number
 }
 
-/** The built program as it is when it is installed, in a folder; gives the command that starts it. */
-export function install(folder: string): string {
-  const installed = join(folder, 'ferry')
-  for (const part of ['bin', 'dist', 'package.json'])
-    cpSync(join(root, 'ferry', part), join(installed, part), { recursive: true })
-  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
+/** The program as it is when it is installed, in a folder; gives the command that starts it. */
+export async function installed(folder: string): Promise<string> {
+  const program = await install(folder)
   process.env.FERRY_HOME = join(folder, 'home')
   process.env.PATH = `${join(root, 'node_modules', '.bin')}:${process.env.PATH}`
-  return `node ${join(installed, 'bin', 'ferry.js')}`
+  return `node ${program}`
 }
 
 /** Runs a shell command; seconds on the clock, and of the processor for the command itself and its children. */

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { root } from './support.ts'
+import { program } from './support.ts'
 
 export interface Shape {
   /** Bytes of a row, and what it is copied to. */
@@ -23,16 +23,7 @@ export async function peakMemory(url: string, shape: Shape, bytes: number, folde
   const rows = Math.max(1, Math.round(bytes / shape.rowBytes))
   // Digits that differ from row to row, so that Parquet's encodings have something to do.
   const query = `SELECT i AS id, repeat(md5(i::text), ${Math.ceil(shape.rowBytes / 32)}) AS v FROM generate_series(1, ${rows}) i`
-  const args = [
-    join(root, 'ferry', 'bin', 'ferry.js'),
-    'copy',
-    url,
-    ...shape.destination(folder),
-    '--query',
-    query,
-    '--quiet',
-    '--full-refresh',
-  ]
+  const args = [program, 'copy', url, ...shape.destination(folder), '--query', query, '--quiet', '--full-refresh']
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, FERRY_HOME: join(folder, 'home') },

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished } from 'vitest'
-import { root, temporaryFolder, until } from './support.ts'
+import { program, temporaryFolder, until } from './support.ts'
 
 export interface TestServer {
   url: string
@@ -47,7 +47,7 @@ export async function startServer(
   const home = options.home ?? join(temporaryFolder(), 'home')
   const folder = options.folder ?? temporaryFolder()
   const args = ['serve', '--port', String(options.port ?? 0), '--folder', folder, ...(options.args ?? [])]
-  const words = [...(options.within ?? []), process.execPath, join(root, 'ferry', 'bin', 'ferry.js'), ...args]
+  const words = [...(options.within ?? []), process.execPath, program, ...args]
   const child = spawn(words[0]!, words.slice(1), {
     cwd: folder,
     env: { ...process.env, NO_COLOR: '1', FERRY_HOME: home, FERRY_TOKEN: TOKEN, ...options.env },

@@ -19,6 +19,8 @@ import { runJob } from '../ferry/src/runtime/run.ts'
 import { openState, type State } from '../ferry/src/state/database.ts'
 
 export const root = join(import.meta.dirname, '..')
+/** The command that tests start: what `test/servers/setup.ts` has installed. */
+export const program = process.env.TEST_PROGRAM ?? join(root, 'ferry', 'bin', 'ferry.js')
 
 /** A folder that is removed when the test ends. */
 export function temporaryFolder(): string {
@@ -129,7 +131,7 @@ export function startFerry(
   args: string[],
   options: { home: string; cwd?: string; env?: NodeJS.ProcessEnv; input?: string | Buffer; uid?: number },
 ): RunningFerry {
-  const child = spawn(process.execPath, [join(root, 'ferry', 'bin', 'ferry.js'), ...args], {
+  const child = spawn(process.execPath, [program, ...args], {
     cwd: options.cwd ?? root,
     env: { ...process.env, NO_COLOR: '1', FERRY_HOME: options.home, ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],

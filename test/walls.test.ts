@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { makeSource, type Problem, startServer, type TestServer } from './server.ts'
-import { ferry, root, temporaryFolder, until } from './support.ts'
+import { ferry, program, temporaryFolder, until } from './support.ts'
 
 const SECRET = 'hunter2-hunter2'
 
@@ -341,7 +341,7 @@ describe('two who edit one thing', () => {
 it('a server that another process has started ends when it is told to', async () => {
   const env = { ...process.env, FERRY_HOME: join(temporaryFolder(), 'home'), FERRY_TOKEN: 'token' }
   const words = ['serve', '--port', '0', '--folder', temporaryFolder(), '--log-level', 'silent']
-  const child = fork(join(root, 'ferry', 'bin', 'ferry.js'), words, {
+  const child = fork(program, words, {
     env,
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   })

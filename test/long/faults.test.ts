@@ -4,12 +4,12 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { TableProgress } from '../ferry/src/engine/progress.ts'
-import { type CopyJob, jobSchema } from '../ferry/src/job/schema.ts'
-import { runJob } from '../ferry/src/runtime/run.ts'
-import { openState, type State } from '../ferry/src/state/database.ts'
-import { type Server, startPostgres } from './servers/postgres.ts'
-import { copy, ferry, makeDatabase, root, temporaryFolder, until } from './support.ts'
+import type { TableProgress } from '../../ferry/src/engine/progress.ts'
+import { type CopyJob, jobSchema } from '../../ferry/src/job/schema.ts'
+import { runJob } from '../../ferry/src/runtime/run.ts'
+import { openState, type State } from '../../ferry/src/state/database.ts'
+import { type Server, startPostgres } from '../servers/postgres.ts'
+import { copy, ferry, makeDatabase, program, temporaryFolder, until } from '../support.ts'
 
 const ROWS = 60_000
 const fill = `CREATE TABLE s (id int PRIMARY KEY, v text); INSERT INTO s SELECT i, repeat('v', 50) FROM generate_series(1, ${ROWS}) i`
@@ -167,14 +167,10 @@ describe('when the world fails', () => {
       }),
     )
     const run = (limit: string) =>
-      spawnSync(
-        'bash',
-        ['-c', `${limit}; exec "$0" "$@"`, process.execPath, join(root, 'ferry/bin/ferry.js'), 'run', path],
-        {
-          encoding: 'utf8',
-          env: { ...process.env, FERRY_HOME: join(folder, 'home') },
-        },
-      )
+      spawnSync('bash', ['-c', `${limit}; exec "$0" "$@"`, process.execPath, program, 'run', path], {
+        encoding: 'utf8',
+        env: { ...process.env, FERRY_HOME: join(folder, 'home') },
+      })
     const broken = run('ulimit -f 8000')
     expect(broken.stderr).toContain('FERRY-4006')
     expect(broken.status).toBe(1)

@@ -2,10 +2,10 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { describedBy, type Operation, operations } from './openapi.ts'
-import { requestOf } from './requests.ts'
-import { seedOf } from './seed.ts'
-import { type Answer, serverWithJob } from './server.ts'
+import { describedBy, type Operation, operations } from '../openapi.ts'
+import { requestOf } from '../requests.ts'
+import { seedOf } from '../seed.ts'
+import { type Answer, serverWithJob } from '../server.ts'
 
 const seed = seedOf('API')
 
