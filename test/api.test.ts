@@ -14,6 +14,13 @@ describe('from the first call to the end of a run', () => {
         ['2', 'item 2', '2'],
       ],
     })
+    const growth = await server.call('GET', '/connections/source/growth?object=items&column=id')
+    expect(growth.body).toEqual({ range: 'everything, up to id 1000', notes: [] })
+    const unindexed = await server.call<{ notes: string[] }>(
+      'GET',
+      '/connections/source/growth?object=items&column=changed',
+    )
+    expect(unindexed.body.notes[0]).toBe('no index begins with changed: each run reads the whole table')
     const { body: operator } = await server.call<{ token: string }>('POST', '/tokens', { name: 'o', role: 'operator' })
     const asOperator = { authorization: `Bearer ${operator.token}` }
     const looked = (what: string) => server.call('GET', `/connections/source/preview?${what}`, undefined, asOperator)

@@ -1,4 +1,5 @@
 /** The web UI in a real browser, over the built pages, a real server and real stores. */
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Page } from 'playwright-core'
@@ -161,6 +162,95 @@ describe('the wizard', () => {
       .getByText(/unknown key "tabels": did you mean "tables"/)
       .first()
       .waitFor()
+  })
+
+  it('says which rows, how files are read, how fast, and what to know of the column that grows', async () => {
+    const folder = temporaryFolder()
+    const db = new DatabaseSync(join(folder, 's.db'))
+    db.exec(`CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, changed INTEGER)`)
+    db.exec(
+      `INSERT INTO t SELECT value, 'n' || value, value * 10 FROM json_each(json_array(${Array.from({ length: 100 }, (_, i) => i + 1)}))`,
+    )
+    db.exec(`CREATE TABLE there (ident INTEGER PRIMARY KEY, title TEXT)`)
+    db.close()
+    writeFileSync(join(folder, 'odd.txt'), 'a|b\n1|x\n2|NULL\n')
+    const server = await startServer({ folder })
+    await server.call('PUT', '/connections/db', { locator: `sqlite:${join(folder, 's.db')}` })
+    await server.call('PUT', '/connections/out', { locator: `sqlite:${join(folder, 'd.db')}` })
+    await server.call('PUT', '/connections/files', { kind: 'files', settings: { folder } })
+    const page = await signIn(await openBrowser(), server)
+
+    // Files that are not what their names say, looked at as they will be read.
+    await page.getByRole('button', { name: 'New copy job' }).click()
+    await page.getByRole('radio', { name: /^files/ }).check()
+    await next(page)
+    await page.getByRole('button', { name: 'How they are read' }).click()
+    await page.getByLabel('format').selectOption('csv')
+    await page.getByLabel('delimiter').fill('|')
+    await page.getByLabel('nullText').fill('NULL')
+    await page.getByRole('checkbox', { name: 'Copy odd.txt' }).check()
+    await page.getByRole('button', { name: 'Look at odd.txt' }).click()
+    const seen = page.getByRole('table', { name: 'First rows of odd.txt' })
+    await seen.getByText('null').waitFor()
+    await picture(page, 'wizard-files')
+    expect(await seriousFaults(page)).toEqual([])
+    await next(page)
+    await page.getByRole('radio', { name: /^out/ }).check()
+    await next(page)
+    await next(page)
+    await page.getByLabel('Destination of odd.txt').fill('odd')
+    for (const _ of ['schedule', 'review']) await next(page)
+    await page.getByRole('button', { name: 'Save and run' }).click()
+    await state(page, 'completed')
+    const out = new DatabaseSync(join(folder, 'd.db'))
+    expect(out.prepare('SELECT * FROM odd').all()).toEqual([
+      { a: 1, b: 'x' },
+      { a: 2, b: null },
+    ])
+
+    // A table by a column that grows, and a query.
+    await page.goto(`${server.url}/jobs/new`)
+    await page.getByRole('radio', { name: /^db/ }).check()
+    await next(page)
+    await page.getByRole('checkbox', { name: 'Copy t', exact: true }).check()
+    await page.getByRole('button', { name: 'Add a query' }).click()
+    expect(await page.getByRole('button', { name: 'Next', exact: true }).isDisabled()).toBe(true)
+    await page.getByLabel('Destination of query 1').fill('few')
+    await page.getByLabel('SQL of query 1').fill('SELECT id, name FROM t WHERE id < 4')
+    await page.getByRole('button', { name: 'Look at query 1' }).click()
+    await page.getByRole('table', { name: 'First rows of query 1' }).getByText('n3').waitFor()
+    expect(await seriousFaults(page)).toEqual([])
+    await next(page)
+    await page.getByRole('radio', { name: /^db/ }).check()
+    await next(page)
+    await page.getByRole('radio', { name: /^Incremental/ }).check()
+    await page.getByLabel('How changes of t are found').selectOption('column:changed')
+    await page.getByText('everything, up to changed 1000; no index begins with changed').waitFor()
+    await page.getByLabel('How changes of query 1 are found').selectOption('column:id')
+    await page.getByText('everything, up to id 3').waitFor()
+    await picture(page, 'wizard-mode')
+    expect(await seriousFaults(page)).toEqual([])
+    await next(page)
+    await page.getByLabel('Destination of t', { exact: true }).fill('there')
+    await page.getByLabel('When columns of the source change').selectOption('evolve')
+    await page.getByLabel('Add columns that say').check()
+    await page.getByRole('button', { name: 'How fast it may go' }).click()
+    await page.getByLabel('rowsPerSecond').fill('5000')
+    await page.getByRole('button', { name: /^Columns of t:/ }).click()
+    await page.getByText('there is there, with ident int64, title utf8').waitFor()
+    await page.getByLabel('Only rows of t where').fill('id <= 50')
+    await page.getByLabel('At most so many rows').fill('20')
+    await page.getByLabel('Destination of column id').fill('ident')
+    expect(await page.getByLabel('Type of column id at the destination').getAttribute('placeholder')).toBe('int64')
+    await picture(page, 'wizard-settings')
+    expect(await seriousFaults(page)).toEqual([])
+    for (const _ of ['schedule', 'review']) await next(page)
+    await page.getByRole('button', { name: 'Job file (YAML)' }).click()
+    const yaml = await page.getByLabel('Job file', { exact: true }).innerText()
+    for (const line of ['drift: evolve', 'audit: true', 'rowsPerSecond: 5000', 'where: id <= 50', 'limit: 20']) {
+      expect(yaml).toContain(line)
+    }
+    expect(yaml).toContain('query: SELECT id, name FROM t WHERE id < 4')
   })
 
   it('can be walked with the keyboard alone', async () => {

@@ -4,6 +4,7 @@ import type {
   AuditView,
   ConnectionView,
   ConnectorView,
+  GrowthView,
   JobView,
   ListedJob,
   ObjectView,
@@ -162,21 +163,29 @@ export const objectsQuery = (connection: string, text: string) =>
       ),
   })
 
-export const columnsQuery = (connection: string, object: string) =>
+/** What is looked at in a store: an object by its name, or a query; with the options of reading it. */
+export interface Looked {
+  object?: string
+  query?: string
+  read?: string
+}
+
+const looking = <T>(what: string, connection: string, looked: Looked, more: Record<string, string | number> = {}) =>
   queryOptions({
-    queryKey: ['columns', connection, object],
+    queryKey: [what, connection, looked, more],
     staleTime: 60_000,
     placeholderData: undefined,
-    queryFn: () => call<ObjectView>(`/connections/${part(connection)}/columns${search({ object })}`),
+    queryFn: () => call<T>(`/connections/${part(connection)}/${what}${search({ ...looked, ...more })}`),
   })
 
-export const previewQuery = (connection: string, object: string) =>
-  queryOptions({
-    queryKey: ['preview', connection, object],
-    staleTime: 60_000,
-    placeholderData: undefined,
-    queryFn: () => call<PreviewView>(`/connections/${part(connection)}/preview${search({ object, limit: 20 })}`),
-  })
+export const columnsQuery = (connection: string, looked: Looked) => looking<ObjectView>('columns', connection, looked)
+
+export const previewQuery = (connection: string, looked: Looked) =>
+  looking<PreviewView>('preview', connection, looked, { limit: 20 })
+
+/** What a copy by a column that grows would read at first. */
+export const growthQuery = (connection: string, looked: Looked, column: string) =>
+  looking<GrowthView>('growth', connection, looked, { column })
 
 export const jobsQuery = (text: string) =>
   queryOptions({

@@ -19,6 +19,8 @@ export interface Connector {
   readonly abilities: Abilities
   /** What its settings are: forms and documentation are made of it. */
   readonly settings: z.ZodObject
+  /** What jobs may say more of its objects, in `read` and `write`. */
+  readonly options?: { read: z.ZodObject; write: z.ZodObject }
   /** Whether the store tells its changes: online copies, and incremental ones by its log. */
   readonly tellsChanges: boolean
   /** Checks the settings and makes a store that is not connected yet. Throws FERRY-2003. */
@@ -160,6 +162,8 @@ export const DOCUMENT = '$'
 export interface TableColumn extends Column {
   /** Whether the store fills the column itself when it gets no value. */
   hasDefault?: boolean
+  /** Whether an index begins with it; undefined where the store does not tell. */
+  indexed?: boolean
   /** Whether it fills the column with the next number. */
   autoIncrement?: boolean
   /** An expression of the store's own language that fills it and means the same in every database of its kind. */

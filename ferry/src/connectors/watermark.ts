@@ -42,6 +42,8 @@ export async function watermark(
   const { present = `${name} IS NOT NULL`, absent = `${name} IS NULL` } = queries
   const after = since.after === undefined ? undefined : (JSON.parse(since.after) as Position)
   if (since.overlap) requireOverlap(column, since)
+  const unindexed =
+    column.indexed === false ? [`no index begins with ${column.name}: each run reads the whole table`] : []
   const tiesOf = async (value: string | null) => (value === null ? 0 : queries.count(`${name} = ${literal(value)}`))
   if (after === undefined) {
     const value = requireFinite(await queries.highest(present), column)
@@ -53,7 +55,7 @@ export async function watermark(
       position: JSON.stringify(position),
       isEmpty: false,
       range: value === null ? 'everything' : `everything, up to ${column.name} ${value}`,
-      notes: column.nullable ? nullNotes(await queries.count(absent), column) : [],
+      notes: [...unindexed, ...(column.nullable ? nullNotes(await queries.count(absent), column) : [])],
     }
   }
   const beyond = after.value === null ? present : `${name} > ${literal(after.value)}`
@@ -69,7 +71,7 @@ export async function watermark(
       ? beyond
       : `${name} >= ${literal(since.overlap ? (queries.earlier ?? earlierOf(column))(after.value, since.overlap) : after.value)}`
   const high = position.value === null ? undefined : `${name} <= ${literal(position.value)}`
-  const notes: string[] = []
+  const notes = unindexed
   if (hasTies && !since.again) {
     notes.push(
       `${ties - after.ties} rows came later with the last value that was copied (${column.name} ${after.value}): append cannot tell them from those that are there; merge copies them`,

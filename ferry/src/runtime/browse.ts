@@ -1,9 +1,9 @@
 /** Looking into a store: what answers, what objects there are, their columns and first rows. Nothing is changed. */
 import { formatText } from '../batch/text.ts'
 import { typeName } from '../batch/types.ts'
-import type { ObjectSpec, SourceSession, Store, TableInfo } from '../connectors/connector.ts'
+import type { MappedColumn, ObjectSpec, SourceSession, Store, TableInfo } from '../connectors/connector.ts'
 import { FerryError, nearest } from '../errors.ts'
-import type { ObjectView, PreviewView } from './schemas.ts'
+import type { GrowthView, ObjectView, PreviewView } from './schemas.ts'
 
 /** So many columns are shown at most. */
 const MOST_COLUMNS = 5000
@@ -23,6 +23,7 @@ export async function describeObject(store: Store, spec: ObjectSpec): Promise<Ob
         type: typeName(c.type),
         nullable: c.nullable,
         key: info.primaryKey.includes(c.name),
+        indexed: c.indexed ?? null,
       })),
     rows: info.rows ?? null,
     bytes: info.bytes ?? null,
@@ -62,18 +63,37 @@ export async function previewObject(store: Store, spec: ObjectSpec, most: number
   }
 }
 
+/** What an incremental copy by a column would read at first. Throws FERRY-3002 and FERRY-3012 where it cannot be one. */
+export async function growthOf(store: Store, spec: ObjectSpec, column: string): Promise<GrowthView> {
+  const info = await described(store, spec)
+  const session = await store.source()
+  try {
+    if (!session.increment) throw new FerryError('FERRY-3012', `${store.label} does not copy by a column that grows`)
+    const request = { ...spec, columns: asTheyAre(info.columns), splitBytes: 1_000_000, skipBadRows: false }
+    const since = { keys: info.primaryKey, others: [], column, again: true }
+    const { range, notes } = await session.increment(request, since)
+    return { range, notes }
+  } finally {
+    await session.close()
+  }
+}
+
+function asTheyAre(columns: TableInfo['columns']): MappedColumn[] {
+  return columns.map(c => ({
+    name: c.name,
+    from: c.name,
+    sourceType: c.type,
+    ...(c.native === undefined ? {} : { sourceNative: c.native }),
+    type: c.type,
+    nullable: true,
+    checked: false,
+  }))
+}
+
 async function firstRows(session: SourceSession, spec: ObjectSpec, columns: TableInfo['columns'], most: number) {
   const table = await session.table({
     ...spec,
-    columns: columns.map(c => ({
-      name: c.name,
-      from: c.name,
-      sourceType: c.type,
-      ...(c.native === undefined ? {} : { sourceNative: c.native }),
-      type: c.type,
-      nullable: true,
-      checked: false,
-    })),
+    columns: asTheyAre(columns),
     limit: most,
     splitBytes: 1_000_000,
     skipBadRows: true,

@@ -10,11 +10,11 @@ import { parseJob } from '../job/read.ts'
 import { type CopyJob, type EndpointSpec, jobSchema } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
 import { findRun } from '../state/runs.ts'
-import { describeObject, previewObject } from './browse.ts'
+import { describeObject, growthOf, previewObject } from './browse.ts'
 import { discardRun, resetJob } from './giveup.ts'
 import { planJob } from './plan.ts'
 import { type RetryReport, retryRun } from './retry.ts'
-import type { ObjectView, PlanView, PreviewView } from './schemas.ts'
+import type { GrowthView, ObjectView, PlanView, PreviewView } from './schemas.ts'
 import { openStore, resolveEndpoint } from './stores.ts'
 
 /** A store: settings that are resolved already, or an endpoint as jobs say it. */
@@ -25,6 +25,7 @@ export interface Looks {
   objects: { ask: { at: Place; search: string; limit: number }; answer: { objects: string[]; total: number } }
   columns: { ask: { at: Place; spec: ObjectSpec }; answer: ObjectView }
   preview: { ask: { at: Place; spec: ObjectSpec; limit: number }; answer: PreviewView }
+  growth: { ask: { at: Place; spec: ObjectSpec; column: string }; answer: GrowthView }
   arrivals: { ask: { at: Place; pattern: string }; answer: { path: string; print: string }[] }
   parse: { ask: { text: string }; answer: CopyJob }
   yaml: { ask: { definition: object }; answer: string }
@@ -62,6 +63,7 @@ const DO: { [N in LookName]: (state: State, ask: Looks[N]['ask']) => Promise<Loo
     }),
   columns: (state, { at, spec }) => within(state, at, store => describeObject(store, spec)),
   preview: (state, { at, spec, limit }) => within(state, at, store => previewObject(store, spec, limit)),
+  growth: (state, { at, spec, column }) => within(state, at, store => growthOf(store, spec, column)),
   arrivals: (state, { at, pattern }) =>
     within(state, at, async store => {
       if (store.arrivals) return store.arrivals(pattern)

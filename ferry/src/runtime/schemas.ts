@@ -208,33 +208,51 @@ export const tokenSchema = z
   })
   .meta({ id: 'Token' })
 
+const fieldSchema = z.object({
+  name: z.string(),
+  description: z.string(),
+  secret: z.boolean(),
+  type: z.enum(['text', 'number', 'boolean', 'choice']),
+  choices: z.array(z.string()),
+  default: z.string().nullable(),
+  required: z.boolean(),
+})
+
 export const connectorSchema = z
   .object({
     kind: z.string(),
     update: z.array(z.enum(['append', 'overwrite', 'merge'])),
     tellsChanges: z.boolean().describe('Whether it can be followed: online copies, incremental ones by its log'),
-    settings: z.array(
-      z.object({
-        name: z.string(),
-        description: z.string(),
-        secret: z.boolean(),
-        type: z.enum(['text', 'number', 'boolean', 'choice']),
-        choices: z.array(z.string()),
-        default: z.string().nullable(),
-        required: z.boolean(),
-      }),
-    ),
+    settings: z.array(fieldSchema),
+    read: z.array(fieldSchema).describe('What a job may say of its objects as a source, under `read`'),
+    write: z.array(fieldSchema).describe('What a job may say of its objects as a destination, under `write`'),
   })
   .meta({ id: 'Connector' })
+export type FieldView = z.output<typeof fieldSchema>
 export type ConnectorView = z.output<typeof connectorSchema>
 export const objectSchema = z
   .object({
     object: z.string(),
-    columns: z.array(z.object({ name: z.string(), type: z.string(), nullable: z.boolean(), key: z.boolean() })),
+    columns: z.array(
+      z.object({
+        name: z.string(),
+        type: z.string(),
+        nullable: z.boolean(),
+        key: z.boolean(),
+        indexed: z.boolean().nullable().describe('Whether an index begins with it; null where the store does not tell'),
+      }),
+    ),
     rows: z.number().nullable(),
     bytes: z.number().nullable(),
   })
   .meta({ id: 'Object' })
+
+export const growthSchema = z
+  .object({
+    range: z.string().describe('What the first copy reads, with the highest value that is there'),
+    notes: z.array(z.string()),
+  })
+  .meta({ id: 'Growth' })
 
 export const previewSchema = z
   .object({
@@ -270,6 +288,7 @@ export const auditSchema = z
   .meta({ id: 'AuditEvent' })
 
 export type ObjectView = z.output<typeof objectSchema>
+export type GrowthView = z.output<typeof growthSchema>
 export type PreviewView = z.output<typeof previewSchema>
 export type SkippedView = z.output<typeof skippedSchema>
 export type AuditView = z.output<typeof auditSchema>

@@ -20,6 +20,7 @@ const PATIENCE_MS: Record<LookName, number> = {
   objects: 30_000,
   columns: 30_000,
   preview: 30_000,
+  growth: 30_000,
   arrivals: 30_000,
   parse: 10_000,
   yaml: 10_000,

@@ -11,6 +11,8 @@ import {
   type ConnectorView,
   connectionSchema,
   connectorSchema,
+  type FieldView,
+  growthSchema,
   objectSchema,
   previewSchema,
   settingsSchema,
@@ -29,6 +31,7 @@ import { jobsWith } from '../state/jobs.ts'
 import type { Role } from '../state/schema.ts'
 import { forgetSecrets, isSealed, keepSecret, withSecrets } from '../state/secrets.ts'
 import { askerOf } from './asker.ts'
+import { isRecord, refuseUnclear } from './records.ts'
 import { requireNew } from './versions.ts'
 
 /** What stands in answers, and may come back, for a secret that is kept. */
@@ -49,7 +52,7 @@ const nameParams = z.object({ name: z.string().max(200) })
 const objectQuery = z.strictObject({
   object: z.string().min(1).max(1000).optional(),
   query: z.string().min(1).max(50_000).optional().describe('For admins'),
-  format: z.string().max(20).optional().describe('Of files'),
+  read: z.string().max(4000).optional().describe('What a job would say under `read`, as JSON: `{"format": "csv"}`'),
 })
 
 /** Settings that say where a secret is sent to: with another value it must be given again. */
@@ -210,14 +213,13 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
     },
   })
 
-  const specOf = ({ object, query, format }: z.output<typeof objectQuery>, role: Role | undefined) => {
+  const specOf = ({ object, query, read }: z.output<typeof objectQuery>, role: Role | undefined) => {
     if ((object === undefined) === (query === undefined)) {
       throw new FerryError('FERRY-6003', 'give either `object` or `query`')
     }
     // What a query may do is up to the store and its user, not to Ferry.
     if (query !== undefined && role !== 'admin') throw new FerryError('FERRY-6002', 'queries need the role admin')
-    const options: Record<string, unknown> = format === undefined ? {} : { format }
-    return { object: object ?? '(query)', ...(query === undefined ? {} : { query }), options }
+    return { object: object ?? '(query)', ...(query === undefined ? {} : { query }), options: optionsOf(read) }
   }
 
   app.route({
@@ -241,6 +243,24 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
 
   app.route({
     method: 'GET',
+    url: '/connections/:name/growth',
+    config: { role: 'operator' },
+    schema: {
+      tags: ['connections'],
+      summary: 'What an incremental copy by a column would read at first: up to its highest value',
+      params: nameParams,
+      querystring: objectQuery.extend({ column: z.string().min(1).max(1000) }),
+      response: { 200: growthSchema },
+    },
+    handler: async (request, reply) => {
+      const { column, ...rest } = request.query
+      const spec = specOf(rest, request.caller?.role)
+      return scouts.ask('growth', { at: await placeOf(request.params.name), spec, column }, askerOf(reply))
+    },
+  })
+
+  app.route({
+    method: 'GET',
     url: '/connections/:name/preview',
     config: { role: 'operator' },
     schema: {
@@ -258,6 +278,23 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
       return scouts.ask('preview', { at: await placeOf(request.params.name), spec, limit }, askerOf(reply))
     },
   })
+}
+
+/** Options of reading from an address. Throws FERRY-6003. */
+function optionsOf(read: string | undefined): Record<string, unknown> {
+  if (read === undefined) return {}
+  const options = valueOfJson(read)
+  refuseUnclear(read)
+  if (isRecord(options)) return options
+  throw new FerryError('FERRY-6003', `read is no JSON of options, such as {"format": "csv"}`)
+}
+
+function valueOfJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 type Input = { kind: string; settings: Connection['settings'] }
@@ -315,30 +352,36 @@ interface SettingSchema {
 }
 
 /** A kind of store with its settings as a form shows them. */
-function connectorView({ kind, abilities, tellsChanges, settings }: Connector): ConnectorView {
-  const { properties = {}, required = [] } = z.toJSONSchema(settings, { io: 'input', unrepresentable: 'any' })
-  const fields = Object.entries(properties as Record<string, SettingSchema>)
+function connectorView({ kind, abilities, tellsChanges, settings, options }: Connector): ConnectorView {
+  const settingFields = fieldsOf(settings).map(f => ({ ...f, secret: isSecret(kind, f.name) }))
   return {
     kind,
     update: abilities.update,
     tellsChanges,
-    // Lists are for job files; a form has no field for them.
-    settings: fields
-      .filter(([, schema]) => schema.type !== 'array')
-      .map(([name, schema]) => {
-        const types = [schema, ...(schema.anyOf ?? [])]
-        const isBoolean = types.some(t => t.type === 'boolean')
-        const isNumber = types.some(t => t.type === 'number' || t.type === 'integer')
-        const choices = isBoolean ? [] : (types.find(t => t.enum)?.enum ?? [])
-        return {
-          name,
-          description: schema.description ?? '',
-          secret: isSecret(kind, name),
-          type: isBoolean ? 'boolean' : choices.length > 0 ? 'choice' : isNumber ? 'number' : 'text',
-          choices,
-          default: schema.default === undefined ? null : String(schema.default),
-          required: required.includes(name),
-        }
-      }),
+    settings: settingFields,
+    read: options ? fieldsOf(options.read) : [],
+    write: options ? fieldsOf(options.write) : [],
   }
+}
+
+/** Lists and records are for job files; a form has no field for them. */
+function fieldsOf(schema: z.ZodObject): FieldView[] {
+  const { properties = {}, required = [] } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' })
+  return Object.entries(properties as Record<string, SettingSchema>)
+    .filter(([, field]) => field.type !== 'array' && field.type !== 'object')
+    .map(([name, field]) => {
+      const types = [field, ...(field.anyOf ?? [])]
+      const isBoolean = types.some(t => t.type === 'boolean')
+      const isNumber = types.some(t => t.type === 'number' || t.type === 'integer')
+      const choices = isBoolean ? [] : (types.find(t => t.enum)?.enum ?? [])
+      return {
+        name,
+        description: field.description ?? '',
+        secret: false,
+        type: isBoolean ? 'boolean' : choices.length > 0 ? 'choice' : isNumber ? 'number' : 'text',
+        choices,
+        default: field.default === undefined ? null : String(field.default),
+        required: required.includes(name),
+      }
+    })
 }

@@ -16,8 +16,9 @@ import {
 import { PlugConnectedRegular } from '@fluentui/react-icons'
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { useEffect, useRef, useState } from 'react'
-import { act, type ConnectionView, type ConnectorView, connectorsQuery } from '../api.ts'
+import { act, type ConnectionView, connectorsQuery, type FieldView } from '../api.ts'
 import { Failure } from './failure.tsx'
+import { SettingField } from './field.tsx'
 import { useAct } from './tell.tsx'
 
 const useStyles = makeStyles({
@@ -37,8 +38,6 @@ const NAMES: Record<string, string> = {
 
 /** What most connections need; the other settings are further down. */
 const FIRST = ['host', 'port', 'database', 'user', 'password', 'path', 'folder', 'endpoint', 'key']
-
-type Setting = ConnectorView['settings'][number]
 
 interface Props {
   connection?: ConnectionView
@@ -71,10 +70,10 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
     if (isReady) form.current?.querySelector<HTMLElement>('input:enabled, select:enabled')?.focus()
   }, [isReady])
   if (!connector) return connectors.isError ? <Failure error={connectors.error} /> : <Spinner label="Loading" />
-  const rank = (s: Setting) => FIRST.indexOf(s.name)
+  const rank = (s: FieldView) => FIRST.indexOf(s.name)
   const first = connector.settings.filter(s => rank(s) >= 0).sort((a, b) => rank(a) - rank(b))
   const more = connector.settings.filter(s => rank(s) < 0)
-  const field = (setting: Setting) => (
+  const field = (setting: FieldView) => (
     <SettingField
       key={setting.name}
       setting={setting}
@@ -144,34 +143,5 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
         {onCancel && <Button onClick={onCancel}>Back</Button>}
       </div>
     </form>
-  )
-}
-
-function SettingField(props: { setting: Setting; value: string; onChange: (value: string) => void }) {
-  const { setting, value, onChange } = props
-  const hint = setting.secret
-    ? 'Kept encrypted, and never shown again. ${NAME} takes it from the environment of the server.'
-    : setting.description.replaceAll('`', '')
-  const placeholder = setting.default ?? undefined
-  const choices = setting.type === 'boolean' ? ['true', 'false'] : setting.choices
-  return (
-    <Field label={setting.name} hint={hint} required={setting.required}>
-      {choices.length > 0 ? (
-        <Select value={value} onChange={(_, data) => onChange(data.value)}>
-          <option value="">{placeholder ? `${placeholder} (as usual)` : ''}</option>
-          {choices.map(c => (
-            <option key={c}>{c}</option>
-          ))}
-        </Select>
-      ) : (
-        <Input
-          type={setting.secret ? 'password' : setting.type === 'number' ? 'number' : 'text'}
-          autoComplete="off"
-          {...(placeholder ? { placeholder } : {})}
-          value={value}
-          onChange={(_, data) => onChange(data.value)}
-        />
-      )}
-    </Field>
   )
 }

@@ -20,7 +20,8 @@ function read<T>(key: string): Kept<T> | undefined {
  * here began from, undefined where there was none.
  */
 export function useKept<T>(name: string, base: string, start: T) {
-  const key = `ferry ${name}`
+  // The number is that of the form that drafts are kept in.
+  const key = `ferry 2 ${name}`
   const [found] = useState(() => read<T>(key))
   const [value, setValue] = useState<T>(found?.value ?? start)
   const [isFound, setFound] = useState(found !== undefined)

@@ -13,17 +13,20 @@ import {
 } from '@fluentui/react-components'
 import { TableSettingsRegular } from '@fluentui/react-icons'
 import { useQuery } from '@tanstack/react-query'
-import { useState } from 'react'
-import { columnsQuery, connectionsQuery, connectorsQuery } from '../api.ts'
+import { useId, useState } from 'react'
+import { columnsQuery } from '../api.ts'
 import { Failure } from '../parts/failure.tsx'
+import { Options } from '../parts/field.tsx'
 import { Grid } from '../parts/grid.tsx'
-import type { ColumnDraft, TableDraft, Update } from './draft.ts'
+import { type ColumnDraft, type Draft, lookedAt, type TableDraft, type Update, withSetting } from './draft.ts'
 import type { StepProps } from './page.tsx'
+import { useConnector } from './store.tsx'
 
 const useStyles = makeStyles({
   narrow: { maxWidth: '360px' },
   muted: { color: tokens.colorNeutralForeground2 },
   bar: { display: 'flex', flexWrap: 'wrap' },
+  rows: { display: 'grid', gridTemplateColumns: 'minmax(260px, 560px) 220px', gap: '12px', alignItems: 'start' },
   part: { display: 'flex', flexDirection: 'column', gap: '12px' },
 })
 
@@ -33,27 +36,21 @@ const MEANING: Record<Update, string> = {
   merge: 'merge: rows with the same key are replaced, others come to them',
 }
 
-/** The update methods that the destination knows. */
-export function useUpdates(destination: string): Update[] {
-  const connections = useQuery(connectionsQuery)
-  const connectors = useQuery(connectorsQuery)
-  const kind = connections.data?.find(c => c.name === destination)?.kind
-  return connectors.data?.find(c => c.kind === kind)?.update ?? []
-}
-
 export function MappingStep({ draft, set }: StepProps) {
   const styles = useStyles()
-  const updates = useUpdates(draft.destination)
+  const destination = useConnector(draft.destination)
+  const updates = destination?.update ?? []
   const [opened, setOpened] = useState<string>()
-  const edit = (from: string, part: Partial<TableDraft>) =>
+  const edit = (key: string, part: Partial<TableDraft>) =>
     set({
       tables: draft.tables.map(t => {
-        if (t.from !== from) return t
+        if (t.key !== key) return t
         const entries = Object.entries({ ...t, ...part }).filter(([, v]) => v !== undefined)
         return Object.fromEntries(entries) as unknown as TableDraft
       }),
     })
-  const table = draft.tables.find(t => t.from === opened)
+  const table = draft.tables.find(t => t.key === opened)
+  const setAll = (name: string, value: unknown) => set({ rest: withSetting(draft.rest, name, value) })
   return (
     <>
       <Title3 as="h2">How do they arrive?</Title3>
@@ -71,35 +68,54 @@ export function MappingStep({ draft, set }: StepProps) {
           <Checkbox
             label="Empty the destination before everything is copied"
             checked={draft.rest.truncate === true}
-            onChange={(_, { checked }) =>
-              set({ rest: withSetting(draft.rest, 'truncate', checked === true || undefined) })
-            }
+            onChange={(_, { checked }) => setAll('truncate', checked === true || undefined)}
           />
         )}
         <Checkbox
           label="Leave out rows that cannot be copied, to be copied again later"
           checked={draft.rest.onRowError === 'skip'}
-          onChange={(_, { checked }) =>
-            set({ rest: withSetting(draft.rest, 'onRowError', checked ? 'skip' : undefined) })
-          }
+          onChange={(_, { checked }) => setAll('onRowError', checked ? 'skip' : undefined)}
+        />
+        <Checkbox
+          label="Add columns that say which run wrote a row, and when"
+          checked={draft.rest.audit !== undefined && draft.rest.audit !== false}
+          onChange={(_, { checked }) => setAll('audit', checked === true || undefined)}
         />
       </div>
+      <Field label="When columns of the source change" className={styles.narrow}>
+        <Select value={String(draft.rest.drift ?? '')} onChange={(_, { value }) => setAll('drift', value || undefined)}>
+          <option value="">as usual: stop where a copied column is concerned</option>
+          <option value="freeze">freeze: stop, and name the change</option>
+          <option value="evolve">evolve: change the destination too</option>
+          <option value="ignore">ignore: leave the destination as it is</option>
+        </Select>
+      </Field>
+      <Limits
+        value={draft.rest.limits as Record<string, unknown> | undefined}
+        onChange={limits => setAll('limits', limits)}
+      />
+      <Options
+        title="How they are written"
+        fields={destination?.write ?? []}
+        value={(draft.rest.write as Record<string, unknown> | undefined) ?? {}}
+        onChange={write => setAll('write', write)}
+      />
       <Grid
         label="Mapping"
         rows={draft.tables}
-        keyOf={t => t.from}
+        keyOf={t => t.key}
         maxHeight="38vh"
         columns={[
-          { name: 'Source', cell: t => t.from },
+          { name: 'Source', cell: t => t.from ?? t.key },
           {
             name: 'Destination',
             cell: t => (
               <Input
                 size="small"
-                aria-label={`Destination of ${t.from}`}
+                aria-label={`Destination of ${t.key}`}
                 placeholder="the same name"
                 value={t.to ?? ''}
-                onChange={(_, { value }) => edit(t.from, { to: value || undefined } as Partial<TableDraft>)}
+                onChange={(_, { value }) => edit(t.key, { to: value || undefined } as Partial<TableDraft>)}
               />
             ),
           },
@@ -108,9 +124,9 @@ export function MappingStep({ draft, set }: StepProps) {
             cell: t => (
               <Select
                 size="small"
-                aria-label={`Update method of ${t.from}`}
+                aria-label={`Update method of ${t.key}`}
                 value={t.update ?? ''}
-                onChange={(_, { value }) => edit(t.from, { update: value || undefined } as Partial<TableDraft>)}
+                onChange={(_, { value }) => edit(t.key, { update: value || undefined } as Partial<TableDraft>)}
               >
                 <option value="">as all</option>
                 {updates.map(u => (
@@ -124,26 +140,26 @@ export function MappingStep({ draft, set }: StepProps) {
             cell: t => (
               <Input
                 size="small"
-                aria-label={`Keys of ${t.from}`}
+                aria-label={`Keys of ${t.key}`}
                 placeholder="the primary key"
                 value={t.keys?.join(', ') ?? ''}
                 onChange={(_, { value }) => {
                   const keys = value.split(/,\s*/)
-                  edit(t.from, { keys: value === '' ? undefined : keys } as Partial<TableDraft>)
+                  edit(t.key, { keys: value === '' ? undefined : keys } as Partial<TableDraft>)
                 }}
               />
             ),
           },
           {
-            name: 'Columns',
+            name: 'Columns and rows',
             cell: t => (
               <Button
                 size="small"
                 appearance="subtle"
                 icon={<TableSettingsRegular />}
-                aria-label={`Columns of ${t.from}: ${chosenOf(t)}`}
-                aria-expanded={opened === t.from}
-                onClick={() => setOpened(opened === t.from ? undefined : t.from)}
+                aria-label={`Columns of ${t.key}: ${chosenOf(t)}`}
+                aria-expanded={opened === t.key}
+                onClick={() => setOpened(opened === t.key ? undefined : t.key)}
               >
                 {chosenOf(t)}
               </Button>
@@ -152,44 +168,112 @@ export function MappingStep({ draft, set }: StepProps) {
         ]}
       />
       {table && (
-        <Columns
-          key={table.from}
-          source={draft.source}
-          table={table}
-          onChange={columns => edit(table.from, { columns } as Partial<TableDraft>)}
-        />
+        <section className={styles.part} aria-label={`Settings of ${table.key}`}>
+          <Title3 as="h3">{table.from ?? table.key}</Title3>
+          <Rows table={table} onChange={rest => edit(table.key, { rest })} />
+          <Columns
+            key={table.key}
+            draft={draft}
+            table={table}
+            onChange={columns => edit(table.key, { columns } as Partial<TableDraft>)}
+          />
+        </section>
       )}
     </>
   )
 }
 
-/** The settings with another value of one, or without it. */
-function withSetting(settings: Record<string, unknown>, name: string, value: unknown): Record<string, unknown> {
-  const { [name]: _, ...others } = settings
-  return value === undefined ? others : { ...others, [name]: value }
+function chosenOf({ columns, rest }: TableDraft): string {
+  const some = [rest.where === undefined ? '' : 'filtered', rest.limit === undefined ? '' : 'limited']
+  return [columns ? `${Object.keys(columns).length} chosen` : 'all, by name', ...some].filter(Boolean).join(', ')
 }
 
-const chosenOf = (t: TableDraft) => (t.columns ? `${Object.keys(t.columns).length} chosen` : 'all, by name')
+/** How fast the job may go. */
+function Limits(props: { value?: Record<string, unknown> | undefined; onChange: (value: unknown) => void }) {
+  const field = (name: string, description: string) => ({
+    name,
+    description,
+    secret: false,
+    type: 'number' as const,
+    choices: [],
+    default: null,
+    required: false,
+  })
+  return (
+    <Options
+      title="How fast it may go"
+      fields={[
+        field('rowsPerSecond', 'No limit where it is left out'),
+        { ...field('bytesPerSecond', 'Such as 20MB'), type: 'text' },
+        field('parallel', 'Pieces of tables that are copied at one time'),
+      ]}
+      value={props.value ?? {}}
+      onChange={props.onChange}
+    />
+  )
+}
+
+/** Which rows of a table are copied. */
+function Rows({ table, onChange }: { table: TableDraft; onChange: (rest: TableDraft['rest']) => void }) {
+  const styles = useStyles()
+  const { where, limit } = table.rest
+  return (
+    <div className={styles.rows}>
+      <Field label={`Only rows of ${table.key} where`} hint="A condition in the language of the source">
+        <Input
+          placeholder="total > 0"
+          value={where === undefined ? '' : String(where)}
+          onChange={(_, { value }) => onChange(withSetting(table.rest, 'where', value || undefined))}
+        />
+      </Field>
+      <Field label="At most so many rows">
+        <Input
+          type="number"
+          min={0}
+          value={limit === undefined ? '' : String(limit)}
+          onChange={(_, { value }) =>
+            onChange(withSetting(table.rest, 'limit', value === '' ? undefined : Number(value)))
+          }
+        />
+      </Field>
+    </div>
+  )
+}
 
 interface ColumnsProps {
-  source: string
+  draft: Draft
   table: TableDraft
   onChange: (columns: Record<string, ColumnDraft> | undefined) => void
 }
 
-function Columns({ source, table, onChange }: ColumnsProps) {
+function Columns({ draft, table, onChange }: ColumnsProps) {
   const styles = useStyles()
-  const columns = useQuery(columnsQuery(source, table.from))
+  const looked = lookedAt(draft, table)
+  const columns = useQuery({ ...columnsQuery(draft.source, looked ?? {}), enabled: looked !== undefined })
+  // Those of a table that is there already; where there is none it is made.
+  const there = useQuery({
+    ...columnsQuery(draft.destination, { object: table.to ?? table.from ?? '' }),
+    enabled: looked !== undefined,
+  })
+  const existing = there.data?.columns ?? []
+  const list = useId()
+  if (looked === undefined) return <Text>It stands for many: each has its own columns.</Text>
   if (columns.isError) return <Failure error={columns.error} />
   if (!columns.data) return <Spinner label="Asking for the columns" />
   const byName = Object.fromEntries(columns.data.columns.map(c => [c.name, { to: c.name }]))
   const mapped: Record<string, ColumnDraft> = table.columns ?? byName
   const edit = (name: string, part: ColumnDraft) => onChange({ ...mapped, [name]: part })
   return (
-    <section className={styles.part} aria-label={`Columns of ${table.from}`}>
-      <Title3 as="h3">{table.from}</Title3>
+    <>
+      <datalist id={list}>
+        {existing.map(c => (
+          <option key={c.name} value={c.name}>
+            {c.type}
+          </option>
+        ))}
+      </datalist>
       <Grid
-        label={`Columns of ${table.from}`}
+        label={`Columns of ${table.key}`}
         rows={columns.data.columns.filter(c => c.name in mapped)}
         keyOf={c => c.name}
         maxHeight="34vh"
@@ -202,6 +286,7 @@ function Columns({ source, table, onChange }: ColumnsProps) {
               <Input
                 size="small"
                 aria-label={`Destination of column ${c.name}`}
+                input={{ list }}
                 value={mapped[c.name]!.to}
                 onChange={(_, { value }) => edit(c.name, { ...mapped[c.name]!, to: value })}
               />
@@ -213,7 +298,7 @@ function Columns({ source, table, onChange }: ColumnsProps) {
               <Input
                 size="small"
                 aria-label={`Type of column ${c.name} at the destination`}
-                placeholder="the same"
+                placeholder={existing.find(e => e.name === mapped[c.name]!.to)?.type ?? 'the same'}
                 value={mapped[c.name]!.type ?? ''}
                 onChange={(_, { value }) => {
                   const { type: _type, ...rest } = mapped[c.name]!
@@ -225,6 +310,9 @@ function Columns({ source, table, onChange }: ColumnsProps) {
         ]}
       />
       <Text className={styles.muted}>
+        {existing.length > 0
+          ? `${there.data!.object} is there, with ${existing.map(c => `${c.name} ${c.type}`).join(', ')}. `
+          : 'The table is made where it is not there. '}
         Columns are chosen in the step Tables. Types are such as decimal(10,2), timestamp[us], utf8.
       </Text>
       <div>
@@ -232,6 +320,6 @@ function Columns({ source, table, onChange }: ColumnsProps) {
           All, by name
         </Button>
       </div>
-    </section>
+    </>
   )
 }

@@ -1,34 +1,46 @@
 /** Once, only what changed, or every change until it is told to end. */
-import { Button, Field, Input, makeStyles, Radio, RadioGroup, Select, Title3 } from '@fluentui/react-components'
+import {
+  Button,
+  Field,
+  Input,
+  makeStyles,
+  Radio,
+  RadioGroup,
+  Select,
+  Spinner,
+  Text,
+  Title3,
+  tokens,
+} from '@fluentui/react-components'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
-import { columnsQuery, connectionsQuery, connectorsQuery } from '../api.ts'
+import { columnsQuery, growthQuery } from '../api.ts'
 import { Failure } from '../parts/failure.tsx'
 import { Grid } from '../parts/grid.tsx'
-import type { Mode, TableDraft } from './draft.ts'
-import { useUpdates } from './mapping.tsx'
+import { type Draft, lookedAt, type Mode, type TableDraft, withSetting } from './draft.ts'
 import type { StepProps } from './page.tsx'
+import { useConnector } from './store.tsx'
 
 const useStyles = makeStyles({
   narrow: { maxWidth: '420px' },
   bar: { display: 'flex', flexWrap: 'wrap', gap: '8px', alignItems: 'end' },
+  muted: { color: tokens.colorNeutralForeground2 },
 })
 
 /** Types whose values can grow from change to change. */
 const GROWS = /^(u?int\d|decimal|float|date|time)/
+const INDEXED: Record<string, string> = { true: ', indexed', false: ', not indexed', null: '' }
 /** Stores that know by themselves what is new. */
 const KNOW_NEW = ['files', 'cosmos']
 
 export function ModeStep({ draft, set }: StepProps) {
   const styles = useStyles()
   const [column, setColumn] = useState('')
-  const connections = useQuery(connectionsQuery)
-  const connectors = useQuery(connectorsQuery)
-  const kind = connections.data?.find(c => c.name === draft.source)?.kind ?? ''
-  const tells = connectors.data?.find(c => c.kind === kind)?.tellsChanges ?? false
+  const source = useConnector(draft.source)
+  const kind = source?.kind ?? ''
+  const tells = source?.tellsChanges ?? false
   const knows = KNOW_NEW.includes(kind)
-  const updates = useUpdates(draft.destination)
-  const merges = updates.includes('merge')
+  const merges = useConnector(draft.destination)?.update.includes('merge') ?? false
   const follows = tells && merges
   const choose = (mode: Mode) => {
     // What the store knows by itself nobody has to say.
@@ -81,42 +93,70 @@ export function ModeStep({ draft, set }: StepProps) {
         <Grid
           label="How changes are found"
           rows={draft.tables}
-          keyOf={t => t.from}
+          keyOf={t => t.key}
           maxHeight="40vh"
           columns={[
-            { name: 'Table', cell: t => t.from },
+            { name: 'Table', cell: t => t.from ?? t.key },
             {
               name: 'Changes are found by',
               cell: t => (
                 <Tracking
                   table={t}
-                  source={draft.source}
+                  draft={draft}
                   tells={follows}
                   knows={knows}
-                  onChange={part => edit(part, other => other.from === t.from)}
+                  onChange={part => edit(part, other => other.key === t.key)}
                   className={styles.narrow}
                 />
               ),
             },
+            {
+              name: 'The first run copies',
+              cell: t => (t.incrementalColumn ? <Growth draft={draft} table={t} column={t.incrementalColumn} /> : ''),
+            },
           ]}
         />
+      )}
+      {(draft.mode === 'online' || (draft.mode === 'incremental' && draft.tables.some(t => t.tracking === 'cdc'))) && (
+        <Field label="Rows that are deleted at the source" className={styles.narrow}>
+          <Select
+            value={String(draft.rest.deletes ?? '')}
+            onChange={(_, { value }) => set({ rest: withSetting(draft.rest, 'deletes', value || undefined) })}
+          >
+            <option value="">are deleted at the destination too</option>
+            <option value="mark">are marked in the column _deleted_at</option>
+            <option value="ignore">stay at the destination</option>
+          </Select>
+        </Field>
       )}
     </>
   )
 }
 
+/** How far the first run comes by a column, and what is to be known of it. */
+function Growth({ draft, table, column }: { draft: Draft; table: TableDraft; column: string }) {
+  const styles = useStyles()
+  const looked = lookedAt(draft, table)
+  const growth = useQuery({ ...growthQuery(draft.source, looked ?? {}, column), enabled: looked !== undefined })
+  if (looked === undefined) return <Text className={styles.muted}>each of its tables by itself</Text>
+  if (growth.isError) return <Text>{growth.error.message}</Text>
+  if (!growth.data) return <Spinner size="tiny" aria-label="Asking for the highest value" />
+  const { range, notes } = growth.data
+  return <Text title={notes.join('; ')}>{[range, ...notes].join('; ')}</Text>
+}
+
 interface Props {
   table: TableDraft
-  source: string
+  draft: Draft
   tells: boolean
   knows: boolean
   className: string
   onChange: (part: Partial<TableDraft>) => void
 }
 
-function Tracking({ table, source, tells, knows, className, onChange }: Props) {
-  const isPattern = /[*?]/.test(table.from)
-  const columns = useQuery({ ...columnsQuery(source, table.from), enabled: !isPattern && !knows })
+function Tracking({ table, draft, tells, knows, className, onChange }: Props) {
+  const looked = lookedAt(draft, table)
+  const columns = useQuery({ ...columnsQuery(draft.source, looked ?? {}), enabled: looked !== undefined && !knows })
   if (columns.isError) return <Failure error={columns.error} />
   const { tracking, incrementalColumn } = table
   const value =
@@ -129,7 +169,7 @@ function Tracking({ table, source, tells, knows, className, onChange }: Props) {
     <Select
       size="small"
       className={className}
-      aria-label={`How changes of ${table.from} are found`}
+      aria-label={`How changes of ${table.key} are found`}
       value={value}
       onChange={(_, data) => {
         if (data.value === 'cdc') return onChange({ tracking: 'cdc' })
@@ -146,7 +186,7 @@ function Tracking({ table, source, tells, knows, className, onChange }: Props) {
         <optgroup label="A column that grows with every change">
           {growing.map(c => (
             <option key={c.name} value={`column:${c.name}`}>
-              {`${c.name}, ${c.type}${c.key ? ', key' : ''}`}
+              {`${c.name}, ${c.type}${c.key ? ', key' : ''}${INDEXED[String(c.indexed)]}`}
             </option>
           ))}
         </optgroup>
@@ -155,7 +195,7 @@ function Tracking({ table, source, tells, knows, className, onChange }: Props) {
         <optgroup label="Text: only where its values grow as texts compare">
           {texts.map(c => (
             <option key={c.name} value={`column:${c.name}`}>
-              {`${c.name}, ${c.type}`}
+              {`${c.name}, ${c.type}${INDEXED[String(c.indexed)]}`}
             </option>
           ))}
         </optgroup>

@@ -52,7 +52,9 @@ type Step = (typeof STEPS)[number]
 /** Whether a step is done, so that the next ones can be gone to. */
 function isDone(step: Step, draft: Draft): boolean {
   if (step === 'Source') return draft.source !== ''
-  if (step === 'Tables') return draft.tables.length > 0
+  if (step === 'Tables') {
+    return draft.tables.length > 0 && draft.tables.every(t => t.query === undefined || (t.query.trim() !== '' && t.to))
+  }
   if (step === 'Destination') return draft.destination !== ''
   if (step === 'Copy mode') {
     return draft.mode !== 'incremental' || draft.tables.every(t => (t.tracking ?? t.incrementalColumn) !== undefined)
@@ -68,7 +70,7 @@ export default function WizardPage({ name }: { name?: string }) {
   const draft = draftOf(job.data.definition)
   if (draft) return <Wizard key={name} start={draft} edited={{ name, version: versionOf(job.data) }} />
   return (
-    <Empty title={`${name} is edited as text`} text="It names its stores itself, or reads queries.">
+    <Empty title={`${name} is edited as text`} text="It names its stores itself.">
       <Link href={`/jobs/${encodeURIComponent(name)}/definition`}>To its definition</Link>
     </Empty>
   )

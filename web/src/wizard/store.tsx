@@ -14,10 +14,18 @@ import {
 import { AddRegular, PlugConnectedRegular } from '@fluentui/react-icons'
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
-import { act, connectionsQuery, connectorsQuery } from '../api.ts'
+import { act, type ConnectorView, connectionsQuery, connectorsQuery } from '../api.ts'
 import { ConnectionForm } from '../parts/connectionform.tsx'
 import { Failure } from '../parts/failure.tsx'
 import type { StepProps } from './page.tsx'
+
+/** The kind of a connection's store, with what it can do. */
+export function useConnector(connection: string): ConnectorView | undefined {
+  const connections = useQuery(connectionsQuery)
+  const connectors = useQuery(connectorsQuery)
+  const kind = connections.data?.find(c => c.name === connection)?.kind
+  return connectors.data?.find(c => c.kind === kind)
+}
 
 const useStyles = makeStyles({ bar: { display: 'flex', gap: '8px', alignItems: 'center' } })
 

@@ -1,20 +1,36 @@
 /** Choosing tables and their columns, with a look at their rows. */
-import { Button, Checkbox, Input, makeStyles, Spinner, Text, Title3, tokens } from '@fluentui/react-components'
-import { EyeRegular, SearchRegular } from '@fluentui/react-icons'
+import {
+  Button,
+  Checkbox,
+  Field,
+  Input,
+  makeStyles,
+  Spinner,
+  Text,
+  Textarea,
+  Title3,
+  tokens,
+} from '@fluentui/react-components'
+import { AddRegular, DeleteRegular, EyeRegular, SearchRegular } from '@fluentui/react-icons'
 import { useQuery } from '@tanstack/react-query'
 import { useDeferredValue, useState } from 'react'
 import { columnsQuery, objectsQuery, previewQuery } from '../api.ts'
 import { count, size } from '../format.ts'
 import { Empty } from '../parts/empty.tsx'
 import { Failure } from '../parts/failure.tsx'
+import { Options } from '../parts/field.tsx'
 import { Grid } from '../parts/grid.tsx'
-import type { TableDraft } from './draft.ts'
+import { lookedAt, type TableDraft, withQuery, withSetting } from './draft.ts'
 import type { StepProps } from './page.tsx'
+import { useConnector } from './store.tsx'
 
 const useStyles = makeStyles({
   bar: { display: 'flex', gap: '12px', alignItems: 'center', flexWrap: 'wrap' },
   columns: { display: 'flex', flexWrap: 'wrap', gap: '0 12px', border: 'none', margin: 0, padding: 0 },
   muted: { color: tokens.colorNeutralForeground2 },
+  queries: { display: 'flex', flexDirection: 'column', gap: '12px', alignItems: 'start' },
+  query: { display: 'grid', gridTemplateColumns: '240px 1fr auto', gap: '12px', width: '100%', alignItems: 'end' },
+  sql: { fontFamily: tokens.fontFamilyMonospace },
 })
 
 export function TablesStep({ draft, set }: StepProps) {
@@ -22,25 +38,33 @@ export function TablesStep({ draft, set }: StepProps) {
   const [text, setText] = useState('')
   const shown = useDeferredValue(text.toLowerCase())
   const [looked, setLooked] = useState<string>()
+  const connector = useConnector(draft.source)
   const objects = useQuery({ ...objectsQuery(draft.source, ''), placeholderData: undefined })
   if (objects.isError) return <Failure error={objects.error} />
   if (!objects.data) return <Spinner label={`Asking ${draft.source}`} />
-  const chosen = new Set(draft.tables.map(t => t.from))
+  const named = draft.tables.flatMap(t => t.from ?? [])
+  const chosen = new Set(named)
   // Patterns and what is gone are choices too.
-  const all = [...new Set([...draft.tables.map(t => t.from), ...objects.data.objects])].sort()
+  const all = [...new Set([...named, ...objects.data.objects])].sort()
   const found = shown ? all.filter(o => o.toLowerCase().includes(shown)) : all
   const choose = (names: string[], isChosen: boolean) => {
     const changed = new Set(names)
-    const kept = draft.tables.filter(t => isChosen || !changed.has(t.from))
-    const added = isChosen ? names.filter(n => !chosen.has(n)).map((from): TableDraft => ({ from, rest: {} })) : []
-    set({ tables: [...kept, ...added] })
+    const kept = draft.tables.filter(t => isChosen || !changed.has(t.from ?? ''))
+    const more = isChosen ? names.filter(n => !chosen.has(n)) : []
+    set({ tables: [...kept, ...more.map((from): TableDraft => ({ key: from, from, rest: {} }))] })
   }
   const everyShown = found.length > 0 && found.every(o => chosen.has(o))
   const someShown = found.some(o => chosen.has(o))
-  if (all.length === 0) return <Empty title={`${draft.source} holds nothing that could be copied`} />
   return (
     <>
       <Title3 as="h2">Which tables?</Title3>
+      {all.length === 0 && <Empty title={`${draft.source} holds nothing that could be copied`} />}
+      <Options
+        title="How they are read"
+        fields={connector?.read ?? []}
+        value={(draft.rest.read as Record<string, unknown> | undefined) ?? {}}
+        onChange={read => set({ rest: withSetting(draft.rest, 'read', read) })}
+      />
       <div className={styles.bar}>
         <Input
           contentBefore={<SearchRegular />}
@@ -54,6 +78,17 @@ export function TablesStep({ draft, set }: StepProps) {
           checked={everyShown ? true : someShown ? 'mixed' : false}
           onChange={() => choose(found, !everyShown)}
         />
+        {text.trim() !== '' && !all.includes(text.trim()) && (
+          <Button
+            icon={<AddRegular />}
+            onClick={() => {
+              choose([text.trim()], true)
+              setText('')
+            }}
+          >
+            {/[*?]/.test(text) ? `All that match ${text.trim()}` : `By its name: ${text.trim()}`}
+          </Button>
+        )}
         <Text className={styles.muted} aria-live="polite">
           {count(chosen.size)} chosen
         </Text>
@@ -91,29 +126,97 @@ export function TablesStep({ draft, set }: StepProps) {
           },
         ]}
       />
-      {looked !== undefined && <Look key={looked} object={looked} draft={draft} set={set} />}
+      {looked !== undefined && (
+        <Look
+          key={looked}
+          table={draft.tables.find(t => t.from === looked) ?? { key: looked, from: looked, rest: {} }}
+          draft={draft}
+          set={set}
+        />
+      )}
+      {connector !== undefined && TAKE_QUERIES.includes(connector.kind) && <Queries draft={draft} set={set} />}
     </>
   )
 }
 
-/** The columns of a table, to be chosen from, and its first rows. */
-function Look({ object, draft, set }: StepProps & { object: string }) {
+/** Stores that answer queries with rows. */
+const TAKE_QUERIES = ['postgres', 'mysql', 'sqlite', 'duckdb']
+
+/** What is copied is what a query finds. */
+function Queries({ draft, set }: StepProps) {
   const styles = useStyles()
-  const columns = useQuery(columnsQuery(draft.source, object))
-  const preview = useQuery(previewQuery(draft.source, object))
-  const table = draft.tables.find(t => t.from === object)
-  const isCopied = (name: string) => table !== undefined && (table.columns === undefined || name in table.columns)
-  const choose = (name: string, isChosen: boolean) => {
-    const before = table?.columns ?? Object.fromEntries(columns.data!.columns.map(c => [c.name, { to: c.name }]))
+  const [looked, setLooked] = useState<string>()
+  const queries = draft.tables.filter(t => t.query !== undefined)
+  const edit = (key: string, part: Partial<TableDraft>) =>
+    set({ tables: draft.tables.map(t => (t.key === key ? { ...t, ...part } : t)) })
+  const table = queries.find(t => t.key === looked)
+  return (
+    <section className={styles.queries} aria-label="Queries">
+      {queries.map(t => (
+        <div key={t.key} className={styles.query}>
+          <Field label={`Destination of ${t.key}`} required>
+            <Input
+              placeholder="name of the table"
+              value={t.to ?? ''}
+              onChange={(_, { value }) => edit(t.key, { to: value })}
+            />
+          </Field>
+          <Field label={`SQL of ${t.key}`} required>
+            <Textarea
+              className={styles.sql}
+              textarea={{ spellCheck: false, style: { fontFamily: 'inherit' } }}
+              resize="vertical"
+              placeholder="SELECT ..."
+              value={t.query ?? ''}
+              onChange={(_, { value }) => edit(t.key, { query: value })}
+            />
+          </Field>
+          <div className={styles.bar}>
+            <Button
+              appearance="subtle"
+              icon={<EyeRegular />}
+              aria-label={`Look at ${t.key}`}
+              aria-expanded={looked === t.key}
+              disabled={lookedAt(draft, t) === undefined}
+              onClick={() => setLooked(looked === t.key ? undefined : t.key)}
+            />
+            <Button
+              appearance="subtle"
+              icon={<DeleteRegular />}
+              aria-label={`Remove ${t.key}`}
+              onClick={() => set({ tables: draft.tables.filter(other => other.key !== t.key) })}
+            />
+          </div>
+        </div>
+      ))}
+      {table && <Look key={`${table.key} ${table.query}`} table={table} draft={draft} set={set} />}
+      <Button icon={<AddRegular />} onClick={() => set({ tables: withQuery(draft) })}>
+        Add a query
+      </Button>
+    </section>
+  )
+}
+
+/** The columns of a table, to be chosen from, and its first rows. */
+function Look({ table, draft, set }: StepProps & { table: TableDraft }) {
+  const styles = useStyles()
+  const looked = lookedAt(draft, table)
+  const columns = useQuery({ ...columnsQuery(draft.source, looked ?? {}), enabled: looked !== undefined })
+  const preview = useQuery({ ...previewQuery(draft.source, looked ?? {}), enabled: looked !== undefined })
+  const object = table.key
+  const isChosen = draft.tables.some(t => t.key === object)
+  const isCopied = (name: string) => isChosen && (table.columns === undefined || name in table.columns)
+  const choose = (name: string, isWanted: boolean) => {
+    const before = table.columns ?? Object.fromEntries(columns.data!.columns.map(c => [c.name, { to: c.name }]))
     const chosen = Object.fromEntries(
       columns
-        .data!.columns.filter(c => (c.name === name ? isChosen : c.name in before))
+        .data!.columns.filter(c => (c.name === name ? isWanted : c.name in before))
         .map(c => [c.name, before[c.name] ?? { to: c.name }]),
     )
     const isAll = columns.data!.columns.every(c => chosen[c.name]?.to === c.name)
     set({
       tables: draft.tables.map(t => {
-        if (t.from !== object) return t
+        if (t.key !== object) return t
         const { columns: _, ...rest } = t
         return isAll ? rest : { ...rest, columns: chosen }
       }),
@@ -122,8 +225,9 @@ function Look({ object, draft, set }: StepProps & { object: string }) {
   return (
     <section aria-label={`Columns and rows of ${object}`}>
       <Title3 as="h3">{object}</Title3>
+      {looked === undefined && <Text>It stands for many: each has its own columns.</Text>}
       {columns.isError && <Failure error={columns.error} />}
-      {columns.isPending && <Spinner label="Asking for the columns" />}
+      {columns.isLoading && <Spinner label="Asking for the columns" />}
       {columns.data && (
         <>
           <Text block className={styles.muted}>
@@ -135,7 +239,7 @@ function Look({ object, draft, set }: StepProps & { object: string }) {
               <Checkbox
                 key={c.name}
                 label={`${c.name} ${c.type}${c.key ? ', key' : ''}`}
-                disabled={!table}
+                disabled={!isChosen}
                 checked={isCopied(c.name)}
                 onChange={(_, { checked }) => choose(c.name, checked === true)}
               />
@@ -144,7 +248,7 @@ function Look({ object, draft, set }: StepProps & { object: string }) {
         </>
       )}
       {preview.isError && <Failure error={preview.error} />}
-      {preview.isPending && <Spinner label="Asking for rows" />}
+      {preview.isLoading && <Spinner label="Asking for rows" />}
       {preview.data && (
         <Grid
           label={`First rows of ${object}`}

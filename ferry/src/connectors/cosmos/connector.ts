@@ -19,7 +19,7 @@ import { nestedMembers, unwound } from '../documents.ts'
 import { CosmosContainer } from './container.ts'
 import { CosmosContainers } from './containers.ts'
 import { documentsIn, ownText } from './documents.ts'
-import { readOptions } from './options.ts'
+import { readOptions, readSchema, writeSchema } from './options.ts'
 import { sampleQuery } from './queries.ts'
 import { type CosmosSettings, readSettings, settingsSchema } from './settings.ts'
 import { CosmosSink } from './sink.ts'
@@ -33,6 +33,7 @@ const SAMPLE = 200
 export const cosmos: Connector = {
   kind: 'cosmos',
   settings: settingsSchema,
+  options: { read: readSchema, write: writeSchema },
   tellsChanges: true,
   abilities: { update: ['append', 'merge'], transactional: false },
   open(settings: Settings): Store {

@@ -31,7 +31,7 @@ import { type FileSet, STDIN } from './bytes.ts'
 import { CsvSourceTable, describeCsv } from './csv.ts'
 import { newFiles, partOf } from './increment.ts'
 import { describeJson, JsonSourceTable } from './json.ts'
-import { formatOf, readOptions, writeOptions } from './options.ts'
+import { formatOf, KNOWN_FILES, readOptions, readSchema, writeOptions, writeSchema } from './options.ts'
 import { settingsSchema } from './settings.ts'
 import { FilesSinkTable } from './sink.ts'
 
@@ -39,6 +39,7 @@ import { FilesSinkTable } from './sink.ts'
 export const files: Connector = {
   kind: 'files',
   settings: settingsSchema,
+  options: { read: readSchema, write: writeSchema },
   tellsChanges: false,
   abilities: { update: ['append', 'overwrite'], transactional: false },
   open(settings: Settings): Store {
@@ -79,7 +80,7 @@ class FilesStore implements Store {
 
   async objects(): Promise<string[]> {
     const folder = allowedPath(resolve(this.folder))
-    const all = await find('**/*.{csv,tsv,jsonl,ndjson,json,parquet,csv.gz,csv.zst,jsonl.gz,jsonl.zst}', folder)
+    const all = await find(KNOWN_FILES, folder)
     return all.map(path => relative(folder, path)).sort()
   }
 

@@ -83,6 +83,11 @@ const EXTENSIONS: Record<string, Format> = {
   pq: 'parquet',
 }
 
+/** Files whose names tell their format, compressed or not. */
+export const KNOWN_FILES = `**/*.{${Object.keys(EXTENSIONS)
+  .flatMap(e => [e, `${e}.gz`, `${e}.zst`])
+  .join(',')}}`
+
 /** Format and compression that a name tells: `orders.csv.gz`. */
 export function fromName(name: string): { format?: Format; compression: Compression; delimiter?: string } {
   const parts = name.toLowerCase().split('.').slice(1)

@@ -50,17 +50,19 @@ export async function describe(
   )
   if (!table) return undefined
   const columns = await columnsOf(connection, place, settings)
-  const key = await query(
+  const indexes = await query(
     connection,
-    `SELECT column_name AS name FROM information_schema.statistics
-     WHERE ${place} AND index_name = 'PRIMARY' ORDER BY seq_in_index`,
+    `SELECT column_name AS name, index_name AS of, seq_in_index AS place FROM information_schema.statistics
+     WHERE ${place} ORDER BY seq_in_index`,
   )
+  const isView = table.type !== 'BASE TABLE'
+  const first = new Set(indexes.filter(r => Number(r.place) === 1).map(r => r.name))
   return {
     ...name,
     object: joinName(name, settings),
-    isView: table.type !== 'BASE TABLE',
-    columns,
-    primaryKey: key.map(r => String(r.name)),
+    isView,
+    columns: isView ? columns : columns.map(c => ({ ...c, indexed: first.has(c.name) })),
+    primaryKey: indexes.filter(r => r.of === 'PRIMARY').map(r => String(r.name)),
     ...(table.n === null ? {} : { rows: Number(table.n) }),
     ...(table.bytes === null ? {} : { bytes: Number(table.bytes) }),
   }

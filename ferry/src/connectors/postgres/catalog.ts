@@ -11,7 +11,11 @@ const COLUMNS = `
     UNION ALL
     SELECT d.oid, t.typbasetype, t.typtypmod FROM domains d JOIN pg_type t ON t.oid = d.base WHERE t.typtype = 'd'
   )
-  SELECT a.attname AS name, a.attnum::int AS place, format_type(a.atttypid, a.atttypmod) AS native, t.typtype AS kind,
+  SELECT a.attname AS name, a.attnum::int AS place,
+    CASE WHEN EXISTS (SELECT FROM pg_class c WHERE c.oid = a.attrelid AND c.relkind IN ('r', 'p', 'm')) THEN
+      EXISTS (SELECT FROM pg_index i
+        WHERE i.indrelid = a.attrelid AND i.indkey[0] = a.attnum AND i.indisvalid AND i.indpred IS NULL) END AS indexed,
+    format_type(a.atttypid, a.atttypmod) AS native, t.typtype AS kind,
     (SELECT format_type(d.base, d.typmod) FROM domains d JOIN pg_type b ON b.oid = d.base
       WHERE d.oid = a.atttypid AND b.typtype <> 'd') AS base,
     NOT a.attnotnull AS nullable, a.attgenerated <> '' AS generated, a.attgenerated = 's' AS stored, a.attidentity AS identity,
@@ -126,6 +130,7 @@ async function readColumns(client: pg.Client, oid: number): Promise<PostgresColu
       identity: r.identity,
       place: r.place,
       hasDefault: r.has_default,
+      ...(r.indexed === null ? {} : { indexed: r.indexed }),
       ...missingOf(r.default_is),
       ...(r.identity !== '' || /^nextval\(/.test(r.default_is ?? '') ? { autoIncrement: true } : {}),
       ...(BUILT_IN.test(r.default_is ?? '') ? { defaultSql: r.default_is } : {}),

@@ -43,8 +43,11 @@ export function describe(db: DatabaseSync, spec: ObjectSpec): SqliteTable | unde
       ...defaultOf(c.dflt_value as string | null),
       generated: c.hidden === 2 || c.hidden === 3,
     }))
-  const loose = looseColumns(db, name)
-  for (const column of columns) if (loose.has(column.name)) column.loose = true
+  const { loose, first } = indexesOf(db, name)
+  for (const column of columns) {
+    if (loose.has(column.name)) column.loose = true
+    if (found.type === 'table') column.indexed = first.has(column.name) || column.autoIncrement === true
+  }
   const key = info.filter(c => (c.pk as number) > 0).sort((a, b) => (a.pk as number) - (b.pk as number))
   const rowid = found.type === 'table' && hasRowid(db, name)
   const rows = rowid
@@ -108,14 +111,16 @@ function untyped(columns: TableColumn[]): Pick<TableInfo, 'guesses'> {
     : { guesses: [`values of ${names.join(', ')}, which have no type, are taken as texts`] }
 }
 
-/** Columns that some index of the table compares otherwise than byte by byte. */
-function looseColumns(db: DatabaseSync, table: string): Set<unknown> {
+/** Columns that some index compares otherwise than byte by byte, and those that one of all rows begins with. */
+function indexesOf(db: DatabaseSync, table: string): { loose: Set<unknown>; first: Set<unknown> } {
   const rows = db
     .prepare(
-      `SELECT c.name FROM pragma_index_list(?) i, pragma_index_xinfo(i.name) c WHERE c.key = 1 AND c.coll <> 'BINARY'`,
+      `SELECT c.name, c.coll <> 'BINARY' AS loose, c.seqno = 0 AND i.partial = 0 AS first
+       FROM pragma_index_list(?) i, pragma_index_xinfo(i.name) c WHERE c.key = 1`,
     )
     .all(table)
-  return new Set(rows.map(r => r.name))
+  const having = (what: 'loose' | 'first') => new Set(rows.filter(r => r[what] === 1).map(r => r.name))
+  return { loose: having('loose'), first: having('first') }
 }
 
 function isRowidAlias(info: Record<string, unknown>[], column: Record<string, unknown>): boolean {
