@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import '../faults.ts'
 import { FerryError, nearest } from '../errors.ts'
 
 /** A connector's own options, checked by its schema. Throws FERRY-1003 naming the option, and the nearest known one. */

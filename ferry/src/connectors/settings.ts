@@ -3,6 +3,7 @@
  * schemas say; what no schema knows is never shown.
  */
 import type { z } from 'zod'
+import '../faults.ts'
 import { valueOf } from '../batch/valueof.ts'
 import { settingsSchema as cosmos } from './cosmos/settings.ts'
 import { settingsSchema as duckdb } from './duckdb/settings.ts'

@@ -4,6 +4,7 @@ import { type Document, isNode, isScalar, LineCounter, parseDocument, visit } fr
 import type { z } from 'zod'
 import { readableEnvironment } from '../confinement.ts'
 import { FerryError, nearest } from '../errors.ts'
+import { closestOf } from '../faults.ts'
 import { type CopyJob, jobSchema } from './schema.ts'
 
 export type Variables = Record<string, string>
@@ -133,10 +134,9 @@ function explain(issues: z.core.$ZodIssue[], document: Document, lines: LineCoun
 /** Of a union the branch that came closest speaks: the one that got past the value's own kind. */
 function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
   if (issue.code !== 'invalid_union' || issue.errors.length === 0) return [issue]
-  const score = (branch: z.core.$ZodIssue[]) =>
-    branch.some(i => i.code === 'invalid_type' && i.path.length === 0) ? 0 : 1
-  const best = [...issue.errors].sort((a, b) => score(b) - score(a))[0]!
-  return best.flatMap(inner => deepest({ ...inner, path: [...issue.path, ...inner.path] } as z.core.$ZodIssue))
+  return closestOf(issue.errors).flatMap(inner =>
+    deepest({ ...inner, path: [...issue.path, ...inner.path] } as z.core.$ZodIssue),
+  )
 }
 
 function lineOf(document: Document, lines: LineCounter, path: PropertyKey[]): number {

@@ -60,7 +60,10 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, error:
 export function onError(error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error instanceof FerryError) return sendProblem(request, reply, error)
   if (hasZodFastifySchemaValidationErrors(error)) {
-    const faults = error.validation.map(v => `${v.instancePath.slice(1).replaceAll('/', '.') || 'it'}: ${v.message}`)
+    const faults = error.validation.map(v => {
+      const place = v.instancePath.slice(1).replaceAll('/', '.')
+      return place === '' ? v.message : `${place}: ${v.message}`
+    })
     return sendProblem(request, reply, new FerryError('FERRY-6003', faults.join('; ')))
   }
   const status = (error as FastifyError).statusCode ?? 500

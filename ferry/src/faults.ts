@@ -1,0 +1,72 @@
+/** What schemas say of values that do not fit, in plain words: everything that zod checks says it so. */
+import { z } from 'zod'
+
+type Issue = z.core.$ZodRawIssue
+
+const KINDS: Record<string, string> = {
+  string: 'a text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'names with values',
+  record: 'names with values',
+  null: 'null',
+}
+
+z.config({ customError: said })
+
+function said(issue: Issue): string | undefined {
+  switch (issue.code) {
+    case 'invalid_type':
+      if (issue.input === undefined) return 'is missing'
+      return `must be ${KINDS[issue.expected] ?? `a ${issue.expected}`}`
+    case 'invalid_value':
+      if (issue.input === undefined)
+        return `is missing: ${issue.values.length === 1 ? '' : 'one of '}${listed(issue.values)}`
+      return `must be ${issue.values.length === 1 ? '' : 'one of '}${listed(issue.values)}`
+    case 'too_small':
+      return bounded(issue.origin, issue.inclusive === false ? 'more than' : 'at least', issue.minimum)
+    case 'too_big':
+      return bounded(issue.origin, issue.inclusive === false ? 'less than' : 'at most', issue.maximum)
+    case 'not_multiple_of':
+      return `must be a multiple of ${issue.divisor}`
+    case 'invalid_format':
+      return issue.format === 'regex' ? `does not match ${issue.pattern}` : `must be a ${issue.format}`
+    case 'unrecognized_keys':
+      return `unknown here: ${issue.keys.slice(0, 10).join(', ')}`
+    case 'invalid_key':
+      return 'has a name that cannot be one'
+    case 'invalid_union':
+      return closest(issue.errors)
+    default:
+      return undefined
+  }
+}
+
+function listed(values: readonly unknown[]): string {
+  return values.map(String).join(', ')
+}
+
+function bounded(origin: string, than: string, bound: number | bigint | Date): string {
+  if (origin === 'string')
+    return bound === 1 && than === 'at least' ? 'must not be empty' : `must have ${than} ${bound} characters`
+  if (origin === 'array' || origin === 'set') return `must have ${than} ${bound} ${bound === 1 ? 'entry' : 'entries'}`
+  return `must be ${than} ${bound}`
+}
+
+/** Of several forms that a value may have, the one that it comes closest to. */
+export function closestOf<T extends { code?: string | undefined; path: PropertyKey[] }>(branches: T[][]): T[] {
+  const score = (branch: T[]) => (branch.some(i => i.code === 'invalid_type' && i.path.length === 0) ? 0 : 1)
+  return [...branches].sort((a, b) => score(b) - score(a))[0] ?? []
+}
+
+function closest(branches: z.core.$ZodIssue[][]): string | undefined {
+  const best = closestOf(branches)
+  // None of the forms is of the value's own kind.
+  if (best.every(i => i.path.length === 0 && i.code === 'invalid_type')) {
+    const kinds = branches.flat().map(i => i.message.replace(/^must be /, ''))
+    return kinds.every(k => k === 'is missing') ? 'is missing' : `must be ${[...new Set(kinds)].join(', or ')}`
+  }
+  return best.map(i => (i.path.length > 0 ? `${i.path.join('.')}: ${i.message}` : i.message)).join('; ')
+}
