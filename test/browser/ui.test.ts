@@ -6,7 +6,7 @@ import type { Page } from 'playwright-core'
 import { afterAll, describe, expect, inject, it } from 'vitest'
 import { makeShop } from '../../scripts/sample.ts'
 import { account, contents, endpointOf, fill, makeContainer } from '../cosmos.ts'
-import { startServer, type TestServer } from '../server.ts'
+import { serverWithSkipped, startServer, type TestServer } from '../server.ts'
 import { makeDatabase, temporaryFolder, until } from '../support.ts'
 import { closeBrowser, openBrowser, picture, seriousFaults, signIn } from './browser.ts'
 
@@ -262,21 +262,7 @@ describe('the wizard', () => {
     await server.call('PUT', '/connections/one', { locator: `sqlite:${join(folder, 's.db')}` })
     await server.call('PUT', '/connections/two', { locator: `sqlite:${join(folder, 'd.db')}` })
     const page = await signIn(await openBrowser(), server)
-    /** Tabs until what has the focus has a name. */
-    const tabTo = async (name: string | RegExp) => {
-      for (let i = 0; i < 60; i++) {
-        const label = (await page.evaluate(`(e => [
-          e.getAttribute('aria-label') ?? '', ...[...(e.labels ?? [])].map(l => l.textContent), e.matches('a, button') ? e.textContent : '',
-        ].join(' ').trim())(document.activeElement)`)) as string
-        if (typeof name === 'string' ? label.includes(name) : name.test(label)) return
-        await page.keyboard.press('Tab')
-      }
-      throw new Error(`the keyboard does not reach ${name}`)
-    }
-    const press = async (name: string | RegExp, key = 'Enter') => {
-      await tabTo(name)
-      await page.keyboard.press(key)
-    }
+    const { tabTo, press } = keyboardOf(page)
     await press('New copy job')
     await page.getByRole('radio', { name: /^one/ }).waitFor()
     await press(/^one/, 'Space')
@@ -618,6 +604,68 @@ describe('every page', () => {
     },
   )
 
+  it('opens, answers and closes every dialog by the keyboard alone', async () => {
+    // The second half of the rows does not fit.
+    const { server } = await serverWithSkipped(
+      10,
+      'id INTEGER PRIMARY KEY, name TEXT, changed INTEGER CHECK (changed <= 5)',
+    )
+    const { body: job } = await server.call<{ definition: object }>('GET', '/jobs/job')
+    const definition = { ...job.definition, mode: 'incremental', incrementalColumn: 'changed', update: 'merge' }
+    await server.call('PUT', '/jobs/job', { ...definition, triggers: [{ name: 'hook', webhook: true }] })
+    await server.call('POST', '/jobs/job/runs')
+    await server.waitFor('job', 'completed')
+    await server.call('PUT', '/connections/one', { locator: 'sqlite:one.db' })
+    await server.call('POST', '/tokens', { name: 'looker', role: 'viewer' })
+    const page = await signIn(await openBrowser(), server)
+    const { tabTo, press } = keyboardOf(page)
+    const dialog = page.getByRole('dialog').or(page.getByRole('alertdialog'))
+    const isInside = () =>
+      page.evaluate<boolean>(`document.activeElement.closest('[role=dialog], [role=alertdialog]') !== null`)
+    const dialogs: [path: string, open: string[], title: string | RegExp][] = [
+      ['/connections', ['New connection'], 'New connection'],
+      ['/connections', ['Edit one'], 'Connection one'],
+      ['/connections', ['Remove one'], 'Remove the connection one?'],
+      ['/access', ['Remove looker'], 'Remove the token looker?'],
+      ['/jobs/job', ['Show rows'], 'Skipped rows'],
+      ['/jobs/job', ['Reset items'], 'Reset items?'],
+      ['/jobs/job/schedules', ['Secret of hook'], 'Make the secret?'],
+      ['/jobs/job', ['More', 'Reset'], 'Reset the job?'],
+      ['/jobs/job', ['More', 'Remove'], 'Remove the job?'],
+    ]
+    for (const [path, open, title] of dialogs) {
+      await page.goto(`${server.url}${path}`)
+      await page.getByRole('button', { name: open[0]!, exact: true }).first().waitFor()
+      await press(new RegExp(`^(${open[0]} ?)+$`))
+      for (const item of open.slice(1)) {
+        await page.getByRole('menuitem', { name: item, exact: true }).waitFor()
+        for (let i = 0; i < 5 && (await focused(page)) !== item; i++) await page.keyboard.press('ArrowDown')
+        await page.keyboard.press('Enter')
+      }
+      await dialog.getByText(title).first().waitFor()
+      await until(isInside, `the focus to be in "${title}"`)
+      // It goes round within the dialog.
+      for (let i = 0; i < 25; i++) {
+        await page.keyboard.press('Tab')
+        await until(isInside, `the focus to stay in "${title}"`)
+      }
+      expect(await seriousFaults(page), String(title)).toEqual([])
+      await page.keyboard.press('Escape')
+      await dialog.waitFor({ state: 'hidden' })
+      await until(
+        async () => new RegExp(open[0]!).test(await focused(page)) || open.length > 1,
+        `the focus to be back behind "${title}"`,
+      )
+    }
+    // What they ask is answered too.
+    await page.goto(`${server.url}/access`)
+    await press('Remove looker')
+    await dialog.waitFor()
+    await press(/^Remove$/)
+    await until(async () => (await server.call<object[]>('GET', '/tokens')).body.length === 0)
+    await tabTo('Name')
+  })
+
   it('asks who is signed in before a link with another token changes it', async () => {
     const server = await startServer()
     const { body } = await server.call<{ token: string }>('POST', '/tokens', { name: 'vera', role: 'viewer' })
@@ -662,6 +710,32 @@ describe('every page', () => {
     await page.getByRole('button', { name: 'Sign in' }).waitFor()
   })
 })
+
+/** A page without a mouse. */
+function keyboardOf(page: Page) {
+  /** Tabs until what has the focus has a name. */
+  const tabTo = async (name: string | RegExp) => {
+    for (let i = 0; i < 60; i++) {
+      const label = await focused(page)
+      if (typeof name === 'string' ? label.includes(name) : name.test(label)) return
+      await page.keyboard.press('Tab')
+    }
+    throw new Error(`the keyboard does not reach ${name}`)
+  }
+  const press = async (name: string | RegExp, key = 'Enter') => {
+    await tabTo(name)
+    await page.keyboard.press(key)
+  }
+  return { tabTo, press }
+}
+
+/** What the element that has the focus is called. */
+async function focused(page: Page): Promise<string> {
+  return page.evaluate(`(e => [
+    e.getAttribute('aria-label') ?? '', ...[...(e.labels ?? [])].map(l => l.textContent),
+    e.matches('a, button, [role=menuitem]') ? e.textContent : '',
+  ].join(' ').trim())(document.activeElement)`)
+}
 
 async function databaseOf(server: TestServer): Promise<string> {
   const { body } = await server.call<{ settings: { database: string } }>('GET', '/connections/pg')

@@ -11,8 +11,8 @@ import type { Overlap } from '../job/tables.ts'
 /** Settings of a connection: flat, secrets already resolved. Each connector checks them with its own zod schema. */
 export type Settings = Record<string, unknown>
 
-/** A kind of store. */
-export interface Connector {
+/** What a kind of store declares: it is known without the driver. */
+export interface Kind {
   /** The name in job files and locators: `postgres`. */
   readonly kind: string
   /** What the store can do; the contract suite follows this declaration. */
@@ -23,6 +23,12 @@ export interface Connector {
   readonly options?: { read: z.ZodObject; write: z.ZodObject }
   /** Whether the store tells its changes: online copies, and incremental ones by its log. */
   readonly tellsChanges: boolean
+  /** Checks the settings, and gives back what is opened by them. Throws FERRY-2003. */
+  check(settings: Settings): unknown
+}
+
+/** A kind of store, to be copied from and to. */
+export interface Connector extends Kind {
   /** Checks the settings and makes a store that is not connected yet. Throws FERRY-2003. */
   open(settings: Settings): Store
 }

@@ -5,33 +5,26 @@
 import type { z } from 'zod'
 import '../faults.ts'
 import { valueOf } from '../batch/valueof.ts'
-import { settingsSchema as cosmos } from './cosmos/settings.ts'
-import { settingsSchema as duckdb } from './duckdb/settings.ts'
-import { settingsSchema as files } from './files/settings.ts'
-import { settingsSchema as mysql } from './mysql/settings.ts'
-import { settingsSchema as postgres } from './postgres/settings.ts'
-import { settingsSchema as sqlite } from './sqlite/settings.ts'
-
-const SCHEMAS: Record<string, z.ZodObject> = { postgres, mysql, sqlite, duckdb, cosmos, files }
+import { findKind, KINDS } from './kinds.ts'
 
 const isMarked = (field: z.ZodType): boolean => field.meta()?.secret === true
 
 /** Names that no kind of store keeps a secret under; `sslmode` stands in addresses only. */
 const PLAIN = new Set([
-  ...Object.values(SCHEMAS).flatMap(s =>
-    Object.entries(s.shape).flatMap(([name, field]) => (isMarked(field as z.ZodType) ? [] : [name])),
+  ...KINDS.flatMap(k =>
+    Object.entries(k.settings.shape).flatMap(([name, field]) => (isMarked(field as z.ZodType) ? [] : [name])),
   ),
   'sslmode',
 ])
 
 /** The names of the settings that a kind of store has. */
 export function settingNames(kind: string): string[] {
-  return Object.keys(valueOf(SCHEMAS, kind)?.shape ?? {})
+  return Object.keys(findKind(kind)?.settings.shape ?? {})
 }
 
 /** Whether a setting of a kind of store is a secret: declared as one, or not declared at all. */
 export function isSecret(kind: string, name: string): boolean {
-  const schema = valueOf(SCHEMAS, kind)
+  const schema = findKind(kind)?.settings
   const field = schema && valueOf(schema.shape as Record<string, z.ZodType>, name)
   return field === undefined || isMarked(field)
 }

@@ -1,8 +1,8 @@
 /** Connections: kept, tested, looked into. Secrets go in and never come out. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import type { Connector } from '../connectors/connector.ts'
-import { KINDS, loadConnector } from '../connectors/registry.ts'
+import type { Kind } from '../connectors/connector.ts'
+import { KINDS, kindOf } from '../connectors/kinds.ts'
 import { isReference, isSecret } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
 import { parseStore } from '../job/locator.ts'
@@ -71,7 +71,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
       summary: 'The kinds of stores',
       response: { 200: z.array(connectorSchema) },
     },
-    handler: async () => (await Promise.all(KINDS.map(loadConnector))).map(connectorView),
+    handler: async () => KINDS.map(connectorView),
   })
 
   app.route({
@@ -113,7 +113,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
       const input = read(request.body)
       const settings = merged(input, before)
       // Settings are checked before anything is kept.
-      await requireValid(input.kind, settings)
+      requireValid(input.kind, settings)
       for (const [key, value] of Object.entries(settings)) {
         if (isSecret(input.kind, key) && typeof value === 'string' && !isReference(value) && !isSealed(value)) {
           settings[key] = await keepSecret(state, `${name}/${key}`, value)
@@ -323,11 +323,10 @@ function merged(input: Input, before: Connection | undefined): Connection['setti
   return settings
 }
 
-/** Has the connector check the settings; references have values only when somebody connects. Throws FERRY-2003. */
-async function requireValid(kind: string, settings: Connection['settings']): Promise<void> {
+/** Has the settings checked; references have values only when somebody connects. Throws FERRY-2003. */
+function requireValid(kind: string, settings: Connection['settings']): void {
   const entries = Object.entries(settings).map(([k, v]) => [k, isSecret(kind, k) && typeof v === 'string' ? 'x' : v])
-  const connector = await loadConnector(kind)
-  await connector.open(Object.fromEntries(entries)).close()
+  kindOf(kind).check(Object.fromEntries(entries))
 }
 
 function view(connection: Connection) {
@@ -352,7 +351,7 @@ interface SettingSchema {
 }
 
 /** A kind of store with its settings as a form shows them. */
-function connectorView({ kind, abilities, tellsChanges, settings, options }: Connector): ConnectorView {
+function connectorView({ kind, abilities, tellsChanges, settings, options }: Kind): ConnectorView {
   const settingFields = fieldsOf(settings).map(f => ({ ...f, secret: isSecret(kind, f.name) }))
   return {
     kind,

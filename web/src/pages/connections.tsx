@@ -7,6 +7,7 @@ import {
   DialogSurface,
   DialogTitle,
   Spinner,
+  useRestoreFocusTarget,
 } from '@fluentui/react-components'
 import { AddRegular, DeleteRegular, EditRegular, PlugConnectedRegular } from '@fluentui/react-icons'
 import { useQuery } from '@tanstack/react-query'
@@ -25,6 +26,8 @@ export function ConnectionsPage() {
   const connections = useQuery(connectionsQuery)
   const mayTest = useMay('operator')
   const mayEdit = useMay('admin')
+  /** Who opened the dialog has the focus again when it closes. */
+  const opens = useRestoreFocusTarget()
   const [edited, setEdited] = useState<ConnectionView | 'new'>()
   const test = useAct(
     (name: string) => act.testConnection(name),
@@ -35,7 +38,7 @@ export function ConnectionsPage() {
     (_, name) => `${name} is removed`,
   )
   const add = mayEdit && (
-    <Button appearance="primary" icon={<AddRegular />} onClick={() => setEdited('new')}>
+    <Button {...opens} appearance="primary" icon={<AddRegular />} onClick={() => setEdited('new')}>
       New connection
     </Button>
   )
@@ -78,6 +81,7 @@ export function ConnectionsPage() {
                   )}
                   {mayEdit && (
                     <Button
+                      {...opens}
                       size="small"
                       appearance="subtle"
                       icon={<EditRegular />}

@@ -9,7 +9,6 @@ import type {
   ObjectName,
   ObjectSpec,
   RunIdentity,
-  Settings,
   SinkSession,
   SourceSession,
   Store,
@@ -19,9 +18,9 @@ import { nestedMembers, unwound } from '../documents.ts'
 import { CosmosContainer } from './container.ts'
 import { CosmosContainers } from './containers.ts'
 import { documentsIn, ownText } from './documents.ts'
-import { readOptions, readSchema, writeSchema } from './options.ts'
+import { readOptions } from './options.ts'
 import { sampleQuery } from './queries.ts'
-import { type CosmosSettings, readSettings, settingsSchema } from './settings.ts'
+import { type CosmosSettings, cosmosKind, readSettings } from './settings.ts'
 import { CosmosSink } from './sink.ts'
 import { CosmosSource } from './source.ts'
 import { Throughput } from './throughput.ts'
@@ -30,16 +29,7 @@ import { CosmosWire, explain, type WireResponse } from './wire.ts'
 const SAMPLE = 200
 
 /** Azure Cosmos DB for NoSQL. */
-export const cosmos: Connector = {
-  kind: 'cosmos',
-  settings: settingsSchema,
-  options: { read: readSchema, write: writeSchema },
-  tellsChanges: true,
-  abilities: { update: ['append', 'merge'], transactional: false },
-  open(settings: Settings): Store {
-    return new CosmosStore(readSettings(settings))
-  },
-}
+export const cosmos: Connector = { ...cosmosKind, open: settings => new CosmosStore(readSettings(settings)) }
 
 /** The first documents of a container, for their columns. */
 function firstOf(container: CosmosContainer): Promise<string[]> {

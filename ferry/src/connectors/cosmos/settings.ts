@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { FerryError, nearest } from '../../errors.ts'
-import type { Settings } from '../connector.ts'
+import type { Kind, Settings } from '../connector.ts'
+import { readSchema, writeSchema } from './options.ts'
 
 /** Settings of an Azure Cosmos DB for NoSQL connection. The README's table is checked against this schema. */
 export const settingsSchema = z.strictObject({
@@ -101,3 +102,12 @@ export function parseConnectionString(text: string): { endpoint?: string; key?: 
     ...(database === undefined ? {} : { database }),
   }
 }
+
+export const cosmosKind = {
+  kind: 'cosmos',
+  settings: settingsSchema,
+  options: { read: readSchema, write: writeSchema },
+  tellsChanges: true,
+  abilities: { update: ['append', 'merge'], transactional: false },
+  check: readSettings,
+} satisfies Kind

@@ -1,7 +1,5 @@
 import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
 import type { Column, LogicalType } from '../../batch/types.ts'
-import { allowedPath } from '../../confinement.ts'
 import { Duckdb, translate } from '../../duckdb/engine.ts'
 import { held, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
@@ -11,29 +9,18 @@ import type {
   ObjectName,
   ObjectSpec,
   RunIdentity,
-  Settings,
   SinkSession,
   SourceSession,
   Store,
   TableInfo,
 } from '../connector.ts'
 import { describe, listObjects, namePart, qualified, splitName } from './catalog.ts'
-import { settingsSchema } from './settings.ts'
+import { duckdbKind } from './settings.ts'
 import { DuckdbSink } from './sink.ts'
 import { DuckdbSource } from './source.ts'
 
 /** DuckDB database files. One process at a time may write to one. */
-export const duckdb: Connector = {
-  kind: 'duckdb',
-  settings: settingsSchema,
-  tellsChanges: false,
-  abilities: { update: ['append', 'overwrite', 'merge'], transactional: true },
-  open(settings: Settings): Store {
-    const result = settingsSchema.safeParse(settings)
-    if (!result.success) throw new FerryError('FERRY-2003', 'duckdb connection: `path` names the database file')
-    return new DuckdbStore(allowedPath(resolve(result.data.path)))
-  },
-}
+export const duckdb: Connector = { ...duckdbKind, open: settings => new DuckdbStore(duckdbKind.check(settings)) }
 
 class DuckdbStore implements Store {
   readonly kind = 'duckdb'

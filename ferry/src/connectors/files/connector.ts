@@ -16,7 +16,6 @@ import {
   type ObjectSpec,
   type ReadRequest,
   type RunIdentity,
-  type Settings,
   type Since,
   type SinkSession,
   type SinkTable,
@@ -31,23 +30,12 @@ import { type FileSet, STDIN } from './bytes.ts'
 import { CsvSourceTable, describeCsv } from './csv.ts'
 import { newFiles, partOf } from './increment.ts'
 import { describeJson, JsonSourceTable } from './json.ts'
-import { formatOf, KNOWN_FILES, readOptions, readSchema, writeOptions, writeSchema } from './options.ts'
-import { settingsSchema } from './settings.ts'
+import { formatOf, KNOWN_FILES, readOptions, writeOptions } from './options.ts'
+import { filesKind } from './settings.ts'
 import { FilesSinkTable } from './sink.ts'
 
 /** Files: CSV, JSON Lines, JSON arrays, Parquet; plain, gzip, zstd; `-` is standard input and output. */
-export const files: Connector = {
-  kind: 'files',
-  settings: settingsSchema,
-  options: { read: readSchema, write: writeSchema },
-  tellsChanges: false,
-  abilities: { update: ['append', 'overwrite'], transactional: false },
-  open(settings: Settings): Store {
-    const result = settingsSchema.safeParse(settings)
-    if (!result.success) throw new FerryError('FERRY-2003', 'files connection: only `folder` is a setting')
-    return new FilesStore(result.data.folder)
-  },
-}
+export const files: Connector = { ...filesKind, open: settings => new FilesStore(filesKind.check(settings)) }
 
 const ENDINGS = { none: '', gzip: '.gz', zstd: '.zst', snappy: '' }
 

@@ -5,7 +5,6 @@ import type {
   ObjectName,
   ObjectSpec,
   RunIdentity,
-  Settings,
   SinkSession,
   SourceSession,
   Store,
@@ -14,19 +13,13 @@ import type {
 import { describe, listObjects } from './catalog.ts'
 import { type Connection, connect, cut, labelOf, namePart, qualified, query, splitName, translate } from './client.ts'
 import { type LogMark, markOf } from './log.ts'
-import { type MysqlSettings, readSettings, settingsSchema } from './settings.ts'
+import { type MysqlSettings, mysqlKind, readSettings } from './settings.ts'
 import { MysqlSink } from './sink.ts'
 import { MysqlSource } from './source.ts'
 import { toLogical, toNative } from './types.ts'
 
 /** MySQL 8.0 and later, MariaDB 10.6 and later. */
-export const mysql: Connector = {
-  kind: 'mysql',
-  settings: settingsSchema,
-  tellsChanges: true,
-  abilities: { update: ['append', 'overwrite', 'merge'], transactional: true },
-  open: (settings: Settings) => new MysqlStore(readSettings(settings)),
-}
+export const mysql: Connector = { ...mysqlKind, open: settings => new MysqlStore(readSettings(settings)) }
 
 class MysqlStore implements Store {
   readonly kind = 'mysql'

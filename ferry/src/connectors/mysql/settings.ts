@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { FerryError } from '../../errors.ts'
-import type { Settings } from '../connector.ts'
+import type { Kind, Settings } from '../connector.ts'
 
 /** Settings of a MySQL or MariaDB connection. The README's table is checked against this schema. */
 export const settingsSchema = z.strictObject({
@@ -41,3 +41,11 @@ export function readSettings(settings: Settings): MysqlSettings {
   const issue = result.error.issues[0]!
   throw new FerryError('FERRY-2003', `mysql connection: ${issue.path.join('.')} ${issue.message}`.trim())
 }
+
+export const mysqlKind = {
+  kind: 'mysql',
+  settings: settingsSchema,
+  tellsChanges: true,
+  abilities: { update: ['append', 'overwrite', 'merge'], transactional: true },
+  check: readSettings,
+} satisfies Kind

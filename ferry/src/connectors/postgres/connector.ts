@@ -6,7 +6,6 @@ import type {
   ObjectName,
   ObjectSpec,
   RunIdentity,
-  Settings,
   SinkSession,
   SourceSession,
   Store,
@@ -15,19 +14,13 @@ import type {
 import { describeQuery, describeTable, listObjects, qualified } from './catalog.ts'
 import { connect, joinName, labelOf, namePart, splitName, translate } from './client.ts'
 import { dropLog, type LogMark, markOf } from './log.ts'
-import { type PostgresSettings, readSettings, settingsSchema } from './settings.ts'
+import { type PostgresSettings, postgresKind, readSettings } from './settings.ts'
 import { PostgresSink } from './sink.ts'
 import { PostgresSource } from './source.ts'
 import { isBuiltIn, toLogical, toNative } from './types.ts'
 
 /** PostgreSQL 12 and later. */
-export const postgres: Connector = {
-  kind: 'postgres',
-  settings: settingsSchema,
-  tellsChanges: true,
-  abilities: { update: ['append', 'overwrite', 'merge'], transactional: true },
-  open: (settings: Settings) => new PostgresStore(readSettings(settings)),
-}
+export const postgres: Connector = { ...postgresKind, open: settings => new PostgresStore(readSettings(settings)) }
 
 class PostgresStore implements Store {
   readonly kind = 'postgres'

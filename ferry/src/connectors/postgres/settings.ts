@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { FerryError } from '../../errors.ts'
-import type { Settings } from '../connector.ts'
+import type { Kind, Settings } from '../connector.ts'
 
 /** Settings of a PostgreSQL connection. The README's table is checked against this schema. */
 export const settingsSchema = z.strictObject({
@@ -38,3 +38,11 @@ export function readSettings(settings: Settings): PostgresSettings {
   const issue = result.error.issues[0]!
   throw new FerryError('FERRY-2003', `postgres connection: ${issue.path.join('.')} ${issue.message}`.trim())
 }
+
+export const postgresKind = {
+  kind: 'postgres',
+  settings: settingsSchema,
+  tellsChanges: true,
+  abilities: { update: ['append', 'overwrite', 'merge'], transactional: true },
+  check: readSettings,
+} satisfies Kind

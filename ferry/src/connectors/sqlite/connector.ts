@@ -1,16 +1,12 @@
 import { existsSync, statSync } from 'node:fs'
-import { resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Column, LogicalType } from '../../batch/types.ts'
-import { allowedPath } from '../../confinement.ts'
-import { FerryError } from '../../errors.ts'
 import type {
   Connector,
   Naming,
   ObjectName,
   ObjectSpec,
   RunIdentity,
-  Settings,
   SinkSession,
   SourceSession,
   Store,
@@ -18,23 +14,13 @@ import type {
 } from '../connector.ts'
 import { describe, listObjects } from './catalog.ts'
 import { namePart, openDatabase, tableName, translate } from './database.ts'
-import { settingsSchema } from './settings.ts'
+import { sqliteKind } from './settings.ts'
 import { SqliteSink } from './sink.ts'
 import { SqliteSource } from './source.ts'
 import { toLogical, toNative } from './types.ts'
 
 /** SQLite 3, through Node's own driver. */
-export const sqlite: Connector = {
-  kind: 'sqlite',
-  settings: settingsSchema,
-  tellsChanges: false,
-  abilities: { update: ['append', 'overwrite', 'merge'], transactional: true },
-  open(settings: Settings): Store {
-    const result = settingsSchema.safeParse(settings)
-    if (!result.success) throw new FerryError('FERRY-2003', 'sqlite connection: `path` names the database file')
-    return new SqliteStore(allowedPath(resolve(result.data.path)))
-  },
-}
+export const sqlite: Connector = { ...sqliteKind, open: settings => new SqliteStore(sqliteKind.check(settings)) }
 
 class SqliteStore implements Store {
   readonly kind = 'sqlite'
