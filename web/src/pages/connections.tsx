@@ -1,14 +1,5 @@
 /** Named stores. */
-import {
-  Button,
-  Dialog,
-  DialogBody,
-  DialogContent,
-  DialogSurface,
-  DialogTitle,
-  Spinner,
-  useRestoreFocusTarget,
-} from '@fluentui/react-components'
+import { Button, Dialog, DialogBody, DialogContent, DialogTitle, Spinner } from '@fluentui/react-components'
 import { AddRegular, DeleteRegular, EditRegular, PlugConnectedRegular } from '@fluentui/react-icons'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
@@ -20,14 +11,13 @@ import { Failure } from '../parts/failure.tsx'
 import { Grid } from '../parts/grid.tsx'
 import { PageHead } from '../parts/page.tsx'
 import { useMay } from '../parts/session.ts'
+import { Surface } from '../parts/surface.tsx'
 import { useAct } from '../parts/tell.tsx'
 
 export function ConnectionsPage() {
   const connections = useQuery(connectionsQuery)
   const mayTest = useMay('operator')
   const mayEdit = useMay('admin')
-  /** Who opened the dialog has the focus again when it closes. */
-  const opens = useRestoreFocusTarget()
   const [edited, setEdited] = useState<ConnectionView | 'new'>()
   const test = useAct(
     (name: string) => act.testConnection(name),
@@ -38,7 +28,7 @@ export function ConnectionsPage() {
     (_, name) => `${name} is removed`,
   )
   const add = mayEdit && (
-    <Button {...opens} appearance="primary" icon={<AddRegular />} onClick={() => setEdited('new')}>
+    <Button appearance="primary" icon={<AddRegular />} onClick={() => setEdited('new')}>
       New connection
     </Button>
   )
@@ -81,7 +71,6 @@ export function ConnectionsPage() {
                   )}
                   {mayEdit && (
                     <Button
-                      {...opens}
                       size="small"
                       appearance="subtle"
                       icon={<EditRegular />}
@@ -111,7 +100,7 @@ export function ConnectionsPage() {
         />
       )}
       <Dialog open={edited !== undefined} onOpenChange={(_, { open }) => !open && setEdited(undefined)}>
-        <DialogSurface>
+        <Surface>
           <DialogBody>
             <DialogTitle>{edited === 'new' ? 'New connection' : `Connection ${edited?.name}`}</DialogTitle>
             <DialogContent>
@@ -124,7 +113,7 @@ export function ConnectionsPage() {
               )}
             </DialogContent>
           </DialogBody>
-        </DialogSurface>
+        </Surface>
       </Dialog>
     </>
   )

@@ -30,7 +30,7 @@ import {
   totalsQuery,
 } from '../api.ts'
 import { count, size, time } from '../format.ts'
-import { Confirm } from '../parts/confirm.tsx'
+import { Asked } from '../parts/confirm.tsx'
 import { Empty } from '../parts/empty.tsx'
 import { Failure } from '../parts/failure.tsx'
 import { Grid } from '../parts/grid.tsx'
@@ -156,41 +156,49 @@ interface MoreProps {
 }
 
 function More({ over, mayEdit, onRefresh, onReset, onRemove }: MoreProps) {
+  const [asked, setAsked] = useState<'reset' | 'remove'>()
+  const onClose = () => setAsked(undefined)
   return (
-    <Menu>
-      <MenuTrigger disableButtonEnhancement>
-        <Button icon={<MoreHorizontalRegular />} aria-label="More" />
-      </MenuTrigger>
-      <MenuPopover>
-        <MenuList>
-          <MenuItem disabled={!over} onClick={onRefresh}>
-            Run with full refresh
-          </MenuItem>
-          <Confirm
-            title="Reset the job?"
-            text="The next run copies everything again, of all tables. An unfinished run is given up."
-            action="Reset"
-            onConfirm={onReset}
-          >
-            <MenuItem disabled={!over} persistOnClick>
+    <>
+      <Menu>
+        <MenuTrigger disableButtonEnhancement>
+          <Button icon={<MoreHorizontalRegular />} aria-label="More" />
+        </MenuTrigger>
+        <MenuPopover>
+          <MenuList>
+            <MenuItem disabled={!over} onClick={onRefresh}>
+              Run with full refresh
+            </MenuItem>
+            <MenuItem disabled={!over} onClick={() => setAsked('reset')}>
               Reset
             </MenuItem>
-          </Confirm>
-          {mayEdit && (
-            <Confirm
-              title="Remove the job?"
-              text="Its history goes too. What it has copied stays."
-              action="Remove"
-              onConfirm={onRemove}
-            >
-              <MenuItem disabled={!over} persistOnClick>
+            {mayEdit && (
+              <MenuItem disabled={!over} onClick={() => setAsked('remove')}>
                 Remove
               </MenuItem>
-            </Confirm>
-          )}
-        </MenuList>
-      </MenuPopover>
-    </Menu>
+            )}
+          </MenuList>
+        </MenuPopover>
+      </Menu>
+      {asked === 'reset' && (
+        <Asked
+          title="Reset the job?"
+          text="The next run copies everything again, of all tables. An unfinished run is given up."
+          action="Reset"
+          onConfirm={onReset}
+          onClose={onClose}
+        />
+      )}
+      {asked === 'remove' && (
+        <Asked
+          title="Remove the job?"
+          text="Its history goes too. What it has copied stays."
+          action="Remove"
+          onConfirm={onRemove}
+          onClose={onClose}
+        />
+      )}
+    </>
   )
 }
 

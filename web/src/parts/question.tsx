@@ -3,11 +3,11 @@ import {
   DialogActions,
   DialogBody,
   DialogContent,
-  DialogSurface,
   DialogTitle,
   DialogTrigger,
 } from '@fluentui/react-components'
 import type { ReactNode } from 'react'
+import { Surface } from './surface.tsx'
 
 interface Props {
   title: string
@@ -22,7 +22,7 @@ interface Props {
 /** What a dialog shows, with a button that closes it. */
 export function Question({ title, children, close, actions, wide }: Props) {
   return (
-    <DialogSurface {...(wide ? { style: { maxWidth: '90vw' } } : {})}>
+    <Surface {...(wide ? { style: { maxWidth: '90vw' } } : {})}>
       <DialogBody>
         <DialogTitle>{title}</DialogTitle>
         <DialogContent>{children}</DialogContent>
@@ -33,6 +33,6 @@ export function Question({ title, children, close, actions, wide }: Props) {
           {actions}
         </DialogActions>
       </DialogBody>
-    </DialogSurface>
+    </Surface>
   )
 }
