@@ -338,6 +338,29 @@ describe('two who edit one thing', () => {
   })
 })
 
+it('a run that takes more memory than it may is ended, and goes on where it may', async () => {
+  const folder = temporaryFolder()
+  makeSource(folder, 50_000)
+  const home = join(temporaryFolder(), 'home')
+  const narrow = await startServer({ folder, home, args: ['--run-memory', '40MB'] })
+  await narrow.call('POST', '/jobs', {
+    name: 'job',
+    source: `sqlite:${join(folder, 'source.db')}`,
+    destination: `sqlite:${join(folder, 'target.db')}`,
+    tables: ['items'],
+    limits: { rowsPerSecond: 50_000 },
+  })
+  await narrow.call('POST', '/jobs/job/runs')
+  const failed = await narrow.waitFor('job', 'failed')
+  expect(failed.error).toMatchObject({ code: 'FERRY-5014', message: expect.stringContaining('may have 40 MB') })
+  expect(failed.resumable).toBe(true)
+  narrow.kill('SIGTERM')
+  await narrow.gone
+  const wide = await startServer({ folder, home })
+  await wide.call('POST', '/runs/job/resume')
+  expect(await wide.waitFor('job', 'completed')).toMatchObject({ rowsCopied: 50_000 })
+})
+
 it('a server that another process has started ends when it is told to', async () => {
   const env = { ...process.env, FERRY_HOME: join(temporaryFolder(), 'home'), FERRY_TOKEN: 'token' }
   const words = ['serve', '--port', '0', '--folder', temporaryFolder(), '--log-level', 'silent']

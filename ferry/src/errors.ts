@@ -112,6 +112,10 @@ export const ERRORS = {
     'The state cannot be read or written',
     'Make room on its disk, or see what else works with it; then try again. Runs go on where they stopped.',
   ],
+  'FERRY-5014': [
+    'A run takes more memory than it may',
+    'A smaller `limits.parallel` or `splitSize` takes less, and a column that is not needed can be left out; or allow more: docs/server.md. Then resume it.',
+  ],
   'FERRY-6001': ['Nobody is signed in', 'Send the token: Authorization: Bearer TOKEN; or sign in in the browser.'],
   'FERRY-6002': ['The role does not allow this', 'Ask for a token with the role that the message names.'],
   'FERRY-6003': ['The request is not valid', 'Mend what the message names; the API is described at /docs.'],

@@ -1,5 +1,6 @@
 /** Where the program's own files are, in a checkout and installed. */
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { setPriority } from 'node:os'
 import { dirname, join } from 'node:path'
 
@@ -26,4 +27,11 @@ export function letWait(child: { pid?: number | undefined }, nice: number): void
   } catch {
     // It has ended already, or the system does not have it.
   }
+}
+
+/** Bytes of memory that a process has; 0 where the system does not tell. */
+export async function memoryOf(pid: number | undefined): Promise<number> {
+  if (process.platform !== 'linux' || pid === undefined) return 0
+  const [, pages] = (await readFile(`/proc/${pid}/statm`, 'utf8').catch(() => '')).split(' ')
+  return Number(pages ?? 0) * 4096
 }

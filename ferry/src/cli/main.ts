@@ -2,6 +2,7 @@
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
+import { parseSize } from '../job/size.ts'
 import { EXAMPLES } from './examples.ts'
 import { EXIT, fail } from './output.ts'
 
@@ -31,6 +32,11 @@ const list = (value: string, before: string[] = []) => [...before, value]
 const integer = (value: string) => {
   if (/^\d{1,15}$/.test(value)) return Number(value)
   throw new InvalidArgumentError('A whole number.')
+}
+const size = (value: string) => {
+  const bytes = parseSize(value)
+  if (bytes) return bytes
+  throw new InvalidArgumentError('A size such as 4GB.')
 }
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent']
 const FORMATS = ['csv', 'tsv', 'jsonl', 'json', 'parquet']
@@ -182,6 +188,7 @@ add('serve', 'the server: web UI, API, schedules, triggers; executes what is ask
   .option('--allowed-host <name>', 'another name that the server answers to; may be repeated', list)
   .option('--public-url <url>', 'where browsers come in, behind a proxy')
   .option('--most <runs>', 'runs at work at one time', integer, 10)
+  .option('--run-memory <size>', 'memory that the process of a run may have (default: half of what there is)', size)
   .option('--keep-days <days>', 'how long ended runs and the audit are kept', integer, 90)
   .addOption(choice('--log-level <level>', 'what is told', LOG_LEVELS).default('info'))
 add('worker', 'executes runs that wait, without a server', () => import('./worker.ts'))

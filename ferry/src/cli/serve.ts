@@ -10,6 +10,7 @@ interface Options {
   allowedHost?: string[]
   publicUrl?: string
   most: number
+  runMemory?: number
   keepDays: number
   logLevel: string
 }
@@ -23,6 +24,7 @@ export default async function serve(_: string[], options: Options): Promise<void
     allowedHosts: options.allowedHost ?? [],
     ...(options.publicUrl === undefined ? {} : { publicUrl: options.publicUrl }),
     most: options.most,
+    ...(options.runMemory === undefined ? {} : { runMemory: options.runMemory }),
     keepDays: options.keepDays,
     logLevel: options.logLevel,
   })

@@ -2,7 +2,8 @@
 import { FerryError, nearest } from '../errors.ts'
 import { matcher } from '../glob.ts'
 import { parseDuration } from './duration.ts'
-import { type CopyJob, parseSize, type TableEntry, type TableSettings } from './schema.ts'
+import type { CopyJob, TableEntry, TableSettings } from './schema.ts'
+import { parseSize } from './size.ts'
 
 /** One table of a job with all its settings decided. */
 export interface TableSpec

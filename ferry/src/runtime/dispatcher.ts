@@ -3,7 +3,8 @@
  * nor, when it dies, the server with it. A process whose server is gone puts its run back into the queue and ends.
  */
 import { type ChildProcess, fork } from 'node:child_process'
-import { letWait, programPath } from '../program.ts'
+import { FerryError } from '../errors.ts'
+import { letWait, memoryOf, programPath } from '../program.ts'
 import type { State } from '../state/database.ts'
 import { deathsOf, diedTooOften, JOBS, MOST_DEATHS, queueNow } from '../state/queue.ts'
 import { finishRun, type Lease } from '../state/runs.ts'
@@ -14,6 +15,8 @@ import { errorInfo } from './report.ts'
 const NICE = 5
 /** How often the queue is looked at, besides when this process itself puts something in. */
 const LOOK_MS = 500
+/** How often the memory of the workers is looked at. */
+const WATCH_MS = 250
 /** How long runs have to put their splits down when the server ends. */
 const STOP_MS = 30_000
 /** How long the next start waits at the most when workers do not even begin. */
@@ -23,6 +26,8 @@ interface Worker {
   child: ChildProcess
   /** What it executes; undefined before it has taken a run. */
   lease: Lease | undefined
+  /** Bytes of memory that it was ended for. */
+  tookTooMuch: number | undefined
   gone: Promise<void>
 }
 
@@ -30,8 +35,10 @@ export class Dispatcher {
   private readonly state: State
   private readonly log: Log
   private readonly most: number
+  private readonly mostMemory: number
   private readonly workers = new Set<Worker>()
   private timer: NodeJS.Timeout | undefined
+  private watch: NodeJS.Timeout | undefined
   private looking: Promise<void> | undefined
   private stopped = false
   /** Workers that died before they took a run: the next ones wait longer and longer. */
@@ -39,15 +46,17 @@ export class Dispatcher {
   /** By this process's monotonic clock. */
   private notBefore = 0
 
-  /** At most `most` runs are at work at one time. */
-  constructor(state: State, log: Log, most: number) {
+  /** At most `most` runs are at work at one time, each with so many bytes of memory. */
+  constructor(state: State, log: Log, most: number, mostMemory: number) {
     this.state = state
     this.log = log
     this.most = most
+    this.mostMemory = mostMemory
   }
 
   start(): void {
     this.timer = setInterval(() => this.look(), LOOK_MS)
+    this.watch = setInterval(() => this.endLarge(), WATCH_MS)
     this.look()
   }
 
@@ -83,6 +92,7 @@ export class Dispatcher {
     const worker: Worker = {
       child,
       lease: undefined,
+      tookTooMuch: undefined,
       gone: new Promise(resolve => child.once('exit', () => resolve())),
     }
     this.workers.add(worker)
@@ -98,11 +108,28 @@ export class Dispatcher {
       this.failedStarts = died && worker.lease === undefined ? this.failedStarts + 1 : 0
       this.notBefore =
         performance.now() + (this.failedStarts > 0 ? Math.min(MOST_WAIT_MS, LOOK_MS * 2 ** this.failedStarts) : 0)
-      if (!died || !worker.lease) return this.look()
-      this.giveUpDying(worker.lease, signal ?? `exit code ${code}`)
-        .catch(error => this.log.error({ err: error, run: worker.lease?.run }, 'the run cannot be given up'))
+      const { lease, tookTooMuch } = worker
+      if (!died || !lease) return this.look()
+      const giveUp =
+        tookTooMuch === undefined
+          ? this.giveUpDying(lease, signal ?? `exit code ${code}`)
+          : finishRun(this.state.db, lease, 'failed', { error: errorInfo(tooLarge(tookTooMuch, this.mostMemory)) })
+      giveUp
+        .catch(error => this.log.error({ err: error, run: lease.run }, 'the run cannot be given up'))
         .finally(() => this.look())
     })
+  }
+
+  /** A store that announces gigabytes, or a value of that size, takes no memory from the others. */
+  private async endLarge(): Promise<void> {
+    for (const worker of this.workers) {
+      // A worker that has no run yet is let begin: its end would be told to nobody.
+      if (worker.lease === undefined || worker.tookTooMuch !== undefined) continue
+      const bytes = await memoryOf(worker.child.pid)
+      if (bytes <= this.mostMemory) continue
+      worker.tookTooMuch = bytes
+      worker.child.kill('SIGKILL')
+    }
   }
 
   /** A run whose processes die again and again is not tried for ever; what another server has taken is that server's. */
@@ -117,6 +144,7 @@ export class Dispatcher {
   async stop(): Promise<void> {
     this.stopped = true
     clearInterval(this.timer)
+    clearInterval(this.watch)
     await this.looking
     for (const { child } of this.workers) child.kill('SIGTERM')
     const late = setTimeout(() => {
@@ -125,4 +153,9 @@ export class Dispatcher {
     await Promise.all([...this.workers].map(w => w.gone))
     clearTimeout(late)
   }
+}
+
+function tooLarge(bytes: number, most: number): FerryError {
+  const megabytes = (n: number) => `${Math.round(n / 1e6)} MB`
+  return new FerryError('FERRY-5014', `its process had ${megabytes(bytes)} of memory, and may have ${megabytes(most)}`)
 }

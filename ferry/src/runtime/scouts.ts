@@ -3,10 +3,9 @@
  * server goes on. A look has so long and so much memory; then its process is ended.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
 import { Slots } from '../engine/limits.ts'
 import { FerryError } from '../errors.ts'
-import { letWait, programPath } from '../program.ts'
+import { letWait, memoryOf, programPath } from '../program.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { LookName, Looks } from './looks.ts'
 
@@ -211,11 +210,4 @@ function tooMuch(): FerryError {
   return new FerryError('FERRY-4008', 'it takes more memory or time than a look into a store may', {
     hint: 'A copy has more: run the job. Or look at a part of it, by a query or another file.',
   })
-}
-
-/** Bytes that a process holds; 0 where the system does not say it. */
-async function memoryOf(pid: number | undefined): Promise<number> {
-  if (process.platform !== 'linux' || pid === undefined) return 0
-  const [, pages] = (await readFile(`/proc/${pid}/statm`, 'utf8').catch(() => '')).split(' ')
-  return Number(pages ?? 0) * 4096
 }

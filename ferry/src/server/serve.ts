@@ -1,5 +1,6 @@
 /** A server from its start to its end: API and UI, the clock, and the processes that execute runs. */
 import { writeFileSync } from 'node:fs'
+import { totalmem } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { FerryError } from '../errors.ts'
 import { Clock } from '../runtime/clock.ts'
@@ -30,6 +31,8 @@ export interface ServeOptions {
   publicUrl?: string
   /** Runs at work at one time. */
   most: number
+  /** Bytes of memory that the process of a run may have; half of what there is where omitted. */
+  runMemory?: number
   /** Days that ended runs and the audit are kept. */
   keepDays: number
   logLevel: string
@@ -63,7 +66,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
         },
       )
     }
-    const dispatcher = new Dispatcher(state, log, options.most)
+    const dispatcher = new Dispatcher(state, log, options.most, options.runMemory ?? memoryHere() / 2)
     const scouts = new Scouts(log)
     const events = new Events(state, log)
     const metrics = makeMetrics(state, { atWork: () => dispatcher.atWork, listeners: () => events.count })
@@ -187,4 +190,9 @@ function repeat(ms: number, work: () => Promise<void>): { stop: () => Promise<vo
       return going
     },
   }
+}
+
+/** Bytes of memory of this machine, or of the container that this process is in. */
+function memoryHere(): number {
+  return Math.min(totalmem(), process.constrainedMemory() || Infinity)
 }

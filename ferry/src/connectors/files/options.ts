@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { valueOf } from '../../batch/valueof.ts'
 import { FerryError } from '../../errors.ts'
-import { parseSize } from '../../job/schema.ts'
+import { parseSize } from '../../job/size.ts'
 import { checkOptions } from '../options.ts'
 
 export type Format = 'csv' | 'jsonl' | 'json' | 'parquet'
