@@ -136,6 +136,7 @@ describe('who may call', () => {
     expect(await raw(server, 'GET', '/api/v1/jobs', headers('127.0.0.1.evil.example:7070'))).toBe(400)
     expect(await raw(server, 'GET', '/api/v1/jobs', headers('ferry.example.org'))).toBe(200)
     expect(await raw(server, 'GET', '/api/v1/jobs', headers('localhost:1'))).toBe(200)
+    expect(await raw(server, 'GET', 'http://evil.example/api/v1/jobs', headers('localhost:1'))).toBe(400)
   })
 
   it('signing in is tried so often only', async () => {
@@ -212,6 +213,19 @@ describe('what it refuses', () => {
     ]) {
       const { status, body } = await preview(object)
       expect([403, 404], `${object}: ${JSON.stringify(body)}`).toContain(status)
+    }
+    // A connection to one of the server's folders names nothing in the others.
+    mkdirSync(join(folder, 'other'))
+    writeFileSync(join(folder, 'other', 'theirs.csv'), 'a\n1\n')
+    await server.call('PUT', '/connections/inner', { kind: 'files', settings: { folder: join(folder, 'in') } })
+    for (const object of [
+      '../other/theirs.csv',
+      join(folder, 'other', 'theirs.csv'),
+      '../other/*.csv',
+      '../**/*.csv',
+    ]) {
+      const path = `/connections/inner/preview?object=${encodeURIComponent(object)}`
+      expect((await server.call<Problem>('GET', path)).body, object).toMatchObject({ code: 'FERRY-2006', status: 403 })
     }
     await server.call('PUT', '/connections/lake', { kind: 'duckdb', settings: { path: join(folder, 'lake.duckdb') } })
     for (const query of [

@@ -38,9 +38,20 @@ export function isAllowed(path: string): boolean {
   const folders = allowedFolders()
   if (!folders) return true
   const real = realOf(resolve(path))
-  return folders.some(folder => {
-    const way = relative(folder, real)
-    return way === '' || (!way.startsWith('..') && resolve(folder, way) === real)
+  return folders.some(folder => isWithin(real, folder))
+}
+
+function isWithin(real: string, folder: string): boolean {
+  const way = relative(folder, real)
+  return way === '' || (!way.startsWith('..') && resolve(folder, way) === real)
+}
+
+/** The same of what a connection to a folder names: in a server it is a folder of its own among the others. */
+export function allowedWithin(folder: string, path: string): string {
+  const real = allowedPath(path)
+  if (!isConfined() || isWithin(real, realOf(resolve(folder)))) return real
+  throw new FerryError('FERRY-2006', `${path} is outside the folder of the connection`, {
+    hint: `Its folder is ${folder}: name what is in it.`,
   })
 }
 

@@ -50,6 +50,8 @@ export function addAuth(app: FastifyInstance, state: State, hosts: Set<string>):
   const strangers = new Strangers()
   // Before anything else is read: a name that is not this server's may be another site's, led here by its DNS.
   app.addHook('onRequest', async request => {
+    // A proxy's form of a request names another host than the header does.
+    if (!request.raw.url?.startsWith('/')) throw new FerryError('FERRY-6003', 'the address of a request begins with /')
     if (!hosts.has(hostOf(request))) {
       throw new FerryError('FERRY-6003', `this server does not answer to the name ${request.headers.host}`, {
         hint: 'Call it by its address, or start it with --allowed-host NAME.',

@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import { access, stat } from 'node:fs/promises'
 import { isAbsolute, join, relative, resolve } from 'node:path'
 import { type Column, type LogicalType, utf8 } from '../../batch/types.ts'
-import { allowedPath, requireNoServer } from '../../confinement.ts'
+import { allowedPath, allowedWithin, requireNoServer } from '../../confinement.ts'
 import type { Duckdb } from '../../duckdb/engine.ts'
 import { heldByParquet, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
@@ -56,7 +56,9 @@ class FilesStore implements Store {
       requireNoServer('standard input and output')
       return name
     }
-    return allowedPath(isAbsolute(name) ? name : join(this.folder, name))
+    const path = isAbsolute(name) ? name : join(this.folder, name)
+    // A locator has no folder, and names a path.
+    return this.folder === '.' ? allowedPath(path) : allowedWithin(this.folder, path)
   }
 
   async test(): Promise<string> {
