@@ -116,6 +116,10 @@ export const ERRORS = {
     'A run takes more memory than it may',
     'A smaller `limits.parallel` or `splitSize` takes less, and a column that is not needed can be left out; or allow more: docs/server.md. Then resume it.',
   ],
+  'FERRY-5015': [
+    'What was kept of an earlier copy cannot be read',
+    'Where a newer Ferry has worked with this state, use that one; else reset the job: its next run copies everything.',
+  ],
   'FERRY-6001': ['Nobody is signed in', 'Send the token: Authorization: Bearer TOKEN; or sign in in the browser.'],
   'FERRY-6002': ['The role does not allow this', 'Ask for a token with the role that the message names.'],
   'FERRY-6003': ['The request is not valid', 'Mend what the message names; the API is described at /docs.'],

@@ -2,11 +2,14 @@
  * Finding what changed by a column that grows: one way for all stores with a query language. A copy reads the rows
  * beyond the last value of the copy before it, up to the highest value at the time of its plan.
  */
+
+import { z } from 'zod'
 import { formatText, parseText } from '../batch/text.ts'
 import { PER_SECOND } from '../batch/time.ts'
 import { typeName } from '../batch/types.ts'
 import { FerryError } from '../errors.ts'
 import type { Overlap } from '../job/tables.ts'
+import { KeptForm } from '../kept.ts'
 import type { Increment, ReadRequest, Since, TableColumn, TableInfo } from './connector.ts'
 
 /** How a store is asked about the column. */
@@ -27,10 +30,9 @@ export interface WatermarkQueries {
 }
 
 /** What is known of the last value: rows that come later with the same one are told by their number. */
-interface Position {
-  value: string | null
-  ties: number
-}
+const position = z.object({ value: z.string().nullable(), ties: z.number() })
+type Position = z.output<typeof position>
+const positions = new KeptForm('highest value', position)
 
 /** What a copy that goes by a column reads. `condition` is undefined where that is everything. */
 export async function watermark(
@@ -40,7 +42,7 @@ export async function watermark(
 ): Promise<Omit<Increment, 'read'> & { condition: string | undefined }> {
   const { name, literal } = queries
   const { present = `${name} IS NOT NULL`, absent = `${name} IS NULL` } = queries
-  const after = since.after === undefined ? undefined : (JSON.parse(since.after) as Position)
+  const after = since.after === undefined ? undefined : positions.read(since.after)
   if (since.overlap) requireOverlap(column, since)
   const unindexed =
     column.indexed === false ? [`no index begins with ${column.name}: each run reads the whole table`] : []
@@ -52,7 +54,7 @@ export async function watermark(
     const condition = !column.nullable ? bound : bound === undefined ? absent : `${bound} OR ${absent}`
     return {
       condition,
-      position: JSON.stringify(position),
+      position: positions.write(position),
       isEmpty: false,
       range: value === null ? 'everything' : `everything, up to ${column.name} ${value}`,
       notes: [...unindexed, ...(column.nullable ? nullNotes(await queries.count(absent), column) : [])],
@@ -79,7 +81,7 @@ export async function watermark(
   }
   return {
     condition: high === undefined ? low : `${low} AND ${high}`,
-    position: JSON.stringify(position),
+    position: positions.write(position),
     isEmpty: value === null && !again,
     range:
       value === null && !again

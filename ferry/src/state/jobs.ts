@@ -6,7 +6,7 @@ import { isAlive } from './owner.ts'
 import { runningAlready, unfinished } from './runs.ts'
 import { type JobRow, PARTS_OF_RUN, type Schema } from './schema.ts'
 import { forgetHookSecrets } from './secrets.ts'
-import { databaseNow } from './time.ts'
+import { databaseNow, iso } from './time.ts'
 
 const now = async (db: Kysely<Schema>) => new Date(await databaseNow(db)).toISOString()
 
@@ -42,18 +42,16 @@ export async function createJob(db: Kysely<Schema>, name: string, definition: st
  */
 export async function updateJob(db: Kysely<Schema>, name: string, definition: string, seen?: string): Promise<void> {
   await requireAfter(db, definition)
-  let update = db
-    .updateTable('job')
-    .set({ definition, updated_at: await now(db) })
-    .where('name', '=', name)
-  if (seen !== undefined) update = update.where('updated_at', '=', seen)
-  const result = await update.executeTakeFirst()
-  if (Number(result.numUpdatedRows) === 0) {
-    const { updated_at } = await findJob(db, name)
-    throw new FerryError(
-      'FERRY-6008',
-      `job ${name} was changed at ${updated_at}, after what you have edited was loaded`,
-    )
+  for (;;) {
+    const before = (await findJob(db, name)).updated_at
+    if (seen !== undefined && before !== seen) {
+      throw new FerryError('FERRY-6008', `job ${name} was changed at ${before}, after what you have edited was loaded`)
+    }
+    // The time is its version: two edits in a millisecond are two.
+    const updated_at = iso(Math.max(await databaseNow(db), Date.parse(before) + 1))
+    const edit = db.updateTable('job').set({ definition, updated_at }).where('name', '=', name)
+    const { numUpdatedRows } = await edit.where('updated_at', '=', before).executeTakeFirst()
+    if (numUpdatedRows > 0n) break
   }
   const { triggers = [] } = JSON.parse(definition) as { triggers?: { name: string; webhook?: boolean }[] }
   await forgetHookSecrets(

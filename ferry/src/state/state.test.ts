@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { STATES, temporaryFolder, withState } from '../../../test/support.ts'
 import { migrate } from './database.ts'
 import { forgetAudit, forgetRuns, readAudit, writeAudit } from './history.ts'
-import { createJob, updateJob } from './jobs.ts'
+import { createJob, findJob, updateJob } from './jobs.ts'
 import { MIGRATIONS } from './migrations.ts'
 import { isAlive, LEASE_MS } from './owner.ts'
 import { completeTable, positionsOf } from './positions.ts'
@@ -251,6 +251,22 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
           state === 'failed' ? { state, given_up: 1 } : { state: 'cancelled', given_up: 0 },
         )
       }
+    })
+  })
+
+  it('tells every edit of a job from the one before, also within a millisecond', async () => {
+    await withState(await place(), async ({ db }) => {
+      await createJob(db, 'j', '{}')
+      const versions = [(await findJob(db, 'j')).updated_at]
+      for (let i = 0; i < 50; i++) {
+        await updateJob(db, 'j', JSON.stringify({ i }))
+        versions.push((await findJob(db, 'j')).updated_at)
+      }
+      expect(new Set(versions).size).toBe(51)
+      expect(versions).toEqual([...versions].sort())
+      // At one time too: each is one of its own.
+      await Promise.all(Array.from({ length: 20 }, (_, i) => updateJob(db, 'j', JSON.stringify({ at: i }))))
+      await expect(updateJob(db, 'j', '{}', versions.at(-1)!)).rejects.toMatchObject({ code: 'FERRY-6008' })
     })
   })
 

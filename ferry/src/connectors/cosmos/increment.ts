@@ -6,7 +6,7 @@ import type { Overlap } from '../../job/tables.ts'
 import type { Increment, ReadRequest, Since, TableColumn } from '../connector.ts'
 import { narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import type { PartitionRange } from './container.ts'
-import { overlapping, type Piece } from './table.ts'
+import { feedPieces, overlapping, type Piece, pieces } from './table.ts'
 
 /** A part of the key space with the places in its feed that are read from and up to: the numbers of changes. */
 export interface FeedRange extends PartitionRange {
@@ -15,8 +15,8 @@ export interface FeedRange extends PartitionRange {
 
 /** What the feed holds beyond the last copy. */
 export function feedIncrement(request: ReadRequest, ranges: FeedRange[], { after, cdc }: Since): Increment {
-  const pieces = after === undefined ? ranges : (JSON.parse(after) as Piece[])
-  const part = pieces.map(piece => {
+  const known: (FeedRange | Piece)[] = after === undefined ? ranges : pieces.read(after)
+  const part = known.map(piece => {
     const { low, high } = piece
     const continuation = 'continuation' in piece ? { continuation: piece.continuation } : {}
     // The first load reads the latest states; from then on every change.
@@ -34,8 +34,8 @@ export function feedIncrement(request: ReadRequest, ranges: FeedRange[], { after
   const position = ranges.map(({ low, high, newest }) => ({ low, high, continuation: `"${newest}"` }))
   return {
     // Of a first load the states are all that is read.
-    read: { ...request, part: JSON.stringify(behind), ...(after === undefined ? { log: undefined } : {}) },
-    position: JSON.stringify(position),
+    read: { ...request, part: feedPieces.write(behind), ...(after === undefined ? { log: undefined } : {}) },
+    position: pieces.write(position),
     isEmpty: after !== undefined && behind.length === 0,
     range: after === undefined ? 'everything, up to now' : `the change feed since the last copy, up to now`,
     notes:

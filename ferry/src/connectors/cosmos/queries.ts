@@ -11,7 +11,7 @@ import { documentsIn } from './documents.ts'
 import { type CosmosReadOptions, yieldingHeaders } from './options.ts'
 import { rowsOf } from './rows.ts'
 import type { CosmosSettings } from './settings.ts'
-import { CosmosTable, type OpenContainer, type Piece, pieceHeaders } from './table.ts'
+import { CosmosTable, pieces as keptPieces, type OpenContainer, type Piece, pieceHeaders } from './table.ts'
 import { continuationOf, explain, QUERY_HEADERS, type WireResponse } from './wire.ts'
 
 type QueryOptions = CosmosReadOptions & { query: string }
@@ -29,13 +29,13 @@ export class CosmosQueryTable extends CosmosTable<QueryOptions> implements Sourc
     const ranges = await this.container.ranges()
     return ranges.map(({ low, high }, id) => {
       const piece: Piece = { low, high }
-      return { id, label: `keys from ${low || 'the first'}`, spec: JSON.stringify([piece]) }
+      return { id, label: `keys from ${low || 'the first'}`, spec: keptPieces.write([piece]) }
     })
   }
 
   async *read(split: Split, { from, signal }: ReadOptions): AsyncGenerator<Batch> {
     let left = this.request.limit ?? Infinity
-    const pages = split.spec === '' ? this.together() : this.apart(JSON.parse(from ?? split.spec) as Piece[], signal)
+    const pages = split.spec === '' ? this.together() : this.apart(keptPieces.read(from ?? split.spec), signal)
     for await (const { documents, bytes, checkpoint } of pages) {
       signal.throwIfAborted()
       const some = documents.slice(0, left)
@@ -71,7 +71,7 @@ export class CosmosQueryTable extends CosmosTable<QueryOptions> implements Sourc
       yield {
         documents,
         bytes: page.body.length,
-        ...(pieces.length > 0 ? { checkpoint: JSON.stringify(pieces) } : {}),
+        ...(pieces.length > 0 ? { checkpoint: keptPieces.write(pieces) } : {}),
       }
     }
   }

@@ -28,16 +28,8 @@ import { type CosmosReadOptions, readOptions, writeOptions, yieldingHeaders } fr
 import { CosmosQueryTable } from './queries.ts'
 import { rowsOf } from './rows.ts'
 import type { CosmosSettings } from './settings.ts'
-import { CosmosTable, type OpenContainer, overlapping, type Piece, pieceHeaders } from './table.ts'
+import { CosmosTable, type FeedPiece, feedPieces, type OpenContainer, overlapping, pieceHeaders } from './table.ts'
 import { explain, type WireResponse } from './wire.ts'
-
-/** A part of the key space with the place in its feed. Checkpoints are lists of these, as JSON. */
-interface FeedPiece extends Piece {
-  /** Where the feed stood at the plan. */
-  until: number
-  /** Whether the snapshot is read and every change is followed. */
-  follows?: true
-}
 
 /** The `log` of a request that reads every change, deletes too. */
 const ALL_VERSIONS = 'all versions'
@@ -106,14 +98,14 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
     const pieces: FeedPiece[] =
       part === undefined
         ? (await this.newestOfAll()).map(({ low, high, newest }) => ({ low, high, until: newest }))
-        : JSON.parse(part)
+        : feedPieces.read(part)
     const count = Math.min(pieces.length, online?.splits ?? Infinity)
     const groups: FeedPiece[][] = Array.from({ length: count }, () => [])
     for (const [i, piece] of pieces.entries()) groups[Math.floor((i * count) / pieces.length)]!.push(piece)
     return groups.map((group, id) => ({
       id,
       label: `keys from ${group[0]!.low || 'the first'}`,
-      spec: JSON.stringify(group),
+      spec: feedPieces.write(group),
     }))
   }
 
@@ -141,7 +133,7 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
   }
 
   async *read(split: Split, options: ReadOptions): AsyncGenerator<Batch> {
-    const pieces = JSON.parse(options.from ?? split.spec) as FeedPiece[]
+    const pieces = feedPieces.read(options.from ?? split.spec)
     const following = yield* this.snapshot(pieces, options)
     if (this.readsChanges) yield* this.follow(following, options)
   }
@@ -173,7 +165,7 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
       const rows = rowsOf(documents, this.reader, this.options)
       const next = [...open, ...following]
       // At the end of the split there is nothing to go on with.
-      const checkpoint = next.length > 0 && left > 0 ? { checkpoint: JSON.stringify(next) } : {}
+      const checkpoint = next.length > 0 && left > 0 ? { checkpoint: feedPieces.write(next) } : {}
       // What was changed since the plan may have been read before: it has to be written behind that.
       const changes = isBeyond ? { changes: rows.map(() => 'replace' as const) } : {}
       yield { kind: 'rows', rows, bytes: page.body.length, ...checkpoint, ...changes }
@@ -237,7 +229,7 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
           kind: 'rows',
           rows: [],
           bytes: 0,
-          checkpoint: JSON.stringify(pieces),
+          checkpoint: feedPieces.write(pieces),
           changes: [],
           behind: { changes: 0 },
         }
@@ -268,7 +260,7 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
       changes: found.map(c => c.change),
       bytes: page.body.length,
       behind,
-      ...(next.length > 0 ? { checkpoint: JSON.stringify(next) } : {}),
+      ...(next.length > 0 ? { checkpoint: feedPieces.write(next) } : {}),
     }
   }
 

@@ -1,6 +1,9 @@
 /** What reading the feed and reading a query share: pieces of the key space, each asked of the partition that holds it. */
+
+import { z } from 'zod'
 import type { Column } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
+import { KeptForm } from '../../kept.ts'
 import type { Offer, ReadRequest } from '../connector.ts'
 import { DocumentReader } from '../documents.ts'
 import type { CosmosContainer, PartitionRange } from './container.ts'
@@ -11,11 +14,19 @@ import type { Throughput } from './throughput.ts'
 import type { WireRequest, WireResponse } from './wire.ts'
 
 /** A part of the key space with the place in its feed or in a query's results. */
-export interface Piece {
-  low: string
-  high: string
-  continuation?: string
-}
+export const piece = z.object({ low: z.string(), high: z.string(), continuation: z.string().exactOptional() })
+export type Piece = z.output<typeof piece>
+export const pieces = new KeptForm('parts of a container', z.array(piece))
+
+/** One whose change feed is read. */
+const feedPiece = piece.extend({
+  /** Where the feed stood at the plan. */
+  until: z.number(),
+  /** Whether the snapshot is read and every change is followed. */
+  follows: z.literal(true).exactOptional(),
+})
+export type FeedPiece = z.output<typeof feedPiece>
+export const feedPieces = new KeptForm('places in the feeds of a container', z.array(feedPiece))
 
 export interface OpenContainer {
   container: CosmosContainer

@@ -1,6 +1,7 @@
 /** CSV files as a source: bytes that pass unread where the reader takes them, else records. */
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { z } from 'zod'
 import { CsvAgreement, type FieldForm, parseRecords, RecordEnds } from '../../batch/csv.ts'
 import { type Batch, type CsvDialect, NotAsBytes, type Rejected } from '../../batch/encoding.ts'
 import { isOfGuess, notAsGuessed } from '../../batch/guess.ts'
@@ -9,6 +10,7 @@ import type { Column, LogicalType, Row } from '../../batch/types.ts'
 import { parseType, typeName, utf8 } from '../../batch/types.ts'
 import { allowedPath } from '../../confinement.ts'
 import { FerryError, LineError, RowError } from '../../errors.ts'
+import { KeptForm } from '../../kept.ts'
 import {
   FILE_PATH,
   type Offer,
@@ -128,11 +130,10 @@ export function countLines(bytes: Buffer): number {
   return lines
 }
 
-interface Piece {
-  path: string
-  start: number
-  end?: number
-}
+/** A part of a file, in bytes. */
+const piece = z.object({ path: z.string(), start: z.number(), end: z.number().exactOptional() })
+type Piece = z.output<typeof piece>
+const pieces = new KeptForm('split of a CSV file', piece)
 
 export class CsvSourceTable implements SourceTable {
   readonly rowColumns: Column[]
@@ -201,7 +202,7 @@ export class CsvSourceTable implements SourceTable {
       splits.push({
         id: splits.length,
         label: `${piece.path}${range}`,
-        spec: JSON.stringify(piece),
+        spec: pieces.write(piece),
         ...(bytes === undefined ? {} : { bytes }),
       })
     }
@@ -244,7 +245,7 @@ export class CsvSourceTable implements SourceTable {
   }
 
   async *read(split: Split, { offer, from, signal }: SplitRead): AsyncGenerator<Batch> {
-    const piece = JSON.parse(split.spec) as Piece
+    const piece = pieces.read(split.spec)
     const file = fileOf(piece.path, this.files.options)
     const start = from === undefined ? piece.start : Number(from)
     const agreement = offer.encoding === 'csv' ? this.agreement(offer) : undefined

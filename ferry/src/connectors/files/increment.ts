@@ -1,18 +1,24 @@
 /** Files that are new or changed since an earlier copy: told by modification time and size, file by file. */
 import { stat } from 'node:fs/promises'
+import { z } from 'zod'
 import { FerryError } from '../../errors.ts'
+import { KeptForm } from '../../kept.ts'
 import type { Increment, ReadRequest } from '../connector.ts'
 import { type FileSet, STDIN } from './bytes.ts'
 
 /** Path of each file that was copied, with its modification time (nanoseconds since 1970) and size. */
-type Position = Record<string, [string, number]>
+const position = z.record(z.string(), z.tuple([z.string(), z.number()]))
+type Position = z.output<typeof position>
+const positions = new KeptForm('list of copied files', position)
+/** Paths of the files that a copy reads. */
+const parts = new KeptForm('list of files to copy', z.array(z.string()))
 
 /** The files that a copy reads, and what the next one knows of them. */
 export async function newFiles(paths: string[], request: ReadRequest, after: string | undefined): Promise<Increment> {
   if (paths.includes(STDIN)) {
     throw new FerryError('FERRY-3012', 'standard input is read once: it has no earlier copy to go on from')
   }
-  const before = (after === undefined ? {} : JSON.parse(after)) as Position
+  const before = after === undefined ? {} : positions.read(after)
   // What is known of a file that is gone stays: it may come back, as in a folder that is mounted.
   const position: Position = { ...before }
   const fresh: string[] = []
@@ -25,8 +31,8 @@ export async function newFiles(paths: string[], request: ReadRequest, after: str
   }
   const known = Object.keys(before).length
   return {
-    read: { ...request, part: JSON.stringify(fresh) },
-    position: JSON.stringify(position),
+    read: { ...request, part: parts.write(fresh) },
+    position: positions.write(position),
     isEmpty: after !== undefined && fresh.length === 0,
     range: `${fresh.length} files that are new or changed${known === 0 ? '' : `; ${known} are known`}`,
     notes: [],
@@ -36,7 +42,7 @@ export async function newFiles(paths: string[], request: ReadRequest, after: str
 /** The files of a set that the request names, where it names some. Throws FERRY-3001 where one is gone since. */
 export function partOf(set: FileSet, { part }: ReadRequest): FileSet {
   if (part === undefined) return set
-  const paths = JSON.parse(part) as string[]
+  const paths = parts.read(part)
   const gone = paths.find(path => !set.paths.includes(path))
   if (gone !== undefined) throw new FerryError('FERRY-3001', `${gone} was there when the run was planned, and is gone`)
   const chosen = new Set(paths)

@@ -1,11 +1,13 @@
 /** Parquet files as a source, through DuckDB. */
 
 import { VARCHAR } from '@duckdb/node-api'
+import { z } from 'zod'
 import type { Batch, CsvDialect } from '../../batch/encoding.ts'
 import { type Column, utf8 } from '../../batch/types.ts'
 import { type Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
 import { toLogical } from '../../duckdb/types.ts'
 import { FerryError } from '../../errors.ts'
+import { KeptForm } from '../../kept.ts'
 import {
   type ChecksumTarget,
   FILE_PATH,
@@ -145,12 +147,14 @@ const VECTOR_ROWS = 2048
 /** How much larger rows are than their Parquet bytes, about. */
 const EXPANSION = 3
 
-interface Piece {
-  paths: string[]
+const piece = z.object({
+  paths: z.array(z.string()),
   /** Row numbers within the file, the last one excluded. */
-  from?: number
-  to?: number
-}
+  from: z.number().exactOptional(),
+  to: z.number().exactOptional(),
+})
+type Piece = z.output<typeof piece>
+const pieces = new KeptForm('split of Parquet files', piece)
 
 export class ParquetSourceTable implements SourceTable {
   readonly rowColumns: Column[]
@@ -238,11 +242,11 @@ export class ParquetSourceTable implements SourceTable {
     const range = piece.from === undefined ? '' : ` rows ${piece.from} to ${piece.to! - 1}`
     const label = piece.paths.length === 1 ? `${piece.paths[0]}${range}` : `${piece.paths.length} files`
     const bytes = Math.round(((info.bytes ?? 0) * rows) / Math.max(1, info.rows ?? 1))
-    return { id, label, spec: JSON.stringify(piece), rows, bytes }
+    return { id, label, spec: pieces.write(piece), rows, bytes }
   }
 
   async *read(split: Split, { offer, signal }: SplitRead): AsyncGenerator<Batch> {
-    const piece = JSON.parse(split.spec) as Piece
+    const piece = pieces.read(split.spec)
     const whole = piece.from === undefined
     const relation = this.relation(piece.paths)
     const options = { offer, signal, place: split.label }

@@ -12,7 +12,7 @@ import type {
 } from '../connector.ts'
 import { describe, listObjects } from './catalog.ts'
 import { type Connection, connect, cut, labelOf, namePart, qualified, query, splitName, translate } from './client.ts'
-import { type LogMark, markOf } from './log.ts'
+import { logMarks } from './log.ts'
 import { type MysqlSettings, mysqlKind, readSettings } from './settings.ts'
 import { MysqlSink } from './sink.ts'
 import { MysqlSource } from './source.ts'
@@ -51,7 +51,7 @@ class MysqlStore implements Store {
   }
 
   positionAt(position: string, place: string): string {
-    return JSON.stringify({ ...markOf(position)!, place } satisfies LogMark)
+    return logMarks.write({ ...logMarks.read(position), place })
   }
 
   existing(target: ObjectSpec): Promise<TableInfo | undefined> {

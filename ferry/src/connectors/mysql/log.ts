@@ -1,5 +1,8 @@
 /** Following tables through the binary log: what it must be like, and what is kept between copies. */
+
+import { z } from 'zod'
 import { FerryError } from '../../errors.ts'
+import { KeptForm } from '../../kept.ts'
 import { type LogPosition, TableLog } from '../changes/log.ts'
 import type { ReadRequest } from '../connector.ts'
 import { BinlogStream, byteIn, type Followed, fileNumber, placeOf } from './binlog.ts'
@@ -8,24 +11,30 @@ import { type Connection, connect, query } from './client.ts'
 import type { MysqlSettings } from './settings.ts'
 
 /** What a request knows of the log, as JSON in its `log`. */
-export interface LogPlan {
-  keys: string[]
+const logPlan = z.object({
+  keys: z.array(z.string()),
   /** The server whose log it is, and the name of its files without their numbers. */
-  server: string
-  base: string
-  from?: string
-  load: boolean
-  until?: string
-}
+  server: z.string(),
+  base: z.string(),
+  from: z.string().exactOptional(),
+  load: z.boolean(),
+  until: z.string().exactOptional(),
+})
+export type LogPlan = z.output<typeof logPlan>
+export const logPlans = new KeptForm('plan of a MySQL log', logPlan)
 
 /** What is kept between copies. */
-export interface LogMark {
-  server: string
-  base: string
-  place: string
+const logMark = z.object({
+  server: z.string(),
+  base: z.string(),
+  place: z.string(),
   /** The columns of the table that was read, each with its type and character set. Undefined of former versions. */
-  columns?: [name: string, native: string, charset: string][]
-}
+  columns: z
+    .array(z.tuple([z.string().describe('name'), z.string().describe('native'), z.string().describe('charset')]))
+    .exactOptional(),
+})
+export type LogMark = z.output<typeof logMark>
+export const logMarks = new KeptForm('place in a MySQL log', logMark)
 
 export function columnsMark({ columns }: MysqlTable): NonNullable<LogMark['columns']> {
   return columns.map(c => [c.name, c.native, c.charset ?? ''])
@@ -66,8 +75,7 @@ export async function columnsFault(
 }
 
 export function markOf(position: string): LogMark | undefined {
-  const mark = JSON.parse(position) as Partial<LogMark>
-  return typeof mark === 'object' && mark !== null && mark.place !== undefined ? (mark as LogMark) : undefined
+  return logMarks.find(position)
 }
 
 /** `12:345+6`: file, byte, and changes behind it. */

@@ -29,10 +29,11 @@ import {
   columnsFault,
   columnsMark,
   formatPosition,
-  type LogMark,
   type LogPlan,
   logEnd,
   logFault,
+  logMarks,
+  logPlans,
   markOf,
   parsePosition,
   requireLog,
@@ -130,8 +131,8 @@ export class MysqlSource implements SourceSession {
       const { server, base } = await logEnd(this.leader)
       const plan: LogPlan = { keys, server, base, load: mark === undefined, ...(mark ? { from: mark.place } : {}) }
       return {
-        read: { ...request, log: JSON.stringify(plan) },
-        position: JSON.stringify({ server, base, place: '0:4' } satisfies LogMark),
+        read: { ...request, log: logPlans.write(plan) },
+        position: logMarks.write({ server, base, place: '0:4' }),
         isEmpty: false,
         range: mark ? `every change since ${base}${mark.place}` : 'a snapshot, then every change',
         notes: [],
@@ -142,14 +143,14 @@ export class MysqlSource implements SourceSession {
   }
 
   async follow(requests: ReadRequest[]): Promise<void> {
-    const plans = requests.map(r => JSON.parse(r.log!) as LogPlan)
+    const plans = requests.map(r => logPlans.read(r.log!))
     const made = plans.some(p => p.load) ? await this.snapshot.begin() : undefined
     const now = await logEnd(this.leader)
     for (const [i, request] of requests.entries()) {
       const from = plans[i]!.from ?? formatPosition({ at: made ?? now.at, seq: 0 })
       // An online copy has no end until it is told.
       const until = request.online ? {} : { until: formatPosition({ at: Math.max(now.at, made ?? 0), seq: 0 }) }
-      request.log = JSON.stringify({ ...plans[i]!, from, ...until } satisfies LogPlan)
+      request.log = logPlans.write({ ...plans[i]!, from, ...until })
     }
     this.log = binaryLog(
       this.settings,
@@ -212,7 +213,7 @@ class MysqlSourceTable implements SourceTable {
   }
 
   private get plan(): LogPlan | undefined {
-    return this.request.log === undefined ? undefined : (JSON.parse(this.request.log) as LogPlan)
+    return this.request.log === undefined ? undefined : logPlans.read(this.request.log)
   }
 
   join(): void {
@@ -233,7 +234,7 @@ class MysqlSourceTable implements SourceTable {
     if (!plan || !logged) return undefined
     const place = formatPosition({ at: logged.until ?? logged.from.at, seq: 0 })
     const columns = columnsMark(this.table)
-    return JSON.stringify({ server: plan.server, base: plan.base, place, columns } satisfies LogMark)
+    return logMarks.write({ server: plan.server, base: plan.base, place, columns })
   }
 
   private source(name: string | undefined): MysqlColumn | undefined {

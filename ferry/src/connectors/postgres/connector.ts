@@ -13,7 +13,7 @@ import type {
 } from '../connector.ts'
 import { describeQuery, describeTable, listObjects, qualified } from './catalog.ts'
 import { connect, joinName, labelOf, namePart, splitName, translate } from './client.ts'
-import { dropLog, type LogMark, markOf } from './log.ts'
+import { dropLog, logMarks, markOf } from './log.ts'
 import { type PostgresSettings, postgresKind, readSettings } from './settings.ts'
 import { PostgresSink } from './sink.ts'
 import { PostgresSource } from './source.ts'
@@ -67,7 +67,7 @@ class PostgresStore implements Store {
   }
 
   positionAt(position: string, lsn: string): string {
-    return JSON.stringify({ ...markOf(position)!, lsn } satisfies LogMark)
+    return logMarks.write({ ...logMarks.read(position), lsn })
   }
 
   existing(target: ObjectSpec): Promise<TableInfo | undefined> {

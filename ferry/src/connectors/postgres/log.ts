@@ -5,8 +5,10 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
+import { z } from 'zod'
 import { fit } from '../../batch/convert.ts'
 import { FerryError } from '../../errors.ts'
+import { KeptForm } from '../../kept.ts'
 import { requireKnown } from '../changes/drift.ts'
 import { type LogPosition, TableLog } from '../changes/log.ts'
 import type { ReadRequest } from '../connector.ts'
@@ -19,25 +21,36 @@ import { RowOfTuple } from './tuples.ts'
 import { toLogical } from './types.ts'
 
 /** What a request knows of the log, as JSON in its `log`. */
-export interface LogPlan {
-  slot: string
+const logPlan = z.object({
+  slot: z.string(),
   /** Source names of the columns that tell rows apart. */
-  keys: string[]
+  keys: z.array(z.string()),
   /** Where changes begin: unknown until the slot is made. */
-  from?: string
+  from: z.string().exactOptional(),
   /** Whether a snapshot is read first. */
-  load: boolean
+  load: z.boolean(),
   /** Where a copy that ends by itself ends. */
-  until?: string
-}
+  until: z.string().exactOptional(),
+})
+export type LogPlan = z.output<typeof logPlan>
+export const logPlans = new KeptForm('plan of a PostgreSQL log', logPlan)
 
 /** What is kept between copies. */
-export interface LogMark {
-  slot: string
-  lsn: string
+const logMark = z.object({
+  slot: z.string(),
+  lsn: z.string(),
   /** The table that was read: its own number, and its columns with theirs. Undefined of former versions. */
-  table?: { oid: number; columns: [place: number, name: string, native: string][] }
-}
+  table: z
+    .object({
+      oid: z.number(),
+      columns: z.array(
+        z.tuple([z.number().describe('place'), z.string().describe('name'), z.string().describe('native')]),
+      ),
+    })
+    .exactOptional(),
+})
+export type LogMark = z.output<typeof logMark>
+export const logMarks = new KeptForm('place in a PostgreSQL log', logMark)
 
 export function tableMark({ oid, columns }: PostgresTable): LogMark['table'] {
   return { oid, columns: columns.map(c => [c.place ?? 0, c.name, c.native]) }
@@ -60,8 +73,7 @@ export function tableFault({ table: was }: LogMark, now: PostgresTable): FerryEr
 
 /** The mark in a position; undefined where that is of another kind. */
 export function markOf(position: string): LogMark | undefined {
-  const mark = JSON.parse(position) as Partial<LogMark>
-  return typeof mark === 'object' && mark !== null && mark.slot !== undefined ? (mark as LogMark) : undefined
+  return logMarks.find(position)
 }
 
 export function newSlotName(): string {

@@ -1,8 +1,10 @@
 import type pg from 'pg'
+import { z } from 'zod'
 import { type Batch, type CsvDialect, FERRY_CSV } from '../../batch/encoding.ts'
 import { formatText } from '../../batch/text.ts'
 import type { Column, Row } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
+import { KeptForm } from '../../kept.ts'
 import { LOG_SPLIT, type LogTable, notJoined, readLog, type TableLog } from '../changes/log.ts'
 import {
   CHANGES,
@@ -27,8 +29,9 @@ import { connect, queryOne, quoteName, quoteText, translate } from './client.ts'
 import { copyOut } from './copyout.ts'
 import {
   type FollowedTable,
-  type LogMark,
   type LogPlan,
+  logMarks,
+  logPlans,
   markOf,
   newSlotName,
   parsePosition,
@@ -214,8 +217,8 @@ export class PostgresSource implements SourceSession {
     const plan: LogPlan = { slot: this.slot, keys: since.keys, load, ...(mark ? { from: mark.lsn } : {}) }
     const log = `the publication and the replication slot ${this.slot}`
     return {
-      read: { ...request, log: JSON.stringify(plan) },
-      position: JSON.stringify({ slot: this.slot, lsn: '0/0' } satisfies LogMark),
+      read: { ...request, log: logPlans.write(plan) },
+      position: logMarks.write({ slot: this.slot, lsn: '0/0' }),
       isEmpty: false,
       range: mark ? `every change since ${mark.lsn}` : 'a snapshot, then every change',
       notes: load && others.length === 0 ? [`the source gets ${log}, which keep its log until it is copied`] : [],
@@ -223,7 +226,7 @@ export class PostgresSource implements SourceSession {
   }
 
   async follow(requests: ReadRequest[], kept: { object: string; position: string }[]): Promise<void> {
-    const plans = requests.map(r => JSON.parse(r.log!) as LogPlan)
+    const plans = requests.map(r => logPlans.read(r.log!))
     const tables = await Promise.all(requests.map(r => this.describe(r)))
     const client = await this.describer
     const { slot } = plans[0]!
@@ -247,7 +250,7 @@ export class PostgresSource implements SourceSession {
         const plan = { ...plans[i]!, from: plans[i]!.from ?? formatLsn(made!) }
         // An online copy has no end until it is told.
         const until = request.online ? undefined : formatLsn(Math.max(now, made ?? 0))
-        request.log = JSON.stringify({ ...plan, ...(until === undefined ? {} : { until }) } satisfies LogPlan)
+        request.log = logPlans.write({ ...plan, ...(until === undefined ? {} : { until }) })
       }
     } catch (error) {
       throw error instanceof FerryError ? error : explained(error as Error)
@@ -310,12 +313,14 @@ export class PostgresSource implements SourceSession {
   }
 }
 
-interface Piece {
+const piece = z.object({
   /** The relation to read when it is not the table itself: a partition. */
-  relation?: { schema: string; table: string }
+  relation: z.object({ schema: z.string(), table: z.string() }).exactOptional(),
   /** A condition that bounds the split. */
-  condition?: string
-}
+  condition: z.string().exactOptional(),
+})
+type Piece = z.output<typeof piece>
+const keptPieces = new KeptForm('split of a PostgreSQL table', piece)
 
 class PostgresSourceTable implements SourceTable {
   readonly rowColumns: Column[]
@@ -341,7 +346,7 @@ class PostgresSourceTable implements SourceTable {
   }
 
   private get plan(): LogPlan | undefined {
-    return this.request.log === undefined ? undefined : (JSON.parse(this.request.log) as LogPlan)
+    return this.request.log === undefined ? undefined : logPlans.read(this.request.log)
   }
 
   join(): void {
@@ -363,7 +368,7 @@ class PostgresSourceTable implements SourceTable {
     const { slot } = plan
     const { until, from } = logged
     const table = tableMark(this.table)
-    return JSON.stringify({ slot, lsn: formatLsn(until ?? from.at), ...(table ? { table } : {}) } satisfies LogMark)
+    return logMarks.write({ slot, lsn: formatLsn(until ?? from.at), ...(table ? { table } : {}) })
   }
 
   refuses(offer: Offer): string | undefined {
@@ -433,7 +438,7 @@ class PostgresSourceTable implements SourceTable {
     const splits = pieces.map((piece, id) => ({
       id,
       label: piece.condition ?? (piece.relation ? piece.relation.table : 'all'),
-      spec: JSON.stringify(piece),
+      spec: keptPieces.write(piece),
       ...(table.rows === undefined ? {} : { rows: Math.round(table.rows / pieces.length) }),
       ...(table.bytes === undefined ? {} : { bytes: Math.round(table.bytes / pieces.length) }),
     }))
@@ -540,7 +545,7 @@ class PostgresSourceTable implements SourceTable {
     signal.addEventListener('abort', stop, { once: true })
     let finished = false
     try {
-      const stream = copyOut(client, this.statement(JSON.parse(split.spec) as Piece, offer), isFramed(offer))
+      const stream = copyOut(client, this.statement(keptPieces.read(split.spec), offer), isFramed(offer))
       if (offer.encoding === 'rows') {
         const reader = new BinaryReader(
           this.rowColumns.map(c => wireNative(c as PostgresColumn)),

@@ -1,11 +1,13 @@
 import { isUtf8 } from 'node:buffer'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { z } from 'zod'
 import type { Batch, Rejected } from '../../batch/encoding.ts'
 import { fitDecimal, formatFloat, formatText, intInRange, parseText, quoteShort } from '../../batch/text.ts'
 import { compact } from '../../batch/time.ts'
 import { type Column, type LogicalType, type Row, typeName, type Value } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import type { Overlap } from '../../job/tables.ts'
+import { KeptForm } from '../../kept.ts'
 import type {
   Increment,
   Offer,
@@ -153,7 +155,7 @@ function earlier(literal: string, { name, type }: TableColumn, overlap: Overlap)
 }
 
 /** A range of rowids, both ends included; none for what has no rowid. */
-type Range = { from: string; to: string } | undefined
+const ranges = new KeptForm('split of a SQLite table', z.object({ from: z.string(), to: z.string() }))
 
 class SqliteSourceTable implements SourceTable {
   readonly rowColumns: Column[]
@@ -201,11 +203,11 @@ class SqliteSourceTable implements SourceTable {
       `SELECT (SELECT max(rowid) FROM ${name} WHERE rowid < $at) AS below, (SELECT min(rowid) FROM ${name} WHERE rowid >= $at) AS above`,
     )
     seek.setReadBigInts(true)
-    const ranges = await cutByGaps({ low, high }, { most, least }, at => seek.get({ $at: at }) as never)
-    return ranges.map((range, id) => ({
+    const cuts = await cutByGaps({ low, high }, { most, least }, at => seek.get({ $at: at }) as never)
+    return cuts.map((range, id) => ({
       id,
       label: `rowid ${range.low} to ${range.high}`,
-      spec: JSON.stringify({ from: String(range.low), to: String(range.high) }),
+      spec: ranges.write({ from: String(range.low), to: String(range.high) }),
       ...(range.high - range.low < BigInt(least) * 2n ? { rows: Number(range.high - range.low) + 1 } : {}),
     }))
   }
@@ -222,7 +224,7 @@ class SqliteSourceTable implements SourceTable {
 
   async *read(split: Split, { from, signal }: ReadOptions): AsyncIterable<Batch> {
     try {
-      const range = (split.spec === '' ? undefined : JSON.parse(split.spec)) as Range
+      const range = split.spec === '' ? undefined : ranges.read(split.spec)
       if (range) yield* this.readRange(range, from, signal)
       else yield* this.readAll(signal)
     } catch (error) {
