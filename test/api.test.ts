@@ -62,6 +62,21 @@ describe('from the first call to the end of a run', () => {
     expect((await server.call('GET', '/runs/job')).status).toBe(404)
   })
 
+  it('keeps a job that others run behind', async () => {
+    const { server, definition } = await serverWithJob(1)
+    const behind = { ...definition, name: 'behind', triggers: [{ name: 'then', after: 'job' }] }
+    expect((await server.call('POST', '/jobs', behind)).status).toBe(201)
+    const refused = await server.call<Problem>('DELETE', '/jobs/job')
+    expect(refused).toMatchObject({
+      status: 409,
+      body: { code: 'FERRY-1009', detail: '1 jobs run behind job: behind' },
+    })
+    const { code, stderr } = await ferry(['delete', 'job'], { home: server.home })
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining('FERRY-1009') })
+    expect((await server.call('DELETE', '/jobs/behind')).status).toBe(204)
+    expect((await server.call('DELETE', '/jobs/job')).status).toBe(204)
+  })
+
   it('pauses, refuses a second run, goes on, cancels, starts behind what waits', async () => {
     const { server, definition } = await serverWithJob(20_000)
     await server.call('PUT', '/jobs/job', { ...definition, limits: { rowsPerSecond: 2000 } })

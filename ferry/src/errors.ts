@@ -22,7 +22,7 @@ export const ERRORS = {
     'See `ferry list`, `ferry runs` or `ferry connections list`.',
   ],
   'FERRY-1008': ['There is a job of this name already', 'Choose another name.'],
-  'FERRY-1009': ['Jobs use the connection', 'Edit these jobs first, or remove it all the same (`force`).'],
+  'FERRY-1009': ['Other jobs need it', 'Edit these jobs first; a connection can be removed all the same (`force`).'],
   'FERRY-2001': ['The store cannot be reached', 'Check the address, or the path, that the message names.'],
   'FERRY-2002': ['The store refused the credentials', 'Check user and password of the connection.'],
   'FERRY-2003': ['A connection setting is missing or wrong', "See the connector's README for its settings."],

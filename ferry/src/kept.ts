@@ -30,7 +30,8 @@ export class KeptForm<T> {
 
   /** Nothing is kept but what the form says. */
   write(value: T): string {
-    return JSON.stringify({ form: this.name, version: this.version, value: this.schema.parse(value) })
+    const plain = JSON.parse(JSON.stringify(value))
+    return JSON.stringify({ form: this.name, version: this.version, value: this.schema.parse(plain) })
   }
 
   /** Throws FERRY-5015 for what is not this form, or of a newer version. */

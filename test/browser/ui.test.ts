@@ -285,6 +285,11 @@ describe('the job panel', () => {
     const page = await signIn(await openBrowser(), server)
     await page.getByRole('link', { name: 'Connections' }).click()
     await page.getByRole('button', { name: 'Edit pg' }).click()
+    // What is wrong with a setting is told beside it.
+    await page.getByLabel('port').fill('70000')
+    await page.getByRole('button', { name: 'Test connection' }).click()
+    await page.getByText('must be at most 65535').waitFor()
+    expect(await page.getByText('FERRY-2003').count()).toBe(0)
     await page.getByLabel('port').fill('1')
     await page.getByRole('button', { name: 'Test connection' }).click()
     await page.getByText('FERRY-2001').waitFor()

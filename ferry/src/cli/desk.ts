@@ -12,7 +12,7 @@ import type { JobView, ListedJob, RunDetail, RunView, TableView } from '../runti
 import { compactJob, describeTables } from '../runtime/views.ts'
 import { findServer, localToken } from '../server/beacon.ts'
 import { ferryHome, openState, type State } from '../state/database.ts'
-import { createJob, deleteJob, updateJob } from '../state/jobs.ts'
+import { createJob, deleteJob, requireNobodyBehind, updateJob } from '../state/jobs.ts'
 import { positionsOf } from '../state/positions.ts'
 import type { Wish } from '../state/schema.ts'
 import { databaseNow } from '../state/time.ts'
@@ -86,6 +86,7 @@ function localDesk(state: State, variables: Variables): Desk {
       return { discarded: run ?? null, reset: tables }
     },
     remove: async (job, force) => {
+      await requireNobodyBehind(db, job)
       const kept = await positionsOf(db, job)
       if (kept.length > 0 && !force) await resetJob(state, job, variables)
       await deleteJob(db, job)

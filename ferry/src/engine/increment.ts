@@ -1,7 +1,10 @@
 /** Incremental copies: what of a table has been copied, what is new, and when a copy has to begin again. */
+
+import { z } from 'zod'
 import type { Increment, ReadRequest, Since, SourceSession, Store } from '../connectors/connector.ts'
 import { FerryError } from '../errors.ts'
 import type { TableSpec } from '../job/tables.ts'
+import { KeptForm } from '../kept.ts'
 
 /** How far copies of a table are, as the state keeps it. */
 export interface KeptPosition {
@@ -22,13 +25,15 @@ export interface IncrementPlan {
 }
 
 /** An edit of any of these makes what was copied worthless as a beginning. */
-interface Tracked {
-  source: string
-  destination: string
-  by: string
-  column?: string | undefined
-  where?: string | undefined
-}
+const tracked = z.object({
+  source: z.string(),
+  destination: z.string(),
+  by: z.string(),
+  column: z.string().optional(),
+  where: z.string().optional(),
+})
+type Tracked = z.output<typeof tracked>
+const allTracked = new KeptForm('list of what a copy depends on', tracked)
 
 const NAMES: Record<keyof Tracked, string> = {
   source: 'the source',
@@ -99,21 +104,20 @@ export async function planIncrement(
 
 /** What the position of a table depends on. */
 export function trackedBy(spec: TableSpec, { sourceStore, destinationStore }: Stores): string {
-  const tracked: Tracked = {
+  return allTracked.write({
     source: spec.query ?? sourceStore.label,
     destination: destinationStore.label,
     by: spec.tracking ?? 'the store',
     column: spec.incrementalColumn,
     where: spec.where,
-  }
-  return JSON.stringify(tracked)
+  })
 }
 
 /** Why what was copied is no beginning any more; undefined where it is. */
 function resetReason(kept: string, { tracked, isThere }: { tracked: string; isThere: boolean }): string | undefined {
   if (!isThere) return 'the destination table is gone'
-  const before = JSON.parse(kept) as Tracked
-  const now = JSON.parse(tracked) as Tracked
+  const before = allTracked.read(kept)
+  const now = allTracked.read(tracked)
   const edited = (Object.keys(NAMES) as (keyof Tracked)[]).filter(key => before[key] !== now[key])
   return edited.length === 0 ? undefined : `${edited.map(key => NAMES[key]).join(' and ')} of the job changed`
 }

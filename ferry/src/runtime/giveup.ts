@@ -1,5 +1,6 @@
 /** Giving up a run that will not go on: what it left at the destination goes, and the state says so. */
 import { CHANGES, type SinkSession, type SinkTable, type Store } from '../connectors/connector.ts'
+import { tablePlans } from '../engine/keptplan.ts'
 import type { TablePlan } from '../engine/plan.ts'
 import { FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
@@ -15,7 +16,7 @@ import { closeStores, openStores, type Stores } from './stores.ts'
 /** An edited job begins a new run; rows that the unfinished one has appended would then be there twice. */
 export async function refuseEdited(state: State, row: RunRow): Promise<void> {
   for (const table of await runs.runTables(state.db, row.id)) {
-    const { write } = JSON.parse(table.plan) as TablePlan
+    const { write } = tablePlans.read(table.plan)
     if (write.update !== 'append') continue
     const splits = await runs.splitsOf(state.db, row.id, table.ordinal)
     if (table.state !== 'completed' && !splits.some(s => s.done === 1 || s.checkpoint !== null)) continue
@@ -37,7 +38,7 @@ export async function abandon(state: State, row: RunRow, lease: runs.Lease, stor
   const sink = await stores.destination.sink(new Hold(state.db, lease, row.job))
   try {
     for (const table of tables) {
-      const plan = JSON.parse(table.plan) as TablePlan
+      const plan = tablePlans.read(table.plan)
       if (table.state === 'completed') continue
       const opened = await openIfThere(sink, plan)
       if (opened) await keepPlace(state, row, table, opened, stores.source)
@@ -48,7 +49,7 @@ export async function abandon(state: State, row: RunRow, lease: runs.Lease, stor
   } finally {
     await sink.close()
   }
-  const plans = tables.map(t => JSON.parse(t.plan) as TablePlan)
+  const plans = tables.map(t => tablePlans.read(t.plan))
   await release(
     state,
     row.job,
@@ -74,7 +75,7 @@ async function remainsOf(state: State, table: RunTableRow, sink: SinkTable | und
 
 /** Changes that were applied stay so, and their log may be gone: the next run goes on behind them. */
 async function keepPlace(state: State, run: RunRow, table: RunTableRow, sink: SinkTable, store: Store): Promise<void> {
-  const { increment, from, to } = JSON.parse(table.plan) as TablePlan
+  const { increment, from, to } = tablePlans.read(table.plan)
   if (increment?.load !== 'changes' || !sink.changes || !store.positionAt) return
   const known = runs.committedOf(await runs.splitsOf(state.db, run.id, table.ordinal))
   const place = (await sink.changes.committed(known.get(CHANGES)))?.checkpoint

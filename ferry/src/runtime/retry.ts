@@ -4,6 +4,7 @@ import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'nod
 import { parseText } from '../batch/text.ts'
 import { type Column, type Row, sameType } from '../batch/types.ts'
 import type { MappedColumn, SinkSession, SourceSession, Split, TableInfo } from '../connectors/connector.ts'
+import { tablePlans } from '../engine/keptplan.ts'
 import type { TablePlan } from '../engine/plan.ts'
 import { rowMapper } from '../engine/rows.ts'
 import { asFerryError, FerryError } from '../errors.ts'
@@ -39,7 +40,7 @@ async function retryTaken(state: State, run: RunRow, lease: Lease, variables: Va
   const report: RetryReport = { run: run.id, tables: [] }
   try {
     for (const row of await runTables(state.db, run.id)) {
-      const plan = JSON.parse(row.plan) as TablePlan
+      const plan = tablePlans.read(row.plan)
       const total = { table: plan.from, tried: 0, copied: 0, left: 0 }
       for (const path of errorFiles(folder, plan.ordinal)) {
         const { total: tried } = await firstErrors([path], 0)

@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { Split } from '../connectors/connector.ts'
 import { requireOwnDestinations } from '../engine/apart.ts'
 import { copyTable } from '../engine/copy.ts'
+import { tablePlans } from '../engine/keptplan.ts'
 import { RateLimit, Slots } from '../engine/limits.ts'
 import {
   type IdleTable,
@@ -241,7 +242,7 @@ class Run {
       const opened: (OpenTable | undefined)[] = []
       for (const row of before) {
         await this.breathe()
-        const plan = JSON.parse(row.plan) as TablePlan
+        const plan = tablePlans.read(row.plan)
         if (row.state === 'completed') {
           Object.assign(this.track(plan), {
             state: 'completed',
@@ -550,7 +551,7 @@ class Run {
       source: plan.from,
       destination: plan.to,
       state: progress.state,
-      plan: JSON.stringify(plan),
+      plan: tablePlans.write(plan),
       rows_read: progress.rowsRead,
       rows_copied: progress.rowsCopied,
       rows_skipped: progress.rowsSkipped,

@@ -14,7 +14,7 @@ import { jobView, listedJob, planSchema, totalSchema } from '../runtime/schemas.
 import type { Asker, Scouts } from '../runtime/scouts.ts'
 import { compactJob } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
-import { createJob, deleteJob, findJob, updateJob } from '../state/jobs.ts'
+import { createJob, deleteJob, findJob, requireNobodyBehind, updateJob } from '../state/jobs.ts'
 import { positionsOf } from '../state/positions.ts'
 import { isSealed } from '../state/secrets.ts'
 import { totalsOf } from '../state/totals.ts'
@@ -148,6 +148,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     },
     handler: async (request, reply) => {
       const { name } = request.params
+      await requireNobodyBehind(db, name)
       const kept = await positionsOf(db, name)
       // A source may keep its log for the job: it is told first.
       if (kept.length > 0 && !request.query.force) await scouts.ask('reset', { job: name, only: [] }, callerOf(reply))

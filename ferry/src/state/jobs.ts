@@ -84,6 +84,17 @@ export async function jobsWith(db: Kysely<Schema>, connection: string): Promise<
   })
 }
 
+/** Throws FERRY-1009 where other jobs run behind it: they would wait for ever. */
+export async function requireNobodyBehind(db: Kysely<Schema>, name: string): Promise<void> {
+  const rows = await db.selectFrom('job').select(['name', 'definition']).where('name', '!=', name).execute()
+  const behind = rows.filter(r =>
+    ((JSON.parse(r.definition) as Partial<CopyJob>).triggers ?? []).some(t => t.after === name),
+  )
+  if (behind.length === 0) return
+  const some = behind.slice(0, 10).map(r => r.name)
+  throw new FerryError('FERRY-1009', `${behind.length} jobs run behind ${name}: ${some.join(', ')}`)
+}
+
 /** Removes a job with its history. Throws FERRY-5001 while it runs, FERRY-5006 where a run is unfinished. */
 export async function deleteJob(db: Kysely<Schema>, name: string): Promise<void> {
   await findJob(db, name)

@@ -63,6 +63,9 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
     },
   )
   const connector = connectors.data?.find(c => c.kind === kind)
+  // What is wrong with one setting is told beside it, and only there.
+  const fault = faultOf(test.error ?? save.error)
+  const isBeside = connector?.settings.some(s => s.name === fault?.setting) ?? false
   const form = useRef<HTMLFormElement>(null)
   const isReady = connector !== undefined
   // A dialog that opened before there was a field takes what is focused in it for something outside, and focuses elsewhere.
@@ -78,8 +81,10 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
       key={setting.name}
       setting={setting}
       value={values[setting.name] ?? ''}
+      fault={fault?.setting === setting.name ? fault.why : undefined}
       onChange={value => {
         test.reset()
+        save.reset()
         setValues({ ...values, [setting.name]: value })
       }}
     />
@@ -127,8 +132,8 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
           <MessageBarBody>It answers: {test.data.answer}</MessageBarBody>
         </MessageBar>
       )}
-      {test.isError && <Failure error={test.error} />}
-      {save.isError && <Failure error={save.error} />}
+      {!isBeside && test.isError && <Failure error={test.error} />}
+      {!isBeside && save.isError && <Failure error={save.error} />}
       <div className={styles.bar}>
         <Button
           icon={test.isPending ? <Spinner size="tiny" /> : <PlugConnectedRegular />}
@@ -144,4 +149,10 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
       </div>
     </form>
   )
+}
+
+/** The setting that a message names, and what it says of it. */
+function faultOf(error: Error | null): { setting: string; why: string } | undefined {
+  const [, setting, why] = /connection: `?(\w+)`?:? (.+)/.exec(error?.message ?? '') ?? []
+  return setting === undefined || why === undefined ? undefined : { setting, why }
 }

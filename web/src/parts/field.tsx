@@ -24,16 +24,23 @@ interface FieldProps {
   setting: FieldView
   value: string
   onChange: (value: string) => void
+  /** What is wrong with it. */
+  fault?: string | undefined
 }
 
-export function SettingField({ setting, value, onChange }: FieldProps) {
+export function SettingField({ setting, value, onChange, fault }: FieldProps) {
   const hint = setting.secret
     ? 'Kept encrypted, and never shown again. ${NAME} takes it from the environment of the server.'
     : setting.description.replaceAll('`', '')
   const placeholder = setting.default || undefined
   const choices = setting.type === 'boolean' ? ['true', 'false'] : setting.choices
   return (
-    <Field label={setting.name} hint={hint} required={setting.required}>
+    <Field
+      label={setting.name}
+      hint={hint}
+      required={setting.required}
+      {...(fault === undefined ? {} : { validationMessage: fault })}
+    >
       {choices.length > 0 ? (
         <Select value={value} onChange={(_, data) => onChange(data.value)}>
           <option value="">{placeholder ? `${placeholder} (as usual)` : ''}</option>
