@@ -9,6 +9,7 @@ import { converter } from '../batch/convert.ts'
 import { canonicalJson } from '../batch/json.ts'
 import { formatText } from '../batch/text.ts'
 import { type Column, type LogicalType, type Row, typeName, type Value } from '../batch/types.ts'
+import { tablePlans } from '../engine/keptplan.ts'
 import { FerryError } from '../errors.ts'
 import { jobSchema } from '../job/schema.ts'
 import { planJob } from '../runtime/plan.ts'
@@ -202,7 +203,7 @@ describe('every pair of stores', () => {
     const report = await runJob({ state, job })
     expect(report.errors).toEqual([])
     expect(report).toMatchObject({ status: 'completed', rowsRead: 24, rowsCopied: 24 })
-    const plan = JSON.parse((await state.db.selectFrom('run_table').select('plan').executeTakeFirstOrThrow()).plan)
+    const plan = tablePlans.read((await state.db.selectFrom('run_table').select('plan').executeTakeFirstOrThrow()).plan)
     const made: { name: string; type: LogicalType }[] = plan.write.columns
     const read = await readRows(to.store, to.object('copy'), to.options, made)
     const text = (row: Row, types: LogicalType[]) => row.map((v, i) => shown(v, types[i]!))
