@@ -19,7 +19,7 @@ async function world(table: Record<string, unknown> = {}, more: Record<string, u
   onTestFinished(async () => {
     await state.close()
     await from.client.query(
-      `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = current_database() AND active`,
+      `SELECT pg_terminate_backend(active_pid, 10000) FROM pg_replication_slots WHERE database = current_database() AND active`,
     )
     await from.client.query(
       `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()`,

@@ -1,6 +1,7 @@
 /** What PostgreSQL tables keep and what copies into them must do, against a real server. */
 import type pg from 'pg'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { loadConnector } from '../ferry/src/connectors/registry.ts'
 import { type CopyJob, jobSchema } from '../ferry/src/job/schema.ts'
 import { planJob } from '../ferry/src/runtime/plan.ts'
 import { retryRun } from '../ferry/src/runtime/retry.ts'
@@ -273,4 +274,18 @@ describe('PostgreSQL to PostgreSQL', () => {
     expect(await rowsOf(to, `SELECT count(*)::int, to_regclass('ferry_ledger') FROM t`)).toEqual([[100, null]])
     await to.query('DROP OWNED BY writer_only; DROP ROLE writer_only')
   })
+})
+
+it('tells which columns an index of all rows begins with, and of a view nothing', async () => {
+  const { client, settings } = await makeDatabase()
+  await client.query(`CREATE TABLE t (a int, b int, c int, d int, PRIMARY KEY (a, b)); CREATE INDEX ON t (c, b);
+    CREATE INDEX ON t (d) WHERE d > 0; CREATE VIEW v AS SELECT * FROM t`)
+  const store = (await loadConnector('postgres')).open(settings)
+  onTestFinished(() => store.close())
+  const indexed = async (object: string) => {
+    const table = await store.describe({ object, options: {} })
+    return Object.fromEntries(table!.columns.map(c => [c.name, c.indexed]))
+  }
+  expect(await indexed('t')).toEqual({ a: true, b: false, c: true, d: false })
+  expect(await indexed('v')).toEqual({ a: undefined, b: undefined, c: undefined, d: undefined })
 })

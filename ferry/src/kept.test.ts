@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { feedPieces, pieces } from './connectors/cosmos/table.ts'
-import { markOf as mysqlMarkOf, logMarks as mysqlMarks } from './connectors/mysql/log.ts'
-import { markOf, logMarks as postgresMarks } from './connectors/postgres/log.ts'
+import { logMarks as mysqlMarks } from './connectors/mysql/log.ts'
+import { logMarks as postgresMarks } from './connectors/postgres/log.ts'
 import { KeptForm } from './kept.ts'
 
 describe('a form', () => {
@@ -39,14 +39,14 @@ describe('of a state of an older version', () => {
     const postgresTable = '{"slot":"ferry_a_1","lsn":"0/1A2B3C","table":{"oid":16384,"columns":[[1,"id","bigint"]]}}'
     const mysql = '{"server":"1","base":"binlog.","place":"12:345","columns":[["id","bigint(20)",""]]}'
     const highest = '{"value":"2026-01-01","ties":3}'
-    expect(markOf(postgres)).toEqual({ slot: 'ferry_a_1', lsn: '0/1A2B3C' })
-    expect(markOf(postgresTable)?.table?.columns).toEqual([[1, 'id', 'bigint']])
-    expect(mysqlMarkOf(mysql)).toMatchObject({ place: '12:345' })
-    for (const other of [mysql, highest, '[]', 'null']) expect(markOf(other)).toBeUndefined()
-    for (const other of [postgres, highest, '[]', 'null']) expect(mysqlMarkOf(other)).toBeUndefined()
+    expect(postgresMarks.find(postgres)).toEqual({ slot: 'ferry_a_1', lsn: '0/1A2B3C' })
+    expect(postgresMarks.find(postgresTable)?.table?.columns).toEqual([[1, 'id', 'bigint']])
+    expect(mysqlMarks.find(mysql)).toMatchObject({ place: '12:345' })
+    for (const other of [mysql, highest, '[]', 'null']) expect(postgresMarks.find(other)).toBeUndefined()
+    for (const other of [postgres, highest, '[]', 'null']) expect(mysqlMarks.find(other)).toBeUndefined()
     // As they are now, too.
-    expect(mysqlMarkOf(postgresMarks.write({ slot: 's', lsn: '0/1' }))).toBeUndefined()
-    expect(markOf(mysqlMarks.write({ server: '1', base: 'b.', place: '1:4' }))).toBeUndefined()
+    expect(mysqlMarks.find(postgresMarks.write({ slot: 's', lsn: '0/1' }))).toBeUndefined()
+    expect(postgresMarks.find(mysqlMarks.write({ server: '1', base: 'b.', place: '1:4' }))).toBeUndefined()
   })
 
   it('the parts of a container', () => {

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { FerryError } from './errors.ts'
 import './faults.ts'
 
-/** What stands around the value. Forms without it are of version 0: older than versions. */
+/** A value with the name and version of its form. A text without them was written before forms had versions: version 0. */
 const wrapped = z.strictObject({ form: z.string(), version: z.int().positive(), value: z.unknown() })
 
 /** Brings the value of one version to the next: `upgrades[0]` that of version 0. */

@@ -661,6 +661,7 @@ describe('every page', () => {
     }
     // What they ask is answered too.
     await page.goto(`${server.url}/access`)
+    await page.getByRole('button', { name: 'Remove looker' }).waitFor()
     await press('Remove looker')
     await dialog.waitFor()
     await press(/^Remove$/)

@@ -415,3 +415,17 @@ describe('faults', () => {
     return code === 0
   }
 })
+
+it('tells which columns an index of all rows begins with, and of a view nothing', async () => {
+  const { exec, settings } = await makeMariadb()
+  await exec('CREATE TABLE t (a int, b int, c int, d int, PRIMARY KEY (a, b), KEY (c, b))')
+  await exec('CREATE VIEW v AS SELECT * FROM t')
+  const store = (await loadConnector('mysql')).open(settings)
+  onTestFinished(() => store.close())
+  const indexed = async (object: string) => {
+    const table = await store.describe({ object, options: {} })
+    return Object.fromEntries(table!.columns.map(c => [c.name, c.indexed]))
+  }
+  expect(await indexed('t')).toEqual({ a: true, b: false, c: true, d: false })
+  expect(await indexed('v')).toEqual({ a: undefined, b: undefined, c: undefined, d: undefined })
+})

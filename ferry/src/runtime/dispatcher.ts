@@ -123,7 +123,7 @@ export class Dispatcher {
   /** A store that announces gigabytes, or a value of that size, takes no memory from the others. */
   private async endLarge(): Promise<void> {
     for (const worker of this.workers) {
-      // A worker that has no run yet is let begin: its end would be told to nobody.
+      // A worker that has not taken a run yet is not ended: there is no run that could say why.
       if (worker.lease === undefined || worker.tookTooMuch !== undefined) continue
       const bytes = await memoryOf(worker.child.pid)
       if (bytes <= this.mostMemory) continue

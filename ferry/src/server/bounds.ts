@@ -146,8 +146,8 @@ function addLargeBodies(app: FastifyInstance): void {
 }
 
 /**
- * Who sends a body that is refused before it was read is told why: a connection that is closed on what it sends would
- * show a broken pipe instead of the answer. What comes is read and forgotten for a while.
+ * A caller whose body is refused must be able to read the answer. If the server closed the connection while the body
+ * still arrives, the caller would see a broken pipe instead. So the server reads on for a while, and discards what comes.
  */
 function addRefusedBodies(app: FastifyInstance): void {
   app.addHook('onSend', async ({ raw }, reply) => {

@@ -147,6 +147,15 @@ export function JobPage({ name, tab }: { name: string; tab: string }) {
   )
 }
 
+const QUESTIONS = {
+  reset: {
+    title: 'Reset the job?',
+    text: 'The next run copies everything again, of all tables. An unfinished run is given up.',
+    action: 'Reset',
+  },
+  remove: { title: 'Remove the job?', text: 'Its history goes too. What it has copied stays.', action: 'Remove' },
+}
+
 interface MoreProps {
   over: boolean
   mayEdit: boolean
@@ -156,8 +165,7 @@ interface MoreProps {
 }
 
 function More({ over, mayEdit, onRefresh, onReset, onRemove }: MoreProps) {
-  const [asked, setAsked] = useState<'reset' | 'remove'>()
-  const onClose = () => setAsked(undefined)
+  const [asked, setAsked] = useState<keyof typeof QUESTIONS>()
   return (
     <>
       <Menu>
@@ -180,22 +188,11 @@ function More({ over, mayEdit, onRefresh, onReset, onRemove }: MoreProps) {
           </MenuList>
         </MenuPopover>
       </Menu>
-      {asked === 'reset' && (
+      {asked && (
         <Asked
-          title="Reset the job?"
-          text="The next run copies everything again, of all tables. An unfinished run is given up."
-          action="Reset"
-          onConfirm={onReset}
-          onClose={onClose}
-        />
-      )}
-      {asked === 'remove' && (
-        <Asked
-          title="Remove the job?"
-          text="Its history goes too. What it has copied stays."
-          action="Remove"
-          onConfirm={onRemove}
-          onClose={onClose}
+          {...QUESTIONS[asked]}
+          onConfirm={asked === 'reset' ? onReset : onRemove}
+          onClose={() => setAsked(undefined)}
         />
       )}
     </>

@@ -83,9 +83,9 @@ const EXTENSIONS: Record<string, Format> = {
   pq: 'parquet',
 }
 
-/** Files whose names tell their format, compressed or not. */
-export const KNOWN_FILES = `**/*.{${Object.keys(EXTENSIONS)
-  .flatMap(e => [e, `${e}.gz`, `${e}.zst`])
+/** Files whose names tell their format. Parquet compresses its own parts, text is compressed as a whole. */
+export const KNOWN_FILES = `**/*.{${Object.entries(EXTENSIONS)
+  .flatMap(([e, format]) => (format === 'parquet' ? [e] : [e, `${e}.gz`, `${e}.zst`]))
   .join(',')}}`
 
 /** Format and compression that a name tells: `orders.csv.gz`. */

@@ -52,7 +52,7 @@ export async function describe(
   const columns = await columnsOf(connection, place, settings)
   const indexes = await query(
     connection,
-    `SELECT column_name AS name, index_name AS of, seq_in_index AS place FROM information_schema.statistics
+    `SELECT column_name AS name, index_name AS of_index, seq_in_index AS place FROM information_schema.statistics
      WHERE ${place} ORDER BY seq_in_index`,
   )
   const isView = table.type !== 'BASE TABLE'
@@ -62,7 +62,7 @@ export async function describe(
     object: joinName(name, settings),
     isView,
     columns: isView ? columns : columns.map(c => ({ ...c, indexed: first.has(c.name) })),
-    primaryKey: indexes.filter(r => r.of === 'PRIMARY').map(r => String(r.name)),
+    primaryKey: indexes.filter(r => r.of_index === 'PRIMARY').map(r => String(r.name)),
     ...(table.n === null ? {} : { rows: Number(table.n) }),
     ...(table.bytes === null ? {} : { bytes: Number(table.bytes) }),
   }

@@ -74,10 +74,6 @@ export async function columnsFault(
   )
 }
 
-export function markOf(position: string): LogMark | undefined {
-  return logMarks.find(position)
-}
-
 /** `12:345+6`: file, byte, and changes behind it. */
 export const formatPosition = ({ at, seq }: LogPosition) =>
   `${fileNumber(at)}:${byteIn(at)}${seq === 0 ? '' : `+${seq}`}`

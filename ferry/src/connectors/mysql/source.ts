@@ -34,7 +34,6 @@ import {
   logFault,
   logMarks,
   logPlans,
-  markOf,
   parsePosition,
   requireLog,
 } from './log.ts'
@@ -125,7 +124,7 @@ export class MysqlSource implements SourceSession {
   private async logIncrement(request: ReadRequest, table: MysqlTable, { keys, after }: Since): Promise<Increment> {
     try {
       await requireLog(this.leader, request, table, keys)
-      const mark = after === undefined ? undefined : markOf(after)
+      const mark = after === undefined ? undefined : logMarks.find(after)
       const fault = mark && ((await logFault(this.leader, mark)) ?? (await columnsFault(this.leader, mark, table)))
       if (fault) throw fault
       const { server, base } = await logEnd(this.leader)

@@ -13,7 +13,7 @@ import type {
 } from '../connector.ts'
 import { describeQuery, describeTable, listObjects, qualified } from './catalog.ts'
 import { connect, joinName, labelOf, namePart, splitName, translate } from './client.ts'
-import { dropLog, logMarks, markOf } from './log.ts'
+import { dropLog, logMarks } from './log.ts'
 import { type PostgresSettings, postgresKind, readSettings } from './settings.ts'
 import { PostgresSink } from './sink.ts'
 import { PostgresSource } from './source.ts'
@@ -54,7 +54,7 @@ class PostgresStore implements Store {
   }
 
   async release(positions: string[], kept: string[]): Promise<void> {
-    const slotsOf = (marks: string[]) => new Set(marks.flatMap(position => markOf(position)?.slot ?? []))
+    const slotsOf = (marks: string[]) => new Set(marks.flatMap(position => logMarks.find(position)?.slot ?? []))
     const needed = slotsOf(kept)
     const slots = [...slotsOf(positions)].filter(slot => !needed.has(slot))
     if (slots.length === 0) return

@@ -71,11 +71,6 @@ export function tableFault({ table: was }: LogMark, now: PostgresTable): FerryEr
   return undefined
 }
 
-/** The mark in a position; undefined where that is of another kind. */
-export function markOf(position: string): LogMark | undefined {
-  return logMarks.find(position)
-}
-
 export function newSlotName(): string {
   return `ferry_${Date.now().toString(36)}_${randomBytes(4).toString('hex')}`
 }

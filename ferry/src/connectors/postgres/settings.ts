@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { FerryError } from '../../errors.ts'
 import type { Kind, Settings } from '../connector.ts'
+import { checkSettings } from '../options.ts'
 
 /** Settings of a PostgreSQL connection. The README's table is checked against this schema. */
 export const settingsSchema = z.strictObject({
@@ -33,10 +33,7 @@ export type PostgresSettings = z.infer<typeof settingsSchema>
 
 /** Checked settings. Throws FERRY-2003 naming the setting. */
 export function readSettings(settings: Settings): PostgresSettings {
-  const result = settingsSchema.safeParse(settings)
-  if (result.success) return result.data
-  const issue = result.error.issues[0]!
-  throw new FerryError('FERRY-2003', `postgres connection: ${issue.path.join('.')} ${issue.message}`.trim())
+  return checkSettings('postgres', settingsSchema, settings)
 }
 
 export const postgresKind = {

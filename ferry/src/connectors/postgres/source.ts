@@ -32,7 +32,6 @@ import {
   type LogPlan,
   logMarks,
   logPlans,
-  markOf,
   newSlotName,
   parsePosition,
   publish,
@@ -205,13 +204,13 @@ export class PostgresSource implements SourceSession {
     const client = await this.describer
     await requireLog(client, request, table, since.keys)
     const publishes = await publishesGenerated(client)
-    const mark = since.after === undefined ? undefined : markOf(since.after)
+    const mark = since.after === undefined ? undefined : logMarks.find(since.after)
     if (mark) {
       const fault = (await slotFault(client, mark.slot, parsePosition(mark.lsn).at)) ?? tableFault(mark, table)
       if (fault) throw fault
     }
     requireTold(request, table, publishes)
-    const others = since.others.flatMap(position => markOf(position)?.slot ?? [])
+    const others = since.others.flatMap(position => logMarks.find(position)?.slot ?? [])
     this.slot ??= mark?.slot ?? others[0] ?? newSlotName()
     const load = mark === undefined
     const plan: LogPlan = { slot: this.slot, keys: since.keys, load, ...(mark ? { from: mark.lsn } : {}) }
@@ -231,7 +230,7 @@ export class PostgresSource implements SourceSession {
     const client = await this.describer
     const { slot } = plans[0]!
     const marks = kept.flatMap(({ object, position }) => {
-      const mark = markOf(position)
+      const mark = logMarks.find(position)
       return mark?.slot === slot ? [{ object, lsn: parsePosition(mark.lsn).at }] : []
     })
     const isThere = await slotExists(client, slot)

@@ -1,8 +1,6 @@
-import { resolve } from 'node:path'
 import { z } from 'zod'
-import { allowedPath } from '../../confinement.ts'
-import { FerryError } from '../../errors.ts'
 import type { Kind, Settings } from '../connector.ts'
+import { checkDatabaseFile } from '../options.ts'
 
 /** Settings of a SQLite connection. The README's table is checked against this schema. */
 export const settingsSchema = z.strictObject({
@@ -14,10 +12,5 @@ export const sqliteKind = {
   settings: settingsSchema,
   tellsChanges: false,
   abilities: { update: ['append', 'overwrite', 'merge'], transactional: true },
-  /** Gives back the path of the file. */
-  check(settings: Settings): string {
-    const result = settingsSchema.safeParse(settings)
-    if (!result.success) throw new FerryError('FERRY-2003', 'sqlite connection: `path` names the database file')
-    return allowedPath(resolve(result.data.path))
-  },
+  check: (settings: Settings) => checkDatabaseFile('sqlite', settingsSchema, settings),
 } satisfies Kind
