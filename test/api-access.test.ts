@@ -168,13 +168,47 @@ describe('what it refuses', () => {
     const yaml = await send('name: j\nsource: sqlite:a.db\ndestination: sqlite:b.db\ntabels: [t]\n', 'application/yaml')
     expect(yaml.status).toBe(400)
     expect(yaml.problem).toMatchObject({ code: 'FERRY-1003' })
-    expect(yaml.problem.detail).toContain('job:4: unknown key "tabels": did you mean "tables"?')
+    expect(yaml.problem.detail).toContain('job:4: tabels: is unknown: did you mean "tables"?')
     // A text that would grow without end does not.
     const laughs = `a: &a [x,x,x,x,x,x,x,x,x]\n${'bcdefghi'
       .split('')
       .map((c, i) => `${c}: &${c} [${Array(9).fill(`*${'abcdefgh'[i]}`).join(',')}]`)
       .join('\n')}\n`
     expect((await send(laughs, 'application/yaml')).status).toBe(400)
+  })
+
+  it('settings that are wrong, each with its place', async () => {
+    const { server, folder } = await serverWithJob()
+    await server.call('PUT', '/connections/files', { kind: 'files', settings: { folder } })
+    const job = {
+      name: 'j',
+      source: { connection: 'files' },
+      destination: 'sqlite:b.db',
+      read: { delimitr: '|', header: 'maybe' },
+      write: { header: true },
+      limits: { bytesPerSecond: 'fast', parallel: 0 },
+      tables: ['a.csv', { from: 'b.csv', limit: -1, splitSize: '8 potatoes', read: { sample: 0 } }],
+      schedules: [{ name: 's', cron: '0 99 * * *' }],
+    }
+    const placesOf = ({ body }: { body: Problem }) => body.faults?.map(f => f.path).sort()
+    for (const path of ['/check', '/jobs', '/plan']) {
+      const answer = await server.call<Problem>('POST', path, job)
+      expect(answer.status).toBe(400)
+      expect(placesOf(answer)).toEqual([
+        'limits.bytesPerSecond',
+        'limits.parallel',
+        'read.delimitr',
+        'read.header',
+        'schedules.0.cron',
+        'tables.1.limit',
+        'tables.1.read.sample',
+        'tables.1.splitSize',
+        'write.header',
+      ])
+    }
+    const settings = { host: 'h', port: 'x', pasword: 'p' }
+    const store = await server.call<Problem>('POST', '/connections/test', { kind: 'postgres', settings })
+    expect(placesOf(store)).toEqual(['pasword', 'port'])
   })
 
   it('files outside its folders, by whatever way they are named', async () => {

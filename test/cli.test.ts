@@ -335,13 +335,13 @@ describe('bad input', () => {
     'an unknown key': {
       job: f => `name: x\nsource: ${f}\ndestination: ${f}/o\ntabels: [a.csv]\n`,
       code: 'FERRY-1003',
-      says: /job\.yaml:4: unknown key "tabels": did you mean "tables"/,
+      says: /job\.yaml:4: tabels: is unknown: did you mean "tables"/,
       exit: 2,
     },
     'an unknown key in a table': {
       job: f => `name: x\nsource: ${f}\ndestination: ${f}/o\ntables:\n  - from: a.csv\n    wher: id > 1\n`,
       code: 'FERRY-1003',
-      says: /job\.yaml:6: unknown key "wher": did you mean "where"/,
+      says: /job\.yaml:6: tables\.0\.wher: is unknown: did you mean "where"/,
       exit: 2,
     },
     'malformed YAML': { job: () => 'name: x\nsource: [a\n', code: 'FERRY-1002', says: /job\.yaml:\d+:\d+:/, exit: 2 },

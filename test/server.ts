@@ -121,6 +121,7 @@ export interface Problem {
   status: number
   detail: string
   hint: string
+  faults?: { path: string; message: string }[]
 }
 
 /** A small SQLite database in a folder that the server may use. */

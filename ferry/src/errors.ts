@@ -140,6 +140,13 @@ function shortened(text: string): string {
   return text.length > MOST_MESSAGE ? `${text.slice(0, MOST_MESSAGE)}…` : text
 }
 
+/** What is wrong with one setting of what was given. */
+export interface Fault {
+  /** Its place: `tables.3.where`, or the name of a connection's setting; empty where it is the whole. */
+  path: string
+  message: string
+}
+
 /** An error meant for a user's eyes: it names the case, the place, and the next step; it never holds a secret. */
 export class FerryError extends Error {
   readonly code: ErrorCode
@@ -147,17 +154,20 @@ export class FerryError extends Error {
   readonly hint: string
   /** The error in the service's own code and words, for who knows these. */
   readonly service: { code: string; message: string } | undefined
+  /** The settings that are wrong, where these are known: forms tell each beside its field. */
+  readonly faults: Fault[]
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { hint?: string; cause?: unknown; service?: { code: string; message: string } } = {},
+    options: { hint?: string; cause?: unknown; service?: { code: string; message: string }; faults?: Fault[] } = {},
   ) {
     super(shortened(message), options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'FerryError'
     this.code = code
     this.hint = shortened(options.hint ?? ERRORS[code][1])
     this.service = options.service
+    this.faults = options.faults ?? []
   }
 }
 

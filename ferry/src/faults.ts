@@ -1,5 +1,6 @@
 /** What schemas say of values that do not fit, in plain words: everything that zod checks says it so. */
 import { z } from 'zod'
+import { type Fault, nearest } from './errors.ts'
 
 type Issue = z.core.$ZodRawIssue
 
@@ -53,6 +54,27 @@ function bounded(origin: string, than: string, bound: number | bigint | Date): s
     return bound === 1 && than === 'at least' ? 'must not be empty' : `must have ${than} ${bound} characters`
   if (origin === 'array' || origin === 'set') return `must have ${than} ${bound} ${bound === 1 ? 'entry' : 'entries'}`
   return `must be ${than} ${bound}`
+}
+
+/** What is wrong with a value of names with values, by its schema; `at` is the place of the value, empty where it is the whole. */
+export function faultsIn(schema: z.ZodObject, value: Record<string, unknown>, at = ''): Fault[] {
+  const result = schema.safeParse(value)
+  if (result.success) return []
+  const known = Object.keys(schema.shape)
+  const placeOf = (path: PropertyKey[]) => [...(at === '' ? [] : [at]), ...path].join('.')
+  return result.error.issues.flatMap(issue => {
+    if (issue.code !== 'unrecognized_keys') return [{ path: placeOf(issue.path), message: issue.message }]
+    return issue.keys.map(name => {
+      const near = nearest(name, known)
+      const advice = near ? `did you mean "${near}"?` : `there are ${known.join(', ')}`
+      return { path: placeOf([...issue.path, name]), message: `is unknown: ${advice}` }
+    })
+  })
+}
+
+/** The faults as one message, a line each. */
+export function toldFaults(faults: Fault[]): string {
+  return [...new Set(faults.map(f => (f.path === '' ? f.message : `${f.path}: ${f.message}`)))].join('\n')
 }
 
 /** Of several forms that a value may have, the one that it comes closest to. */

@@ -4,6 +4,7 @@ import type {
   AuditView,
   ConnectionView,
   ConnectorView,
+  Fault,
   GrowthView,
   JobView,
   ListedJob,
@@ -29,12 +30,15 @@ export class Problem extends Error {
   readonly code: string
   readonly hint: string
   readonly status: number
+  /** The settings that are wrong, where it is settings. */
+  readonly faults: Fault[]
 
-  constructor(status: number, code: string, detail: string, hint: string) {
+  constructor(status: number, code: string, detail: string, hint: string, faults: Fault[] = []) {
     super(detail)
     this.status = status
     this.code = code
     this.hint = hint
+    this.faults = faults
   }
 }
 
@@ -92,8 +96,8 @@ async function callFor<T>(path: string, sent: Sent = {}): Promise<{ value: T; ve
   const isJson = /json/.test(response.headers.get('content-type') ?? '')
   const answer = isJson ? JSON.parse(text) : text
   if (response.ok) return { value: answer as T, version: tag ?? '' }
-  const { code = 'FERRY-9000', detail = text, hint = '' } = isJson ? answer : {}
-  throw new Problem(response.status, code, detail, hint)
+  const { code = 'FERRY-9000', detail = text, hint = '', faults = [] } = isJson ? answer : {}
+  throw new Problem(response.status, code, detail, hint, faults)
 }
 
 export const client = new QueryClient({
@@ -269,6 +273,15 @@ export const act = {
   updateJobYaml: (name: string, yaml: string, version: string) =>
     call<JobView>(`/jobs/${part(name)}`, { method: 'PUT', yaml, version }),
   removeJob: (name: string) => call(`/jobs/${part(name)}`, { method: 'DELETE' }),
+  /** The settings that are wrong. */
+  checkDraft: (definition: unknown): Promise<Fault[]> =>
+    call('/check', { method: 'POST', body: definition }).then(
+      () => [],
+      error => {
+        if (error instanceof Problem && error.faults.length > 0) return error.faults
+        throw error
+      },
+    ),
   planDraft: (definition: unknown) =>
     call<{ plan: PlanView; yaml: string }>('/plan', { method: 'POST', body: definition }),
   planJob: (name: string) => call<PlanView>(`/jobs/${part(name)}/plan`, { method: 'POST' }),

@@ -110,7 +110,7 @@ function remoteDesk(url: string, token: string): Desk {
     }
     const told = JSON.parse(text)
     if (answer.ok) return told as T
-    throw new FerryError(told.code, told.detail, { hint: told.hint })
+    throw new FerryError(told.code, told.detail, told)
   }
   const at = encodeURIComponent
   return {

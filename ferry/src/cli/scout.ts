@@ -15,15 +15,15 @@ export default async function scout(): Promise<void> {
     const { message } = asFerryError(error)
     const { code, hint } = new FerryError('FERRY-2007', message)
     if (current === undefined) process.exit(1)
-    process.send!({ id: current, error: { code, message, hint } } satisfies Told, () => process.exit(1))
+    process.send!({ id: current, error: { code, message, hint, faults: [] } } satisfies Told, () => process.exit(1))
   })
   process.on('message', async ({ id, name, ask }: { id: number; name: LookName; ask: Looks[LookName]['ask'] }) => {
     current = id
     const told: Told = await look(await state, name, ask).then(
       answer => ({ id, answer }),
       error => {
-        const { code, message, hint } = asFerryError(error)
-        return { id, error: { code, message, hint } }
+        const { code, message, hint, faults } = asFerryError(error)
+        return { id, error: { code, message, hint, faults } }
       },
     )
     current = undefined

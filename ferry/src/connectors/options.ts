@@ -1,41 +1,41 @@
 import { resolve } from 'node:path'
 import type { z } from 'zod'
 import { allowedPath } from '../confinement.ts'
+import { FerryError } from '../errors.ts'
+import { faultsIn, toldFaults } from '../faults.ts'
 import type { Settings } from './connector.ts'
-import '../faults.ts'
-import { FerryError, nearest } from '../errors.ts'
 
-/** The settings of a connection, checked by its schema. Throws FERRY-2003 naming the setting. */
+/** The settings of a connection, checked by its schema. Throws FERRY-2003 naming each setting that is wrong. */
 export function checkSettings<T extends z.ZodObject>(kind: string, schema: T, settings: Settings): z.output<T> {
-  const result = schema.safeParse(settings)
-  if (result.success) return result.data
-  const issue = result.error.issues[0]!
-  throw new FerryError('FERRY-2003', `${kind} connection: ${issue.path.join('.')} ${issue.message}`.trim())
+  const faults = faultsIn(schema, settings)
+  if (faults.length > 0) throw wrongSettings(kind, ...faults.map(f => [f.path, f.message] as const))
+  return schema.parse(settings)
+}
+
+/** FERRY-2003: each setting that is wrong, and what is wrong with it. */
+export function wrongSettings(kind: string, ...wrong: (readonly [setting: string, message: string])[]): FerryError {
+  const faults = wrong.map(([path, message]) => ({ path, message }))
+  return new FerryError('FERRY-2003', toldFaults(faults.map(f => ({ ...f, path: `${kind} connection: ${f.path}` }))), {
+    faults,
+  })
 }
 
 /** The path of a database that is one file, where it may be. Throws FERRY-2003, FERRY-2006. */
 export function checkDatabaseFile(kind: string, schema: z.ZodObject, settings: Settings): string {
-  const result = schema.safeParse(settings)
-  if (!result.success) throw new FerryError('FERRY-2003', `${kind} connection: \`path\` names the database file`)
-  return allowedPath(resolve(result.data.path as string))
+  const { path } = checkSettings(kind, schema, settings)
+  return allowedPath(resolve(path as string))
 }
 
-/** A connector's own options, checked by its schema. Throws FERRY-1003 naming the option, and the nearest known one. */
+/** A connector's own options, checked by its schema. Throws FERRY-1003 naming each option that is wrong. */
 export function checkOptions<T extends z.ZodObject>(
   schema: T,
   options: Record<string, unknown>,
   side: 'read' | 'write',
 ): z.output<T> {
-  const result = schema.safeParse(options)
-  if (result.success) return result.data
-  const issue = result.error.issues[0]!
-  if (issue.code !== 'unrecognized_keys') {
-    throw new FerryError('FERRY-1003', `${side}.${issue.path.join('.')}: ${issue.message}`)
-  }
-  const known = Object.keys(schema.shape)
-  const near = nearest(issue.keys[0]!, known)
-  const advice = near ? `: did you mean "${near}"?` : ''
-  throw new FerryError('FERRY-1003', `${side}: unknown option "${issue.keys[0]}"${advice}`, {
-    hint: `Options: ${known.join(', ')}.`,
+  const faults = faultsIn(schema, options, side)
+  if (faults.length === 0) return schema.parse(options)
+  throw new FerryError('FERRY-1003', toldFaults(faults), {
+    faults,
+    hint: `Options: ${Object.keys(schema.shape).join(', ')}.`,
   })
 }

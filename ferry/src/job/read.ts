@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs'
 import { type Document, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml'
 import type { z } from 'zod'
 import { readableEnvironment } from '../confinement.ts'
-import { FerryError, nearest } from '../errors.ts'
-import { closestOf } from '../faults.ts'
+import { type Fault, FerryError, nearest } from '../errors.ts'
+import { closestOf, toldFaults } from '../faults.ts'
+import { faultsOf, type KindAt, requireNoFaults } from './check.ts'
 import { type CopyJob, jobSchema } from './schema.ts'
 
 export type Variables = Record<string, string>
@@ -22,9 +23,9 @@ export function readJobFile(path: string, variables: Variables): CopyJob {
 
 /**
  * Checks the text of a job. `${NAME}` is replaced everywhere but in source and destination: these may hold secrets, and
- * a job is kept in the state as it is given back here.
+ * a job is kept in the state as it is given back here. The options of stores are checked where `kindAt` tells their kinds.
  */
-export function parseJob(text: string, path: string, variables: Variables): CopyJob {
+export function parseJob(text: string, path: string, variables: Variables, kindAt?: KindAt): CopyJob {
   const lines = new LineCounter()
   // Keys that stand twice are looked for below: the parser would compare each with all others.
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false })
@@ -40,9 +41,23 @@ export function parseJob(text: string, path: string, variables: Variables): Copy
   const filled = fillIn(written, variables)
   const first = jobSchema.safeParse(filled)
   const result = first.success ? first : jobSchema.safeParse(readAsScalars(filled, written, first.error.issues))
-  if (result.success) return result.data
-  throw explain(result.error.issues, document, lines, path)
+  const faults = [
+    ...(result.success ? [] : placed(result.error.issues)),
+    ...faultsOf(filled, kindAt).map(f => ({ ...f, at: stepsOf(f.path) })),
+  ].slice(0, MOST_TOLD)
+  if (result.success && faults.length === 0) return result.data
+  const messages = faults.map(f => `${path}:${lineOf(document, lines, f.at)}: ${toldFaults([f])}`)
+  throw new FerryError('FERRY-1003', [...new Set(messages)].join('\n'), {
+    faults: faults.map(f => ({ path: f.path, message: f.message })),
+  })
 }
+
+/** A fault whose place is known step by step. */
+interface PlacedFault extends Fault {
+  at: PropertyKey[]
+}
+
+const stepsOf = (path: string) => path.split('.').map(step => (/^\d+$/.test(step) ? Number(step) : step))
 
 /** The first key that stands twice in its map, as the parser's own errors tell it. */
 function keyTwice(document: Document): { message: string; pos: [number, number] } | undefined {
@@ -113,22 +128,20 @@ function readAsScalars(filled: unknown, written: unknown, issues: z.core.$ZodIss
 /** So many faults are told at one time. */
 const MOST_TOLD = 20
 
-function explain(issues: z.core.$ZodIssue[], document: Document, lines: LineCounter, path: string): FerryError {
-  const messages: string[] = []
+function placed(issues: z.core.$ZodIssue[]): PlacedFault[] {
+  const faults: PlacedFault[] = []
   for (const issue of issues.slice(0, MOST_TOLD).flatMap(deepest).slice(0, MOST_TOLD)) {
     if (issue.code === 'unrecognized_keys') {
       for (const key of issue.keys.slice(0, MOST_TOLD)) {
         const known = knownKeys(issue.path)
         const near = nearest(key, known)
         const advice = near ? `did you mean "${near}"?` : `known here: ${known.join(', ')}`
-        messages.push(`${path}:${lineOf(document, lines, [...issue.path, key])}: unknown key "${key}": ${advice}`)
+        const at = [...issue.path, key]
+        faults.push({ at, path: at.join('.'), message: `is unknown: ${advice}` })
       }
-    } else {
-      const where = issue.path.length > 0 ? `${issue.path.join('.')}: ` : ''
-      messages.push(`${path}:${lineOf(document, lines, issue.path)}: ${where}${issue.message}`)
-    }
+    } else faults.push({ at: issue.path, path: issue.path.join('.'), message: issue.message })
   }
-  return new FerryError('FERRY-1003', [...new Set(messages)].join('\n'))
+  return faults
 }
 
 /** Of a union the branch that came closest speaks: the one that got past the value's own kind. */
@@ -195,9 +208,12 @@ function shapesOf(schema: unknown): Record<string, AnySchema>[] {
 /** A job that was put together from words of the command line. Throws FERRY-1003 with each word that is wrong. */
 export function checkJob(value: unknown): CopyJob {
   const result = jobSchema.safeParse(value)
-  if (result.success) return result.data
-  const messages = result.error.issues.flatMap(deepest).map(i => `${i.path.join('.')}: ${i.message}`)
-  throw new FerryError('FERRY-1003', [...new Set(messages)].join('\n'))
+  if (!result.success) {
+    const faults = result.error.issues.flatMap(deepest).map(i => ({ path: i.path.join('.'), message: i.message }))
+    throw new FerryError('FERRY-1003', toldFaults(faults), { faults })
+  }
+  requireNoFaults(result.data)
+  return result.data
 }
 
 /** A variables file: a flat YAML or JSON map of names to values. */

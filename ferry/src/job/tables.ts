@@ -3,7 +3,7 @@ import { FerryError, nearest } from '../errors.ts'
 import { matcher } from '../glob.ts'
 import { parseDuration } from './duration.ts'
 import type { CopyJob, TableEntry, TableSettings } from './schema.ts'
-import { parseSize } from './size.ts'
+import { sizeOf } from './size.ts'
 
 /** One table of a job with all its settings decided. */
 export interface TableSpec
@@ -13,6 +13,8 @@ export interface TableSpec
       'create' | 'deletes' | 'mergeKind' | 'drift' | 'truncate' | 'narrowing' | 'onRowError' | 'casing'
     >
   > {
+  /** The entry of the job's `tables` that it is of, from 0. */
+  entry: number
   from: string
   query?: string
   /** Undefined where the destination names the object itself (a locator's `#object`, a single file). */
@@ -76,10 +78,11 @@ export interface NamesOfTables {
 export function expandTables(job: CopyJob, objects: string[], options: NamesOfTables): TableSpec[] {
   const excluded = job.exclude.map(glob => matcher(glob))
   const specs: TableSpec[] = []
-  for (const item of job.tables) {
+  for (const [at, item] of job.tables.entries()) {
     const entry: TableEntry = typeof item === 'string' ? { from: item } : item
+    const add = (from: string) => specs.push({ entry: at, ...specOf(job, entry, from, options) })
     if (!isPattern(entry.from) || options.globs) {
-      specs.push(specOf(job, entry, entry.from ?? '(query)', options))
+      add(entry.from ?? '(query)')
       continue
     }
     const wanted = matcher(entry.from!)
@@ -92,7 +95,7 @@ export function expandTables(job: CopyJob, objects: string[], options: NamesOfTa
     }
     // A table that the job also names by itself is not taken twice.
     const named = new Set(job.tables.map(t => (typeof t === 'string' ? t : t.from)))
-    for (const object of found) if (!named.has(object)) specs.push(specOf(job, entry, object, options))
+    for (const object of found) if (!named.has(object)) add(object)
   }
   const seen = new Map<string, string>()
   for (const spec of specs) {
@@ -120,12 +123,9 @@ export const TABLE_DEFAULTS = {
   audit: false,
 } as const
 
-function specOf(job: CopyJob, entry: TableEntry, from: string, names: NamesOfTables): TableSpec {
+function specOf(job: CopyJob, entry: TableEntry, from: string, names: NamesOfTables): Omit<TableSpec, 'entry'> {
   const s = { ...TABLE_DEFAULTS, ...(pick(job) as TableSettings), ...job.defaults, ...definedOnly(entry) }
-  const splitBytes = s.splitSize === undefined ? SPLIT_BYTES : parseSize(s.splitSize)
-  if (splitBytes === undefined) {
-    throw new FerryError('FERRY-1003', `splitSize: ${s.splitSize} is not a size such as 64MB`)
-  }
+  const splitBytes = s.splitSize === undefined ? SPLIT_BYTES : sizeOf(s.splitSize, 'splitSize')
   const overlap = s.overlap === undefined ? undefined : overlapOf(s.overlap)
   const list = (statements: string | string[] | undefined) =>
     statements === undefined ? [] : typeof statements === 'string' ? [statements] : statements

@@ -15,7 +15,7 @@ import { discardRun, resetJob } from './giveup.ts'
 import { planJob } from './plan.ts'
 import { type RetryReport, retryRun } from './retry.ts'
 import type { GrowthView, ObjectView, PlanView, PreviewView } from './schemas.ts'
-import { openStore, resolveEndpoint } from './stores.ts'
+import { kindsAt, openStore, resolveEndpoint } from './stores.ts'
 
 /** A store: settings that are resolved already, or an endpoint as jobs say it. */
 export type Place = { locator: Locator } | { endpoint: EndpointSpec }
@@ -69,7 +69,7 @@ const DO: { [N in LookName]: (state: State, ask: Looks[N]['ask']) => Promise<Loo
       if (store.arrivals) return store.arrivals(pattern)
       throw new FerryError('FERRY-1003', `${store.label} has no files that could arrive`)
     }),
-  parse: async (_, { text }) => parseJob(text, 'job', {}),
+  parse: async (state, { text }) => parseJob(text, 'job', {}, await kindsAt(state.db)),
   yaml: async (_, { definition }) => stringify(definition),
   plan: (state, { job }) => planView(state, jobSchema.parse(job)),
   reset: (state, { job, only }) => resetJob(state, job, {}, only.length > 0 ? only : undefined),
@@ -120,6 +120,7 @@ async function planView(state: State, job: CopyJob): Promise<PlanView> {
       code: error.code,
       message: error.message,
       hint: error.hint,
+      faults: error.faults,
       table,
     })),
   }

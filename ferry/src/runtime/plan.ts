@@ -2,9 +2,9 @@
 import { availableParallelism } from 'node:os'
 import { requireOwnDestinations } from '../engine/apart.ts'
 import { type PlanOptions, planTable, type TablePlan } from '../engine/plan.ts'
-import { asFerryError, FerryError } from '../errors.ts'
+import { asFerryError, type ErrorCode, FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
-import type { CopyJob } from '../job/schema.ts'
+import type { CopyJob, TableSettings } from '../job/schema.ts'
 import { expandTables, needsListing, type TableSpec } from '../job/tables.ts'
 import type { State } from '../state/database.ts'
 import { positionsOf } from '../state/positions.ts'
@@ -40,14 +40,14 @@ export async function planJob(
   variables: Variables,
 ): Promise<{
   tables: (TablePlan & { splits: number })[]
-  problems: { table: string; error: FerryError }[]
+  problems: Problem[]
   clashes: Clash[]
 }> {
   const stores = await openStores(job, state, variables)
   try {
     const sessions = await openSessions(stores, unshared('plan', job.name))
     const tables: (TablePlan & { splits: number })[] = []
-    const problems: { table: string; error: FerryError }[] = []
+    const problems: Problem[] = []
     try {
       const specs = await tablesOf(job, stores)
       const kept = state ? await positionsOf(state.db, job.name) : []
@@ -58,7 +58,14 @@ export async function planJob(
           const splits = 'source' in table ? (await table.source.splits(table.plan.offer)).length : 0
           tables.push({ ...table.plan, splits })
         } catch (error) {
-          problems.push({ table: spec.from, error: asFerryError(error) })
+          const { code, message, hint, faults } = asFerryError(error)
+          const setting = settingOf(code, spec)
+          const own = faults.length > 0 ? faults : setting === undefined ? [] : [{ path: setting, message }]
+          const placed = own.map(f => ({ ...f, path: `${placeOf(job, spec, f.path)}${f.path}` }))
+          problems.push({
+            table: spec.from,
+            error: new FerryError(code, message, { hint, faults: placed, cause: error }),
+          })
         }
       }
       try {
@@ -74,6 +81,40 @@ export async function planJob(
   } finally {
     await closeStores(stores)
   }
+}
+
+/** A table that cannot be copied; the faults of its error say which settings of the job are wrong. */
+export interface Problem {
+  table: string
+  error: FerryError
+}
+
+/** The setting of a table that an error is of, where its code tells it. */
+function settingOf(code: ErrorCode, spec: TableSpec): string | undefined {
+  switch (code) {
+    case 'FERRY-3016':
+      return spec.where !== undefined ? 'where' : spec.query !== undefined ? 'query' : undefined
+    case 'FERRY-3005':
+      return 'keys'
+    case 'FERRY-3006':
+      return 'update'
+    case 'FERRY-3012':
+      return spec.incrementalColumn === undefined ? undefined : 'incrementalColumn'
+    default:
+      return undefined
+  }
+}
+
+/** Where the job says a setting of a table: at the table itself, under `defaults`, or for all. */
+function placeOf(job: CopyJob, { entry }: TableSpec, path: string): string {
+  const [setting, option] = path.split('.') as [keyof CopyJob['defaults'], string?]
+  const says = (settings: TableSettings | undefined) => {
+    const value: unknown = settings?.[setting]
+    return value !== undefined && (option === undefined || Object.hasOwn(value as object, option))
+  }
+  const own = job.tables[entry]!
+  if (typeof own !== 'string' && says(own)) return `tables.${entry}.`
+  return says(job.defaults) ? 'defaults.' : says(job) ? '' : `tables.${entry}.`
 }
 
 /** How many splits are at work at one time: as the job says, else what processors and stores can use. */

@@ -20,7 +20,7 @@ import type { TableProgress } from '../engine/progress.ts'
 import { asFerryError, FerryError, NewColumns } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
-import { parseSize } from '../job/size.ts'
+import { sizeOf } from '../job/size.ts'
 import type { State } from '../state/database.ts'
 import { HEARTBEAT_MS } from '../state/owner.ts'
 import { completeTable, positionsOf } from '../state/positions.ts'
@@ -223,7 +223,8 @@ class Run {
       const follows = job.mode === 'online' || isLogged
       const slots = new Slots(isLogged || !follows ? this.parallel : Infinity)
       const rows = job.limits.rowsPerSecond === undefined ? undefined : new RateLimit(job.limits.rowsPerSecond)
-      const perSecond = job.limits.bytesPerSecond === undefined ? undefined : parseSize(job.limits.bytesPerSecond)
+      const perSecond =
+        job.limits.bytesPerSecond === undefined ? undefined : sizeOf(job.limits.bytesPerSecond, 'limits.bytesPerSecond')
       const bytes = perSecond === undefined ? undefined : new RateLimit(perSecond)
       const tables = new Slots(follows ? Infinity : this.parallel)
       await Promise.all(

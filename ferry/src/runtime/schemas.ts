@@ -12,6 +12,11 @@ export const runStateSchema = z.enum([
   'cancelled',
 ])
 
+export const faultSchema = z.object({
+  path: z.string().describe('Such as `tables.3.where`, or a setting of a connection; empty for the whole'),
+  message: z.string(),
+})
+
 export const errorSchema = z.object({
   code: z.string(),
   message: z.string(),
@@ -145,7 +150,7 @@ export const planSchema = z
         notes: z.array(z.string()),
       }),
     ),
-    problems: z.array(errorSchema),
+    problems: z.array(errorSchema.extend({ faults: z.array(faultSchema) })),
     clashes: z.array(z.object({ table: z.string(), message: z.string() })).describe('Tables that other jobs write too'),
   })
   .meta({ id: 'Plan' })
@@ -298,6 +303,7 @@ export type RunDetail = z.output<typeof runDetailSchema>
 export type TableView = z.output<typeof tableSchema>
 export type JobView = z.output<typeof jobView>
 export type ListedJob = z.output<typeof listedJob>
+export type Fault = z.output<typeof faultSchema>
 export type PlanView = z.output<typeof planSchema>
 export type ScheduleView = z.output<typeof scheduleView>
 export type TriggerView = z.output<typeof triggerView>

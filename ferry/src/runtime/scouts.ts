@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { Slots } from '../engine/limits.ts'
-import { FerryError } from '../errors.ts'
+import { type Fault, FerryError } from '../errors.ts'
 import { letWait, memoryOf, programPath } from '../program.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { LookName, Looks } from './looks.ts'
@@ -47,7 +47,7 @@ const IDLE_MS = 60_000
 /** What a scout answers. */
 export type Told =
   | { id: number; answer: unknown }
-  | { id: number; error: { code: string; message: string; hint: string } }
+  | { id: number; error: { code: string; message: string; hint: string; faults: Fault[] } }
 
 /** For whom a scout looks: `signal` ends the look where nobody waits any more. */
 export interface Asker {
@@ -150,7 +150,7 @@ export class Scouts {
     const onMessage = (told: Told) => {
       if (told.id !== id) return
       if ('answer' in told) end.resolve(told.answer as Looks[N]['answer'])
-      else end.reject(new FerryError(told.error.code as never, told.error.message, { hint: told.error.hint }))
+      else end.reject(new FerryError(told.error.code as never, told.error.message, told.error))
     }
     const onExit = () => end.reject(tooMuch())
     // One that ends soon is kept: starting another costs more than its end.

@@ -1,14 +1,18 @@
 /** The stores of a job: named connections looked up, variables put in, connectors loaded. */
+import type { Kysely } from 'kysely'
 import type { RunIdentity, Store } from '../connectors/connector.ts'
+import { findKind } from '../connectors/kinds.ts'
 import { loadConnector } from '../connectors/registry.ts'
 import { isReference, isSecret, withoutPassword } from '../connectors/settings.ts'
 import type { Sessions } from '../engine/plan.ts'
+import type { KindAt } from '../job/check.ts'
 import { type Locator, parseLocator } from '../job/locator.ts'
 import { type Variables, withVariables } from '../job/read.ts'
 import type { CopyJob, EndpointSpec } from '../job/schema.ts'
 import { withVaultSecrets } from '../secrets/keyvault.ts'
-import { findConnection } from '../state/connections.ts'
+import { findConnection, listConnections } from '../state/connections.ts'
 import type { State } from '../state/database.ts'
+import type { Schema } from '../state/schema.ts'
 import { withSecrets } from '../state/secrets.ts'
 
 /** What an endpoint of a job stands for, variables put in. */
@@ -32,6 +36,24 @@ export async function resolveEndpoint(
   }
   const { kind, ...settings } = withVariables(spec, variables) as { kind: string }
   return { kind, settings }
+}
+
+/** The kinds of stores that endpoints of jobs name, as far as that is known. */
+export async function kindsAt(db: Kysely<Schema>): Promise<KindAt> {
+  const named = new Map((await listConnections(db)).map(c => [c.name, c.kind]))
+  return endpoint => {
+    if (typeof endpoint === 'string') return findKind(kindNamedBy(endpoint))
+    const { kind, connection } = (endpoint ?? {}) as { kind?: unknown; connection?: unknown }
+    return findKind(String(kind ?? named.get(String(connection))))
+  }
+}
+
+function kindNamedBy(locator: string): string {
+  try {
+    return parseLocator(locator).kind
+  } catch {
+    return ''
+  }
 }
 
 export async function openStore(locator: Locator): Promise<Store> {

@@ -1,5 +1,6 @@
 /** Jobs: kept, edited, planned, run, reset; and what their tables have come to. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import type { Kysely } from 'kysely'
 import { stringify } from 'yaml'
 import { z } from 'zod'
 import { isReference, isSecret } from '../connectors/settings.ts'
@@ -12,10 +13,12 @@ import type { Dispatcher } from '../runtime/dispatcher.ts'
 import { describeJob, listJobs } from '../runtime/overview.ts'
 import { jobView, listedJob, planSchema, totalSchema } from '../runtime/schemas.ts'
 import type { Asker, Scouts } from '../runtime/scouts.ts'
+import { kindsAt } from '../runtime/stores.ts'
 import { compactJob } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
 import { createJob, deleteJob, findJob, requireNobodyBehind, updateJob } from '../state/jobs.ts'
 import { positionsOf } from '../state/positions.ts'
+import type { Schema } from '../state/schema.ts'
 import { isSealed } from '../state/secrets.ts'
 import { totalsOf } from '../state/totals.ts'
 import { askerOf, callerOf } from './asker.ts'
@@ -67,7 +70,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       response: { 201: jobView },
     },
     handler: async (request, reply) => {
-      const job = await jobOf(request.body, scouts, askerOf(reply))
+      const job = await jobOf(request.body, { db, scouts }, askerOf(reply))
       request.object = job.name
       await createJob(db, job.name, JSON.stringify(job))
       return reply.code(201).send(await describeJob(db, job.name))
@@ -121,7 +124,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     },
     handler: async (request, reply) => {
       const { name } = request.params
-      const job = await jobOf(request.body, scouts, askerOf(reply))
+      const job = await jobOf(request.body, { db, scouts }, askerOf(reply))
       if (job.name !== name) {
         throw new FerryError('FERRY-6003', `the job says that its name is ${job.name}: a job keeps its name`)
       }
@@ -159,6 +162,24 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
 
   app.route({
     method: 'POST',
+    url: '/check',
+    bodyLimit: MOST_LONG_BODY,
+    config: { role: 'admin' },
+    schema: {
+      tags: ['jobs'],
+      summary: 'Whether the settings of a job that is not kept are right; no store is opened',
+      consumes: JOB_TYPES,
+      body: jobBody,
+      response: { 204: z.null() },
+    },
+    handler: async (request, reply) => {
+      await jobOf(request.body, { db, scouts }, askerOf(reply))
+      return reply.code(204).send(null)
+    },
+  })
+
+  app.route({
+    method: 'POST',
     url: '/plan',
     bodyLimit: MOST_LONG_BODY,
     config: { role: 'admin' },
@@ -170,7 +191,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       response: { 200: z.object({ plan: planSchema, yaml: z.string() }) },
     },
     handler: async (request, reply) => {
-      const job = await jobOf(request.body, scouts, askerOf(reply))
+      const job = await jobOf(request.body, { db, scouts }, askerOf(reply))
       request.object = job.name
       return {
         plan: await scouts.ask('plan', { job }, askerOf(reply)),
@@ -282,7 +303,11 @@ export function yamlOf(definition: object, scouts: Scouts, asker: Asker): Promis
 }
 
 /** A job from a body. A server keeps no secret in a job. Throws FERRY-1002, FERRY-1003 or FERRY-6003. */
-async function jobOf(body: z.output<typeof jobBody>, scouts: Scouts, asker: Asker): Promise<CopyJob> {
+async function jobOf(
+  body: z.output<typeof jobBody>,
+  { db, scouts }: { db: Kysely<Schema>; scouts: Scouts },
+  asker: Asker,
+): Promise<CopyJob> {
   const text = typeof body === 'string' ? body : JSON.stringify(body)
   if (text.length > MOST_JOB) {
     throw new FerryError('FERRY-6003', `a job has ${MOST_JOB} characters at most, and this one ${text.length}`, {
@@ -290,7 +315,8 @@ async function jobOf(body: z.output<typeof jobBody>, scouts: Scouts, asker: Aske
     })
   }
   // A long text takes memory and time that the server has not.
-  const job = text.length > LONG_JOB ? await scouts.ask('parse', { text }, asker) : parseJob(text, 'job', {})
+  const isLong = text.length > LONG_JOB
+  const job = isLong ? await scouts.ask('parse', { text }, asker) : parseJob(text, 'job', {}, await kindsAt(db))
   for (const endpoint of [job.source, job.destination]) requireNoSecret(endpoint)
   return job
 }

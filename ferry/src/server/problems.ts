@@ -3,6 +3,8 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { asFerryError, ERRORS, type ErrorCode, FerryError } from '../errors.ts'
+import { toldFaults } from '../faults.ts'
+import { faultSchema } from '../runtime/schemas.ts'
 
 export const problemSchema = z
   .object({
@@ -13,6 +15,10 @@ export const problemSchema = z
     instance: z.string().describe('The path that was asked for'),
     code: z.string().describe("Ferry's code: docs/errors.md"),
     hint: z.string().describe('What to do'),
+    faults: z
+      .array(faultSchema)
+      .optional()
+      .describe('Where it is settings that are wrong: each with its place, and what is wrong with it'),
   })
   .meta({ id: 'Problem' })
 
@@ -54,17 +60,18 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, error:
       instance: request.url.split('?')[0],
       code: error.code,
       hint: error.hint,
+      ...(error.faults.length > 0 ? { faults: error.faults } : {}),
     })
 }
 
 export function onError(error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error instanceof FerryError) return sendProblem(request, reply, error)
   if (hasZodFastifySchemaValidationErrors(error)) {
-    const faults = error.validation.map(v => {
-      const place = v.instancePath.slice(1).replaceAll('/', '.')
-      return place === '' ? v.message : `${place}: ${v.message}`
-    })
-    return sendProblem(request, reply, new FerryError('FERRY-6003', faults.join('; ')))
+    const faults = error.validation.map(v => ({
+      path: v.instancePath.slice(1).replaceAll('/', '.'),
+      message: v.message ?? 'is wrong',
+    }))
+    return sendProblem(request, reply, new FerryError('FERRY-6003', toldFaults(faults), { faults }))
   }
   const status = (error as FastifyError).statusCode ?? 500
   if (status === 429) return sendProblem(request, reply, new FerryError('FERRY-6005', error.message))

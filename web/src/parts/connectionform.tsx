@@ -18,6 +18,7 @@ import { useMutation, useQuery } from '@tanstack/react-query'
 import { useEffect, useRef, useState } from 'react'
 import { act, type ConnectionView, connectorsQuery, type FieldView } from '../api.ts'
 import { Failure } from './failure.tsx'
+import { faultsOf } from './faults.ts'
 import { SettingField } from './field.tsx'
 import { useAct } from './tell.tsx'
 
@@ -61,11 +62,13 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
       onSaved(saved)
       return `${saved.name} is kept`
     },
+    { isTold: true },
   )
   const connector = connectors.data?.find(c => c.kind === kind)
-  // What is wrong with one setting is told beside it, and only there.
-  const fault = faultOf(test.error ?? save.error)
-  const isBeside = connector?.settings.some(s => s.name === fault?.setting) ?? false
+  const { at, isBeside } = faultsOf(
+    test.error ?? save.error,
+    path => connector?.settings.some(s => s.name === path) ?? false,
+  )
   const form = useRef<HTMLFormElement>(null)
   const isReady = connector !== undefined
   // A dialog that opened before there was a field takes what is focused in it for something outside, and focuses elsewhere.
@@ -81,7 +84,7 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
       key={setting.name}
       setting={setting}
       value={values[setting.name] ?? ''}
-      fault={fault?.setting === setting.name ? fault.why : undefined}
+      fault={at(setting.name)}
       onChange={value => {
         test.reset()
         save.reset()
@@ -120,7 +123,7 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
       </Field>
       {first.map(field)}
       {more.length > 0 && (
-        <Accordion collapsible>
+        <Accordion collapsible {...(more.some(s => at(s.name) !== undefined) ? { openItems: ['more'] } : {})}>
           <AccordionItem value="more">
             <AccordionHeader>More settings</AccordionHeader>
             <AccordionPanel className={styles.more}>{more.map(field)}</AccordionPanel>
@@ -149,10 +152,4 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
       </div>
     </form>
   )
-}
-
-/** The setting that a message names, and what it says of it. */
-function faultOf(error: Error | null): { setting: string; why: string } | undefined {
-  const [, setting, why] = /connection: `?(\w+)`?:? (.+)/.exec(error?.message ?? '') ?? []
-  return setting === undefined || why === undefined ? undefined : { setting, why }
 }

@@ -10,6 +10,7 @@ import {
   Select,
 } from '@fluentui/react-components'
 import type { FieldView } from '../api.ts'
+import { type FaultAt, noFault, shown } from './faults.ts'
 
 const useStyles = makeStyles({
   form: {
@@ -35,12 +36,7 @@ export function SettingField({ setting, value, onChange, fault }: FieldProps) {
   const placeholder = setting.default || undefined
   const choices = setting.type === 'boolean' ? ['true', 'false'] : setting.choices
   return (
-    <Field
-      label={setting.name}
-      hint={hint}
-      required={setting.required}
-      {...(fault === undefined ? {} : { validationMessage: fault })}
-    >
+    <Field label={setting.name} hint={hint} required={setting.required} {...shown(fault)}>
       {choices.length > 0 ? (
         <Select value={value} onChange={(_, data) => onChange(data.value)}>
           <option value="">{placeholder ? `${placeholder} (as usual)` : ''}</option>
@@ -67,10 +63,12 @@ interface OptionsProps {
   /** By their names; those that no field shows stay as they are. */
   value: Record<string, unknown>
   onChange: (value: Record<string, unknown> | undefined) => void
+  /** What is wrong with each, by its name. */
+  fault?: FaultAt
 }
 
 /** What a job may say more of a store's objects; nothing where there is nothing to say. */
-export function Options({ title, fields, value, onChange }: OptionsProps) {
+export function Options({ title, fields, value, onChange, fault = noFault }: OptionsProps) {
   const styles = useStyles()
   if (fields.length === 0) return null
   const said = Object.keys(value)
@@ -89,6 +87,7 @@ export function Options({ title, fields, value, onChange }: OptionsProps) {
               key={f.name}
               setting={f}
               value={value[f.name] === undefined ? '' : String(value[f.name])}
+              fault={fault(f.name)}
               onChange={text => change(f, text)}
             />
           ))}

@@ -5,6 +5,7 @@ import { useState } from 'react'
 import { act } from '../api.ts'
 import { time } from '../format.ts'
 import { Failure } from './failure.tsx'
+import { faultsOf, shown } from './faults.ts'
 
 export interface ScheduleValue extends Record<string, unknown> {
   name: string
@@ -70,6 +71,27 @@ function wordsOf(value: ScheduleValue | undefined, name: string): Words {
   }
 }
 
+/** What of a schedule has a field of its own. */
+const FIELDS = [
+  'name',
+  'every',
+  'cron',
+  'daily',
+  'weekly.days',
+  'weekly.at',
+  'monthly.days',
+  'monthly.at',
+  'timeZone',
+  'from',
+  'until',
+]
+
+/** The place in a schedule of what a field of words holds. */
+function placeOf(key: 'name' | 'every' | 'at' | 'days' | 'cron', way: Way): string {
+  if (key === 'at') return way === 'daily' ? 'daily' : `${way}.at`
+  return key === 'days' ? 'monthly.days' : key
+}
+
 const list = (text: string) => text.split(/[\s,]+/).filter(Boolean)
 
 function valueOf(w: Words): ScheduleValue {
@@ -111,8 +133,9 @@ export function ScheduleForm({ schedule, name, onDone, onCancel }: Props) {
     retry: false,
     placeholderData: undefined,
   })
+  const { at, isBeside } = faultsOf(times.error, path => FIELDS.some(f => path === f || path.startsWith(`${f}.`)))
   const text = (label: string, key: 'name' | 'every' | 'at' | 'days' | 'cron', hint?: string) => (
-    <Field label={label} {...(hint ? { hint } : {})}>
+    <Field label={label} {...(hint ? { hint } : {})} {...shown(at(placeOf(key, words.way)))}>
       <Input value={words[key]} onChange={(_, d) => set({ [key]: d.value })} />
     </Field>
   )
@@ -132,7 +155,7 @@ export function ScheduleForm({ schedule, name, onDone, onCancel }: Props) {
       {words.way === 'cron' &&
         text('Cron expression', 'cron', 'Minute, hour, day, month, weekday; six fields begin with seconds')}
       {words.way === 'weekly' && (
-        <Field label="Weekdays">
+        <Field label="Weekdays" {...shown(at('weekly.days'))}>
           <div className={styles.bar}>
             {WEEKDAYS.map(day => (
               <Checkbox
@@ -149,17 +172,17 @@ export function ScheduleForm({ schedule, name, onDone, onCancel }: Props) {
       )}
       {words.way === 'monthly' && text('Days of the month', 'days', 'Numbers, or last, separated by commas')}
       {['daily', 'weekly', 'monthly'].includes(words.way) && text('Times of day', 'at', 'Such as 06:00, 18:30')}
-      <Field label="Time zone">
+      <Field label="Time zone" {...shown(at('timeZone'))}>
         <Select value={words.timeZone} onChange={(_, d) => set({ timeZone: d.value })}>
           {[...new Set(['UTC', ownZone, words.timeZone, ...zones])].map(z => (
             <option key={z}>{z}</option>
           ))}
         </Select>
       </Field>
-      <Field label="Not before">
+      <Field label="Not before" {...shown(at('from'))}>
         <Input type="datetime-local" value={words.from.slice(0, 16)} onChange={(_, d) => set({ from: d.value })} />
       </Field>
-      <Field label="Not after">
+      <Field label="Not after" {...shown(at('until'))}>
         <Input type="datetime-local" value={words.until.slice(0, 16)} onChange={(_, d) => set({ until: d.value })} />
       </Field>
       <Field label="When a time was missed because no server was there">
@@ -175,7 +198,7 @@ export function ScheduleForm({ schedule, name, onDone, onCancel }: Props) {
           <option value="cancel">cancel it</option>
         </Select>
       </Field>
-      {times.isError && <Failure error={times.error} />}
+      {times.isError && !isBeside && <Failure error={times.error} />}
       {times.data && <Text>Next: {times.data.next.map(time).join(' · ') || 'never'}</Text>}
       <div className={styles.bar}>
         <Button appearance="primary" disabled={!times.data} onClick={() => onDone(value)}>

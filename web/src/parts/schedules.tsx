@@ -24,12 +24,14 @@ export function Schedules({ name }: { name: string }) {
       setEdited(undefined)
       return 'The schedules are kept'
     },
+    { isTold: true },
   )
   if (schedules.isError) return <Failure error={schedules.error} />
   if (!schedules.data) return <Spinner label="Loading schedules" />
   const all = schedules.data.map(s => s.schedule as ScheduleValue)
-  const replace = (at: number, by?: ScheduleValue) =>
-    save.mutate(all.flatMap((s, i) => (i === at ? (by ? [by] : []) : [s])))
+  // While it is being kept, the list that is shown is the former one: an edit of that would be lost.
+  const keep = (schedules: ScheduleValue[]) => save.isPending || save.mutate(schedules)
+  const replace = (at: number, by?: ScheduleValue) => keep(all.flatMap((s, i) => (i === at ? (by ? [by] : []) : [s])))
   const free = (n = all.length + 1): string =>
     all.some(s => s.name === `schedule ${n}`) ? free(n + 1) : `schedule ${n}`
   return (
@@ -57,7 +59,7 @@ export function Schedules({ name }: { name: string }) {
               cell: (s, i) => (
                 <Switch
                   checked={s.schedule.enabled !== false}
-                  disabled={!mayEdit || save.isPending}
+                  disabled={!mayEdit}
                   aria-label={`${s.schedule.name} is on`}
                   onChange={(_, { checked }) => replace(i, { ...all[i]!, enabled: checked })}
                 />
@@ -73,6 +75,7 @@ export function Schedules({ name }: { name: string }) {
                       appearance="subtle"
                       icon={<EditRegular />}
                       aria-label={`Edit ${s.schedule.name}`}
+                      disabledFocusable={save.isPending}
                       onClick={() => setEdited(i)}
                     />
                     <Button
@@ -80,6 +83,7 @@ export function Schedules({ name }: { name: string }) {
                       appearance="subtle"
                       icon={<DeleteRegular />}
                       aria-label={`Remove ${s.schedule.name}`}
+                      disabledFocusable={save.isPending}
                       onClick={() => replace(i)}
                     />
                   </>
@@ -101,7 +105,7 @@ export function Schedules({ name }: { name: string }) {
           key={edited}
           name={free()}
           {...(edited === 'new' ? {} : { schedule: all[edited]! })}
-          onDone={value => (edited === 'new' ? save.mutate([...all, value]) : replace(edited, value))}
+          onDone={value => (edited === 'new' ? keep([...all, value]) : replace(edited, value))}
           onCancel={() => setEdited(undefined)}
         />
       ) : (

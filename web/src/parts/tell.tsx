@@ -5,8 +5,15 @@ import { client, Problem } from '../api.ts'
 
 export const TOASTER = 'ferry'
 
-/** An action; when it is done what pages show is asked for again. */
-export function useAct<V, R>(work: (value: V) => Promise<R>, done?: (result: R, value: V) => string | undefined) {
+/**
+ * An action; when it is done what pages show is asked for again, and it is pending until that has come. Where the page
+ * itself tells what went wrong, `isTold`, nothing is told twice.
+ */
+export function useAct<V, R>(
+  work: (value: V) => Promise<R>,
+  done?: (result: R, value: V) => string | undefined,
+  { isTold = false } = {},
+) {
   const { dispatchToast } = useToastController(TOASTER)
   return useMutation({
     mutationFn: work,
@@ -23,6 +30,7 @@ export function useAct<V, R>(work: (value: V) => Promise<R>, done?: (result: R, 
       return client.invalidateQueries()
     },
     onError: error => {
+      if (isTold) return
       const { code, hint } = error instanceof Problem ? error : { code: 'Error', hint: '' }
       dispatchToast(
         <Toast>

@@ -20,6 +20,7 @@ import { time } from '../format.ts'
 import { Confirm } from './confirm.tsx'
 import { CopyButton } from './copybutton.tsx'
 import { Failure } from './failure.tsx'
+import { type FaultAt, faultsOf, shown, within } from './faults.ts'
 import { Grid } from './grid.tsx'
 import { useMay } from './session.ts'
 import { useAct } from './tell.tsx'
@@ -29,6 +30,9 @@ const useStyles = makeStyles({
   form: { display: 'flex', flexDirection: 'column', gap: '12px', maxWidth: '560px' },
   bar: { display: 'flex', gap: '8px' },
 })
+
+/** What of a trigger has a field of its own. */
+const FIELDS = ['name', 'files', 'connection', 'after']
 
 type Trigger = Record<string, unknown> & { name: string }
 
@@ -56,11 +60,18 @@ export function Triggers({ name }: { name: string }) {
       setEditing(undefined)
       return 'The triggers are kept'
     },
+    { isTold: true },
   )
+  // The trigger that is edited, or the new one behind the others.
+  const at = editing ?? triggers.data?.length ?? 0
+  const isForm = making || editing !== undefined
+  const { at: fault, isBeside } = faultsOf(save.error, path => isForm && FIELDS.some(f => path === `${at}.${f}`))
   const secret = useAct((trigger: string) => act.hookSecret(name, trigger))
   if (triggers.isError) return <Failure error={triggers.error} />
   if (!triggers.data) return <Spinner label="Loading triggers" />
   const all = triggers.data.map(t => t.trigger as Trigger)
+  // While it is being kept, the list that is shown is the former one: an edit of that would be lost.
+  const keep = (triggers: Trigger[]) => save.isPending || save.mutate(triggers)
   return (
     <section className={styles.part} aria-label="Triggers">
       <Title3 as="h2">Triggers</Title3>
@@ -91,7 +102,7 @@ export function Triggers({ name }: { name: string }) {
                   disabled={!mayEdit}
                   checked={t.trigger.enabled !== false}
                   onChange={(_, { checked }) =>
-                    save.mutate(all.map((other, n) => (n === i ? { ...other, enabled: checked } : other)))
+                    keep(all.map((other, n) => (n === i ? { ...other, enabled: checked } : other)))
                   }
                 />
               ),
@@ -125,6 +136,7 @@ export function Triggers({ name }: { name: string }) {
                       appearance="subtle"
                       icon={<EditRegular />}
                       aria-label={`Edit ${t.trigger.name}`}
+                      disabledFocusable={save.isPending}
                       onClick={() => setEditing(i)}
                     />
                     <Button
@@ -132,7 +144,8 @@ export function Triggers({ name }: { name: string }) {
                       appearance="subtle"
                       icon={<DeleteRegular />}
                       aria-label={`Remove ${t.trigger.name}`}
-                      onClick={() => save.mutate(all.filter((_, n) => n !== i))}
+                      disabledFocusable={save.isPending}
+                      onClick={() => keep(all.filter((_, n) => n !== i))}
                     />
                   </>
                 ),
@@ -140,18 +153,26 @@ export function Triggers({ name }: { name: string }) {
           ]}
         />
       )}
-      {save.isError && <Failure error={save.error} />}
+      {save.isError && !isBeside && <Failure error={save.error} />}
       {editing !== undefined && all[editing] && (
         <TriggerForm
           key={editing}
           job={name}
           edited={all[editing]}
-          onDone={trigger => save.mutate(all.map((other, n) => (n === editing ? trigger : other)))}
+          fault={within(fault, String(editing))}
+          isBusy={save.isPending}
+          onDone={trigger => keep(all.map((other, n) => (n === editing ? trigger : other)))}
           onCancel={() => setEditing(undefined)}
         />
       )}
       {making ? (
-        <TriggerForm job={name} onDone={trigger => save.mutate([...all, trigger])} onCancel={() => setMaking(false)} />
+        <TriggerForm
+          job={name}
+          fault={within(fault, String(all.length))}
+          isBusy={save.isPending}
+          onDone={trigger => keep([...all, trigger])}
+          onCancel={() => setMaking(false)}
+        />
       ) : (
         mayEdit &&
         editing === undefined && (
@@ -169,11 +190,14 @@ export function Triggers({ name }: { name: string }) {
 interface Props {
   job: string
   edited?: Trigger
+  fault: FaultAt
+  /** Whether it is just being kept. */
+  isBusy: boolean
   onDone: (trigger: Trigger) => void
   onCancel: () => void
 }
 
-function TriggerForm({ job, edited, onDone, onCancel }: Props) {
+function TriggerForm({ job, edited, fault, isBusy, onDone, onCancel }: Props) {
   const styles = useStyles()
   const {
     name: named = '',
@@ -200,7 +224,7 @@ function TriggerForm({ job, edited, onDone, onCancel }: Props) {
   const isWhole = name.trim() !== '' && (kind !== 'after' || after !== '') && (kind !== 'files' || files !== '')
   return (
     <div className={styles.form}>
-      <Field label="Name of the trigger">
+      <Field label="Name of the trigger" {...shown(fault('name'))}>
         <Input value={name} onChange={(_, d) => setName(d.value)} />
       </Field>
       <Field label="Runs when">
@@ -212,10 +236,14 @@ function TriggerForm({ job, edited, onDone, onCancel }: Props) {
       </Field>
       {kind === 'files' && (
         <>
-          <Field label="Files" hint="A pattern in the folder of the connection, such as in/*.csv">
+          <Field
+            label="Files"
+            hint="A pattern in the folder of the connection, such as in/*.csv"
+            {...shown(fault('files'))}
+          >
             <Input value={files} onChange={(_, d) => setFiles(d.value)} />
           </Field>
-          <Field label="Connection">
+          <Field label="Connection" {...shown(fault('connection'))}>
             <Select value={connection} onChange={(_, d) => setConnection(d.value)}>
               <option value="">the source of the job</option>
               {connections.data
@@ -228,7 +256,7 @@ function TriggerForm({ job, edited, onDone, onCancel }: Props) {
         </>
       )}
       {kind === 'after' && (
-        <Field label="Job">
+        <Field label="Job" {...shown(fault('after'))}>
           <Select value={after} onChange={(_, d) => setAfter(d.value)}>
             <option value="" />
             {jobs.data?.jobs
@@ -240,7 +268,7 @@ function TriggerForm({ job, edited, onDone, onCancel }: Props) {
         </Field>
       )}
       <div className={styles.bar}>
-        <Button appearance="primary" disabled={!isWhole} onClick={() => onDone(trigger())}>
+        <Button appearance="primary" disabled={!isWhole} disabledFocusable={isBusy} onClick={() => onDone(trigger())}>
           Keep trigger
         </Button>
         <Button onClick={onCancel}>Back</Button>

@@ -28,6 +28,7 @@ export function YamlEditor({ name, version, yaml, save }: Props) {
       draft.forget(text)
       return 'Saved'
     },
+    { isTold: true },
   )
   return (
     <div className={styles.part}>

@@ -16,6 +16,7 @@ import { useQuery } from '@tanstack/react-query'
 import { useId, useState } from 'react'
 import { columnsQuery } from '../api.ts'
 import { Failure } from '../parts/failure.tsx'
+import { type FaultAt, shown, within } from '../parts/faults.ts'
 import { Options } from '../parts/field.tsx'
 import { Grid } from '../parts/grid.tsx'
 import { type ColumnDraft, type Draft, lookedAt, type TableDraft, type Update, withSetting } from './draft.ts'
@@ -30,17 +31,23 @@ const useStyles = makeStyles({
   part: { display: 'flex', flexDirection: 'column', gap: '12px' },
 })
 
+/** Settings of one table that are seen only when it is opened. */
+const OF_ONE = ['where', 'limit', 'columns']
+
 const MEANING: Record<Update, string> = {
-  append: 'append: rows come to those that are there',
+  append: 'append: rows are added to those that are there',
   overwrite: 'overwrite: the table is replaced, at once and as a whole',
-  merge: 'merge: rows with the same key are replaced, others come to them',
+  merge: 'merge: rows with the same key are replaced, new ones are added',
 }
 
-export function MappingStep({ draft, set }: StepProps) {
+export function MappingStep({ draft, set, fault }: StepProps) {
   const styles = useStyles()
   const destination = useConnector(draft.destination)
   const updates = destination?.update ?? []
-  const [opened, setOpened] = useState<string>()
+  // A setting of one table that is wrong is seen at once.
+  const [opened, setOpened] = useState(
+    () => draft.tables.find((_, i) => OF_ONE.some(s => fault(`tables.${i}.${s}`)))?.key,
+  )
   const edit = (key: string, part: Partial<TableDraft>) =>
     set({
       tables: draft.tables.map(t => {
@@ -50,11 +57,12 @@ export function MappingStep({ draft, set }: StepProps) {
       }),
     })
   const table = draft.tables.find(t => t.key === opened)
+  const place = `tables.${draft.tables.findIndex(t => t.key === opened)}`
   const setAll = (name: string, value: unknown) => set({ rest: withSetting(draft.rest, name, value) })
   return (
     <>
       <Title3 as="h2">How do they arrive?</Title3>
-      <Field label="All tables" className={styles.narrow}>
+      <Field label="All tables" className={styles.narrow} {...shown(fault('update'))}>
         <Select value={draft.update} onChange={(_, { value }) => set({ update: value as Update })}>
           {updates.map(u => (
             <option key={u} value={u}>
@@ -93,12 +101,14 @@ export function MappingStep({ draft, set }: StepProps) {
       <Limits
         value={draft.rest.limits as Record<string, unknown> | undefined}
         onChange={limits => setAll('limits', limits)}
+        fault={within(fault, 'limits')}
       />
       <Options
         title="How they are written"
         fields={destination?.write ?? []}
         value={(draft.rest.write as Record<string, unknown> | undefined) ?? {}}
         onChange={write => setAll('write', write)}
+        fault={within(fault, 'write')}
       />
       <Grid
         label="Mapping"
@@ -109,45 +119,51 @@ export function MappingStep({ draft, set }: StepProps) {
           { name: 'Source', cell: t => t.from ?? t.key },
           {
             name: 'Destination',
-            cell: t => (
-              <Input
-                size="small"
-                aria-label={`Destination of ${t.key}`}
-                placeholder="the same name"
-                value={t.to ?? ''}
-                onChange={(_, { value }) => edit(t.key, { to: value || undefined } as Partial<TableDraft>)}
-              />
+            cell: (t, i) => (
+              <Field {...shown(fault(`tables.${i}.to`))}>
+                <Input
+                  size="small"
+                  aria-label={`Destination of ${t.key}`}
+                  placeholder="the same name"
+                  value={t.to ?? ''}
+                  onChange={(_, { value }) => edit(t.key, { to: value || undefined } as Partial<TableDraft>)}
+                />
+              </Field>
             ),
           },
           {
             name: 'Update method',
-            cell: t => (
-              <Select
-                size="small"
-                aria-label={`Update method of ${t.key}`}
-                value={t.update ?? ''}
-                onChange={(_, { value }) => edit(t.key, { update: value || undefined } as Partial<TableDraft>)}
-              >
-                <option value="">as all</option>
-                {updates.map(u => (
-                  <option key={u}>{u}</option>
-                ))}
-              </Select>
+            cell: (t, i) => (
+              <Field {...shown(fault(`tables.${i}.update`))}>
+                <Select
+                  size="small"
+                  aria-label={`Update method of ${t.key}`}
+                  value={t.update ?? ''}
+                  onChange={(_, { value }) => edit(t.key, { update: value || undefined } as Partial<TableDraft>)}
+                >
+                  <option value="">the same as for all tables</option>
+                  {updates.map(u => (
+                    <option key={u}>{u}</option>
+                  ))}
+                </Select>
+              </Field>
             ),
           },
           {
             name: 'Keys',
-            cell: t => (
-              <Input
-                size="small"
-                aria-label={`Keys of ${t.key}`}
-                placeholder="the primary key"
-                value={t.keys?.join(', ') ?? ''}
-                onChange={(_, { value }) => {
-                  const keys = value.split(/,\s*/)
-                  edit(t.key, { keys: value === '' ? undefined : keys } as Partial<TableDraft>)
-                }}
-              />
+            cell: (t, i) => (
+              <Field {...shown(fault(`tables.${i}.keys`))}>
+                <Input
+                  size="small"
+                  aria-label={`Keys of ${t.key}`}
+                  placeholder="the primary key"
+                  value={t.keys?.join(', ') ?? ''}
+                  onChange={(_, { value }) => {
+                    const keys = value.split(/,\s*/)
+                    edit(t.key, { keys: value === '' ? undefined : keys } as Partial<TableDraft>)
+                  }}
+                />
+              </Field>
             ),
           },
           {
@@ -170,11 +186,12 @@ export function MappingStep({ draft, set }: StepProps) {
       {table && (
         <section className={styles.part} aria-label={`Settings of ${table.key}`}>
           <Title3 as="h3">{table.from ?? table.key}</Title3>
-          <Rows table={table} onChange={rest => edit(table.key, { rest })} />
+          <Rows table={table} fault={within(fault, place)} onChange={rest => edit(table.key, { rest })} />
           <Columns
             key={table.key}
             draft={draft}
             table={table}
+            fault={within(fault, `${place}.columns`)}
             onChange={columns => edit(table.key, { columns } as Partial<TableDraft>)}
           />
         </section>
@@ -189,7 +206,11 @@ function chosenOf({ columns, rest }: TableDraft): string {
 }
 
 /** How fast the job may go. */
-function Limits(props: { value?: Record<string, unknown> | undefined; onChange: (value: unknown) => void }) {
+function Limits(props: {
+  value?: Record<string, unknown> | undefined
+  onChange: (value: unknown) => void
+  fault: FaultAt
+}) {
   const field = (name: string, description: string) => ({
     name,
     description,
@@ -209,24 +230,30 @@ function Limits(props: { value?: Record<string, unknown> | undefined; onChange: 
       ]}
       value={props.value ?? {}}
       onChange={props.onChange}
+      fault={props.fault}
     />
   )
 }
 
 /** Which rows of a table are copied. */
-function Rows({ table, onChange }: { table: TableDraft; onChange: (rest: TableDraft['rest']) => void }) {
+function Rows(props: { table: TableDraft; fault: FaultAt; onChange: (rest: TableDraft['rest']) => void }) {
+  const { table, fault, onChange } = props
   const styles = useStyles()
   const { where, limit } = table.rest
   return (
     <div className={styles.rows}>
-      <Field label={`Only rows of ${table.key} where`} hint="A condition in the language of the source">
+      <Field
+        label={`Only rows of ${table.key} where`}
+        hint="A condition in the language of the source"
+        {...shown(fault('where'))}
+      >
         <Input
           placeholder="total > 0"
           value={where === undefined ? '' : String(where)}
           onChange={(_, { value }) => onChange(withSetting(table.rest, 'where', value || undefined))}
         />
       </Field>
-      <Field label="At most so many rows">
+      <Field label="At most so many rows" {...shown(fault('limit'))}>
         <Input
           type="number"
           min={0}
@@ -243,10 +270,11 @@ function Rows({ table, onChange }: { table: TableDraft; onChange: (rest: TableDr
 interface ColumnsProps {
   draft: Draft
   table: TableDraft
+  fault: FaultAt
   onChange: (columns: Record<string, ColumnDraft> | undefined) => void
 }
 
-function Columns({ draft, table, onChange }: ColumnsProps) {
+function Columns({ draft, table, fault, onChange }: ColumnsProps) {
   const styles = useStyles()
   const looked = lookedAt(draft, table)
   const columns = useQuery({ ...columnsQuery(draft.source, looked ?? {}), enabled: looked !== undefined })
@@ -283,17 +311,19 @@ function Columns({ draft, table, onChange }: ColumnsProps) {
           {
             name: 'Destination column',
             cell: c => (
-              <Input
-                size="small"
-                aria-label={`Destination of column ${c.name}`}
-                input={{ list }}
-                value={mapped[c.name]!.to}
-                onChange={(_, { value }) => edit(c.name, { ...mapped[c.name]!, to: value })}
-              />
+              <Field {...shown(fault(c.name))}>
+                <Input
+                  size="small"
+                  aria-label={`Destination of column ${c.name}`}
+                  input={{ list }}
+                  value={mapped[c.name]!.to}
+                  onChange={(_, { value }) => edit(c.name, { ...mapped[c.name]!, to: value })}
+                />
+              </Field>
             ),
           },
           {
-            name: 'Type there',
+            name: 'Type at the destination',
             cell: c => (
               <Input
                 size="small"

@@ -16,6 +16,7 @@ import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { columnsQuery, growthQuery } from '../api.ts'
 import { Failure } from '../parts/failure.tsx'
+import { shown } from '../parts/faults.ts'
 import { Grid } from '../parts/grid.tsx'
 import { type Draft, lookedAt, type Mode, type TableDraft, withSetting } from './draft.ts'
 import type { StepProps } from './page.tsx'
@@ -33,7 +34,7 @@ const INDEXED: Record<string, string> = { true: ', indexed', false: ', not index
 /** Stores that know by themselves what is new. */
 const KNOW_NEW = ['files', 'cosmos']
 
-export function ModeStep({ draft, set }: StepProps) {
+export function ModeStep({ draft, set, fault }: StepProps) {
   const styles = useStyles()
   const [column, setColumn] = useState('')
   const source = useConnector(draft.source)
@@ -71,7 +72,7 @@ export function ModeStep({ draft, set }: StepProps) {
   return (
     <>
       <Title3 as="h2">What is copied?</Title3>
-      <Field label="Copy mode">
+      <Field label="Copy mode" {...shown(fault('mode'))}>
         <RadioGroup value={draft.mode} onChange={(_, { value }) => choose(value as Mode)}>
           <Radio value="full" label="Full: everything, in each run" />
           <Radio value="incremental" label="Incremental: everything at first, then only what changed" />
@@ -99,15 +100,17 @@ export function ModeStep({ draft, set }: StepProps) {
             { name: 'Table', cell: t => t.from ?? t.key },
             {
               name: 'Changes are found by',
-              cell: t => (
-                <Tracking
-                  table={t}
-                  draft={draft}
-                  tells={follows}
-                  knows={knows}
-                  onChange={part => edit(part, other => other.key === t.key)}
-                  className={styles.narrow}
-                />
+              cell: (t, i) => (
+                <Field {...shown(fault(`tables.${i}.incrementalColumn`) ?? fault(`tables.${i}.tracking`))}>
+                  <Tracking
+                    table={t}
+                    draft={draft}
+                    tells={follows}
+                    knows={knows}
+                    onChange={part => edit(part, other => other.key === t.key)}
+                    className={styles.narrow}
+                  />
+                </Field>
               ),
             },
             {

@@ -1,14 +1,16 @@
 /** Making or editing a copy job, step by step. */
-import { Button, makeStyles, mergeClasses, Spinner, Text, tokens } from '@fluentui/react-components'
+import { Badge, Button, makeStyles, mergeClasses, Spinner, Text, tokens } from '@fluentui/react-components'
 import { useQuery } from '@tanstack/react-query'
 import { useEffect, useRef, useState } from 'react'
 import { Link } from 'wouter'
 import { jobQuery, versionOf } from '../api.ts'
 import { Empty } from '../parts/empty.tsx'
 import { Failure } from '../parts/failure.tsx'
+import { type FaultAt, faultAt } from '../parts/faults.ts'
 import { useKept } from '../parts/kept.ts'
 import { PageHead } from '../parts/page.tsx'
 import { type Draft, draftOf, emptyDraft } from './draft.ts'
+import { STEPS, type Step, stepOf, useFaults } from './faults.ts'
 import { MappingStep } from './mapping.tsx'
 import { ModeStep } from './mode.tsx'
 import { type Edited, ReviewStep } from './review.tsx'
@@ -38,16 +40,15 @@ const useStyles = makeStyles({
   },
   body: { display: 'flex', flexDirection: 'column', gap: '16px', minWidth: 0 },
   bar: { display: 'flex', gap: '8px', marginTop: '8px' },
+  wrong: { marginLeft: '8px' },
 })
 
 export interface StepProps {
   draft: Draft
   set: (part: Partial<Draft>) => void
+  /** What is wrong with a setting, by its place in the definition of the job. */
+  fault: FaultAt
 }
-
-// The mode decides how rows may be written: it comes before what each table becomes.
-const STEPS = ['Source', 'Tables', 'Destination', 'Copy mode', 'Mapping', 'Schedule', 'Review'] as const
-type Step = (typeof STEPS)[number]
 
 /** Whether a step is done, so that the next ones can be gone to. */
 function isDone(step: Step, draft: Draft): boolean {
@@ -99,7 +100,9 @@ function Wizard({ start, edited }: { start: Draft; edited?: Edited }) {
   const set = (part: Partial<Draft>) => kept.set(before => ({ ...before, ...part }))
   const at = STEPS.indexOf(step)
   const reachable = (i: number) => !isOpen && STEPS.slice(0, i).every(s => isDone(s, draft))
-  const props = { draft, set }
+  const faults = useFaults(draft)
+  const wrong = new Set(faults.map(f => stepOf(f.path)))
+  const props = { draft, set, fault: faultAt(faults) }
   const beginAnew = () => {
     kept.forget()
     setStep(editing ? 'Review' : 'Source')
@@ -126,6 +129,11 @@ function Wizard({ start, edited }: { start: Draft; edited?: Edited }) {
                   onClick={() => setStep(s)}
                 >
                   {i + 1}. {s}
+                  {wrong.has(s) && (
+                    <Badge className={styles.wrong} size="small" color="danger">
+                      something is wrong
+                    </Badge>
+                  )}
                 </button>
               </li>
             ))}
@@ -139,7 +147,13 @@ function Wizard({ start, edited }: { start: Draft; edited?: Edited }) {
           {step === 'Copy mode' && <ModeStep {...props} />}
           {step === 'Schedule' && <ScheduleStep {...props} onOpen={setIsOpen} />}
           {step === 'Review' && (
-            <ReviewStep {...props} onSaved={() => kept.forget()} {...(editing ? { editing } : {})} />
+            <ReviewStep
+              {...props}
+              wrong={STEPS.filter(s => wrong.has(s) && s !== 'Review')}
+              goTo={setStep}
+              onSaved={() => kept.forget()}
+              {...(editing ? { editing } : {})}
+            />
           )}
           {step === 'Copy mode' && !isDone(step, draft) && (
             <Text>Each table needs a column that grows, or the log of its store.</Text>

@@ -7,6 +7,9 @@ import {
   Button,
   Field,
   Input,
+  MessageBar,
+  MessageBarActions,
+  MessageBarBody,
   makeStyles,
   Spinner,
   Title3,
@@ -15,12 +18,13 @@ import { PlayRegular, SaveRegular } from '@fluentui/react-icons'
 import { useQuery } from '@tanstack/react-query'
 import { useDeferredValue } from 'react'
 import { useLocation } from 'wouter'
-import { act } from '../api.ts'
+import { act, Problem } from '../api.ts'
 import { Code } from '../parts/code.tsx'
 import { Failure } from '../parts/failure.tsx'
 import { Plan } from '../parts/plan.tsx'
 import { useAct } from '../parts/tell.tsx'
 import { definitionOf } from './draft.ts'
+import { draftPlanQuery, JOB_NAME, nameOf, type Step } from './faults.ts'
 import type { StepProps } from './page.tsx'
 
 const useStyles = makeStyles({
@@ -28,32 +32,29 @@ const useStyles = makeStyles({
   bar: { display: 'flex', gap: '8px' },
 })
 
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/
-
-/** A name for a job that has none yet. */
-function suggested(source: string, destination: string): string {
-  return `${source}-to-${destination}`.replace(/[^A-Za-z0-9._-]/g, '-').slice(0, 100)
-}
-
 /** The job that is edited, and which version of it. */
 export interface Edited {
   name: string
   version: string
 }
 
-export function ReviewStep({ draft, set, editing, onSaved }: StepProps & { editing?: Edited; onSaved: () => void }) {
+interface ReviewProps extends StepProps {
+  editing?: Edited
+  /** The steps in which a setting is wrong. */
+  wrong: Step[]
+  goTo: (step: Step) => void
+  onSaved: () => void
+}
+
+export function ReviewStep({ draft, set, editing, wrong, goTo, onSaved }: ReviewProps) {
   const styles = useStyles()
   const [, go] = useLocation()
-  const name = draft.name ?? suggested(draft.source, draft.destination)
+  const name = nameOf(draft)
   const definition = definitionOf({ ...draft, name })
   const asked = useDeferredValue(JSON.stringify(definition))
-  const planned = useQuery({
-    queryKey: ['draft', asked],
-    queryFn: () => act.planDraft(JSON.parse(asked)),
-    enabled: NAME.test(name),
-    retry: false,
-    staleTime: 30_000,
-  })
+  const planned = useQuery({ ...draftPlanQuery(asked), enabled: JOB_NAME.test(name) })
+  // What a field of another step tells is not told here again.
+  const isBeside = (error: unknown) => error instanceof Problem && error.faults.length > 0 && wrong.length > 0
   const save = useAct(
     async (run: boolean) => {
       await (editing ? act.updateJob(editing.name, definition, editing.version) : act.createJob(definition))
@@ -64,6 +65,7 @@ export function ReviewStep({ draft, set, editing, onSaved }: StepProps & { editi
       go(`/jobs/${encodeURIComponent(name)}`)
       return run ? `${name} runs` : `${name} is kept`
     },
+    { isTold: true },
   )
   return (
     <>
@@ -71,17 +73,17 @@ export function ReviewStep({ draft, set, editing, onSaved }: StepProps & { editi
       <Field
         label="Name of the job"
         className={styles.narrow}
-        {...(NAME.test(name)
+        {...(JOB_NAME.test(name)
           ? {}
           : { validationMessage: name === '' ? 'A job needs a name' : 'Letters, digits, dot, dash and underscore' })}
       >
         <Input value={name} disabled={editing !== undefined} onChange={(_, { value }) => set({ name: value })} />
       </Field>
-      {save.isError && <Failure error={save.error} />}
+      {save.isError && !isBeside(save.error) && <Failure error={save.error} />}
       <div className={styles.bar}>
         <Button
           icon={<SaveRegular />}
-          disabled={!NAME.test(name)}
+          disabled={!JOB_NAME.test(name)}
           disabledFocusable={save.isPending}
           onClick={() => save.mutate(false)}
         >
@@ -90,7 +92,7 @@ export function ReviewStep({ draft, set, editing, onSaved }: StepProps & { editi
         <Button
           appearance="primary"
           icon={<PlayRegular />}
-          disabled={!NAME.test(name)}
+          disabled={!JOB_NAME.test(name)}
           disabledFocusable={save.isPending}
           onClick={() => save.mutate(true)}
         >
@@ -98,7 +100,19 @@ export function ReviewStep({ draft, set, editing, onSaved }: StepProps & { editi
         </Button>
       </div>
       <Title3 as="h3">Plan</Title3>
-      {planned.isError && <Failure error={planned.error} />}
+      {wrong.length > 0 && (
+        <MessageBar intent="error" layout="multiline" role="alert">
+          <MessageBarBody>Something is wrong: it is told beside its field.</MessageBarBody>
+          <MessageBarActions>
+            {wrong.map(step => (
+              <Button key={step} onClick={() => goTo(step)}>
+                Go to {step}
+              </Button>
+            ))}
+          </MessageBarActions>
+        </MessageBar>
+      )}
+      {planned.isError && !isBeside(planned.error) && <Failure error={planned.error} />}
       {planned.isFetching && (
         <Spinner size="tiny" label="Asking both stores" labelPosition="after" style={{ justifyContent: 'start' }} />
       )}

@@ -18,6 +18,7 @@ import { columnsQuery, objectsQuery, previewQuery } from '../api.ts'
 import { count, size } from '../format.ts'
 import { Empty } from '../parts/empty.tsx'
 import { Failure } from '../parts/failure.tsx'
+import { shown, within } from '../parts/faults.ts'
 import { Options } from '../parts/field.tsx'
 import { Grid } from '../parts/grid.tsx'
 import { lookedAt, type TableDraft, withQuery, withSetting } from './draft.ts'
@@ -33,7 +34,7 @@ const useStyles = makeStyles({
   sql: { fontFamily: tokens.fontFamilyMonospace },
 })
 
-export function TablesStep({ draft, set }: StepProps) {
+export function TablesStep({ draft, set, fault }: StepProps) {
   const styles = useStyles()
   const [text, setText] = useState('')
   const shown = useDeferredValue(text.toLowerCase())
@@ -64,6 +65,7 @@ export function TablesStep({ draft, set }: StepProps) {
         fields={connector?.read ?? []}
         value={(draft.rest.read as Record<string, unknown> | undefined) ?? {}}
         onChange={read => set({ rest: withSetting(draft.rest, 'read', read) })}
+        fault={within(fault, 'read')}
       />
       <div className={styles.bar}>
         <Input
@@ -134,7 +136,9 @@ export function TablesStep({ draft, set }: StepProps) {
           set={set}
         />
       )}
-      {connector !== undefined && TAKE_QUERIES.includes(connector.kind) && <Queries draft={draft} set={set} />}
+      {connector !== undefined && TAKE_QUERIES.includes(connector.kind) && (
+        <Queries draft={draft} set={set} fault={fault} />
+      )}
     </>
   )
 }
@@ -143,10 +147,11 @@ export function TablesStep({ draft, set }: StepProps) {
 const TAKE_QUERIES = ['postgres', 'mysql', 'sqlite', 'duckdb']
 
 /** What is copied is what a query finds. */
-function Queries({ draft, set }: StepProps) {
+function Queries({ draft, set, fault }: StepProps) {
   const styles = useStyles()
   const [looked, setLooked] = useState<string>()
   const queries = draft.tables.filter(t => t.query !== undefined)
+  const at = (t: TableDraft, setting: string) => fault(`tables.${draft.tables.indexOf(t)}.${setting}`)
   const edit = (key: string, part: Partial<TableDraft>) =>
     set({ tables: draft.tables.map(t => (t.key === key ? { ...t, ...part } : t)) })
   const table = queries.find(t => t.key === looked)
@@ -154,14 +159,14 @@ function Queries({ draft, set }: StepProps) {
     <section className={styles.queries} aria-label="Queries">
       {queries.map(t => (
         <div key={t.key} className={styles.query}>
-          <Field label={`Destination of ${t.key}`} required>
+          <Field label={`Destination of ${t.key}`} required {...shown(at(t, 'to'))}>
             <Input
               placeholder="name of the table"
               value={t.to ?? ''}
               onChange={(_, { value }) => edit(t.key, { to: value })}
             />
           </Field>
-          <Field label={`SQL of ${t.key}`} required>
+          <Field label={`SQL of ${t.key}`} required {...shown(at(t, 'query'))}>
             <Textarea
               className={styles.sql}
               textarea={{ spellCheck: false, style: { fontFamily: 'inherit' } }}
@@ -198,7 +203,7 @@ function Queries({ draft, set }: StepProps) {
 }
 
 /** The columns of a table, to be chosen from, and its first rows. */
-function Look({ table, draft, set }: StepProps & { table: TableDraft }) {
+function Look({ table, draft, set }: Pick<StepProps, 'draft' | 'set'> & { table: TableDraft }) {
   const styles = useStyles()
   const looked = lookedAt(draft, table)
   const columns = useQuery({ ...columnsQuery(draft.source, looked ?? {}), enabled: looked !== undefined })

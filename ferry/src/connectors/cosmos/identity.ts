@@ -10,6 +10,7 @@ import type { TokenCredential } from '@azure/identity'
 import { allowedPath, isAllowed } from '../../confinement.ts'
 import { FerryError } from '../../errors.ts'
 import { asOurselves } from '../../network.ts'
+import { wrongSettings } from '../options.ts'
 import type { CosmosSettings } from './settings.ts'
 
 /** What a request says of who sends it: the `authorization` header, and the date that it was made for. */
@@ -125,7 +126,7 @@ export async function credentialOf(settings: CosmosSettings): Promise<TokenCrede
   }
   if (tenant === undefined || secret === undefined) {
     const missing = tenant === undefined ? 'tenant' : 'servicePrincipalCredential'
-    throw new FerryError('FERRY-2003', `cosmos connection: a service principal needs \`${missing}\``)
+    throw wrongSettings('cosmos', [missing, 'is missing: a service principal needs it'])
   }
   const authorityHost = process.env.AZURE_AUTHORITY_HOST ?? AUTHORITIES[azureCloudType ?? cloudOf(settings.endpoint)]
   // Another authority than Microsoft's own is not known to the directory of authorities.

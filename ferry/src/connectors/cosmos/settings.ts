@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { FerryError, nearest } from '../../errors.ts'
 import type { Kind, Settings } from '../connector.ts'
+import { checkSettings, wrongSettings } from '../options.ts'
 import { readSchema, writeSchema } from './options.ts'
 
 /** Settings of an Azure Cosmos DB for NoSQL connection. The README's table is checked against this schema. */
@@ -60,27 +60,15 @@ export type CosmosSettings = Omit<
 
 /** Settings checked, the connection string taken apart. Throws FERRY-2003. */
 export function readSettings(settings: Settings): CosmosSettings {
-  const result = settingsSchema.safeParse(settings)
-  if (!result.success) {
-    const issue = result.error.issues[0]!
-    if (issue.code !== 'unrecognized_keys') {
-      throw new FerryError('FERRY-2003', `cosmos connection: ${issue.path.join('.')}: ${issue.message}`)
-    }
-    const near = nearest(issue.keys[0]!, Object.keys(settingsSchema.shape))
-    const advice = near ? `: did you mean "${near}"?` : ''
-    throw new FerryError('FERRY-2003', `cosmos connection: unknown setting "${issue.keys[0]}"${advice}`)
-  }
-  const { connectionString, ...rest } = result.data
+  const { connectionString, ...rest } = checkSettings('cosmos', settingsSchema, settings)
   const named = connectionString === undefined ? {} : parseConnectionString(connectionString)
   const endpoint = rest.endpoint ?? named.endpoint
   if (endpoint === undefined)
-    throw new FerryError('FERRY-2003', 'cosmos connection: `endpoint` or `connectionString` is missing')
+    throw wrongSettings('cosmos', ['endpoint', 'is missing, and no connectionString names it'])
   const forms = [named.key ?? rest.key, rest.servicePrincipalId, rest.managedIdentity].filter(f => f !== undefined)
   if (forms.length > 1) {
-    throw new FerryError(
-      'FERRY-2003',
-      'cosmos connection: key, service principal and managed identity exclude each other',
-    )
+    const name = (['managedIdentity', 'servicePrincipalId', 'key'] as const).find(s => rest[s] !== undefined) ?? 'key'
+    throw wrongSettings('cosmos', [name, 'excludes the others: a key, a service principal, or a managed identity'])
   }
   return { ...named, ...rest, endpoint, endpointDiscovery: String(rest.endpointDiscovery) === 'true' }
 }

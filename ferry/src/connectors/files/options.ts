@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { valueOf } from '../../batch/valueof.ts'
 import { FerryError } from '../../errors.ts'
-import { parseSize } from '../../job/size.ts'
+import { parseSize, sizeOf } from '../../job/size.ts'
 import { checkOptions } from '../options.ts'
 
 export type Format = 'csv' | 'jsonl' | 'json' | 'parquet'
@@ -51,6 +51,7 @@ export const writeSchema = z.strictObject({
   rowsPerFile: z.number().int().positive().optional().describe('Begin a new file after so many rows'),
   bytesPerFile: z
     .union([z.number().positive(), z.string()])
+    .refine(size => parseSize(size), 'is not a size such as 64MB')
     .optional()
     .describe('Begin a new file after about so many bytes, before compression'),
 })
@@ -66,10 +67,7 @@ export function readOptions(options: Record<string, unknown>): ReadOptions {
 export function writeOptions(options: Record<string, unknown>): WriteOptions & { bytes?: number } {
   const checked = checkOptions(writeSchema, options, 'write')
   if (checked.bytesPerFile === undefined) return checked
-  const bytes = parseSize(checked.bytesPerFile)
-  if (bytes === undefined)
-    throw new FerryError('FERRY-1003', `write.bytesPerFile: ${checked.bytesPerFile} is not a size`)
-  return { ...checked, bytes }
+  return { ...checked, bytes: sizeOf(checked.bytesPerFile, 'write.bytesPerFile') }
 }
 
 const EXTENSIONS: Record<string, Format> = {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { FerryError } from '../../errors.ts'
 import type { Kind, Settings } from '../connector.ts'
+import { checkSettings } from '../options.ts'
 import { readSchema, writeSchema } from './options.ts'
 
 /** Settings of a files connection. The README's table is checked against this schema. */
@@ -16,8 +16,6 @@ export const filesKind = {
   abilities: { update: ['append', 'overwrite'], transactional: false },
   /** Gives back the folder. */
   check(settings: Settings): string {
-    const result = settingsSchema.safeParse(settings)
-    if (!result.success) throw new FerryError('FERRY-2003', 'files connection: only `folder` is a setting')
-    return result.data.folder
+    return checkSettings('files', settingsSchema, settings).folder
   },
 } satisfies Kind
