@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { FOLDERS } from '../ferry/src/confinement.ts'
+import { loadConnector } from '../ferry/src/connectors/registry.ts'
 import { SCRATCH } from '../ferry/src/duckdb/scratch.ts'
 import { copy, makeDatabase, temporaryFolder } from './support.ts'
 
@@ -52,6 +53,65 @@ describe('copies in the folders of a server', () => {
     await run(files, postgres, { from: `back.${format}`, to: 'public.back', keys: ['id'] })
     const { rows } = await client.query('SELECT count(*)::int AS n, sum(id)::int AS ids FROM back')
     expect(rows[0]).toEqual({ n: ROWS, ids: (ROWS * (ROWS + 1)) / 2 })
+  })
+
+  it('a name with characters of patterns is the name of one file, and of one folder', async () => {
+    const { folder, postgres, run } = await stores()
+    const within = join(folder, 'year [2024]*')
+    mkdirSync(join(within, 'in'), { recursive: true })
+    const files = { kind: 'files', folder: within }
+    for (const format of FORMATS) {
+      const names = ['part1', 'part[1]', '*', '?art1', '[ab]', 'a', ']', 'in/[in]']
+      for (const [i, name] of names.entries()) {
+        const part = { source: postgres, destination: files, update: 'overwrite' }
+        const table = { from: 'public.t', where: `id <= ${i + 1}`, to: `${name}.${format}` }
+        expect((await copy({ ...part, tables: [table] })).rowsCopied).toBe(i + 1)
+      }
+      for (const [i, name] of names.entries()) {
+        const path = join(folder, `one-${format}.db`)
+        const tables = [{ from: `${name}.${format}`, to: 't' }]
+        const report = await copy({ source: files, destination: `sqlite:${path}`, update: 'overwrite', tables })
+        expect(report.rowsCopied, `${name}.${format} ${JSON.stringify(report.errors)}`).toBe(i + 1)
+      }
+    }
+    process.env[SCRATCH] = mkdtempSync(join(tmpdir(), 'ferry-test-[scratch]-'))
+    await run(postgres, { kind: 'duckdb', path: join(within, '[a].duckdb') }, { from: 'public.t', to: 't' })
+    await run({ kind: 'duckdb', path: join(within, '[a].duckdb') }, files, { from: 't', to: 'all.parquet' })
+  })
+
+  it('a connection to a folder sees nothing outside of it, whatever a pattern says', async () => {
+    const { folder } = await stores()
+    for (const name of ['own', 'other', join('own', 'deep')]) mkdirSync(join(folder, name))
+    for (const name of ['other/secret', 'own/mine', 'own/deep/mine', 'outer']) {
+      writeFileSync(join(folder, `${name}.csv`), `a\n${name}\n`)
+    }
+    symlinkSync(join(folder, 'other'), join(folder, 'own', 'link'))
+    symlinkSync(join(folder, 'other', 'secret.csv'), join(folder, 'own', 'link.csv'))
+    const store = (await loadConnector('files')).open({ folder: join(folder, 'own') })
+    expect(await store.objects()).toEqual(['deep/mine.csv', 'mine.csv'])
+    for (const pattern of [
+      '{..,x}/other/*.csv',
+      '{../other,x}/secret.csv',
+      '*/../*/secret.csv',
+      'li*/*.csv',
+      'li*.csv',
+      '[.][.]/*.csv',
+      '*/secret.csv',
+    ]) {
+      expect(await store.describe({ object: pattern, options: {} }), pattern).toBeUndefined()
+      expect(await store.arrivals!(pattern), pattern).toEqual([])
+    }
+    for (const pattern of ['../*.csv', '../other/secret.csv', 'link/*.csv', 'link.csv', join(folder, 'outer.csv')]) {
+      const refused = store.describe({ object: pattern, options: {} })
+      await expect(refused, pattern).rejects.toMatchObject({ code: 'FERRY-2006' })
+    }
+    const all = await store.describe({ object: '.', options: {} })
+    expect(all?.parts).toEqual([join(folder, 'own', 'mine.csv')])
+    expect((await store.describe({ object: '**/*.csv', options: {} }))?.parts).toHaveLength(2)
+    // A folder that is none is no pattern either.
+    const none = (await loadConnector('files')).open({ folder: join(folder, 'o*') })
+    expect(await none.objects()).toEqual([])
+    expect(await none.describe({ object: '*.csv', options: {} })).toBeUndefined()
   })
 
   it('SQLite into Parquet: rows are gathered in a folder of Ferry alone', async () => {

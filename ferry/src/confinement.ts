@@ -47,9 +47,14 @@ function isWithin(real: string, folder: string): boolean {
 }
 
 /** The same of what a connection to a folder names: in a server it is a folder of its own among the others. */
+export function isAllowedWithin(folder: string, path: string): boolean {
+  return !isConfined() || (isAllowed(path) && isWithin(realOf(resolve(path)), realOf(resolve(folder))))
+}
+
+/** The path to open of what a connection to a folder names. Throws FERRY-2006. */
 export function allowedWithin(folder: string, path: string): string {
   const real = allowedPath(path)
-  if (!isConfined() || isWithin(real, realOf(resolve(folder)))) return real
+  if (isAllowedWithin(folder, path)) return real
   throw new FerryError('FERRY-2006', `${path} is outside the folder of the connection`, {
     hint: `Its folder is ${folder}: name what is in it.`,
   })

@@ -91,22 +91,36 @@ function alternatives(pattern: string): string[] {
 
 const isMagic = (segment: string) => /[*?[]/.test(segment)
 
-/** Files and folders that a path with patterns names, sorted, each once; those outside of a server's folders are not seen. */
-export async function find(pattern: string, from = '.'): Promise<string[]> {
+/**
+ * Files and folders that a path with patterns names, sorted, each once. The folder that it starts from is no pattern,
+ * whatever its name; what `isSeen` does not allow, links followed, is not there.
+ */
+export async function find(
+  pattern: string,
+  from = '.',
+  isSeen: (path: string) => boolean = isAllowed,
+): Promise<string[]> {
   const found = new Set<string>()
+  const base = resolve(from)
   for (const one of alternatives(pattern)) {
-    const path = resolve(from, one)
-    const { root } = parse(path)
-    const segments = path.slice(root.length).split(sep).filter(Boolean)
+    const path = resolve(base, one)
+    const start = path === base || path.startsWith(join(base, sep)) ? base : parse(path).root
+    const segments = path.slice(start.length).split(sep).filter(Boolean)
     const first = segments.findIndex(isMagic)
     const plain = first < 0 ? segments : segments.slice(0, first)
-    await walk(join(root, ...plain), first < 0 ? [] : segments.slice(first), found)
+    await walk(join(start, ...plain), first < 0 ? [] : segments.slice(first), { found, isSeen })
   }
   return [...found].sort()
 }
 
-async function walk(path: string, segments: string[], found: Set<string>): Promise<void> {
-  if (!isAllowed(path)) return
+interface Walk {
+  found: Set<string>
+  isSeen: (path: string) => boolean
+}
+
+async function walk(path: string, segments: string[], going: Walk): Promise<void> {
+  const { found, isSeen } = going
+  if (!isSeen(path)) return
   const [segment, ...rest] = segments
   if (segment === undefined) {
     if (!(await stat(path).catch(() => undefined))) return
@@ -114,9 +128,9 @@ async function walk(path: string, segments: string[], found: Set<string>): Promi
     if (found.size > MOST_FILES) throw new FerryError('FERRY-1003', `more than ${MOST_FILES} files match`)
     return
   }
-  if (!isMagic(segment)) return walk(join(path, segment), rest, found)
+  if (!isMagic(segment)) return walk(join(path, segment), rest, going)
   const isDeep = segment === '**'
-  if (isDeep) await walk(path, rest, found)
+  if (isDeep) await walk(path, rest, going)
   const tokens = isDeep ? [] : segmentTokens(segment)
   const entries = await readdir(path, { withFileTypes: true }).catch(() => [])
   for (const entry of entries) {
@@ -125,7 +139,7 @@ async function walk(path: string, segments: string[], found: Set<string>): Promi
     if (name.startsWith('.') && (isDeep || !segment.startsWith('.'))) continue
     if (isDeep) {
       // Links to folders could lead around in circles.
-      if (entry.isDirectory()) await walk(join(path, name), segments, found)
-    } else if (matches(tokens, [...name])) await walk(join(path, name), rest, found)
+      if (entry.isDirectory()) await walk(join(path, name), segments, going)
+    } else if (matches(tokens, [...name])) await walk(join(path, name), rest, going)
   }
 }

@@ -97,31 +97,74 @@ describe.each(Object.keys(STORES).filter(name => isDue(name)))('%s', name => {
     const columns: Column[] = [{ name: 'id', type: { kind: 'int', bits: 32, signed: true }, nullable: false }]
     await writeRows(place.store, place.object('t'), place.options, columns, [[1], [2]])
     const isSql = place.store.kind !== 'files'
-    const problemsOf = async (table: object) => {
+    const problemsOf = async (table: object, more: object = {}) => {
       const job = jobSchema.parse({
         name: 'j',
         source: place.endpoint,
         destination: { kind: 'sqlite', path: join(temporaryFolder(), 'to.db') },
         read: place.options,
         tables: [{ to: 'copy', ...table }],
+        ...more,
       })
-      return (await planJob(job, undefined, {})).problems.map(p => p.error.code)
+      return (await planJob(job, undefined, {})).problems.map(p => p.error)
+    }
+    const refused = (errors: FerryError[], setting: string, words: string) => {
+      expect(
+        errors.map(e => e.code),
+        words,
+      ).toEqual([expect.stringMatching(/^FERRY-30(01|02|06|14|16)$/)])
+      if (isSql)
+        expect(
+          errors[0]!.faults.map(f => f.path),
+          words,
+        ).toEqual([`tables.0.${setting}`])
     }
     const from = place.object('t')
-    if (isSql) expect(await problemsOf({ from, where: 'id > 1 -- all but the first' })).toEqual([])
-    const bad = ['no_such = 1', 'id = ', 'id = ?', 'id = $1', '1 = 1); SELECT (1', '1 = 1); nonsense', ') OR (']
+    const bad = [
+      ...['no_such = 1', 'id = ', 'id = ?', 'id = $1', '1 = 1); SELECT (1', '1 = 1); nonsense', ') OR ('],
+      // What closes a parenthesis that it has not opened would end Ferry's own conditions.
+      ...['1 = 1) OR (1 = 1', '1 = 1) -- ', 'id > 0 /*', '1 = 1 ORDER BY id', '1 = 1; nonsense'],
+    ]
     for (const where of bad) {
-      expect(await problemsOf({ from, where }), where).toEqual([expect.stringMatching(/^FERRY-30(01|02|06|14|16)$/)])
+      refused(await problemsOf({ from, where }), 'where', where)
+      if (!isSql) continue
+      const incremental = { mode: 'incremental', update: 'append' }
+      refused(await problemsOf({ from, where, incrementalColumn: 'id' }, incremental), 'where', where)
     }
     if (!isSql) return
     for (const query of [
-      'SELECT',
-      'SELECT no_such FROM t',
-      'SELECT * FROM t WHERE id = ?',
-      'SELECT * FROM t; SELECT 1',
+      ...[
+        'SELECT',
+        'SELECT no_such FROM t',
+        'SELECT * FROM t WHERE id = ?',
+        'SELECT ? AS a',
+        'SELECT * FROM t; SELECT 1',
+      ],
+      'SELECT 1 AS a) AS x, (SELECT 2 AS b',
     ]) {
-      expect(await problemsOf({ query }), query).toEqual([expect.stringMatching(/^FERRY-30(01|02|06|14|16)$/)])
+      const [error] = await problemsOf({ query })
+      expect(error?.code, query).toMatch(/^FERRY-30(01|02|06|14|16)$/)
     }
+    // A comment at the end of either ends with it.
+    const commented = { query: `SELECT * FROM ${from} -- all`, where: 'id > 1 -- all but the first' }
+    for (const [table, job] of [
+      [commented, {}],
+      [{ from, where: commented.where }, {}],
+      [{ ...commented, incrementalColumn: 'id' }, { mode: 'incremental' }],
+    ] as const) {
+      expect(await problemsOf(table, job)).toEqual([])
+    }
+    const state = await openState({ FERRY_HOME: temporaryFolder() })
+    const path = join(temporaryFolder(), 'to.db')
+    const job = jobSchema.parse({
+      name: 'j',
+      source: place.endpoint,
+      destination: { kind: 'sqlite', path },
+      tables: [{ ...commented, to: 'copy' }],
+    })
+    const report = await runJob({ state, job })
+    expect(report).toMatchObject({ status: 'completed', rowsCopied: 1 })
+    await state.close()
     await place.store.close()
   })
 

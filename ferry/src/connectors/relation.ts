@@ -9,6 +9,7 @@ import { hasPipes, NamedPipe } from '../duckdb/pipe.ts'
 import { isKnown } from '../duckdb/types.ts'
 import { rowsOf } from '../duckdb/vectors.ts'
 import type { ChecksumTarget, MappedColumn, Offer, ReadRequest, Split, StoreChecksums } from './connector.ts'
+import { ofProbe, probes, whereAll } from './sql/words.ts'
 
 /** A relation: the SQL that names it, and what must run first in the DuckDB that reads it. */
 export interface Relation {
@@ -59,14 +60,13 @@ function isExact(from: LogicalType, to: LogicalType): boolean {
   return ['int', 'decimal', 'numeric', 'float', 'timestamp'].includes(to.kind) || from.kind === 'json'
 }
 
-/** Throws where the filter of a request is none, is more than one statement, or has a parameter, which nothing fills. */
-export async function refuseFilter(
-  db: Duckdb,
-  { sql }: Relation,
-  { where }: ReadRequest,
-  place: string,
-): Promise<void> {
-  if (where !== undefined) await db.refuseStatement(`SELECT NULL FROM ${sql} WHERE (${where}\n)`, place)
+/** Throws where filter or query of a request are none, are more than one statement, or have a parameter, which nothing fills. */
+export async function refuseWords(db: Duckdb, { sql }: Relation, request: ReadRequest, place: string): Promise<void> {
+  for (const probe of probes(sql, request)) {
+    await db.refuseStatement(probe.sql, place).catch(error => {
+      throw ofProbe(error, probe)
+    })
+  }
 }
 
 /** The query that gives the mapped columns, typed as the destination holds them. */
@@ -80,8 +80,7 @@ export function mappedQuery(relation: Relation, request: ReadRequest, offer: Off
 }
 
 function select(list: string[], relation: Relation, request: ReadRequest, condition: string | undefined): string {
-  const conditions = [condition, request.where].filter(c => c !== undefined).map(c => `(${c})`)
-  const where = conditions.length > 0 ? ` WHERE ${conditions.join(' AND ')}` : ''
+  const where = whereAll(condition, request.where)
   const limit = request.limit === undefined ? '' : ` LIMIT ${request.limit}`
   return `SELECT ${list.length > 0 ? list.join(', ') : 'NULL'} FROM ${relation.sql}${where}${limit}`
 }

@@ -11,6 +11,7 @@ import { FerryError } from '../errors.ts'
 import type { Overlap } from '../job/tables.ts'
 import { KeptForm } from '../kept.ts'
 import type { Increment, ReadRequest, Since, TableColumn, TableInfo } from './connector.ts'
+import { allOf } from './sql/words.ts'
 
 /** How a store is asked about the column. */
 export interface WatermarkQueries {
@@ -101,8 +102,7 @@ function requireFinite(value: string | null, { name }: TableColumn): string | nu
 
 /** The request that reads no more than the watermark says. */
 export function narrowed(request: ReadRequest, condition: string | undefined): ReadRequest {
-  if (condition === undefined) return request
-  return { ...request, where: request.where === undefined ? condition : `(${request.where}) AND (${condition})` }
+  return condition === undefined ? request : { ...request, where: allOf(request.where, condition)! }
 }
 
 /** The column that a copy goes by. Throws FERRY-3002 or FERRY-3012. */

@@ -131,7 +131,8 @@ export class Duckdb {
 async function confine(connection: DuckDBConnection, path: string): Promise<void> {
   const folders = allowedFolders()
   if (!folders) return
-  const all = [...folders, scratchParent(), ...(path === ':memory:' ? [] : [path])]
+  const named = [...folders, scratchParent(), ...(path === ':memory:' ? [] : [path])]
+  const all = [...new Set(named.flatMap(p => [p, literally(p)]))]
   await connection.run(`SET allowed_directories = [${all.map(quoteText).join(', ')}]`)
   // Neither can be changed again while the database is open.
   await connection.run('SET enable_external_access = false')
@@ -180,4 +181,22 @@ export function quoteName(name: string): string {
 
 export function quoteText(text: string): string {
   return `'${text.replaceAll("'", "''")}'`
+}
+
+/** The path of one file as DuckDB's readers take it, which is a pattern for them. Throws FERRY-4009 where it cannot be said. */
+export function quotePath(path: string): string {
+  const literal = literally(path)
+  if (literal === path || !path.includes('\\')) return quoteText(literal)
+  throw new FerryError(
+    'FERRY-4009',
+    `${path}: of a name with a backslash DuckDB cannot read what has one of [ ] * ? too`,
+    {
+      hint: 'Give the file another name.',
+    },
+  )
+}
+
+/** A path as a pattern that only it matches. */
+function literally(path: string): string {
+  return path.replace(/[[\]*?]/g, '[$&]')
 }

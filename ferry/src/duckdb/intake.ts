@@ -8,7 +8,7 @@ import { FERRY_CSV } from '../batch/encoding.ts'
 import type { LogicalType, Row } from '../batch/types.ts'
 import { FerryError, RowError } from '../errors.ts'
 import { drained } from '../streams.ts'
-import { type Duckdb, quoteName, quoteText, translate } from './engine.ts'
+import { type Duckdb, quoteName, quotePath, translate } from './engine.ts'
 import { toNative } from './logical.ts'
 import { NamedPipe } from './pipe.ts'
 import { makeScratch } from './scratch.ts'
@@ -168,7 +168,7 @@ function pipeQuery(
     `max_line_size = ${LONGEST_LINE}`,
     `buffer_size = ${LONGEST_LINE}`,
   ]
-  return `SELECT ${list.join(', ')} FROM read_csv(${quoteText(path)}, columns = {${read.join(', ')}}, ${options.join(', ')})`
+  return `SELECT ${list.join(', ')} FROM read_csv(${quotePath(path)}, columns = {${read.join(', ')}}, ${options.join(', ')})`
 }
 
 function readType(type: LogicalType): string {

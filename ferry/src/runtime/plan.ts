@@ -92,8 +92,6 @@ export interface Problem {
 /** The setting of a table that an error is of, where its code tells it. */
 function settingOf(code: ErrorCode, spec: TableSpec): string | undefined {
   switch (code) {
-    case 'FERRY-3016':
-      return spec.where !== undefined ? 'where' : spec.query !== undefined ? 'query' : undefined
     case 'FERRY-3005':
       return 'keys'
     case 'FERRY-3006':

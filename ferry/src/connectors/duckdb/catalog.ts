@@ -1,8 +1,8 @@
 import { type Duckdb, quoteName, quoteText } from '../../duckdb/engine.ts'
 import { toLogical } from '../../duckdb/types.ts'
 import type { ObjectSpec, TableInfo } from '../connector.ts'
-import { stripSemicolon } from '../names.ts'
 import type { Relation } from '../relation.ts'
+import { subquery } from '../sql/words.ts'
 
 export interface DuckdbTable extends TableInfo {
   relation: Relation
@@ -40,7 +40,7 @@ export async function listObjects(db: Duckdb, only?: 'tables'): Promise<string[]
 
 export async function describe(db: Duckdb, spec: ObjectSpec): Promise<DuckdbTable | undefined> {
   if (spec.query !== undefined) {
-    const sql = `(${stripSemicolon(spec.query)}\n)`
+    const sql = subquery(spec.query)
     await db.refuseStatement(`SELECT * FROM ${sql}`, 'the query')
     return { object: '(query)', columns: await columnsOf(db, sql), primaryKey: [], relation: await relationOf(db, sql) }
   }

@@ -15,7 +15,8 @@ import type {
   Split,
   StoreChecksums,
 } from '../connector.ts'
-import { checksums, csvDialect, readRelation, refuseFilter, refuses, rowColumns, wholeSplit } from '../relation.ts'
+import { checksums, csvDialect, readRelation, refuses, refuseWords, rowColumns, wholeSplit } from '../relation.ts'
+import { whereAll } from '../sql/words.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import { type DuckdbTable, describe, qualified, splitName } from './catalog.ts'
 
@@ -33,7 +34,6 @@ export class DuckdbSource implements SourceSession {
   async table(request: ReadRequest): Promise<SourceTable> {
     return this.reading(async db => {
       const table = await this.describe(db, request)
-      await refuseFilter(db, table.relation, request, table.object)
       return new DuckdbSourceTable(this.path, request, table)
     })
   }
@@ -44,9 +44,8 @@ export class DuckdbSource implements SourceSession {
       const column = growingColumn(table, since.column!)
       const name = quoteName(column.name)
       const ask = async (expression: string, condition: string) => {
-        const where = request.where === undefined ? '' : ` AND (${request.where})`
         const [row] = await db
-          .all(`SELECT ${expression} AS answer FROM ${table.relation.sql} WHERE (${condition})${where}`)
+          .all(`SELECT ${expression} AS answer FROM ${table.relation.sql}${whereAll(condition, request.where)}`)
           .catch(error => {
             throw translate(error, table.object)
           })
@@ -66,6 +65,7 @@ export class DuckdbSource implements SourceSession {
   private async describe(db: Duckdb, request: ReadRequest): Promise<DuckdbTable> {
     const table = await describe(db, request)
     if (!table) throw new FerryError('FERRY-3001', `there is no table ${request.object}`)
+    await refuseWords(db, table.relation, request, table.object)
     return table
   }
 

@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import { access, stat } from 'node:fs/promises'
 import { isAbsolute, join, relative, resolve } from 'node:path'
 import { type Column, type LogicalType, utf8 } from '../../batch/types.ts'
-import { allowedPath, allowedWithin, requireNoServer } from '../../confinement.ts'
+import { allowedPath, allowedWithin, isAllowed, isAllowedWithin, requireNoServer } from '../../confinement.ts'
 import type { Duckdb } from '../../duckdb/engine.ts'
 import { heldByParquet, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
@@ -57,9 +57,12 @@ class FilesStore implements Store {
       return name
     }
     const path = isAbsolute(name) ? name : join(this.folder, name)
-    // A locator has no folder, and names a path.
     return this.folder === '.' ? allowedPath(path) : allowedWithin(this.folder, path)
   }
+
+  /** A locator has no folder, and names a path. */
+  private readonly isSeen = (path: string): boolean =>
+    this.folder === '.' ? isAllowed(path) : isAllowedWithin(this.folder, path)
 
   async test(): Promise<string> {
     await access(allowedPath(this.folder), constants.R_OK).catch(error => {
@@ -70,7 +73,7 @@ class FilesStore implements Store {
 
   async objects(): Promise<string[]> {
     const folder = allowedPath(resolve(this.folder))
-    const all = await find(KNOWN_FILES, folder)
+    const all = await find(KNOWN_FILES, folder, this.isSeen)
     return all.map(path => relative(folder, path)).sort()
   }
 
@@ -106,8 +109,10 @@ class FilesStore implements Store {
     const single = await stat(path).catch(() => undefined)
     if (single?.isFile()) paths.push(path)
     else {
-      const pattern = single?.isDirectory() ? join(path, '*') : path
-      paths.push(...(await find(pattern)))
+      // The name of a folder is no pattern, that of the connection neither.
+      paths.push(
+        ...(await (single?.isDirectory() ? find('*', path, this.isSeen) : find(object, this.folder, this.isSeen))),
+      )
     }
     const sized = await Promise.all(paths.map(async p => ({ path: p, info: await stat(p, { bigint: true }) })))
     const isHidden = (p: string) => /(^|[/\\])\.(?!\.?([/\\]|$))/.test(relative(this.folder, p))

@@ -4,7 +4,7 @@ import { VARCHAR } from '@duckdb/node-api'
 import { z } from 'zod'
 import type { Batch, CsvDialect } from '../../batch/encoding.ts'
 import { type Column, utf8 } from '../../batch/types.ts'
-import { type Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
+import { type Duckdb, quoteName, quotePath, translate } from '../../duckdb/engine.ts'
 import { toLogical } from '../../duckdb/types.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
@@ -20,7 +20,7 @@ import {
   type TableColumn,
   type TableInfo,
 } from '../connector.ts'
-import { checksums, csvDialect, type Relation, readRelation, refuseFilter, refuses, rowColumns } from '../relation.ts'
+import { checksums, csvDialect, type Relation, readRelation, refuses, refuseWords, rowColumns } from '../relation.ts'
 import { type FileSet, fingerprintOf } from './bytes.ts'
 import type { ReadOptions } from './options.ts'
 
@@ -74,7 +74,7 @@ export async function describeParquet(
       const missing = columns.filter(c => !own.has(c.name)).map(c => c.name)
       if (missing.length > 0) lacking.set(path, missing)
     }
-    const list = `[${set.paths.map(quoteText).join(', ')}]`
+    const list = `[${set.paths.map(quotePath).join(', ')}]`
     const [count] = await db.all(
       `SELECT sum(num_rows)::DOUBLE AS rows, sum(num_row_groups)::DOUBLE AS groups FROM parquet_file_metadata(${list})`,
     )
@@ -106,7 +106,7 @@ export async function describeParquet(
 /** What of a file's columns DuckDB would alter on reading, or cuts: told by the footer, for the parts of nested ones too. */
 async function faultsOf(db: Duckdb, path: string, cutsNanoseconds: boolean) {
   const rows = await db.all(
-    `SELECT name, type, precision, logical_type AS logical, num_children AS children FROM parquet_schema(${quoteText(path)})`,
+    `SELECT name, type, precision, logical_type AS logical, num_children AS children FROM parquet_schema(${quotePath(path)})`,
   )
   const unreadable = new Map<string, NonNullable<TableColumn['unreadable']>>()
   const cut: string[] = []
@@ -137,7 +137,7 @@ async function columnsOf(db: Duckdb, path: string): Promise<Relation['columns']>
 }
 
 function parquet(paths: string[], option = ''): string {
-  return `read_parquet([${paths.map(quoteText).join(', ')}]${option === '' ? '' : `, ${option}`})`
+  return `read_parquet([${paths.map(quotePath).join(', ')}]${option === '' ? '' : `, ${option}`})`
 }
 
 /** Rows of a row group as DuckDB and most writers make them: splits are cut at their multiples. */
@@ -190,7 +190,7 @@ export class ParquetSourceTable implements SourceTable {
   async refuseFilter(): Promise<void> {
     const { set } = this.files
     if (this.request.where !== undefined) {
-      await refuseFilter(await this.db(), this.relation(set.paths), this.request, set.object)
+      await refuseWords(await this.db(), this.relation(set.paths), this.request, set.object)
     }
   }
 
@@ -217,7 +217,7 @@ export class ParquetSourceTable implements SourceTable {
     const splits: Split[] = []
     for (const path of paths) {
       const [count] = await db.all(
-        `SELECT num_rows::DOUBLE AS rows, file_size_bytes::DOUBLE AS bytes FROM parquet_file_metadata(${quoteText(path)})`,
+        `SELECT num_rows::DOUBLE AS rows, file_size_bytes::DOUBLE AS bytes FROM parquet_file_metadata(${quotePath(path)})`,
       )
       const { rows, bytes } = count as { rows: number; bytes: number }
       const each =

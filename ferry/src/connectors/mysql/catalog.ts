@@ -1,7 +1,7 @@
 /** What a database holds, read from `information_schema`. */
 import { jsonb } from '../../batch/types.ts'
 import type { ObjectSpec, TableColumn, TableInfo } from '../connector.ts'
-import { stripSemicolon } from '../names.ts'
+import { subquery } from '../sql/words.ts'
 import { type Answer, type Connection, joinName, type Name, query, quoteText, splitName } from './client.ts'
 import type { MysqlSettings } from './settings.ts'
 import { toLogical, UTC } from './types.ts'
@@ -125,7 +125,7 @@ async function jsonColumns(connection: Connection, place: string): Promise<Set<s
 async function describeQuery(connection: Connection, text: string, settings: MysqlSettings): Promise<MysqlTable> {
   const place = await query(connection, 'SELECT database() AS d')
   const database = String(place[0]?.d ?? '')
-  await query(connection, `CREATE TEMPORARY TABLE ferry_query SELECT * FROM (${stripSemicolon(text)}\n) AS q LIMIT 0`)
+  await query(connection, `CREATE TEMPORARY TABLE ferry_query SELECT * FROM ${subquery(text)} AS q LIMIT 0`)
   try {
     const rows = await query(connection, 'SHOW FULL COLUMNS FROM ferry_query')
     const columns = rows.map(r =>

@@ -15,8 +15,8 @@ import {
   type SourceTable,
   type Split,
 } from '../connector.ts'
-import { stripSemicolon } from '../names.ts'
 import { cutByGaps } from '../ranges.ts'
+import { ofProbe, probes, subquery, whereAll } from '../sql/words.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import type { Followed } from './binlog.ts'
 import { describe, type MysqlColumn, type MysqlTable } from './catalog.ts'
@@ -66,10 +66,6 @@ export class MysqlSource implements SourceSession {
     // A table that goes by a column is read whenever its turn comes.
     if (request.log === undefined) this.readsTables = true
     const table = await this.describe(request)
-    const { where } = request
-    if (where !== undefined) {
-      await this.ask(`EXPLAIN SELECT NULL FROM ${relationOf(request, table)} WHERE (${where}\n)`, table.object)
-    }
     return new MysqlSourceTable(this, request, table)
   }
 
@@ -77,6 +73,11 @@ export class MysqlSource implements SourceSession {
     try {
       const table = await describe(this.leader, request, this.settings)
       if (!table) throw new FerryError('FERRY-3001', `there is no table ${request.object}`)
+      for (const probe of probes(relationOf(request, table), request)) {
+        await this.ask(`EXPLAIN ${probe.sql}`, table.object).catch(error => {
+          throw ofProbe(error, probe)
+        })
+      }
       return table
     } catch (error) {
       throw translate(error, request.object)
@@ -105,8 +106,8 @@ export class MysqlSource implements SourceSession {
     }
     const name = quoteName(column.name)
     const ask = async (expression: string, condition: string) => {
-      const where = request.where === undefined ? '' : ` AND (${request.where})`
-      const sql = `SELECT ${expression} AS answer FROM ${relationOf(request, table)} WHERE (${condition})${where}`
+      const where = whereAll(condition, request.where)
+      const sql = `SELECT ${expression} AS answer FROM ${relationOf(request, table)}${where}`
       return (await this.ask(sql, table.object))[0]!.answer as string | null
     }
     const queries: WatermarkQueries = {
@@ -187,7 +188,7 @@ export class MysqlSource implements SourceSession {
 }
 
 function relationOf({ query }: ReadRequest, table: MysqlTable): string {
-  return query === undefined ? qualified(table) : `(${stripSemicolon(query)}\n) AS q`
+  return query === undefined ? qualified(table) : `${subquery(query)} AS q`
 }
 
 class MysqlSourceTable implements SourceTable {
@@ -361,8 +362,7 @@ class MysqlSourceTable implements SourceTable {
 
   private statement(list: string[], split: Split): string {
     const { request } = this
-    const conditions = [split.spec, request.where].filter(c => c !== undefined && c !== '').map(c => `(${c})`)
-    const where = conditions.length > 0 ? ` WHERE ${conditions.join(' AND ')}` : ''
+    const where = whereAll(split.spec, request.where)
     const limit = request.limit === undefined ? '' : ` LIMIT ${request.limit}`
     return `SELECT ${list.join(', ')} FROM ${relationOf(request, this.table)}${where}${limit}`
   }

@@ -20,7 +20,7 @@ import {
   type Split,
   type StoreChecksums,
 } from '../connector.ts'
-import { stripSemicolon } from '../names.ts'
+import { ofProbe, probes, subquery, whereAll } from '../sql/words.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import { BinaryReader } from './binaryread.ts'
 import { describeQuery, describeTable, type PostgresColumn, type PostgresTable, qualified } from './catalog.ts'
@@ -107,21 +107,20 @@ export class PostgresSource implements SourceSession {
     // A table that goes by a column is read whenever its turn comes.
     if (request.log === undefined) this.readsTables = true
     const table = await this.describe(request)
-    if (request.where !== undefined) await this.refuseFilter(request, table)
     return new PostgresSourceTable(this, request, table)
   }
 
-  /** Throws where the filter is none, is more than one statement, or has a parameter, which nothing fills. */
-  private async refuseFilter({ query, where }: ReadRequest, table: PostgresTable): Promise<void> {
-    const from = query === undefined ? qualified(table) : `(${stripSemicolon(query)}\n) AS q`
+  /** Throws where filter or query are none, are more than one statement, or have a parameter, which nothing fills. */
+  private async refuseWords(request: ReadRequest, table: PostgresTable): Promise<void> {
     const client = await this.describer
-    const text = `EXPLAIN SELECT NULL FROM ${from} WHERE (${where}\n)`
-    await queryOne(client, text).catch(error => {
-      // The server misses the value of a parameter.
-      if (error.code === '08P01')
-        throw new FerryError('FERRY-3016', `${table.object}: the filter has a parameter, which nothing fills`)
-      throw translate(error, table.object)
-    })
+    for (const probe of probes(relationOf(request, table), request)) {
+      await queryOne(client, `EXPLAIN ${probe.sql}`).catch(error => {
+        // The server misses the value of a parameter.
+        const hasParameter = error.code === '08P01'
+        const why = `${table.object}: the ${probe.setting === 'where' ? 'filter' : 'query'} has a parameter, which nothing fills`
+        throw ofProbe(hasParameter ? new FerryError('FERRY-3016', why) : translate(error, table.object), probe)
+      })
+    }
   }
 
   private async describe(request: ReadRequest): Promise<PostgresTable> {
@@ -132,6 +131,7 @@ export class PostgresSource implements SourceSession {
         ? await describeTable(client, request.object, this.settings.schema)
         : await describeQuery(client, request.query)
     if (!table) throw new FerryError('FERRY-3001', `there is no table ${request.object}`)
+    await this.refuseWords(request, table)
     return table
   }
 
@@ -143,9 +143,7 @@ export class PostgresSource implements SourceSession {
     }
     const column = growingColumn(table, since.column!) as PostgresColumn
     const name = quoteName(column.name)
-    const from = request.query === undefined ? qualified(table) : `(${stripSemicolon(request.query)}\n) AS q`
-    const filter = (condition: string) =>
-      `${from} WHERE (${condition})${request.where === undefined ? '' : ` AND (${request.where})`}`
+    const filter = (condition: string) => `${relationOf(request, table)}${whereAll(condition, request.where)}`
     const ask = async (sql: string) => (await this.ask(sql, table)).answer as string | null
     const queries: WatermarkQueries = {
       name,
@@ -583,20 +581,13 @@ class PostgresSourceTable implements SourceTable {
     if (request.columns.some((c, i) => refusesWire(c, this.source(c), wires[i]!, 'pg-copy-text'))) return undefined
     const list = request.columns.map((c, i) => wireExpression(c, this.source(c), wires[i]!, 'pg-copy-text'))
     const limit = request.limit === undefined ? '' : ` LIMIT ${request.limit}`
-    const where = request.where === undefined ? '' : ` WHERE (${request.where})`
     return new PostgresChecksums({
       withClient: work => this.withClient(work),
       list,
       keys: keys.length > 0 ? keys.map(i => list[i]!) : list,
-      from: `${this.relation(undefined)}${where}${limit}`,
+      from: `${relationOf(request, this.table)}${whereAll(request.where)}${limit}`,
       buckets,
     })
-  }
-
-  private relation(piece: Piece | undefined): string {
-    const { query } = this.request
-    if (query !== undefined) return `(${stripSemicolon(query)}\n) AS q`
-    return qualified(piece?.relation ?? this.table)
   }
 
   private statement(piece: Piece, offer: Offer): string {
@@ -608,13 +599,18 @@ class PostgresSourceTable implements SourceTable {
             const wire = 'wire' in offer ? (offer.wire?.[i] ?? 'as is') : 'as is'
             return wireExpression(column, this.source(column), wire, offer.encoding)
           })
-    const conditions = [piece.condition, request.where].filter(c => c !== undefined).map(c => `(${c})`)
-    const where = conditions.length > 0 ? ` WHERE ${conditions.join(' AND ')}` : ''
+    const from = relationOf(request, piece.relation ?? this.table)
+    const where = whereAll(piece.condition, request.where)
     const limit = request.limit === undefined ? '' : ` LIMIT ${request.limit}`
     // A table without columns to read still has rows: COPY needs one expression.
     const list = expressions.length > 0 ? expressions.join(', ') : 'NULL::int4'
-    return `COPY (SELECT ${list} FROM ${this.relation(piece)}${where}${limit}) TO STDOUT ${copyOptions(offer)}`
+    return `COPY (SELECT ${list} FROM ${from}${where}${limit}) TO STDOUT ${copyOptions(offer)}`
   }
+}
+
+/** What is read, as a relation of a statement. */
+function relationOf({ query }: ReadRequest, table: { schema: string; table: string }): string {
+  return query === undefined ? qualified(table) : `${subquery(query)} AS q`
 }
 
 function copyOptions(offer: Offer): string {

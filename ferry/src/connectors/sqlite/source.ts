@@ -19,8 +19,8 @@ import type {
   Split,
   TableColumn,
 } from '../connector.ts'
-import { stripSemicolon } from '../names.ts'
 import { cutByGaps } from '../ranges.ts'
+import { ofProbe, probes, subquery, whereAll } from '../sql/words.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import { describe, type SqliteTable } from './catalog.ts'
 import { openDatabase, quoteName, translate } from './database.ts'
@@ -41,33 +41,33 @@ export class SqliteSource implements SourceSession {
 
   async table(request: ReadRequest): Promise<SourceTable> {
     const table = this.describe(request)
-    this.refuseStatement(request, table)
     return new SqliteSourceTable(this.db, request, table)
   }
 
   /** Throws where the words of a job are no statement, more than one, or have a parameter, which nothing fills. */
-  private refuseStatement(request: ReadRequest, { table, object }: SqliteTable): void {
-    const { query, where } = request
-    if (query === undefined && where === undefined) return
-    const from = query === undefined ? quoteName(table) : `(${stripSemicolon(query)}\n)`
-    const filter = where === undefined ? '' : `(${where}\n) AND`
-    let parameters: number
-    try {
-      // SQLite passes over what stands behind the first statement: then the last parameter is not found.
-      const steps = this.db.prepare(`EXPLAIN SELECT NULL FROM ${from} WHERE ${filter} $ferry IS NULL`).all()
-      parameters = steps.filter(s => s.opcode === 'Variable').length
-    } catch (error) {
-      throw translate(error, object)
+  private refuseWords(request: ReadRequest, table: SqliteTable): void {
+    for (const probe of probes(relationOf(request, table), request)) {
+      const refuse = (why: string) => {
+        const what = probe.setting === 'where' ? 'filter' : 'query'
+        return ofProbe(new FerryError('FERRY-3016', `${table.object}: the ${what} ${why}`), probe)
+      }
+      let statement: StatementSync
+      try {
+        statement = this.db.prepare(probe.sql)
+      } catch (error) {
+        throw ofProbe(translate(error, table.object), probe)
+      }
+      // SQLite passes over what stands behind the first statement, and puts values in for parameters.
+      if (probe.sql.slice(statement.sourceSQL.length).trim() !== '') throw refuse('is more than one statement')
+      if (statement.expandedSQL !== statement.sourceSQL) throw refuse('has a parameter, which nothing fills')
     }
-    if (parameters === 1) return
-    const why = parameters === 0 ? 'is more than one statement' : 'has a parameter, which nothing fills'
-    throw new FerryError('FERRY-3016', `${object}: the ${where === undefined ? 'query' : 'filter'} ${why}`)
   }
 
   private describe(request: ReadRequest): SqliteTable {
     try {
       const table = describe(this.db, request)
       if (!table) throw new FerryError('FERRY-3001', `there is no table ${request.object}`)
+      this.refuseWords(request, table)
       return table
     } catch (error) {
       throw translate(error, request.object)
@@ -78,11 +78,10 @@ export class SqliteSource implements SourceSession {
     const table = this.describe(request)
     const column = growingColumn(table, since.column!)
     const name = quoteName(column.name)
-    const from = request.query === undefined ? quoteName(table.table) : `(${stripSemicolon(request.query)}\n)`
     const ask = (expression: string, condition: string) => {
-      const where = request.where === undefined ? '' : ` AND (${request.where})`
+      const from = `${relationOf(request, table)}${whereAll(condition, request.where)}`
       try {
-        return this.db.prepare(`SELECT ${expression} AS answer FROM ${from} WHERE (${condition})${where}`).get()!.answer
+        return this.db.prepare(`SELECT ${expression} AS answer FROM ${from}`).get()!.answer
       } catch (error) {
         throw translate(error, table.object)
       }
@@ -152,6 +151,11 @@ function earlier(literal: string, { name, type }: TableColumn, overlap: Overlap)
   if (Number.isNaN(at)) throw new FerryError('FERRY-3012', `overlap: ${name} is not a ${typeName(type)} but ${literal}`)
   const then = new Date(at - overlap.seconds * 1000).toISOString()
   return `'${then.slice(0, 10)}${parts![2] === undefined ? '' : `${parts![2]}${then.slice(11, 19)}`}'`
+}
+
+/** What is read, as a relation of a statement. */
+function relationOf({ query }: ReadRequest, { table }: SqliteTable): string {
+  return query === undefined ? quoteName(table) : subquery(query)
 }
 
 /** A range of rowids, both ends included; none for what has no rowid. */
@@ -236,9 +240,8 @@ class SqliteSourceTable implements SourceTable {
     const aliasAt = this.rowColumns.findIndex(c => c.name === this.table.rowidAlias)
     const names = this.rowColumns.map(c => quoteName(c.name))
     const list = (aliasAt < 0 ? [...names, 'rowid'] : names).join(', ')
-    const filter = this.request.where === undefined ? '' : ` AND (${this.request.where})`
-    const text = `SELECT ${list} FROM ${quoteName(this.table.table)}
-      WHERE rowid >= ? AND rowid <= ?${filter} ORDER BY rowid LIMIT ?`
+    const where = whereAll('rowid >= ? AND rowid <= ?', this.request.where)
+    const text = `SELECT ${list} FROM ${quoteName(this.table.table)}${where} ORDER BY rowid LIMIT ?`
     const statement = this.db.prepare(text)
     statement.setReturnArrays(true)
     const wide = this.db.prepare(text)
@@ -268,10 +271,8 @@ class SqliteSourceTable implements SourceTable {
   private *readAll(signal: AbortSignal): Generator<Batch> {
     const { request } = this
     const list = this.rowColumns.map(c => quoteName(c.name)).join(', ') || 'NULL'
-    const from = request.query === undefined ? quoteName(this.table.table) : `(${stripSemicolon(request.query)}\n)`
-    const filter = request.where === undefined ? '' : ` WHERE (${request.where})`
     const limit = request.limit === undefined ? '' : ` LIMIT ${request.limit}`
-    const text = `SELECT ${list} FROM ${from}${filter}${limit}`
+    const text = `SELECT ${list} FROM ${relationOf(request, this.table)}${whereAll(request.where)}${limit}`
     const statement = this.db.prepare(text)
     statement.setReturnArrays(true)
     statement.setReadBigInts(true)
@@ -373,9 +374,9 @@ class SqliteSourceTable implements SourceTable {
     const list = this.rowColumns.map(
       c => `CASE typeof(${quoteName(c.name)}) WHEN 'text' THEN CAST(${quoteName(c.name)} AS BLOB) END`,
     )
-    const filter = this.request.where === undefined ? '' : ` AND (${this.request.where})`
+    const where = whereAll('rowid >= ? AND rowid <= ?', this.request.where)
     const statement = this.db.prepare(
-      `SELECT ${list.join(', ')} FROM ${quoteName(this.table.table)} WHERE rowid >= ? AND rowid <= ?${filter} ORDER BY rowid LIMIT ${CHUNK_ROWS}`,
+      `SELECT ${list.join(', ')} FROM ${quoteName(this.table.table)}${where} ORDER BY rowid LIMIT ${CHUNK_ROWS}`,
     )
     statement.setReturnArrays(true)
     const rows = statement.all(at, to) as unknown as (Uint8Array | null)[][]
