@@ -7,6 +7,7 @@ const SAID: [RegExp, string][] = [
   [/Start again(?: with)?:? (?:ferry run \S+ )?`?--full-refresh`?/g, 'Use Run with full refresh'],
   [/`?ferry run \S+ --full-refresh`?/g, 'Run with full refresh'],
   [/`?ferry reset \S+?`?(?=[.,;:) ]|$)/g, 'Reset of the job'],
+  [/; or leave there what it has written: ferry delete \S+ --force/g, ''],
   [/`?ferry resume \S+?`?(?=[.,;:) ]|$)/g, 'Resume'],
   [/`?ferry cancel \S+?`?(?=[.,;:) ]|$)/g, 'Cancel'],
   [/`?ferry retry \S+?`?(?=[.,;:) ]|$)/g, 'Copy them again'],

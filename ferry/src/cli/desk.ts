@@ -89,7 +89,7 @@ function localDesk(state: State, variables: Variables): Desk {
       await requireNobodyBehind(db, job)
       const kept = await positionsOf(db, job)
       if (kept.length > 0 && !force) await resetJob(state, job, variables)
-      await deleteJob(db, job)
+      await deleteJob(db, job, force)
     },
     close: () => state.close(),
   }

@@ -162,7 +162,7 @@ withVariables(
     'remove a job that is kept, with its history; what it has copied stays',
     () => import('./delete.ts'),
   ),
-).option('--force', 'also where its source cannot be told to forget what it keeps for it')
+).option('--force', 'also where its source cannot be told to forget what it keeps for it, or an unfinished run is left')
 add('start <job>', 'have the server run a job that is kept', () => import('./start.ts'))
   .option('--full-refresh', 'copy everything anew')
   .option('--table <name>', 'only this table; may be repeated', list)

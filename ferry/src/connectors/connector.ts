@@ -471,6 +471,11 @@ export interface SinkTable {
    * destination's ledger where there is one, else `known`, which the state remembers.
    */
   prepare(known: Committed): Promise<Committed>
+  /**
+   * What this run has committed, as `prepare` gives it back, with no other process of the run able to commit more; nothing
+   * is made ready.
+   */
+  committed(known: Committed): Promise<Committed>
   open(split: Split, offer: Offer, work?: WriterWork): Promise<SplitWriter>
   /** The change-over after the last split, at once and once; harmless when repeated. */
   publish(): Promise<void>

@@ -212,6 +212,13 @@ export class Ledger {
     })
   }
 
+  /** What this run has committed, and no other process of it can add to; nothing where there is no ledger yet. */
+  async settled(client: LedgerClient): Promise<Committed> {
+    if (!(await this.exists(client))) return { splits: new Map(), published: false }
+    await this.raise(client)
+    return this.committed(client)
+  }
+
   /** Whether the ledger's table is there. */
   async exists(client: Pick<LedgerClient, 'query'>): Promise<boolean> {
     try {

@@ -3,11 +3,13 @@
  * nor, when it dies, the server with it. A process whose server is gone puts its run back into the queue and ends.
  */
 import { type ChildProcess, fork } from 'node:child_process'
+import type { Kysely } from 'kysely'
 import { FerryError } from '../errors.ts'
 import { letWait, memoryOf, programPath } from '../program.ts'
 import type { State } from '../state/database.ts'
 import { deathsOf, diedTooOften, JOBS, MOST_DEATHS, queueNow } from '../state/queue.ts'
 import { finishRun, type Lease } from '../state/runs.ts'
+import type { Schema } from '../state/schema.ts'
 import type { Log } from '../telemetry/log.ts'
 import { errorInfo } from './report.ts'
 
@@ -113,7 +115,7 @@ export class Dispatcher {
       const giveUp =
         tookTooMuch === undefined
           ? this.giveUpDying(lease, signal ?? `exit code ${code}`)
-          : finishRun(this.state.db, lease, 'failed', { error: errorInfo(tooLarge(tookTooMuch, this.mostMemory)) })
+          : endUnlessCancelled(this.state.db, lease, tooLarge(tookTooMuch, this.mostMemory))
       giveUp
         .catch(error => this.log.error({ err: error, run: lease.run }, 'the run cannot be given up'))
         .finally(() => this.look())
@@ -137,7 +139,7 @@ export class Dispatcher {
     const { db } = this.state
     const row = await db.selectFrom('run').selectAll().where('id', '=', lease.run).executeTakeFirst()
     if (!row || row.epoch !== lease.epoch || deathsOf(row) < MOST_DEATHS) return
-    await finishRun(db, lease, 'failed', { error: errorInfo(diedTooOften(row.id, deathsOf(row), how)) })
+    await endUnlessCancelled(db, lease, diedTooOften(row.id, deathsOf(row), how))
   }
 
   /** Ends the workers; their runs go on when somebody works again. */
@@ -153,6 +155,11 @@ export class Dispatcher {
     await Promise.all([...this.workers].map(w => w.gone))
     clearTimeout(late)
   }
+}
+
+/** What was to be cancelled is given up by the next worker, which removes what it left. */
+async function endUnlessCancelled(db: Kysely<Schema>, lease: Lease, error: FerryError): Promise<void> {
+  await finishRun(db, lease, 'failed', { error: errorInfo(error), unless: 'cancel' })
 }
 
 function tooLarge(bytes: number, most: number): FerryError {

@@ -38,8 +38,16 @@ export async function abandon(state: State, row: RunRow, lease: runs.Lease, stor
   const sink = await stores.destination.sink(new Hold(state.db, lease, row.job))
   try {
     for (const table of tables) {
-      const plan = tablePlans.read(table.plan)
       if (table.state === 'completed') continue
+      const plan = readable(table)
+      if (!plan) {
+        remains.set(table.ordinal, {
+          state: 'cancelled',
+          rowsCopied: table.rows_copied,
+          bytesWritten: table.bytes_written,
+        })
+        continue
+      }
       const opened = await openIfThere(sink, plan)
       if (opened) await keepPlace(state, row, table, opened, stores.source)
       const outcome = table.state === 'failed' ? 'failed' : 'cancelled'
@@ -49,7 +57,7 @@ export async function abandon(state: State, row: RunRow, lease: runs.Lease, stor
   } finally {
     await sink.close()
   }
-  const plans = tables.map(t => tablePlans.read(t.plan))
+  const plans = tables.flatMap(t => readable(t) ?? [])
   await release(
     state,
     row.job,
@@ -60,12 +68,22 @@ export async function abandon(state: State, row: RunRow, lease: runs.Lease, stor
   return remains
 }
 
+/** The plan of a table; undefined where a newer Ferry made it, or nobody: what it left cannot be found any more. */
+function readable(table: RunTableRow): TablePlan | undefined {
+  try {
+    return tablePlans.read(table.plan)
+  } catch (error) {
+    if (error instanceof FerryError && error.code === 'FERRY-5015') return undefined
+    throw error
+  }
+}
+
 /** What of an unfinished table is committed where others see it, by its ledger too. */
 async function remainsOf(state: State, table: RunTableRow, sink: SinkTable | undefined) {
   const kept = await runs.splitsOf(state.db, table.run, table.ordinal)
   if (!sink || sink.staged || kept.length === 0) return { rowsCopied: 0, bytesWritten: 0 }
   const known = runs.committedOf(kept)
-  const { splits } = await sink.prepare({ splits: known, published: false })
+  const { splits } = await sink.committed({ splits: known, published: false })
   const committed = [...new Map([...known, ...splits]).values()]
   return {
     rowsCopied: committed.reduce((n, s) => n + s.rows, 0),

@@ -92,7 +92,8 @@ export async function runJob(options: RunOptions): Promise<RunReport> {
 
 /** Throws FERRY-5012 for a run whose processes died again and again; it is ended. */
 async function refuseDying({ db }: State, { row, lease }: runs.Claimed): Promise<void> {
-  if (row.deaths < MOST_DEATHS) return
+  // One that was asked to be cancelled only removes what it left.
+  if (row.deaths < (row.wish === 'cancel' ? 2 * MOST_DEATHS : MOST_DEATHS)) return
   const error = diedTooOften(row.id, row.deaths)
   await runs.finishRun(db, lease, 'failed', { error: errorInfo(error) })
   throw error

@@ -145,7 +145,9 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
         force: z
           .stringbool()
           .default(false)
-          .describe('Also where the source cannot be told to forget what it keeps for the job'),
+          .describe(
+            'Also where the source cannot be told to forget what it keeps for the job, or an unfinished run is left',
+          ),
       }),
       response: { 204: z.null() },
     },
@@ -155,7 +157,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       const kept = await positionsOf(db, name)
       // A source may keep its log for the job: it is told first.
       if (kept.length > 0 && !request.query.force) await scouts.ask('reset', { job: name, only: [] }, callerOf(reply))
-      await deleteJob(db, name)
+      await deleteJob(db, name, request.query.force)
       return reply.code(204).send(null)
     },
   })

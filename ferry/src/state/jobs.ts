@@ -95,8 +95,11 @@ export async function requireNobodyBehind(db: Kysely<Schema>, name: string): Pro
   throw new FerryError('FERRY-1009', `${behind.length} jobs run behind ${name}: ${some.join(', ')}`)
 }
 
-/** Removes a job with its history. Throws FERRY-5001 while it runs, FERRY-5006 where a run is unfinished. */
-export async function deleteJob(db: Kysely<Schema>, name: string): Promise<void> {
+/**
+ * Removes a job with its history. Throws FERRY-5001 while it runs; FERRY-5006 where a run is unfinished, unless `force`
+ * says that what the run left at the destination may stay there.
+ */
+export async function deleteJob(db: Kysely<Schema>, name: string, force = false): Promise<void> {
   await findJob(db, name)
   await db.transaction().execute(async tx => {
     await tx.updateTable('job').set({ name }).where('name', '=', name).execute()
@@ -105,9 +108,9 @@ export async function deleteJob(db: Kysely<Schema>, name: string): Promise<void>
     const alive = open.find(r => isAlive(r, time))
     if (alive) throw runningAlready(alive)
     // What it left at the destination would stay there for ever.
-    if (open[0]) {
+    if (open[0] && !force) {
       throw new FerryError('FERRY-5006', `run ${open[0].id} of ${name} is ${open[0].state}: it may go on`, {
-        hint: `Give it up first: ferry cancel ${open[0].id}`,
+        hint: `Give it up first: ferry cancel ${open[0].id}; or leave there what it has written: ferry delete ${name} --force`,
       })
     }
     const runs = tx.selectFrom('run').select('id').where('job', '=', name)

@@ -118,6 +118,11 @@ export class CosmosSinkTable implements SinkTable {
     return known
   }
 
+  async committed(known: Committed): Promise<Committed> {
+    await this.run.confirm()
+    return known
+  }
+
   /** The pace of all writers of this table. */
   throughput(): Promise<Throughput> {
     this.pace ??= this.container().then(container => this.store.pace(container, this.options.throughputBudget))

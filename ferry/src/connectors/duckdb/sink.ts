@@ -166,6 +166,10 @@ export class DuckdbSinkTable implements SinkTable, ChangeTarget {
     })
   }
 
+  async committed(): Promise<Committed> {
+    return this.inTurn(client => this.ledger.settled(client))
+  }
+
   get takesChanges(): boolean {
     return this.request.update === 'merge'
   }
@@ -206,8 +210,7 @@ export class DuckdbSinkTable implements SinkTable, ChangeTarget {
   async discard(): Promise<void> {
     await this.inTurn(async client => {
       await client.query(`DROP TABLE IF EXISTS ${qualified(this.stage)}`)
-      await client.query(this.ledger.create)
-      await this.ledger.forget(client)
+      await forgetIfThere(this.ledger, client)
     })
   }
 

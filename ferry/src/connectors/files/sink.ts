@@ -174,6 +174,11 @@ export class FilesSinkTable implements SinkTable {
     }
   }
 
+  async committed(known: Committed): Promise<Committed> {
+    await this.run.confirm()
+    return known
+  }
+
   /** Takes the folder of the process that had the run before away from it, or makes a new one. */
   private async takeOver(known: Committed): Promise<Committed> {
     if (existsSync(this.marker)) return { splits: known.splits, published: true }

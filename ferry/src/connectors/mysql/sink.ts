@@ -346,6 +346,13 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
     })
   }
 
+  async committed(): Promise<Committed> {
+    const { ledger } = this
+    if (ledger) return this.withClient(client => ledger.settled(client))
+    await this.session.run.confirm()
+    return { splits: new Map(), published: false }
+  }
+
   /**
    * Works on the connection for everything but rows. Statements about tables end transactions, so that the ledger's
    * line alone keeps nobody out: a lock by name does.
@@ -454,9 +461,7 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
   async discard(): Promise<void> {
     await this.withClient(async client => {
       await client.query(`DROP TABLE IF EXISTS ${qualified(this.stage)}`)
-      if (!this.ledger) return
-      await client.query(this.ledger.create)
-      await this.ledger.forget(client)
+      if (this.ledger) await forgetIfThere(this.ledger, client)
     })
   }
 

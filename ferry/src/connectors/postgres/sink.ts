@@ -365,6 +365,13 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
     })
   }
 
+  async committed(): Promise<Committed> {
+    const { ledger } = this
+    if (ledger) return this.withClient(client => ledger.settled(client))
+    await this.session.run.confirm()
+    return { splits: new Map(), published: false }
+  }
+
   /** Works on the connection for everything but rows; what the server says against it is told as of this table. */
   private async withClient<T>(work: (client: LedgerClient) => Promise<T>): Promise<T> {
     const client = await this.session.client()

@@ -188,6 +188,10 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
     })
   }
 
+  async committed(): Promise<Committed> {
+    return this.inTurn(client => this.ledger.settled(client))
+  }
+
   get takesChanges(): boolean {
     return this.request.update === 'merge'
   }
@@ -241,8 +245,7 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
   async discard(): Promise<void> {
     await this.inTurn(async client => {
       await client.query(`DROP TABLE IF EXISTS ${quoteName(this.stage)}`)
-      await client.query(this.ledger.create)
-      await this.ledger.forget(client)
+      await forgetIfThere(this.ledger, client)
     })
   }
 
