@@ -257,8 +257,13 @@ export const auditQuery = queryOptions({
 
 /** What can be done; each gives back what the server answers. */
 export const act = {
-  saveConnection: (name: string, kind: string, settings: Record<string, unknown>, isNew: boolean) =>
-    call<ConnectionView>(`/connections/${part(name)}`, { method: 'PUT', body: { kind, settings }, isNew }),
+  /** `before` is the connection as it was loaded; undefined of a new one. */
+  saveConnection: (name: string, kind: string, settings: Record<string, unknown>, before?: ConnectionView) =>
+    call<ConnectionView>(`/connections/${part(name)}`, {
+      method: 'PUT',
+      body: { kind, settings },
+      ...(before ? { version: `"${before.version}"` } : { isNew: true }),
+    }),
   testSettings: (name: string | undefined, kind: string, settings: Record<string, unknown>) =>
     call<{ answer: string }>('/connections/test', {
       method: 'POST',

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FerryError } from '../errors.ts'
 import { type CopyMode, type Task, toArm } from '../import/arm/copyjob.ts'
-import { jobSchema } from '../job/schema.ts'
+import { readJob } from '../job/kept.ts'
 import {
   createCopyJob,
   describeCopy,
@@ -147,7 +147,7 @@ export async function retry(_: string[], words: JobWords): Promise<void> {
 export async function verify(_: string[], words: JobWords): Promise<void> {
   await withState(async state => {
     const row = await findCopyJob(state, words.accountName, words.jobName)
-    const job = jobSchema.parse(JSON.parse(row.definition))
+    const job = readJob(row.definition)
     const results = await verifyJob(job, state, variablesOf(words), { most: 100 })
     if (results.some(r => r.differs)) process.exitCode = EXIT.failed
     if (words.output === 'table') printVerifications(results)

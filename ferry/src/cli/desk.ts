@@ -11,8 +11,9 @@ import { describeJob, describeRun, listJobs, listRuns } from '../runtime/overvie
 import type { JobView, ListedJob, RunDetail, RunView, TableView } from '../runtime/schemas.ts'
 import { compactJob, describeTables } from '../runtime/views.ts'
 import { findServer, localToken } from '../server/beacon.ts'
+import { requireNobodyBehind } from '../state/behind.ts'
 import { ferryHome, openState, type State } from '../state/database.ts'
-import { createJob, deleteJob, requireNobodyBehind, updateJob } from '../state/jobs.ts'
+import { createJob, deleteJob, updateJob } from '../state/jobs.ts'
 import { positionsOf } from '../state/positions.ts'
 import type { Wish } from '../state/schema.ts'
 import { databaseNow } from '../state/time.ts'
@@ -89,7 +90,7 @@ function localDesk(state: State, variables: Variables): Desk {
       await requireNobodyBehind(db, job)
       const kept = await positionsOf(db, job)
       if (kept.length > 0 && !force) await resetJob(state, job, variables)
-      await deleteJob(db, job, force)
+      await deleteJob(db, job, { force })
     },
     close: () => state.close(),
   }

@@ -1,10 +1,12 @@
 /** Running a job in the foreground: progress while it runs, the report at its end. Shared by `copy`, `run`, `resume`. */
+
+import { readJob } from '../job/kept.ts'
 import type { Variables } from '../job/read.ts'
-import { type CopyJob, jobSchema } from '../job/schema.ts'
+import type { CopyJob } from '../job/schema.ts'
 import type { RunReport } from '../runtime/report.ts'
 import { type RunOptions, runJob } from '../runtime/run.ts'
 import { openState, type State } from '../state/database.ts'
-import { takeRun } from '../state/runs.ts'
+import { findRun, takeRun } from '../state/runs.ts'
 import { count, EXIT, isUsage, paint, printError, printJson, seconds, size, table } from './output.ts'
 import { ProgressDisplay } from './progress.ts'
 
@@ -66,8 +68,8 @@ export async function execute(work: CopyJob | { run: string }, options: ExecuteO
 }
 
 async function unfinishedRun(state: State, id: string): Promise<Pick<RunOptions, 'job' | 'claimed'>> {
-  const claimed = await takeRun(state.db, id)
-  return { claimed, job: jobSchema.parse(JSON.parse(claimed.row.definition)) }
+  const job = readJob((await findRun(state.db, id)).definition)
+  return { claimed: await takeRun(state.db, id), job }
 }
 
 export function exitOf(report: RunReport): number {

@@ -3,9 +3,10 @@ import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { withoutPassword } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
+import { readJob } from '../job/kept.ts'
 import { type Locator, parseLocator } from '../job/locator.ts'
 import { checkJob, readJobFile, readVariables, type Variables } from '../job/read.ts'
-import { type CopyJob, jobSchema } from '../job/schema.ts'
+import type { CopyJob } from '../job/schema.ts'
 import { withState } from './state.ts'
 
 export interface VariableOptions {
@@ -32,7 +33,7 @@ export async function jobNamed(pathOrName: string, options: VariableOptions): Pr
   const kept = await withState(state =>
     state.db.selectFrom('job').select('definition').where('name', '=', pathOrName).executeTakeFirst(),
   )
-  if (kept) return jobSchema.parse(JSON.parse(kept.definition))
+  if (kept) return readJob(kept.definition)
   throw new FerryError('FERRY-1001', `there is neither a file nor a kept job ${pathOrName}`, {
     hint: 'Check the path; `ferry list` tells the jobs that are kept.',
   })

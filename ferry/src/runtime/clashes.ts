@@ -3,7 +3,8 @@ import type { Store } from '../connectors/connector.ts'
 import { loadConnector } from '../connectors/registry.ts'
 import { placeOf } from '../engine/apart.ts'
 import type { TablePlan } from '../engine/plan.ts'
-import type { CopyJob, EndpointSpec } from '../job/schema.ts'
+import { type PeekedJob, peekJob } from '../job/kept.ts'
+import type { EndpointSpec } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
 import { resolveEndpoint } from './stores.ts'
 
@@ -25,9 +26,9 @@ export async function clashesOf(
   const isHere = new Map<string, boolean>()
   const clashes: Clash[] = []
   for (const { name, definition } of others) {
-    const other = JSON.parse(definition) as CopyJob
+    const other = peekJob(definition)
     const said = JSON.stringify(other.destination)
-    if (isHere.get(said) === false) continue
+    if (other.destination === undefined || isHere.get(said) === false) continue
     const keys = await unconnected(state, other.destination, async store => {
       isHere.set(said, placeOf(store) === place)
       return isHere.get(said) ? writtenBy(state, name, other, store) : new Set<string>()
@@ -62,17 +63,19 @@ async function unconnected<T>(
 }
 
 /** The keys of the objects that a job writes at its destination: those of its newest run, and those that it names. */
-async function writtenBy(state: State, name: string, job: CopyJob, destination: Store): Promise<Set<string>> {
+async function writtenBy(state: State, name: string, job: PeekedJob, destination: Store): Promise<Set<string>> {
   const rows = await state.db
     .selectFrom('run_table')
     .select('destination')
     .where('run', '=', eb => eb.selectFrom('run').select('id').where('job', '=', name).orderBy('id', 'desc').limit(1))
     .execute()
-  const said = await unconnected(state, job.source, async source =>
-    job.tables.flatMap(entry => {
-      const { from, to } = typeof entry === 'string' ? { from: entry, to: undefined } : entry
-      return to ?? (from === undefined ? [] : destination.defaultObject(source.nameParts(from), {}))
-    }),
-  )
+  const said =
+    job.source &&
+    (await unconnected(state, job.source, async source =>
+      job.tables.flatMap(entry => {
+        const { from, to } = typeof entry === 'string' ? { from: entry, to: undefined } : entry
+        return to ?? (from === undefined ? [] : destination.defaultObject(source.nameParts(from), {}))
+      }),
+    ))
   return new Set([...rows.map(r => r.destination), ...(said ?? [])].map(object => destination.objectKey(object)))
 }

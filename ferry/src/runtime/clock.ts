@@ -5,12 +5,14 @@
  * transaction with the run that is asked for, and only from where it was read: whatever is killed, and however many
  * servers there are, nothing is lost and nothing comes twice.
  */
+
 import { createHash } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import { FerryError } from '../errors.ts'
 import { parseDuration } from '../job/duration.ts'
+import { readJob } from '../job/kept.ts'
 import type { Schedule, Trigger } from '../job/schedules.ts'
-import { type CopyJob, type EndpointSpec, jobSchema } from '../job/schema.ts'
+import type { CopyJob, EndpointSpec } from '../job/schema.ts'
 import { type Times, timesOf } from '../job/times.ts'
 import { beginWith, type Seen, settledOf, takeSeen } from '../state/arrivals.ts'
 import type { State } from '../state/database.ts'
@@ -98,7 +100,7 @@ export class Clock {
       const row = await this.state.db.selectFrom('job').select('definition').where('name', '=', name).executeTakeFirst()
       if (!row) continue
       this.forget(name)
-      const job = jobSchema.safeParse(JSON.parse(row.definition)).data
+      const job = readable(row.definition)
       const runsByItself = job && job.schedules.length + job.triggers.length > 0
       this.jobs.set(name, { updatedAt: updated_at, job: runsByItself ? job : undefined })
     }
@@ -220,7 +222,7 @@ export class Clock {
 /** Runs the job of a trigger that was called. Throws FERRY-1007 where there is no such trigger, or it is turned off. */
 export async function fireWebhook(state: State, job: string, name: string): Promise<Answer> {
   const row = await state.db.selectFrom('job').select('definition').where('name', '=', job).executeTakeFirst()
-  const trigger = row && jobSchema.parse(JSON.parse(row.definition)).triggers.find(t => t.name === name && t.webhook)
+  const trigger = row && readJob(row.definition).triggers.find(t => t.name === name && t.webhook)
   if (!trigger?.enabled) throw new FerryError('FERRY-1007', `there is no trigger "${name}" of a job "${job}"`)
   const known = { job, name: `trigger:${name}`, print: printOf(trigger), now: await databaseNow(state.db) }
   return state.db.transaction().execute(async tx => {
@@ -241,4 +243,13 @@ const OUTCOMES: Record<Answer['outcome'], (run: string) => string> = {
 /** What an edit changes. */
 function printOf(what: Schedule | Trigger): string {
   return createHash('sha256').update(JSON.stringify(what)).digest('hex').slice(0, 16)
+}
+
+/** One job that cannot be read keeps no others from their times. */
+function readable(definition: string): CopyJob | undefined {
+  try {
+    return readJob(definition)
+  } catch {
+    return undefined
+  }
 }

@@ -7,8 +7,8 @@ import type { Containers, Store } from '../connectors/connector.ts'
 import { FerryError } from '../errors.ts'
 import { matcher } from '../glob.ts'
 import { type CopyJobWords, type CopyRun, jobOf, nameOf, objectOf, type Task } from '../import/arm/copyjob.ts'
+import { readJob } from '../job/kept.ts'
 import type { Variables } from '../job/read.ts'
-import { jobSchema } from '../job/schema.ts'
 import { findConnection } from '../state/connections.ts'
 import type { State } from '../state/database.ts'
 import { isAlive } from '../state/owner.ts'
@@ -166,7 +166,7 @@ export async function describeCopy(state: State, row: RunRow): Promise<CopyRun> 
   const folder = errorFolder(state.home, row.id)
   const ended = row.ended_at === null ? 0 : Date.parse(row.ended_at)
   return {
-    job: jobSchema.parse(JSON.parse(row.definition)),
+    job: readJob(row.definition),
     state: row.state,
     executing,
     createdAt: row.created_at,
@@ -231,7 +231,7 @@ export async function wishForCopyJob(state: State, row: RunRow, wish: Wish, vari
   if (wish === 'pause') await queue.requeue(state.db, asked, 'paused')
   if (wish === 'complete') await queue.requeue(state.db, asked, 'pending')
   if (wish === 'cancel') {
-    const stores = await openStores(jobSchema.parse(JSON.parse(row.definition)), state, variables)
+    const stores = await openStores(readJob(row.definition), state, variables)
     try {
       await runs.giveUp(state.db, row.job, (run, lease) => abandon(state, run, lease, stores))
     } finally {
@@ -257,7 +257,7 @@ export async function work(
   while (!options.signal?.aborted) {
     const claimed = await queue.claimQueued(state.db, account, copiesAtOnce)
     if (!claimed) break
-    const job = jobSchema.parse(JSON.parse(claimed.row.definition))
+    const job = readJob(claimed.row.definition)
     try {
       const report = await runJob({ ...options, state, job, claimed })
       reports.push(report)

@@ -3,8 +3,8 @@ import { CHANGES, type SinkSession, type SinkTable, type Store } from '../connec
 import { tablePlans } from '../engine/keptplan.ts'
 import type { TablePlan } from '../engine/plan.ts'
 import { FerryError } from '../errors.ts'
+import { readJob } from '../job/kept.ts'
 import type { Variables } from '../job/read.ts'
-import { jobSchema } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
 import { findJob } from '../state/jobs.ts'
 import { keepPosition, positionsOf, resetPositions } from '../state/positions.ts'
@@ -128,7 +128,7 @@ async function openIfThere(sink: SinkSession, plan: TablePlan): Promise<SinkTabl
 
 /** Gives up an unfinished run that nobody executes. Its stores are those that it began with. */
 export async function discardRun(state: State, run: RunRow, variables: Variables): Promise<void> {
-  const stores = await openStores(jobSchema.parse(JSON.parse(run.definition)), state, variables)
+  const stores = await openStores(readJob(run.definition), state, variables)
   try {
     await runs.giveUp(state.db, run.job, (row, lease) => abandon(state, row, lease, stores), run.id)
   } finally {
@@ -147,7 +147,7 @@ export async function resetJob(
   only?: string[],
 ): Promise<{ run: string | undefined; tables: string[] }> {
   const row = await findJob(state.db, job)
-  const stores = await openStores(jobSchema.parse(JSON.parse(row.definition)), state, variables)
+  const stores = await openStores(readJob(row.definition), state, variables)
   try {
     let run: string | undefined
     for (;;) {

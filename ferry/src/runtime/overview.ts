@@ -1,7 +1,8 @@
 /** Lists of jobs and runs, and one run, as the API and the commands tell them. */
 import { type Kysely, sql } from 'kysely'
 import { withoutPassword } from '../connectors/settings.ts'
-import { type CopyJob, type EndpointSpec, jobSchema } from '../job/schema.ts'
+import { peekJob, readJob } from '../job/kept.ts'
+import type { CopyJob, EndpointSpec } from '../job/schema.ts'
 import { nextTimes } from '../job/times.ts'
 import { attemptsOf } from '../state/attempts.ts'
 import { findJob } from '../state/jobs.ts'
@@ -60,10 +61,9 @@ export async function listJobs(
   const last = new Map(newest.map(r => [r.job, runView(r, now)]))
   const views: ListedJob[] = []
   for (const row of jobs) {
-    // What is kept was checked: of many large jobs checking again would take longer than all the rest.
-    const job = JSON.parse(row.definition) as CopyJob
+    const job = peekJob(row.definition)
     const times: number[] = []
-    for (const schedule of job.schedules ?? []) if (schedule.enabled) times.push(...(await soon(schedule, now)))
+    for (const schedule of job.schedules) if (schedule.enabled) times.push(...(await soon(schedule, now)))
     views.push({
       name: row.name,
       description: job.description ?? null,
@@ -133,7 +133,7 @@ let compactedSize = 0
 function compactOf(definition: string): Record<string, unknown> {
   const known = compacted.get(definition)
   if (known) return known
-  const made = compactJob(jobSchema.parse(JSON.parse(definition)))
+  const made = compactJob(readJob(definition))
   compacted.set(definition, made)
   compactedSize += definition.length
   for (const oldest of compacted.keys()) {
@@ -147,7 +147,7 @@ function compactOf(definition: string): Record<string, unknown> {
 /** The run of that id, or the newest one of a job of that name. Throws FERRY-1007. */
 export async function describeRun(db: Kysely<Schema>, idOrJob: string): Promise<RunDetail> {
   const run = await findRun(db, idOrJob)
-  const job = jobSchema.parse(JSON.parse(run.definition))
+  const job = peekJob(run.definition)
   const kept = await db.selectFrom('job').select('definition').where('name', '=', run.job).executeTakeFirst()
   const now = await databaseNow(db)
   const view = runView(run, now)
@@ -186,7 +186,8 @@ function stamp(time: string): string {
   return new Date(time).toISOString().replace(/[-:]/g, '').replace('Z', '')
 }
 
-function endpointName(endpoint: EndpointSpec): string {
+function endpointName(endpoint: EndpointSpec | undefined): string {
+  if (endpoint === undefined) return ''
   if (typeof endpoint === 'string') return withoutPassword(endpoint)
   if ('connection' in endpoint) return String(endpoint.connection)
   const { kind, path, folder, host, endpoint: address } = endpoint as Record<string, unknown>

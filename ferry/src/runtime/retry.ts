@@ -8,8 +8,8 @@ import { tablePlans } from '../engine/keptplan.ts'
 import type { TablePlan } from '../engine/plan.ts'
 import { rowMapper } from '../engine/rows.ts'
 import { asFerryError, FerryError } from '../errors.ts'
+import { readJob } from '../job/kept.ts'
 import type { Variables } from '../job/read.ts'
-import { jobSchema } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
 import { HEARTBEAT_MS } from '../state/owner.ts'
 import { heartbeat, type Lease, letGo, requireHeld, runTables, takeForRetry } from '../state/runs.ts'
@@ -36,7 +36,7 @@ export async function retryRun(state: State, id: string, variables: Variables): 
 
 async function retryTaken(state: State, run: RunRow, lease: Lease, variables: Variables): Promise<RetryReport> {
   const folder = errorFolder(state.home, run.id)
-  const stores = await openStores(jobSchema.parse(JSON.parse(run.definition)), state, variables)
+  const stores = await openStores(readJob(run.definition), state, variables)
   const report: RetryReport = { run: run.id, tables: [] }
   try {
     for (const row of await runTables(state.db, run.id)) {

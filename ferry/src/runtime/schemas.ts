@@ -190,7 +190,13 @@ export const totalSchema = z
 
 export const settingsSchema = z.record(z.string().max(100), z.union([z.string().max(20_000), z.number(), z.boolean()]))
 export const connectionSchema = z
-  .object({ name: z.string(), kind: z.string(), settings: settingsSchema, label: z.string() })
+  .object({
+    name: z.string(),
+    kind: z.string(),
+    settings: settingsSchema,
+    label: z.string(),
+    version: z.string().describe('What If-Match takes, in quotes'),
+  })
   .meta({ id: 'Connection' })
 
 export const roleSchema = z.enum(['viewer', 'operator', 'admin'])

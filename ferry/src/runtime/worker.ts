@@ -1,10 +1,11 @@
 /** Executing runs that wait in the queue of the servers. */
 import { FerryError } from '../errors.ts'
-import { jobSchema } from '../job/schema.ts'
+import { readJob } from '../job/kept.ts'
+import type { CopyJob } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
 import { type Asked, claimQueued, JOBS, requeue } from '../state/queue.ts'
-import type { Lease } from '../state/runs.ts'
-import type { RunReport } from './report.ts'
+import { type Claimed, finishRun, type Lease } from '../state/runs.ts'
+import { errorInfo, type RunReport } from './report.ts'
 import { type RunOptions, runJob } from './run.ts'
 
 /**
@@ -20,9 +21,9 @@ export async function executeNext(
   if (!claimed) return undefined
   options.onClaim?.(claimed.lease, claimed.row.job)
   const asked = JSON.parse(claimed.row.asked ?? '{}') as Asked
-  const job = jobSchema.parse(JSON.parse(claimed.row.definition))
   const { signal } = options
   try {
+    const job = await jobOf(state, claimed)
     const report = await runJob({ state, job, claimed, ...asked, ...(signal ? { signal } : {}) })
     if (report.status === 'paused' && signal?.aborted) {
       await requeue(state.db, { id: claimed.lease.run, epoch: claimed.lease.epoch }, 'pending')
@@ -30,6 +31,16 @@ export async function executeNext(
     return report
   } catch (error) {
     if (error instanceof FerryError) return error
+    throw error
+  }
+}
+
+/** The job that a run is of. Throws FERRY-5015, which the run tells, for one that cannot be read. */
+async function jobOf({ db }: State, { row, lease }: Claimed): Promise<CopyJob> {
+  try {
+    return readJob(row.definition)
+  } catch (error) {
+    await finishRun(db, lease, 'failed', { error: errorInfo(error as FerryError) })
     throw error
   }
 }

@@ -1,4 +1,5 @@
 /** Connections: kept, tested, looked into. Secrets go in and never come out. */
+import type { FastifyReply } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { Kind } from '../connectors/connector.ts'
@@ -24,7 +25,9 @@ import {
   findConnection,
   listConnections,
   removeConnection,
+  requireUnchanged,
   saveConnection,
+  versionOf,
 } from '../state/connections.ts'
 import type { State } from '../state/database.ts'
 import { jobsWith } from '../state/jobs.ts'
@@ -32,7 +35,7 @@ import type { Role } from '../state/schema.ts'
 import { forgetSecrets, isSealed, keepSecret, withSecrets } from '../state/secrets.ts'
 import { askerOf } from './asker.ts'
 import { isRecord, refuseUnclear } from './records.ts'
-import { requireNew } from './versions.ts'
+import { requireNew, tellVersion, wantedVersion } from './versions.ts'
 
 /** What stands in answers, and may come back, for a secret that is kept. */
 export const KEPT = '***'
@@ -62,6 +65,12 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
   app,
   { state, scouts },
 ) => {
+  /** A connection, and its version to whoever asks. */
+  const told = (reply: FastifyReply, connection: Connection) => {
+    tellVersion(reply, versionOf(connection))
+    return view(connection)
+  }
+
   app.route({
     method: 'GET',
     url: '/connectors',
@@ -92,7 +101,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
       params: nameParams,
       response: { 200: connectionSchema },
     },
-    handler: async request => view(await findConnection(state.db, request.params.name)),
+    handler: async (request, reply) => told(reply, await findConnection(state.db, request.params.name)),
   })
 
   app.route({
@@ -106,10 +115,12 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
       body: bodySchema,
       response: { 200: connectionSchema },
     },
-    handler: async request => {
+    handler: async (request, reply) => {
       const { name } = request.params
       const before = (await listConnections(state.db)).find(c => c.name === name)
       requireNew(request, before !== undefined, `a connection "${name}"`)
+      const seen = wantedVersion(request)
+      if (seen !== undefined) requireUnchanged(before ?? (await findConnection(state.db, name)), seen)
       const input = read(request.body)
       const settings = merged(input, before)
       // Settings are checked before anything is kept.
@@ -119,8 +130,9 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
           settings[key] = await keepSecret(state, `${name}/${key}`, value)
         }
       }
-      await saveConnection(state.db, { name, kind: input.kind, settings })
-      return view({ name, kind: input.kind, settings })
+      const connection = { name, kind: input.kind, settings }
+      await saveConnection(state.db, connection, before)
+      return told(reply, connection)
     },
   })
 
@@ -137,6 +149,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
     },
     handler: async (request, reply) => {
       const { name } = request.params
+      requireUnchanged(await findConnection(state.db, name), wantedVersion(request))
       const users = request.query.force ? [] : await jobsWith(state.db, name)
       if (users.length > 0) {
         const some = users.slice(0, 10).join(', ')
@@ -339,7 +352,8 @@ function view(connection: Connection) {
   const { host, port, database, path, folder, endpoint } = connection.settings as Record<string, string | undefined>
   const label =
     path ?? folder ?? endpoint ?? `${host ?? 'localhost'}${port ? `:${port}` : ''}${database ? `/${database}` : ''}`
-  return { name: connection.name, kind: connection.kind, settings, label: String(label) }
+  const { name, kind } = connection
+  return { name, kind, settings, label: String(label), version: versionOf(connection) }
 }
 
 interface SettingSchema {

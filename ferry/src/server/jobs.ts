@@ -1,13 +1,15 @@
 /** Jobs: kept, edited, planned, run, reset; and what their tables have come to. */
+import type { FastifyReply } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import type { Kysely } from 'kysely'
 import { stringify } from 'yaml'
 import { z } from 'zod'
 import { isReference, isSecret } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
+import { readJob } from '../job/kept.ts'
 import { parseLocator } from '../job/locator.ts'
 import { parseJob } from '../job/read.ts'
-import { type CopyJob, type EndpointSpec, jobSchema } from '../job/schema.ts'
+import type { CopyJob, EndpointSpec } from '../job/schema.ts'
 import { startRun } from '../runtime/control.ts'
 import type { Dispatcher } from '../runtime/dispatcher.ts'
 import { describeJob, listJobs } from '../runtime/overview.ts'
@@ -15,15 +17,16 @@ import { jobView, listedJob, planSchema, totalSchema } from '../runtime/schemas.
 import type { Asker, Scouts } from '../runtime/scouts.ts'
 import { kindsAt } from '../runtime/stores.ts'
 import { compactJob } from '../runtime/views.ts'
+import { requireNobodyBehind } from '../state/behind.ts'
 import type { State } from '../state/database.ts'
-import { createJob, deleteJob, findJob, requireNobodyBehind, updateJob } from '../state/jobs.ts'
+import { createJob, deleteJob, findJob, updateJob } from '../state/jobs.ts'
 import { positionsOf } from '../state/positions.ts'
 import type { Schema } from '../state/schema.ts'
 import { isSealed } from '../state/secrets.ts'
 import { totalsOf } from '../state/totals.ts'
 import { askerOf, callerOf } from './asker.ts'
 import { MOST_LONG_BODY } from './bounds.ts'
-import { tellVersion, wantedVersion } from './versions.ts'
+import { requireNew, tellVersion, wantedVersion } from './versions.ts'
 
 const nameParams = z.object({ name: z.string().max(200) })
 /** Characters of a job's text. */
@@ -38,6 +41,13 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
   { state, dispatcher, scouts },
 ) => {
   const { db } = state
+
+  /** A job, and its version to whoever asks. */
+  const told = async (reply: FastifyReply, name: string) => {
+    const job = await describeJob(db, name)
+    tellVersion(reply, job.updatedAt)
+    return job
+  }
 
   app.route({
     method: 'GET',
@@ -73,7 +83,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       const job = await jobOf(request.body, { db, scouts }, askerOf(reply))
       request.object = job.name
       await createJob(db, job.name, JSON.stringify(job))
-      return reply.code(201).send(await describeJob(db, job.name))
+      return reply.code(201).send(await told(reply, job.name))
     },
   })
 
@@ -82,11 +92,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     url: '/jobs/:name',
     config: { role: 'viewer' },
     schema: { tags: ['jobs'], summary: 'One job', params: nameParams, response: { 200: jobView } },
-    handler: async (request, reply) => {
-      const job = await describeJob(db, request.params.name)
-      tellVersion(reply, job.updatedAt)
-      return job
-    },
+    handler: async (request, reply) => told(reply, request.params.name),
   })
 
   app.route({
@@ -128,8 +134,9 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       if (job.name !== name) {
         throw new FerryError('FERRY-6003', `the job says that its name is ${job.name}: a job keeps its name`)
       }
+      requireNew(request, true, `a job "${name}"`)
       await updateJob(db, name, JSON.stringify(job), wantedVersion(request))
-      return describeJob(db, name)
+      return told(reply, name)
     },
   })
 
@@ -153,11 +160,13 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     },
     handler: async (request, reply) => {
       const { name } = request.params
+      const seen = wantedVersion(request)
+      if (seen !== undefined && (await findJob(db, name)).updated_at !== seen) await deleteJob(db, name, { seen })
       await requireNobodyBehind(db, name)
       const kept = await positionsOf(db, name)
       // A source may keep its log for the job: it is told first.
       if (kept.length > 0 && !request.query.force) await scouts.ask('reset', { job: name, only: [] }, callerOf(reply))
-      await deleteJob(db, name, request.query.force)
+      await deleteJob(db, name, { force: request.query.force, seen: wantedVersion(request) })
       return reply.code(204).send(null)
     },
   })
@@ -214,7 +223,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     },
     handler: async (request, reply) => {
       const { definition } = await findJob(db, request.params.name)
-      return scouts.ask('plan', { job: jobSchema.parse(JSON.parse(definition)) }, askerOf(reply))
+      return scouts.ask('plan', { job: readJob(definition) }, askerOf(reply))
     },
   })
 

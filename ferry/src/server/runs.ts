@@ -1,7 +1,7 @@
 /** Runs: lists with filters, one run with its tables and skipped rows, control. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { jobSchema } from '../job/schema.ts'
+import { readJob } from '../job/kept.ts'
 import { resumeRun, wishForRun } from '../runtime/control.ts'
 import type { Dispatcher } from '../runtime/dispatcher.ts'
 import { errorFiles, errorFolder, firstErrors } from '../runtime/errorfiles.ts'
@@ -89,7 +89,7 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     },
     handler: async (request, reply) => {
       const { definition } = await findRun(db, request.params.id)
-      const yaml = await yamlOf(compactJob(jobSchema.parse(JSON.parse(definition))), scouts, askerOf(reply))
+      const yaml = await yamlOf(compactJob(readJob(definition)), scouts, askerOf(reply))
       return reply.type('application/yaml').serializer(String).send(yaml)
     },
   })

@@ -1,11 +1,14 @@
 /** What makes jobs run by themselves: schedules and triggers, and the calls that triggers wait for. */
+
 import { randomBytes } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { FerryError } from '../errors.ts'
+import { readJob } from '../job/kept.ts'
+import { checkJob } from '../job/read.ts'
 import { type Schedule, scheduleSchema, triggerSchema } from '../job/schedules.ts'
-import { type CopyJob, jobSchema } from '../job/schema.ts'
+import type { CopyJob } from '../job/schema.ts'
 import { nextTimes } from '../job/times.ts'
 import { fireWebhook } from '../runtime/clock.ts'
 import type { Dispatcher } from '../runtime/dispatcher.ts'
@@ -24,14 +27,11 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
 ) => {
   const { db } = state
 
-  /** The job as it is kept. */
-  const jobOf = async (name: string) => jobSchema.parse(JSON.parse((await findJob(db, name)).definition))
-
-  /** The same, and its version to whoever asks. */
+  /** The job as it is kept, and its version to whoever asks. */
   const jobFor = async (name: string, reply: FastifyReply) => {
     const row = await findJob(db, name)
     tellVersion(reply, row.updated_at)
-    return jobSchema.parse(JSON.parse(row.definition))
+    return readJob(row.definition)
   }
 
   const firingsOf = async (name: string) => {
@@ -82,7 +82,7 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
       body: z.array(scheduleSchema).max(100),
       response: { 200: jobView },
     },
-    handler: async request => edit(request, job => ({ ...job, schedules: request.body })),
+    handler: async (request, reply) => edit(request, reply, job => ({ ...job, schedules: request.body })),
   })
 
   app.route({
@@ -98,12 +98,22 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
     handler: async request => ({ next: await isoTimes(request.body) }),
   })
 
-  const edit = async (request: FastifyRequest, change: (job: CopyJob) => CopyJob) => {
+  const edit = async (request: FastifyRequest, reply: FastifyReply, change: (job: CopyJob) => CopyJob) => {
     const { name } = request.params as { name: string }
-    const job = jobSchema.safeParse(change(await jobOf(name)))
-    if (!job.success) throw new FerryError('FERRY-1003', job.error.issues.map(i => i.message).join('; '))
-    await updateJob(db, name, JSON.stringify(job.data), wantedVersion(request))
-    return describeJob(db, name)
+    const wanted = wantedVersion(request)
+    for (;;) {
+      // What others change meanwhile, another part of the job too, is not written over.
+      const row = await findJob(db, name)
+      const job = checkJob(change(readJob(row.definition)))
+      const edited = await updateJob(db, name, JSON.stringify(job), wanted ?? row.updated_at).catch(error => {
+        if (wanted === undefined && error instanceof FerryError && error.code === 'FERRY-6008') return 'again'
+        throw error
+      })
+      if (edited !== 'again') break
+    }
+    const job = await describeJob(db, name)
+    tellVersion(reply, job.updatedAt)
+    return job
   }
 
   app.route({
@@ -141,7 +151,7 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
       body: z.array(triggerSchema).max(100),
       response: { 200: jobView },
     },
-    handler: async request => edit(request, job => ({ ...job, triggers: request.body })),
+    handler: async (request, reply) => edit(request, reply, job => ({ ...job, triggers: request.body })),
   })
 
   const triggerParams = z.object({ name: z.string().max(200), trigger: z.string().max(100) })
@@ -158,7 +168,7 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
     },
     handler: async request => {
       const { name, trigger } = request.params
-      const job = await jobOf(name)
+      const job = readJob((await findJob(db, name)).definition)
       if (!job.triggers.some(t => t.name === trigger && t.webhook)) {
         throw new FerryError('FERRY-1007', `job ${name} has no trigger "${trigger}" that is called`)
       }

@@ -2,9 +2,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { FerryError } from '../errors.ts'
 
-/** Tells the version of what is answered: when it was changed last. */
-export function tellVersion(reply: FastifyReply, updatedAt: string): void {
-  reply.header('etag', `"${updatedAt}"`)
+/** Tells the version of what is answered: of a job when it was changed last. */
+export function tellVersion(reply: FastifyReply, version: string): void {
+  reply.header('etag', `"${version}"`)
 }
 
 /** The version that a caller wants to change; undefined where any will do. Throws FERRY-6003. */

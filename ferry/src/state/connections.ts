@@ -1,4 +1,5 @@
 /** Named connections in the state. Secrets are kept as `${NAME}` only, and resolved when a store is opened. */
+import { createHash } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { z } from 'zod'
 import { isReference, isSecret } from '../connectors/settings.ts'
@@ -16,7 +17,11 @@ export interface Connection {
   settings: Record<string, unknown>
 }
 
-export async function saveConnection(db: Kysely<Schema>, connection: Connection): Promise<void> {
+/**
+ * Keeps a connection, new or in place of `before`, as it was read. Throws FERRY-6008 where somebody has changed it since,
+ * FERRY-2003 for a secret that would be stored as it is.
+ */
+export async function saveConnection(db: Kysely<Schema>, connection: Connection, before?: Connection): Promise<void> {
   for (const [name, value] of Object.entries(connection.settings)) {
     if (isSealed(value)) requireOwnSecret(connection, name, value)
     if (isSecret(connection.kind, name) && typeof value === 'string' && !isReference(value) && !isSealed(value)) {
@@ -26,11 +31,39 @@ export async function saveConnection(db: Kysely<Schema>, connection: Connection)
     }
   }
   const values = { kind: connection.kind, settings: JSON.stringify(connection.settings) }
+  if (before) {
+    const { numUpdatedRows } = await db
+      .updateTable('connection')
+      .set(values)
+      .where('name', '=', before.name)
+      .where('kind', '=', before.kind)
+      .where('settings', '=', JSON.stringify(before.settings))
+      .executeTakeFirst()
+    if (numUpdatedRows > 0n) return
+    throw changedMeanwhile(before.name)
+  }
   await db
     .insertInto('connection')
     .values({ name: connection.name, ...values, created_at: new Date().toISOString() })
     .onConflict(c => c.column('name').doUpdateSet(values))
     .execute()
+}
+
+/** The version of a connection: another one for whatever is changed in it. */
+export function versionOf({ kind, settings }: Connection): string {
+  return createHash('sha256')
+    .update(JSON.stringify([kind, settings]))
+    .digest('base64url')
+    .slice(0, 22)
+}
+
+/** Throws FERRY-6008 where a connection is not what a caller has seen. */
+export function requireUnchanged(connection: Connection, seen: string | undefined): void {
+  if (seen !== undefined && versionOf(connection) !== seen) throw changedMeanwhile(connection.name)
+}
+
+function changedMeanwhile(name: string): FerryError {
+  return new FerryError('FERRY-6008', `connection ${name} was changed after what you have edited was loaded`)
 }
 
 export async function listConnections(db: Kysely<Schema>): Promise<Connection[]> {

@@ -1,7 +1,8 @@
 /** Jobs kept in the state. */
 import type { Kysely } from 'kysely'
 import { FerryError, nearest } from '../errors.ts'
-import type { CopyJob } from '../job/schema.ts'
+import { peekJob } from '../job/kept.ts'
+import { requireNobodyBehind, requireOrder } from './behind.ts'
 import { isAlive } from './owner.ts'
 import { runningAlready, unfinished } from './runs.ts'
 import { type JobRow, PARTS_OF_RUN, type Schema } from './schema.ts'
@@ -22,61 +23,48 @@ export async function findJob(db: Kysely<Schema>, name: string): Promise<JobRow>
   throw new FerryError('FERRY-1007', `there is no job "${name}"${near ? `: did you mean "${near}"?` : ''}`)
 }
 
-/** Keeps a new job. Throws FERRY-1008 where there is one of that name. */
+/** Keeps a new job. Throws FERRY-1008 where there is one of that name, and FERRY-1007 and FERRY-1003 of triggers. */
 export async function createJob(db: Kysely<Schema>, name: string, definition: string): Promise<void> {
-  await requireAfter(db, definition)
-  const at = await now(db)
-  const made = await db
-    .insertInto('job')
-    .values({ name, definition, created_at: at, updated_at: at, one_off: 0 })
-    .onConflict(c => c.column('name').doNothing())
-    .executeTakeFirst()
-  if (Number(made.numInsertedOrUpdatedRows) === 0) {
+  await db.transaction().execute(async tx => {
+    await requireOrder(tx, name, definition)
+    const at = await now(tx)
+    const made = await tx
+      .insertInto('job')
+      .values({ name, definition, created_at: at, updated_at: at, one_off: 0 })
+      .onConflict(c => c.column('name').doNothing())
+      .executeTakeFirst()
+    if (Number(made.numInsertedOrUpdatedRows) > 0) return
     throw new FerryError('FERRY-1008', `there is a job "${name}" already`, { hint: 'Choose another name.' })
-  }
+  })
 }
 
 /**
  * Keeps an edited job; what runs goes on as it began. `seen` is when what was edited had been changed last. Throws FERRY-1007,
- * and FERRY-6008 where somebody has changed it since.
+ * FERRY-1003 of triggers, and FERRY-6008 where somebody has changed it since.
  */
 export async function updateJob(db: Kysely<Schema>, name: string, definition: string, seen?: string): Promise<void> {
-  await requireAfter(db, definition)
-  for (;;) {
-    const before = (await findJob(db, name)).updated_at
-    if (seen !== undefined && before !== seen) {
-      throw new FerryError('FERRY-6008', `job ${name} was changed at ${before}, after what you have edited was loaded`)
-    }
+  await db.transaction().execute(async tx => {
+    await requireOrder(tx, name, definition)
+    const { updated_at: before } = await findJob(tx, name)
+    requireSeen(name, before, seen)
     // The time is its version: two edits in a millisecond are two.
-    const updated_at = iso(Math.max(await databaseNow(db), Date.parse(before) + 1))
-    const edit = db.updateTable('job').set({ definition, updated_at }).where('name', '=', name)
-    const { numUpdatedRows } = await edit.where('updated_at', '=', before).executeTakeFirst()
-    if (numUpdatedRows > 0n) break
-  }
-  const { triggers = [] } = JSON.parse(definition) as { triggers?: { name: string; webhook?: boolean }[] }
-  await forgetHookSecrets(
-    db,
-    name,
-    triggers.flatMap(t => (t.webhook ? [t.name] : [])),
-  )
+    const updated_at = iso(Math.max(await databaseNow(tx), Date.parse(before) + 1))
+    await tx.updateTable('job').set({ definition, updated_at }).where('name', '=', name).execute()
+    const called = peekJob(definition).triggers.flatMap(t => (t.webhook ? [t.name] : []))
+    await forgetHookSecrets(tx, name, called)
+  })
 }
 
-/** Throws FERRY-1007 where a trigger waits for a job that is not kept: it would wait for ever. */
-async function requireAfter(db: Kysely<Schema>, definition: string): Promise<void> {
-  const { triggers = [] } = JSON.parse(definition) as Partial<CopyJob>
-  for (const { name, after } of triggers) {
-    if (after === undefined) continue
-    await findJob(db, after).catch(error => {
-      throw new FerryError('FERRY-1007', `trigger ${name}: ${(error as Error).message}`, { cause: error })
-    })
-  }
+function requireSeen(name: string, updatedAt: string, seen: string | undefined): void {
+  if (seen === undefined || updatedAt === seen) return
+  throw new FerryError('FERRY-6008', `job ${name} was changed at ${updatedAt}, after what you have edited was loaded`)
 }
 
 /** The jobs that name a connection, as source, destination, or in a trigger. */
 export async function jobsWith(db: Kysely<Schema>, connection: string): Promise<string[]> {
   const rows = await db.selectFrom('job').select(['name', 'definition']).orderBy('name').execute()
   return rows.flatMap(({ name, definition }) => {
-    const { source, destination, triggers = [] } = JSON.parse(definition) as CopyJob
+    const { source, destination, triggers } = peekJob(definition)
     const named = [source, destination].map(e =>
       typeof e === 'object' && 'connection' in e ? e.connection : undefined,
     )
@@ -84,25 +72,21 @@ export async function jobsWith(db: Kysely<Schema>, connection: string): Promise<
   })
 }
 
-/** Throws FERRY-1009 where other jobs run behind it: they would wait for ever. */
-export async function requireNobodyBehind(db: Kysely<Schema>, name: string): Promise<void> {
-  const rows = await db.selectFrom('job').select(['name', 'definition']).where('name', '!=', name).execute()
-  const behind = rows.filter(r =>
-    ((JSON.parse(r.definition) as Partial<CopyJob>).triggers ?? []).some(t => t.after === name),
-  )
-  if (behind.length === 0) return
-  const some = behind.slice(0, 10).map(r => r.name)
-  throw new FerryError('FERRY-1009', `${behind.length} jobs run behind ${name}: ${some.join(', ')}`)
-}
-
 /**
- * Removes a job with its history. Throws FERRY-5001 while it runs; FERRY-5006 where a run is unfinished, unless `force`
- * says that what the run left at the destination may stay there.
+ * Removes a job with its history. Throws FERRY-1009 where others run behind it; FERRY-5001 while it runs; FERRY-5006 where a
+ * run is unfinished, unless `force` says that what the run left at the destination may stay there; FERRY-6008 where it was
+ * changed since `seen`.
  */
-export async function deleteJob(db: Kysely<Schema>, name: string, force = false): Promise<void> {
+export async function deleteJob(
+  db: Kysely<Schema>,
+  name: string,
+  { force = false, seen }: { force?: boolean; seen?: string | undefined } = {},
+): Promise<void> {
   await findJob(db, name)
   await db.transaction().execute(async tx => {
     await tx.updateTable('job').set({ name }).where('name', '=', name).execute()
+    requireSeen(name, (await findJob(tx, name)).updated_at, seen)
+    await requireNobodyBehind(tx, name)
     const open = await tx.selectFrom('run').selectAll().where('job', '=', name).where(unfinished).execute()
     const time = await databaseNow(tx)
     const alive = open.find(r => isAlive(r, time))

@@ -2,7 +2,9 @@
 import type { ExpressionBuilder, Kysely, UpdateObject } from 'kysely'
 import type { CommittedSplit } from '../connectors/connector.ts'
 import { FerryError } from '../errors.ts'
+import { peekJob } from '../job/kept.ts'
 import { beginAttempt, endAttempt, endDead } from './attempts.ts'
+import { requireOrder } from './behind.ts'
 import { isAlive, self } from './owner.ts'
 import type { RunRow, RunState, RunTableRow, Schema, SplitRow, Wish } from './schema.ts'
 import { databaseNow, databaseTime, iso, isSqlite } from './time.ts'
@@ -113,7 +115,7 @@ export function pendingRun(
     deaths: 0,
     worked_ms: 0,
     given_up: 0,
-    mode: (JSON.parse(definition) as { mode?: RunRow['mode'] }).mode ?? 'full',
+    mode: peekJob(definition).mode,
     created_at: iso(now),
     started_at: null,
     ended_at: null,
@@ -132,9 +134,18 @@ export function pendingRun(
   }
 }
 
+function objectOf(definition: string): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(definition)
+  } catch {
+    return undefined
+  }
+}
+
 /** What makes two definitions the same work: the rest may change between a run and its resumption. */
 export function identity(definition: string): string {
-  const all = JSON.parse(definition) as Record<string, unknown>
+  const all = objectOf(definition)
+  if (all === undefined) return definition
   for (const aside of ['limits', 'description', 'tags', 'schedules', 'triggers']) delete all[aside]
   return JSON.stringify(all)
 }
@@ -197,6 +208,8 @@ async function lockJob(
   { id, oneOff }: { id?: string; oneOff: boolean },
 ) {
   return db.transaction().execute(async tx => {
+    const kept = await tx.selectFrom('job').select('definition').where('name', '=', job).executeTakeFirst()
+    if (kept?.definition !== definition) await requireOrder(tx, job, definition)
     const now = await databaseNow(tx)
     await tx
       .insertInto('job')

@@ -57,7 +57,7 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
   const settings = () => Object.fromEntries(Object.entries(values).filter(([, v]) => v !== ''))
   const test = useMutation({ mutationFn: () => act.testSettings(connection?.name, kind, settings()) })
   const save = useAct(
-    () => act.saveConnection(name.trim(), kind, settings(), connection === undefined),
+    () => act.saveConnection(name.trim(), kind, settings(), connection),
     saved => {
       onSaved(saved)
       return `${saved.name} is kept`
