@@ -1,4 +1,5 @@
 /** What one caller asks of a server is bounded, taken by its word, and done outside the server's own process. */
+import { readFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -89,6 +90,54 @@ describe('a body', () => {
     expect((await server.call('POST', '/schedules/times', { name: 's', every: '1 d' })).status).toBe(200)
   })
 })
+
+it('who sends byte by byte takes no memory, and keeps nobody waiting', { timeout: 60_000 }, async () => {
+  const server = await startServer()
+  const before = rssOf(server.pid)
+  const pieces = Buffer.from('1\r\nx\r\n'.repeat(10_000))
+  const { port } = new URL(server.url)
+  /** A body of 500,000 pieces; gives back the first line of the answer. */
+  const send = (path: string, token?: string) =>
+    new Promise<string>(resolve => {
+      const socket = connect(Number(port), '127.0.0.1', () => {
+        const who = token === undefined ? '' : `authorization: Bearer ${token}\r\n`
+        const head = `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n${who}content-type: application/json`
+        socket.write(`${head}\r\ntransfer-encoding: chunked\r\n\r\n`)
+        let sent = 0
+        const go = () => {
+          while (sent++ < 50 && !socket.destroyed) if (!socket.write(pieces)) return void socket.once('drain', go)
+        }
+        go()
+      })
+      let answer = ''
+      socket.on('data', data => {
+        answer += data
+      })
+      socket.on('error', () => undefined)
+      socket.once('close', () => resolve(answer.split('\r\n')[0]!))
+    })
+  let slowest = 0
+  let isOver = false
+  const asking = (async () => {
+    while (!isOver) {
+      const start = performance.now()
+      await fetch(`${server.url}/healthz`)
+      slowest = Math.max(slowest, performance.now() - start)
+    }
+  })()
+  const answers = await Promise.all([
+    ...Array.from({ length: 5 }, () => send('/api/v1/schedules/times', server.token)),
+    ...Array.from({ length: 30 }, () => send('/api/v1/jobs/x/runs')),
+  ])
+  isOver = true
+  await asking
+  expect(new Set(answers)).toEqual(new Set(['HTTP/1.1 413 Payload Too Large', 'HTTP/1.1 401 Unauthorized']))
+  expect(slowest).toBeLessThan(2000)
+  expect(rssOf(server.pid) - before).toBeLessThan(60)
+})
+
+/** Megabytes of memory of a process. */
+const rssOf = (pid: number) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024
 
 it('whose body is refused reads why, by whatever way it is sent', { timeout: 60_000 }, async () => {
   const server = await startServer()

@@ -1,5 +1,6 @@
 /** What one caller may send and ask for at one time, so that the others are answered. */
 import type { Socket } from 'node:net'
+import { Transform, type TransformCallback } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { Shares, Slots } from '../engine/limits.ts'
@@ -20,6 +21,11 @@ const MOST_WAITING = 200
 /** Bytes, and milliseconds, that are read of a body that was refused, so that its sender can read the answer. */
 const MOST_DISCARDED = 16_000_000
 const DISCARD_MS = 5000
+/** Bodies that are read on at one time, of all callers. */
+const MOST_DISCARDING = 20
+/** Pieces that a body comes in: each takes time, however small it is. */
+const MOST_PIECES = 20_000
+const MOST_PIECES_DISCARDED = 2000
 /** Requests that one connection sends before it has read the answers. */
 const MOST_PIPELINED = 8
 
@@ -74,6 +80,7 @@ export function addBounds(app: FastifyInstance): void {
   addLargeBodies(app)
   addTurns(app)
   addRefusedBodies(app)
+  addPieces(app)
   app.addHook('preValidation', async request => {
     const { schema, url } = request.routeOptions
     if (!url?.startsWith('/api/v1/')) return
@@ -145,24 +152,95 @@ function addLargeBodies(app: FastifyInstance): void {
   })
 }
 
+/** A body that comes byte by byte takes no more memory than its bytes: they are gathered before anything is made of them. */
+function addPieces(app: FastifyInstance): void {
+  app.addHook('preParsing', async (request, _reply, payload) => {
+    const most = request.routeOptions.bodyLimit ?? MOST_BODY
+    const gathered = new Gathered(most)
+    payload.on('error', error => gathered.destroy(error))
+    // Who has refused the body already does not listen any more; what still comes must not stand in the pipe.
+    gathered.on('error', () => undefined)
+    gathered.once('close', () => request.raw.resume())
+    return payload.pipe(gathered)
+  })
+}
+
+/** Gives on what has come as one buffer, at its end. Fails with 413 where it is more than `most` bytes, or very many pieces. */
+class Gathered extends Transform {
+  private readonly most: number
+  private bytes: Buffer = Buffer.alloc(0)
+  private length = 0
+  private pieces = 0
+
+  constructor(most: number) {
+    super()
+    this.most = most
+  }
+
+  override _transform(piece: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    const length = this.length + piece.length
+    const bound = length > this.most ? `${this.most} bytes` : ++this.pieces > MOST_PIECES ? `${MOST_PIECES} pieces` : ''
+    if (bound !== '') {
+      done(Object.assign(new Error(`a body has ${bound} at most here`), { statusCode: 413 }))
+      return
+    }
+    if (length > this.bytes.length) {
+      const larger = Buffer.alloc(Math.min(this.most, Math.max(1024, 2 * length)))
+      this.bytes.copy(larger, 0, 0, this.length)
+      this.bytes = larger
+    }
+    piece.copy(this.bytes, this.length)
+    this.length = length
+    done()
+  }
+
+  override _flush(done: TransformCallback): void {
+    done(null, this.bytes.subarray(0, this.length))
+  }
+}
+
 /**
  * A caller whose body is refused must be able to read the answer. If the server closed the connection while the body
  * still arrives, the caller would see a broken pipe instead. So the server reads on for a while, and discards what comes.
  */
 function addRefusedBodies(app: FastifyInstance): void {
+  let discarding = 0
   app.addHook('onSend', async ({ raw }, reply) => {
     const { complete, socket } = raw
     if (complete || socket.destroyed) return
+    if (discarding >= MOST_DISCARDING) {
+      reply.raw.once('finish', () => socket.destroySoon())
+      return
+    }
     // Node lets go of a connection with the answer, unless another request may follow.
     reply.removeHeader('connection')
     reply.raw.shouldKeepAlive = true
+    discarding++
     const end = performance.now() + DISCARD_MS
-    const most = socket.bytesRead + MOST_DISCARDED
-    const timer = setInterval(() => {
-      if (raw.complete || socket.destroyed) return clearInterval(timer)
-      if (performance.now() > end || socket.bytesRead > most) socket.destroySoon()
-    }, 100)
-    timer.unref()
+    // Node does not always tell the end of a body that nobody has read.
+    const watch = setInterval(() => {
+      if (performance.now() > end) socket.destroySoon()
+      if (!raw.complete && !socket.destroyed) return
+      clearInterval(watch)
+      discarding--
+    }, 50)
+    watch.unref()
+    let [bytes, pieces, isEnough] = [0, 0, false]
+    const push = raw.push.bind(raw)
+    // Pieces are counted and forgotten, with as little work as can be: there may be very many of one byte.
+    raw.push = (piece: Buffer | null) => {
+      if (piece === null) return push(null)
+      bytes += piece.length
+      pieces++
+      if (!isEnough && (bytes > MOST_DISCARDED || pieces > MOST_PIECES_DISCARDED)) {
+        isEnough = true
+        socket.pause()
+        socket.destroySoon()
+      }
+      return true
+    }
+    // What read it has let go of it, and left it standing.
+    raw.resume()
   })
 }
 
