@@ -211,6 +211,92 @@ describe('what it refuses', () => {
     expect(placesOf(store)).toEqual(['pasword', 'port'])
   })
 
+  it('values that would be taken for others, or for none, each by its place', async () => {
+    const { server, folder } = await serverWithJob()
+    await server.call('PUT', '/connections/files', { kind: 'files', settings: { folder } })
+    const table = (settings: object) => ({ tables: [{ from: 'items', ...settings }] })
+    const schedule = (settings: object) => ({ schedules: [{ name: 's', ...settings }] })
+    const faults: [string, object][] = [
+      ...['abc', '-5MB', '1e3', '2mbit', '0MB', '0'].map((v): [string, object] => [
+        'limits.bytesPerSecond',
+        { limits: { bytesPerSecond: v } },
+      ]),
+      ['limits.bytesPerSecond', { limits: { bytesPerSecond: 1e-9 } }],
+      ['limits.rowsPerSecond', { limits: { rowsPerSecond: 1e-9 } }],
+      ...['abc', '0', `${'9'.repeat(400)}TB`].map((v): [string, object] => ['splitSize', { splitSize: v }]),
+      ...['abc', 'Infinity', '0x10', '0 min', '10 months'].map((v): [string, object] => [
+        'tables.0.overlap',
+        table({ overlap: v }),
+      ]),
+      ...['5 months', '10 ms', '1 decade', '1.5 sheep'].map((v): [string, object] => [
+        'schedules.0.every',
+        schedule({ every: v }),
+      ]),
+      ['triggers.0.settled', { triggers: [{ name: 't', files: '*.csv', settled: '500 ms' }] }],
+      ['schedules.0.cron', schedule({ cron: '0 0 30 2 *' })],
+      ['schedules.0.until', schedule({ daily: ['06:00'], from: '2030-01-02T00:00', until: '2030-01-01T00:00' })],
+      ['schedules.0.monthly.days.0', schedule({ monthly: { days: [1.5], at: ['06:00'] } })],
+      ['tables.0.columns.id', table({ columns: { id: 5 } })],
+      ['tables.0.columns.id.nope', table({ columns: { id: { nope: 1 } } })],
+      ['tables.0.columns.id.type', table({ columns: { id: { type: 'nonsense' } } })],
+      ['tables.0.columns.id.type', table({ columns: { id: { type: 'decimal(5,9)' } } })],
+      ['tables.0.constants.c.type', table({ constants: { c: { value: 1, type: 'integr' } } })],
+      ['tables.0.keys', table({ keys: ['id', 'id'] })],
+      ['tables.0.to', table({ to: 'a\0b' })],
+      ['tables.0.where', table({ where: [] })],
+      ['read.quote', { source: { connection: 'files' }, read: { quote: '|', delimiter: '|' } }],
+      ['read.delimiter', { source: { connection: 'files' }, read: { delimiter: '\n' } }],
+    ]
+    const base = {
+      name: 'j',
+      source: { connection: 'source' },
+      destination: { connection: 'target' },
+      tables: ['items'],
+    }
+    for (const [path, part] of faults) {
+      const answer = await server.call<Problem>('POST', '/jobs', { ...base, ...part })
+      const told = `${path} ${JSON.stringify(part).slice(0, 80)}: ${answer.body.detail}`
+      expect(answer.status, told).toBe(400)
+      expect(
+        answer.body.faults?.map(f => f.path),
+        told,
+      ).toEqual([path])
+      expect(answer.body.detail, told).toContain(path)
+    }
+    const unions = await server.call<Problem>('POST', '/jobs', {
+      ...base,
+      ...schedule({ monthly: { days: [1.5], at: ['06:00'] } }),
+    })
+    expect(unions.body.detail).toContain('must be a whole number, or last')
+    for (const read of ['{"format":"csv"}', '{"constructor":1}']) {
+      const address = `/connections/source/columns?object=items&read=${encodeURIComponent(read)}`
+      expect((await server.call('GET', address)).status).toBe(400)
+    }
+  })
+
+  it('what is no address, too long, or packed, with the same form and status', async () => {
+    const server = await startServer()
+    for (const [path, status] of [
+      ['/jobs/%zz', 400],
+      [`/jobs/${'x'.repeat(1500)}`, 414],
+      ['/nothing/here', 404],
+    ] as const) {
+      const answer = await server.call<Problem>('GET', path)
+      expect(answer, path).toMatchObject({ status, body: { status } })
+      expect(answer.body.code, path).toMatch(/^FERRY-600[34]$/)
+      expect(answer.headers.get('content-type'), path).toContain('problem+json')
+    }
+    const sent = [
+      [JSON.stringify({ name: 'x'.repeat(2_000_000) }), { 'content-type': 'application/json' }, 413],
+      ['<job/>', { 'content-type': 'application/xml' }, 415],
+      ['name: j', { 'content-type': 'application/yaml', 'content-encoding': 'gzip' }, 415],
+    ] as const
+    for (const [body, headers, status] of sent) {
+      const answer = await server.call<Problem>('POST', '/jobs', body, headers)
+      expect(answer).toMatchObject({ status, body: { status } })
+    }
+  })
+
   it('files outside its folders, by whatever way they are named', async () => {
     const folder = temporaryFolder()
     const outside = temporaryFolder()

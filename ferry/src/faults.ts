@@ -62,7 +62,7 @@ export function faultsIn(schema: z.ZodObject, value: Record<string, unknown>, at
   if (result.success) return []
   const known = Object.keys(schema.shape)
   const placeOf = (path: PropertyKey[]) => [...(at === '' ? [] : [at]), ...path].join('.')
-  return result.error.issues.flatMap(issue => {
+  return withoutEchoes(result.error.issues).flatMap(issue => {
     if (issue.code !== 'unrecognized_keys') return [{ path: placeOf(issue.path), message: issue.message }]
     return issue.keys.map(name => {
       const near = nearest(name, known)
@@ -70,6 +70,12 @@ export function faultsIn(schema: z.ZodObject, value: Record<string, unknown>, at
       return { path: placeOf([...issue.path, name]), message: `is unknown: ${advice}` }
     })
   })
+}
+
+/** The issues without those of the size of what is of another kind anyway. */
+export function withoutEchoes<T extends { code?: string | undefined; path: PropertyKey[] }>(issues: T[]): T[] {
+  const otherKind = new Set(issues.filter(i => i.code === 'invalid_type').map(i => i.path.join('\n')))
+  return issues.filter(i => (i.code !== 'too_small' && i.code !== 'too_big') || !otherKind.has(i.path.join('\n')))
 }
 
 /** The faults as one message, a line each. */
@@ -83,10 +89,14 @@ export function closestOf<T extends { code?: string | undefined; path: PropertyK
   return [...branches].sort((a, b) => score(b) - score(a))[0] ?? []
 }
 
+/** Whether what is wrong is the value itself in all of its forms, and no part of it: then each form is told. */
+export function isOfItself(branches: { path: PropertyKey[] }[][]): boolean {
+  return branches.every(branch => branch.every(issue => issue.path.length === 0))
+}
+
 function closest(branches: z.core.$ZodIssue[][]): string | undefined {
   const best = closestOf(branches)
-  // None of the forms is of the value's own kind.
-  if (best.every(i => i.path.length === 0 && i.code === 'invalid_type')) {
+  if (isOfItself(branches) || best.every(i => i.path.length === 0 && i.code === 'invalid_type')) {
     const kinds = branches.flat().map(i => i.message.replace(/^must be /, ''))
     return kinds.every(k => k === 'is missing') ? 'is missing' : `must be ${[...new Set(kinds)].join(', or ')}`
   }

@@ -2,7 +2,7 @@ import { settingNames } from '../connectors/settings.ts'
 import { FerryError, nearest } from '../errors.ts'
 import { parseStore } from '../job/locator.ts'
 import { openStore, resolveEndpoint } from '../runtime/stores.ts'
-import { listConnections, removeConnection, saveConnection } from '../state/connections.ts'
+import { connectionName, listConnections, removeConnection, saveConnection } from '../state/connections.ts'
 import { type VariableOptions, variablesOf } from './job.ts'
 import { printJson, table, usage } from './output.ts'
 import { withState } from './state.ts'
@@ -22,6 +22,9 @@ export default async function connections(args: string[], options: Options): Pro
       }
       case 'add': {
         if (!name || !locator) throw usage("ferry connections add NAME LOCATOR [--set password='${SHOP_PASSWORD}']")
+        if (!connectionName.safeParse(name).success) {
+          throw new FerryError('FERRY-1003', `${name}: letters, digits, dot, dash and underscore, at most 100`)
+        }
         const { kind, settings } = parseStore(locator)
         const connection = { name, kind, settings: { ...settings, ...settingsGiven(kind, options.set ?? []) } }
         await saveConnection(state.db, connection)

@@ -33,6 +33,24 @@ const integer = (value: string) => {
   if (/^\d{1,15}$/.test(value)) return Number(value)
   throw new InvalidArgumentError('A whole number.')
 }
+const count = (value: string) => {
+  if (Number(value) >= 1 && Number(value) <= 100_000) return integer(value)
+  throw new InvalidArgumentError('A whole number from 1 to 100000.')
+}
+const address = (value: string) => {
+  if (/^https?:$/.test(URL.parse(value)?.protocol ?? '')) return value
+  throw new InvalidArgumentError('An address such as https://ferry.example.com.')
+}
+const names = (value: string, before: string[] = []) => {
+  if (/^[A-Za-z_]\w*$/.test(value)) return [...before, value]
+  throw new InvalidArgumentError('The name of a variable.')
+}
+/** A process of Node takes so much before it does anything. */
+const LEAST_MEMORY = 40_000_000
+const memory = (value: string) => {
+  if (size(value) >= LEAST_MEMORY) return size(value)
+  throw new InvalidArgumentError('At least 40MB.')
+}
 const size = (value: string) => {
   const bytes = parseSize(value)
   if (bytes) return bytes
@@ -125,14 +143,9 @@ withVariables(add('run <job>', 'run a job file in the foreground; an unfinished 
 withVariables(add('plan <job>', 'show what a run would do; nothing is changed', () => import('./plan.ts')))
 withVariables(add('verify <job>', 'compare both sides: counts, checksums, differing keys', () => import('./verify.ts')))
   .option('--table <name>', 'only this table; may be repeated', list)
-  .option('--most <keys>', 'list at most so many differing keys', integer, 20)
+  .option('--most <keys>', 'list at most so many differing keys', count, 20)
 add('list', 'jobs and their newest run', () => import('./list.ts')).option('--all', 'those of `ferry copy` too')
-add('runs [job]', 'runs, newest first', () => import('./runs.ts')).option(
-  '--most <runs>',
-  'at most so many',
-  integer,
-  20,
-)
+add('runs [job]', 'runs, newest first', () => import('./runs.ts')).option('--most <runs>', 'at most so many', count, 20)
 add('show <run>', 'one run by its id, or the newest of a job', () => import('./show.ts'))
 add('pause <run>', 'stop a run so that it can go on later', async () => ({
   default: (await import('./control.ts')).pause,
@@ -183,13 +196,13 @@ add('serve', 'the server: web UI, API, schedules, triggers; executes what is ask
   .option(
     '--variable <name>',
     'a variable that jobs and connections may take from its environment; may be repeated',
-    list,
+    names,
   )
   .option('--allowed-host <name>', 'another name that the server answers to; may be repeated', list)
-  .option('--public-url <url>', 'where browsers come in, behind a proxy')
-  .option('--most <runs>', 'runs at work at one time', integer, 10)
-  .option('--run-memory <size>', 'memory that the process of a run may have (default: half of what there is)', size)
-  .option('--keep-days <days>', 'how long ended runs and the audit are kept', integer, 90)
+  .option('--public-url <url>', 'where browsers come in, behind a proxy', address)
+  .option('--most <runs>', 'runs at work at one time; 0 leaves them to `ferry worker`', integer, 10)
+  .option('--run-memory <size>', 'memory that the process of a run may have (default: half of what there is)', memory)
+  .option('--keep-days <days>', 'how long ended runs and the audit are kept', count, 90)
   .addOption(choice('--log-level <level>', 'what is told', LOG_LEVELS).default('info'))
 add('worker', 'executes runs that wait, without a server', () => import('./worker.ts'))
   .option('--once', 'one run, or none where none waits')
@@ -197,9 +210,9 @@ add('worker', 'executes runs that wait, without a server', () => import('./worke
   .option(
     '--variable <name>',
     'a variable that jobs and connections may take from its environment; may be repeated',
-    list,
+    names,
   )
-  .option('--most <runs>', 'runs at work at one time, everywhere', integer, 10)
+  .option('--most <runs>', 'runs at work at one time, everywhere', count, 10)
   .addOption(choice('--log-level <level>', 'what is told', LOG_LEVELS).default('info'))
 // Looks into stores for a server that starts it.
 program.command('scout', { hidden: true }).action(async () => (await import('./scout.ts')).default())

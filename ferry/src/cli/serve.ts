@@ -40,6 +40,7 @@ export default async function serve(_: string[], options: Options): Promise<void
   if (!/^(127\.|localhost$|::1$)/.test(options.host)) {
     lines.push('It listens beyond this machine, without encryption: put a proxy with TLS before it.')
   }
+  if (options.most === 0) lines.push('It executes no runs by itself: `ferry worker` does.')
   const ended = new Promise<void>(resolve => {
     let asked = 0
     const onSignal = () => {

@@ -1,6 +1,9 @@
 /** Rate limits and the number of splits at work. */
 import { setTimeout } from 'node:timers/promises'
 
+/** The longest time that a timer takes, in milliseconds. */
+const LONGEST_MS = 2 ** 31 - 1
+
 /** Lets so many units a second pass, in bursts of at most a second's worth. */
 export class RateLimit {
   private readonly perSecond: number
@@ -20,8 +23,11 @@ export class RateLimit {
     this.last = now
     this.allowance -= units
     if (this.allowance >= 0) return
-    const milliseconds = (-this.allowance / this.perSecond) * 1000
-    await setTimeout(milliseconds, undefined, { signal }).catch(() => undefined)
+    const until = now + (-this.allowance / this.perSecond) * 1000
+    // A timer beyond its longest time would end at once.
+    for (let left = until - now; left > 0 && !signal.aborted; left = until - performance.now()) {
+      await setTimeout(Math.min(left, LONGEST_MS), undefined, { signal }).catch(() => undefined)
+    }
   }
 }
 

@@ -1,7 +1,14 @@
+const UNITS: [words: string, seconds: number][] = [
+  ['s sec secs second seconds', 1],
+  ['m min mins minute minutes', 60],
+  ['h hr hrs hour hours', 3600],
+  ['d day days', 86_400],
+]
+const SECONDS = new Map(UNITS.flatMap(([words, seconds]) => words.split(' ').map(word => [word, seconds] as const)))
+
 /** Seconds of a duration such as `10 min`, `1.5h` or `2 days`; undefined where it is none. */
 export function parseDuration(duration: string): number | undefined {
-  const match = /^\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|d)[a-z]*\s*$/i.exec(duration)
-  if (!match) return undefined
-  const seconds = { s: 1, sec: 1, m: 60, min: 60, h: 3600, d: 86_400 }
-  return Number(match[1]) * seconds[match[2]!.toLowerCase() as keyof typeof seconds]
+  const [, amount, unit] = /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/i.exec(duration) ?? []
+  const seconds = SECONDS.get(unit?.toLowerCase() ?? '')
+  return seconds === undefined ? undefined : Number(amount) * seconds
 }

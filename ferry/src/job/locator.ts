@@ -27,8 +27,10 @@ export function parseLocator(text: string): Locator {
   if (scheme === 'sqlite' || scheme === 'duckdb') return databaseFile(scheme, text.slice(scheme.length + 1))
   if (scheme === 'file') return { kind: 'files', settings: {}, object: decodeURIComponent(new URL(text).pathname) }
   // One letter is a Windows drive, not a scheme.
-  if (scheme !== undefined && scheme.length > 1 && text[scheme.length + 1] === '/') {
-    throw new FerryError('FERRY-1006', `${withoutPassword(text)}: there is no connector for "${scheme}:"`)
+  if (scheme !== undefined && scheme.length > 1) {
+    throw new FerryError('FERRY-1006', `${withoutPassword(text)}: there is no connector for "${scheme}:"`, {
+      hint: 'A file of this name is ./NAME.',
+    })
   }
   const path = beforeHash(text)
   if (DATABASE_FILE.test(path)) return databaseFile('sqlite', text)

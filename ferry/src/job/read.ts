@@ -4,7 +4,7 @@ import { type Document, isNode, isScalar, LineCounter, parseDocument, visit } fr
 import type { z } from 'zod'
 import { readableEnvironment } from '../confinement.ts'
 import { type Fault, FerryError, nearest } from '../errors.ts'
-import { closestOf, toldFaults } from '../faults.ts'
+import { closestOf, isOfItself, toldFaults, withoutEchoes } from '../faults.ts'
 import { faultsOf, type KindAt, requireNoFaults } from './check.ts'
 import { type CopyJob, jobSchema } from './schema.ts'
 
@@ -130,12 +130,12 @@ const MOST_TOLD = 20
 
 function placed(issues: z.core.$ZodIssue[]): PlacedFault[] {
   const faults: PlacedFault[] = []
-  for (const issue of issues.slice(0, MOST_TOLD).flatMap(deepest).slice(0, MOST_TOLD)) {
+  for (const issue of withoutEchoes(issues.slice(0, MOST_TOLD).flatMap(deepest)).slice(0, MOST_TOLD)) {
     if (issue.code === 'unrecognized_keys') {
       for (const key of issue.keys.slice(0, MOST_TOLD)) {
         const known = knownKeys(issue.path)
         const near = nearest(key, known)
-        const advice = near ? `did you mean "${near}"?` : `known here: ${known.join(', ')}`
+        const advice = near ? `did you mean "${near}"?` : `there are ${known.join(', ')}`
         const at = [...issue.path, key]
         faults.push({ at, path: at.join('.'), message: `is unknown: ${advice}` })
       }
@@ -146,7 +146,7 @@ function placed(issues: z.core.$ZodIssue[]): PlacedFault[] {
 
 /** Of a union the branch that came closest speaks: the one that got past the value's own kind. */
 function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
-  if (issue.code !== 'invalid_union' || issue.errors.length === 0) return [issue]
+  if (issue.code !== 'invalid_union' || issue.errors.length === 0 || isOfItself(issue.errors)) return [issue]
   return closestOf(issue.errors).flatMap(inner =>
     deepest({ ...inner, path: [...issue.path, ...inner.path] } as z.core.$ZodIssue),
   )
@@ -176,6 +176,7 @@ interface AnySchema {
     type: string
     innerType?: AnySchema
     element?: AnySchema
+    valueType?: AnySchema
     options?: AnySchema[]
     shape?: Record<string, AnySchema>
   }
@@ -189,6 +190,7 @@ function stepInto(schema: unknown, step: PropertyKey): unknown {
   const options = branches(schema)
   for (const option of options) {
     if (option.def.element && typeof step === 'number') return option.def.element
+    if (option.def.valueType) return option.def.valueType
     const next = option.def.shape?.[String(step)]
     if (next) return next
   }

@@ -124,6 +124,11 @@ function isCron(pattern: string): boolean {
   }
 }
 
+/** Whether a cron expression ever comes: 31 February does not. */
+export function comesEver(pattern: string): boolean {
+  return new Cron(pattern, { paused: true }).nextRun() !== null
+}
+
 function isTimeZone(zone: string): boolean {
   try {
     new Intl.DateTimeFormat('en', { timeZone: zone })

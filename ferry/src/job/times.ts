@@ -102,7 +102,7 @@ function patternsOf({ cron, daily, weekly, monthly }: When): string[] {
 }
 
 /** A time without an offset is one of the time zone's clocks. */
-function instantOf(text: string, timeZone: string): number {
+export function instantOf(text: string, timeZone: string): number {
   if (/(?:Z|[+-]\d\d:?\d\d)$/i.test(text)) return Date.parse(text)
   const seconds = /^[^.]*/.exec(text)![0]
   const full = /T\d\d:\d\d$/.test(seconds) ? `${seconds}:00` : seconds

@@ -1,6 +1,8 @@
 /** Pausing, resuming, cancelling and completing runs, whoever executes them, or nobody. */
 import { FerryError } from '../errors.ts'
+import { readJob } from '../job/kept.ts'
 import type { State } from '../state/database.ts'
+import { findJob } from '../state/jobs.ts'
 import { isAlive } from '../state/owner.ts'
 import { askForRun, JOBS, requeue, resumeQueued } from '../state/queue.ts'
 import * as runs from '../state/runs.ts'
@@ -45,6 +47,7 @@ export async function startRun(
   job: string,
   { fullRefresh, tables }: { fullRefresh: boolean; tables: string[] },
 ): Promise<{ run: string; outcome: 'queued' | 'resumed' }> {
+  readJob((await findJob(state.db, job)).definition)
   const { row, outcome } = await askForRun(state.db, job, {
     by: 'manual',
     overlap: 'skip',

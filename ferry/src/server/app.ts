@@ -69,6 +69,8 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
     trustProxy: behindProxy ? 'loopback' : false,
     return503OnClosing: true,
     forceCloseConnections: true,
+    // Addresses that are none.
+    frameworkErrors: (error, request, reply) => onError(error, request, reply),
   }).withTypeProvider<ZodTypeProvider>()
   app.setValidatorCompiler(validatorCompiler)
   // What handlers give back is typed; a test holds it against the schemas.

@@ -138,7 +138,10 @@ function addTurns(app: FastifyInstance): void {
 function addLargeBodies(app: FastifyInstance): void {
   const shares = new Shares(LARGE_OF_ONE, MOST_LARGE)
   app.addHook('onRequest', async (request, reply) => {
-    const { 'content-length': length, 'transfer-encoding': encoding } = request.headers
+    const { 'content-length': length, 'transfer-encoding': encoding, 'content-encoding': packed } = request.headers
+    if (packed !== undefined && packed !== 'identity') {
+      throw Object.assign(new Error(`a body is taken as it is, and not as ${packed.slice(0, 40)}`), { statusCode: 415 })
+    }
     if (encoding === undefined && Number(length ?? 0) <= SMALL_BODY) return
     const name = request.caller?.name
     // Nobody sends much without a token.

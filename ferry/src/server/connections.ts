@@ -3,9 +3,11 @@ import type { FastifyReply } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { Kind } from '../connectors/connector.ts'
-import { KINDS, kindOf } from '../connectors/kinds.ts'
+import { findKind, KINDS, kindOf } from '../connectors/kinds.ts'
 import { isReference, isSecret } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
+import { toldFaults } from '../faults.ts'
+import { optionFaults } from '../job/check.ts'
 import { parseStore } from '../job/locator.ts'
 import { withVariables } from '../job/read.ts'
 import {
@@ -226,13 +228,20 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
     },
   })
 
-  const specOf = ({ object, query, read }: z.output<typeof objectQuery>, role: Role | undefined) => {
+  const specOf = async (
+    { params: { name }, caller }: { params: { name: string }; caller?: { role: Role } | undefined },
+    { object, query, read }: z.output<typeof objectQuery>,
+  ) => {
     if ((object === undefined) === (query === undefined)) {
       throw new FerryError('FERRY-6003', 'give either `object` or `query`')
     }
     // What a query may do is up to the store and its user, not to Ferry.
-    if (query !== undefined && role !== 'admin') throw new FerryError('FERRY-6002', 'queries need the role admin')
-    return { object: object ?? '(query)', ...(query === undefined ? {} : { query }), options: optionsOf(read) }
+    if (query !== undefined && caller?.role !== 'admin')
+      throw new FerryError('FERRY-6002', 'queries need the role admin')
+    const options = optionsOf(read)
+    const faults = optionFaults(findKind((await findConnection(state.db, name)).kind), 'read', options, 'read')
+    if (faults.length > 0) throw new FerryError('FERRY-6003', toldFaults(faults), { faults })
+    return { object: object ?? '(query)', ...(query === undefined ? {} : { query }), options }
   }
 
   app.route({
@@ -249,7 +258,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
       },
     },
     handler: async (request, reply) => {
-      const spec = specOf(request.query, request.caller?.role)
+      const spec = await specOf(request, request.query)
       return scouts.ask('columns', { at: await placeOf(request.params.name), spec }, askerOf(reply))
     },
   })
@@ -267,7 +276,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
     },
     handler: async (request, reply) => {
       const { column, ...rest } = request.query
-      const spec = specOf(rest, request.caller?.role)
+      const spec = await specOf(request, rest)
       return scouts.ask('growth', { at: await placeOf(request.params.name), spec, column }, askerOf(reply))
     },
   })
@@ -287,7 +296,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
     },
     handler: async (request, reply) => {
       const { limit, ...rest } = request.query
-      const spec = specOf(rest, request.caller?.role)
+      const spec = await specOf(request, rest)
       return scouts.ask('preview', { at: await placeOf(request.params.name), spec, limit }, askerOf(reply))
     },
   })

@@ -46,8 +46,12 @@ export function statusOf(code: ErrorCode): number {
   return STATUS[code] ?? (code.startsWith('FERRY-1') ? 400 : code.startsWith('FERRY-5') ? 409 : 422)
 }
 
-export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: FerryError): FastifyReply {
-  const status = statusOf(error.code)
+export function sendProblem(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  error: FerryError,
+  status = statusOf(error.code),
+): FastifyReply {
   return reply
     .code(status)
     .header('content-type', 'application/problem+json')
@@ -77,9 +81,7 @@ export function onError(error: FastifyError | Error, request: FastifyRequest, re
   if (status === 429) return sendProblem(request, reply, new FerryError('FERRY-6005', error.message))
   // Fastify's own: bodies that are too large or no JSON, unknown content types, paths that are too long.
   if (status < 500) {
-    const problem = new FerryError('FERRY-6003', error.message)
-    sendProblem(request, reply, problem)
-    return reply.code(status)
+    return sendProblem(request, reply, new FerryError('FERRY-6003', error.message), status)
   }
   request.log.error({ err: error }, 'unexpected error')
   const { message } = asFerryError(error)

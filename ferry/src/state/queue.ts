@@ -1,7 +1,6 @@
 /** Runs that wait for somebody who executes them. */
 import type { Kysely } from 'kysely'
 import { FerryError } from '../errors.ts'
-import { readJob } from '../job/kept.ts'
 import { beginAttempt, endDead } from './attempts.ts'
 import { isAlive, self } from './owner.ts'
 import { type Claimed, identity, lockUnfinished, newRun, unfinished } from './runs.ts'
@@ -45,7 +44,6 @@ export async function askWithin(tx: Kysely<Schema>, job: string, asking: Asking)
   await tx.updateTable('job').set({ name: job }).where('name', '=', job).execute()
   const kept = await tx.selectFrom('job').select('definition').where('name', '=', job).executeTakeFirst()
   if (!kept) throw new FerryError('FERRY-1007', `there is no job "${job}"`)
-  readJob(kept.definition)
   const rows = await tx
     .selectFrom('run')
     .selectAll()

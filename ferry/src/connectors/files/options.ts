@@ -9,31 +9,49 @@ import { checkOptions } from '../options.ts'
 export type Format = 'csv' | 'jsonl' | 'json' | 'parquet'
 export type Compression = 'none' | 'gzip' | 'zstd'
 
-export const readSchema = z.strictObject({
-  format: z.enum(['csv', 'tsv', 'jsonl', 'json', 'parquet']).optional().describe('Where the name does not tell it'),
-  compression: z.enum(['none', 'gzip', 'zstd']).optional().describe('Where the name does not tell it (`.gz`, `.zst`)'),
-  encoding: z
-    .string()
-    .max(40)
-    .optional()
-    .describe('Character encoding of text files, for example `latin1`; by the first bytes where omitted, else `utf-8`'),
-  delimiter: z.string().length(1).optional().describe('CSV: found out where omitted'),
-  quote: z.string().max(1).default('"').describe('CSV: empty for none'),
-  escape: z
-    .string()
-    .max(1)
-    .optional()
-    .describe('CSV: what stands before a quote inside quotes; the quote where omitted'),
-  header: z.boolean().optional().describe('CSV: whether the first record names the columns; found out where omitted'),
-  names: z.array(z.string().min(1)).optional().describe('CSV: names of the columns, in place of those of the header'),
-  nullText: z.string().default('').describe('CSV: unquoted text that stands for null'),
-  sample: z.number().int().positive().default(10_000).describe('Records that types are found out from'),
-  nanoseconds: z
-    .enum(['refuse', 'cut'])
-    .default('refuse')
-    .describe('Parquet: whether instants in nanoseconds may be cut to microseconds'),
-  types: z.record(z.string(), z.string()).optional().describe('Logical types of columns that should not be found out'),
-})
+const delimiter = z
+  .string()
+  .length(1)
+  .refine(d => !/[\r\n"\0]/.test(d), 'must be a character that stands between fields')
+
+export const readSchema = z
+  .strictObject({
+    format: z.enum(['csv', 'tsv', 'jsonl', 'json', 'parquet']).optional().describe('Where the name does not tell it'),
+    compression: z
+      .enum(['none', 'gzip', 'zstd'])
+      .optional()
+      .describe('Where the name does not tell it (`.gz`, `.zst`)'),
+    encoding: z
+      .string()
+      .max(40)
+      .optional()
+      .describe(
+        'Character encoding of text files, for example `latin1`; by the first bytes where omitted, else `utf-8`',
+      ),
+    delimiter: delimiter.optional().describe('CSV: found out where omitted'),
+    quote: z.string().max(1).default('"').describe('CSV: empty for none'),
+    escape: z
+      .string()
+      .max(1)
+      .optional()
+      .describe('CSV: what stands before a quote inside quotes; the quote where omitted'),
+    header: z.boolean().optional().describe('CSV: whether the first record names the columns; found out where omitted'),
+    names: z.array(z.string().min(1)).optional().describe('CSV: names of the columns, in place of those of the header'),
+    nullText: z.string().default('').describe('CSV: unquoted text that stands for null'),
+    sample: z.number().int().positive().default(10_000).describe('Records that types are found out from'),
+    nanoseconds: z
+      .enum(['refuse', 'cut'])
+      .default('refuse')
+      .describe('Parquet: whether instants in nanoseconds may be cut to microseconds'),
+    types: z
+      .record(z.string(), z.string())
+      .optional()
+      .describe('Logical types of columns that should not be found out'),
+  })
+  .refine(o => o.quote === '' || o.quote !== o.delimiter, {
+    path: ['quote'],
+    message: 'must be another character than the delimiter',
+  })
 
 export const writeSchema = z.strictObject({
   format: z.enum(['csv', 'tsv', 'jsonl', 'json', 'parquet']).optional().describe('Where the name does not tell it'),
@@ -41,7 +59,7 @@ export const writeSchema = z.strictObject({
     .enum(['none', 'gzip', 'zstd', 'snappy'])
     .optional()
     .describe('Where the name does not tell it; Parquet: snappy where omitted'),
-  delimiter: z.string().length(1).optional().describe('CSV: comma; tab for `tsv`'),
+  delimiter: delimiter.optional().describe('CSV: comma; tab for `tsv`'),
   header: z.boolean().default(true).describe('CSV: whether the first record names the columns'),
   nullText: z.string().default('').describe('CSV: what stands for null'),
   nan: z

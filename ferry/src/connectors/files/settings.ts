@@ -1,4 +1,6 @@
+import { resolve } from 'node:path'
 import { z } from 'zod'
+import { allowedPath } from '../../confinement.ts'
 import type { Kind, Settings } from '../connector.ts'
 import { checkSettings } from '../options.ts'
 import { readSchema, writeSchema } from './options.ts'
@@ -16,6 +18,8 @@ export const filesKind = {
   abilities: { update: ['append', 'overwrite'], transactional: false },
   /** Gives back the folder. */
   check(settings: Settings): string {
-    return checkSettings('files', settingsSchema, settings).folder
+    const { folder } = checkSettings('files', settingsSchema, settings)
+    if (settings.folder !== undefined) allowedPath(resolve(folder))
+    return folder
   },
 } satisfies Kind
