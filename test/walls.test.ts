@@ -348,7 +348,7 @@ it('a run that takes more memory than it may is ended, and goes on where it may'
     source: `sqlite:${join(folder, 'source.db')}`,
     destination: `sqlite:${join(folder, 'target.db')}`,
     tables: ['items'],
-    limits: { rowsPerSecond: 50_000 },
+    limits: { rowsPerSecond: 10_000 },
   })
   await narrow.call('POST', '/jobs/job/runs')
   const failed = await narrow.waitFor('job', 'failed')
