@@ -405,7 +405,7 @@ describe('bad input', () => {
       job: f =>
         `name: x\nsource: sqlite:${shop(f)}\ndestination: ${f}/o\nupdate: merge\ntables: [{ from: orders, to: a.csv }]\n`,
       code: 'FERRY-3006',
-      says: /cannot be merged/,
+      says: /files takes no merge: it takes overwrite, append/,
     },
     'ragged CSV': {
       job: f => csv(f, 'id,name\n1,a\n2,b,c\n', 'b.jsonl'),

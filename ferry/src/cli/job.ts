@@ -1,6 +1,8 @@
 /** The jobs that commands work on: from a file, or from a source and a destination on the command line. */
+
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
+import { kindOf } from '../connectors/kinds.ts'
 import { withoutPassword } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
 import { readJob } from '../job/kept.ts'
@@ -63,7 +65,7 @@ export function oneOffJob(source: string, destination: string, settings: Record<
     source: endpointOf(from),
     destination: endpointOf(to),
     // A file is replaced when it is written again; a table is added to.
-    update: to.kind === 'files' ? 'overwrite' : 'append',
+    update: kindOf(to.kind).abilities.update[0],
     ...rest,
     read: { ...(read as object), ...(format === undefined ? {} : { format }) },
     ...(toFormat === undefined ? {} : { write: { format: toFormat } }),
@@ -76,14 +78,14 @@ const ENDINGS = /\.(csv|tsv|jsonl|ndjson|json|parquet)(\.gz|\.zst)?$/i
 
 /** Where an object goes: several of them each to a place of its own. Files that match a pattern are one object. */
 function target({ kind, object = '' }: Locator, objects: string[], source: string, format = 'parquet'): string {
-  const many = objects.length > 1 || (source !== 'files' && objects.some(o => /[*?]/.test(o)))
+  const many = objects.length > 1 || (!kindOf(source).abilities.patterns && objects.some(o => /[*?]/.test(o)))
   if (!many || object.includes('{')) return object
-  if (kind === 'files' && !ENDINGS.test(object)) return `${object.replace(/\/$/, '')}/{table}.${format}`
+  const isPath = kindOf(kind).abilities.patterns
+  if (isPath && !ENDINGS.test(object)) return `${object.replace(/\/$/, '')}/{table}.${format}`
   throw new FerryError('FERRY-1005', `several tables would go to ${object}`, {
-    hint:
-      kind === 'files'
-        ? `Copy into a folder, ${object.replace(/\.[^/]*$/, '')}/, or say which one: --table NAME.`
-        : 'Write {table} into its name, as in #sales.{table}, or leave the name out.',
+    hint: isPath
+      ? `Copy into a folder, ${object.replace(/\.[^/]*$/, '')}/, or say which one: --table NAME.`
+      : 'Write {table} into its name, as in #sales.{table}, or leave the name out.',
   })
 }
 

@@ -15,7 +15,8 @@ export type Settings = Record<string, unknown>
 export interface Kind {
   /** The name in job files and locators: `postgres`. */
   readonly kind: string
-  /** What the store can do; the contract suite follows this declaration. */
+  /** The name as people say it: `PostgreSQL`. */
+  readonly label: string
   readonly abilities: Abilities
   /** What its settings are: forms and documentation are made of it. */
   readonly settings: z.ZodObject
@@ -33,11 +34,33 @@ export interface Connector extends Kind {
   open(settings: Settings): Store
 }
 
+/** What a kind of store can do: the conformance suite tries what is declared here, and nothing else names a store. */
 export interface Abilities {
-  /** Update methods that the store's sink knows. */
-  update: UpdateMethod[]
+  /** Update methods that the store's sink knows; the first one is taken where nothing is said. */
+  update: readonly UpdateMethod[]
   /** Whether rows and checkpoint commit in one transaction. */
   transactional: boolean
+  /** Whether it answers queries with rows. */
+  queries: boolean
+  /** Whether it knows by itself what is new since the last copy: no column has to be named. */
+  knowsNew: boolean
+  /** Whether a name may be a pattern of the store's own, of many parts that are one object: files in folders. */
+  patterns: boolean
+  /** Whether objects arrive, and are taken away again: triggers wait for them, and what was copied need not be there. */
+  arrivals: boolean
+  /** Whether each run writes objects of its own, beside those of earlier runs: what is there is not looked at. */
+  writesApart: boolean
+}
+
+/** The abilities of a database of tables, in SQL and with transactions. */
+export const DATABASE: Abilities = {
+  update: ['append', 'overwrite', 'merge'],
+  transactional: true,
+  queries: true,
+  knowsNew: false,
+  patterns: false,
+  arrivals: false,
+  writesApart: false,
 }
 
 export type UpdateMethod = 'append' | 'overwrite' | 'merge'
@@ -47,8 +70,13 @@ export interface Store {
   readonly kind: string
   /** The store as messages name it, without secrets: `postgres://localhost:5432/shop`. */
   readonly label: string
+  readonly abilities: Abilities
   /** Whether jobs may say more of its objects, in `read` and `write`. */
   readonly takesOptions?: boolean
+  /** The error for an object that is not there, where the store has words of its own for it. */
+  missing?(object: string): FerryError
+  /** The options that read back what was written, where it does not tell itself what it is. */
+  readBack?(write: Pick<WriteRequest, 'options' | 'columns'>): Record<string, unknown>
   /** Why it cannot be written while it is read, where it cannot. */
   refusesReading?(): string | undefined
   /** How many splits gain from being at work at one time, where waiting for the store limits and not the processor. */

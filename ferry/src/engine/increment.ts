@@ -64,8 +64,7 @@ export function requireIncremental(spec: TableSpec, source: Store): void {
     if (spec.update === 'merge') return
     throw new FerryError('FERRY-3006', `${spec.from}: changes from the log are applied by key: update: merge`)
   }
-  const knows = source.kind === 'files' || source.kind === 'cosmos'
-  if (spec.incrementalColumn === undefined && !knows) {
+  if (spec.incrementalColumn === undefined && !source.abilities.knowsNew) {
     throw new FerryError('FERRY-3012', `${spec.from}: an incremental copy needs a way to find changes`, {
       hint: 'Name a column that grows with every change, incrementalColumn: updated_at; or tracking: cdc for the log.',
     })

@@ -96,6 +96,12 @@ export interface PlanOptions {
   goesOn?: { increment: IncrementPlan; log: string }
 }
 
+/** Throws FERRY-3006 where the destination does not know the update method. */
+function requireUpdate({ update }: TableSpec, { kind, abilities }: Store): void {
+  if (abilities.update.includes(update)) return
+  throw new FerryError('FERRY-3006', `${kind} takes no ${update}: it takes ${abilities.update.join(', ')}`)
+}
+
 /** Where a table goes. */
 function destinationOf(spec: TableSpec, source: Store, destination: Store): string {
   return spec.to ?? destination.defaultObject(source.nameParts(spec.from), spec.write)
@@ -122,6 +128,7 @@ export async function planTable(
   if (options.incremental) requireIncremental(spec, sourceStore)
   requireOptions(sourceStore, spec.read, 'read')
   requireOptions(destinationStore, spec.write, 'write')
+  requireUpdate(spec, destinationStore)
   const to = destinationOf(spec, sourceStore, destinationStore)
   const target = { object: to, options: spec.write }
   const drift = spec.columns === undefined ? spec.drift : 'ignore'
@@ -132,7 +139,7 @@ export async function planTable(
   asked.catch(() => undefined)
   const source = await sourceStore.describe(object)
   if (!source) {
-    const kept = sourceStore.kind === 'files' ? options.incremental?.kept(spec.from, to) : undefined
+    const kept = sourceStore.abilities.arrivals ? options.incremental?.kept(spec.from, to) : undefined
     if (kept) return filesGone(spec, { to, ordinal }, kept)
     throw await noObject(sourceStore, spec.from)
   }
@@ -146,15 +153,12 @@ export async function planTable(
   // A place for documents takes whatever members they have.
   const fixed = existing?.documents ? undefined : existing
   const into = { sourceKind: sourceStore.kind, destination: destinationStore, target, onlyReads: options.onlyReads }
-  const own = ownColumns(spec, options.identity, sourceStore)
+  const own = ownColumns(spec, options.identity, { store: sourceStore, info: source })
   const { columns, alter } = whole
     ? { columns: [WHOLE_DOCUMENT], alter: [] }
     : mapColumns(spec, source, fixed, into, own)
   requireNames(columns, existing ? undefined : destinationStore.naming(target), to)
   if (columns.length === 0) throw new FerryError('FERRY-3014', `${from} has no columns`)
-  if (spec.update === 'merge' && destinationStore.kind === 'files') {
-    throw new FerryError('FERRY-3006', 'files cannot be merged into: use overwrite, or append into a folder')
-  }
   const chosen = destinationStore.documentKeys ?? (whole ? [] : chooseKeys(spec, columns, source, existing))
   // Of a table that keeps versions the beginning of each is a part of its key.
   const keys = chosen.filter(key => spec.mergeKind === 'scd1' || key !== VERSION.from)
@@ -183,7 +187,7 @@ export async function planTable(
           tracked: trackedBy(spec, sessions),
           kept: options.incremental?.kept(from, to),
           others: options.incremental?.all ?? [],
-          isThere: existing !== undefined || destinationStore.kind === 'files',
+          isThere: existing !== undefined || destinationStore.abilities.writesApart,
           keys: sourceKeys,
         })
       : undefined
@@ -354,13 +358,18 @@ const VERSION = { from: 'valid_from', to: 'valid_to', current: 'is_current' }
 export const VERSION_COLUMNS = Object.values(VERSION)
 
 /** The columns that a table gets beside those of its source. */
-function ownColumns(spec: TableSpec, { run, job }: PlanOptions['identity'], source: Store): OwnColumn[] {
-  const values = { run, job, loadedAt: new Date().toISOString(), source: `${source.label} ${spec.from}` }
+function ownColumns(
+  spec: TableSpec,
+  { run, job }: PlanOptions['identity'],
+  { store, info }: { store: Store; info: TableInfo },
+): OwnColumn[] {
+  const values = { run, job, loadedAt: new Date().toISOString(), source: `${store.label} ${spec.from}` }
+  const tellsFile = info.columns.some(c => c.name === FILE_PATH && c.onRequest)
   const audit: OwnColumn[] = (Object.keys(spec.audit) as (keyof typeof values)[]).map(key => ({
     name: spec.audit[key]!,
     type: key === 'loadedAt' ? 'timestamp[us, tz]' : 'utf8',
     // Of files each row is told from which one it is.
-    ...(key === 'source' && source.kind === 'files' ? { from: FILE_PATH } : { value: values[key] }),
+    ...(key === 'source' && tellsFile ? { from: FILE_PATH } : { value: values[key] }),
   }))
   const instant = 'timestamp[us, tz]'
   if (spec.deletes === 'mark') audit.push({ name: DELETED_AT, type: instant })
@@ -452,11 +461,8 @@ function negotiate(source: SourceTable, sink: SinkTable, rowsOnly: boolean): { o
 }
 
 async function noObject(store: Store, name: string): Promise<FerryError> {
-  if (store.kind === 'files') {
-    return new FerryError('FERRY-3001', `there is no file ${name} (${store.label})`, {
-      hint: 'Check the path; relative paths start from the folder of the connection, else from here.',
-    })
-  }
+  const own = store.missing?.(name)
+  if (own) return own
   const objects = await store.objects().catch(error => {
     throw asFerryError(error)
   })

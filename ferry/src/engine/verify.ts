@@ -5,7 +5,7 @@
 import { hash } from 'node:crypto'
 import { canonicalJson, nestedToJson } from '../batch/json.ts'
 import { formatText, withoutTrailingZeros } from '../batch/text.ts'
-import { type LogicalType, type Row, typeName, type Value } from '../batch/types.ts'
+import type { LogicalType, Row, Value } from '../batch/types.ts'
 import {
   type Checksums,
   DOCUMENT,
@@ -13,6 +13,7 @@ import {
   type ReadRequest,
   type SourceSession,
   type SourceTable,
+  type Store,
 } from '../connectors/connector.ts'
 import { RowError } from '../errors.ts'
 import type { TablePlan } from './plan.ts'
@@ -243,7 +244,7 @@ function canonical(type: LogicalType): (value: Value) => string {
 }
 
 /** How the destination of a plan is read back: its columns under the types that they were written as. */
-export function readBack(plan: TablePlan, kind: string): ReadRequest {
+export function readBack(plan: TablePlan, store: Store): ReadRequest {
   const { write } = plan
   const columns: MappedColumn[] = write.columns.map(c => ({
     name: c.name,
@@ -256,18 +257,9 @@ export function readBack(plan: TablePlan, kind: string): ReadRequest {
   }))
   return {
     object: write.object,
-    options: kind === 'files' ? fileOptions(plan) : {},
+    options: store.readBack?.(write) ?? {},
     columns,
     splitBytes: 256_000_000,
     skipBadRows: false,
   }
-}
-
-/** Text formats do not keep what was written: the plan's words are given to the reader, and nothing is guessed. */
-function fileOptions(plan: TablePlan): Record<string, unknown> {
-  const { format, compression, delimiter, header = true, nullText } = plan.write.options
-  const given = Object.entries({ format, delimiter, header, nullText }).filter(([, value]) => value !== undefined)
-  const types = Object.fromEntries(plan.write.columns.map(c => [c.name, typeName(c.type)]))
-  const packed = compression === 'gzip' || compression === 'zstd' ? { compression } : {}
-  return { encoding: 'utf-8', ...Object.fromEntries(given), ...packed, types }
 }

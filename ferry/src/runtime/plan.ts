@@ -15,7 +15,7 @@ import { closeSessions, closeStores, openSessions, openStores, type Stores } fro
 
 /** The tables of a job as its stores have them now. */
 export async function tablesOf(job: CopyJob, { source, destination }: Stores, only?: string[]): Promise<TableSpec[]> {
-  const globs = source.kind === 'files'
+  const globs = source.abilities.patterns
   const objects =
     needsListing(job) && !globs ? await source.objects(job.include === 'views' ? undefined : 'tables') : []
   const specs = expandTables(job, objects, {

@@ -232,8 +232,12 @@ const fieldSchema = z.object({
 export const connectorSchema = z
   .object({
     kind: z.string(),
+    label: z.string().describe('As people say it'),
     update: z.array(z.enum(['append', 'overwrite', 'merge'])),
     tellsChanges: z.boolean().describe('Whether it can be followed: online copies, incremental ones by its log'),
+    queries: z.boolean().describe('Whether it answers queries with rows'),
+    knowsNew: z.boolean().describe('Whether it knows by itself what is new since the last copy'),
+    arrivals: z.boolean().describe('Whether objects arrive in it: triggers may wait for them'),
     settings: z.array(fieldSchema),
     read: z.array(fieldSchema).describe('What a job may say of its objects as a source, under `read`'),
     write: z.array(fieldSchema).describe('What a job may say of its objects as a destination, under `write`'),

@@ -43,7 +43,7 @@ export async function verifyJob(
         const identity = { run: 'verify', job: job.name }
         const { plan } = await planTable(sessions, plain, ordinal, { identity, rowsOnly: false, onlyReads: true })
         const sides = { source: sessions.source, destination }
-        const back = readBack(plan, stores.destination.kind)
+        const back = readBack(plan, stores.destination)
         const kept =
           spec.mergeKind === 'scd2' ? 'is_current' : spec.deletes === 'mark' ? `${DELETED_AT} IS NULL` : undefined
         const there = kept === undefined ? back : { ...back, where: kept }

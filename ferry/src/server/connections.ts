@@ -374,12 +374,17 @@ interface SettingSchema {
 }
 
 /** A kind of store with its settings as a form shows them. */
-function connectorView({ kind, abilities, tellsChanges, settings, options }: Kind): ConnectorView {
+function connectorView({ kind, label, abilities, tellsChanges, settings, options }: Kind): ConnectorView {
+  const { queries, knowsNew, arrivals } = abilities
   const settingFields = fieldsOf(settings).map(f => ({ ...f, secret: isSecret(kind, f.name) }))
   return {
     kind,
-    update: abilities.update,
+    label,
+    update: [...abilities.update],
     tellsChanges,
+    queries,
+    knowsNew,
+    arrivals,
     settings: settingFields,
     read: options ? fieldsOf(options.read) : [],
     write: options ? fieldsOf(options.write) : [],

@@ -28,15 +28,6 @@ const useStyles = makeStyles({
   more: { display: 'flex', flexDirection: 'column', gap: '12px' },
 })
 
-const NAMES: Record<string, string> = {
-  postgres: 'PostgreSQL',
-  mysql: 'MySQL, MariaDB',
-  sqlite: 'SQLite',
-  duckdb: 'DuckDB',
-  cosmos: 'Azure Cosmos DB for NoSQL',
-  files: 'Files',
-}
-
 /** What most connections need; the other settings are further down. */
 const FIRST = ['host', 'port', 'database', 'user', 'password', 'path', 'folder', 'endpoint', 'key']
 
@@ -116,7 +107,7 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
         >
           {connectors.data!.map(c => (
             <option key={c.kind} value={c.kind}>
-              {NAMES[c.kind] ?? c.kind}
+              {c.label}
             </option>
           ))}
         </Select>

@@ -15,7 +15,7 @@ import {
 import { AddRegular, DeleteRegular, EditRegular, KeyResetRegular } from '@fluentui/react-icons'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
-import { act, connectionsQuery, jobsQuery, triggersQuery } from '../api.ts'
+import { act, connectionsQuery, connectorsQuery, jobsQuery, triggersQuery } from '../api.ts'
 import { time } from '../format.ts'
 import { Confirm } from './confirm.tsx'
 import { CopyButton } from './copybutton.tsx'
@@ -213,6 +213,7 @@ function TriggerForm({ job, edited, fault, isBusy, onDone, onCancel }: Props) {
   const [connection, setConnection] = useState(String(place ?? ''))
   const [after, setAfter] = useState(String(former ?? ''))
   const connections = useQuery(connectionsQuery)
+  const connectors = useQuery(connectorsQuery)
   const jobs = useQuery(jobsQuery(''))
   const trigger = (): Trigger => {
     // How long files stay as they are before it runs is of files alone.
@@ -247,7 +248,7 @@ function TriggerForm({ job, edited, fault, isBusy, onDone, onCancel }: Props) {
             <Select value={connection} onChange={(_, d) => setConnection(d.value)}>
               <option value="">the source of the job</option>
               {connections.data
-                ?.filter(c => c.kind === 'files')
+                ?.filter(c => connectors.data?.find(k => k.kind === c.kind)?.arrivals)
                 .map(c => (
                   <option key={c.name}>{c.name}</option>
                 ))}

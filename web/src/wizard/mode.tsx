@@ -31,16 +31,13 @@ const useStyles = makeStyles({
 /** Types whose values can grow from change to change. */
 const GROWS = /^(u?int\d|decimal|float|date|time)/
 const INDEXED: Record<string, string> = { true: ', indexed', false: ', not indexed', null: '' }
-/** Stores that know by themselves what is new. */
-const KNOW_NEW = ['files', 'cosmos']
 
 export function ModeStep({ draft, set, fault }: StepProps) {
   const styles = useStyles()
   const [column, setColumn] = useState('')
   const source = useConnector(draft.source)
-  const kind = source?.kind ?? ''
   const tells = source?.tellsChanges ?? false
-  const knows = KNOW_NEW.includes(kind)
+  const knows = source?.knowsNew ?? false
   const merges = useConnector(draft.destination)?.update.includes('merge') ?? false
   const follows = tells && merges
   const choose = (mode: Mode) => {
@@ -67,7 +64,7 @@ export function ModeStep({ draft, set, fault }: StepProps) {
   const editAll = (part: Partial<TableDraft>) => edit(part, () => true)
   const lacking = tells
     ? `${draft.destination} cannot take changes`
-    : `${kind || 'this store'} does not tell its changes`
+    : `${source?.label ?? 'this store'} does not tell its changes`
   const online = follows ? 'everything, then every change until it is told to complete' : lacking
   return (
     <>

@@ -136,15 +136,10 @@ export function TablesStep({ draft, set, fault }: StepProps) {
           set={set}
         />
       )}
-      {connector !== undefined && TAKE_QUERIES.includes(connector.kind) && (
-        <Queries draft={draft} set={set} fault={fault} />
-      )}
+      {connector?.queries && <Queries draft={draft} set={set} fault={fault} />}
     </>
   )
 }
-
-/** Stores that answer queries with rows. */
-const TAKE_QUERIES = ['postgres', 'mysql', 'sqlite', 'duckdb']
 
 /** What is copied is what a query finds. */
 function Queries({ draft, set, fault }: StepProps) {

@@ -81,6 +81,7 @@ interface Offer {
 
 export class CosmosStore implements Store {
   readonly kind = 'cosmos'
+  readonly abilities = cosmosKind.abilities
   readonly parallel = 16
   readonly documentKeys = ['id']
   readonly wire: CosmosWire

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Kind, Settings } from '../connector.ts'
+import { DATABASE, type Kind, type Settings } from '../connector.ts'
 import { checkSettings, wrongSettings } from '../options.ts'
 import { readSchema, writeSchema } from './options.ts'
 
@@ -93,9 +93,16 @@ export function parseConnectionString(text: string): { endpoint?: string; key?: 
 
 export const cosmosKind = {
   kind: 'cosmos',
+  label: 'Azure Cosmos DB for NoSQL',
   settings: settingsSchema,
   options: { read: readSchema, write: writeSchema },
   tellsChanges: true,
-  abilities: { update: ['append', 'merge'], transactional: false },
+  abilities: {
+    ...DATABASE,
+    update: ['append', 'merge'],
+    transactional: false,
+    queries: false,
+    knowsNew: true,
+  },
   check: readSettings,
 } satisfies Kind

@@ -33,12 +33,6 @@ export class CosmosSink implements SinkSession {
   }
 
   async table(request: WriteRequest): Promise<SinkTable> {
-    if (request.update === 'overwrite') {
-      throw new FerryError(
-        'FERRY-3006',
-        `${request.object}: a container cannot be changed over at once: append or merge`,
-      )
-    }
     if (request.follows?.deletes === 'mark') {
       throw new FerryError(
         'FERRY-3006',

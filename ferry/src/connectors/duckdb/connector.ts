@@ -24,6 +24,7 @@ export const duckdb: Connector = { ...duckdbKind, open: settings => new DuckdbSt
 
 class DuckdbStore implements Store {
   readonly kind = 'duckdb'
+  readonly abilities = duckdbKind.abilities
   readonly label: string
   private readonly path: string
 

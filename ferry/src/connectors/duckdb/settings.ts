@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Kind, Settings } from '../connector.ts'
+import { DATABASE, type Kind, type Settings } from '../connector.ts'
 import { checkDatabaseFile } from '../options.ts'
 
 /** Settings of a DuckDB connection. The README's table is checked against this schema. */
@@ -9,8 +9,9 @@ export const settingsSchema = z.strictObject({
 
 export const duckdbKind = {
   kind: 'duckdb',
+  label: 'DuckDB',
   settings: settingsSchema,
   tellsChanges: false,
-  abilities: { update: ['append', 'overwrite', 'merge'], transactional: true },
+  abilities: DATABASE,
   check: (settings: Settings) => checkDatabaseFile('duckdb', settingsSchema, settings),
 } satisfies Kind

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { access, stat } from 'node:fs/promises'
 import { isAbsolute, join, relative, resolve } from 'node:path'
-import { type Column, type LogicalType, utf8 } from '../../batch/types.ts'
+import { type Column, type LogicalType, typeName, utf8 } from '../../batch/types.ts'
 import { allowedPath, allowedWithin, isAllowed, isAllowedWithin, requireNoServer } from '../../confinement.ts'
 import type { Duckdb } from '../../duckdb/engine.ts'
 import { heldByParquet, toNative } from '../../duckdb/logical.ts'
@@ -41,6 +41,7 @@ const ENDINGS = { none: '', gzip: '.gz', zstd: '.zst', snappy: '' }
 
 class FilesStore implements Store {
   readonly kind = 'files'
+  readonly abilities = filesKind.abilities
   readonly takesOptions = true
   readonly label: string
   private readonly folder: string
@@ -63,6 +64,21 @@ class FilesStore implements Store {
   /** A locator has no folder, and names a path. */
   private readonly isSeen = (path: string): boolean =>
     this.folder === '.' ? isAllowed(path) : isAllowedWithin(this.folder, path)
+
+  missing(object: string): FerryError {
+    return new FerryError('FERRY-3001', `there is no file ${object} (${this.label})`, {
+      hint: 'Check the path; relative paths start from the folder of the connection, else from here.',
+    })
+  }
+
+  /** Text formats do not keep what was written: the words of the job are given to the reader, and nothing is guessed. */
+  readBack({ options, columns }: Pick<WriteRequest, 'options' | 'columns'>): Record<string, unknown> {
+    const { format, compression, delimiter, header = true, nullText } = options
+    const given = Object.entries({ format, delimiter, header, nullText }).filter(([, value]) => value !== undefined)
+    const types = Object.fromEntries(columns.map(c => [c.name, typeName(c.type)]))
+    const packed = compression === 'gzip' || compression === 'zstd' ? { compression } : {}
+    return { encoding: 'utf-8', ...Object.fromEntries(given), ...packed, types }
+  }
 
   async test(): Promise<string> {
     await access(allowedPath(this.folder), constants.R_OK).catch(error => {

@@ -12,10 +12,19 @@ export const settingsSchema = z.strictObject({
 
 export const filesKind = {
   kind: 'files',
+  label: 'Files',
   settings: settingsSchema,
   options: { read: readSchema, write: writeSchema },
   tellsChanges: false,
-  abilities: { update: ['append', 'overwrite'], transactional: false },
+  abilities: {
+    update: ['overwrite', 'append'],
+    transactional: false,
+    queries: false,
+    knowsNew: true,
+    patterns: true,
+    arrivals: true,
+    writesApart: true,
+  },
   /** Gives back the folder. */
   check(settings: Settings): string {
     const { folder } = checkSettings('files', settingsSchema, settings)

@@ -23,6 +23,7 @@ export const mysql: Connector = { ...mysqlKind, open: settings => new MysqlStore
 
 class MysqlStore implements Store {
   readonly kind = 'mysql'
+  readonly abilities = mysqlKind.abilities
   readonly label: string
   private readonly settings: MysqlSettings
   private connection: Promise<Connection> | undefined

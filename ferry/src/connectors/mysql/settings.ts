@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Kind, Settings } from '../connector.ts'
+import { DATABASE, type Kind, type Settings } from '../connector.ts'
 import { checkSettings } from '../options.ts'
 
 /** Settings of a MySQL or MariaDB connection. The README's table is checked against this schema. */
@@ -41,8 +41,9 @@ export function readSettings(settings: Settings): MysqlSettings {
 
 export const mysqlKind = {
   kind: 'mysql',
+  label: 'MySQL, MariaDB',
   settings: settingsSchema,
   tellsChanges: true,
-  abilities: { update: ['append', 'overwrite', 'merge'], transactional: true },
+  abilities: DATABASE,
   check: readSettings,
 } satisfies Kind

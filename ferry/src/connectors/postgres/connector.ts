@@ -24,6 +24,7 @@ export const postgres: Connector = { ...postgresKind, open: settings => new Post
 
 class PostgresStore implements Store {
   readonly kind = 'postgres'
+  readonly abilities = postgresKind.abilities
   readonly label: string
   private readonly settings: PostgresSettings
   private client: Promise<pg.Client> | undefined

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Kind, Settings } from '../connector.ts'
+import { DATABASE, type Kind, type Settings } from '../connector.ts'
 import { checkSettings } from '../options.ts'
 
 /** Settings of a PostgreSQL connection. The README's table is checked against this schema. */
@@ -38,8 +38,9 @@ export function readSettings(settings: Settings): PostgresSettings {
 
 export const postgresKind = {
   kind: 'postgres',
+  label: 'PostgreSQL',
   settings: settingsSchema,
   tellsChanges: true,
-  abilities: { update: ['append', 'overwrite', 'merge'], transactional: true },
+  abilities: DATABASE,
   check: readSettings,
 } satisfies Kind

@@ -24,6 +24,7 @@ export const sqlite: Connector = { ...sqliteKind, open: settings => new SqliteSt
 
 class SqliteStore implements Store {
   readonly kind = 'sqlite'
+  readonly abilities = sqliteKind.abilities
   readonly label: string
   private readonly path: string
   private looking: { db: DatabaseSync; print: string } | undefined
