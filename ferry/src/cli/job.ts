@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { kindOf } from '../connectors/kinds.ts'
+import { kindOf } from '../connectors/registry.ts'
 import { withoutPassword } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
 import { readJob } from '../job/kept.ts'

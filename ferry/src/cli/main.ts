@@ -2,7 +2,7 @@
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
-import { parseSize } from '../job/size.ts'
+import { parseSize } from '../size.ts'
 import { EXAMPLES } from './examples.ts'
 import { EXIT, fail } from './output.ts'
 

@@ -6,7 +6,7 @@ import type { z } from 'zod'
 import type { Batch, Checkpoint, CsvDialect, Encoding } from '../batch/encoding.ts'
 import type { Column, LogicalType, Row } from '../batch/types.ts'
 import type { FerryError } from '../errors.ts'
-import type { Overlap } from '../job/tables.ts'
+import type { Locators } from './locator.ts'
 
 /** Settings of a connection: flat, secrets already resolved. Each connector checks them with its own zod schema. */
 export type Settings = Record<string, unknown>
@@ -20,6 +20,7 @@ export interface Kind {
   readonly abilities: Abilities
   /** What its settings are: forms and documentation are made of it. */
   readonly settings: z.ZodObject
+  readonly locators: Locators
   /** What jobs may say more of its objects, in `read` and `write`. */
   readonly options?: { read: z.ZodObject; write: z.ZodObject }
   /** Whether the store tells its changes: online copies, and incremental ones by its log. */
@@ -33,6 +34,9 @@ export interface Connector extends Kind {
   /** Checks the settings and makes a store that is not connected yet. Throws FERRY-2003. */
   open(settings: Settings): Store
 }
+
+/** How far before its last value an incremental copy reads again. */
+export type Overlap = { amount: number } | { seconds: number }
 
 /** What a kind of store can do: the conformance suite tries what is declared here, and nothing else names a store. */
 export interface Abilities {
@@ -71,6 +75,8 @@ export interface Store {
   /** The store as messages name it, without secrets: `postgres://localhost:5432/shop`. */
   readonly label: string
   readonly abilities: Abilities
+  /** Where it is: one text for all ways to name it. */
+  readonly place: string
   /** Whether jobs may say more of its objects, in `read` and `write`. */
   readonly takesOptions?: boolean
   /** The error for an object that is not there, where the store has words of its own for it. */

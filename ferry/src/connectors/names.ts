@@ -1,7 +1,21 @@
+import { realpathSync } from 'node:fs'
+
 /** A file's name without what tells its format: `orders.csv.gz` and `orders` are both `orders`; `*` stands for nothing. */
 export function stem(file: string): string {
   const bare = file.replace(/\.(csv|tsv|txt|jsonl|ndjson|json|parquet|pq)(\.(gz|zst|zstd))?$/i, '').replace(/[*?]/g, '')
   return bare === '' ? 'files' : bare
+}
+
+/** The place of a server: one text for all names of this machine. */
+export const placeOfServer = (label: string): string => label.replace('//localhost', '//127.0.0.1')
+
+/** The place of a database that is one file, links followed. */
+export function placeOfFile(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return path
+  }
 }
 
 /** A query as it can stand in parentheses. */

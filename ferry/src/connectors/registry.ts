@@ -1,17 +1,41 @@
-/** The connectors, each loaded only when it is used: `ferry --version` loads no driver. */
-import type { Connector } from './connector.ts'
-import { kindOf } from './kinds.ts'
+/** The kinds of stores: what each declares, and how its driver is loaded, once it is used. A new store is a line here. */
+import { valueOf } from '../batch/valueof.ts'
+import { FerryError, nearest } from '../errors.ts'
+import type { Connector, Kind } from './connector.ts'
+import { cosmosKind } from './cosmos/settings.ts'
+import { duckdbKind } from './duckdb/settings.ts'
+import { filesKind } from './files/settings.ts'
+import { mysqlKind } from './mysql/settings.ts'
+import { postgresKind } from './postgres/settings.ts'
+import { sqliteKind } from './sqlite/settings.ts'
 
-const LOADERS: Record<string, () => Promise<Connector>> = {
-  postgres: async () => (await import('./postgres/connector.ts')).postgres,
-  mysql: async () => (await import('./mysql/connector.ts')).mysql,
-  sqlite: async () => (await import('./sqlite/connector.ts')).sqlite,
-  duckdb: async () => (await import('./duckdb/connector.ts')).duckdb,
-  cosmos: async () => (await import('./cosmos/connector.ts')).cosmos,
-  files: async () => (await import('./files/connector.ts')).files,
-}
+const STORES: [kind: Kind, load: () => Promise<Connector>][] = [
+  [postgresKind, async () => (await import('./postgres/connector.ts')).postgres],
+  [mysqlKind, async () => (await import('./mysql/connector.ts')).mysql],
+  [sqliteKind, async () => (await import('./sqlite/connector.ts')).sqlite],
+  [duckdbKind, async () => (await import('./duckdb/connector.ts')).duckdb],
+  [cosmosKind, async () => (await import('./cosmos/connector.ts')).cosmos],
+  [filesKind, async () => (await import('./files/connector.ts')).files],
+]
 
-/** Loads a connector by kind. Throws FERRY-2003 naming the nearest kind. */
-export async function loadConnector(kind: string): Promise<Connector> {
-  return LOADERS[kindOf(kind).kind]!()
+export const KINDS: Kind[] = STORES.map(([kind]) => kind)
+const BY_NAME = Object.fromEntries(STORES.map(store => [store[0].kind, store]))
+
+/** A kind by its name, where there is one. */
+export const findKind = (name: string): Kind | undefined => valueOf(BY_NAME, name)?.[0]
+
+/** The same. Throws FERRY-2003 naming the nearest one. */
+export const kindOf = (name: string): Kind => storeOf(name)[0]
+
+/** Loads a connector by kind: nothing else loads a driver. Throws FERRY-2003 naming the nearest kind. */
+export const loadConnector = async (name: string): Promise<Connector> => storeOf(name)[1]()
+
+function storeOf(name: string) {
+  const store = valueOf(BY_NAME, name)
+  if (store) return store
+  const names = KINDS.map(k => k.kind)
+  const near = nearest(name, names)
+  throw new FerryError('FERRY-2003', `there is no connector "${name}"${near ? `: did you mean "${near}"?` : ''}`, {
+    hint: `Connectors: ${names.join(', ')}.`,
+  })
 }

@@ -5,7 +5,7 @@
 import type { z } from 'zod'
 import '../faults.ts'
 import { valueOf } from '../batch/valueof.ts'
-import { findKind, KINDS } from './kinds.ts'
+import { findKind, KINDS } from './registry.ts'
 
 const isMarked = (field: z.ZodType): boolean => field.meta()?.secret === true
 

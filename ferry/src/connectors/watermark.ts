@@ -8,9 +8,8 @@ import { formatText, parseText } from '../batch/text.ts'
 import { PER_SECOND } from '../batch/time.ts'
 import { typeName } from '../batch/types.ts'
 import { FerryError } from '../errors.ts'
-import type { Overlap } from '../job/tables.ts'
 import { KeptForm } from '../kept.ts'
-import type { Increment, ReadRequest, Since, TableColumn, TableInfo } from './connector.ts'
+import type { Increment, Overlap, ReadRequest, Since, TableColumn, TableInfo } from './connector.ts'
 import { allOf } from './sql/words.ts'
 
 /** How a store is asked about the column. */

@@ -1,5 +1,4 @@
 /** What keeps tables of a job, and its two ends, out of each other's way. */
-import { realpathSync } from 'node:fs'
 import type { Store, TableInfo } from '../connectors/connector.ts'
 import { FerryError } from '../errors.ts'
 import type { TablePlan } from './plan.ts'
@@ -24,7 +23,7 @@ export function requireOwnDestinations(plans: Pick<TablePlan, 'from' | 'to'>[], 
  */
 export function requireApart(stores: { from: Store; to: Store }, source: TableInfo | undefined, target: string): void {
   const { from, to } = stores
-  if (from.kind !== to.kind || placeOf(from) !== placeOf(to)) return
+  if (from.kind !== to.kind || from.place !== to.place) return
   const key = to.objectKey(target)
   // A file may be in the folder that it is copied into.
   const own = source && [source.object, ...(source.parts ?? [])].find(o => isWithin(from.objectKey(o), key))
@@ -39,19 +38,6 @@ function isWithin(object: string, target: string): boolean {
   // Standard input and output.
   if (target === '-') return false
   return object === target || (target.startsWith('/') && object.startsWith(`${target.replace(/\/$/, '')}/`))
-}
-
-/** Where a store is: one text for all ways to name it. */
-export function placeOf({ label }: Pick<Store, 'label'>): string {
-  const path = /^(?:sqlite|duckdb|files):(.*)$/.exec(label)?.[1]
-  // Folders are told apart by the full paths of what is in them.
-  if (label.startsWith('files:')) return 'files'
-  if (path === undefined) return label.replace('//localhost', '//127.0.0.1')
-  try {
-    return realpathSync(path)
-  } catch {
-    return path
-  }
 }
 
 /** Throws FERRY-1003 for options of objects that a store has none of. */

@@ -1,7 +1,17 @@
 /** What a run has done so far, table by table: written by the engine, read by whoever shows it. */
 import type { Behind } from '../batch/encoding.ts'
 import type { FerryError } from '../errors.ts'
-import type { RunState } from '../state/schema.ts'
+
+/** Where a run, or a table of one, is. */
+export type RunState =
+  | 'pending'
+  | 'planning'
+  | 'running'
+  | 'paused'
+  | 'completing'
+  | 'completed'
+  | 'failed'
+  | 'cancelled'
 
 export interface TableProgress {
   ordinal: number

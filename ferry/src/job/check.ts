@@ -3,10 +3,10 @@ import type { z } from 'zod'
 import { parseType } from '../batch/types.ts'
 import { type Fault, FerryError } from '../errors.ts'
 import { faultsIn, toldFaults } from '../faults.ts'
+import { parseSize } from '../size.ts'
 import { parseDuration } from './duration.ts'
 import { comesEver, scheduleSchema } from './schedules.ts'
 import type { CopyJob } from './schema.ts'
-import { parseSize } from './size.ts'
 import { instantOf } from './times.ts'
 
 /** The options that a kind of store has for its objects; none where it has no schema for them. */

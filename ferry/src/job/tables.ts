@@ -1,9 +1,10 @@
 /** The tables of a job: patterns expanded, defaults filled in, destinations named. */
+import type { Overlap } from '../connectors/connector.ts'
 import { FerryError, nearest } from '../errors.ts'
 import { matcher } from '../glob.ts'
+import { sizeOf } from '../size.ts'
 import { parseDuration } from './duration.ts'
 import type { CopyJob, TableEntry, TableSettings } from './schema.ts'
-import { sizeOf } from './size.ts'
 
 /** One table of a job with all its settings decided. */
 export interface TableSpec
@@ -36,9 +37,6 @@ export interface TableSpec
   read: Record<string, unknown>
   write: Record<string, unknown>
 }
-
-/** How far before its last value an incremental copy reads again. */
-export type Overlap = { amount: number } | { seconds: number }
 
 /** What an audit column says of a row. */
 export type AuditColumn = 'run' | 'job' | 'loadedAt' | 'source'

@@ -1,7 +1,6 @@
 /** Other jobs that write what a job would write: each of them is right, and what is in the table in the end is chance. */
 import type { Store } from '../connectors/connector.ts'
 import { loadConnector } from '../connectors/registry.ts'
-import { placeOf } from '../engine/apart.ts'
 import type { TablePlan } from '../engine/plan.ts'
 import { type PeekedJob, peekJob } from '../job/kept.ts'
 import type { EndpointSpec } from '../job/schema.ts'
@@ -22,7 +21,7 @@ export async function clashesOf(
 ): Promise<Clash[]> {
   const own = new Map(tables.map(t => [destination.objectKey(t.to), t]))
   const others = await state.db.selectFrom('job').select(['name', 'definition']).where('name', '!=', job).execute()
-  const place = placeOf(destination)
+  const place = destination.place
   const isHere = new Map<string, boolean>()
   const clashes: Clash[] = []
   for (const { name, definition } of others) {
@@ -30,7 +29,7 @@ export async function clashesOf(
     const said = JSON.stringify(other.destination)
     if (other.destination === undefined || isHere.get(said) === false) continue
     const keys = await unconnected(state, other.destination, async store => {
-      isHere.set(said, placeOf(store) === place)
+      isHere.set(said, store.place === place)
       return isHere.get(said) ? writtenBy(state, name, other, store) : new Set<string>()
     })
     if (keys === undefined) isHere.set(said, false)

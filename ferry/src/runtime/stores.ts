@@ -1,12 +1,11 @@
 /** The stores of a job: named connections looked up, variables put in, connectors loaded. */
 import type { Kysely } from 'kysely'
 import type { RunIdentity, Store } from '../connectors/connector.ts'
-import { findKind } from '../connectors/kinds.ts'
-import { loadConnector } from '../connectors/registry.ts'
+import { findKind, loadConnector } from '../connectors/registry.ts'
 import { isReference, isSecret, withoutPassword } from '../connectors/settings.ts'
 import type { Sessions } from '../engine/plan.ts'
 import type { KindAt } from '../job/check.ts'
-import { type Locator, parseLocator } from '../job/locator.ts'
+import { type Locator, parseLocator, parseStore } from '../job/locator.ts'
 import { type Variables, withVariables } from '../job/read.ts'
 import type { CopyJob, EndpointSpec } from '../job/schema.ts'
 import { withVaultSecrets } from '../secrets/keyvault.ts'
@@ -21,12 +20,7 @@ export async function resolveEndpoint(
   state: State | undefined,
   variables: Variables,
 ): Promise<Locator> {
-  if (typeof spec === 'string') {
-    const locator = parseLocator(withVariables(spec, variables))
-    // A job's endpoint is the store itself; of files that is the folder.
-    if (locator.kind !== 'files' || locator.object === '-') return locator
-    return { kind: 'files', settings: { folder: locator.object } }
-  }
+  if (typeof spec === 'string') return parseStore(withVariables(spec, variables))
   if ('connection' in spec && state) {
     const found = await findConnection(state.db, withVariables(spec.connection as string, variables))
     return {

@@ -1,3 +1,4 @@
+import type { RunState } from '../engine/progress.ts'
 /** The state's tables. Times are ISO 8601 texts in UTC, counts are whole numbers, booleans 0 and 1. */
 export interface Schema {
   job: JobRow
@@ -126,15 +127,7 @@ export interface JobRow {
   one_off: number
 }
 
-export type RunState =
-  | 'pending'
-  | 'planning'
-  | 'running'
-  | 'paused'
-  | 'completing'
-  | 'completed'
-  | 'failed'
-  | 'cancelled'
+export type { RunState }
 
 export type Wish = 'pause' | 'cancel' | 'complete'
 

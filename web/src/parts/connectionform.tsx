@@ -41,7 +41,8 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
   const styles = useStyles()
   const connectors = useQuery(connectorsQuery)
   const [name, setName] = useState(connection?.name ?? '')
-  const [kind, setKind] = useState(connection?.kind ?? 'postgres')
+  const [chosen, setKind] = useState(connection?.kind)
+  const kind = chosen ?? connectors.data?.[0]?.kind ?? ''
   const [values, setValues] = useState<Record<string, string>>(() =>
     Object.fromEntries(Object.entries(connection?.settings ?? {}).map(([k, v]) => [k, String(v)])),
   )

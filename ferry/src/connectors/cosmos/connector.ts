@@ -15,6 +15,7 @@ import type {
   TableInfo,
 } from '../connector.ts'
 import { nestedMembers, unwound } from '../documents.ts'
+import { placeOfServer } from '../names.ts'
 import { CosmosContainer } from './container.ts'
 import { CosmosContainers } from './containers.ts'
 import { documentsIn, ownText } from './documents.ts'
@@ -108,6 +109,10 @@ export class CosmosStore implements Store {
     const held = Math.max(0, ...this.paces.map(pace => pace.heldMs()))
     if (held > 1000) return `${this.label} has no request units left for ${Math.ceil(held / 1000)} s`
     return this.wire.waitingFor()
+  }
+
+  get place(): string {
+    return placeOfServer(this.label)
   }
 
   async test(): Promise<string> {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { DATABASE, type Kind, type Settings } from '../connector.ts'
+import { type Located, urlOf, withObject } from '../locator.ts'
 import { checkSettings, wrongSettings } from '../options.ts'
 import { readSchema, writeSchema } from './options.ts'
 
@@ -91,11 +92,24 @@ export function parseConnectionString(text: string): { endpoint?: string; key?: 
   }
 }
 
+/** `cosmos://NAME.documents.azure.com/DATABASE#CONTAINER`; the key is a setting. Loopback is plain HTTP. */
+function readLocator(text: string): Located {
+  const url = urlOf(text)
+  const local = /^(localhost|127\.|\[::1\])/.test(url.hostname)
+  const settings: Record<string, unknown> = { endpoint: `${local ? 'http' : 'https'}://${url.host}/` }
+  const database = decodeURIComponent(url.pathname.replace(/^\//, ''))
+  if (database !== '') settings.database = database
+  if (url.password !== '') settings.key = decodeURIComponent(url.password)
+  for (const [name, value] of url.searchParams) settings[name] = value
+  return withObject(settings, decodeURIComponent(url.hash.slice(1)))
+}
+
 export const cosmosKind = {
   kind: 'cosmos',
   label: 'Azure Cosmos DB for NoSQL',
   settings: settingsSchema,
   options: { read: readSchema, write: writeSchema },
+  locators: { schemes: ['cosmos'], read: readLocator },
   tellsChanges: true,
   abilities: {
     ...DATABASE,

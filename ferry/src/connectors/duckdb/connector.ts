@@ -14,6 +14,7 @@ import type {
   Store,
   TableInfo,
 } from '../connector.ts'
+import { placeOfFile } from '../names.ts'
 import { describe, listObjects, namePart, qualified, splitName } from './catalog.ts'
 import { duckdbKind } from './settings.ts'
 import { DuckdbSink } from './sink.ts'
@@ -31,6 +32,10 @@ class DuckdbStore implements Store {
   constructor(path: string) {
     this.path = path
     this.label = `duckdb:${path}`
+  }
+
+  get place(): string {
+    return placeOfFile(this.path)
   }
 
   async test(): Promise<string> {

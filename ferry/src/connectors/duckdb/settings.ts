@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { DATABASE, type Kind, type Settings } from '../connector.ts'
+import { readDatabaseFile } from '../locator.ts'
 import { checkDatabaseFile } from '../options.ts'
 
 /** Settings of a DuckDB connection. The README's table is checked against this schema. */
@@ -11,6 +12,7 @@ export const duckdbKind = {
   kind: 'duckdb',
   label: 'DuckDB',
   settings: settingsSchema,
+  locators: { schemes: ['duckdb'], endings: /\.(duckdb|ddb)$/i, read: readDatabaseFile('duckdb') },
   tellsChanges: false,
   abilities: DATABASE,
   check: (settings: Settings) => checkDatabaseFile('duckdb', settingsSchema, settings),

@@ -80,6 +80,11 @@ class FilesStore implements Store {
     return { encoding: 'utf-8', ...Object.fromEntries(given), ...packed, types }
   }
 
+  /** Folders are told apart by the full paths of what is in them. */
+  get place(): string {
+    return 'files'
+  }
+
   async test(): Promise<string> {
     await access(allowedPath(this.folder), constants.R_OK).catch(error => {
       throw new FerryError('FERRY-2001', `${this.folder}: ${error.message}`)

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { valueOf } from '../../batch/valueof.ts'
 import { FerryError } from '../../errors.ts'
-import { parseSize, sizeOf } from '../../job/size.ts'
+import { parseSize, sizeOf } from '../../size.ts'
 import { checkOptions } from '../options.ts'
 
 export type Format = 'csv' | 'jsonl' | 'json' | 'parquet'

@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { z } from 'zod'
 import { allowedPath } from '../../confinement.ts'
 import type { Kind, Settings } from '../connector.ts'
+import { urlOf } from '../locator.ts'
 import { checkSettings } from '../options.ts'
 import { readSchema, writeSchema } from './options.ts'
 
@@ -15,6 +16,16 @@ export const filesKind = {
   label: 'Files',
   settings: settingsSchema,
   options: { read: readSchema, write: writeSchema },
+  locators: {
+    schemes: ['file'],
+    rest: true,
+    read: text => {
+      const isUrl = /^file:/i.test(text)
+      return { settings: {}, object: isUrl ? decodeURIComponent(urlOf(text).pathname) : text }
+    },
+    // Standard input and output are in no folder.
+    storeOf: ({ object }) => (object === '-' ? {} : { folder: object }),
+  },
   tellsChanges: false,
   abilities: {
     update: ['overwrite', 'append'],

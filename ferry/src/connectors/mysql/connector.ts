@@ -10,6 +10,7 @@ import type {
   Store,
   TableInfo,
 } from '../connector.ts'
+import { placeOfServer } from '../names.ts'
 import { describe, listObjects } from './catalog.ts'
 import { type Connection, connect, cut, labelOf, namePart, qualified, query, splitName, translate } from './client.ts'
 import { logMarks } from './log.ts'
@@ -31,6 +32,10 @@ class MysqlStore implements Store {
   constructor(settings: MysqlSettings) {
     this.settings = settings
     this.label = labelOf(settings)
+  }
+
+  get place(): string {
+    return placeOfServer(this.label)
   }
 
   async test(): Promise<string> {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { DATABASE, type Kind, type Settings } from '../connector.ts'
+import { readServer } from '../locator.ts'
 import { checkSettings } from '../options.ts'
 
 /** Settings of a MySQL or MariaDB connection. The README's table is checked against this schema. */
@@ -43,6 +44,7 @@ export const mysqlKind = {
   kind: 'mysql',
   label: 'MySQL, MariaDB',
   settings: settingsSchema,
+  locators: { schemes: ['mysql', 'mariadb'], read: readServer },
   tellsChanges: true,
   abilities: DATABASE,
   check: readSettings,

@@ -11,6 +11,7 @@ import type {
   Store,
   TableInfo,
 } from '../connector.ts'
+import { placeOfServer } from '../names.ts'
 import { describeQuery, describeTable, listObjects, qualified } from './catalog.ts'
 import { connect, joinName, labelOf, namePart, splitName, translate } from './client.ts'
 import { dropLog, logMarks } from './log.ts'
@@ -32,6 +33,10 @@ class PostgresStore implements Store {
   constructor(settings: PostgresSettings) {
     this.settings = settings
     this.label = labelOf(settings)
+  }
+
+  get place(): string {
+    return placeOfServer(this.label)
   }
 
   async test(): Promise<string> {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { DATABASE, type Kind, type Settings } from '../connector.ts'
+import { readServer } from '../locator.ts'
 import { checkSettings } from '../options.ts'
 
 /** Settings of a PostgreSQL connection. The README's table is checked against this schema. */
@@ -40,6 +41,7 @@ export const postgresKind = {
   kind: 'postgres',
   label: 'PostgreSQL',
   settings: settingsSchema,
+  locators: { schemes: ['postgres', 'postgresql'], read: readServer },
   tellsChanges: true,
   abilities: DATABASE,
   check: readSettings,

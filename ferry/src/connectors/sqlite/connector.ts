@@ -12,6 +12,7 @@ import type {
   Store,
   TableInfo,
 } from '../connector.ts'
+import { placeOfFile } from '../names.ts'
 import { describe, listObjects } from './catalog.ts'
 import { namePart, openDatabase, tableName, translate } from './database.ts'
 import { sqliteKind } from './settings.ts'
@@ -32,6 +33,10 @@ class SqliteStore implements Store {
   constructor(path: string) {
     this.path = path
     this.label = `sqlite:${path}`
+  }
+
+  get place(): string {
+    return placeOfFile(this.path)
   }
 
   async test(): Promise<string> {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { DATABASE, type Kind, type Settings } from '../connector.ts'
+import { readDatabaseFile } from '../locator.ts'
 import { checkDatabaseFile } from '../options.ts'
 
 /** Settings of a SQLite connection. The README's table is checked against this schema. */
@@ -11,6 +12,7 @@ export const sqliteKind = {
   kind: 'sqlite',
   label: 'SQLite',
   settings: settingsSchema,
+  locators: { schemes: ['sqlite'], endings: /\.(db|sqlite|sqlite3)$/i, read: readDatabaseFile('sqlite') },
   tellsChanges: false,
   abilities: DATABASE,
   check: (settings: Settings) => checkDatabaseFile('sqlite', settingsSchema, settings),

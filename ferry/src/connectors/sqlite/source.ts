@@ -6,11 +6,11 @@ import { fitDecimal, formatFloat, formatText, intInRange, parseText, quoteShort 
 import { compact } from '../../batch/time.ts'
 import { type Column, type LogicalType, type Row, typeName, type Value } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import type { Overlap } from '../../job/tables.ts'
 import { KeptForm } from '../../kept.ts'
 import type {
   Increment,
   Offer,
+  Overlap,
   ReadOptions,
   ReadRequest,
   Since,

@@ -1,4 +1,4 @@
-import { FerryError } from '../errors.ts'
+import { FerryError } from './errors.ts'
 
 /** Bytes of a size such as `64MB`, `1.5 GiB` or a bare number; undefined where it is none. */
 export function parseSize(size: string | number): number | undefined {

@@ -1,0 +1,56 @@
+/** The house: who may know whom. */
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { KINDS } from '../ferry/src/connectors/registry.ts'
+import { root } from './support.ts'
+
+const files = (pattern: string) =>
+  globSync(pattern, { cwd: root })
+    .filter(path => !/\.test\.tsx?$/.test(path))
+    .map(path => ({
+      path,
+      text: readFileSync(join(root, path), 'utf8'),
+    }))
+
+describe('a kind of store', () => {
+  it('is named by its own folder and the registry alone', () => {
+    // `files` is a word of triggers too: of it only the question is looked for.
+    const names = KINDS.map(k => k.kind).filter(kind => kind !== 'files')
+    const named = new RegExp(`'(${names.join('|')})'|[kK]ind [!=]== 'files'`)
+    const outside = ['batch', 'engine', 'job', 'runtime', 'server'].flatMap(f => files(`ferry/src/${f}/**/*.ts`))
+    const found = [...outside, ...files('web/src/**/*.{ts,tsx}')].flatMap(({ path, text }) =>
+      text.split('\n').flatMap((line, i) => (named.test(line) ? [`${path}:${i + 1} ${line.trim()}`] : [])),
+    )
+    // Whose reader of CSV a text is made for is a property of the text; a form of triggers has a kind of its own.
+    expect(found.filter(f => !/parser: z\.enum|triggers\.tsx/.test(f))).toEqual([])
+  })
+
+  it('is imported by no other one, and by the registry alone', () => {
+    const found = files('ferry/src/**/*.ts').flatMap(({ path, text }) =>
+      [...text.matchAll(/from '([^']*\/)?(postgres|mysql|sqlite|duckdb|cosmos|files)\/([^']+)'/g)].flatMap(match => {
+        const [, before = '', kind] = match
+        const isOwnFolder = path.startsWith(`ferry/src/connectors/${kind}/`)
+        const isEngine = /(\.\.\/)+$/.test(before) && kind === 'duckdb' && !before.endsWith('connectors/')
+        const isRegistry = path === 'ferry/src/connectors/registry.ts'
+        return isOwnFolder || isRegistry || isEngine ? [] : [`${path}: ${match[0]}`]
+      }),
+    )
+    expect(found).toEqual([])
+  })
+})
+
+describe('layers', () => {
+  /** Each knows those before it. */
+  const layers = ['batch', 'connectors', 'job', 'engine', 'state', 'runtime', 'server', 'cli']
+
+  it.each(layers)('%s imports nothing above it', layer => {
+    const above = layers.slice(layers.indexOf(layer) + 1)
+    const found = files(`ferry/src/${layer}/**/*.ts`).flatMap(({ path, text }) =>
+      [...text.matchAll(/from '(?:\.\.\/)+([a-z]+)\/[^']+'/g)].flatMap(([line, folder]) =>
+        above.includes(folder!) ? [`${path}: ${line}`] : [],
+      ),
+    )
+    expect(found).toEqual([])
+  })
+})
