@@ -6,14 +6,9 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import pg from 'pg'
 import { inject, onTestFinished } from 'vitest'
-import { converter, fit } from '../ferry/src/batch/convert.ts'
-import type { Column, Row } from '../ferry/src/batch/types.ts'
-import { typeName } from '../ferry/src/batch/types.ts'
-import type { MappedColumn, Store } from '../ferry/src/connectors/connector.ts'
 import { connect as connectMysql, query as mysqlQuery } from '../ferry/src/connectors/mysql/client.ts'
 import { readSettings as mysqlSettings } from '../ferry/src/connectors/mysql/settings.ts'
 import { jobSchema } from '../ferry/src/job/schema.ts'
-import { unshared } from '../ferry/src/runtime/hold.ts'
 import type { RunReport } from '../ferry/src/runtime/report.ts'
 import { runJob } from '../ferry/src/runtime/run.ts'
 import { openState, type State } from '../ferry/src/state/database.ts'
@@ -154,116 +149,4 @@ export function startFerry(
 
 export async function ferry(args: string[], options: Parameters<typeof startFerry>[1]): Promise<Result> {
   return startFerry(args, options).done
-}
-
-/** The mapping that writes columns into a new object of a store. */
-export function mappingInto(
-  store: Store,
-  object: string,
-  options: Record<string, unknown>,
-  columns: Column[],
-): MappedColumn[] {
-  return columns.map(c => {
-    const made = store.created(c, 'test', { object, options })
-    return {
-      name: c.name,
-      from: c.name,
-      sourceType: c.type,
-      type: made.type,
-      native: made.native,
-      nullable: true,
-      checked: fit(c.type, made.type) === 'narrower',
-    }
-  })
-}
-
-/** Writes rows into a new object of a store, through its sink alone. */
-export async function writeRows(
-  store: Store,
-  object: string,
-  options: Record<string, unknown>,
-  columns: Column[],
-  rows: Row[],
-  keys: string[] = [],
-): Promise<MappedColumn[]> {
-  const mapped = mappingInto(store, object, options, columns)
-  const session = await store.sink(unshared(`w${Date.now()}${Math.random().toString(36).slice(2, 6)}`, 'test'))
-  try {
-    const table = await session.table({
-      object,
-      options,
-      ordinal: 0,
-      columns: mapped,
-      keys,
-      update: 'overwrite',
-      truncate: false,
-      before: [],
-      after: [],
-      skipBadRows: false,
-    })
-    await table.prepare({ splits: new Map(), published: false })
-    const writer = await table.open({ id: 0, label: 'all', spec: '' }, { encoding: 'rows' })
-    try {
-      const converters = mapped.map(c => converter(c.sourceType, c.type))
-      const out = rows.map(row => row.map((value, i) => converters[i]?.(value) ?? value))
-      await writer.write({ kind: 'rows', rows: out, bytes: 0 })
-      await writer.commit(undefined, { rows: rows.length, bytes: 0 })
-    } catch (error) {
-      await writer.abort()
-      await table.discard()
-      throw error
-    }
-    await table.publish()
-    await table.forget()
-  } finally {
-    await session.close()
-  }
-  return mapped
-}
-
-/** Options to read back what was written: text formats are told the types. */
-export function readOptionsFor(
-  store: Store,
-  columns: { name: string; type: Column['type'] }[],
-  options: Record<string, unknown>,
-) {
-  if (store.kind !== 'files' || options.format === 'parquet') return options
-  return { ...options, types: Object.fromEntries(columns.map(c => [c.name, typeName(c.type)])) }
-}
-
-/** All rows of an object under the given types, through the store's source alone. */
-export async function readRows(
-  store: Store,
-  object: string,
-  options: Record<string, unknown>,
-  columns: { name: string; type: Column['type'] }[],
-): Promise<Row[]> {
-  const session = await store.source()
-  try {
-    const table = await session.table({
-      object,
-      options: readOptionsFor(store, columns, options),
-      columns: columns.map(c => ({
-        name: c.name,
-        from: c.name,
-        sourceType: c.type,
-        type: c.type,
-        nullable: true,
-        checked: false,
-      })),
-      splitBytes: 64_000_000,
-      skipBadRows: false,
-    })
-    const order = columns.map(c => table.rowColumns.findIndex(r => r.name === c.name))
-    const offer = { encoding: 'rows' } as const
-    const rows: Row[] = []
-    for (const split of await table.splits(offer)) {
-      for await (const batch of table.read(split, { offer, signal: new AbortController().signal })) {
-        if (batch.kind === 'rows') for (const row of batch.rows) rows.push(order.map(i => row[i]!))
-      }
-    }
-    return rows
-  } finally {
-    await session.close()
-  }
 }

@@ -8,6 +8,7 @@ export default defineConfig({
     include: [
       'test/mariadb/**/*.test.ts',
       'ferry/src/connectors/contract.test.ts',
+      'ferry/src/connectors/mysql/conformance.test.ts',
       'test/cdc.test.ts',
       'test/long/crash.test.ts',
       'test/incremental.test.ts',

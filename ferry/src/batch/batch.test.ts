@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { seedOf } from '../../../test/seed.ts'
-import { SAMPLES, type Sample } from '../../../test/values.ts'
+import { SAMPLES, type Sample } from '../contract/conformance/samples.ts'
 import { FerryError } from '../errors.ts'
 import { converter, fit } from './convert.ts'
 import { CsvAgreement, csvEncoder, parseRecords, RecordEnds } from './csv.ts'

@@ -541,7 +541,10 @@ export interface WriterWork {
 }
 
 export interface SplitWriter {
-  /** Takes a batch; gives back the rows that the store refused, where the table skips such rows. */
+  /**
+   * Takes a batch; gives back the rows that the store refused, where the table skips such rows. The next one comes when it is
+   * taken, unless the table's `inFlight` allows for more.
+   */
   write(batch: Batch): Promise<Refused[]>
   /** How many changes wait for others that are still to come: nothing is committed meanwhile. */
   readonly held?: number

@@ -14,7 +14,7 @@ import {
   type SplitWriter,
 } from '../connectors/connector.ts'
 import { FerryError, RowError } from '../errors.ts'
-import type { RateLimit, Slots } from './limits.ts'
+import { type RateLimit, Slots } from './limits.ts'
 import { RowGarbage } from './memory.ts'
 import type { OpenTable } from './plan.ts'
 import type { TableProgress } from './progress.ts'
@@ -223,6 +223,7 @@ async function copyTogether(
   const all: Split = { id: 0, label: 'all', spec: '' }
   const queue = [...splits]
   const done = context.progress.splitsDone
+  const turns = new Slots(1)
   let asRows = false
   await context.slots.use(async () => {
     const writer = await table.sink.open(all, offer, { signal: context.signal })
@@ -232,7 +233,7 @@ async function copyTogether(
       for (let split = queue.shift(); split && failures.length === 0; split = queue.shift()) {
         try {
           await feed(table, { ...context, offer }, split, undefined, async batch => {
-            await segment.take(batch, await segment.write(writer, batch))
+            await turns.use(async () => segment.take(batch, await segment.write(writer, batch)))
           })
           context.progress.splitsDone++
         } catch (error) {

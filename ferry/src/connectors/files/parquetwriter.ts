@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import type { DuckDBValue } from '@duckdb/node-api'
 import type { Batch, Checkpoint } from '../../batch/encoding.ts'
 import type { Row } from '../../batch/types.ts'
-import { Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
+import { Duckdb, quoteName, quotePath, quoteText, translate } from '../../duckdb/engine.ts'
 import { PipeIntake, RowIntake } from '../../duckdb/intake.ts'
 import { toNative } from '../../duckdb/logical.ts'
 import { makeScratch } from '../../duckdb/scratch.ts'
-import { RowError } from '../../errors.ts'
+import { FerryError, RowError } from '../../errors.ts'
 import type { CommitResult, Offer, Refused, SplitWriter } from '../connector.ts'
 import type { FilesSinkTable } from './sink.ts'
 
@@ -23,6 +23,8 @@ export class ParquetWriter implements SplitWriter {
   private rowsInFile = 0
   private bytesInFile = 0
   private copied = 0
+  /** Rows that came as rows and are in files. */
+  private gathered = 0
   private part = 0
   private bytesWritten = 0
 
@@ -132,7 +134,8 @@ export class ParquetWriter implements SplitWriter {
     this.rows?.close()
     this.rows = undefined
     const path = this.place(++this.part)
-    await this.db.run(this.copyTo('SELECT * FROM gathered', path))
+    const { rowsChanged } = await this.db.run(this.copyTo('SELECT * FROM gathered', path))
+    this.gathered += rowsChanged
     await this.db.run('DELETE FROM gathered')
     await this.sync(path)
     this.rowsInFile = 0
@@ -146,7 +149,7 @@ export class ParquetWriter implements SplitWriter {
     this.bytesWritten += (await stat(path)).size
   }
 
-  async commit(_checkpoint: Checkpoint | undefined): Promise<CommitResult> {
+  async commit(_checkpoint: Checkpoint | undefined, counts: { rows: number }): Promise<CommitResult> {
     const place = this.table.target
     try {
       if (this.pipe) {
@@ -154,11 +157,14 @@ export class ParquetWriter implements SplitWriter {
         this.pipe = undefined
         await this.sync(this.place(this.part))
         const [count] = await this.db.all(
-          `SELECT sum(num_rows)::DOUBLE AS n FROM parquet_file_metadata(${quoteText(this.place(this.part))})`,
+          `SELECT sum(num_rows)::DOUBLE AS n FROM parquet_file_metadata(${quotePath(this.place(this.part))})`,
         )
         this.copied = count!.n as number
       } else if (this.copied > 0) await this.sync(this.place(this.part))
       else if (this.rowsInFile > 0 || this.part === 0) await this.writeLast()
+      if (counts.rows > 0 && this.copied === 0 && this.gathered !== counts.rows) {
+        throw new FerryError('FERRY-9000', `${this.gathered} of ${counts.rows} rows are in the files`)
+      }
       return { bytesWritten: this.bytesWritten, ...(this.copied > 0 ? { rows: this.copied } : {}) }
     } catch (error) {
       throw translate(error, place)

@@ -23,7 +23,6 @@ export class TextWriter implements SplitWriter {
   private readonly text: RowText
   private file: OutputFile | undefined
   private part = 0
-  private turn: Promise<void> = Promise.resolve()
   private rowsInFile = 0
   private bytesWritten = 0
 
@@ -34,17 +33,7 @@ export class TextWriter implements SplitWriter {
     this.text = rowText(table)
   }
 
-  /** Batches of whole rows from several lanes take turns. */
   async write(batch: Batch): Promise<Refused[]> {
-    const result = this.turn.then(() => this.writeBatch(batch))
-    this.turn = result.then(
-      () => {},
-      () => {},
-    )
-    return result
-  }
-
-  private async writeBatch(batch: Batch): Promise<Refused[]> {
     try {
       if (batch.kind === 'bytes') {
         const file = await this.current()

@@ -1,6 +1,6 @@
 /** Every logical type with its extreme values, and arbitrary ones by seed. */
 import fc from 'fast-check'
-import { type LogicalType, parseType, type Value } from '../ferry/src/batch/types.ts'
+import { type LogicalType, parseType, type Value } from '../../batch/types.ts'
 
 export interface Sample {
   type: LogicalType

@@ -1,0 +1,14 @@
+import { join } from 'node:path'
+import { temporaryFolder } from '../../../../test/support.ts'
+import { conformance } from '../../contract/conformance/suite.ts'
+import { duckdbKind } from './settings.ts'
+
+conformance('DuckDB', {
+  abilities: duckdbKind.abilities,
+  evolves: true,
+  isLocked: true,
+  make: async () => ({
+    endpoint: { kind: 'duckdb', path: join(temporaryFolder(), 'store.duckdb') },
+    object: name => name,
+  }),
+})
