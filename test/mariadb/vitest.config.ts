@@ -7,7 +7,7 @@ export default defineConfig({
     root: join(import.meta.dirname, '..', '..'),
     include: [
       'test/mariadb/**/*.test.ts',
-      'ferry/src/connectors/contract.test.ts',
+      'ferry/src/contract/conformance/pairs.test.ts',
       'ferry/src/connectors/mysql/conformance.test.ts',
       'test/cdc.test.ts',
       'test/long/crash.test.ts',

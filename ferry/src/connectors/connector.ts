@@ -103,6 +103,8 @@ export interface Store {
   existing(target: ObjectSpec): Promise<TableInfo | undefined>
   /** The column that making the target gives a column of a store of `kind`. */
   created(column: Column, kind: string, target: ObjectSpec): { type: LogicalType; native: string }
+  /** The native type that a column of a key is made as, where that is not what `created` says: an index may be shorter. */
+  keyNative?(native: string): string
   /** What tells one document from another, in a store that holds nothing else. */
   readonly documentKeys?: string[]
   /** Whether the target holds documents, so that those of a source go there as they are. */

@@ -180,7 +180,8 @@ function intoExisting(
       },
     )
   }
-  if (relation === 'narrower' && from && !wanted.named && spec.drift === 'evolve') {
+  const asMade = isAsMade(wanted, target, existing, into)
+  if (relation === 'narrower' && from && !wanted.named && spec.drift === 'evolve' && !asMade) {
     const wider = widened(wanted, from, target, into)
     if (wider) {
       alter.push({ kind: 'widen', column: target.name, native: wider.native })
@@ -188,13 +189,7 @@ function intoExisting(
     }
   }
   const isIgnored = spec.drift === 'ignore' && !wanted.named
-  if (
-    relation === 'narrower' &&
-    asked === undefined &&
-    spec.narrowing === 'refuse' &&
-    !isIgnored &&
-    !isAsMade(wanted, target, into)
-  ) {
+  if (relation === 'narrower' && asked === undefined && spec.narrowing === 'refuse' && !isIgnored && !asMade) {
     throw new FerryError('FERRY-3004', `${native} is narrower than ${typeName(sourceType)} of ${from!.name}`)
   }
   return finish(wanted, {
@@ -211,12 +206,15 @@ function intoExisting(
 function isAsMade(
   { to, from }: Wanted,
   target: TableColumn,
+  { primaryKey }: TableInfo,
   { sourceKind, destination, target: object }: Into,
 ): boolean {
   if (!from) return false
   const own = from.native ? { native: from.native } : {}
   const made = destination.created({ name: to, type: from.type, nullable: true, ...own }, sourceKind, object)
-  return sameType(made.type, target.type)
+  if (sameType(made.type, target.type)) return true
+  const isKey = primaryKey.includes(target.name)
+  return isKey && destination.keyNative?.(made.native) === target.native?.toLowerCase()
 }
 
 /** A column that only the source has. */

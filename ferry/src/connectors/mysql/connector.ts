@@ -17,6 +17,7 @@ import { logMarks } from './log.ts'
 import { type MysqlSettings, mysqlKind, readSettings } from './settings.ts'
 import { MysqlSink } from './sink.ts'
 import { MysqlSource } from './source.ts'
+import { keyNative } from './statements.ts'
 import { toLogical, toNative } from './types.ts'
 
 /** MySQL 8.0 and later, MariaDB 10.6 and later. */
@@ -68,6 +69,10 @@ class MysqlStore implements Store {
     const own = kind === 'mysql' ? column.native : undefined
     const native = own ?? toNative(column.type)
     return { type: toLogical(native, this.settings.tinyInt1), native }
+  }
+
+  keyNative(native: string): string {
+    return keyNative(native)
   }
 
   defaultObject({ table }: ObjectName): string {

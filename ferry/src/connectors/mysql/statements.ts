@@ -25,7 +25,11 @@ const KEY_BINARY = 'varbinary(2000)'
 /** The type of a column in a table that Ferry makes. */
 export function nativeOf(column: MappedColumn, keys: string[]): string {
   const native = column.native || toNative(column.type)
-  if (!keys.includes(column.name)) return native
+  return keys.includes(column.name) ? keyNative(native) : native
+}
+
+/** The type of a column that is a part of a key. */
+export function keyNative(native: string): string {
   return native === 'longtext' ? KEY_TEXT : native === 'longblob' ? KEY_BINARY : native
 }
 
