@@ -19,7 +19,7 @@ import { openState } from '../../state/database.ts'
 import { readRows, writeRows } from './rows.ts'
 import { SAMPLES, type Sample } from './samples.ts'
 
-const seed = seedOf('contract suite')
+const seed = seedOf('pairs of stores')
 
 interface Place {
   store: Store
