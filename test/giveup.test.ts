@@ -74,6 +74,25 @@ it('carries out no statement of the job', async () => {
   to.close()
 })
 
+it('carries out what comes before the first row once, also where a run goes on', async () => {
+  const folder = temporaryFolder()
+  const state = await openState({ FERRY_HOME: folder })
+  const path = join(folder, 'to.db')
+  const job = jobSchema.parse({
+    name: 'j',
+    source: `sqlite:${makeSource(folder, 100)}`,
+    destination: `sqlite:${path}`,
+    tables: [{ from: 'items', to: 'copy', before: `INSERT INTO log VALUES ('x')` }],
+  })
+  expect((await runJob({ state, job })).status).toBe('failed')
+  const to = new DatabaseSync(path)
+  to.exec('CREATE TABLE log (line TEXT)')
+  expect(await runJob({ state, job })).toMatchObject({ status: 'completed', rowsCopied: 100 })
+  expect(to.prepare('SELECT count(*) AS n FROM log').get()!.n).toBe(1)
+  to.close()
+  await state.close()
+})
+
 it('whose plan cannot be read, or whose connection is gone, does not hold its job for ever', async () => {
   const folder = temporaryFolder()
   const server = await startServer({ folder })

@@ -326,7 +326,7 @@ class Run {
     if (kept.length === 0) return false
     if (runs.committedOf(kept).size > 0) return true
     // The destination knows of what was committed right before the process ended.
-    const committed = await sink.prepare({ splits: new Map(), published: false })
+    const committed = await sink.committed({ splits: new Map(), published: false })
     if (committed.published || committed.splits.size > 0) return true
     await sink.discard()
     await runs.saveSplits(db, this.lease, plan.ordinal, [])

@@ -174,9 +174,9 @@ export class FilesSinkTable implements SinkTable {
     }
   }
 
-  async committed(known: Committed): Promise<Committed> {
+  async committed({ splits }: Committed): Promise<Committed> {
     await this.run.confirm()
-    return known
+    return { splits, published: existsSync(this.marker) }
   }
 
   /** Takes the folder of the process that had the run before away from it, or makes a new one. */
