@@ -124,9 +124,34 @@ function isCron(pattern: string): boolean {
   }
 }
 
-/** Whether a cron expression ever comes: 31 February does not. */
+/** The days of a month at the most. */
+const MOST_DAYS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+const MONTHS = 'jan feb mar apr may jun jul aug sep oct nov dec'.split(' ')
+
+/**
+ * False for a cron expression that names days which none of its months has, such as 30 February. Looking for its next time
+ * would take as long as looking through all years.
+ */
 export function comesEver(pattern: string): boolean {
-  return new Cron(pattern, { paused: true }).nextRun() !== null
+  const [day, month, weekday] = pattern.trim().split(/\s+/).slice(-3) as [string, string, string]
+  if (!/^[*?]$/.test(weekday)) return true
+  const days = numbersOf(day, 31)
+  const months = numbersOf(
+    month.toLowerCase().replace(/[a-z]{3}/g, name => String(MONTHS.indexOf(name) + 1)),
+    12,
+  )
+  if (!days || !months) return true
+  return months.some(m => MOST_DAYS[m - 1]! >= Math.min(...days))
+}
+
+/** The numbers of a part of a cron expression that is a list of numbers and ranges, or `*`; undefined for other forms. */
+function numbersOf(part: string, most: number): number[] | undefined {
+  if (part === '*' || part === '?') return Array.from({ length: most }, (_, i) => i + 1)
+  if (!/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(part)) return undefined
+  return part.split(',').flatMap(piece => {
+    const [low, high = low] = piece.split('-').map(Number) as [number, number?]
+    return Array.from({ length: Math.max(0, Math.min(high, most) - low + 1) }, (_, i) => low + i)
+  })
 }
 
 function isTimeZone(zone: string): boolean {

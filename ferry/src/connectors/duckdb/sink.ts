@@ -2,13 +2,10 @@ import { type Encoding, FERRY_CSV } from '../../batch/encoding.ts'
 import { Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
 import { toNative } from '../../duckdb/logical.ts'
 import { hasPipes } from '../../duckdb/pipe.ts'
-import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../changes/applier.ts'
+import { appliesRows } from '../changes/applier.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
-import type { ChangeTarget } from '../changes/gathering.ts'
 import { looseNotes } from '../changes/loosekeys.ts'
 import type {
-  ChangeSink,
-  Committed,
   Offer,
   RunIdentity,
   SinkSession,
@@ -19,6 +16,7 @@ import type {
   WriterWork,
 } from '../connector.ts'
 import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
+import { SqlSinkTable } from '../sql/sinktable.ts'
 import { Turns } from '../turns.ts'
 import { changeTable } from './apply.ts'
 import { qualified, splitName } from './catalog.ts'
@@ -52,20 +50,18 @@ export class DuckdbSink implements SinkSession {
   }
 }
 
-export class DuckdbSinkTable implements SinkTable, ChangeTarget {
+export class DuckdbSinkTable extends SqlSinkTable implements SinkTable {
   readonly plan
   readonly unit = 'split'
   readonly lanes = 1
   readonly session: DuckdbSink
-  readonly request: WriteRequest
   readonly target: { schema: string; table: string }
   readonly stage: { schema: string; table: string }
   readonly ledger: Ledger
-  readonly applied = new Map<number, string | null>()
 
   constructor(session: DuckdbSink, request: WriteRequest) {
+    super(session.run, request)
     this.session = session
-    this.request = request
     this.target = splitName(request.object)
     this.stage = { schema: this.target.schema, table: stageName(session.run, request.ordinal) }
     this.ledger = new Ledger(LEDGER, session.run, request.ordinal)
@@ -115,7 +111,7 @@ export class DuckdbSinkTable implements SinkTable, ChangeTarget {
     return `CREATE TABLE IF NOT EXISTS ${qualified(name)} (\n  ${lines.join(',\n  ')}\n)`
   }
 
-  private preparation(): string[] {
+  protected preparation(): string[] {
     const { request } = this
     const statements = [...request.before]
     if (this.target.schema !== 'main') statements.push(`CREATE SCHEMA IF NOT EXISTS ${quoteName(this.target.schema)}`)
@@ -142,7 +138,7 @@ export class DuckdbSinkTable implements SinkTable, ChangeTarget {
 
   async alter(): Promise<void> {
     const live = qualified(this.target)
-    await this.inTurn(async client => {
+    await this.within(async client => {
       for (const { kind, column, native, missing } of this.request.alter ?? []) {
         const name = quoteName(column)
         const fill = missing === undefined ? '' : ` DEFAULT ${quoteText(missing)}`
@@ -155,66 +151,24 @@ export class DuckdbSinkTable implements SinkTable, ChangeTarget {
     })
   }
 
-  async prepare(): Promise<Committed> {
-    return this.inTurn(async client => {
-      await client.query(this.ledger.create)
-      const committed = await this.ledger.prepare(client, async () => {
-        for (const statement of this.preparation()) await client.query(statement)
-      })
-      noteApplied(this, committed)
-      return committed
-    })
-  }
-
-  async committed(): Promise<Committed> {
-    return this.inTurn(client => this.ledger.settled(client))
-  }
-
-  get takesChanges(): boolean {
-    return this.request.update === 'merge'
-  }
-
-  get changes(): ChangeSink | undefined {
-    return this.takesChanges ? changeSink(this, work => this.inTurn(work)) : undefined
-  }
-
-  async ensureLedger(): Promise<void> {
-    await this.inTurn(async client => {
-      await client.query(this.ledger.create)
-      await this.ledger.raise(client)
-    })
-  }
-
   async transaction(work: (table: ChangeTable, client: LedgerClient) => Promise<void>): Promise<void> {
     const db = await this.session.db()
-    await this.inTurn(client => client.transaction(() => work(changeTable(this, db), client)))
+    await this.within(client => client.transaction(() => work(changeTable(this, db), client)))
   }
 
-  async open(split: Split, _offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
-    if (appliesRows(this.request)) return changeWriter(this, split.id, work)
+  protected async writer(split: Split, _offer: Offer, work: WriterWork): Promise<SplitWriter> {
     return new DuckdbSplitWriter(this, split, work.from)
   }
 
-  async publish(): Promise<void> {
-    await this.inTurn(client =>
-      this.ledger.publish(client, async () => {
-        for (const statement of this.publication()) await client.query(statement)
-      }),
-    )
+  protected async changeOver(client: LedgerClient): Promise<void> {
+    for (const statement of this.publication()) await client.query(statement)
   }
 
-  async forget(): Promise<void> {
-    await this.inTurn(client => forgetIfThere(this.ledger, client))
+  protected get stageName(): string {
+    return qualified(this.stage)
   }
 
-  async discard(): Promise<void> {
-    await this.inTurn(async client => {
-      await client.query(`DROP TABLE IF EXISTS ${qualified(this.stage)}`)
-      await forgetIfThere(this.ledger, client)
-    })
-  }
-
-  private async inTurn<T>(work: (client: LedgerClient) => Promise<T>): Promise<T> {
+  protected async within<T>(work: (client: LedgerClient) => Promise<T>): Promise<T> {
     const done = await this.session.turns.take()
     try {
       return await work(ledgerClient(await this.session.db()))

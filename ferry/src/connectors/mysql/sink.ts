@@ -1,13 +1,10 @@
 import type { Encoding } from '../../batch/encoding.ts'
 import { jsonb, type Row } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../changes/applier.ts'
+import { appliesRows } from '../changes/applier.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
-import type { ChangeTarget } from '../changes/gathering.ts'
 import { looseKeys, looseNotes, matchKeys, requireOwnKeys } from '../changes/loosekeys.ts'
 import type {
-  ChangeSink,
-  Committed,
   Offer,
   RunIdentity,
   SinkSession,
@@ -18,6 +15,7 @@ import type {
   WriterWork,
 } from '../connector.ts'
 import { formerEpochs, LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
+import { SqlSinkTable } from '../sql/sinktable.ts'
 import { changeTable } from './apply.ts'
 import { type Dependants, dependantsOf, describe, type MysqlTable } from './catalog.ts'
 import {
@@ -152,7 +150,7 @@ export type Way =
   | { kind: 'merge'; byIndex: boolean }
   | { kind: 'stage'; publish: 'rename' | 'swap' | 'refill' | 'byKey' }
 
-export class MysqlSinkTable implements SinkTable, ChangeTarget {
+export class MysqlSinkTable extends SqlSinkTable implements SinkTable {
   readonly plan: { statements: string[]; guarantee: string; notes: string[] } = {
     statements: [],
     guarantee: '',
@@ -161,11 +159,9 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
   readonly unit: 'split' | 'table'
   readonly lanes: number
   readonly session: MysqlSink
-  readonly request: WriteRequest
   readonly way: Way
   readonly ledger: Ledger | undefined
   readonly columns: WrittenColumn[]
-  readonly applied = new Map<number, string | null>()
   readonly target: Name
   private readonly stage: Name
   /** Staging tables of processes that had the run before. */
@@ -181,8 +177,8 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
     about: { collation: string; isMariaDB: boolean },
     existing: { table: MysqlTable; dependants: Dependants } | undefined,
   ) {
+    super(session.run, request)
     this.session = session
-    this.request = request
     this.collation = about.collation
     this.dependants = existing?.dependants
     this.target = splitName(request.object, session.settings)
@@ -226,10 +222,6 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
     return new MysqlSinkTable(session, request, about, existing)
   }
 
-  get columnNames(): string[] {
-    return this.request.columns.map(c => c.name)
-  }
-
   offer(encoding: Encoding): Offer | string {
     if (appliesRows(this.request) && encoding !== 'rows') return 'rows are applied by key'
     return encoding === 'rows' ? { encoding } : 'MySQL takes rows'
@@ -238,23 +230,6 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
   /** Whether the keys are the only unique index, as those of a table that this run makes are. */
   get mergesByIndex(): boolean {
     return this.way.kind !== 'merge' || this.way.byIndex
-  }
-
-  get takesChanges(): boolean {
-    return this.request.update === 'merge'
-  }
-
-  get changes(): ChangeSink | undefined {
-    return this.takesChanges ? changeSink(this, work => this.withClient(work)) : undefined
-  }
-
-  async ensureLedger(): Promise<void> {
-    const { ledger } = this
-    if (!ledger) return
-    await this.withClient(async client => {
-      await client.query(ledger.create)
-      await ledger.raise(client)
-    })
   }
 
   refuses(row: Row): RowError | undefined {
@@ -324,40 +299,15 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
       const [type, comment] = native.split(' COMMENT ')
       const required = kind === 'widen' && found?.nullable === false ? 'NOT NULL' : 'NULL'
       const words = `${quoteName(column)} ${type} ${required}${fill}${comment === undefined ? '' : ` COMMENT ${comment}`}`
-      await this.withClient(c => c.query(`ALTER TABLE ${live} ${kind === 'add' ? 'ADD' : 'MODIFY'} COLUMN ${words}`))
+      await this.within(c => c.query(`ALTER TABLE ${live} ${kind === 'add' ? 'ADD' : 'MODIFY'} COLUMN ${words}`))
     }
-  }
-
-  async prepare(): Promise<Committed> {
-    const { ledger } = this
-    return this.withClient(async client => {
-      const work = async () => {
-        for (const statement of this.preparation()) await client.query(statement)
-      }
-      if (ledger) {
-        await client.query(ledger.create)
-        const committed = await ledger.prepare(client, work)
-        noteApplied(this, committed)
-        return committed
-      }
-      await this.session.run.confirm()
-      await work()
-      return { splits: new Map(), published: false }
-    })
-  }
-
-  async committed(): Promise<Committed> {
-    const { ledger } = this
-    if (ledger) return this.withClient(client => ledger.settled(client))
-    await this.session.run.confirm()
-    return { splits: new Map(), published: false }
   }
 
   /**
    * Works on the connection for everything but rows. Statements about tables end transactions, so that the ledger's
    * line alone keeps nobody out: a lock by name does.
    */
-  private async withClient<T>(work: (client: LedgerClient) => Promise<T>): Promise<T> {
+  protected async within<T>(work: (client: LedgerClient) => Promise<T>): Promise<T> {
     const client = await this.session.client()
     const lock = quoteText(`ferry ${this.stage.table}`.slice(0, 64))
     try {
@@ -373,7 +323,7 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
     }
   }
 
-  private preparation(): string[] {
+  protected preparation(): string[] {
     const { request, way, target, stage } = this
     const statements = [...request.before]
     const create = (table: Name, keys: string[]) => sql.createTable(table, request.columns, keys, this.collation)
@@ -420,25 +370,21 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
     return [...request.after, `DROP TABLE IF EXISTS ${staged}`]
   }
 
-  async open(split: Split, _offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
-    if (appliesRows(this.request)) return changeWriter(this, split.id, work)
+  protected async writer(split: Split, _offer: Offer, work: WriterWork): Promise<SplitWriter> {
     return new MysqlSplitWriter(this, split, await this.session.take(), work.from)
   }
 
-  async publish(): Promise<void> {
-    const { ledger } = this
-    await this.withClient(async client => {
-      const work = async () => {
-        // Renaming ends the transaction: a try that was killed behind it has left no staging table.
-        const renames = this.way.kind === 'stage' && (this.way.publish === 'rename' || this.way.publish === 'swap')
-        if (renames && !(await this.isStaged(client))) return
-        for (const statement of this.filling()) await client.query(statement)
-        if (this.way.kind === 'stage' && this.way.publish === 'byKey') await this.requireOwnKeys(client, this.stage)
-        for (const statement of this.publication()) await client.query(statement)
-      }
-      if (!ledger) await this.session.run.confirm()
-      await (ledger ? ledger.publish(client, work) : client.transaction(work))
-    })
+  protected async changeOver(client: LedgerClient): Promise<void> {
+    // Renaming ends the transaction: a try that was killed behind it has left no staging table.
+    const renames = this.way.kind === 'stage' && (this.way.publish === 'rename' || this.way.publish === 'swap')
+    if (renames && !(await this.isStaged(client))) return
+    for (const statement of this.filling()) await client.query(statement)
+    if (this.way.kind === 'stage' && this.way.publish === 'byKey') await this.requireOwnKeys(client, this.stage)
+    for (const statement of this.publication()) await client.query(statement)
+  }
+
+  protected get stageName(): string {
+    return qualified(this.stage)
   }
 
   private async isStaged(client: LedgerClient): Promise<boolean> {
@@ -449,20 +395,8 @@ export class MysqlSinkTable implements SinkTable, ChangeTarget {
     return rows.length > 0
   }
 
-  async forget(): Promise<void> {
-    const { ledger } = this
-    if (ledger) await this.withClient(client => forgetIfThere(ledger, client))
-  }
-
   get staged(): boolean {
     return this.way.kind === 'stage'
-  }
-
-  async discard(): Promise<void> {
-    await this.withClient(async client => {
-      await client.query(`DROP TABLE IF EXISTS ${qualified(this.stage)}`)
-      if (this.ledger) await forgetIfThere(this.ledger, client)
-    })
   }
 
   /** Throws where a staged row has gone into one of another key. */

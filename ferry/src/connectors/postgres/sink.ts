@@ -2,13 +2,10 @@ import type pg from 'pg'
 import type { Encoding } from '../../batch/encoding.ts'
 import { type Row, typeName } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../changes/applier.ts'
+import { appliesRows } from '../changes/applier.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
-import type { ChangeTarget } from '../changes/gathering.ts'
-import { looseKeys, looseNotes, requireOwnKeys } from '../changes/loosekeys.ts'
+import { looseNotes, requireOwnKeys } from '../changes/loosekeys.ts'
 import type {
-  ChangeSink,
-  Committed,
   Offer,
   RunIdentity,
   SinkSession,
@@ -19,6 +16,7 @@ import type {
   WriterWork,
 } from '../connector.ts'
 import { formerEpochs, LEDGER, Ledger, type LedgerClient, STANDARD, stageName } from '../ledger.ts'
+import { SqlSinkTable } from '../sql/sinktable.ts'
 import { changeTable } from './apply.ts'
 import { BinaryWriter } from './binarywrite.ts'
 import type { PostgresColumn, PostgresTable } from './catalog.ts'
@@ -156,7 +154,7 @@ export type Way =
   /** Into a staging table; at the end it becomes the table, or its rows replace the table's. */
   | { kind: 'stage'; publish: 'rename' | 'swap' | 'refill' | 'byKey' }
 
-export class PostgresSinkTable implements SinkTable, ChangeTarget {
+export class PostgresSinkTable extends SqlSinkTable implements SinkTable {
   readonly plan: { statements: string[]; guarantee: string; notes: string[] } = {
     statements: [],
     guarantee: '',
@@ -165,14 +163,12 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
   readonly unit: 'split' | 'table'
   readonly lanes: number
   readonly session: PostgresSink
-  readonly request: WriteRequest
   readonly way: Way
   readonly ledger: Ledger | undefined
   readonly target: { schema: string; table: string }
   readonly stage: { schema: string; table: string }
   /** Staging tables of processes that had the run before. */
   private readonly formerStages: string[]
-  readonly applied = new Map<number, string | null>()
   /** Whether an identity column needs OVERRIDING SYSTEM VALUE in an INSERT. */
   readonly overriding: boolean
   private readonly columns: PostgresColumn[]
@@ -185,8 +181,8 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
     hasLedger: boolean,
     existing: PostgresTable | undefined,
   ) {
+    super(session.run, request)
     this.session = session
-    this.request = request
     this.way = way
     this.target = splitName(request.object, session.settings.schema)
     const stage = stageName(session.run, request.ordinal)
@@ -226,14 +222,6 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
   get copyTarget(): string {
     if (this.way.kind === 'merge') return 'ferry_merge'
     return qualified(this.way.kind === 'stage' ? this.stage : this.target)
-  }
-
-  get columnNames(): string[] {
-    return this.request.columns.map(c => c.name)
-  }
-
-  get loose(): string[] {
-    return looseKeys(this.request)
   }
 
   leftOut(taken: number, given: number): RowError {
@@ -287,15 +275,6 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
     return this.columns.every(c => isKnown(c.base) || wireType(c) === 'text')
   }
 
-  /** Changes are applied by key, to a table that is there. */
-  get takesChanges(): boolean {
-    return this.request.update === 'merge'
-  }
-
-  get changes(): ChangeSink | undefined {
-    return this.takesChanges ? changeSink(this, work => this.withClient(work)) : undefined
-  }
-
   refuses(row: Row): RowError | undefined {
     this.probe ??= this.binaryRows ? new BinaryWriter(this.writerColumns()) : new TextWriter(this.writerColumns())
     try {
@@ -325,16 +304,13 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
     }
   }
 
-  async ensureLedger(): Promise<void> {
-    const { ledger } = this
-    if (!ledger) return
+  protected override async createLedger(_client: LedgerClient, ledger: Ledger): Promise<void> {
     await this.session.ensureLedger(this.target.schema, ledger.create)
-    await this.withClient(client => ledger.raise(client))
   }
 
   async alter(): Promise<void> {
     const live = qualified(this.target)
-    await this.withClient(async client => {
+    await this.within(async client => {
       for (const { kind, column, native, missing } of this.request.alter ?? []) {
         const name = quoteName(column)
         const fill = missing === undefined ? '' : ` DEFAULT ${quoteText(missing)}`
@@ -347,33 +323,8 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
     })
   }
 
-  async prepare(): Promise<Committed> {
-    const { ledger } = this
-    return this.withClient(async client => {
-      const run = async () => {
-        for (const statement of this.preparation()) await client.query(statement)
-      }
-      if (ledger) {
-        await this.ensureLedger()
-        const committed = await ledger.prepare(client, run)
-        noteApplied(this, committed)
-        return committed
-      }
-      await this.session.run.confirm()
-      await run()
-      return { splits: new Map(), published: false }
-    })
-  }
-
-  async committed(): Promise<Committed> {
-    const { ledger } = this
-    if (ledger) return this.withClient(client => ledger.settled(client))
-    await this.session.run.confirm()
-    return { splits: new Map(), published: false }
-  }
-
   /** Works on the connection for everything but rows; what the server says against it is told as of this table. */
-  private async withClient<T>(work: (client: LedgerClient) => Promise<T>): Promise<T> {
+  protected async within<T>(work: (client: LedgerClient) => Promise<T>): Promise<T> {
     const client = await this.session.client()
     try {
       await this.session.evict()
@@ -384,7 +335,7 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
   }
 
   /** What runs once, before the first row. */
-  private preparation(): string[] {
+  protected preparation(): string[] {
     const { request, way, target, stage } = this
     const statements = [...request.before]
     const isNew = !request.existing
@@ -458,42 +409,27 @@ export class PostgresSinkTable implements SinkTable, ChangeTarget {
     await client.query(`DROP TABLE ${qualified(stage)}`)
   }
 
-  async open(split: Split, offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
-    // Changes that come among the rows of a snapshot: all of them go by key.
-    if (appliesRows(this.request)) return changeWriter(this, split.id, work)
+  protected async writer(split: Split, offer: Offer, work: WriterWork): Promise<SplitWriter> {
     return new PostgresSplitWriter(this, split, await this.session.pool.take(), offer, work.from)
   }
 
-  async publish(): Promise<void> {
-    const { ledger } = this
-    await this.withClient(async client => {
-      const run = async () => {
-        if (this.way.kind === 'stage' && this.way.publish === 'swap') await swapTables(client, this.target, this.stage)
-        const replacing = this.replacing()
-        for (const statement of replacing) await client.query(statement)
-        if (replacing.length > 0) await this.requireOwnKeys(client, qualified(this.stage))
-        for (const statement of this.publication()) await client.query(statement)
-        await this.requireAll(client)
-        const counts = this.request.existing || this.request.columns.some(c => c.filled?.by === 'numbers')
-        if (counts) await advanceSequences(client, this.target, this.columnNames)
-      }
-      if (!ledger) await this.session.run.confirm()
-      await (ledger ? ledger.publish(client, run) : client.transaction(run))
-    })
+  protected async changeOver(client: LedgerClient): Promise<void> {
+    if (this.way.kind === 'stage' && this.way.publish === 'swap') await swapTables(client, this.target, this.stage)
+    const replacing = this.replacing()
+    for (const statement of replacing) await client.query(statement)
+    if (replacing.length > 0) await this.requireOwnKeys(client, qualified(this.stage))
+    for (const statement of this.publication()) await client.query(statement)
+    await this.requireAll(client)
+    const counts = this.request.existing || this.request.columns.some(c => c.filled?.by === 'numbers')
+    if (counts) await advanceSequences(client, this.target, this.columnNames)
   }
 
-  async forget(): Promise<void> {
-    const { ledger } = this
-    if (ledger) await this.withClient(client => forgetIfThere(ledger, client))
+  protected get stageName(): string {
+    return qualified(this.stage)
   }
 
   get staged(): boolean {
     return this.way.kind === 'stage'
-  }
-
-  async discard(): Promise<void> {
-    await this.withClient(client => client.query(`DROP TABLE IF EXISTS ${qualified(this.stage)}`))
-    if (await hasLedger(await this.session.client(), this.target.schema)) await this.forget()
   }
 
   private describePlan(): void {

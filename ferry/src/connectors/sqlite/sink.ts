@@ -1,13 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Encoding } from '../../batch/encoding.ts'
 import { RowError } from '../../errors.ts'
-import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../changes/applier.ts'
+import { appliesRows } from '../changes/applier.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
-import type { ChangeTarget } from '../changes/gathering.ts'
-import { looseKeys, looseNotes, oneKey } from '../changes/loosekeys.ts'
+import { looseNotes, oneKey } from '../changes/loosekeys.ts'
 import type {
-  ChangeSink,
-  Committed,
   Offer,
   RunIdentity,
   SinkSession,
@@ -18,6 +15,7 @@ import type {
   WriterWork,
 } from '../connector.ts'
 import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
+import { SqlSinkTable } from '../sql/sinktable.ts'
 
 import { Turns } from '../turns.ts'
 import { changeTable } from './apply.ts'
@@ -53,20 +51,18 @@ export class SqliteSink implements SinkSession {
   }
 }
 
-export class SqliteSinkTable implements SinkTable, ChangeTarget {
+export class SqliteSinkTable extends SqlSinkTable implements SinkTable {
   readonly plan
   readonly unit = 'split'
   readonly lanes = 1
   readonly session: SqliteSink
-  readonly request: WriteRequest
   readonly name: string
   readonly stage: string
   readonly ledger: Ledger
-  readonly applied = new Map<number, string | null>()
 
   constructor(session: SqliteSink, request: WriteRequest) {
+    super(session.run, request)
     this.session = session
-    this.request = request
     this.name = tableName(request.object)
     this.stage = stageName(session.run, request.ordinal)
     this.ledger = new Ledger(LEDGER, session.run, request.ordinal)
@@ -86,7 +82,7 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
     return encoding === 'rows' ? { encoding } : 'SQLite takes rows only'
   }
 
-  private preparation(): string[] {
+  protected preparation(): string[] {
     const { request } = this
     const statements = [...request.before]
     const target = quoteName(this.staged ? this.stage : this.name)
@@ -149,10 +145,6 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
     return `${insert} ON CONFLICT (${request.keys.map(quoteName).join(', ')}) ${action}`
   }
 
-  get loose(): string[] {
-    return looseKeys(this.request)
-  }
-
   /** What is wrong with the key of a row that the table takes for another one. */
   keyTaken(values: Stored[]): RowError | undefined {
     const { keys, columns, object } = this.request
@@ -166,7 +158,7 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
   }
 
   async alter(): Promise<void> {
-    await this.inTurn(async client => {
+    await this.within(async client => {
       const there = await client.query(`SELECT name FROM pragma_table_info(${quoteText(this.name)})`)
       for (const { kind, column, native, missing } of this.request.alter ?? []) {
         // A declared type says nothing of what SQLite can hold: wider values fit as they are.
@@ -177,53 +169,27 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
     })
   }
 
-  async prepare(): Promise<Committed> {
-    return this.inTurn(async client => {
-      await client.query(this.ledger.create)
-      const committed = await this.ledger.prepare(client, async () => {
-        for (const statement of this.preparation()) this.session.db.exec(statement)
-      })
-      noteApplied(this, committed)
-      return committed
-    })
-  }
-
-  async committed(): Promise<Committed> {
-    return this.inTurn(client => this.ledger.settled(client))
-  }
-
-  get takesChanges(): boolean {
-    return this.request.update === 'merge'
-  }
-
-  get changes(): ChangeSink | undefined {
-    return this.takesChanges ? changeSink(this, work => this.inTurn(work)) : undefined
-  }
-
-  async ensureLedger(): Promise<void> {
-    await this.inTurn(async client => {
-      await client.query(this.ledger.create)
-      await this.ledger.raise(client)
-    })
-  }
-
   async transaction(work: (table: ChangeTable, client: LedgerClient) => Promise<void>): Promise<void> {
     const { db } = this.session
-    await this.inTurn(client => client.transaction(() => work(changeTable(this, db), client)))
+    await this.within(client => client.transaction(() => work(changeTable(this, db), client)))
   }
 
-  async open(split: Split, _offer: Offer, work: WriterWork = {}): Promise<SplitWriter> {
-    if (appliesRows(this.request)) return changeWriter(this, split.id, work)
+  protected async writer(split: Split, _offer: Offer, work: WriterWork): Promise<SplitWriter> {
     return new SqliteSplitWriter(this, split, work.from)
   }
 
-  async publish(): Promise<void> {
-    await this.inTurn(client =>
-      this.ledger.publish(client, async () => {
-        for (const statement of this.publication()) this.session.db.exec(statement)
-        if (this.staged && this.request.existing) this.checkForeignKeys(this.session.db)
-      }),
-    )
+  /** A text of the job may be several statements. */
+  protected override async execute(_client: LedgerClient, statement: string): Promise<void> {
+    this.session.db.exec(statement)
+  }
+
+  protected async changeOver(): Promise<void> {
+    for (const statement of this.publication()) this.session.db.exec(statement)
+    if (this.staged && this.request.existing) this.checkForeignKeys(this.session.db)
+  }
+
+  protected get stageName(): string {
+    return quoteName(this.stage)
   }
 
   /** Enforcement is off while rows are replaced, since deleting them would cascade: the result is checked instead. */
@@ -238,18 +204,7 @@ export class SqliteSinkTable implements SinkTable, ChangeTarget {
     )
   }
 
-  async forget(): Promise<void> {
-    await this.inTurn(client => forgetIfThere(this.ledger, client))
-  }
-
-  async discard(): Promise<void> {
-    await this.inTurn(async client => {
-      await client.query(`DROP TABLE IF EXISTS ${quoteName(this.stage)}`)
-      await forgetIfThere(this.ledger, client)
-    })
-  }
-
-  private async inTurn<T>(work: (client: LedgerClient) => Promise<T>): Promise<T> {
+  protected async within<T>(work: (client: LedgerClient) => Promise<T>): Promise<T> {
     const done = await this.session.turns.take()
     try {
       return await work(ledgerClient(this.session.db))
