@@ -89,7 +89,7 @@ export function closestOf<T extends { code?: string | undefined; path: PropertyK
   return [...branches].sort((a, b) => score(b) - score(a))[0] ?? []
 }
 
-/** Whether what is wrong is the value itself in all of its forms, and no part of it: then each form is told. */
+/** True if every branch of a union rejects the value itself, and none a part of it: the message then lists all branches. */
 export function isOfItself(branches: { path: PropertyKey[] }[][]): boolean {
   return branches.every(branch => branch.every(issue => issue.path.length === 0))
 }

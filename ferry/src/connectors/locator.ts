@@ -9,7 +9,7 @@ export interface Located {
 
 /** The locators of a kind of store. */
 export interface Locators {
-  /** What stands before the colon, in small letters. */
+  /** URL schemes in lower case, without the colon. */
   schemes: readonly string[]
   /** What the path of a locator without a scheme ends in. */
   endings?: RegExp

@@ -18,6 +18,12 @@ interface Wanted {
   named: boolean
 }
 
+/** The mapping of a column that is read under its own name and type. */
+export function asItIs({ name, type, native }: Pick<MappedColumn, 'name' | 'type' | 'native'>): MappedColumn {
+  const own = native === undefined ? {} : { native, sourceNative: native }
+  return { name, from: name, sourceType: type, type, nullable: true, checked: false, ...own }
+}
+
 /** A column that Ferry adds: a value for all rows of the run, what the source says of each, or null. */
 export interface OwnColumn {
   name: string

@@ -16,6 +16,7 @@ import {
   type Store,
 } from '../connectors/connector.ts'
 import { RowError } from '../errors.ts'
+import { asItIs } from './columns.ts'
 import type { TablePlan } from './plan.ts'
 import { rowMapper } from './rows.ts'
 
@@ -246,19 +247,10 @@ function canonical(type: LogicalType): (value: Value) => string {
 /** How the destination of a plan is read back: its columns under the types that they were written as. */
 export function readBack(plan: TablePlan, store: Store): ReadRequest {
   const { write } = plan
-  const columns: MappedColumn[] = write.columns.map(c => ({
-    name: c.name,
-    from: c.name,
-    sourceType: c.type,
-    type: c.type,
-    nullable: true,
-    checked: false,
-    ...(c.native === undefined ? {} : { native: c.native, sourceNative: c.native }),
-  }))
   return {
     object: write.object,
     options: store.readBack?.(write) ?? {},
-    columns,
+    columns: write.columns.map(asItIs),
     splitBytes: 256_000_000,
     skipBadRows: false,
   }

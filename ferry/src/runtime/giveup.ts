@@ -68,7 +68,7 @@ export async function abandon(state: State, row: RunRow, lease: runs.Lease, stor
   return remains
 }
 
-/** The plan of a table; undefined where a newer Ferry made it, or nobody: what it left cannot be found any more. */
+/** The plan of a table; undefined if it cannot be read (FERRY-5015): then nothing can be removed at its destination. */
 function readable(table: RunTableRow): TablePlan | undefined {
   try {
     return tablePlans.read(table.plan)

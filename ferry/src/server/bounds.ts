@@ -220,7 +220,7 @@ function addRefusedBodies(app: FastifyInstance): void {
     reply.raw.shouldKeepAlive = true
     discarding++
     const end = performance.now() + DISCARD_MS
-    // Node does not always tell the end of a body that nobody has read.
+    // Node does not always emit `end` or `close` for a body that was not read.
     const watch = setInterval(() => {
       if (performance.now() > end) socket.destroySoon()
       if (!raw.complete && !socket.destroyed) return

@@ -19,7 +19,7 @@ import { kindsAt } from '../runtime/stores.ts'
 import { compactJob } from '../runtime/views.ts'
 import { requireNobodyBehind } from '../state/behind.ts'
 import type { State } from '../state/database.ts'
-import { createJob, deleteJob, findJob, updateJob } from '../state/jobs.ts'
+import { createJob, deleteJob, findJob, requireSeen, updateJob } from '../state/jobs.ts'
 import { positionsOf } from '../state/positions.ts'
 import type { Schema } from '../state/schema.ts'
 import { isSealed } from '../state/secrets.ts'
@@ -161,12 +161,12 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     handler: async (request, reply) => {
       const { name } = request.params
       const seen = wantedVersion(request)
-      if (seen !== undefined && (await findJob(db, name)).updated_at !== seen) await deleteJob(db, name, { seen })
+      requireSeen(await findJob(db, name), seen)
       await requireNobodyBehind(db, name)
       const kept = await positionsOf(db, name)
       // A source may keep its log for the job: it is told first.
       if (kept.length > 0 && !request.query.force) await scouts.ask('reset', { job: name, only: [] }, callerOf(reply))
-      await deleteJob(db, name, { force: request.query.force, seen: wantedVersion(request) })
+      await deleteJob(db, name, { force: request.query.force, seen })
       return reply.code(204).send(null)
     },
   })

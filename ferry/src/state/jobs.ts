@@ -46,7 +46,7 @@ export async function updateJob(db: Kysely<Schema>, name: string, definition: st
   await db.transaction().execute(async tx => {
     await requireOrder(tx, name, definition)
     const { updated_at: before } = await findJob(tx, name)
-    requireSeen(name, before, seen)
+    requireSeen({ name, updated_at: before }, seen)
     // The time is its version: two edits in a millisecond are two.
     const updated_at = iso(Math.max(await databaseNow(tx), Date.parse(before) + 1))
     await tx.updateTable('job').set({ definition, updated_at }).where('name', '=', name).execute()
@@ -55,9 +55,10 @@ export async function updateJob(db: Kysely<Schema>, name: string, definition: st
   })
 }
 
-function requireSeen(name: string, updatedAt: string, seen: string | undefined): void {
-  if (seen === undefined || updatedAt === seen) return
-  throw new FerryError('FERRY-6008', `job ${name} was changed at ${updatedAt}, after what you have edited was loaded`)
+/** Throws FERRY-6008 if the job was changed after `seen`, the `updated_at` that the caller has loaded. */
+export function requireSeen({ name, updated_at }: Pick<JobRow, 'name' | 'updated_at'>, seen: string | undefined): void {
+  if (seen === undefined || updated_at === seen) return
+  throw new FerryError('FERRY-6008', `job ${name} was changed at ${updated_at}, after what you have edited was loaded`)
 }
 
 /** The jobs that name a connection, as source, destination, or in a trigger. */
@@ -85,7 +86,7 @@ export async function deleteJob(
   await findJob(db, name)
   await db.transaction().execute(async tx => {
     await tx.updateTable('job').set({ name }).where('name', '=', name).execute()
-    requireSeen(name, (await findJob(tx, name)).updated_at, seen)
+    requireSeen(await findJob(tx, name), seen)
     await requireNobodyBehind(tx, name)
     const open = await tx.selectFrom('run').selectAll().where('job', '=', name).where(unfinished).execute()
     const time = await databaseNow(tx)

@@ -163,7 +163,7 @@ export class ParquetWriter implements SplitWriter {
       } else if (this.copied > 0) await this.sync(this.place(this.part))
       else if (this.rowsInFile > 0 || this.part === 0) await this.writeLast()
       if (counts.rows > 0 && this.copied === 0 && this.gathered !== counts.rows) {
-        throw new FerryError('FERRY-9000', `${this.gathered} of ${counts.rows} rows are in the files`)
+        throw new FerryError('FERRY-9000', `${place}: ${this.gathered} of ${counts.rows} rows are in the files`)
       }
       return { bytesWritten: this.bytesWritten, ...(this.copied > 0 ? { rows: this.copied } : {}) }
     } catch (error) {

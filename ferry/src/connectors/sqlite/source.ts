@@ -57,7 +57,7 @@ export class SqliteSource implements SourceSession {
       } catch (error) {
         throw ofProbe(translate(error, table.object), probe)
       }
-      // SQLite passes over what stands behind the first statement, and puts values in for parameters.
+      // SQLite ignores all text after the first statement, and binds null to parameters.
       if (probe.sql.slice(statement.sourceSQL.length).trim() !== '') throw refuse('is more than one statement')
       if (statement.expandedSQL !== statement.sourceSQL) throw refuse('has a parameter, which nothing fills')
     }

@@ -5,7 +5,6 @@ import { describe, expect, it } from 'vitest'
 import { seedOf } from '../../../../test/seed.ts'
 import { hasMariadb, makeDatabase, makeMariadb, temporaryFolder } from '../../../../test/support.ts'
 import { converter } from '../../batch/convert.ts'
-import { canonicalJson } from '../../batch/json.ts'
 import { formatText } from '../../batch/text.ts'
 import { type Column, type LogicalType, type Row, typeName, type Value } from '../../batch/types.ts'
 import type { Store } from '../../connectors/connector.ts'
@@ -16,7 +15,7 @@ import { jobSchema } from '../../job/schema.ts'
 import { planJob } from '../../runtime/plan.ts'
 import { runJob } from '../../runtime/run.ts'
 import { openState } from '../../state/database.ts'
-import { readRows, writeRows } from './rows.ts'
+import { readRows, shown, writeRows } from './rows.ts'
 import { SAMPLES, type Sample } from './samples.ts'
 
 const seed = seedOf('pairs of stores')
@@ -60,15 +59,6 @@ async function filesStore(format: string, ending: string): Promise<Place> {
   const settings = { folder: temporaryFolder() }
   const store = (await loadConnector('files')).open(settings)
   return { store, endpoint: { kind: 'files', ...settings }, object: name => `${name}.${ending}`, options: { format } }
-}
-
-/** A value's text, the same for equal values. */
-function shown(value: Value, type: LogicalType): string {
-  if (value === null) return 'null'
-  if (type.kind === 'json') return canonicalJson((value as string).trim())
-  if (type.kind === 'list' || type.kind === 'struct' || type.kind === 'map')
-    return JSON.stringify(value, (_, v) => (typeof v === 'bigint' ? String(v) : Object.is(v, -0) ? '-0' : v))
-  return formatText(value, type)
 }
 
 /** What a value looks like in the type that the store gives the column; undefined where it has none there. */

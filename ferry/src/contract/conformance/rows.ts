@@ -1,17 +1,20 @@
 /** Rows into a store and out of it, through its sink and its source alone. */
 import { converter, fit } from '../../batch/convert.ts'
-import type { Column, Row } from '../../batch/types.ts'
+import { canonicalJson } from '../../batch/json.ts'
+import { formatText } from '../../batch/text.ts'
+import type { Column, LogicalType, Row, Value } from '../../batch/types.ts'
 import type { MappedColumn, Store } from '../../connectors/connector.ts'
+import { asItIs } from '../../engine/columns.ts'
 import { unshared } from '../../runtime/hold.ts'
 
-const asMapped = (c: { name: string; type: Column['type'] }): MappedColumn => ({
-  name: c.name,
-  from: c.name,
-  sourceType: c.type,
-  type: c.type,
-  nullable: true,
-  checked: false,
-})
+/** The canonical text of a value: equal texts are equal values. */
+export function shown(value: Value, type: LogicalType): string {
+  if (value === null) return 'null'
+  if (type.kind === 'json') return canonicalJson((value as string).trim())
+  if (type.kind === 'list' || type.kind === 'struct' || type.kind === 'map')
+    return JSON.stringify(value, (_, v) => (typeof v === 'bigint' ? String(v) : Object.is(v, -0) ? '-0' : v))
+  return formatText(value, type)
+}
 
 /** The mapping that writes columns into a new object of a store. */
 export function mappingInto(
@@ -89,8 +92,8 @@ export async function readRows(
   try {
     const table = await session.table({
       object,
-      options: { ...options, ...store.readBack?.({ options, columns: columns.map(asMapped) }) },
-      columns: columns.map(asMapped),
+      options: { ...options, ...store.readBack?.({ options, columns: columns.map(asItIs) }) },
+      columns: columns.map(asItIs),
       splitBytes: 64_000_000,
       skipBadRows: false,
     })

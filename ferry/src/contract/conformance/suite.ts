@@ -9,9 +9,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { seedOf } from '../../../../test/seed.ts'
 import { temporaryFolder, until } from '../../../../test/support.ts'
 import { converter } from '../../batch/convert.ts'
-import { canonicalJson } from '../../batch/json.ts'
-import { formatText } from '../../batch/text.ts'
-import { type Column, type LogicalType, parseType, type Row, type Value } from '../../batch/types.ts'
+import { type Column, parseType, type Row, type Value } from '../../batch/types.ts'
 import type { Abilities, RunIdentity, Store } from '../../connectors/connector.ts'
 import { loadConnector } from '../../connectors/registry.ts'
 import { FerryError } from '../../errors.ts'
@@ -20,7 +18,7 @@ import type { RunReport } from '../../runtime/report.ts'
 import { runJob } from '../../runtime/run.ts'
 import { verifyJob } from '../../runtime/verify.ts'
 import { openState, type State } from '../../state/database.ts'
-import { mappingInto, readRows, writeRows } from './rows.ts'
+import { mappingInto, readRows, shown, writeRows } from './rows.ts'
 import { SAMPLES, type Sample } from './samples.ts'
 
 const seed = seedOf('conformance suite')
@@ -93,14 +91,6 @@ async function completed(state: State, job: CopyJob): Promise<RunReport> {
 }
 
 // Values
-
-function shown(value: Value, type: LogicalType): string {
-  if (value === null) return 'null'
-  if (type.kind === 'json') return canonicalJson((value as string).trim())
-  if (type.kind === 'list' || type.kind === 'struct' || type.kind === 'map')
-    return JSON.stringify(value, (_, v) => (typeof v === 'bigint' ? String(v) : Object.is(v, -0) ? '-0' : v))
-  return formatText(value, type)
-}
 
 function valuesOf({ make, refuses = {} }: Subject): void {
   it.each(Object.entries(SAMPLES))(
