@@ -1,8 +1,9 @@
 /** Documents as rows, for the stores that hold them. */
 import { elements, fromJson, members, memberTexts } from '../batch/json.ts'
 import type { Column, Row } from '../batch/types.ts'
+import type { ReadRequest } from '../contract/read.ts'
+import { DOCUMENT } from '../contract/schema.ts'
 import { RowError } from '../errors.ts'
-import { DOCUMENT, type ReadRequest } from './connector.ts'
 
 /** What the plan says of the documents of a table. */
 export class DocumentReader {

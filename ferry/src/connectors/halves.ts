@@ -1,7 +1,7 @@
 /** Writing rows of which a store may refuse some: what fails is tried again in halves, until the bad rows are alone. */
 import type { Row } from '../batch/types.ts'
+import type { Refused } from '../contract/sink.ts'
 import { type FerryError, RowError } from '../errors.ts'
-import type { Refused } from './connector.ts'
 
 /** A row with its position in the batch. */
 export interface Placed {

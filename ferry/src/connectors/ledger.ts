@@ -10,8 +10,9 @@
  * Its statements are plain SQL with literals; where stores differ, a {@link LedgerDialect} says it.
  */
 import type { Checkpoint } from '../batch/encoding.ts'
+import type { Committed } from '../contract/split.ts'
+import type { RunIdentity } from '../contract/write.ts'
 import { FerryError } from '../errors.ts'
-import type { Committed, RunIdentity } from './connector.ts'
 
 /** Lines that are no split: the preparation before the first row, the change-over after the last, and the fence. */
 const PREPARE = -1

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
 import type { z } from 'zod'
 import { allowedPath } from '../confinement.ts'
+import type { Settings } from '../contract/store.ts'
 import { FerryError } from '../errors.ts'
 import { faultsIn, toldFaults } from '../faults.ts'
-import type { Settings } from './connector.ts'
 
 /** The settings of a connection, checked by its schema. Throws FERRY-2003 naming each setting that is wrong. */
 export function checkSettings<T extends z.ZodObject>(kind: string, schema: T, settings: Settings): z.output<T> {

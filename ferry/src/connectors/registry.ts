@@ -1,7 +1,7 @@
 /** The kinds of stores: what each declares, and how its driver is loaded, once it is used. A new store is a line here. */
 import { valueOf } from '../batch/valueof.ts'
+import type { Connector, Kind } from '../contract/store.ts'
 import { FerryError, nearest } from '../errors.ts'
-import type { Connector, Kind } from './connector.ts'
 import { cosmosKind } from './cosmos/settings.ts'
 import { duckdbKind } from './duckdb/settings.ts'
 import { filesKind } from './files/settings.ts'

@@ -1,5 +1,6 @@
 /** What keeps tables of a job, and its two ends, out of each other's way. */
-import type { Store, TableInfo } from '../connectors/connector.ts'
+import type { TableInfo } from '../contract/schema.ts'
+import type { Store } from '../contract/store.ts'
 import { FerryError } from '../errors.ts'
 import type { TablePlan } from './plan.ts'
 

@@ -2,7 +2,8 @@
 import { converter, fit } from '../batch/convert.ts'
 import { formatText, parseText } from '../batch/text.ts'
 import { type LogicalType, parseType, sameType, typeName, utf8 } from '../batch/types.ts'
-import type { Alteration, MappedColumn, ObjectSpec, Store, TableColumn, TableInfo } from '../connectors/connector.ts'
+import type { Alteration, MappedColumn, ObjectSpec, TableColumn, TableInfo } from '../contract/schema.ts'
+import type { Store } from '../contract/store.ts'
 import { FerryError, nearest } from '../errors.ts'
 import { applyCasing, type TableSpec } from '../job/tables.ts'
 

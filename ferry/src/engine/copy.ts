@@ -4,15 +4,10 @@ import { type Batch, type Behind, NotAsBytes, type Rejected, type RowBatch } fro
 import { members } from '../batch/json.ts'
 import { formatText } from '../batch/text.ts'
 import type { Column, Row } from '../batch/types.ts'
-import {
-  CHANGES,
-  type Committed,
-  type CommittedSplit,
-  DOCUMENT,
-  type Offer,
-  type Split,
-  type SplitWriter,
-} from '../connectors/connector.ts'
+import type { Offer } from '../contract/encodings.ts'
+import { DOCUMENT } from '../contract/schema.ts'
+import type { SplitWriter } from '../contract/sink.ts'
+import { CHANGES, type Committed, type CommittedSplit, type Split } from '../contract/split.ts'
 import { FerryError, RowError } from '../errors.ts'
 import { type RateLimit, Slots } from './limits.ts'
 import { RowGarbage } from './memory.ts'

@@ -1,7 +1,9 @@
 /** Incremental copies: what of a table has been copied, what is new, and when a copy has to begin again. */
 
 import { z } from 'zod'
-import type { Increment, ReadRequest, Since, SourceSession, Store } from '../connectors/connector.ts'
+import type { Increment, ReadRequest, Since } from '../contract/read.ts'
+import type { SourceSession } from '../contract/source.ts'
+import type { Store } from '../contract/store.ts'
 import { FerryError } from '../errors.ts'
 import type { TableSpec } from '../job/tables.ts'
 import { KeptForm } from '../kept.ts'

@@ -1,24 +1,21 @@
 /** Planning: each table's mapping, the encoding that both sides agree on, and what would be written. */
 import type { Encoding } from '../batch/encoding.ts'
 import { typeName } from '../batch/types.ts'
+import type { Offer } from '../contract/encodings.ts'
+import type { ReadRequest } from '../contract/read.ts'
 import {
   type Alteration,
   DOCUMENT,
   FILE_PATH,
   type MappedColumn,
   type Naming,
-  type Offer,
-  type ReadRequest,
-  type RunIdentity,
-  type SinkSession,
-  type SinkTable,
-  type SourceSession,
-  type SourceTable,
-  type Store,
   type TableColumn,
   type TableInfo,
-  type WriteRequest,
-} from '../connectors/connector.ts'
+} from '../contract/schema.ts'
+import type { SinkSession, SinkTable } from '../contract/sink.ts'
+import type { SourceSession, SourceTable } from '../contract/source.ts'
+import type { Store } from '../contract/store.ts'
+import type { RunIdentity, WriteRequest } from '../contract/write.ts'
 import { asFerryError, FerryError, nearest } from '../errors.ts'
 import type { TableSpec } from '../job/tables.ts'
 import { requireApart, requireOptions } from './apart.ts'

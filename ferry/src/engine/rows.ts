@@ -2,7 +2,7 @@
 import { type Converter, converter } from '../batch/convert.ts'
 import { parseText } from '../batch/text.ts'
 import type { Column, Row, Value } from '../batch/types.ts'
-import type { MappedColumn } from '../connectors/connector.ts'
+import type { MappedColumn } from '../contract/schema.ts'
 import { RowError } from '../errors.ts'
 
 /** Maps one row; throws a RowError that names the column. */

@@ -6,15 +6,10 @@ import { hash } from 'node:crypto'
 import { canonicalJson, nestedToJson } from '../batch/json.ts'
 import { formatText, withoutTrailingZeros } from '../batch/text.ts'
 import type { LogicalType, Row, Value } from '../batch/types.ts'
-import {
-  type Checksums,
-  DOCUMENT,
-  type MappedColumn,
-  type ReadRequest,
-  type SourceSession,
-  type SourceTable,
-  type Store,
-} from '../connectors/connector.ts'
+import type { ReadRequest } from '../contract/read.ts'
+import { DOCUMENT, type MappedColumn } from '../contract/schema.ts'
+import type { Checksums, SourceSession, SourceTable } from '../contract/source.ts'
+import type { Store } from '../contract/store.ts'
 import { RowError } from '../errors.ts'
 import { asItIs } from './columns.ts'
 import type { TablePlan } from './plan.ts'

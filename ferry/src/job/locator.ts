@@ -6,10 +6,11 @@
  *     cosmos://name.documents.azure.com/shop#orders
  *     ./orders.parquet    data/*.csv.gz    -       (standard input or output)
  */
-import type { Kind } from '../connectors/connector.ts'
-import { beforeHash, type Located } from '../connectors/locator.ts'
+
 import { KINDS } from '../connectors/registry.ts'
 import { withoutPassword } from '../connectors/settings.ts'
+import { beforeHash, type Located } from '../contract/locator.ts'
+import type { Kind } from '../contract/store.ts'
 import { FerryError } from '../errors.ts'
 
 export interface Locator extends Located {

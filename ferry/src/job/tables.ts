@@ -1,5 +1,5 @@
 /** The tables of a job: patterns expanded, defaults filled in, destinations named. */
-import type { Overlap } from '../connectors/connector.ts'
+import type { Overlap } from '../contract/read.ts'
 import { FerryError, nearest } from '../errors.ts'
 import { matcher } from '../glob.ts'
 import { sizeOf } from '../size.ts'

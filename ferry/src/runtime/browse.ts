@@ -1,7 +1,9 @@
 /** Looking into a store: what answers, what objects there are, their columns and first rows. Nothing is changed. */
 import { formatText } from '../batch/text.ts'
 import { typeName } from '../batch/types.ts'
-import type { MappedColumn, ObjectSpec, SourceSession, Store, TableInfo } from '../connectors/connector.ts'
+import type { MappedColumn, ObjectSpec, TableInfo } from '../contract/schema.ts'
+import type { SourceSession } from '../contract/source.ts'
+import type { Store } from '../contract/store.ts'
 import { FerryError, nearest } from '../errors.ts'
 import type { GrowthView, ObjectView, PreviewView } from './schemas.ts'
 

@@ -1,6 +1,7 @@
 /** Other jobs that write what a job would write: each of them is right, and what is in the table in the end is chance. */
-import type { Store } from '../connectors/connector.ts'
+
 import { loadConnector } from '../connectors/registry.ts'
+import type { Store } from '../contract/store.ts'
 import type { TablePlan } from '../engine/plan.ts'
 import { type PeekedJob, peekJob } from '../job/kept.ts'
 import type { EndpointSpec } from '../job/schema.ts'

@@ -1,5 +1,7 @@
 /** Giving up a run that will not go on: what it left at the destination goes, and the state says so. */
-import { CHANGES, type SinkSession, type SinkTable, type Store } from '../connectors/connector.ts'
+import type { SinkSession, SinkTable } from '../contract/sink.ts'
+import { CHANGES } from '../contract/split.ts'
+import type { Store } from '../contract/store.ts'
 import { tablePlans } from '../engine/keptplan.ts'
 import type { TablePlan } from '../engine/plan.ts'
 import { FerryError } from '../errors.ts'

@@ -1,6 +1,6 @@
 /** This process's hold on a run, as those who write to the destination see it. */
 import type { Kysely } from 'kysely'
-import type { RunIdentity } from '../connectors/connector.ts'
+import type { RunIdentity } from '../contract/write.ts'
 import { type Lease, requireHeld } from '../state/runs.ts'
 import type { Schema } from '../state/schema.ts'
 

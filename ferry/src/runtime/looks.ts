@@ -3,7 +3,8 @@
  * plain data, since it is done in a process of its own: scouts.ts.
  */
 import { stringify } from 'yaml'
-import type { ObjectSpec, Store } from '../connectors/connector.ts'
+import type { ObjectSpec } from '../contract/schema.ts'
+import type { Store } from '../contract/store.ts'
 import { FerryError } from '../errors.ts'
 import type { Locator } from '../job/locator.ts'
 import { parseJob } from '../job/read.ts'

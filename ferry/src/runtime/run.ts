@@ -1,6 +1,6 @@
 /** One run of a copy job, from the claim to the report: new, or going on where an earlier try stopped. */
 import { setImmediate } from 'node:timers/promises'
-import type { Split } from '../connectors/connector.ts'
+import type { Split } from '../contract/split.ts'
 import { requireOwnDestinations } from '../engine/apart.ts'
 import { copyTable } from '../engine/copy.ts'
 import { tablePlans } from '../engine/keptplan.ts'

@@ -1,8 +1,9 @@
 /** The stores of a job: named connections looked up, variables put in, connectors loaded. */
 import type { Kysely } from 'kysely'
-import type { RunIdentity, Store } from '../connectors/connector.ts'
 import { findKind, loadConnector } from '../connectors/registry.ts'
 import { isReference, isSecret, withoutPassword } from '../connectors/settings.ts'
+import type { Store } from '../contract/store.ts'
+import type { RunIdentity } from '../contract/write.ts'
 import type { Sessions } from '../engine/plan.ts'
 import type { KindAt } from '../job/check.ts'
 import { type Locator, parseLocator, parseStore } from '../job/locator.ts'

@@ -1,5 +1,7 @@
 /** Verifying a job: each table as the plan would copy it, against what the destination holds. */
-import { DOCUMENT, type SourceSession, type Store } from '../connectors/connector.ts'
+import { DOCUMENT } from '../contract/schema.ts'
+import type { SourceSession } from '../contract/source.ts'
+import type { Store } from '../contract/store.ts'
 import { DELETED_AT, planTable, type TablePlan, VERSION_COLUMNS } from '../engine/plan.ts'
 import { readBack, type Verification, verifyTable } from '../engine/verify.ts'
 import type { Variables } from '../job/read.ts'

@@ -1,6 +1,6 @@
 /** How the state's lines become what the API tells of runs, tables and jobs. */
 import { type Kysely, sql } from 'kysely'
-import { CHANGES } from '../connectors/connector.ts'
+import { CHANGES } from '../contract/split.ts'
 import type { CopyJob } from '../job/schema.ts'
 import { isAlive } from '../state/owner.ts'
 import { isUnfinished } from '../state/runs.ts'

@@ -1,6 +1,6 @@
 /** Jobs and runs in the state: who executes what, how far it is, what was asked of it. */
 import type { ExpressionBuilder, Kysely, UpdateObject } from 'kysely'
-import type { CommittedSplit } from '../connectors/connector.ts'
+import type { CommittedSplit } from '../contract/split.ts'
 import { FerryError } from '../errors.ts'
 import { peekJob } from '../job/kept.ts'
 import { beginAttempt, endAttempt, endDead } from './attempts.ts'

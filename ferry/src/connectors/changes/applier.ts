@@ -4,14 +4,9 @@
  */
 import type { RowBatch } from '../../batch/encoding.ts'
 import { int32, type Row, utf8 } from '../../batch/types.ts'
-import {
-  CHANGES,
-  type ChangeSink,
-  type Committed,
-  type SplitWriter,
-  type WriteRequest,
-  type WriterWork,
-} from '../connector.ts'
+import type { ChangeSink, SplitWriter, WriterWork } from '../../contract/sink.ts'
+import { CHANGES, type Committed } from '../../contract/split.ts'
+import type { WriteRequest } from '../../contract/write.ts'
 import type { Ledger, LedgerClient } from '../ledger.ts'
 import { type ChangeTable, chosen, former, MASK, type StagedColumn } from './changetable.ts'
 import { ChangeFold, type PartialRow } from './fold.ts'

@@ -1,8 +1,9 @@
 /** Columns that the log of a store tells of, beside those that a copy was planned with. */
 import { parseText } from '../../batch/text.ts'
 import type { Value } from '../../batch/types.ts'
+import type { ReadRequest } from '../../contract/read.ts'
+import type { TableColumn } from '../../contract/schema.ts'
 import { FerryError, NewColumns } from '../../errors.ts'
-import type { ReadRequest, TableColumn } from '../connector.ts'
 
 /** Throws FERRY-3013 where the log has columns that the source did not have when the copy was planned. */
 export function requireKnown(table: string, logged: string[], known: TableColumn[], drift: ReadRequest['drift']): void {

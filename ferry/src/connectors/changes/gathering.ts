@@ -2,8 +2,9 @@
 import type { Batch, Checkpoint, RowBatch } from '../../batch/encoding.ts'
 import { formatText } from '../../batch/text.ts'
 import type { Row } from '../../batch/types.ts'
+import type { CommitResult, Refused, SplitWriter, WriterWork } from '../../contract/sink.ts'
+import type { WriteRequest } from '../../contract/write.ts'
 import { FerryError, placed, RowError } from '../../errors.ts'
-import type { CommitResult, Refused, SplitWriter, WriteRequest, WriterWork } from '../connector.ts'
 import type { Ledger, LedgerClient } from '../ledger.ts'
 import type { ChangeTable } from './changetable.ts'
 

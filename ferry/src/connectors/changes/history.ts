@@ -5,7 +5,7 @@
  */
 import type { RowBatch } from '../../batch/encoding.ts'
 import { type Row, utf8, type Value } from '../../batch/types.ts'
-import type { WriterWork } from '../connector.ts'
+import type { WriterWork } from '../../contract/sink.ts'
 import { type ChangeTable, chosen, former, MASK, type StagedColumn } from './changetable.ts'
 import { type ChangeTarget, GatheringWriter } from './gathering.ts'
 import { looseKeys, matchKeys, requireOwnKeys } from './loosekeys.ts'

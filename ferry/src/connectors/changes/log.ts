@@ -4,8 +4,9 @@
  */
 import type { Batch, Behind, Change, RowBatch } from '../../batch/encoding.ts'
 import type { Column, Row } from '../../batch/types.ts'
+import type { ReadOptions } from '../../contract/source.ts'
+import { CHANGES, type Split } from '../../contract/split.ts'
 import { FerryError } from '../../errors.ts'
-import { CHANGES, type ReadOptions, type Split } from '../connector.ts'
 
 /** A place in the log: every transaction before `at` is behind it, and `seq` changes of the one that stands there. */
 export interface LogPosition {

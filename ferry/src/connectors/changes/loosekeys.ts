@@ -2,8 +2,9 @@
  * Keys that a destination compares more loosely than they are written, as `a` and `A` under some collations. Rows are
  * matched by the bytes of their keys; a key that the destination takes for another one is refused.
  */
+
+import type { WriteRequest } from '../../contract/write.ts'
 import { RowError } from '../../errors.ts'
-import type { WriteRequest } from '../connector.ts'
 import type { ChangeDialect, ChangeTable } from './changetable.ts'
 
 /** The keys of the rows that the destination compares loosely. */

@@ -1,19 +1,12 @@
 import { MemberTypes } from '../../batch/infer.ts'
 import { members } from '../../batch/json.ts'
 import { type Column, jsonb, type LogicalType } from '../../batch/types.ts'
+import type { Naming, ObjectName, ObjectSpec, TableInfo } from '../../contract/schema.ts'
+import type { SinkSession } from '../../contract/sink.ts'
+import type { SourceSession } from '../../contract/source.ts'
+import type { Connector, Containers, Store } from '../../contract/store.ts'
+import type { RunIdentity } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
-import type {
-  Connector,
-  Containers,
-  Naming,
-  ObjectName,
-  ObjectSpec,
-  RunIdentity,
-  SinkSession,
-  SourceSession,
-  Store,
-  TableInfo,
-} from '../connector.ts'
 import { nestedMembers, unwound } from '../documents.ts'
 import { placeOfServer } from '../names.ts'
 import { CosmosContainer } from './container.ts'

@@ -1,7 +1,7 @@
 /** Containers as copy jobs need them: checked before anything is written, and made after another one's definition. */
 import { randomUUID } from 'node:crypto'
+import type { Containers } from '../../contract/store.ts'
 import { FerryError } from '../../errors.ts'
-import type { Containers } from '../connector.ts'
 import type { CosmosStore } from './connector.ts'
 import { keyDefinition } from './container.ts'
 import { explain, inItsWords, jsonOf } from './wire.ts'

@@ -1,6 +1,7 @@
 /** Ids for rows without one: the same each time that a row is copied again, so that nothing is there twice. */
 import { createHash } from 'node:crypto'
-import type { Split, WriteRequest } from '../connector.ts'
+import type { Split } from '../../contract/split.ts'
+import type { WriteRequest } from '../../contract/write.ts'
 import { identityOf } from './documents.ts'
 
 export interface Ids {

@@ -1,8 +1,9 @@
 /** What changed in a container since an earlier copy: by its change feed, or by a property that grows. */
 import { formatText } from '../../batch/text.ts'
 import { float64, int64, timestamptz, utf8 } from '../../batch/types.ts'
+import type { Increment, Overlap, ReadRequest, Since } from '../../contract/read.ts'
+import type { TableColumn } from '../../contract/schema.ts'
 import { FerryError } from '../../errors.ts'
-import type { Increment, Overlap, ReadRequest, Since, TableColumn } from '../connector.ts'
 import { narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import type { PartitionRange } from './container.ts'
 import { feedPieces, overlapping, type Piece, pieces } from './table.ts'

@@ -1,7 +1,7 @@
 /** How a row becomes a document: as it is, or made of its columns; `address.city` goes into an object `address`. */
 import { someMembers, toJson } from '../../batch/json.ts'
 import type { LogicalType, Row } from '../../batch/types.ts'
-import { DOCUMENT, type MappedColumn } from '../connector.ts'
+import { DOCUMENT, type MappedColumn } from '../../contract/schema.ts'
 
 export interface MadeDocument {
   text: string

@@ -3,8 +3,10 @@
  * resumable, and its documents travel as they are; one that sorts, groups or counts is put together by the official SDK.
  */
 import type { Batch } from '../../batch/encoding.ts'
+import type { ReadRequest } from '../../contract/read.ts'
+import type { ReadOptions, SourceTable } from '../../contract/source.ts'
+import type { Split } from '../../contract/split.ts'
 import { FerryError } from '../../errors.ts'
-import type { ReadOptions, ReadRequest, SourceTable, Split } from '../connector.ts'
 import { pagesOfSdk } from './client.ts'
 import type { CosmosContainer, PartitionRange } from './container.ts'
 import { documentsIn } from './documents.ts'

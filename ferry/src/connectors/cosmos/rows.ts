@@ -1,8 +1,8 @@
 /** Rows of documents as they come from the service. */
 import { members } from '../../batch/json.ts'
 import type { Column, Row } from '../../batch/types.ts'
+import type { ReadRequest } from '../../contract/read.ts'
 import { RowError } from '../../errors.ts'
-import type { ReadRequest } from '../connector.ts'
 import { type DocumentReader, unwound } from '../documents.ts'
 import { ownText } from './documents.ts'
 import type { CosmosReadOptions } from './options.ts'

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { DATABASE, type Kind, type Settings } from '../connector.ts'
-import { type Located, urlOf, withObject } from '../locator.ts'
+import { type Located, urlOf, withObject } from '../../contract/locator.ts'
+import { DATABASE, type Kind, type Settings } from '../../contract/store.ts'
 import { checkSettings, wrongSettings } from '../options.ts'
 import { readSchema, writeSchema } from './options.ts'
 

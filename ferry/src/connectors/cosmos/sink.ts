@@ -1,20 +1,11 @@
 /** Writing to a container: documents in bulk requests, each to the partition that holds its key. */
 import type { Encoding } from '../../batch/encoding.ts'
 import { jsonNullNotes } from '../../batch/json.ts'
+import type { Offer } from '../../contract/encodings.ts'
+import type { ChangeSink, SinkSession, SinkTable, SplitWriter, WriterWork } from '../../contract/sink.ts'
+import { CHANGES, type Committed, type Split } from '../../contract/split.ts'
+import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
-import {
-  CHANGES,
-  type ChangeSink,
-  type Committed,
-  type Offer,
-  type RunIdentity,
-  type SinkSession,
-  type SinkTable,
-  type Split,
-  type SplitWriter,
-  type WriteRequest,
-  type WriterWork,
-} from '../connector.ts'
 import { Bulk } from './bulk.ts'
 import type { CosmosStore } from './connector.ts'
 import { type CosmosContainer, keyDefinition } from './container.ts'

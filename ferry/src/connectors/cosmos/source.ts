@@ -6,17 +6,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Batch, Behind, RowBatch } from '../../batch/encoding.ts'
 import type { Row } from '../../batch/types.ts'
+import type { Increment, ReadRequest, Since } from '../../contract/read.ts'
+import { DOCUMENT } from '../../contract/schema.ts'
+import type { ReadOptions, SourceSession, SourceTable } from '../../contract/source.ts'
+import type { Split } from '../../contract/split.ts'
 import { FerryError } from '../../errors.ts'
-import {
-  DOCUMENT,
-  type Increment,
-  type ReadOptions,
-  type ReadRequest,
-  type Since,
-  type SourceSession,
-  type SourceTable,
-  type Split,
-} from '../connector.ts'
 import { Bulk } from './bulk.ts'
 import { changeIn } from './changes.ts'
 import { pagesOfSdk } from './client.ts'

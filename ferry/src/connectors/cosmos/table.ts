@@ -2,9 +2,10 @@
 
 import { z } from 'zod'
 import type { Column } from '../../batch/types.ts'
+import type { Offer } from '../../contract/encodings.ts'
+import type { ReadRequest } from '../../contract/read.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
-import type { Offer, ReadRequest } from '../connector.ts'
 import { DocumentReader } from '../documents.ts'
 import type { CosmosContainer, PartitionRange } from './container.ts'
 import type { CosmosReadOptions } from './options.ts'

@@ -1,6 +1,6 @@
+import type { ObjectSpec, TableInfo } from '../../contract/schema.ts'
 import { type Duckdb, quoteName, quoteText } from '../../duckdb/engine.ts'
 import { toLogical } from '../../duckdb/types.ts'
-import type { ObjectSpec, TableInfo } from '../connector.ts'
 import type { Relation } from '../relation.ts'
 import { subquery } from '../sql/words.ts'
 

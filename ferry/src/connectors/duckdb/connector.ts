@@ -1,19 +1,13 @@
 import { existsSync } from 'node:fs'
 import type { Column, LogicalType } from '../../batch/types.ts'
+import type { Naming, ObjectName, ObjectSpec, TableInfo } from '../../contract/schema.ts'
+import type { SinkSession } from '../../contract/sink.ts'
+import type { SourceSession } from '../../contract/source.ts'
+import type { Connector, Store } from '../../contract/store.ts'
+import type { RunIdentity } from '../../contract/write.ts'
 import { Duckdb, translate } from '../../duckdb/engine.ts'
 import { held, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
-import type {
-  Connector,
-  Naming,
-  ObjectName,
-  ObjectSpec,
-  RunIdentity,
-  SinkSession,
-  SourceSession,
-  Store,
-  TableInfo,
-} from '../connector.ts'
 import { placeOfFile } from '../names.ts'
 import { describe, listObjects, namePart, qualified, splitName } from './catalog.ts'
 import { duckdbKind } from './settings.ts'

@@ -1,20 +1,14 @@
 import { type Encoding, FERRY_CSV } from '../../batch/encoding.ts'
+import type { Offer } from '../../contract/encodings.ts'
+import type { SinkSession, SinkTable, SplitWriter, WriterWork } from '../../contract/sink.ts'
+import type { Split } from '../../contract/split.ts'
+import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
 import { toNative } from '../../duckdb/logical.ts'
 import { hasPipes } from '../../duckdb/pipe.ts'
 import { appliesRows } from '../changes/applier.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
 import { looseNotes } from '../changes/loosekeys.ts'
-import type {
-  Offer,
-  RunIdentity,
-  SinkSession,
-  SinkTable,
-  Split,
-  SplitWriter,
-  WriteRequest,
-  WriterWork,
-} from '../connector.ts'
 import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
 import { SqlSinkTable } from '../sql/sinktable.ts'
 import { Turns } from '../turns.ts'

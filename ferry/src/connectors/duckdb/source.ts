@@ -1,20 +1,12 @@
 import { stat } from 'node:fs/promises'
 import type { Batch, CsvDialect } from '../../batch/encoding.ts'
 import type { Column } from '../../batch/types.ts'
+import type { Offer } from '../../contract/encodings.ts'
+import type { Increment, ReadRequest, Since } from '../../contract/read.ts'
+import type { ChecksumTarget, ReadOptions, SourceSession, SourceTable, StoreChecksums } from '../../contract/source.ts'
+import type { Split } from '../../contract/split.ts'
 import { Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
 import { FerryError } from '../../errors.ts'
-import type {
-  ChecksumTarget,
-  Increment,
-  Offer,
-  ReadOptions,
-  ReadRequest,
-  Since,
-  SourceSession,
-  SourceTable,
-  Split,
-  StoreChecksums,
-} from '../connector.ts'
 import { checksums, csvDialect, readRelation, refuses, refuseWords, rowColumns, wholeSplit } from '../relation.ts'
 import { whereAll } from '../sql/words.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'

@@ -3,28 +3,16 @@ import { access, stat } from 'node:fs/promises'
 import { isAbsolute, join, relative, resolve } from 'node:path'
 import { type Column, type LogicalType, typeName, utf8 } from '../../batch/types.ts'
 import { allowedPath, allowedWithin, isAllowed, isAllowedWithin, requireNoServer } from '../../confinement.ts'
+import type { Increment, ReadRequest, Since } from '../../contract/read.ts'
+import { FILE_PATH, type Naming, type ObjectName, type ObjectSpec, type TableInfo } from '../../contract/schema.ts'
+import type { SinkSession, SinkTable } from '../../contract/sink.ts'
+import type { SourceSession, SourceTable } from '../../contract/source.ts'
+import type { Connector, Store } from '../../contract/store.ts'
+import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import type { Duckdb } from '../../duckdb/engine.ts'
 import { heldByParquet, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
 import { find } from '../../glob.ts'
-import {
-  type Connector,
-  FILE_PATH,
-  type Increment,
-  type Naming,
-  type ObjectName,
-  type ObjectSpec,
-  type ReadRequest,
-  type RunIdentity,
-  type Since,
-  type SinkSession,
-  type SinkTable,
-  type SourceSession,
-  type SourceTable,
-  type Store,
-  type TableInfo,
-  type WriteRequest,
-} from '../connector.ts'
 import { stem } from '../names.ts'
 import { type FileSet, STDIN } from './bytes.ts'
 import { CsvSourceTable, describeCsv } from './csv.ts'

@@ -9,17 +9,13 @@ import { parseText } from '../../batch/text.ts'
 import type { Column, LogicalType, Row } from '../../batch/types.ts'
 import { parseType, typeName, utf8 } from '../../batch/types.ts'
 import { allowedPath } from '../../confinement.ts'
+import type { Offer } from '../../contract/encodings.ts'
+import type { ReadRequest } from '../../contract/read.ts'
+import { FILE_PATH, type TableInfo } from '../../contract/schema.ts'
+import type { SourceTable, ReadOptions as SplitRead } from '../../contract/source.ts'
+import type { Split } from '../../contract/split.ts'
 import { FerryError, LineError, RowError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
-import {
-  FILE_PATH,
-  type Offer,
-  type ReadRequest,
-  type SourceTable,
-  type Split,
-  type ReadOptions as SplitRead,
-  type TableInfo,
-} from '../connector.ts'
 import {
   encodingOf,
   type FileBytes,

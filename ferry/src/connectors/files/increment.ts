@@ -1,9 +1,9 @@
 /** Files that are new or changed since an earlier copy: told by modification time and size, file by file. */
 import { stat } from 'node:fs/promises'
 import { z } from 'zod'
+import type { Increment, ReadRequest } from '../../contract/read.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
-import type { Increment, ReadRequest } from '../connector.ts'
 import { type FileSet, STDIN } from './bytes.ts'
 
 /** Path of each file that was copied, with its modification time (nanoseconds since 1970) and size. */

@@ -5,17 +5,12 @@ import type { Batch, Rejected } from '../../batch/encoding.ts'
 import { MemberTypes } from '../../batch/infer.ts'
 import { members } from '../../batch/json.ts'
 import { type Column, json, parseType, type Row, typeName, utf8 } from '../../batch/types.ts'
+import type { Offer } from '../../contract/encodings.ts'
+import type { ReadRequest } from '../../contract/read.ts'
+import { DOCUMENT, FILE_PATH, type TableInfo } from '../../contract/schema.ts'
+import type { SourceTable, ReadOptions as SplitRead } from '../../contract/source.ts'
+import type { Split } from '../../contract/split.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import {
-  DOCUMENT,
-  FILE_PATH,
-  type Offer,
-  type ReadRequest,
-  type SourceTable,
-  type Split,
-  type ReadOptions as SplitRead,
-  type TableInfo,
-} from '../connector.ts'
 import { DocumentReader } from '../documents.ts'
 import {
   type FileBytes,

@@ -4,22 +4,15 @@ import { VARCHAR } from '@duckdb/node-api'
 import { z } from 'zod'
 import type { Batch, CsvDialect } from '../../batch/encoding.ts'
 import { type Column, utf8 } from '../../batch/types.ts'
+import type { Offer } from '../../contract/encodings.ts'
+import type { ReadRequest } from '../../contract/read.ts'
+import { FILE_PATH, type TableColumn, type TableInfo } from '../../contract/schema.ts'
+import type { ChecksumTarget, SourceTable, ReadOptions as SplitRead, StoreChecksums } from '../../contract/source.ts'
+import type { Split } from '../../contract/split.ts'
 import { type Duckdb, quoteName, quotePath, translate } from '../../duckdb/engine.ts'
 import { toLogical } from '../../duckdb/types.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
-import {
-  type ChecksumTarget,
-  FILE_PATH,
-  type Offer,
-  type ReadRequest,
-  type SourceTable,
-  type Split,
-  type ReadOptions as SplitRead,
-  type StoreChecksums,
-  type TableColumn,
-  type TableInfo,
-} from '../connector.ts'
 import { checksums, csvDialect, type Relation, readRelation, refuses, refuseWords, rowColumns } from '../relation.ts'
 import { type FileSet, fingerprintOf } from './bytes.ts'
 import type { ReadOptions } from './options.ts'

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { allowedPath } from '../../confinement.ts'
-import type { Kind, Settings } from '../connector.ts'
-import { urlOf } from '../locator.ts'
+import { urlOf } from '../../contract/locator.ts'
+import type { Kind, Settings } from '../../contract/store.ts'
 import { checkSettings } from '../options.ts'
 import { readSchema, writeSchema } from './options.ts'
 

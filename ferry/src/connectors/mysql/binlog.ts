@@ -5,10 +5,10 @@
  */
 import type { Duplex } from 'node:stream'
 import type { Row } from '../../batch/types.ts'
+import type { ReadRequest } from '../../contract/read.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import { requireKnown } from '../changes/drift.ts'
 import type { LogStream, LogTable, TableLog } from '../changes/log.ts'
-import type { ReadRequest } from '../connector.ts'
 import type { MysqlColumn } from './catalog.ts'
 import { type Connection, cut, query, type ServerError, translate } from './client.ts'
 import { inflated, transactionPayload } from './compressed.ts'

@@ -1,6 +1,6 @@
 /** What a database holds, read from `information_schema`. */
 import { jsonb } from '../../batch/types.ts'
-import type { ObjectSpec, TableColumn, TableInfo } from '../connector.ts'
+import type { ObjectSpec, TableColumn, TableInfo } from '../../contract/schema.ts'
 import { subquery } from '../sql/words.ts'
 import { type Answer, type Connection, joinName, type Name, query, quoteText, splitName } from './client.ts'
 import type { MysqlSettings } from './settings.ts'

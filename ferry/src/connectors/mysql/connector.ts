@@ -1,15 +1,9 @@
 import type { Column, LogicalType } from '../../batch/types.ts'
-import type {
-  Connector,
-  Naming,
-  ObjectName,
-  ObjectSpec,
-  RunIdentity,
-  SinkSession,
-  SourceSession,
-  Store,
-  TableInfo,
-} from '../connector.ts'
+import type { Naming, ObjectName, ObjectSpec, TableInfo } from '../../contract/schema.ts'
+import type { SinkSession } from '../../contract/sink.ts'
+import type { SourceSession } from '../../contract/source.ts'
+import type { Connector, Store } from '../../contract/store.ts'
+import type { RunIdentity } from '../../contract/write.ts'
 import { placeOfServer } from '../names.ts'
 import { describe, listObjects } from './catalog.ts'
 import { type Connection, connect, cut, labelOf, namePart, qualified, query, splitName, translate } from './client.ts'

@@ -1,6 +1,7 @@
 /** How columns are asked for: expressions that give every type a text that says all of it. */
 import { fit } from '../../batch/convert.ts'
-import type { MappedColumn, Offer } from '../connector.ts'
+import type { Offer } from '../../contract/encodings.ts'
+import type { MappedColumn } from '../../contract/schema.ts'
 import type { MysqlColumn } from './catalog.ts'
 import { quoteName, quoteText } from './client.ts'
 import type { MysqlSettings } from './settings.ts'

@@ -1,10 +1,10 @@
 /** Following tables through the binary log: what it must be like, and what is kept between copies. */
 
 import { z } from 'zod'
+import type { ReadRequest } from '../../contract/read.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
 import { type LogPosition, TableLog } from '../changes/log.ts'
-import type { ReadRequest } from '../connector.ts'
 import { BinlogStream, byteIn, type Followed, fileNumber, placeOf } from './binlog.ts'
 import type { MysqlTable } from './catalog.ts'
 import { type Connection, connect, query } from './client.ts'

@@ -5,9 +5,9 @@
  */
 import { compact, daysFromCivil } from '../../batch/time.ts'
 import type { Row, Value } from '../../batch/types.ts'
+import type { TableColumn } from '../../contract/schema.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import { missingValue } from '../changes/drift.ts'
-import type { TableColumn } from '../connector.ts'
 import { jsonText } from './binaryjson.ts'
 import type { MysqlColumn } from './catalog.ts'
 import { FIXED } from './fixedtypes.ts'

@@ -2,19 +2,12 @@
 import type { Batch, CsvDialect, Rejected } from '../../batch/encoding.ts'
 import { FERRY_CSV } from '../../batch/encoding.ts'
 import type { Column, Row } from '../../batch/types.ts'
+import type { Offer } from '../../contract/encodings.ts'
+import type { Increment, ReadRequest, Since } from '../../contract/read.ts'
+import type { ReadOptions, SourceSession, SourceTable } from '../../contract/source.ts'
+import { CHANGES, type Split } from '../../contract/split.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import { LOG_SPLIT, type LogTable, notJoined, readLog, type TableLog } from '../changes/log.ts'
-import {
-  CHANGES,
-  type Increment,
-  type Offer,
-  type ReadOptions,
-  type ReadRequest,
-  type Since,
-  type SourceSession,
-  type SourceTable,
-  type Split,
-} from '../connector.ts'
 import { cutByGaps } from '../ranges.ts'
 import { ofProbe, probes, subquery, whereAll } from '../sql/words.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'

@@ -1,5 +1,5 @@
 /** The SQL that writing to MySQL needs, readable in one place. */
-import type { MappedColumn } from '../connector.ts'
+import type { MappedColumn } from '../../contract/schema.ts'
 import type { LedgerDialect } from '../ledger.ts'
 import { type Name, qualified, quoteName, quoteText } from './client.ts'
 import { toNative } from './types.ts'

@@ -1,6 +1,6 @@
 /** What a PostgreSQL database holds, read from its catalog. */
 import type pg from 'pg'
-import type { TableColumn, TableInfo } from '../connector.ts'
+import type { TableColumn, TableInfo } from '../../contract/schema.ts'
 import { stripSemicolon } from '../names.ts'
 import { joinName, queryOne, quoteName, splitName } from './client.ts'
 import { toLogical } from './types.ts'

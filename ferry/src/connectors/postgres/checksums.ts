@@ -1,6 +1,6 @@
 /** Checksums of rows, computed by the server over the columns' text. */
 import type pg from 'pg'
-import type { StoreChecksums } from '../connector.ts'
+import type { StoreChecksums } from '../../contract/source.ts'
 
 interface Request {
   withClient: <T>(work: (client: pg.Client) => Promise<T>) => Promise<T>

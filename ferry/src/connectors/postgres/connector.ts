@@ -1,16 +1,10 @@
 import type pg from 'pg'
 import type { Column, LogicalType } from '../../batch/types.ts'
-import type {
-  Connector,
-  Naming,
-  ObjectName,
-  ObjectSpec,
-  RunIdentity,
-  SinkSession,
-  SourceSession,
-  Store,
-  TableInfo,
-} from '../connector.ts'
+import type { Naming, ObjectName, ObjectSpec, TableInfo } from '../../contract/schema.ts'
+import type { SinkSession } from '../../contract/sink.ts'
+import type { SourceSession } from '../../contract/source.ts'
+import type { Connector, Store } from '../../contract/store.ts'
+import type { RunIdentity } from '../../contract/write.ts'
 import { placeOfServer } from '../names.ts'
 import { describeQuery, describeTable, listObjects, qualified } from './catalog.ts'
 import { connect, joinName, labelOf, namePart, splitName, translate } from './client.ts'

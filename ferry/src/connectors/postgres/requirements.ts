@@ -1,7 +1,7 @@
 /** What the log of a table can be followed by: checked before anything is made at the source. */
 import type pg from 'pg'
+import type { ReadRequest } from '../../contract/read.ts'
 import { FerryError } from '../../errors.ts'
-import type { ReadRequest } from '../connector.ts'
 import { type PostgresTable, qualified } from './catalog.ts'
 
 const SERVER = `SELECT current_setting('wal_level') AS level, pg_is_in_recovery() AS standby,

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { DATABASE, type Kind, type Settings } from '../connector.ts'
-import { readServer } from '../locator.ts'
+import { readServer } from '../../contract/locator.ts'
+import { DATABASE, type Kind, type Settings } from '../../contract/store.ts'
 import { checkSettings } from '../options.ts'
 
 /** Settings of a PostgreSQL connection. The README's table is checked against this schema. */

@@ -1,20 +1,14 @@
 import type pg from 'pg'
 import type { Encoding } from '../../batch/encoding.ts'
 import { type Row, typeName } from '../../batch/types.ts'
+import type { Offer } from '../../contract/encodings.ts'
+import type { SinkSession, SinkTable, SplitWriter, WriterWork } from '../../contract/sink.ts'
+import type { Split } from '../../contract/split.ts'
+import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import { appliesRows } from '../changes/applier.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
 import { looseNotes, requireOwnKeys } from '../changes/loosekeys.ts'
-import type {
-  Offer,
-  RunIdentity,
-  SinkSession,
-  SinkTable,
-  Split,
-  SplitWriter,
-  WriteRequest,
-  WriterWork,
-} from '../connector.ts'
 import { formerEpochs, LEDGER, Ledger, type LedgerClient, STANDARD, stageName } from '../ledger.ts'
 import { SqlSinkTable } from '../sql/sinktable.ts'
 import { changeTable } from './apply.ts'

@@ -3,23 +3,14 @@ import { z } from 'zod'
 import { type Batch, type CsvDialect, FERRY_CSV } from '../../batch/encoding.ts'
 import { formatText } from '../../batch/text.ts'
 import type { Column, Row } from '../../batch/types.ts'
+import type { Offer } from '../../contract/encodings.ts'
+import type { Increment, ReadRequest, Since } from '../../contract/read.ts'
+import type { MappedColumn } from '../../contract/schema.ts'
+import type { ChecksumTarget, ReadOptions, SourceSession, SourceTable, StoreChecksums } from '../../contract/source.ts'
+import { CHANGES, type Split } from '../../contract/split.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
 import { LOG_SPLIT, type LogTable, notJoined, readLog, type TableLog } from '../changes/log.ts'
-import {
-  CHANGES,
-  type ChecksumTarget,
-  type Increment,
-  type MappedColumn,
-  type Offer,
-  type ReadOptions,
-  type ReadRequest,
-  type Since,
-  type SourceSession,
-  type SourceTable,
-  type Split,
-  type StoreChecksums,
-} from '../connector.ts'
 import { ofProbe, probes, subquery, whereAll } from '../sql/words.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import { BinaryReader } from './binaryread.ts'

@@ -1,6 +1,7 @@
 /** The SQL that writing to PostgreSQL needs, readable in one place. */
+
+import type { MappedColumn } from '../../contract/schema.ts'
 import { matchKeys } from '../changes/loosekeys.ts'
-import type { MappedColumn } from '../connector.ts'
 import { qualified } from './catalog.ts'
 import { quoteName, quoteText } from './client.ts'
 import { toNative } from './types.ts'

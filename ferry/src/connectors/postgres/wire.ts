@@ -4,7 +4,8 @@
  */
 import { fit } from '../../batch/convert.ts'
 import type { LogicalType } from '../../batch/types.ts'
-import type { MappedColumn, Offer } from '../connector.ts'
+import type { Offer } from '../../contract/encodings.ts'
+import type { MappedColumn } from '../../contract/schema.ts'
 import type { PostgresColumn } from './catalog.ts'
 import { quoteName, quoteText } from './client.ts'
 import { bare, isKnown, OTHER_BUILT_INS } from './types.ts'

@@ -5,20 +5,15 @@
  * Order of calls: `prepare` once for each process that takes the run, then `open` for each split, `publish` after the last
  * split, `forget` when the state has recorded the end. `committed` and `discard` serve a run that is given up.
  */
+
+import type { Offer } from '../../contract/encodings.ts'
+import type { ChangeSink, SplitWriter, WriterWork } from '../../contract/sink.ts'
+import type { Committed, Split } from '../../contract/split.ts'
+import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../changes/applier.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
 import type { ChangeTarget } from '../changes/gathering.ts'
 import { looseKeys } from '../changes/loosekeys.ts'
-import type {
-  ChangeSink,
-  Committed,
-  Offer,
-  RunIdentity,
-  Split,
-  SplitWriter,
-  WriteRequest,
-  WriterWork,
-} from '../connector.ts'
 import type { Ledger, LedgerClient } from '../ledger.ts'
 
 export abstract class SqlSinkTable implements ChangeTarget {

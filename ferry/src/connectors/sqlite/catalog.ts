@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { ObjectSpec, TableColumn, TableInfo } from '../connector.ts'
+import type { ObjectSpec, TableColumn, TableInfo } from '../../contract/schema.ts'
 import { stripSemicolon } from '../names.ts'
 import { namePart, quoteName, tableName } from './database.ts'
 import { toLogical } from './types.ts'

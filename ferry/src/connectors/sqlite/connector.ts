@@ -1,17 +1,11 @@
 import { existsSync, statSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Column, LogicalType } from '../../batch/types.ts'
-import type {
-  Connector,
-  Naming,
-  ObjectName,
-  ObjectSpec,
-  RunIdentity,
-  SinkSession,
-  SourceSession,
-  Store,
-  TableInfo,
-} from '../connector.ts'
+import type { Naming, ObjectName, ObjectSpec, TableInfo } from '../../contract/schema.ts'
+import type { SinkSession } from '../../contract/sink.ts'
+import type { SourceSession } from '../../contract/source.ts'
+import type { Connector, Store } from '../../contract/store.ts'
+import type { RunIdentity } from '../../contract/write.ts'
 import { placeOfFile } from '../names.ts'
 import { describe, listObjects } from './catalog.ts'
 import { namePart, openDatabase, tableName, translate } from './database.ts'

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { DATABASE, type Kind, type Settings } from '../connector.ts'
-import { readDatabaseFile } from '../locator.ts'
+import { readDatabaseFile } from '../../contract/locator.ts'
+import { DATABASE, type Kind, type Settings } from '../../contract/store.ts'
 import { checkDatabaseFile } from '../options.ts'
 
 /** Settings of a SQLite connection. The README's table is checked against this schema. */

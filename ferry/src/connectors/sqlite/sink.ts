@@ -1,19 +1,13 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Encoding } from '../../batch/encoding.ts'
+import type { Offer } from '../../contract/encodings.ts'
+import type { SinkSession, SinkTable, SplitWriter, WriterWork } from '../../contract/sink.ts'
+import type { Split } from '../../contract/split.ts'
+import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { RowError } from '../../errors.ts'
 import { appliesRows } from '../changes/applier.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
 import { looseNotes, oneKey } from '../changes/loosekeys.ts'
-import type {
-  Offer,
-  RunIdentity,
-  SinkSession,
-  SinkTable,
-  Split,
-  SplitWriter,
-  WriteRequest,
-  WriterWork,
-} from '../connector.ts'
 import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
 import { SqlSinkTable } from '../sql/sinktable.ts'
 

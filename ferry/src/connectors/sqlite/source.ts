@@ -5,20 +5,13 @@ import type { Batch, Rejected } from '../../batch/encoding.ts'
 import { fitDecimal, formatFloat, formatText, intInRange, parseText, quoteShort } from '../../batch/text.ts'
 import { compact } from '../../batch/time.ts'
 import { type Column, type LogicalType, type Row, typeName, type Value } from '../../batch/types.ts'
+import type { Offer } from '../../contract/encodings.ts'
+import type { Increment, Overlap, ReadRequest, Since } from '../../contract/read.ts'
+import type { TableColumn } from '../../contract/schema.ts'
+import type { ReadOptions, SourceSession, SourceTable } from '../../contract/source.ts'
+import type { Split } from '../../contract/split.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
-import type {
-  Increment,
-  Offer,
-  Overlap,
-  ReadOptions,
-  ReadRequest,
-  Since,
-  SourceSession,
-  SourceTable,
-  Split,
-  TableColumn,
-} from '../connector.ts'
 import { cutByGaps } from '../ranges.ts'
 import { ofProbe, probes, subquery, whereAll } from '../sql/words.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'

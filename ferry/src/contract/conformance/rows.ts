@@ -3,9 +3,10 @@ import { converter, fit } from '../../batch/convert.ts'
 import { canonicalJson } from '../../batch/json.ts'
 import { formatText } from '../../batch/text.ts'
 import type { Column, LogicalType, Row, Value } from '../../batch/types.ts'
-import type { MappedColumn, Store } from '../../connectors/connector.ts'
 import { asItIs } from '../../engine/columns.ts'
 import { unshared } from '../../runtime/hold.ts'
+import type { MappedColumn } from '../schema.ts'
+import type { Store } from '../store.ts'
 
 /** The canonical text of a value: equal texts are equal values. */
 export function shown(value: Value, type: LogicalType): string {
