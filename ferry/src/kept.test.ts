@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { feedPieces, pieces } from './connectors/cosmos/table.ts'
 import { logMarks as mysqlMarks } from './connectors/mysql/log.ts'
 import { logMarks as postgresMarks } from './connectors/postgres/log.ts'
+import { tablePlans } from './engine/keptplan.ts'
 import { KeptForm } from './kept.ts'
 
 describe('a form', () => {
@@ -47,6 +48,25 @@ describe('of a state of an older version', () => {
     // As they are now, too.
     expect(mysqlMarks.find(postgresMarks.write({ slot: 's', lsn: '0/1' }))).toBeUndefined()
     expect(postgresMarks.find(mysqlMarks.write({ server: '1', base: 'b.', place: '1:4' }))).toBeUndefined()
+  })
+
+  it('plans name what becomes of fields that do not fit, instead of who reads them', () => {
+    const shape = { ordinal: 0, from: 'a', to: 'b', guarantee: '', passedOver: [], statements: [], notes: [] }
+    const read = { object: 'a', options: {}, columns: [], splitBytes: 1, skipBadRows: false }
+    const write = { object: 'b', options: {}, ordinal: 0, columns: [], keys: [], update: 'append', truncate: false }
+    const requests = { read, write: { ...write, before: [], after: [], skipBadRows: false }, onRowError: 'fail' }
+    const kept = (offer: object) => JSON.stringify({ ...shape, ...requests, offer })
+    const csv = { encoding: 'csv', types: [], dialect: 'any' }
+    expect(tablePlans.read(kept({ ...csv, parser: 'postgres' })).offer).toEqual({ ...csv, misfits: 'refused' })
+    const version = JSON.stringify({
+      form: 'plan of a table',
+      version: 1,
+      value: JSON.parse(kept({ ...csv, parser: 'none' })),
+    })
+    expect(tablePlans.read(version).offer).toEqual({ ...csv, misfits: 'kept' })
+    expect(tablePlans.read(kept({ encoding: 'pg-copy-text', wire: ['int4'] })).offer.encoding).toBe('pg-copy-text')
+    expect(() => tablePlans.read(kept({ encoding: 'tape' }))).toThrow(expect.objectContaining({ code: 'FERRY-5015' }))
+    expect(() => tablePlans.read(kept({ encoding: 'pg-copy-text' }))).toThrow(/cannot be read/)
   })
 
   it('the parts of a container', () => {

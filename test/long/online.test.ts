@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openState } from '../../ferry/src/state/database.ts'
-import { findRun, splitsOf } from '../../ferry/src/state/runs.ts'
+import { findRun } from '../../ferry/src/state/runs.ts'
+import { splitRows } from '../../ferry/src/state/splits.ts'
 import { account, contents, endpointOf, fill, makeContainer, RandomWriter } from '../cosmos.ts'
 import { seedOf } from '../seed.ts'
 import { ferry, startFerry, temporaryFolder, until } from '../support.ts'
@@ -41,7 +42,7 @@ function progress(home: string): Promise<{ epoch: number; rows: number; behind: 
   return inState(home, async db => {
     const run = await findRun(db, 'online').catch(() => undefined)
     if (!run) return { epoch: 0, rows: 0, behind: undefined }
-    const splits = await splitsOf(db, run.id, 0)
+    const splits = await splitRows(db, run.id, 0)
     const known = splits.length > 0 && splits.every(s => s.behind !== null)
     return {
       epoch: run.epoch,

@@ -1,16 +1,5 @@
 import type { Row } from './types.ts'
 
-/**
- * The forms in which rows can travel from a source to a destination. Two connectors agree on the best form that both
- * know and that the mapping permits; `rows` is the floor that every connector has.
- *
- * - `pg-copy-binary`, `pg-copy-text`: PostgreSQL's COPY formats, in whole CopyData messages as a server sends them.
- * - `csv`: RFC 4180 text of canonical values (see text.ts); no quotes around nothing is null, `""` is an empty text.
- * - `duckdb-sql`: a query that the destination's own DuckDB runs; no byte passes through JavaScript.
- * - `rows`: JavaScript values by position.
- */
-export type Encoding = 'pg-copy-binary' | 'pg-copy-text' | 'csv' | 'duckdb-sql' | 'rows'
-
 /** How a CSV stream is written. Every value is one character; `header` says whether the first record names columns. */
 export interface CsvDialect {
   delimiter: string

@@ -1,5 +1,7 @@
 /** The kinds of stores: what each declares, and how its driver is loaded, once it is used. A new store is a line here. */
+import type { z } from 'zod'
 import { valueOf } from '../batch/valueof.ts'
+import { COMMON_ENCODINGS } from '../contract/encodings.ts'
 import type { Connector, Kind } from '../contract/store.ts'
 import { FerryError, nearest } from '../errors.ts'
 import { cosmosKind } from './cosmos/settings.ts'
@@ -26,6 +28,12 @@ export const findKind = (name: string): Kind | undefined => valueOf(BY_NAME, nam
 
 /** The same. Throws FERRY-2003 naming the nearest one. */
 export const kindOf = (name: string): Kind => storeOf(name)[0]
+
+/** The schema of the offer of a form of rows; undefined if no kind of store has this form. */
+export function encodingSchema(name: string): z.ZodType | undefined {
+  const own = KINDS.map(k => k.encodings ?? {}).find(e => valueOf(e, name) !== undefined)
+  return valueOf(own ?? COMMON_ENCODINGS, name)
+}
 
 /** Loads a connector by kind: nothing else loads a driver. Throws FERRY-2003 naming the nearest kind. */
 export const loadConnector = async (name: string): Promise<Connector> => storeOf(name)[1]()

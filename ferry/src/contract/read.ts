@@ -1,3 +1,5 @@
+import type { Checkpoint } from '../batch/encoding.ts'
+import type { Offer } from './encodings.ts'
 import type { MappedColumn, ObjectSpec } from './schema.ts'
 
 /** How far before its last value an incremental copy reads again. */
@@ -51,4 +53,13 @@ export interface Increment {
   /** The same for people. */
   range: string
   notes: string[]
+}
+
+export interface ReadOptions {
+  offer: Offer
+  from?: Checkpoint
+  /** Ends it at once. */
+  signal: AbortSignal
+  /** Aborted when an online copy is to end: with what the source holds at that moment. */
+  complete?: AbortSignal
 }

@@ -1,4 +1,4 @@
-import type { Batch, Checkpoint, Encoding } from '../batch/encoding.ts'
+import type { Batch, Checkpoint } from '../batch/encoding.ts'
 import type { Row } from '../batch/types.ts'
 import type { FerryError } from '../errors.ts'
 import type { Offer } from './encodings.ts'
@@ -33,8 +33,8 @@ export interface SinkTable {
   requireRoom?(): Promise<string | undefined>
   /** Makes the alterations of the request; harmless when repeated. Undefined where columns are not fixed. */
   alter?(): Promise<void>
-  /** The offer for an encoding, or the reason why this table does not take it. */
-  offer(encoding: Encoding): Offer | string
+  /** The forms of rows that the table takes, best first; `rows` always. */
+  readonly offers: Offer[]
   /**
    * Makes the destination ready; harmless when repeated. Gives back what this run has committed already: from the
    * destination's ledger where there is one, else `known`, which the state remembers.

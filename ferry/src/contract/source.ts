@@ -1,8 +1,9 @@
 import type { Batch, Checkpoint, CsvDialect } from '../batch/encoding.ts'
 import type { Column, Row } from '../batch/types.ts'
 import type { FerryError } from '../errors.ts'
+import type { ChangeFeed } from './changefeed.ts'
 import type { Offer } from './encodings.ts'
-import type { Increment, ReadRequest, Since } from './read.ts'
+import type { Increment, ReadOptions, ReadRequest, Since } from './read.ts'
 import type { MappedColumn } from './schema.ts'
 import type { Split } from './split.ts'
 
@@ -12,15 +13,16 @@ export interface SourceSession {
   /** What changed since an earlier copy, up to now; undefined where the store cannot tell. */
   increment?(request: ReadRequest, since: Since): Promise<Increment>
   /**
-   * Makes ready to follow the log for the tables of the run, before any of them is read: what it finds is put into the
-   * `log` of their requests. `kept` are the positions of the job's other tables, which nothing may be forgotten of.
+   * Prepares to follow the log for tables of the run that were opened with `table`, before any of them is read. Gives back
+   * a feed for each request, in their order. `kept` are the positions of the job's tables: the store keeps its log for those
+   * that are not followed now, too. Undefined if the store has no log, or if each split follows its own part of it.
    */
-  follow?(requests: ReadRequest[], kept: { object: string; position: string }[]): Promise<void>
+  follow?(requests: ReadRequest[], kept: { object: string; position: string }[]): Promise<ChangeFeed[]>
   close(): Promise<void>
 }
 
 export interface SourceTable {
-  /** Whether reading can go on behind the snapshot, change by change and in order: an online copy. */
+  /** True if changes behind the snapshot can be read in order: by a change feed, or by each split itself. */
   readonly follows?: boolean
   /** Why the offer cannot be served, or undefined where it can. `rows` always can. */
   refuses(offer: Offer): string | undefined
@@ -32,14 +34,6 @@ export interface SourceTable {
   /** What must be unchanged for the splits to be resumed in a later snapshot; undefined where nothing must. */
   fingerprint(): Promise<string | undefined>
   read(split: Split, options: ReadOptions): AsyncIterable<Batch>
-  /** Of a table whose log is followed, once all of them are known: the log waits for it from here on. */
-  join?(): void
-  /** Of a table whose log is followed: that everything up to the checkpoint is kept at the destination. */
-  confirm?(checkpoint: Checkpoint): void
-  /** Of a table whose log is followed: nothing more is read of it. */
-  leave?(): void
-  /** Of a table whose log is followed: the position that the next copy goes on from. */
-  reached?(): string | undefined
   /** Rows as the source holds them now, of a source that is followed; undefined for those that are gone. */
   current?(rows: Row[]): Promise<(Row | undefined)[]>
   /** Members of documents that were read so far and that no column asks for, by their names. */
@@ -72,13 +66,4 @@ export interface Checksums {
 /** Checksums computed inside a store: comparable with those that the same functions compute elsewhere. */
 export interface StoreChecksums extends Checksums {
   by: string
-}
-
-export interface ReadOptions {
-  offer: Offer
-  from?: Checkpoint
-  /** Ends it at once. */
-  signal: AbortSignal
-  /** Aborted when an online copy is to end: with what the source holds at that moment. */
-  complete?: AbortSignal
 }

@@ -1,25 +1,27 @@
 import type { Checkpoint } from '../batch/encoding.ts'
 
-/** The id of the split that is the log behind the snapshot: it is read last, and in order. */
-export const CHANGES = 1_000_000
-
-/** An independently readable piece of a table. `spec` is opaque outside the connector. */
+/** A range of a table's rows that is read independently of the others. `spec` is opaque outside the connector. */
 export interface Split {
+  /** 0, 1, 2 ... within the table. */
   id: number
   label: string
   spec: string
+  /** Estimates. */
   rows?: number
   bytes?: number
 }
 
-/** What committed before a crash: the engine starts from it. */
+/** What commits by itself: a range by its number, or the feed of a table's changes. */
+export type SplitId = number | 'feed'
+
+/** What a run has committed of a table: a run that is resumed starts from it. */
 export interface Committed {
-  splits: Map<number, CommittedSplit>
+  splits: Map<SplitId, CommittedSplit>
   published: boolean
 }
 
 export interface CommittedSplit {
-  /** `undefined` where the split is done. */
+  /** Undefined if the split is done. */
   checkpoint: Checkpoint | undefined
   rows: number
   bytes: number

@@ -20,6 +20,8 @@ export interface Kind {
   /** What its settings are: forms and documentation are made of it. */
   readonly settings: z.ZodObject
   readonly locators: Locators
+  /** The forms of rows that are its own, by their names, each with the schema of its offer. */
+  readonly encodings?: Record<string, z.ZodType>
   /** What jobs may say more of its objects, in `read` and `write`. */
   readonly options?: { read: z.ZodObject; write: z.ZodObject }
   /** Whether the store tells its changes: online copies, and incremental ones by its log. */

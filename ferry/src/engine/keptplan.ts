@@ -3,31 +3,11 @@
  * schema says what the engine needs of it.
  */
 import { z } from 'zod'
-import type { LogicalType } from '../batch/types.ts'
+import { logicalType } from '../batch/typeschema.ts'
+import { encodingSchema } from '../connectors/registry.ts'
+import type { Offer } from '../contract/encodings.ts'
 import { KeptForm } from '../kept.ts'
 import type { TablePlan } from './plan.ts'
-
-const digits = z.number().exactOptional()
-const logicalType: z.ZodType<LogicalType> = z.lazy(() =>
-  z.discriminatedUnion('kind', [
-    z.object({ kind: z.literal('bool') }),
-    z.object({ kind: z.literal('int'), bits: z.literal([8, 16, 32, 64]), signed: z.boolean() }),
-    z.object({ kind: z.literal('float'), bits: z.literal([32, 64]) }),
-    z.object({ kind: z.literal('decimal'), precision: z.number(), scale: z.number() }),
-    z.object({ kind: z.literal('numeric') }),
-    z.object({ kind: z.literal('utf8'), length: z.number().exactOptional() }),
-    z.object({ kind: z.literal('json'), once: z.boolean().exactOptional() }),
-    z.object({ kind: z.literal('uuid') }),
-    z.object({ kind: z.literal('binary') }),
-    z.object({ kind: z.literal('date') }),
-    z.object({ kind: z.literal('time'), digits }),
-    z.object({ kind: z.literal('timestamp'), zone: z.boolean(), unit: z.enum(['ms', 'us', 'ns']), digits }),
-    z.object({ kind: z.literal('interval'), digits }),
-    z.object({ kind: z.literal('list'), item: logicalType }),
-    z.object({ kind: z.literal('struct'), fields: z.array(z.object({ name: z.string(), type: logicalType })) }),
-    z.object({ kind: z.literal('map'), key: logicalType, value: logicalType }),
-  ]),
-)
 
 const names = z.array(z.string())
 const options = z.record(z.string(), z.unknown())
@@ -89,26 +69,14 @@ const writeRequest = z.looseObject({
   skipBadRows: z.boolean(),
 })
 
-const dialect = z.looseObject({
-  delimiter: z.string(),
-  quote: z.string(),
-  escape: z.string(),
-  nullText: z.string(),
-  encoding: z.string(),
-})
-
-const offer = z.discriminatedUnion('encoding', [
-  z.object({ encoding: z.literal(['pg-copy-binary', 'pg-copy-text']), wire: names }),
-  z.object({
-    encoding: z.literal('csv'),
-    types: z.array(logicalType),
-    wire: names.exactOptional(),
-    dialect: z.union([dialect, z.literal('any')]),
-    parser: z.enum(['postgres', 'duckdb', 'none']),
-  }),
-  z.object({ encoding: z.literal('duckdb-sql'), types: z.array(logicalType) }),
-  z.object({ encoding: z.literal('rows') }),
-])
+/** The form in which rows travel, by the schema of whom it belongs to. */
+const offer = z.looseObject({ encoding: z.string() }).superRefine((value, context) => {
+  const schema = encodingSchema(value.encoding)
+  if (!schema) context.addIssue({ code: 'custom', path: ['encoding'], message: `no store knows ${value.encoding}` })
+  for (const { path, message } of schema?.safeParse(value).error?.issues ?? []) {
+    context.addIssue({ code: 'custom', path, message })
+  }
+}) as unknown as z.ZodType<Offer>
 
 const tablePlan = z.looseObject({
   ordinal: z.number(),
@@ -138,4 +106,13 @@ const tablePlan = z.looseObject({
     .exactOptional(),
 })
 
-export const tablePlans = new KeptForm<TablePlan>('plan of a table', tablePlan)
+/** Version 1 named the store that reads the fields of CSV, and not what becomes of those that do not fit. */
+const MISFITS: Record<string, string> = { postgres: 'refused', duckdb: 'rounded', none: 'kept' }
+
+function withMisfits(old: unknown): unknown {
+  const { offer, ...plan } = old as { offer: { encoding: string; parser?: string } }
+  const { parser, ...rest } = offer
+  return { ...plan, offer: parser === undefined ? rest : { ...rest, misfits: MISFITS[parser] } }
+}
+
+export const tablePlans = new KeptForm<TablePlan>('plan of a table', tablePlan, [old => old, withMisfits])

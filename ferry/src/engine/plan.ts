@@ -1,6 +1,6 @@
 /** Planning: each table's mapping, the encoding that both sides agree on, and what would be written. */
-import type { Encoding } from '../batch/encoding.ts'
 import { typeName } from '../batch/types.ts'
+import type { ChangeFeed } from '../contract/changefeed.ts'
 import type { Offer } from '../contract/encodings.ts'
 import type { ReadRequest } from '../contract/read.ts'
 import {
@@ -21,9 +21,6 @@ import type { TableSpec } from '../job/tables.ts'
 import { requireApart, requireOptions } from './apart.ts'
 import { chooseKeys, mapColumns, mayShareKeys, type OwnColumn } from './columns.ts'
 import { type IncrementPlan, type KeptPosition, planIncrement, requireIncremental, trackedBy } from './increment.ts'
-
-/** Best first: the fewer hands touch the bytes, the better. */
-const PREFERENCE: Encoding[] = ['duckdb-sql', 'pg-copy-binary', 'csv', 'pg-copy-text', 'rows']
 
 /** All that a run needs to copy a table, as plain data: a resumed run goes on with it. */
 export interface TablePlan {
@@ -54,9 +51,11 @@ export interface TablePlan {
 }
 
 export interface OpenTable {
-  plan: TablePlan
-  source: SourceTable
-  sink: SinkTable
+  readonly plan: TablePlan
+  readonly source: SourceTable
+  readonly sink: SinkTable
+  /** The changes behind the snapshot, once the run follows its source. */
+  readonly feed?: ChangeFeed
 }
 
 /** A table of which nothing is to be copied: no side of it is opened. */
@@ -440,9 +439,8 @@ export async function reopenTable(sessions: Sessions, plan: TablePlan): Promise<
 
 function negotiate(source: SourceTable, sink: SinkTable, rowsOnly: boolean): { offer: Offer; passedOver: string[] } {
   const passedOver: string[] = []
-  for (const encoding of PREFERENCE) {
-    const offer = sink.offer(encoding)
-    if (typeof offer === 'string') continue
+  for (const offer of sink.offers) {
+    const { encoding } = offer
     if (rowsOnly && encoding !== 'rows') {
       passedOver.push(`${encoding}: a limit counts rows`)
       continue

@@ -1,5 +1,6 @@
 /** What a run has done so far, table by table: written by the engine, read by whoever shows it. */
 import type { Behind } from '../batch/encoding.ts'
+import type { SplitId } from '../contract/split.ts'
 import type { FerryError } from '../errors.ts'
 
 /** Where a run, or a table of one, is. */
@@ -34,7 +35,7 @@ export interface TableProgress {
   /** What is at the destination and will be gone. */
   replaces?: string
   /** Of an online copy: what each split knows to be left. */
-  behind: Map<number, Behind>
+  behind: Map<SplitId, Behind>
   startedAt?: number
   endedAt?: number
   error?: FerryError

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { Rejected } from '../batch/encoding.ts'
+import type { SplitId } from '../contract/split.ts'
 
 export interface ErrorLine extends Rejected {
   table: string
@@ -19,7 +20,7 @@ export function errorFolder(home: string, run: string): string {
 export function writeErrors(
   folder: string,
   ordinal: number,
-  split: number,
+  split: SplitId,
   from: string | undefined,
   table: string,
   rows: Rejected[],

@@ -1,6 +1,5 @@
 /** Giving up a run that will not go on: what it left at the destination goes, and the state says so. */
 import type { SinkSession, SinkTable } from '../contract/sink.ts'
-import { CHANGES } from '../contract/split.ts'
 import type { Store } from '../contract/store.ts'
 import { tablePlans } from '../engine/keptplan.ts'
 import type { TablePlan } from '../engine/plan.ts'
@@ -12,6 +11,7 @@ import { findJob } from '../state/jobs.ts'
 import { keepPosition, positionsOf, resetPositions } from '../state/positions.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, RunTableRow } from '../state/schema.ts'
+import { splitsOf } from '../state/splits.ts'
 import { Hold } from './hold.ts'
 import { closeStores, openStores, type Stores } from './stores.ts'
 
@@ -20,8 +20,8 @@ export async function refuseEdited(state: State, row: RunRow): Promise<void> {
   for (const table of await runs.runTables(state.db, row.id)) {
     const { write } = tablePlans.read(table.plan)
     if (write.update !== 'append') continue
-    const splits = await runs.splitsOf(state.db, row.id, table.ordinal)
-    if (table.state !== 'completed' && !splits.some(s => s.done === 1 || s.checkpoint !== null)) continue
+    const splits = await splitsOf(state.db, row.id, table.ordinal)
+    if (table.state !== 'completed' && !splits?.committed.size) continue
     throw new FerryError(
       'FERRY-5009',
       `job ${row.job} was edited, and its unfinished run ${row.id} has appended rows to ${table.destination} already`,
@@ -82,9 +82,9 @@ function readable(table: RunTableRow): TablePlan | undefined {
 
 /** What of an unfinished table is committed where others see it, by its ledger too. */
 async function remainsOf(state: State, table: RunTableRow, sink: SinkTable | undefined) {
-  const kept = await runs.splitsOf(state.db, table.run, table.ordinal)
-  if (!sink || sink.staged || kept.length === 0) return { rowsCopied: 0, bytesWritten: 0 }
-  const known = runs.committedOf(kept)
+  const kept = await splitsOf(state.db, table.run, table.ordinal)
+  if (!sink || sink.staged || !kept) return { rowsCopied: 0, bytesWritten: 0 }
+  const known = kept.committed
   const { splits } = await sink.committed({ splits: known, published: false })
   const committed = [...new Map([...known, ...splits]).values()]
   return {
@@ -97,8 +97,8 @@ async function remainsOf(state: State, table: RunTableRow, sink: SinkTable | und
 async function keepPlace(state: State, run: RunRow, table: RunTableRow, sink: SinkTable, store: Store): Promise<void> {
   const { increment, from, to } = tablePlans.read(table.plan)
   if (increment?.load !== 'changes' || !sink.changes || !store.positionAt) return
-  const known = runs.committedOf(await runs.splitsOf(state.db, run.id, table.ordinal))
-  const place = (await sink.changes.committed(known.get(CHANGES)))?.checkpoint
+  const kept = await splitsOf(state.db, run.id, table.ordinal)
+  const place = (await sink.changes.committed(kept?.committed.get('feed')))?.checkpoint
   if (place === undefined) return
   const { tracked, value } = increment.position
   const position = { job: run.job, source: from, destination: to, run: run.id, tracked }

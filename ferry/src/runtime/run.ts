@@ -1,6 +1,5 @@
 /** One run of a copy job, from the claim to the report: new, or going on where an earlier try stopped. */
 import { setImmediate } from 'node:timers/promises'
-import type { Split } from '../contract/split.ts'
 import { requireOwnDestinations } from '../engine/apart.ts'
 import { copyTable } from '../engine/copy.ts'
 import { tablePlans } from '../engine/keptplan.ts'
@@ -27,9 +26,11 @@ import { completeTable, positionsOf } from '../state/positions.ts'
 import { diedTooOften, MOST_DEATHS } from '../state/queue.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, RunState, RunTableRow, Wish } from '../state/schema.ts'
-import { errorFiles, errorFolder, firstErrors, writeErrors } from './errorfiles.ts'
+import { saveSplits, splitsOf } from '../state/splits.ts'
+import { errorFiles, errorFolder, firstErrors } from './errorfiles.ts'
 import { abandon, forgetTable, refuseEdited, release } from './giveup.ts'
 import { Hold } from './hold.ts'
+import { StateJournal } from './journal.ts'
 import { parallelOf, planOptions, tablesOf } from './plan.ts'
 import { PULSE_MS, Pulse } from './pulse.ts'
 import { errorInfo, type RunReport, reportOf } from './report.ts'
@@ -211,13 +212,13 @@ class Run {
     try {
       await runs.setState(state.db, this.lease, 'planning')
       await this.lookForWish()
-      const opened = await this.openTables(sessions)
+      const planned = await this.openTables(sessions)
       if (this.evolved.size === 0) {
         this.options.onStart?.({ id: this.lease.run, resumed: this.resumed, tables: this.tables })
       }
       await this.lookForWish()
       this.abort.signal.throwIfAborted()
-      await this.follow(sessions, opened)
+      const opened = await this.follow(sessions, planned)
       await runs.setState(state.db, this.lease, this.complete.signal.aborted ? 'completing' : 'running')
       // What follows its source never ends by itself: nothing can wait for it.
       const isLogged = opened.some(t => t?.plan.write.follows?.log)
@@ -321,15 +322,15 @@ class Run {
   private async goesOn(table: OpenTable): Promise<boolean> {
     const { plan, sink } = table
     const { db } = this.options.state
-    const kept = await runs.splitsOf(db, this.lease.run, plan.ordinal)
+    const kept = await splitsOf(db, this.lease.run, plan.ordinal)
     // Nothing was begun before there are splits.
-    if (kept.length === 0) return false
-    if (runs.committedOf(kept).size > 0) return true
+    if (!kept) return false
+    if (kept.committed.size > 0) return true
     // The destination knows of what was committed right before the process ended.
     const committed = await sink.committed({ splits: new Map(), published: false })
     if (committed.published || committed.splits.size > 0) return true
     await sink.discard()
-    await runs.saveSplits(db, this.lease, plan.ordinal, [])
+    await saveSplits(db, this.lease, plan.ordinal, [], { feed: false })
     return false
   }
 
@@ -344,25 +345,26 @@ class Run {
     return planTable(sessions, spec, plan.ordinal, { ...planOptions(job, this.stores, all), ...more })
   }
 
-  /** Makes ready to follow the log for the tables that need it; where it begins is kept before the first row moves. */
-  private async follow(sessions: Sessions, opened: (OpenTable | undefined)[]): Promise<void> {
-    const tables = opened.filter(t => t?.plan.read.log !== undefined) as OpenTable[]
-    if (tables.length === 0 || !sessions.source.follow) return
+  /** Follows the log for the tables that need it. The places that their feeds begin at are saved before the first row moves. */
+  private async follow(sessions: Sessions, opened: (OpenTable | undefined)[]): Promise<(OpenTable | undefined)[]> {
+    const tables = opened.filter(t => t !== undefined).filter(t => t.plan.read.log !== undefined)
+    if (tables.length === 0 || !sessions.source.follow) return opened
     const kept = await positionsOf(this.options.state.db, this.row.job)
-    const requests = tables.map(t => t.plan.read)
-    // What nobody goes on from when this run is completed: former places in the log, and all of an online copy.
+    // Released when this run is completed: former places in the log, and all places of an online copy.
     this.former = kept.map(p => p.value)
     if (this.options.job.mode === 'online') {
       this.former.push(...tables.flatMap(t => t.plan.increment?.position.value ?? []))
     }
-    await sessions.source.follow(
-      requests,
+    const feeds = await sessions.source.follow(
+      tables.map(t => t.plan.read),
       kept.map(p => ({ object: p.source, position: p.value })),
     )
-    for (const { plan, source } of tables) {
-      source.join?.()
-      await this.saveTable(plan, this.tables[plan.ordinal]!)
-    }
+    const followed = tables.map((table, i) => {
+      const feed = feeds[i]!
+      return { ...table, feed, plan: { ...table.plan, read: feed.request } }
+    })
+    for (const { plan } of followed) await this.saveTable(plan, this.tables[plan.ordinal]!)
+    return opened.map(t => followed.find(f => f.plan.ordinal === t?.plan.ordinal) ?? t)
   }
 
   private track(plan: TablePlan): TableProgress {
@@ -400,12 +402,17 @@ class Run {
     if (this.abort.signal.aborted) return
     progress.startedAt = Date.now()
     progress.state = 'running'
-    const { plan } = table
+    let { plan } = table
     try {
-      await this.copyRows(table, progress, limits)
+      await this.copyRows(table, progress, {
+        ...limits,
+        onCut: async fingerprint => {
+          if (fingerprint !== undefined) plan = { ...plan, fingerprint }
+          await this.saveTable(plan, progress)
+        },
+      })
       await this.requireSameColumns(plan)
-      const reached = plan.increment && table.source.reached?.()
-      if (reached !== undefined) plan.increment!.position.value = reached
+      plan = withPosition(plan, table.feed?.position())
       progress.state = 'completed'
       progress.rowsSkipped = await this.countErrors(plan.ordinal)
     } catch (error) {
@@ -420,7 +427,7 @@ class Run {
         progress.error = asFerryError(error)
       }
     }
-    table.source.leave?.()
+    table.feed?.stop()
     progress.endedAt = Date.now()
     await this.saveEnd(plan, progress)
     // The ledger's lines go only when the state knows the end: until then they are what decides.
@@ -449,85 +456,46 @@ class Run {
   private async copyRows(
     table: OpenTable,
     progress: TableProgress,
-    limits: { slots: Slots; rows?: RateLimit | undefined; bytes?: RateLimit | undefined },
+    {
+      onCut,
+      ...limits
+    }: {
+      slots: Slots
+      rows?: RateLimit | undefined
+      bytes?: RateLimit | undefined
+      onCut: (fingerprint: string | undefined) => Promise<void>
+    },
   ): Promise<void> {
     const { plan } = table
     if (plan.write.alter) await table.sink.alter?.()
     let lookedAt = performance.now()
-    await copyTable(table, {
-      signal: this.abort.signal,
-      resumed: this.resumed || this.evolved.size > 0,
-      complete: this.complete.signal,
-      slots: limits.slots,
-      parallel: this.parallel,
-      ...(limits.rows ? { rows: limits.rows } : {}),
-      ...(limits.bytes ? { bytes: limits.bytes } : {}),
-      progress,
-      splits: () => this.splitsOf(table),
-      committed: async (split, done, at, behind) => {
-        const { db } = this.options.state
-        await runs.saveProgress(db, this.lease, plan.ordinal, split.id, { done, ...at, behind })
-        // An online copy has no end at which it would be found.
+    const journal = new StateJournal(this.options.state, this.lease, {
+      ordinal: plan.ordinal,
+      from: plan.from,
+      hasFeed: table.feed !== undefined,
+      requireUnchanged: () => refuseChangedSource(table),
+      onCut: async () => onCut(await table.source.fingerprint()),
+      onCommit: async behind => {
+        // An online copy has no end at which a new column would be found.
         if (!plan.read.online || behind?.changes !== 0 || performance.now() - lookedAt < COLUMNS_MS) return
         lookedAt = performance.now()
         await this.requireSameColumns(plan)
       },
-      rejected: async (split, from, rows) => {
-        writeErrors(this.folder, plan.ordinal, split.id, from, plan.from, rows)
-      },
+    })
+    await copyTable(table, {
+      signal: this.abort.signal,
+      complete: this.complete.signal,
+      resumed: this.resumed || this.evolved.size > 0,
+      parallel: this.parallel,
+      ...limits,
+      progress,
+      journal,
     })
   }
 
   private async countErrors(ordinal: number): Promise<number> {
     const { total } = await firstErrors(errorFiles(this.folder, ordinal), 0)
     return total
-  }
-
-  /** The cuts that the run began with, or new ones, kept before the first row moves. */
-  private async splitsOf(table: OpenTable) {
-    const { db } = this.options.state
-    const { run } = this.lease
-    const { plan, source } = table
-    const kept = await runs.splitsOf(db, run, plan.ordinal)
-    if (kept.length > 0) {
-      const known = runs.committedOf(kept)
-      if (plan.fingerprint !== undefined) await this.refuseChangedSource(table)
-      const splits: Split[] = kept.map(s => ({ id: s.id, label: s.label, spec: s.spec }))
-      return { splits, known: { splits: known, published: false } }
-    }
-    const splits = await source.splits(plan.offer)
-    plan.fingerprint = await source.fingerprint()
-    await this.saveTable(plan, this.tables[plan.ordinal]!)
-    await runs.saveSplits(
-      db,
-      this.lease,
-      plan.ordinal,
-      splits.map(s => ({
-        run,
-        ordinal: plan.ordinal,
-        id: s.id,
-        label: s.label,
-        spec: s.spec,
-        rows: s.rows ?? null,
-        bytes: s.bytes ?? null,
-        done: 0,
-        checkpoint: null,
-        rows_done: 0,
-        bytes_done: 0,
-        behind: null,
-        behind_since: null,
-      })),
-    )
-    return { splits, known: { splits: new Map(), published: false } }
-  }
-
-  private async refuseChangedSource(table: OpenTable): Promise<void> {
-    if (await isUnchanged(table)) return
-    throw new FerryError(
-      'FERRY-5005',
-      `${table.plan.from} changed while the run was interrupted, and has no key by which its splits would still hold`,
-      { hint: 'Start again: ferry run JOB --full-refresh. Rows that an append has committed already stay there.' },
-    )
   }
 
   /** The end of a table; where it is copied, its position moves with it. */
@@ -642,9 +610,22 @@ class Run {
   }
 }
 
-/** Whether the source is as it was when its splits were cut. */
-async function isUnchanged({ plan, source }: OpenTable): Promise<boolean> {
-  // The splits are cut by page: cutting them again makes the source know that, and its print comparable.
+/** Throws FERRY-5005 if the source is not as it was when its splits were cut. */
+async function refuseChangedSource({ plan, source }: OpenTable): Promise<void> {
+  if (plan.fingerprint === undefined) return
+  // The splits are cut by page: cutting them again makes the source know that, and its fingerprint comparable.
   await source.splits(plan.offer)
-  return (await source.fingerprint()) === plan.fingerprint
+  if ((await source.fingerprint()) === plan.fingerprint) return
+  throw new FerryError(
+    'FERRY-5005',
+    `${plan.from} changed while the run was interrupted, and has no key by which its splits would still hold`,
+    { hint: 'Start again: ferry run JOB --full-refresh. Rows that an append has committed already stay there.' },
+  )
+}
+
+/** The plan with the position that the next copy starts from. */
+function withPosition(plan: TablePlan, value: string | undefined): TablePlan {
+  const { increment } = plan
+  if (!increment || value === undefined) return plan
+  return { ...plan, increment: { ...increment, position: { ...increment.position, value } } }
 }

@@ -1,10 +1,10 @@
 /** How the state's lines become what the API tells of runs, tables and jobs. */
 import { type Kysely, sql } from 'kysely'
-import { CHANGES } from '../contract/split.ts'
 import type { CopyJob } from '../job/schema.ts'
 import { isAlive } from '../state/owner.ts'
 import { isUnfinished } from '../state/runs.ts'
 import type { AttemptRow, RunRow, Schema } from '../state/schema.ts'
+import { FEED_ROW } from '../state/splits.ts'
 import type { AttemptView, RunView, TableView } from './schemas.ts'
 
 /** The columns that a list of runs needs; definitions and samples would make it slow. */
@@ -133,10 +133,10 @@ export async function describeTables(
     .selectFrom('split')
     .select(eb => [
       'ordinal',
-      sql<number>`COUNT(CASE WHEN id <> ${CHANGES} THEN 1 END)`.as('all'),
-      sql<number>`COUNT(CASE WHEN id <> ${CHANGES} AND done = 1 THEN 1 END)`.as('done'),
+      sql<number>`COUNT(CASE WHEN id <> ${FEED_ROW} THEN 1 END)`.as('all'),
+      sql<number>`COUNT(CASE WHEN id <> ${FEED_ROW} AND done = 1 THEN 1 END)`.as('done'),
       sql<number>`COUNT(behind)`.as('following'),
-      sql<number>`COUNT(CASE WHEN id = ${CHANGES} THEN 1 END)`.as('log'),
+      sql<number>`COUNT(CASE WHEN id = ${FEED_ROW} THEN 1 END)`.as('log'),
       eb.fn.sum<number | null>('behind').as('behind'),
       eb.fn.min('behind_since').as('since'),
     ])

@@ -266,4 +266,10 @@ export const MIGRATIONS: Record<string, Migration> = {
       await sql`UPDATE run SET worked_ms = ${worked} WHERE started_at IS NOT NULL AND ended_at > started_at`.execute(db)
     },
   },
+  '0009_feed': {
+    async up(db: Kysely<unknown>) {
+      // Feeds had the number of the millionth range before.
+      await sql`UPDATE split SET id = -1 WHERE id = 1000000`.execute(db)
+    },
+  },
 }

@@ -1,12 +1,11 @@
 /** Jobs and runs in the state: who executes what, how far it is, what was asked of it. */
 import type { ExpressionBuilder, Kysely, UpdateObject } from 'kysely'
-import type { CommittedSplit } from '../contract/split.ts'
 import { FerryError } from '../errors.ts'
 import { peekJob } from '../job/kept.ts'
 import { beginAttempt, endAttempt, endDead } from './attempts.ts'
 import { requireOrder } from './behind.ts'
 import { isAlive, self } from './owner.ts'
-import type { RunRow, RunState, RunTableRow, Schema, SplitRow, Wish } from './schema.ts'
+import type { RunRow, RunState, RunTableRow, Schema, Wish } from './schema.ts'
 import { databaseNow, databaseTime, iso, isSqlite } from './time.ts'
 import { addTotals } from './totals.ts'
 
@@ -530,77 +529,4 @@ export async function putTable(tx: Kysely<Schema>, row: RunTableRow): Promise<vo
     .values(row)
     .onConflict(c => c.columns(['run', 'ordinal']).doUpdateSet(rest))
     .execute()
-}
-
-export async function splitsOf(db: Kysely<Schema>, run: string, ordinal: number): Promise<SplitRow[]> {
-  return db
-    .selectFrom('split')
-    .selectAll()
-    .where('run', '=', run)
-    .where('ordinal', '=', ordinal)
-    .orderBy('id')
-    .execute()
-}
-
-/** What of the splits is committed. */
-export function committedOf(splits: SplitRow[]): Map<number, CommittedSplit> {
-  const begun = splits.filter(s => s.done === 1 || s.checkpoint !== null)
-  return new Map(
-    begun.map(s => [
-      s.id,
-      { checkpoint: s.done === 1 ? undefined : s.checkpoint!, rows: s.rows_done, bytes: s.bytes_done },
-    ]),
-  )
-}
-
-/** Keeps the splits of a table, all or none: a run resumes with the cuts that it began with. Throws FERRY-5004. */
-export async function saveSplits(db: Kysely<Schema>, lease: Lease, ordinal: number, splits: SplitRow[]): Promise<void> {
-  await whileHeld(db, lease, async tx => {
-    await tx.deleteFrom('split').where('run', '=', lease.run).where('ordinal', '=', ordinal).execute()
-    // SQLite takes 32,766 parameters a statement.
-    for (let i = 0; i < splits.length; i += 1000) {
-      await tx
-        .insertInto('split')
-        .values(splits.slice(i, i + 1000))
-        .execute()
-    }
-  })
-}
-
-/** Throws FERRY-5004. */
-export async function saveProgress(
-  db: Kysely<Schema>,
-  lease: Lease,
-  ordinal: number,
-  id: number,
-  progress: {
-    done: boolean
-    checkpoint: string | undefined
-    rows: number
-    bytes: number
-    behind?: { changes: number; since?: number } | undefined
-  },
-): Promise<void> {
-  // One statement: a process that is stopped in the middle of a transaction would keep the run's line from the next one.
-  const result = await db
-    .with('held', held => {
-      const run = held.selectFrom('run').select('id').where('id', '=', lease.run).where('epoch', '=', lease.epoch)
-      return isSqlite(db) ? run : run.forShare()
-    })
-    .updateTable('split')
-    .set({
-      done: progress.done ? 1 : 0,
-      checkpoint: progress.checkpoint ?? null,
-      rows_done: progress.rows,
-      bytes_done: progress.bytes,
-      behind: progress.behind?.changes ?? null,
-      behind_since: progress.behind?.since ?? null,
-    })
-    .where('run', '=', lease.run)
-    .where('ordinal', '=', ordinal)
-    .where('id', '=', id)
-    .where(eb => eb.exists(eb.selectFrom('held').select('held.id')))
-    .executeTakeFirst()
-  // A table without rows has no splits: nothing is kept of its end here.
-  if (Number(result.numUpdatedRows) === 0) await requireHeld(db, lease)
 }

@@ -10,6 +10,7 @@ import { isAlive, LEASE_MS } from './owner.ts'
 import { completeTable, positionsOf } from './positions.ts'
 import * as queue from './queue.ts'
 import * as runs from './runs.ts'
+import { saveProgress, saveSplits, splitsOf } from './splits.ts'
 import { openSqlite } from './sqlite.ts'
 import { databaseNow } from './time.ts'
 import { totalsOf } from './totals.ts'
@@ -69,15 +70,14 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
       const row = { run: first.lease.run, ordinal: 0, source: 's', destination: 'd', plan: '{}', ...counts }
       const table = { ...row, total_rows: null, started_at: null, ended_at: null, error: null, encoding: 'rows' }
       await runs.saveTable(db, second.lease, table)
-      const at = { done: true, checkpoint: undefined, rows: 1, bytes: 1 }
-      const part = { run: first.lease.run, ordinal: 0, id: 0, label: '', spec: '', rows: null, bytes: null, done: 0 }
-      const split = { ...part, checkpoint: null, rows_done: 0, bytes_done: 0, behind: null, behind_since: null }
+      const at = { checkpoint: undefined, rows: 1, bytes: 1 }
+      const split = { id: 0, label: '', spec: '' }
       const position = { job: 'j', source: 's', destination: 'd', tracked: '{}', value: '1' }
       const late: Record<string, (lease: runs.Lease) => Promise<void>> = {
         'the table': lease => runs.saveTable(db, lease, { ...table, rows_read: 99 }),
         counts: lease => runs.saveCounts(db, lease, new Map([[0, { ...counts, rows_read: 99, started_at: null }]])),
-        splits: lease => runs.saveSplits(db, lease, 0, [split]),
-        progress: lease => runs.saveProgress(db, lease, 0, 0, at),
+        splits: lease => saveSplits(db, lease, 0, [split], { feed: false }),
+        progress: lease => saveProgress(db, lease, 0, 0, at, undefined),
         'the end of a table': lease => completeTable(db, lease, { ...table, rows_read: 99 }, position),
         sums: lease => runs.saveWaiting(db, lease, 'late'),
         'a sign of life': lease => runs.heartbeat(db, lease),
@@ -206,31 +206,16 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
   it('keeps thousands of splits, all or none', async () => {
     await withState(await place(), async ({ db }) => {
       const { lease } = await runs.claimRun(db, 'j', '{}', fresh)
-      const split = (id: number) => ({
-        run: lease.run,
-        ordinal: 0,
-        id,
-        label: 'l',
-        spec: 's',
-        rows: 2 ** 40,
-        bytes: null,
-        done: 0,
-        checkpoint: null,
-        rows_done: 0,
-        bytes_done: 0,
-        behind: null,
-        behind_since: null,
-      })
-      await runs.saveSplits(
-        db,
-        lease,
-        0,
-        Array.from({ length: 4000 }, (_, id) => split(id)),
-      )
-      await runs.saveProgress(db, lease, 0, 7, { done: true, checkpoint: undefined, rows: 2 ** 40, bytes: 5 })
-      const kept = await runs.splitsOf(db, lease.run, 0)
-      expect(kept).toHaveLength(4000)
-      expect(kept[7]).toMatchObject({ done: 1, rows: 2 ** 40, rows_done: 2 ** 40 })
+      const split = (id: number) => ({ id, label: 'l', spec: 's', rows: 2 ** 40 })
+      const ranges = Array.from({ length: 4000 }, (_, id) => split(id))
+      await saveSplits(db, lease, 0, ranges, { feed: true })
+      const end = { checkpoint: undefined, rows: 2 ** 40, bytes: 5 }
+      await saveProgress(db, lease, 0, 7, end, undefined)
+      await saveProgress(db, lease, 0, 'feed', { checkpoint: 'here', rows: 1, bytes: 1 }, undefined)
+      const kept = await splitsOf(db, lease.run, 0)
+      expect(kept?.ranges).toHaveLength(4000)
+      expect([...kept!.committed.keys()]).toEqual(['feed', 7])
+      expect(kept?.committed.get(7)).toEqual(end)
     })
   })
 

@@ -5,7 +5,7 @@
 import type { RowBatch } from '../../batch/encoding.ts'
 import { int32, type Row, utf8 } from '../../batch/types.ts'
 import type { ChangeSink, SplitWriter, WriterWork } from '../../contract/sink.ts'
-import { CHANGES, type Committed } from '../../contract/split.ts'
+import type { Committed } from '../../contract/split.ts'
 import type { WriteRequest } from '../../contract/write.ts'
 import type { Ledger, LedgerClient } from '../ledger.ts'
 import { type ChangeTable, chosen, former, MASK, type StagedColumn } from './changetable.ts'
@@ -16,6 +16,9 @@ import { looseKeys, matchKeys, requireOwnKeys } from './loosekeys.ts'
 
 /** 1 where the row's key changed, and its values are under the former one. */
 const MOVED = 'ferry_moved'
+
+/** The ledger's number for the feed: those of ranges are smaller, since a table that is followed has few of them. */
+const FEED = 1_000_000
 
 /** The way of a sink table into changes of a log. `within` runs work on the connection for everything but rows. */
 export function changeSink(
@@ -33,9 +36,9 @@ export function changeSink(
         return ledger.committed(client)
       })
       if (committed) noteApplied(target, committed)
-      return committed?.splits.get(CHANGES) ?? known
+      return committed?.splits.get(FEED) ?? known
     },
-    open: async work => changeWriter(target, CHANGES, work),
+    open: async work => changeWriter(target, FEED, work),
   }
 }
 
@@ -44,7 +47,15 @@ export async function forgetIfThere(ledger: Ledger, client: LedgerClient): Promi
 }
 
 export function noteApplied(target: ChangeTarget, { splits }: Committed): void {
-  for (const [part, { checkpoint }] of splits) target.applied.set(part, checkpoint ?? null)
+  for (const [part, { checkpoint }] of splits) target.applied.set(part as number, checkpoint ?? null)
+}
+
+/** What the ledger of a table says, with the feed by its name. */
+export function withFeed({ splits, published }: Committed, { follows }: WriteRequest): Committed {
+  const feed = follows?.log ? splits.get(FEED) : undefined
+  if (!feed) return { splits, published }
+  const others = [...splits].filter(([part]) => part !== FEED)
+  return { splits: new Map([...others, ['feed', feed]]), published }
 }
 
 /** Whether rows are applied as changes are, and not loaded: they come among changes, or make versions of others. */

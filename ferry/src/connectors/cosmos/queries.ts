@@ -3,8 +3,8 @@
  * resumable, and its documents travel as they are; one that sorts, groups or counts is put together by the official SDK.
  */
 import type { Batch } from '../../batch/encoding.ts'
-import type { ReadRequest } from '../../contract/read.ts'
-import type { ReadOptions, SourceTable } from '../../contract/source.ts'
+import type { ReadOptions, ReadRequest } from '../../contract/read.ts'
+import type { SourceTable } from '../../contract/source.ts'
 import type { Split } from '../../contract/split.ts'
 import { FerryError } from '../../errors.ts'
 import { pagesOfSdk } from './client.ts'

@@ -1,9 +1,8 @@
 /** Writing to a container: documents in bulk requests, each to the partition that holds its key. */
-import type { Encoding } from '../../batch/encoding.ts'
 import { jsonNullNotes } from '../../batch/json.ts'
-import type { Offer } from '../../contract/encodings.ts'
+import { type Offer, ROWS } from '../../contract/encodings.ts'
 import type { ChangeSink, SinkSession, SinkTable, SplitWriter, WriterWork } from '../../contract/sink.ts'
-import { CHANGES, type Committed, type Split } from '../../contract/split.ts'
+import type { Committed, Split } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { Bulk } from './bulk.ts'
@@ -77,9 +76,7 @@ export class CosmosSinkTable implements SinkTable {
     }
   }
 
-  offer(encoding: Encoding): Offer | string {
-    return encoding === 'rows' ? { encoding } : 'Cosmos DB takes documents'
-  }
+  readonly offers: Offer[] = [ROWS]
 
   private definition() {
     const { partitionKey = '/id', uniqueKeys, defaultTtl } = this.options
@@ -142,7 +139,7 @@ export class CosmosSinkTable implements SinkTable {
     if (!this.takesChanges) return undefined
     return {
       committed: async known => known,
-      open: work => this.open({ id: CHANGES, label: 'the log', spec: '' }, { encoding: 'rows' }, work),
+      open: work => this.open({ id: 0, label: 'the log', spec: '' }, { encoding: 'rows' }, work),
     }
   }
 

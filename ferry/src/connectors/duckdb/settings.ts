@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { readDatabaseFile } from '../../contract/locator.ts'
 import { DATABASE, type Kind, type Settings } from '../../contract/store.ts'
+import { DUCKDB_ENCODINGS } from '../../duckdb/encodings.ts'
 import { checkDatabaseFile } from '../options.ts'
 
 /** Settings of a DuckDB connection. The README's table is checked against this schema. */
@@ -13,6 +14,7 @@ export const duckdbKind = {
   label: 'DuckDB',
   settings: settingsSchema,
   locators: { schemes: ['duckdb'], endings: /\.(duckdb|ddb)$/i, read: readDatabaseFile('duckdb') },
+  encodings: DUCKDB_ENCODINGS,
   tellsChanges: false,
   abilities: DATABASE,
   check: (settings: Settings) => checkDatabaseFile('duckdb', settingsSchema, settings),

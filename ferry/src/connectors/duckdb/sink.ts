@@ -1,5 +1,5 @@
-import { type Encoding, FERRY_CSV } from '../../batch/encoding.ts'
-import type { Offer } from '../../contract/encodings.ts'
+import { FERRY_CSV } from '../../batch/encoding.ts'
+import { type Offer, ROWS } from '../../contract/encodings.ts'
 import type { SinkSession, SinkTable, SplitWriter, WriterWork } from '../../contract/sink.ts'
 import type { Split } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
@@ -82,16 +82,14 @@ export class DuckdbSinkTable extends SqlSinkTable implements SinkTable {
     return this.request.columns.map(c => quoteName(c.name)).join(', ')
   }
 
-  offer(encoding: Encoding): Offer | string {
-    if (appliesRows(this.request) && encoding !== 'rows') return 'rows are applied by key'
-    if (encoding === 'rows') return { encoding }
-    if (this.request.skipBadRows) return 'bad rows are to be skipped one by one'
+  get offers(): Offer[] {
+    // Rows that are applied by key, or that may be skipped, are looked at one by one.
+    if (appliesRows(this.request) || this.request.skipBadRows) return [ROWS]
     const types = this.request.columns.map(c => c.type)
-    if (encoding === 'duckdb-sql') return { encoding, types }
-    if (encoding !== 'csv') return 'DuckDB does not read it'
-    if (!hasPipes) return 'this system has no named pipes'
-    if (types.some(t => ['list', 'struct', 'map', 'interval'].includes(t.kind))) return 'a column has no common text'
-    return { encoding, types, dialect: FERRY_CSV, parser: 'duckdb' }
+    const query: Offer = { encoding: 'duckdb-sql', types }
+    const hasText = types.every(t => !['list', 'struct', 'map', 'interval'].includes(t.kind))
+    if (!hasPipes || !hasText) return [query, ROWS]
+    return [query, { encoding: 'csv', types, dialect: FERRY_CSV, misfits: 'rounded' }, ROWS]
   }
 
   private create(name: { schema: string; table: string }): string {

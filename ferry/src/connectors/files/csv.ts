@@ -10,9 +10,9 @@ import type { Column, LogicalType, Row } from '../../batch/types.ts'
 import { parseType, typeName, utf8 } from '../../batch/types.ts'
 import { allowedPath } from '../../confinement.ts'
 import type { Offer } from '../../contract/encodings.ts'
-import type { ReadRequest } from '../../contract/read.ts'
+import type { ReadRequest, ReadOptions as SplitRead } from '../../contract/read.ts'
 import { FILE_PATH, type TableInfo } from '../../contract/schema.ts'
-import type { SourceTable, ReadOptions as SplitRead } from '../../contract/source.ts'
+import type { SourceTable } from '../../contract/source.ts'
 import type { Split } from '../../contract/split.ts'
 import { FerryError, LineError, RowError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
@@ -159,7 +159,7 @@ export class CsvSourceTable implements SourceTable {
   refuses(offer: Offer): string | undefined {
     if (offer.encoding === 'rows') return undefined
     if (offer.encoding !== 'csv') return 'CSV files do not give it'
-    if (offer.parser === 'duckdb') return 'DuckDB would round what does not fit'
+    if (offer.misfits === 'rounded') return 'the destination would round what does not fit'
     if (this.request.limit !== undefined) return 'the number of rows is limited'
     const { names, dialect } = this.files.shape
     const { columns } = this.request
@@ -168,9 +168,9 @@ export class CsvSourceTable implements SourceTable {
     }
     const odd = columns.find(c => c.checked || c.default !== undefined || (c.type.kind === 'json' && c.type.once))
     if (odd) return `${odd.name}: each value must be looked at`
-    if (offer.parser === 'postgres') {
+    if (offer.misfits === 'refused') {
       const isRead = dialect.quote !== '' && dialect.delimiter.charCodeAt(0) < 128
-      if (!isRead) return 'the dialect is not one that PostgreSQL reads'
+      if (!isRead) return 'the dialect is not one that the destination reads'
     } else if (!sameDialect(dialect, offer.dialect)) return 'the file is of another dialect'
     const nested = columns.find(
       (c, i) =>
@@ -314,7 +314,7 @@ export class CsvSourceTable implements SourceTable {
     const forms = this.request.columns.map((column, i) =>
       formOf(offer.types[i]!, offer.wire?.[i] ?? '', column.guessed === true),
     )
-    return new CsvAgreement(dialect, forms, { toFile: offer.parser === 'none' })
+    return new CsvAgreement(dialect, forms, { toFile: offer.misfits === 'kept' })
   }
 
   /** All files of one object have the same columns in the same order. */

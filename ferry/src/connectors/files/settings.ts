@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { allowedPath } from '../../confinement.ts'
 import { urlOf } from '../../contract/locator.ts'
 import type { Kind, Settings } from '../../contract/store.ts'
+import { DUCKDB_ENCODINGS } from '../../duckdb/encodings.ts'
 import { checkSettings } from '../options.ts'
 import { readSchema, writeSchema } from './options.ts'
 
@@ -26,6 +27,7 @@ export const filesKind = {
     // Standard input and output are in no folder.
     storeOf: ({ object }) => (object === '-' ? {} : { folder: object }),
   },
+  encodings: DUCKDB_ENCODINGS,
   tellsChanges: false,
   abilities: {
     update: ['overwrite', 'append'],

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs'
 import { mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { type Encoding, FERRY_CSV } from '../../batch/encoding.ts'
+import { FERRY_CSV } from '../../batch/encoding.ts'
 import { jsonNullNotes } from '../../batch/json.ts'
-import type { Offer } from '../../contract/encodings.ts'
+import { type Offer, ROWS } from '../../contract/encodings.ts'
 import type { SinkTable, SplitWriter } from '../../contract/sink.ts'
 import type { Committed, Split } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
@@ -109,24 +109,20 @@ export class FilesSinkTable implements SinkTable {
     ]
   }
 
-  offer(encoding: Encoding): Offer | string {
-    if (encoding === 'rows') return { encoding }
-    if (this.request.skipBadRows) return 'bad rows are to be skipped one by one'
+  get offers(): Offer[] {
+    // Rows that may be skipped are looked at one by one; files that are cut by rows or bytes are written from rows.
+    if (this.request.skipBadRows || this.rotates) return [ROWS]
     const types = this.request.columns.map(c => c.type)
-    const { format } = this.output
-    if (encoding === 'duckdb-sql') {
-      if (format !== 'parquet') return `${format} is written by Ferry`
-      return this.rotates ? 'files are cut by rows or bytes' : { encoding, types }
-    }
-    if (encoding !== 'csv') return 'files do not hold it'
-    if (this.rotates) return 'files are cut by rows or bytes'
-    if (types.some(t => ['list', 'struct', 'map'].includes(t.kind))) return 'a column is nested'
+    const { format, delimiter, nullText } = this.output
+    const hasText = types.every(t => !['list', 'struct', 'map'].includes(t.kind))
     if (format === 'csv') {
-      const plain = this.output.delimiter === ',' && this.output.nullText === ''
-      return plain ? { encoding, types, dialect: FERRY_CSV, parser: 'none' } : 'the dialect is not the common one'
+      const isCommon = delimiter === ',' && nullText === ''
+      return isCommon && hasText ? [{ encoding: 'csv', types, dialect: FERRY_CSV, misfits: 'kept' }, ROWS] : [ROWS]
     }
-    if (format !== 'parquet') return `${format} is written from rows`
-    return hasPipes ? { encoding, types, dialect: FERRY_CSV, parser: 'duckdb' } : 'this system has no named pipes'
+    if (format !== 'parquet') return [ROWS]
+    const query: Offer = { encoding: 'duckdb-sql', types }
+    if (!hasPipes || !hasText) return [query, ROWS]
+    return [query, { encoding: 'csv', types, dialect: FERRY_CSV, misfits: 'rounded' }, ROWS]
   }
 
   /** The name of what the run keeps beside its target while it works. */

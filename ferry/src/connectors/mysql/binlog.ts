@@ -8,7 +8,8 @@ import type { Row } from '../../batch/types.ts'
 import type { ReadRequest } from '../../contract/read.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import { requireKnown } from '../changes/drift.ts'
-import type { LogStream, LogTable, TableLog } from '../changes/log.ts'
+import type { LogStream, TableLog } from '../changes/log.ts'
+import type { LogTable } from '../changes/logtable.ts'
 import type { MysqlColumn } from './catalog.ts'
 import { type Connection, cut, query, type ServerError, translate } from './client.ts'
 import { inflated, transactionPayload } from './compressed.ts'
@@ -78,15 +79,15 @@ function dumpCommand(file: string, byte: number, serverId: number): Buffer {
 
 /** A table that is followed: what its rows are read by. */
 export interface Followed {
-  table: LogTable
+  table: LogTable<number>
   columns: MysqlColumn[]
   drift: ReadRequest['drift']
 }
 
-export class BinlogStream implements LogStream {
+export class BinlogStream implements LogStream<number> {
   private readonly connection: Connection
   private readonly stream: Duplex
-  private readonly log: TableLog
+  private readonly log: TableLog<number>
   private readonly settings: MysqlSettings
   private readonly followed: Map<string, Followed>
   private file: string
@@ -98,7 +99,7 @@ export class BinlogStream implements LogStream {
 
   constructor(
     connection: Connection,
-    log: TableLog,
+    log: TableLog<number>,
     options: { settings: MysqlSettings; followed: Map<string, Followed>; file: string },
   ) {
     this.connection = connection
@@ -310,7 +311,8 @@ export class BinlogStream implements LogStream {
     try {
       const images = new RowImages(map, columns, table.columns, this.settings)
       // What comes before the place that the table goes on from is old news.
-      if (this.log.at >= table.from.at) requireKnown(table.name, images.names, columns, drift)
+      if (this.log.at !== undefined && this.log.at >= table.from.at)
+        requireKnown(table.name, images.names, columns, drift)
       return images
     } catch (error) {
       table.stop(explained(error))
@@ -358,7 +360,7 @@ export class BinlogStream implements LogStream {
   }
 
   private update(
-    table: LogTable,
+    table: LogTable<number>,
     images: RowImages,
     event: { buffer: Buffer; cursor: { at: number }; present: boolean[]; after: boolean[] },
   ): void {

@@ -46,7 +46,7 @@ export function refusesCsv(
   const relation = fit(from, to)
   const kept = relation === 'same' || (relation === 'wider' && (to.kind !== 'utf8' || from.kind === 'utf8'))
   if (!kept || (to.kind === 'json' && from.kind !== 'json')) return `${column.name}: the conversion needs Ferry's own`
-  // PostgreSQL reads these texts of the server as they are; others need the canonical one.
+  // A reader that refuses misfits reads these texts of the server as they are; others need the canonical one.
   const own = ['bool', 'float', 'timestamp', 'interval', 'binary'].includes(from.kind)
-  return own && offer.parser !== 'postgres' ? `${column.name} has a text of its own` : undefined
+  return own && offer.misfits !== 'refused' ? `${column.name} has a text of its own` : undefined
 }

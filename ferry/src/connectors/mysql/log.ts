@@ -4,7 +4,8 @@ import { z } from 'zod'
 import type { ReadRequest } from '../../contract/read.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
-import { type LogPosition, TableLog } from '../changes/log.ts'
+import { TableLog } from '../changes/log.ts'
+import type { LogPosition } from '../changes/logtable.ts'
 import { BinlogStream, byteIn, type Followed, fileNumber, placeOf } from './binlog.ts'
 import type { MysqlTable } from './catalog.ts'
 import { type Connection, connect, query } from './client.ts'
@@ -75,10 +76,10 @@ export async function columnsFault(
 }
 
 /** `12:345+6`: file, byte, and changes behind it. */
-export const formatPosition = ({ at, seq }: LogPosition) =>
+export const formatPosition = ({ at, seq }: LogPosition<number>) =>
   `${fileNumber(at)}:${byteIn(at)}${seq === 0 ? '' : `+${seq}`}`
 
-export function parsePosition(text: string): LogPosition {
+export function parsePosition(text: string): LogPosition<number> {
   const [place, seq = '0'] = text.split('+')
   const [file, byte] = place!.split(':')
   return { at: Number(file) * 2 ** 32 + Number(byte), seq: Number(seq) }
@@ -152,9 +153,11 @@ export function binaryLog(
   followed: Map<string, Followed>,
   end: () => Promise<{ base: string; at: number }>,
   loaded: () => Promise<void>,
-): TableLog {
+): TableLog<number> {
   return new TableLog(
     {
+      compare: (a, b) => a - b,
+      distance: (from, to) => to - from,
       format: formatPosition,
       parse: parsePosition,
       end: async () => (await end()).at,
@@ -172,6 +175,6 @@ export function binaryLog(
         return stream
       },
     },
-    Infinity,
+    [],
   )
 }

@@ -1,11 +1,9 @@
-import type { Encoding } from '../../batch/encoding.ts'
 import { jsonb, type Row } from '../../batch/types.ts'
-import type { Offer } from '../../contract/encodings.ts'
+import { type Offer, ROWS } from '../../contract/encodings.ts'
 import type { SinkSession, SinkTable, SplitWriter, WriterWork } from '../../contract/sink.ts'
 import type { Split } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import { appliesRows } from '../changes/applier.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
 import { looseKeys, looseNotes, matchKeys, requireOwnKeys } from '../changes/loosekeys.ts'
 import { formerEpochs, LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
@@ -216,10 +214,7 @@ export class MysqlSinkTable extends SqlSinkTable implements SinkTable {
     return new MysqlSinkTable(session, request, about, existing)
   }
 
-  offer(encoding: Encoding): Offer | string {
-    if (appliesRows(this.request) && encoding !== 'rows') return 'rows are applied by key'
-    return encoding === 'rows' ? { encoding } : 'MySQL takes rows'
-  }
+  readonly offers: Offer[] = [ROWS]
 
   /** Whether the keys are the only unique index, as those of a table that this run makes are. */
   get mergesByIndex(): boolean {

@@ -2,12 +2,14 @@
 import type { Batch, CsvDialect, Rejected } from '../../batch/encoding.ts'
 import { FERRY_CSV } from '../../batch/encoding.ts'
 import type { Column, Row } from '../../batch/types.ts'
+import type { ChangeFeed } from '../../contract/changefeed.ts'
 import type { Offer } from '../../contract/encodings.ts'
-import type { Increment, ReadRequest, Since } from '../../contract/read.ts'
-import type { ReadOptions, SourceSession, SourceTable } from '../../contract/source.ts'
-import { CHANGES, type Split } from '../../contract/split.ts'
+import type { Increment, ReadOptions, ReadRequest, Since } from '../../contract/read.ts'
+import type { SourceSession, SourceTable } from '../../contract/source.ts'
+import type { Split } from '../../contract/split.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import { LOG_SPLIT, type LogTable, notJoined, readLog, type TableLog } from '../changes/log.ts'
+import { LogFeed } from '../changes/feed.ts'
+import type { TableLog } from '../changes/log.ts'
 import { cutByGaps } from '../ranges.ts'
 import { ofProbe, probes, subquery, whereAll } from '../sql/words.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
@@ -41,9 +43,10 @@ export class MysqlSource implements SourceSession {
   readonly settings: MysqlSettings
   readonly snapshot: Snapshot
   private readonly leader: Connection
-  private log: TableLog | undefined
+  private log: TableLog<number> | undefined
+  /** As the plan knows them, by the objects of their requests. */
+  private readonly tables = new Map<string, MysqlTable>()
   private readsTables = false
-  private readonly followed = new Map<string, Followed>()
 
   private constructor(settings: MysqlSettings, leader: Connection) {
     this.settings = settings
@@ -59,6 +62,7 @@ export class MysqlSource implements SourceSession {
     // A table that goes by a column is read whenever its turn comes.
     if (request.log === undefined) this.readsTables = true
     const table = await this.describe(request)
+    this.tables.set(request.object, table)
     return new MysqlSourceTable(this, request, table)
   }
 
@@ -135,38 +139,41 @@ export class MysqlSource implements SourceSession {
     }
   }
 
-  async follow(requests: ReadRequest[]): Promise<void> {
+  async follow(requests: ReadRequest[]): Promise<ChangeFeed[]> {
     const plans = requests.map(r => logPlans.read(r.log!))
     const made = plans.some(p => p.load) ? await this.snapshot.begin() : undefined
     const now = await logEnd(this.leader)
-    for (const [i, request] of requests.entries()) {
-      const from = plans[i]!.from ?? formatPosition({ at: made ?? now.at, seq: 0 })
-      // An online copy has no end until it is told.
-      const until = request.online ? {} : { until: formatPosition({ at: Math.max(now.at, made ?? 0), seq: 0 }) }
-      request.log = logPlans.write({ ...plans[i]!, from, ...until })
-    }
-    this.log = binaryLog(
+    const followed = new Map<string, Followed>()
+    const log = binaryLog(
       this.settings,
-      this.followed,
+      followed,
       () => logEnd(this.leader),
       // As long as the snapshot is open the source cannot alter its tables.
       async () => {
         if (!this.readsTables) await this.snapshot.close()
       },
     )
-  }
-
-  /** The part of the log that is a table's. */
-  logTable(table: MysqlTable, columns: Column[], plan: LogPlan, drift: ReadRequest['drift']): LogTable {
-    const until = plan.until === undefined ? undefined : parsePosition(plan.until).at
-    const name = `${table.database}.${table.table}`
-    const made = this.log!.add(name, columns, parsePosition(plan.from!), until)
-    this.followed.set(name, { table: made, columns: table.columns, drift })
-    return made
-  }
-
-  get tableLog(): TableLog {
-    return this.log!
+    this.log = log
+    return requests.map((request, i) => {
+      const table = this.tables.get(request.object)!
+      const { server, base, load } = plans[i]!
+      const from = plans[i]!.from ?? formatPosition({ at: made ?? now.at, seq: 0 })
+      // An online copy has no end until it is completed.
+      const until = request.online ? undefined : Math.max(now.at, made ?? 0)
+      const end = until === undefined ? {} : { until: formatPosition({ at: until, seq: 0 }) }
+      const name = `${table.database}.${table.table}`
+      const logged = log.add(name, columnsRead(request, table), parsePosition(from), until)
+      followed.set(name, { table: logged, columns: table.columns, drift: request.drift })
+      return new LogFeed(log, logged, {
+        request: { ...request, log: logPlans.write({ ...plans[i]!, from, ...end }) },
+        snapshot: load,
+        begin: from,
+        end: () => this.logEnd(),
+        position: at =>
+          logMarks.write({ server, base, place: formatPosition({ at, seq: 0 }), columns: columnsMark(table) }),
+        explain: error => translate(error, table.object),
+      })
+    })
   }
 
   async logEnd(): Promise<number> {
@@ -184,50 +191,29 @@ function relationOf({ query }: ReadRequest, table: MysqlTable): string {
   return query === undefined ? qualified(table) : `${subquery(query)} AS q`
 }
 
+/** The columns of the table that a request reads, in the table's order. */
+function columnsRead({ columns }: ReadRequest, table: MysqlTable): MysqlColumn[] {
+  const names = new Set(columns.map(c => c.from))
+  return table.columns.filter(c => names.has(c.name))
+}
+
 class MysqlSourceTable implements SourceTable {
   readonly rowColumns: Column[]
   private readonly session: MysqlSource
   private readonly request: ReadRequest
   private readonly table: MysqlTable
   private readonly columns: Map<string, MysqlColumn>
-  private logged: LogTable | undefined
 
   constructor(session: MysqlSource, request: ReadRequest, table: MysqlTable) {
     this.session = session
     this.request = request
     this.table = table
     this.columns = new Map(table.columns.map(c => [c.name, c]))
-    const wanted = new Set(request.columns.flatMap(c => (c.from === undefined ? [] : [c.from])))
-    this.rowColumns = table.columns.filter(c => wanted.has(c.name))
+    this.rowColumns = columnsRead(request, table)
   }
 
   get follows(): boolean {
     return this.request.log !== undefined
-  }
-
-  private get plan(): LogPlan | undefined {
-    return this.request.log === undefined ? undefined : logPlans.read(this.request.log)
-  }
-
-  join(): void {
-    const { plan } = this
-    if (plan) this.logged = this.session.logTable(this.table, this.rowColumns, plan, this.request.drift)
-  }
-
-  confirm(checkpoint: string): void {
-    if (this.logged) this.session.tableLog.confirm(this.logged, parsePosition(checkpoint).at)
-  }
-
-  leave(): void {
-    if (this.logged) this.session.tableLog.leave(this.logged)
-  }
-
-  reached(): string | undefined {
-    const { plan, logged } = this
-    if (!plan || !logged) return undefined
-    const place = formatPosition({ at: logged.until ?? logged.from.at, seq: 0 })
-    const columns = columnsMark(this.table)
-    return logMarks.write({ server: plan.server, base: plan.base, place, columns })
   }
 
   private source(name: string | undefined): MysqlColumn | undefined {
@@ -254,21 +240,19 @@ class MysqlSourceTable implements SourceTable {
   }
 
   async splits(): Promise<Split[]> {
-    const { request, table, plan } = this
-    if (plan && !plan.load) return [LOG_SPLIT]
+    const { request, table } = this
     const { rows, bytes = 0 } = table
     const divisible = request.limit === undefined && request.query === undefined && !table.isView
     const count = Math.min(4096, Math.round(bytes / request.splitBytes))
     const key = table.primaryKey[0]
     const cuts = divisible && key !== undefined && count > 1 ? await this.cuts(key, count) : []
     const share = (n: number | undefined) => (n === undefined ? undefined : Math.round(n / (cuts.length + 1)))
-    const splits = Array.from({ length: cuts.length + 1 }, (_, id) => {
+    return Array.from({ length: cuts.length + 1 }, (_, id) => {
       const low = id === 0 ? [] : [`${quoteName(key!)} >= ${cuts[id - 1]}`]
       const high = id === cuts.length ? [] : [`${quoteName(key!)} < ${cuts[id]}`]
       const spec = [...low, ...high].join(' AND ')
       return { id, label: spec === '' ? 'all' : spec, spec, rows: share(rows), bytes: share(bytes) } as Split
     })
-    return plan ? [...splits, LOG_SPLIT] : splits
   }
 
   /** Keys that cut the table into about equal parts, found by walking along the key's index. */
@@ -304,21 +288,7 @@ class MysqlSourceTable implements SourceTable {
     return cuts
   }
 
-  async *read(split: Split, options: ReadOptions): AsyncIterable<Batch> {
-    if (split.id !== CHANGES) yield* this.readTable(split, options)
-    else if (!this.logged) throw notJoined(this.table.object)
-    else {
-      const { tableLog } = this.session
-      const place = {
-        online: this.request.online !== undefined,
-        begin: this.plan!.from!,
-        end: () => this.session.logEnd(),
-      }
-      yield* readLog(tableLog, this.logged, place, options, error => translate(error, this.table.object))
-    }
-  }
-
-  private async *readTable(split: Split, { offer, signal }: ReadOptions): AsyncIterable<Batch> {
+  async *read(split: Split, { offer, signal }: ReadOptions): AsyncIterable<Batch> {
     const connection = await this.session.snapshot.take(signal)
     const stop = () => cut(connection)
     signal.addEventListener('abort', stop, { once: true })

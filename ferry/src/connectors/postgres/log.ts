@@ -11,7 +11,8 @@ import type { ReadRequest } from '../../contract/read.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
 import { requireKnown } from '../changes/drift.ts'
-import { type LogPosition, TableLog } from '../changes/log.ts'
+import { TableLog } from '../changes/log.ts'
+import type { LogPosition } from '../changes/logtable.ts'
 import { type PostgresColumn, type PostgresTable, qualified } from './catalog.ts'
 import { quoteName } from './client.ts'
 import { formatLsn, type LogHandler, type LogRelation, type Lsn, PgOutput, parseLsn, type Tuple } from './pgoutput.ts'
@@ -75,9 +76,9 @@ export function newSlotName(): string {
   return `ferry_${Date.now().toString(36)}_${randomBytes(4).toString('hex')}`
 }
 
-export const formatPosition = ({ at, seq }: LogPosition) => (seq === 0 ? formatLsn(at) : `${formatLsn(at)}+${seq}`)
+export const formatPosition = ({ at, seq }: LogPosition<Lsn>) => (seq === 0 ? formatLsn(at) : `${formatLsn(at)}+${seq}`)
 
-export function parsePosition(text: string): LogPosition {
+export function parsePosition(text: string): LogPosition<Lsn> {
   const [lsn, seq = '0'] = text.split('+')
   return { at: parseLsn(lsn!), seq: Number(seq) }
 }
@@ -179,12 +180,12 @@ export interface FollowedTable {
 
 /** What the server sends, for the tables that follow it. */
 class PostgresMessages implements LogHandler, StreamHandler {
-  private readonly log: TableLog
+  private readonly log: TableLog<Lsn>
   private readonly relations = new Map<number, RowOfTuple>()
   private readonly parser = new PgOutput(this)
   private readonly followed: Map<string, FollowedTable>
 
-  constructor(log: TableLog, followed: Map<string, FollowedTable>) {
+  constructor(log: TableLog<Lsn>, followed: Map<string, FollowedTable>) {
     this.log = log
     this.followed = followed
   }
@@ -223,7 +224,8 @@ class PostgresMessages implements LogHandler, StreamHandler {
     try {
       const names = relation.columns.map(c => c.name)
       // What comes before the place that the table goes on from is old news.
-      if (this.log.at >= table.from.at) requireKnown(name, names, followed.columns, followed.drift)
+      if (this.log.at !== undefined && this.log.at >= table.from.at)
+        requireKnown(name, names, followed.columns, followed.drift)
       this.relations.set(relation.id, new RowOfTuple(table, relation))
     } catch (error) {
       table.stop(error as FerryError)
@@ -258,10 +260,12 @@ export function slotLog(
   settings: PostgresSettings,
   slot: string,
   followed: Map<string, FollowedTable>,
-  { floor, end, loaded }: { floor: Lsn; end: () => Promise<Lsn>; loaded: () => Promise<void> },
-): TableLog {
+  { kept, end, loaded }: { kept: Lsn[]; end: () => Promise<Lsn>; loaded: () => Promise<void> },
+): TableLog<Lsn> {
   return new TableLog(
     {
+      compare: (a, b) => a - b,
+      distance: (from, to) => to - from,
       format: formatPosition,
       parse: parsePosition,
       end,
@@ -271,6 +275,6 @@ export function slotLog(
         return new SlotStream(client, slot, slot, from, new PostgresMessages(log, followed))
       },
     },
-    floor,
+    kept,
   )
 }

@@ -45,7 +45,7 @@ interface WireConnection {
 }
 
 /** The log, from a place on, until it is closed. */
-export class SlotStream implements LogStream {
+export class SlotStream implements LogStream<Lsn> {
   private readonly client: pg.Client
   private readonly handler: StreamHandler
   private readonly text: string

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { readServer } from '../../contract/locator.ts'
 import { DATABASE, type Kind, type Settings } from '../../contract/store.ts'
 import { checkSettings } from '../options.ts'
+import { POSTGRES_ENCODINGS } from './encodings.ts'
 
 /** Settings of a PostgreSQL connection. The README's table is checked against this schema. */
 export const settingsSchema = z.strictObject({
@@ -42,6 +43,7 @@ export const postgresKind = {
   label: 'PostgreSQL',
   settings: settingsSchema,
   locators: { schemes: ['postgres', 'postgresql'], read: readServer },
+  encodings: POSTGRES_ENCODINGS,
   tellsChanges: true,
   abilities: DATABASE,
   check: readSettings,

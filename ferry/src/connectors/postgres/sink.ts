@@ -1,7 +1,6 @@
 import type pg from 'pg'
-import type { Encoding } from '../../batch/encoding.ts'
 import { type Row, typeName } from '../../batch/types.ts'
-import type { Offer } from '../../contract/encodings.ts'
+import { type Offer, ROWS } from '../../contract/encodings.ts'
 import type { SinkSession, SinkTable, SplitWriter, WriterWork } from '../../contract/sink.ts'
 import type { Split } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
@@ -238,26 +237,18 @@ export class PostgresSinkTable extends SqlSinkTable implements SinkTable {
     return requireOwnKeys(table, this.request, stage)
   }
 
-  offer(encoding: Encoding): Offer | string {
-    if (appliesRows(this.request) && encoding !== 'rows') return 'rows are applied by key'
-    if (this.request.skipBadRows && encoding !== 'rows') return 'bad rows are to be skipped one by one'
-    switch (encoding) {
-      case 'rows':
-        return { encoding }
-      case 'pg-copy-binary':
-      case 'pg-copy-text':
-        return { encoding, wire: this.columns.map(wireType) }
-      case 'csv':
-        return {
-          encoding,
-          types: this.request.columns.map(c => c.type),
-          wire: this.columns.map(c => c.base),
-          dialect: 'any',
-          parser: 'postgres',
-        }
-      default:
-        return 'PostgreSQL does not read it'
-    }
+  get offers(): Offer[] {
+    // Rows that are applied by key, or that may be skipped, are looked at one by one.
+    if (appliesRows(this.request) || this.request.skipBadRows) return [ROWS]
+    const wire = this.columns.map(wireType)
+    const types = this.request.columns.map(c => c.type)
+    const bases = this.columns.map(c => c.base)
+    return [
+      { encoding: 'pg-copy-binary', wire },
+      { encoding: 'csv', types, wire: bases, dialect: 'any', misfits: 'refused' },
+      { encoding: 'pg-copy-text', wire },
+      ROWS,
+    ]
   }
 
   /** Columns as the rows encoding writes them: binary where every type has an encoder here, else text. */

@@ -3,14 +3,16 @@ import { z } from 'zod'
 import { type Batch, type CsvDialect, FERRY_CSV } from '../../batch/encoding.ts'
 import { formatText } from '../../batch/text.ts'
 import type { Column, Row } from '../../batch/types.ts'
+import type { ChangeFeed } from '../../contract/changefeed.ts'
 import type { Offer } from '../../contract/encodings.ts'
-import type { Increment, ReadRequest, Since } from '../../contract/read.ts'
+import type { Increment, ReadOptions, ReadRequest, Since } from '../../contract/read.ts'
 import type { MappedColumn } from '../../contract/schema.ts'
-import type { ChecksumTarget, ReadOptions, SourceSession, SourceTable, StoreChecksums } from '../../contract/source.ts'
-import { CHANGES, type Split } from '../../contract/split.ts'
+import type { ChecksumTarget, SourceSession, SourceTable, StoreChecksums } from '../../contract/source.ts'
+import type { Split } from '../../contract/split.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
-import { LOG_SPLIT, type LogTable, notJoined, readLog, type TableLog } from '../changes/log.ts'
+import { LogFeed } from '../changes/feed.ts'
+import type { TableLog } from '../changes/log.ts'
 import { ofProbe, probes, subquery, whereAll } from '../sql/words.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import { BinaryReader } from './binaryread.ts'
@@ -62,9 +64,10 @@ export class PostgresSource implements SourceSession {
   readonly pool: ConnectionPool
   private snapshot: string
   private slot: string | undefined
-  private log: TableLog | undefined
+  private log: TableLog<Lsn> | undefined
+  /** As the plan knows them, by the objects of their requests. */
+  private readonly tables = new Map<string, PostgresTable>()
   private readsTables = false
-  private readonly followedTables = new Map<string, FollowedTable>()
 
   private constructor(settings: PostgresSettings, leader: pg.Client, describer: Promise<pg.Client>, snapshot: string) {
     this.settings = settings
@@ -98,6 +101,7 @@ export class PostgresSource implements SourceSession {
     // A table that goes by a column is read whenever its turn comes.
     if (request.log === undefined) this.readsTables = true
     const table = await this.describe(request)
+    this.tables.set(request.object, table)
     return new PostgresSourceTable(this, request, table)
   }
 
@@ -213,9 +217,9 @@ export class PostgresSource implements SourceSession {
     }
   }
 
-  async follow(requests: ReadRequest[], kept: { object: string; position: string }[]): Promise<void> {
+  async follow(requests: ReadRequest[], kept: { object: string; position: string }[]): Promise<ChangeFeed[]> {
     const plans = requests.map(r => logPlans.read(r.log!))
-    const tables = await Promise.all(requests.map(r => this.describe(r)))
+    const tables = requests.map(r => this.tables.get(r.object)!)
     const client = await this.describer
     const { slot } = plans[0]!
     const marks = kept.flatMap(({ object, position }) => {
@@ -227,27 +231,45 @@ export class PostgresSource implements SourceSession {
       throw new FerryError('FERRY-5010', `the replication slot ${slot} is gone`)
     }
     const others = marks.filter(m => !tables.some(t => t.object === m.object))
-    const kin = await Promise.all(others.map(m => describeTable(client, m.object, this.settings.schema)))
+    const unread = await Promise.all(others.map(m => describeTable(client, m.object, this.settings.schema)))
+    let places: { plan: LogPlan; from: string; until: Lsn | undefined }[]
     try {
-      const all = [...tables, ...kin.filter(t => t !== undefined)]
+      const all = [...tables, ...unread.filter(t => t !== undefined)]
       const going = tables.filter((_, i) => plans[i]!.from !== undefined)
       await publish(client, slot, all, { generated: await publishesGenerated(client), going })
       const made = plans.some(p => p.load) || !isThere ? await this.enterSlot(slot, isThere) : undefined
       const now = await this.serverLsn()
-      for (const [i, request] of requests.entries()) {
-        const plan = { ...plans[i]!, from: plans[i]!.from ?? formatLsn(made!) }
-        // An online copy has no end until it is told.
-        const until = request.online ? undefined : formatLsn(Math.max(now, made ?? 0))
-        request.log = logPlans.write({ ...plan, ...(until === undefined ? {} : { until }) })
-      }
+      places = requests.map(({ online }, i) => {
+        const from = plans[i]!.from ?? formatLsn(made!)
+        const until = online ? undefined : Math.max(now, made ?? 0)
+        const plan = { ...plans[i]!, from, ...(until === undefined ? {} : { until: formatLsn(until) }) }
+        return { plan, from, until }
+      })
     } catch (error) {
       throw error instanceof FerryError ? error : explained(error as Error)
     }
-    const floor = Math.min(Infinity, ...others.map(m => m.lsn))
-    this.log = slotLog(this.settings, slot, this.followedTables, {
-      floor,
+    const followed = new Map<string, FollowedTable>()
+    const log = slotLog(this.settings, slot, followed, {
+      kept: others.map(m => m.lsn),
       end: () => this.serverLsn(),
       loaded: () => this.leaveSnapshot(),
+    })
+    this.log = log
+    return requests.map((request, i) => {
+      const table = tables[i]!
+      const { plan, from, until } = places[i]!
+      const name = `${table.schema}.${table.table}`
+      followed.set(name, { columns: table.columns, drift: request.drift })
+      const logged = log.add(name, columnsRead(request, table), parsePosition(from), until)
+      const mark = tableMark(table)
+      return new LogFeed(log, logged, {
+        request: { ...request, log: logPlans.write(plan) },
+        snapshot: plan.load,
+        begin: from,
+        end: () => this.serverLsn(),
+        position: at => logMarks.write({ slot, lsn: formatLsn(at), ...(mark ? { table: mark } : {}) }),
+        explain: error => translate(error, table.object),
+      })
     })
   }
 
@@ -281,17 +303,6 @@ export class PostgresSource implements SourceSession {
     return parseLsn(rows[0].lsn)
   }
 
-  /** The part of the log that is a table's. */
-  logTable(table: PostgresTable, columns: Column[], plan: LogPlan, drift: ReadRequest['drift']): LogTable {
-    this.followedTables.set(`${table.schema}.${table.table}`, { columns: table.columns, drift })
-    const until = plan.until === undefined ? undefined : parseLsn(plan.until)
-    return this.log!.add(`${table.schema}.${table.table}`, columns, parsePosition(plan.from!), until)
-  }
-
-  get followed(): TableLog {
-    return this.log!
-  }
-
   async close(): Promise<void> {
     this.log?.close()
     await this.pool.close()
@@ -318,45 +329,17 @@ class PostgresSourceTable implements SourceTable {
   private readonly columns: Map<string, PostgresColumn>
   /** How the splits were cut: `page` splits hold only while no row moves. */
   private cutByPage = false
-  private logged: LogTable | undefined
 
   constructor(session: PostgresSource, request: ReadRequest, table: PostgresTable) {
     this.session = session
     this.request = request
     this.table = table
     this.columns = new Map(table.columns.map(c => [c.name, c]))
-    const wanted = [...new Set(request.columns.flatMap(c => (c.from === undefined ? [] : [c.from])))]
-    this.rowColumns = wanted.map(name => this.columns.get(name)!)
+    this.rowColumns = columnsRead(request, table)
   }
 
   get follows(): boolean {
     return this.request.log !== undefined
-  }
-
-  private get plan(): LogPlan | undefined {
-    return this.request.log === undefined ? undefined : logPlans.read(this.request.log)
-  }
-
-  join(): void {
-    const { plan } = this
-    if (plan) this.logged = this.session.logTable(this.table, this.rowColumns, plan, this.request.drift)
-  }
-
-  confirm(checkpoint: string): void {
-    if (this.logged) this.session.followed.confirm(this.logged, parsePosition(checkpoint).at)
-  }
-
-  leave(): void {
-    if (this.logged) this.session.followed.leave(this.logged)
-  }
-
-  reached(): string | undefined {
-    const { plan, logged } = this
-    if (!plan || !logged) return undefined
-    const { slot } = plan
-    const { until, from } = logged
-    const table = tableMark(this.table)
-    return logMarks.write({ slot, lsn: formatLsn(until ?? from.at), ...(table ? { table } : {}) })
   }
 
   refuses(offer: Offer): string | undefined {
@@ -413,8 +396,6 @@ class PostgresSourceTable implements SourceTable {
     const { request, table } = this
     const whole: Piece[] = [{}]
     const divisible = request.limit === undefined && request.query === undefined
-    const { plan } = this
-    if (plan && !plan.load) return [LOG_SPLIT]
     const pieces =
       !divisible || offer.encoding === 'duckdb-sql'
         ? whole
@@ -423,14 +404,13 @@ class PostgresSourceTable implements SourceTable {
           : table.kind === 'r' || table.kind === 'm'
             ? await this.ranges(table, table.bytes ?? 0)
             : whole
-    const splits = pieces.map((piece, id) => ({
+    return pieces.map((piece, id) => ({
       id,
       label: piece.condition ?? (piece.relation ? piece.relation.table : 'all'),
       spec: keptPieces.write(piece),
       ...(table.rows === undefined ? {} : { rows: Math.round(table.rows / pieces.length) }),
       ...(table.bytes === undefined ? {} : { bytes: Math.round(table.bytes / pieces.length) }),
     }))
-    return plan ? [...splits, LOG_SPLIT] : splits
   }
 
   private async partitions(): Promise<Piece[]> {
@@ -504,20 +484,6 @@ class PostgresSourceTable implements SourceTable {
     }
   }
 
-  async *read(split: Split, options: ReadOptions): AsyncIterable<Batch> {
-    if (split.id !== CHANGES) yield* this.readTable(split, options)
-    else if (!this.logged) throw notJoined(this.table.object)
-    else {
-      const { followed } = this.session
-      const place = {
-        online: this.request.online !== undefined,
-        begin: this.plan!.from!,
-        end: () => this.session.serverLsn(),
-      }
-      yield* readLog(followed, this.logged, place, options, error => translate(error, this.table.object))
-    }
-  }
-
   /** The table and the keys of a row that is read in part. */
   private placeOf(row: Row): string {
     const keys = this.rowColumns.flatMap(({ name, type }, i) => {
@@ -527,7 +493,7 @@ class PostgresSourceTable implements SourceTable {
     return `${this.table.object}${keys.join('')}`
   }
 
-  private async *readTable(split: Split, { offer, signal }: ReadOptions): AsyncIterable<Batch> {
+  async *read(split: Split, { offer, signal }: ReadOptions): AsyncIterable<Batch> {
     const client = await this.session.pool.take()
     const stop = () => this.session.pool.drop(client)
     signal.addEventListener('abort', stop, { once: true })
@@ -597,6 +563,12 @@ class PostgresSourceTable implements SourceTable {
     const list = expressions.length > 0 ? expressions.join(', ') : 'NULL::int4'
     return `COPY (SELECT ${list} FROM ${from}${where}${limit}) TO STDOUT ${copyOptions(offer)}`
   }
+}
+
+/** The columns of the table that a request reads, in the order that it names them first. */
+function columnsRead({ columns }: ReadRequest, table: PostgresTable): PostgresColumn[] {
+  const names = [...new Set(columns.flatMap(c => (c.from === undefined ? [] : [c.from])))]
+  return names.map(name => table.columns.find(c => c.name === name)!)
 }
 
 /** What is read, as a relation of a statement. */

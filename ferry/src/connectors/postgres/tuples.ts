@@ -3,14 +3,14 @@ import { parseText } from '../../batch/text.ts'
 import { type Column, type LogicalType, type Row, typeName, type Value } from '../../batch/types.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import { missingValue } from '../changes/drift.ts'
-import type { LogTable } from '../changes/log.ts'
+import type { LogTable } from '../changes/logtable.ts'
 import { parseArray } from './arrays.ts'
-import { type LogRelation, NULL, TEXT, type Tuple, UNCHANGED } from './pgoutput.ts'
+import { type LogRelation, type Lsn, NULL, TEXT, type Tuple, UNCHANGED } from './pgoutput.ts'
 
 type Decode = (text: string) => Value
 
 export class RowOfTuple {
-  readonly table: LogTable
+  readonly table: LogTable<Lsn>
   /** Of each column of the relation its position in the row, or -1. */
   private readonly places: number[]
   private readonly decoders: (Decode | undefined)[]
@@ -18,7 +18,7 @@ export class RowOfTuple {
   /** Values of the columns that the log does not tell yet. */
   private readonly missing: { at: number; value: Value }[]
 
-  constructor(table: LogTable, relation: LogRelation) {
+  constructor(table: LogTable<Lsn>, relation: LogRelation) {
     this.table = table
     const { columns } = table
     this.width = columns.length

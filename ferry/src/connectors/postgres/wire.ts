@@ -4,7 +4,7 @@
  */
 import { fit } from '../../batch/convert.ts'
 import type { LogicalType } from '../../batch/types.ts'
-import type { Offer } from '../../contract/encodings.ts'
+import type { Encoding, Offer } from '../../contract/encodings.ts'
 import type { MappedColumn } from '../../contract/schema.ts'
 import type { PostgresColumn } from './catalog.ts'
 import { quoteName, quoteText } from './client.ts'
@@ -14,8 +14,6 @@ import { bare, isKnown, OTHER_BUILT_INS } from './types.ts'
 export function isFramed(offer: Offer): boolean {
   return offer.encoding === 'pg-copy-binary' || offer.encoding === 'pg-copy-text'
 }
-
-type CopyEncoding = 'pg-copy-binary' | 'pg-copy-text' | 'csv' | 'rows' | 'duckdb-sql'
 
 /** The type whose binary form a column's values have: enums are text, domains their base. */
 export function wireType(column: { native: string; base: string; typeKind: string }): string {
@@ -31,7 +29,7 @@ export function refusesWire(
   column: MappedColumn,
   source: PostgresColumn | undefined,
   wire: string,
-  encoding: CopyEncoding,
+  encoding: Encoding,
 ): string | undefined {
   if (column.checked) return `${column.name}: each value must be checked`
   if (!source) return undefined
@@ -71,7 +69,7 @@ export function wireExpression(
   column: MappedColumn,
   source: PostgresColumn | undefined,
   wire: string,
-  encoding: CopyEncoding,
+  encoding: Encoding,
 ): string {
   if (!source) {
     if (column.constant === undefined) return `NULL::${wire === 'as is' ? 'text' : wire}`

@@ -10,7 +10,7 @@ import type { Offer } from '../../contract/encodings.ts'
 import type { ChangeSink, SplitWriter, WriterWork } from '../../contract/sink.ts'
 import type { Committed, Split } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
-import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied } from '../changes/applier.ts'
+import { appliesRows, changeSink, changeWriter, forgetIfThere, noteApplied, withFeed } from '../changes/applier.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
 import type { ChangeTarget } from '../changes/gathering.ts'
 import { looseKeys } from '../changes/loosekeys.ts'
@@ -90,7 +90,7 @@ export abstract class SqlSinkTable implements ChangeTarget {
         await this.createLedger(client, ledger)
         const committed = await ledger.prepare(client, work)
         noteApplied(this, committed)
-        return committed
+        return withFeed(committed, this.request)
       }
       await this.run.confirm()
       await work()
@@ -100,7 +100,7 @@ export abstract class SqlSinkTable implements ChangeTarget {
 
   async committed(): Promise<Committed> {
     const { ledger } = this
-    if (ledger) return this.within(client => ledger.settled(client))
+    if (ledger) return withFeed(await this.within(client => ledger.settled(client)), this.request)
     await this.run.confirm()
     return { splits: new Map(), published: false }
   }

@@ -1,11 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { Encoding } from '../../batch/encoding.ts'
-import type { Offer } from '../../contract/encodings.ts'
+import { type Offer, ROWS } from '../../contract/encodings.ts'
 import type { SinkSession, SinkTable, SplitWriter, WriterWork } from '../../contract/sink.ts'
 import type { Split } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { RowError } from '../../errors.ts'
-import { appliesRows } from '../changes/applier.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
 import { looseNotes, oneKey } from '../changes/loosekeys.ts'
 import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
@@ -71,10 +69,7 @@ export class SqliteSinkTable extends SqlSinkTable implements SinkTable {
     return this.request.update === 'overwrite'
   }
 
-  offer(encoding: Encoding): Offer | string {
-    if (appliesRows(this.request) && encoding !== 'rows') return 'rows are applied by key'
-    return encoding === 'rows' ? { encoding } : 'SQLite takes rows only'
-  }
+  readonly offers: Offer[] = [ROWS]
 
   protected preparation(): string[] {
     const { request } = this
