@@ -9,8 +9,7 @@ import {
   STANDARD_CHANGES,
   type StagedColumn,
 } from '../changes/changetable.ts'
-import { qualified } from './catalog.ts'
-import type { DuckdbSinkTable } from './sink.ts'
+import type { DuckdbTarget } from './target.ts'
 
 export const bytes = (value: string) => `encode(${value}::VARCHAR)`
 
@@ -20,8 +19,8 @@ export const DIALECT: Omit<ChangeDialect, 'upsert'> = {
   exact: (a, b) => `${bytes(a)} = ${bytes(b)}`,
 }
 
-export function changeTable(table: DuckdbSinkTable, db: Duckdb): ChangeTable {
-  const live = qualified(table.target)
+export function changeTable(table: DuckdbTarget, db: Duckdb): ChangeTable {
+  const { live } = table
   const { keys } = table.request
   return {
     live,

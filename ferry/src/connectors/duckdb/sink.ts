@@ -7,13 +7,13 @@ import { Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
 import { toNative } from '../../duckdb/logical.ts'
 import { hasPipes } from '../../duckdb/pipe.ts'
 import { appliesRows } from '../changes/applier.ts'
-import type { ChangeTable } from '../changes/changetable.ts'
-import { looseNotes } from '../changes/loosekeys.ts'
-import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
-import { SqlSinkTable } from '../sql/sinktable.ts'
+import { LEDGER, Ledger } from '../ledger.ts'
+import { fileTable, OneConnectionTable } from '../sql/oneconnection.ts'
+import { chooseStrategy, type Strategy } from '../sql/strategy.ts'
 import { Turns } from '../turns.ts'
-import { changeTable } from './apply.ts'
+import { changeTable, DIALECT } from './apply.ts'
 import { qualified, splitName } from './catalog.ts'
+import { type DuckdbTarget, ledgerClient } from './target.ts'
 import { DuckdbSplitWriter } from './writer.ts'
 
 /** Writing to a database file. All tables of a run share one connection, and its transactions take turns. */
@@ -34,7 +34,8 @@ export class DuckdbSink implements SinkSession {
   }
 
   async table(request: WriteRequest): Promise<SinkTable> {
-    return new DuckdbSinkTable(this, request)
+    const live = request.existing && fileTable(request, request.existing.columns)
+    return new DuckdbSinkTable(this, request, await chooseStrategy(request, live))
   }
 
   async close(): Promise<void> {
@@ -44,42 +45,43 @@ export class DuckdbSink implements SinkSession {
   }
 }
 
-export class DuckdbSinkTable extends SqlSinkTable implements SinkTable {
-  readonly plan
-  readonly unit = 'split'
-  readonly lanes = 1
-  readonly session: DuckdbSink
+class DuckdbSinkTable extends OneConnectionTable implements DuckdbTarget {
+  declare readonly ledger: Ledger
   readonly target: { schema: string; table: string }
-  readonly stage: { schema: string; table: string }
-  readonly ledger: Ledger
+  readonly live: string
+  private readonly session: DuckdbSink
+  protected readonly dialect = DIALECT
 
-  constructor(session: DuckdbSink, request: WriteRequest) {
-    super(session.run, request)
+  constructor(session: DuckdbSink, request: WriteRequest, strategy: Strategy) {
+    super(session.run, request, strategy, new Ledger(LEDGER, session.run, request.ordinal))
     this.session = session
     this.target = splitName(request.object)
-    this.stage = { schema: this.target.schema, table: stageName(session.run, request.ordinal) }
-    this.ledger = new Ledger(LEDGER, session.run, request.ordinal)
-    this.plan = {
-      statements: [...this.preparation(), ...this.publication()],
-      guarantee: 'exactly once: each split commits with its ledger line',
-      notes: looseNotes(request),
-    }
+    this.live = qualified(this.target)
+    this.describePlan()
   }
 
-  get staged(): boolean {
-    return this.request.update === 'overwrite'
+  get turns(): Turns {
+    return this.session.turns
+  }
+
+  db(): Promise<Duckdb> {
+    return this.session.db()
+  }
+
+  protected quote(name: string): string {
+    return quoteName(name)
+  }
+
+  protected beside(table: string): string {
+    return qualified({ schema: this.target.schema, table })
   }
 
   get intakeTarget(): { schema: string; table: string } {
-    return this.staged ? this.stage : this.target
+    return this.staged ? { schema: this.target.schema, table: this.stageTable } : this.target
   }
 
   get columns() {
     return this.request.columns.map(c => ({ name: c.name, type: c.type }))
-  }
-
-  get names(): string {
-    return this.request.columns.map(c => quoteName(c.name)).join(', ')
   }
 
   get offers(): Offer[] {
@@ -92,7 +94,12 @@ export class DuckdbSinkTable extends SqlSinkTable implements SinkTable {
     return [query, { encoding: 'csv', types, dialect: FERRY_CSV, misfits: 'rounded' }, ROWS]
   }
 
-  private create(name: { schema: string; table: string }): string {
+  protected override preliminaries(): string[] {
+    const { schema } = this.target
+    return schema === 'main' ? [] : [`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`]
+  }
+
+  protected createTable(name: string): string {
     const { columns, keys } = this.request
     const lines = columns.map(
       c =>
@@ -100,91 +107,34 @@ export class DuckdbSinkTable extends SqlSinkTable implements SinkTable {
         (c.filled?.by === 'text' ? ` DEFAULT ${quoteText(c.filled.text)}` : ''),
     )
     if (keys.length > 0) lines.push(`PRIMARY KEY (${keys.map(quoteName).join(', ')})`)
-    return `CREATE TABLE IF NOT EXISTS ${qualified(name)} (\n  ${lines.join(',\n  ')}\n)`
+    return `CREATE TABLE IF NOT EXISTS ${name} (\n  ${lines.join(',\n  ')}\n)`
   }
 
-  protected preparation(): string[] {
-    const { request } = this
-    const statements = [...request.before]
-    if (this.target.schema !== 'main') statements.push(`CREATE SCHEMA IF NOT EXISTS ${quoteName(this.target.schema)}`)
-    if (!request.existing) statements.push(this.create(this.intakeTarget))
-    else if (this.staged) {
-      const select = `SELECT ${this.names} FROM ${qualified(this.target)} LIMIT 0`
-      statements.push(`CREATE TABLE IF NOT EXISTS ${qualified(this.stage)} AS ${select}`)
-    }
-    if (request.truncate && !this.staged && request.existing) statements.push(`DELETE FROM ${qualified(this.target)}`)
-    return statements
+  protected createLike(): string[] {
+    return [`CREATE TABLE IF NOT EXISTS ${this.stage} AS SELECT ${this.names} FROM ${this.live} LIMIT 0`]
   }
 
-  private publication(): string[] {
-    const { request } = this
-    const live = qualified(this.target)
-    const stage = qualified(this.stage)
-    if (!this.staged) return request.after
-    if (!request.existing) {
-      return [`ALTER TABLE ${stage} RENAME TO ${quoteName(this.target.table)}`, ...request.after]
-    }
-    const insert = `INSERT INTO ${live} (${this.names}) SELECT ${this.names} FROM ${stage}`
-    return [`DELETE FROM ${live}`, insert, `DROP TABLE ${stage}`, ...request.after]
+  protected rename(): string[] {
+    return [`ALTER TABLE ${this.stage} RENAME TO ${quoteName(this.target.table)}`]
   }
 
-  async alter(): Promise<void> {
-    const live = qualified(this.target)
-    await this.within(async client => {
-      for (const { kind, column, native, missing } of this.request.alter ?? []) {
-        const name = quoteName(column)
-        const fill = missing === undefined ? '' : ` DEFAULT ${quoteText(missing)}`
-        await client.query(
-          kind === 'add'
-            ? `ALTER TABLE ${live} ADD COLUMN IF NOT EXISTS ${name} ${native}${fill}`
-            : `ALTER TABLE ${live} ALTER COLUMN ${name} TYPE ${native}`,
-        )
-      }
-    })
-  }
-
-  async transaction(work: (table: ChangeTable, client: LedgerClient) => Promise<void>): Promise<void> {
-    const db = await this.session.db()
-    await this.within(client => client.transaction(() => work(changeTable(this, db), client)))
+  protected loading(): string[] {
+    return []
   }
 
   protected async writer(split: Split, _offer: Offer, work: WriterWork): Promise<SplitWriter> {
     return new DuckdbSplitWriter(this, split, work.from)
   }
 
-  protected async changeOver(client: LedgerClient): Promise<void> {
-    for (const statement of this.publication()) await client.query(statement)
+  protected async client() {
+    return ledgerClient(await this.db())
   }
 
-  protected get stageName(): string {
-    return qualified(this.stage)
+  protected async changeTable() {
+    return changeTable(this, await this.db())
   }
 
-  protected async within<T>(work: (client: LedgerClient) => Promise<T>): Promise<T> {
-    const done = await this.session.turns.take()
-    try {
-      return await work(ledgerClient(await this.session.db()))
-    } catch (error) {
-      throw translate(error, this.request.object)
-    } finally {
-      done()
-    }
-  }
-}
-
-/** Statements in SQL text over the run's connection. */
-export function ledgerClient(db: Duckdb): LedgerClient {
-  return {
-    query: sql => db.all(sql),
-    async transaction(work) {
-      await db.run('BEGIN')
-      try {
-        await work()
-        await db.run('COMMIT')
-      } catch (error) {
-        await db.run('ROLLBACK').catch(() => undefined)
-        throw error
-      }
-    },
+  protected explain(error: unknown) {
+    return translate(error, this.request.object)
   }
 }

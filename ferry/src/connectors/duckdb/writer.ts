@@ -6,15 +6,15 @@ import type { Split } from '../../contract/split.ts'
 import { type Duckdb, quoteName, translate } from '../../duckdb/engine.ts'
 import { PipeIntake, RowIntake } from '../../duckdb/intake.ts'
 import { RowError } from '../../errors.ts'
-import { looseKeys, matchKeys, requireOwnKeys } from '../changes/loosekeys.ts'
+import { matchKeys } from '../changes/loosekeys.ts'
 import { bytes, DIALECT } from './apply.ts'
 import { qualified } from './catalog.ts'
 import { INDEX, takeRefused, WAITING } from './constraints.ts'
-import { type DuckdbSinkTable, ledgerClient } from './sink.ts'
+import { type DuckdbTarget, ledgerClient } from './target.ts'
 
 /** Rows of one split, in one transaction with the split's ledger line. */
 export class DuckdbSplitWriter implements SplitWriter {
-  private readonly table: DuckdbSinkTable
+  private readonly table: DuckdbTarget
   private readonly split: Split
   /** Where the split is: what the next transaction must find in the ledger. */
   private checkpoint: Checkpoint | undefined
@@ -24,7 +24,7 @@ export class DuckdbSplitWriter implements SplitWriter {
   private rows: RowIntake | undefined
   private copied = 0
 
-  constructor(table: DuckdbSinkTable, split: Split, from: Checkpoint | undefined) {
+  constructor(table: DuckdbTarget, split: Split, from: Checkpoint | undefined) {
     this.table = table
     this.split = split
     this.checkpoint = from
@@ -32,20 +32,20 @@ export class DuckdbSplitWriter implements SplitWriter {
 
   private async begin(): Promise<Duckdb> {
     if (this.db) return this.db
-    this.done = await this.table.session.turns.take()
-    const db = await this.table.session.db()
+    this.done = await this.table.turns.take()
+    const db = await this.table.db()
     await db.run('BEGIN')
     this.db = db
     await this.table.ledger.claim(ledgerClient(db), this.split.id, this.checkpoint)
     if (this.merging) {
-      const { names, target } = this.table
-      await db.run(`CREATE OR REPLACE TEMP TABLE ferry_merge AS SELECT ${names} FROM ${qualified(target)} LIMIT 0`)
+      const { names, live } = this.table
+      await db.run(`CREATE OR REPLACE TEMP TABLE ferry_merge AS SELECT ${names} FROM ${live} LIMIT 0`)
     }
     return db
   }
 
   private get merging(): boolean {
-    return this.table.request.update === 'merge'
+    return this.table.strategy.kind === 'merge'
   }
 
   private get into(): { schema: string; table: string } {
@@ -97,13 +97,13 @@ export class DuckdbSplitWriter implements SplitWriter {
   }
 
   private async openRows(db: Duckdb): Promise<RowIntake> {
-    const { columns, names, target, request, staged, stage } = this.table
+    const { columns, names, intakeTarget, request } = this.table
     const place = { catalog: 'temp', schema: 'main' }
     if (this.merging && !request.skipBadRows) {
       return RowIntake.open(db, { ...place, table: 'ferry_merge' }, columns, false)
     }
     const index = request.skipBadRows ? `, 0::INTEGER AS ${INDEX}` : ''
-    const like = qualified(staged ? stage : target)
+    const like = qualified(intakeTarget)
     await db.run(`CREATE OR REPLACE TEMP TABLE ferry_rows AS SELECT ${names}${index} FROM ${like} LIMIT 0`)
     const all = request.skipBadRows ? [...columns, { name: INDEX, type: int32 }] : columns
     return RowIntake.open(db, { ...place, table: 'ferry_rows' }, all, false)
@@ -155,20 +155,16 @@ export class DuckdbSplitWriter implements SplitWriter {
   }
 
   private async merge(db: Duckdb): Promise<void> {
-    const { request, names, target } = this.table
-    const loose = looseKeys(request)
+    const { request, names, live, loose, strategy } = this.table
     const keys = request.keys.map(quoteName)
     const [empty] = await db.all(
       `SELECT 1 AS x FROM temp.main.ferry_merge WHERE ${keys.map(k => `${k} IS NULL`).join(' OR ')} LIMIT 1`,
     )
     if (empty) throw new RowError('FERRY-4001', `a row has no value in its merge key (${request.keys.join(', ')})`)
-    const live = qualified(target)
     const one = request.keys.map(k => (loose.includes(k) ? bytes(quoteName(k)) : quoteName(k))).join(', ')
     const last = `SELECT DISTINCT ON (${one}) ${names} FROM temp.main.ferry_merge ORDER BY ${one}, rowid DESC`
-    const key = request.existing ? request.existing.primaryKey : request.keys
-    const sameKey = key.length === request.keys.length && key.every(k => request.keys.includes(k))
     const rest = request.columns.filter(c => !request.keys.includes(c.name)).map(c => quoteName(c.name))
-    if (sameKey) {
+    if (strategy.kind === 'merge' && strategy.byIndex) {
       const set = rest.map(c => `${c} = excluded.${c}`).join(', ')
       const action = rest.length === 0 ? 'DO NOTHING' : `DO UPDATE SET ${set}`
       await db.run(`INSERT INTO ${live} (${names}) ${last} ON CONFLICT (${keys.join(', ')}) ${action}`)
@@ -180,8 +176,7 @@ export class DuckdbSplitWriter implements SplitWriter {
         `INSERT INTO ${live} (${names}) SELECT * FROM (${last}) AS s WHERE NOT EXISTS (SELECT 1 FROM ${live} AS t WHERE ${match})`,
       )
     }
-    const first = async (text: string) => (await db.all(text))[0]
-    await requireOwnKeys({ live, quote: quoteName, dialect: DIALECT, first }, request, 'temp.main.ferry_merge')
+    await this.table.requireOwnKeys(ledgerClient(db), 'temp.main.ferry_merge')
     await db.run('DROP TABLE temp.main.ferry_merge')
   }
 

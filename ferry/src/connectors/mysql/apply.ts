@@ -2,13 +2,12 @@
 import type { Row } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
 import type { ChangeDialect, ChangeTable, StagedColumn } from '../changes/changetable.ts'
-import { type Connection, cut, qualified, query, quoteName, type ServerError } from './client.ts'
+import { FLUSH_SIZE } from '../sql/loadwriter.ts'
+import { type Connection, cut, query, quoteName, type ServerError } from './client.ts'
 import { fieldsInto, LoadEncoder } from './encode.ts'
 import { Load } from './load.ts'
-import type { MysqlSinkTable } from './sink.ts'
 import * as sql from './statements.ts'
-
-const FLUSH_CHARACTERS = 1 << 16
+import type { MysqlTarget } from './target.ts'
 
 const DIALECT: Omit<ChangeDialect, 'upsert'> = {
   // Floats as texts are short of digits, and texts may be one under a collation.
@@ -22,8 +21,8 @@ const DIALECT: Omit<ChangeDialect, 'upsert'> = {
     `DELETE ${from.as} FROM ${from.name} ${from.as} WHERE ${condition} AND NOT EXISTS (SELECT 1 FROM ${without.name} ${without.as} WHERE ${match})`,
 }
 
-export function changeTable(table: MysqlSinkTable, connection: Connection): ChangeTable {
-  const live = qualified(table.target)
+export function changeTable(table: MysqlTarget, connection: Connection): ChangeTable {
+  const { live } = table
   return {
     live,
     columns: table.columns,
@@ -56,7 +55,7 @@ export function changeTable(table: MysqlSinkTable, connection: Connection): Chan
 }
 
 async function stage(
-  table: MysqlSinkTable,
+  table: MysqlTarget,
   connection: Connection,
   { kind, columns, select }: { kind: string; columns: StagedColumn[]; select: string },
   rows: Row[],
@@ -78,7 +77,7 @@ async function stage(
       if (error instanceof RowError) error.index = i
       throw error
     }
-    if (encoder.size > FLUSH_CHARACTERS) await load.write(encoder.take())
+    if (encoder.size > FLUSH_SIZE) await load.write(encoder.take())
   }
   if (encoder.size > 0) await load.write(encoder.take())
   await load.end()

@@ -1,13 +1,14 @@
-import { jsonb, type Row } from '../../batch/types.ts'
+import { jsonb } from '../../batch/types.ts'
 import { type Offer, ROWS } from '../../contract/encodings.ts'
 import type { SinkSession, SinkTable, SplitWriter, WriterWork } from '../../contract/sink.ts'
 import type { Split } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
-import { FerryError, RowError } from '../../errors.ts'
+import { FerryError } from '../../errors.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
-import { looseKeys, looseNotes, matchKeys, requireOwnKeys } from '../changes/loosekeys.ts'
-import { formerEpochs, LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
+import { matchKeys } from '../changes/loosekeys.ts'
+import { formerEpochs, LEDGER, Ledger, type LedgerClient } from '../ledger.ts'
 import { SqlSinkTable } from '../sql/sinktable.ts'
+import { chooseStrategy, type LiveTable, type Strategy } from '../sql/strategy.ts'
 import { changeTable } from './apply.ts'
 import { type Dependants, dependantsOf, describe, type MysqlTable } from './catalog.ts'
 import {
@@ -27,7 +28,8 @@ import {
 import { LoadEncoder, type WrittenColumn } from './encode.ts'
 import type { MysqlSettings } from './settings.ts'
 import * as sql from './statements.ts'
-import { MysqlSplitWriter } from './writer.ts'
+import type { MysqlTarget } from './target.ts'
+import { MERGE, MysqlSplitWriter, mergeStatements } from './writer.ts'
 
 /** Sessions of one run that are looked for when it is taken over. */
 const MOST_SESSIONS = 32
@@ -135,64 +137,57 @@ export class MysqlSink implements SinkSession {
   }
 }
 
-/** How the destination is filled. */
-export type Way =
-  | { kind: 'direct' }
-  /** Through a temporary table; `byIndex` where the keys are the only unique index. */
-  | { kind: 'merge'; byIndex: boolean }
-  | { kind: 'stage'; publish: 'rename' | 'swap' | 'refill' | 'byKey' }
-
-export class MysqlSinkTable extends SqlSinkTable implements SinkTable {
-  readonly plan: { statements: string[]; guarantee: string; notes: string[] } = {
-    statements: [],
-    guarantee: '',
-    notes: [],
+/** What the strategy asks of a table that is there. */
+function liveTable({ keys }: WriteRequest, table: MysqlTable, { unique, inbound, own }: Dependants): LiveTable {
+  const isKeys = (columns: string[]) => columns.join() === [...keys].sort().join()
+  return {
+    isTable: !table.isView,
+    columns: table.columns,
+    // Another unique index could match another row.
+    mergesByIndex: async () => unique.length === 1 && isKeys(unique[0]!),
+    hasUniqueKeys: async () => unique.some(isKeys),
+    isReferenced: async () => inbound > 0,
+    hasDependants: async () => own > 0,
   }
-  readonly unit: 'split' | 'table'
+}
+
+class MysqlSinkTable extends SqlSinkTable implements MysqlTarget {
   readonly lanes: number
-  readonly session: MysqlSink
-  readonly way: Way
-  readonly ledger: Ledger | undefined
+  readonly live: string
   readonly columns: WrittenColumn[]
-  readonly target: Name
-  private readonly stage: Name
-  /** Staging tables of processes that had the run before. */
-  private readonly formerStages: string[]
+  readonly offers: Offer[] = [ROWS]
+  private readonly session: MysqlSink
+  private readonly target: Name
   private readonly collation: string
   private readonly dependants: Dependants | undefined
-
-  private probe: LoadEncoder | undefined
+  protected readonly dialect = sql
 
   private constructor(
     session: MysqlSink,
     request: WriteRequest,
+    strategy: Strategy,
     about: { collation: string; isMariaDB: boolean },
     existing: { table: MysqlTable; dependants: Dependants } | undefined,
   ) {
-    super(session.run, request)
+    const target = splitName(request.object, session.settings)
+    const name = qualified({ database: target.database, table: LEDGER })
+    const hasLedger = session.settings.ledger !== 'off'
+    const ledger = hasLedger ? new Ledger(name, session.run, request.ordinal, sql.LEDGER_DIALECT) : undefined
+    super(session.run, request, strategy, ledger)
     this.session = session
+    this.target = target
+    this.live = qualified(target)
     this.collation = about.collation
     this.dependants = existing?.dependants
-    this.target = splitName(request.object, session.settings)
-    const hasLedger = session.settings.ledger !== 'off'
-    const stage = stageName(session.run, request.ordinal)
-    // Without a ledger nothing tells one process's rows from those of another that had the run before.
-    const own = hasLedger ? '' : `_${session.run.epoch}`
-    this.stage = { database: this.target.database, table: `${stage}${own}` }
-    this.formerStages = hasLedger ? [] : formerEpochs(session.run).map(epoch => `${stage}_${epoch}`)
-    this.way = chooseWay(request, existing)
-    const ledger = qualified({ database: this.target.database, table: LEDGER })
-    this.ledger = hasLedger ? new Ledger(ledger, session.run, request.ordinal, sql.LEDGER_DIALECT) : undefined
-    this.unit = hasLedger ? 'split' : 'table'
     // Writers that merge into one table would wait for each other's locks, and for each other in a circle.
-    this.lanes = !hasLedger || this.way.kind === 'merge' ? 1 : 16
+    this.lanes = !hasLedger || strategy.kind === 'merge' ? 1 : 16
     const found = new Map(existing?.table.columns.map(c => [c.name, c.native]))
     const altered = new Set(request.alter?.map(a => a.column))
     this.columns = request.columns.map(c => {
       const native = (altered.has(c.name) ? undefined : found.get(c.name)) ?? sql.nativeOf(c, request.keys)
       return { name: c.name, type: native === 'json' && !about.isMariaDB ? jsonb : c.type, native }
     })
-    this.describePlan()
+    this.describePlan(this.notes())
   }
 
   static async open(session: MysqlSink, request: WriteRequest): Promise<MysqlSinkTable> {
@@ -207,31 +202,29 @@ export class MysqlSinkTable extends SqlSinkTable implements SinkTable {
     if (request.existing && !table) {
       throw new FerryError('FERRY-5007', `${request.object} was there when the run was planned, and is gone`)
     }
-    if (table?.isView && request.update !== 'append') {
-      throw new FerryError('FERRY-3006', `${request.object} is not a table: only append can write to it`)
-    }
     const existing = table && { table, dependants: await dependantsOf(client, table) }
-    return new MysqlSinkTable(session, request, about, existing)
+    const strategy = await chooseStrategy(request, existing && liveTable(request, existing.table, existing.dependants))
+    return new MysqlSinkTable(session, request, strategy, about, existing)
   }
 
-  readonly offers: Offer[] = [ROWS]
+  get connections(): MysqlSink {
+    return this.session
+  }
 
-  /** Whether the keys are the only unique index, as those of a table that this run makes are. */
+  protected quote(name: string): string {
+    return quoteName(name)
+  }
+
+  protected beside(table: string): string {
+    return qualified({ database: this.target.database, table })
+  }
+
   get mergesByIndex(): boolean {
-    return this.way.kind !== 'merge' || this.way.byIndex
+    return this.strategy.kind !== 'merge' || this.strategy.byIndex
   }
 
-  refuses(row: Row): RowError | undefined {
-    this.probe ??= new LoadEncoder(this.columns, [])
-    try {
-      this.probe.row(row)
-      return undefined
-    } catch (error) {
-      if (error instanceof RowError) return error
-      throw error
-    } finally {
-      this.probe.take()
-    }
+  protected override encoder() {
+    return new LoadEncoder(this.columns, [])
   }
 
   async transaction(work: (table: ChangeTable, client: Pick<LedgerClient, 'query'>) => Promise<void>): Promise<void> {
@@ -246,41 +239,18 @@ export class MysqlSinkTable extends SqlSinkTable implements SinkTable {
     }
   }
 
-  /** Where LOAD DATA writes to. */
   get loadTarget(): string {
-    if (this.way.kind === 'merge') return MERGE
-    return qualified(this.way.kind === 'stage' ? this.stage : this.target)
+    if (this.strategy.kind === 'merge') return MERGE
+    return this.staged ? this.stage : this.live
   }
 
-  /** What makes the table that rows are merged from, in the writer's own transaction. */
-  get mergeStage(): string[] {
-    const { keys } = this.request
-    const isLoose = looseKeys(this.request).length > 0
-    // A key twice in one split: the last row stands.
-    return [
-      `CREATE OR REPLACE TEMPORARY TABLE ${MERGE} ${isLoose ? '' : `(PRIMARY KEY (${sql.names(keys)}))`}
-      SELECT ${sql.names(this.columnNames)} FROM ${qualified(this.target)} LIMIT 0`,
-      ...(isLoose ? [sql.exactKeys(MERGE, keys)] : []),
-    ]
-  }
-
-  /** That a row of the table and a staged one have one key: by its bytes, or as the table compares it. */
-  matching(loose = looseKeys(this.request)): string {
+  matching(loose = this.loose): string {
     return matchKeys(this.request.keys, loose, { quote: quoteName, dialect: sql })
   }
 
-  get mergeStatements(): string[] {
-    const { keys } = this.request
-    const args = [qualified(this.target), MERGE, this.columnNames] as const
-    return this.way.kind === 'merge' && this.way.byIndex
-      ? sql.mergeOnDuplicate(...args, keys)
-      : sql.mergeByComparison(...args, { keys, match: this.matching() })
-  }
-
-  async alter(): Promise<void> {
+  override async alter(): Promise<void> {
     const client = await this.session.client()
     const there = await describe(client, { object: this.request.object }, this.session.settings)
-    const live = qualified(this.target)
     for (const { kind, column, native, missing } of this.request.alter ?? []) {
       const found = there?.columns.find(c => c.name === column)
       if (kind === 'add' && found) continue
@@ -288,17 +258,14 @@ export class MysqlSinkTable extends SqlSinkTable implements SinkTable {
       const [type, comment] = native.split(' COMMENT ')
       const required = kind === 'widen' && found?.nullable === false ? 'NOT NULL' : 'NULL'
       const words = `${quoteName(column)} ${type} ${required}${fill}${comment === undefined ? '' : ` COMMENT ${comment}`}`
-      await this.within(c => c.query(`ALTER TABLE ${live} ${kind === 'add' ? 'ADD' : 'MODIFY'} COLUMN ${words}`))
+      await this.within(c => c.query(`ALTER TABLE ${this.live} ${kind === 'add' ? 'ADD' : 'MODIFY'} COLUMN ${words}`))
     }
   }
 
-  /**
-   * Works on the connection for everything but rows. Statements about tables end transactions, so that the ledger's
-   * line alone keeps nobody out: a lock by name does.
-   */
+  /** DDL ends transactions, so that the ledger's line alone keeps no other process out: a lock by name does. */
   protected async within<T>(work: (client: LedgerClient) => Promise<T>): Promise<T> {
     const client = await this.session.client()
-    const lock = quoteText(`ferry ${this.stage.table}`.slice(0, 64))
+    const lock = quoteText(`ferry ${this.stageTable}`.slice(0, 64))
     try {
       await this.session.evict()
       const [row] = await query(client, `SELECT GET_LOCK(${lock}, 3600) AS taken`)
@@ -312,139 +279,70 @@ export class MysqlSinkTable extends SqlSinkTable implements SinkTable {
     }
   }
 
-  protected preparation(): string[] {
-    const { request, way, target, stage } = this
-    const statements = [...request.before]
-    const create = (table: Name, keys: string[]) => sql.createTable(table, request.columns, keys, this.collation)
-    if (way.kind === 'stage') {
-      const former = [stage.table, ...this.formerStages].map(name => qualified({ ...stage, table: name }))
-      if (!this.ledger) statements.push(`DROP TABLE IF EXISTS ${former.join(', ')}`)
-      statements.push(
-        request.existing
-          ? `CREATE TABLE IF NOT EXISTS ${qualified(stage)} LIKE ${qualified(target)}`
-          : create(stage, request.keys),
-      )
-      return statements
-    }
-    if (!request.existing) statements.push(create(target, request.keys))
-    if (request.truncate && request.existing) {
-      statements.push(`${this.dependants?.inbound ? 'DELETE FROM' : 'TRUNCATE TABLE'} ${qualified(target)}`)
-    }
-    return statements
+  protected createTable(name: string): string {
+    return sql.createTable(name, this.request.columns, this.request.keys, this.collation)
   }
 
-  /** Rows of the staging table into the live one, where that keeps its identity. */
-  private filling(): string[] {
-    const { request, way, target, stage } = this
-    if (way.kind !== 'stage') return []
-    const [live, staged] = [qualified(target), qualified(stage)]
-    const columns = sql.names(this.columnNames)
-    if (way.publish === 'refill') {
-      return [`DELETE FROM ${live}`, `INSERT INTO ${live} (${columns}) SELECT ${columns} FROM ${staged}`]
-    }
-    if (way.publish !== 'byKey') return []
-    const on = { keys: request.keys, match: this.matching([]) }
-    return [sql.deleteOthers(live, staged, on), ...sql.mergeByComparison(live, staged, this.columnNames, on)]
+  protected createLike(): string[] {
+    return [`CREATE TABLE IF NOT EXISTS ${this.stage} LIKE ${this.live}`]
   }
 
-  private publication(): string[] {
-    const { request, way, target, stage } = this
-    const [live, staged] = [qualified(target), qualified(stage)]
-    if (way.kind !== 'stage') return request.after
-    if (way.publish === 'rename') return [`RENAME TABLE ${staged} TO ${live}`, ...request.after]
-    if (way.publish === 'swap') {
-      const old = qualified({ ...stage, table: `${stage.table}_old` })
-      return [`RENAME TABLE ${live} TO ${old}, ${staged} TO ${live}`, `DROP TABLE ${old}`, ...request.after]
-    }
-    return [...request.after, `DROP TABLE IF EXISTS ${staged}`]
+  protected override truncation(): string {
+    return `${this.dependants?.inbound ? 'DELETE FROM' : 'TRUNCATE TABLE'} ${this.live}`
+  }
+
+  protected override replacing(): string[] {
+    const on = { keys: this.request.keys, match: this.matching([]) }
+    const merge = sql.mergeByComparison(this.live, this.stage, this.columnNames, on)
+    return [sql.deleteOthers(this.live, this.stage, on), ...merge]
+  }
+
+  protected rename(): string[] {
+    return [`RENAME TABLE ${this.stage} TO ${this.live}`]
+  }
+
+  protected override swap(): string[] {
+    const old = this.beside(`${this.stageTable}_old`)
+    return [`RENAME TABLE ${this.live} TO ${old}, ${this.stage} TO ${this.live}`, `DROP TABLE ${old}`]
+  }
+
+  protected loading(): string[] {
+    if (this.strategy.kind !== 'merge') return [`LOAD DATA LOCAL INFILE ... INTO TABLE ${this.loadTarget}`]
+    return ['-- each split: LOAD DATA into a temporary table, then', ...mergeStatements(this)]
   }
 
   protected async writer(split: Split, _offer: Offer, work: WriterWork): Promise<SplitWriter> {
     return new MysqlSplitWriter(this, split, await this.session.take(), work.from)
   }
 
-  protected async changeOver(client: LedgerClient): Promise<void> {
+  protected override async changeOver(client: LedgerClient): Promise<void> {
+    const { strategy } = this
     // Renaming ends the transaction: a try that was killed behind it has left no staging table.
-    const renames = this.way.kind === 'stage' && (this.way.publish === 'rename' || this.way.publish === 'swap')
+    const renames = strategy.kind === 'stage' && (strategy.publish === 'rename' || strategy.publish === 'swap')
     if (renames && !(await this.isStaged(client))) return
-    for (const statement of this.filling()) await client.query(statement)
-    if (this.way.kind === 'stage' && this.way.publish === 'byKey') await this.requireOwnKeys(client, this.stage)
-    for (const statement of this.publication()) await client.query(statement)
-  }
-
-  protected get stageName(): string {
-    return qualified(this.stage)
+    await super.changeOver(client)
   }
 
   private async isStaged(client: LedgerClient): Promise<boolean> {
-    const { database, table } = this.stage
+    const [database, table] = [quoteText(this.target.database), quoteText(this.stageTable)]
     const rows = await client.query(
-      `SELECT 1 FROM information_schema.tables WHERE table_schema = ${quoteText(database)} AND table_name = ${quoteText(table)}`,
+      `SELECT 1 FROM information_schema.tables WHERE table_schema = ${database} AND table_name = ${table}`,
     )
     return rows.length > 0
   }
 
-  get staged(): boolean {
-    return this.way.kind === 'stage'
-  }
-
-  /** Throws where a staged row has gone into one of another key. */
-  requireOwnKeys(client: Pick<LedgerClient, 'query'>, stage?: Name): Promise<void> {
-    const table = {
-      live: qualified(this.target),
-      quote: quoteName,
-      dialect: sql,
-      first: async (text: string) => (await client.query(text))[0],
-    }
-    return requireOwnKeys(table, this.request, stage ? qualified(stage) : MERGE)
-  }
-
-  private describePlan(): void {
-    const { way, plan, request } = this
-    plan.notes.push(...looseNotes(request))
-    plan.statements.push(...this.preparation())
-    if (way.kind === 'merge')
-      plan.statements.push('-- each split: LOAD DATA into a temporary table, then', ...this.mergeStatements)
-    else plan.statements.push(`LOAD DATA LOCAL INFILE ... INTO TABLE ${this.loadTarget}`)
-    plan.statements.push(...this.filling(), ...this.publication())
-    if (this.ledger) plan.guarantee = 'exactly once: each split commits with its ledger line'
-    else if (way.kind === 'merge') plan.guarantee = 'exactly once by key: a repeated split writes the same rows again'
-    else if (way.kind === 'stage') plan.guarantee = 'exactly once: staged in one transaction, published at once'
-    else plan.guarantee = 'all or nothing in one transaction; a crash in the moment of its commit can repeat it'
-    if (way.kind === 'stage' && way.publish === 'refill') {
-      plan.notes.push('foreign keys or triggers hang on the table: its rows are replaced in one transaction')
+  private notes(): string[] {
+    const { strategy, request } = this
+    const notes: string[] = []
+    if (strategy.kind === 'stage' && strategy.publish === 'refill') {
+      notes.push('foreign keys or triggers hang on the table: its rows are replaced in one transaction')
     }
     for (const c of this.columns) {
       const wished = request.columns.find(r => r.name === c.name)!
       if (wished.native === 'longtext' && c.native !== 'longtext' && !request.existing) {
-        plan.notes.push(`${c.name}: as a key it is created as ${c.native}`)
+        notes.push(`${c.name}: as a key it is created as ${c.native}`)
       }
     }
+    return notes
   }
-}
-
-const MERGE = 'ferry_merge'
-
-function chooseWay(request: WriteRequest, existing: { table: MysqlTable; dependants: Dependants } | undefined): Way {
-  const { update, keys } = request
-  const isKeys = (columns: string[]) => columns.join() === [...keys].sort().join()
-  if (update === 'append') return { kind: 'direct' }
-  if (update === 'merge') {
-    if (!existing && request.follows?.log) return { kind: 'direct' }
-    const unique = existing?.dependants.unique
-    return { kind: 'merge', byIndex: unique === undefined || (unique.length === 1 && isKeys(unique[0]!)) }
-  }
-  if (!existing) return { kind: 'stage', publish: 'rename' }
-  const { table, dependants } = existing
-  if (dependants.inbound > 0) {
-    if (!dependants.unique.some(isKeys)) {
-      throw new FerryError(
-        'FERRY-3005',
-        `${request.object} is referenced by foreign keys: overwriting it needs its keys`,
-      )
-    }
-    return { kind: 'stage', publish: 'byKey' }
-  }
-  const partial = table.columns.some(c => !c.generated && !request.columns.some(r => r.name === c.name))
-  return { kind: 'stage', publish: dependants.own > 0 || partial ? 'refill' : 'swap' }
 }

@@ -1,7 +1,7 @@
 /** The SQL that writing to MySQL needs, readable in one place. */
 import type { MappedColumn } from '../../contract/schema.ts'
 import type { LedgerDialect } from '../ledger.ts'
-import { type Name, qualified, quoteName, quoteText } from './client.ts'
+import { quoteName, quoteText } from './client.ts'
 import { toNative } from './types.ts'
 
 export const names = (columns: string[]): string => columns.map(quoteName).join(', ')
@@ -34,14 +34,14 @@ export function keyNative(native: string): string {
 }
 
 /** `collation` compares texts by their code points, trailing spaces too. */
-export function createTable(table: Name, columns: MappedColumn[], keys: string[], collation: string): string {
+export function createTable(table: string, columns: MappedColumn[], keys: string[], collation: string): string {
   const lines = columns.map(c => {
     const [type, comment] = nativeOf(c, keys).split(' COMMENT ')
     const required = !c.nullable || keys.includes(c.name)
     return `${quoteName(c.name)} ${type} ${required ? 'NOT NULL' : 'NULL'}${filled(c, keys)}${comment === undefined ? '' : ` COMMENT ${comment}`}`
   })
   if (keys.length > 0) lines.push(`PRIMARY KEY (${names(keys)})`)
-  return `CREATE TABLE IF NOT EXISTS ${qualified(table)} (\n  ${lines.join(',\n  ')}\n) CHARACTER SET utf8mb4 COLLATE ${collation}`
+  return `CREATE TABLE IF NOT EXISTS ${table} (\n  ${lines.join(',\n  ')}\n) CHARACTER SET utf8mb4 COLLATE ${collation}`
 }
 
 /** A column counts where an index begins with it. */

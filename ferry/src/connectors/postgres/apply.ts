@@ -3,28 +3,26 @@ import type pg from 'pg'
 import { type Row, utf8 } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
 import { type ChangeTable, onConflict, STANDARD_CHANGES, type StagedColumn } from '../changes/changetable.ts'
-import { BinaryWriter } from './binarywrite.ts'
-import { qualified } from './catalog.ts'
+import { FLUSH_SIZE } from '../sql/loadwriter.ts'
 import { quoteName } from './client.ts'
 import { copyIn } from './copyin.ts'
 import { TextWriter } from './copytext.ts'
-import type { PostgresSinkTable } from './sink.ts'
 import * as sql from './statements.ts'
+import { encoderOf, type PostgresTarget } from './target.ts'
 
-const FLUSH_BYTES = 1 << 16
 /** The types of what only staging tables have. */
 const OWN_NATIVES: Record<string, string> = { utf8: 'text', int: 'integer' }
 
 /** The staging tables that a connection has: they are empty in each transaction. */
 const staged = new WeakMap<pg.Client, Set<string>>()
 
-export function changeTable(table: PostgresSinkTable, client: pg.Client): ChangeTable {
-  const live = qualified(table.target)
-  const byIndex = table.way.kind !== 'merge' || table.way.conflict
+export function changeTable(table: PostgresTarget, client: pg.Client): ChangeTable {
+  const { live, strategy } = table
+  const byIndex = strategy.kind !== 'merge' || strategy.byIndex
   const overriding = table.overriding ? ' OVERRIDING SYSTEM VALUE' : ''
   return {
     live,
-    columns: table.writerColumns(),
+    columns: table.encoded,
     quote: quoteName,
     stage: (kind, columns, select, rows) => stage(table, client, { kind, columns, select }, rows),
     run: async text => void (await client.query(text)),
@@ -50,7 +48,7 @@ export function changeTable(table: PostgresSinkTable, client: pg.Client): Change
 }
 
 async function stage(
-  table: PostgresSinkTable,
+  table: PostgresTarget,
   client: pg.Client,
   { kind, columns, select }: { kind: string; columns: StagedColumn[]; select: string },
   rows: Row[],
@@ -66,7 +64,7 @@ async function stage(
     made.add(known)
   }
   const written = columns.map(c => ({ ...c, native: c.native ?? OWN_NATIVES[c.type.kind] ?? utf8.kind }))
-  const writer = table.binaryRows ? new BinaryWriter(written) : new TextWriter(written)
+  const writer = encoderOf(table, written)
   const format = writer instanceof TextWriter ? '(FORMAT text)' : '(FORMAT binary)'
   const names = columns.map(c => c.name)
   const copy = copyIn(client, sql.copyIn(name, names, format))
@@ -79,7 +77,7 @@ async function stage(
         if (error instanceof RowError) error.index = i
         throw error
       }
-      if (writer.size > FLUSH_BYTES) await copy.write(writer.take(), true)
+      if (writer.size > FLUSH_SIZE) await copy.write(writer.take(), true)
     }
     if (writer.size > 0) await copy.write(writer.take(), true)
     await copy.write(writer.trailer, false)

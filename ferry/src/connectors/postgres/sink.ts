@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { type Row, typeName } from '../../batch/types.ts'
+import { typeName } from '../../batch/types.ts'
 import { type Offer, ROWS } from '../../contract/encodings.ts'
 import type { SinkSession, SinkTable, SplitWriter, WriterWork } from '../../contract/sink.ts'
 import type { Split } from '../../contract/split.ts'
@@ -7,22 +7,21 @@ import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import { appliesRows } from '../changes/applier.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
-import { looseNotes, requireOwnKeys } from '../changes/loosekeys.ts'
-import { formerEpochs, LEDGER, Ledger, type LedgerClient, STANDARD, stageName } from '../ledger.ts'
+import { LEDGER, Ledger, type LedgerClient, STANDARD } from '../ledger.ts'
 import { SqlSinkTable } from '../sql/sinktable.ts'
+import { chooseStrategy, type LiveTable, type Strategy } from '../sql/strategy.ts'
 import { changeTable } from './apply.ts'
-import { BinaryWriter } from './binarywrite.ts'
 import type { PostgresColumn, PostgresTable } from './catalog.ts'
 import { describeTable, qualified } from './catalog.ts'
-import { connect, inTransaction, ledgerClient, quoteName, quoteText, splitName, translate } from './client.ts'
-import { TextWriter } from './copytext.ts'
+import { connect, inTransaction, ledgerClient, quoteName, splitName, translate } from './client.ts'
 import { ConnectionPool } from './pool.ts'
 import { advanceSequences, swapTables } from './publish.ts'
 import type { PostgresSettings } from './settings.ts'
 import * as sql from './statements.ts'
+import { type EncodedColumn, encoderOf, type PostgresTarget } from './target.ts'
 import { isKnown, toNative } from './types.ts'
 import { wireType } from './wire.ts'
-import { PostgresSplitWriter } from './writer.ts'
+import { MERGE, PostgresSplitWriter } from './writer.ts'
 
 export class PostgresSink implements SinkSession {
   readonly settings: PostgresSettings
@@ -138,55 +137,42 @@ async function ensureSchema(client: pg.Client, schema: string): Promise<void> {
 /** Locks keep the fence as it is while writers work. */
 const LEDGER_DIALECT = { ...STANDARD, share: ' FOR SHARE' }
 
-/** How the destination is filled; decided when the table is opened, from what hangs on it. */
-export type Way =
-  /** Straight into the live table. */
-  | { kind: 'direct' }
-  /** Through a temporary table and an upsert, split by split. */
-  | { kind: 'merge'; conflict: boolean }
-  /** Into a staging table; at the end it becomes the table, or its rows replace the table's. */
-  | { kind: 'stage'; publish: 'rename' | 'swap' | 'refill' | 'byKey' }
-
-export class PostgresSinkTable extends SqlSinkTable implements SinkTable {
-  readonly plan: { statements: string[]; guarantee: string; notes: string[] } = {
-    statements: [],
-    guarantee: '',
-    notes: [],
+/** What the strategy asks of a table that is there. */
+function liveTable(client: pg.Client, { keys }: WriteRequest, table: PostgresTable): LiveTable {
+  const hasUniqueKeys = async () => (await client.query(sql.UNIQUE_ON, [table.oid, keys])).rows[0].found
+  return {
+    isTable: table.kind === 'r' || table.kind === 'p',
+    columns: table.columns,
+    mergesByIndex: hasUniqueKeys,
+    hasUniqueKeys,
+    isReferenced: async () => (await client.query(sql.INBOUND_KEYS, [table.oid])).rows[0].count > 0,
+    hasDependants: async () => (await client.query(sql.HAS_DEPENDANTS, [table.oid])).rows[0].found,
   }
-  readonly unit: 'split' | 'table'
+}
+
+class PostgresSinkTable extends SqlSinkTable implements PostgresTarget {
   readonly lanes: number
-  readonly session: PostgresSink
-  readonly way: Way
-  readonly ledger: Ledger | undefined
-  readonly target: { schema: string; table: string }
-  readonly stage: { schema: string; table: string }
-  /** Staging tables of processes that had the run before. */
-  private readonly formerStages: string[]
-  /** Whether an identity column needs OVERRIDING SYSTEM VALUE in an INSERT. */
+  readonly live: string
   readonly overriding: boolean
+  private readonly session: PostgresSink
+  private readonly target: { schema: string; table: string }
   private readonly columns: PostgresColumn[]
-  private probe: BinaryWriter | TextWriter | undefined
+  protected readonly dialect = sql
 
   private constructor(
     session: PostgresSink,
     request: WriteRequest,
-    way: Way,
-    hasLedger: boolean,
-    existing: PostgresTable | undefined,
+    strategy: Strategy,
+    { hasLedger, existing, triggers }: { hasLedger: boolean; existing: PostgresTable | undefined; triggers: string[] },
   ) {
-    super(session.run, request)
+    const target = splitName(request.object, session.settings.schema)
+    const name = qualified({ schema: target.schema, table: LEDGER })
+    const ledger = hasLedger ? new Ledger(name, session.run, request.ordinal, LEDGER_DIALECT) : undefined
+    super(session.run, request, strategy, ledger)
     this.session = session
-    this.way = way
-    this.target = splitName(request.object, session.settings.schema)
-    const stage = stageName(session.run, request.ordinal)
-    // Without a ledger nothing tells one process's rows from those of another that had the run before.
-    const own = hasLedger ? '' : `_${session.run.epoch}`
-    this.stage = { schema: this.target.schema, table: `${stage}${own}` }
-    this.formerStages = hasLedger ? [] : formerEpochs(session.run).map(epoch => `${stage}_${epoch}`)
-    const ledger = qualified({ schema: this.target.schema, table: LEDGER })
-    this.ledger = hasLedger ? new Ledger(ledger, session.run, request.ordinal, LEDGER_DIALECT) : undefined
-    this.unit = hasLedger ? 'split' : 'table'
-    this.lanes = !hasLedger || (way.kind === 'merge' && !way.conflict) ? 1 : 16
+    this.target = target
+    this.live = qualified(target)
+    this.lanes = !hasLedger || (strategy.kind === 'merge' && !strategy.byIndex) ? 1 : 16
     const found = new Map(existing?.columns.map(c => [c.name, c]))
     const altered = new Set(request.alter?.map(a => a.column))
     this.columns = request.columns.map(c => {
@@ -194,7 +180,7 @@ export class PostgresSinkTable extends SqlSinkTable implements SinkTable {
       return there ?? created(c.name, c.native ?? toNative(c.type))
     })
     this.overriding = this.columns.some(c => c.identity === 'a')
-    this.describePlan()
+    this.describePlan(this.notes(triggers))
   }
 
   static async open(session: PostgresSink, client: pg.Client, request: WriteRequest): Promise<PostgresSinkTable> {
@@ -203,18 +189,27 @@ export class PostgresSinkTable extends SqlSinkTable implements SinkTable {
     if (request.existing && !existing) {
       throw new FerryError('FERRY-5007', `${request.object} was there when the run was planned, and is gone`)
     }
-    const way = await chooseWay(client, request, existing)
-    const triggers = existing && way.kind !== 'stage' ? await triggersOf(client, existing.oid) : []
+    const strategy = await chooseStrategy(request, existing && liveTable(client, request, existing))
+    const triggers = existing && strategy.kind !== 'stage' ? await triggersOf(client, existing.oid) : []
     const hasLedger = await session.mayKeepLedger(client, target.schema)
-    const table = new PostgresSinkTable(session, request, way, hasLedger, existing)
-    if (triggers.length > 0) table.plan.notes.push(`triggers of the table may change its rows: ${triggers.join(', ')}`)
-    return table
+    return new PostgresSinkTable(session, request, strategy, { hasLedger, existing, triggers })
   }
 
-  /** Where COPY writes to. */
+  get pool(): ConnectionPool {
+    return this.session.pool
+  }
+
+  protected quote(name: string): string {
+    return quoteName(name)
+  }
+
+  protected beside(table: string): string {
+    return qualified({ schema: this.target.schema, table })
+  }
+
   get copyTarget(): string {
-    if (this.way.kind === 'merge') return 'ferry_merge'
-    return qualified(this.way.kind === 'stage' ? this.stage : this.target)
+    if (this.strategy.kind === 'merge') return MERGE
+    return this.staged ? this.stage : this.live
   }
 
   leftOut(taken: number, given: number): RowError {
@@ -224,17 +219,6 @@ export class PostgresSinkTable extends SqlSinkTable implements SinkTable {
       undefined,
       { hint: 'Disable it for the copy, or copy into a table of its own.' },
     )
-  }
-
-  /** Throws where a staged row has gone into one of another key. */
-  requireOwnKeys(client: Pick<LedgerClient, 'query'>, stage: string): Promise<void> {
-    const table = {
-      live: qualified(this.target),
-      quote: quoteName,
-      dialect: sql,
-      first: async (text: string) => (await client.query(text))[0],
-    }
-    return requireOwnKeys(table, this.request, stage)
   }
 
   get offers(): Offer[] {
@@ -251,26 +235,16 @@ export class PostgresSinkTable extends SqlSinkTable implements SinkTable {
     ]
   }
 
-  /** Columns as the rows encoding writes them: binary where every type has an encoder here, else text. */
-  writerColumns() {
+  get encoded(): EncodedColumn[] {
     return this.request.columns.map((c, i) => ({ name: c.name, type: c.type, native: this.columns[i]!.base }))
   }
 
-  get binaryRows(): boolean {
+  get isBinary(): boolean {
     return this.columns.every(c => isKnown(c.base) || wireType(c) === 'text')
   }
 
-  refuses(row: Row): RowError | undefined {
-    this.probe ??= this.binaryRows ? new BinaryWriter(this.writerColumns()) : new TextWriter(this.writerColumns())
-    try {
-      this.probe.row(row)
-      return undefined
-    } catch (error) {
-      if (error instanceof RowError) return error
-      throw error
-    } finally {
-      this.probe.take()
-    }
+  protected override encoder() {
+    return encoderOf(this, this.encoded)
   }
 
   async transaction(work: (table: ChangeTable, client: Pick<LedgerClient, 'query'>) => Promise<void>): Promise<void> {
@@ -293,22 +267,6 @@ export class PostgresSinkTable extends SqlSinkTable implements SinkTable {
     await this.session.ensureLedger(this.target.schema, ledger.create)
   }
 
-  async alter(): Promise<void> {
-    const live = qualified(this.target)
-    await this.within(async client => {
-      for (const { kind, column, native, missing } of this.request.alter ?? []) {
-        const name = quoteName(column)
-        const fill = missing === undefined ? '' : ` DEFAULT ${quoteText(missing)}`
-        await client.query(
-          kind === 'add'
-            ? `ALTER TABLE ${live} ADD COLUMN IF NOT EXISTS ${name} ${native}${fill}`
-            : `ALTER TABLE ${live} ALTER COLUMN ${name} TYPE ${native}`,
-        )
-      }
-    })
-  }
-
-  /** Works on the connection for everything but rows; what the server says against it is told as of this table. */
   protected async within<T>(work: (client: LedgerClient) => Promise<T>): Promise<T> {
     const client = await this.session.client()
     try {
@@ -319,139 +277,105 @@ export class PostgresSinkTable extends SqlSinkTable implements SinkTable {
     }
   }
 
-  /** What runs once, before the first row. */
-  protected preparation(): string[] {
-    const { request, way, target, stage } = this
-    const statements = [...request.before]
-    const isNew = !request.existing
-    if (isNew) statements.push(`CREATE SCHEMA IF NOT EXISTS ${quoteName(target.schema)}`)
-    if (way.kind === 'stage') {
-      // A stage that an earlier try without a ledger left behind holds unknown rows.
-      const { schema } = stage
-      const former = [stage.table, ...this.formerStages].map(table => qualified({ schema, table }))
-      if (!this.ledger) statements.push(`DROP TABLE IF EXISTS ${former.join(', ')}`)
-      statements.push(
-        isNew
-          ? sql.createTable(stage, request.columns, [])
-          : `CREATE TABLE IF NOT EXISTS ${qualified(stage)} (LIKE ${qualified(target)}${way.publish === 'swap' ? ' INCLUDING ALL EXCLUDING INDEXES' : ''})`,
-      )
-      if (!isNew && way.publish !== 'swap') {
-        // Columns that get no value stay null in the stage; the live table's defaults fill them on publishing.
-        const mapped = new Set(this.columnNames)
-        for (const c of request.existing!.columns) {
-          if (!c.nullable && !mapped.has(c.name)) {
-            statements.push(`ALTER TABLE ${qualified(stage)} ALTER COLUMN ${quoteName(c.name)} DROP NOT NULL`)
-          }
-        }
-      }
-    } else {
-      if (isNew) statements.push(sql.createTable(target, request.columns, way.kind === 'merge' ? request.keys : []))
-      if (request.truncate) statements.push(`TRUNCATE ${qualified(target)}`)
-    }
-    return statements.filter(s => !s.startsWith('CREATE SCHEMA') || target.schema !== 'public')
+  protected override preliminaries(): string[] {
+    const { schema } = this.target
+    return this.request.existing || schema === 'public' ? [] : [`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`]
   }
 
-  /** Rows of the staging table into the live one, which foreign keys point at. */
-  private replacing(): string[] {
-    const { way, target, stage, request, columnNames, overriding } = this
-    if (way.kind !== 'stage' || way.publish !== 'byKey') return []
-    return sql.replaceByKey(qualified(target), qualified(stage), columnNames, request.keys, overriding)
+  /** The key comes last, once the rows are there; rows that are merged need it at once. */
+  protected createTable(name: string): string {
+    return sql.createTable(name, this.request.columns, this.strategy.kind === 'merge' ? this.request.keys : [])
   }
 
-  /** What runs once, after the last split. */
-  private publication(): string[] {
-    const { request, way, target, stage } = this
-    const live = qualified(target)
-    const staged = qualified(stage)
-    const columns = this.columnNames
-    const statements: string[] = []
-    const addKey = (table: string) => {
-      if (request.keys.length > 0) statements.push(`ALTER TABLE ${table} ADD PRIMARY KEY (${sql.names(request.keys)})`)
-    }
-    if (way.kind === 'direct' && !request.existing) addKey(live)
-    if (way.kind === 'stage') {
-      const insert = `INSERT INTO ${live} (${sql.names(columns)})${this.overriding ? ' OVERRIDING SYSTEM VALUE' : ''} SELECT ${sql.names(columns)} FROM ${staged}`
-      if (way.publish === 'rename') {
-        addKey(staged)
-        statements.push(`ALTER TABLE ${staged} RENAME TO ${quoteName(target.table)}`)
-      } else if (way.publish === 'refill') {
-        statements.push(`TRUNCATE ${live}`, insert)
-      }
-    }
-    return [...statements, ...request.after]
+  protected createLike(): string[] {
+    const { strategy, stage, live, request } = this
+    const isSwap = strategy.kind === 'stage' && strategy.publish === 'swap'
+    const like = `LIKE ${live}${isSwap ? ' INCLUDING ALL EXCLUDING INDEXES' : ''}`
+    // Columns that get no value stay null in the stage; the live table's defaults fill them on publishing.
+    const mapped = new Set(this.columnNames)
+    const empty = isSwap ? [] : request.existing!.columns.filter(c => !c.nullable && !mapped.has(c.name))
+    return [
+      `CREATE TABLE IF NOT EXISTS ${stage} (${like})`,
+      ...empty.map(c => `ALTER TABLE ${stage} ALTER COLUMN ${quoteName(c.name)} DROP NOT NULL`),
+    ]
   }
 
-  /** Drops the staging table whose rows are in the live one. Throws FERRY-4005 where some of them are not. */
-  private async requireAll(client: LedgerClient): Promise<void> {
-    const { way, target, stage, request } = this
-    if (way.kind !== 'stage' || way.publish === 'rename' || way.publish === 'swap') return
-    if (request.after.length === 0) {
-      const [row] = await client.query(
-        `SELECT (SELECT count(*) FROM ${qualified(stage)}) AS given, (SELECT count(*) FROM ${qualified(target)}) AS taken`,
-      )
-      if (Number(row!.given) !== Number(row!.taken)) throw this.leftOut(Number(row!.taken), Number(row!.given))
+  protected override clearing(): string {
+    return `TRUNCATE ${this.live}`
+  }
+
+  protected override replacing(): string[] {
+    return sql.replaceByKey(this.live, this.stage, this.columnNames, this.request.keys, this.overriding)
+  }
+
+  protected override completion(table: string): string[] {
+    const { keys } = this.request
+    return keys.length > 0 && this.strategy.kind !== 'merge'
+      ? [`ALTER TABLE ${table} ADD PRIMARY KEY (${sql.names(keys)})`]
+      : []
+  }
+
+  protected rename(): string[] {
+    return [`ALTER TABLE ${this.stage} RENAME TO ${quoteName(this.target.table)}`]
+  }
+
+  protected override get overridingClause(): string {
+    return this.overriding ? ' OVERRIDING SYSTEM VALUE' : ''
+  }
+
+  protected loading(): string[] {
+    const { strategy, request } = this
+    if (strategy.kind === 'merge') {
+      return ['-- each split: COPY into a temporary table, then INSERT ... ON CONFLICT by key']
     }
-    await client.query(`DROP TABLE ${qualified(stage)}`)
+    const copy = sql.copyIn(this.copyTarget, this.columnNames, '...')
+    if (strategy.kind !== 'stage' || strategy.publish !== 'swap') return [copy]
+    return [copy, `-- at the end, in one transaction: the staging table takes the place of ${request.object}`]
+  }
+
+  /** Throws FERRY-4005 if some of the staged rows are not in the live table. */
+  protected override async requireFilled(client: LedgerClient): Promise<void> {
+    const { strategy, stage, live } = this
+    if (strategy.kind !== 'stage' || strategy.publish === 'rename' || strategy.publish === 'swap') return
+    const [row] = await client.query(
+      `SELECT (SELECT count(*) FROM ${stage}) AS given, (SELECT count(*) FROM ${live}) AS taken`,
+    )
+    if (Number(row!.given) !== Number(row!.taken)) throw this.leftOut(Number(row!.taken), Number(row!.given))
   }
 
   protected async writer(split: Split, offer: Offer, work: WriterWork): Promise<SplitWriter> {
-    return new PostgresSplitWriter(this, split, await this.session.pool.take(), offer, work.from)
+    return new PostgresSplitWriter(this, split, await this.pool.take(), offer, work.from)
   }
 
-  protected async changeOver(client: LedgerClient): Promise<void> {
-    if (this.way.kind === 'stage' && this.way.publish === 'swap') await swapTables(client, this.target, this.stage)
-    const replacing = this.replacing()
-    for (const statement of replacing) await client.query(statement)
-    if (replacing.length > 0) await this.requireOwnKeys(client, qualified(this.stage))
-    for (const statement of this.publication()) await client.query(statement)
-    await this.requireAll(client)
-    const counts = this.request.existing || this.request.columns.some(c => c.filled?.by === 'numbers')
-    if (counts) await advanceSequences(client, this.target, this.columnNames)
-  }
-
-  protected get stageName(): string {
-    return qualified(this.stage)
-  }
-
-  get staged(): boolean {
-    return this.way.kind === 'stage'
-  }
-
-  private describePlan(): void {
-    const { way, plan, request } = this
-    plan.notes.push(...looseNotes(request))
-    plan.statements.push(...this.preparation())
-    if (way.kind === 'merge')
-      plan.statements.push('-- each split: COPY into a temporary table, then INSERT ... ON CONFLICT by key')
-    else plan.statements.push(sql.copyIn(this.copyTarget, this.columnNames, '...'))
-    if (way.kind === 'stage' && way.publish === 'swap') {
-      plan.statements.push(`-- at the end, in one transaction: the staging table takes the place of ${request.object}`)
+  protected override async changeOver(client: LedgerClient): Promise<void> {
+    const { strategy, target, request } = this
+    if (strategy.kind === 'stage' && strategy.publish === 'swap') {
+      await swapTables(client, target, { schema: target.schema, table: this.stageTable })
     }
-    plan.statements.push(...this.replacing(), ...this.publication())
-    if (this.ledger) plan.guarantee = 'exactly once: each split commits with its ledger line'
-    else if (way.kind === 'merge') plan.guarantee = 'exactly once by key: a repeated split writes the same rows again'
-    else if (way.kind === 'stage') plan.guarantee = 'exactly once: staged in one transaction, published at once'
-    else plan.guarantee = 'all or nothing in one transaction; a crash in the moment of its commit can repeat it'
-    if (!this.ledger) plan.notes.push(`no ledger table in schema ${this.target.schema}: one transaction for the table`)
-    if (way.kind === 'stage' && way.publish === 'refill') {
-      plan.notes.push(
-        'the table keeps its identity (something depends on it): its rows are replaced in one transaction',
-      )
+    await super.changeOver(client)
+    const counts = request.existing || request.columns.some(c => c.filled?.by === 'numbers')
+    if (counts) await advanceSequences(client, target, this.columnNames)
+  }
+
+  private notes(triggers: string[]): string[] {
+    const { strategy, request, columns } = this
+    const notes: string[] = []
+    if (!this.ledger) notes.push(`no ledger table in schema ${this.target.schema}: one transaction for the table`)
+    if (strategy.kind === 'stage' && strategy.publish === 'refill') {
+      notes.push('the table keeps its identity (something depends on it): its rows are replaced in one transaction')
     }
     for (const [i, c] of request.columns.entries()) {
-      if (this.columns[i]!.base.startsWith('character(') && c.sourceNative !== this.columns[i]!.native) {
-        plan.notes.push(`${c.name} (${this.columns[i]!.native}) fills texts up with spaces`)
+      const { base, native } = columns[i]!
+      if (base.startsWith('character(') && c.sourceNative !== native) {
+        notes.push(`${c.name} (${native}) fills texts up with spaces`)
       }
-      if (
-        !request.existing &&
-        this.columns[i]!.native === 'text' &&
-        c.sourceNative &&
-        c.type.kind === 'utf8' &&
-        c.sourceType.kind !== 'utf8'
-      ) {
-        plan.notes.push(`${c.name}: ${typeName(c.sourceType)} is created as text`)
+      const becomesText = native === 'text' && c.type.kind === 'utf8' && c.sourceType.kind !== 'utf8'
+      if (!request.existing && becomesText && c.sourceNative) {
+        notes.push(`${c.name}: ${typeName(c.sourceType)} is created as text`)
       }
     }
+    if (triggers.length > 0) notes.push(`triggers of the table may change its rows: ${triggers.join(', ')}`)
+    return notes
   }
 }
 
@@ -475,32 +399,4 @@ async function triggersOf(client: pg.Client, oid: number): Promise<string[]> {
     [oid],
   )
   return rows.map(r => r.name)
-}
-
-async function chooseWay(client: pg.Client, request: WriteRequest, existing: PostgresTable | undefined): Promise<Way> {
-  if (existing && existing.kind !== 'r' && existing.kind !== 'p' && request.update !== 'append') {
-    throw new FerryError('FERRY-3006', `${request.object} is not a table: only append can write to it`)
-  }
-  if (request.update === 'append') return { kind: 'direct' }
-  if (request.update === 'merge') {
-    // Rows of a snapshot that come into a new table have a key each: nothing is to be compared.
-    if (!existing) return request.follows?.log ? { kind: 'direct' } : { kind: 'merge', conflict: true }
-    const { rows } = await client.query(sql.UNIQUE_ON, [existing.oid, request.keys])
-    return { kind: 'merge', conflict: rows[0].found }
-  }
-  if (!existing) return { kind: 'stage', publish: 'rename' }
-  const inbound = await client.query(sql.INBOUND_KEYS, [existing.oid])
-  if (inbound.rows[0].count > 0) {
-    const { rows } = await client.query(sql.UNIQUE_ON, [existing.oid, request.keys])
-    if (!rows[0].found) {
-      throw new FerryError(
-        'FERRY-3005',
-        `${request.object} is referenced by foreign keys: overwriting it needs its keys`,
-      )
-    }
-    return { kind: 'stage', publish: 'byKey' }
-  }
-  const { rows } = await client.query(sql.HAS_DEPENDANTS, [existing.oid])
-  const partial = existing.columns.some(c => !c.generated && !request.columns.some(r => r.name === c.name))
-  return { kind: 'stage', publish: rows[0].found || partial ? 'refill' : 'swap' }
 }

@@ -2,22 +2,19 @@
 
 import type { MappedColumn } from '../../contract/schema.ts'
 import { matchKeys } from '../changes/loosekeys.ts'
-import { qualified } from './catalog.ts'
 import { quoteName, quoteText } from './client.ts'
 import { toNative } from './types.ts'
-
-type Name = { schema: string; table: string }
 
 export const names = (columns: string[]): string => columns.map(quoteName).join(', ')
 
 /** The destination's statement for a table that is not there yet. */
-export function createTable(table: Name, columns: MappedColumn[], primaryKey: string[]): string {
+export function createTable(table: string, columns: MappedColumn[], primaryKey: string[]): string {
   const lines = columns.map(
     c =>
       `${quoteName(c.name)} ${c.native ?? toNative(c.type)}${filled(c)}${c.nullable && !primaryKey.includes(c.name) ? '' : ' NOT NULL'}`,
   )
   if (primaryKey.length > 0) lines.push(`PRIMARY KEY (${names(primaryKey)})`)
-  return `CREATE TABLE IF NOT EXISTS ${qualified(table)} (\n  ${lines.join(',\n  ')}\n)`
+  return `CREATE TABLE IF NOT EXISTS ${table} (\n  ${lines.join(',\n  ')}\n)`
 }
 
 function filled({ filled: by }: MappedColumn): string {

@@ -2,18 +2,32 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Row, Value } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
-import { type ChangeTable, onConflict, STANDARD_CHANGES, type StagedColumn } from '../changes/changetable.ts'
+import {
+  type ChangeDialect,
+  type ChangeTable,
+  onConflict,
+  STANDARD_CHANGES,
+  type StagedColumn,
+} from '../changes/changetable.ts'
 import { quoteName } from './database.ts'
-import type { SqliteSinkTable } from './sink.ts'
 import { storer } from './store.ts'
+import type { SqliteTarget } from './target.ts'
 import { toNative } from './types.ts'
 
 /** SQLITE_CONSTRAINT_UNIQUE and SQLITE_CONSTRAINT_PRIMARYKEY. */
 const UNIQUE = new Set([2067, 1555])
 
-export function changeTable(table: SqliteSinkTable, db: DatabaseSync): ChangeTable {
+export const DIALECT: Omit<ChangeDialect, 'upsert'> = {
+  ...STANDARD_CHANGES,
+  same: (a, b) => `${a} IS ${b} COLLATE BINARY`,
+  exact: (a, b) => `${a} = ${b} COLLATE BINARY`,
+  remove: (from, using, match) =>
+    `DELETE FROM ${from.name} AS ${from.as} WHERE EXISTS (SELECT 1 FROM ${using.name} AS ${using.as} WHERE ${match})`,
+}
+
+export function changeTable(table: SqliteTarget, db: DatabaseSync): ChangeTable {
   const { columns, keys } = table.request
-  const live = quoteName(table.name)
+  const { live } = table
   return {
     live,
     columns: columns.map(c => ({ name: c.name, type: c.type, native: c.native ?? toNative(c.type) })),
@@ -33,14 +47,7 @@ export function changeTable(table: SqliteSinkTable, db: DatabaseSync): ChangeTab
         return true
       }
     },
-    dialect: {
-      ...STANDARD_CHANGES,
-      same: (a, b) => `${a} IS ${b} COLLATE BINARY`,
-      exact: (a, b) => `${a} = ${b} COLLATE BINARY`,
-      remove: (from, using, match) =>
-        `DELETE FROM ${from.name} AS ${from.as} WHERE EXISTS (SELECT 1 FROM ${using.name} AS ${using.as} WHERE ${match})`,
-      upsert: rows => onConflict(quoteName, { ...rows, keys }),
-    },
+    dialect: { ...DIALECT, upsert: rows => onConflict(quoteName, { ...rows, keys }) },
   }
 }
 

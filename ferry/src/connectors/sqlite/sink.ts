@@ -4,15 +4,15 @@ import type { SinkSession, SinkTable, SplitWriter, WriterWork } from '../../cont
 import type { Split } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { RowError } from '../../errors.ts'
-import type { ChangeTable } from '../changes/changetable.ts'
-import { looseNotes, oneKey } from '../changes/loosekeys.ts'
-import { LEDGER, Ledger, type LedgerClient, stageName } from '../ledger.ts'
-import { SqlSinkTable } from '../sql/sinktable.ts'
-
+import { oneKey } from '../changes/loosekeys.ts'
+import { LEDGER, Ledger, type LedgerClient } from '../ledger.ts'
+import { fileTable, OneConnectionTable } from '../sql/oneconnection.ts'
+import { chooseStrategy, type Strategy } from '../sql/strategy.ts'
 import { Turns } from '../turns.ts'
-import { changeTable } from './apply.ts'
+import { changeTable, DIALECT } from './apply.ts'
 import { openDatabase, quoteName, tableName, translate } from './database.ts'
 import type { Stored } from './store.ts'
+import { ledgerClient, type SqliteTarget } from './target.ts'
 import { toNative } from './types.ts'
 import { SqliteSplitWriter } from './writer.ts'
 
@@ -34,7 +34,8 @@ export class SqliteSink implements SinkSession {
   }
 
   async table(request: WriteRequest): Promise<SinkTable> {
-    return new SqliteSinkTable(this, request)
+    const live = request.existing && fileTable(request, request.existing.columns)
+    return new SqliteSinkTable(this, request, await chooseStrategy(request, live))
   }
 
   async close(): Promise<void> {
@@ -43,49 +44,41 @@ export class SqliteSink implements SinkSession {
   }
 }
 
-export class SqliteSinkTable extends SqlSinkTable implements SinkTable {
-  readonly plan
-  readonly unit = 'split'
-  readonly lanes = 1
-  readonly session: SqliteSink
-  readonly name: string
-  readonly stage: string
-  readonly ledger: Ledger
+const quoteText = (text: string) => `'${text.replaceAll("'", "''")}'`
 
-  constructor(session: SqliteSink, request: WriteRequest) {
-    super(session.run, request)
+class SqliteSinkTable extends OneConnectionTable implements SqliteTarget {
+  declare readonly ledger: Ledger
+  readonly live: string
+  readonly offers: Offer[] = [ROWS]
+  private readonly session: SqliteSink
+  private readonly name: string
+  protected readonly dialect = DIALECT
+
+  constructor(session: SqliteSink, request: WriteRequest, strategy: Strategy) {
+    super(session.run, request, strategy, new Ledger(LEDGER, session.run, request.ordinal))
     this.session = session
     this.name = tableName(request.object)
-    this.stage = stageName(session.run, request.ordinal)
-    this.ledger = new Ledger(LEDGER, session.run, request.ordinal)
-    this.plan = {
-      statements: [...this.preparation(), this.insert(1), ...this.publication()],
-      guarantee: 'exactly once: each split commits with its ledger line',
-      notes: looseNotes(request),
-    }
+    this.live = quoteName(this.name)
+    this.describePlan()
   }
 
-  get staged(): boolean {
-    return this.request.update === 'overwrite'
+  get turns(): Turns {
+    return this.session.turns
   }
 
-  readonly offers: Offer[] = [ROWS]
-
-  protected preparation(): string[] {
-    const { request } = this
-    const statements = [...request.before]
-    const target = quoteName(this.staged ? this.stage : this.name)
-    if (!request.existing) statements.push(this.create(target))
-    else if (this.staged) {
-      statements.push(
-        `CREATE TABLE IF NOT EXISTS ${target} AS SELECT ${this.names()} FROM ${quoteName(this.name)} WHERE false`,
-      )
-    }
-    if (request.truncate && !this.staged && request.existing) statements.push(`DELETE FROM ${target}`)
-    return statements
+  get db(): DatabaseSync {
+    return this.session.db
   }
 
-  private create(target: string): string {
+  protected quote(name: string): string {
+    return quoteName(name)
+  }
+
+  protected beside(table: string): string {
+    return quoteName(table)
+  }
+
+  protected createTable(name: string): string {
     const { columns, keys } = this.request
     const lines = columns.map(c => {
       const required = !c.nullable || keys.includes(c.name) ? ' NOT NULL' : ''
@@ -94,26 +87,19 @@ export class SqliteSinkTable extends SqlSinkTable implements SinkTable {
       return `${quoteName(c.name)} ${c.native ?? toNative(c.type)}${required}${given === undefined ? '' : ` DEFAULT ${given}`}`
     })
     if (keys.length > 0) lines.push(`PRIMARY KEY (${keys.map(quoteName).join(', ')})`)
-    return `CREATE TABLE IF NOT EXISTS ${target} (\n  ${lines.join(',\n  ')}\n)`
+    return `CREATE TABLE IF NOT EXISTS ${name} (\n  ${lines.join(',\n  ')}\n)`
   }
 
-  private publication(): string[] {
-    const { request } = this
-    const live = quoteName(this.name)
-    const stage = quoteName(this.stage)
-    if (!this.staged) return request.after
-    if (!request.existing) return [`ALTER TABLE ${stage} RENAME TO ${live}`, ...request.after]
-    const names = this.names()
-    return [
-      `DELETE FROM ${live}`,
-      `INSERT INTO ${live} (${names}) SELECT ${names} FROM ${stage}`,
-      `DROP TABLE ${stage}`,
-      ...request.after,
-    ]
+  protected createLike(): string[] {
+    return [`CREATE TABLE IF NOT EXISTS ${this.stage} AS SELECT ${this.names} FROM ${this.live} WHERE false`]
   }
 
-  names(): string {
-    return this.request.columns.map(c => quoteName(c.name)).join(', ')
+  protected rename(): string[] {
+    return [`ALTER TABLE ${this.stage} RENAME TO ${this.live}`]
+  }
+
+  protected loading(): string[] {
+    return [this.insert(1)]
   }
 
   /** The statement that writes `count` rows. */
@@ -121,10 +107,10 @@ export class SqliteSinkTable extends SqlSinkTable implements SinkTable {
     const { request } = this
     const marks = `(${request.columns.map(() => '?').join(', ')})`
     const rows = Array.from({ length: count }, () => marks).join(', ')
-    const target = quoteName(this.staged ? this.stage : this.name)
+    const target = this.staged ? this.stage : this.live
     // Whatever conflict clauses the columns were declared with.
-    const insert = `INSERT OR ABORT INTO ${target} (${this.names()}) VALUES ${rows}`
-    if (request.update !== 'merge') return insert
+    const insert = `INSERT OR ABORT INTO ${target} (${this.names}) VALUES ${rows}`
+    if (this.strategy.kind !== 'merge') return insert
     const loose = this.loose.map(quoteName)
     const rest = request.columns.filter(c => !request.keys.includes(c.name)).map(c => quoteName(c.name))
     const set = (rest.length > 0 ? rest : loose.slice(0, 1)).map(c => `${c} = excluded.${c}`).join(', ')
@@ -140,27 +126,22 @@ export class SqliteSinkTable extends SqlSinkTable implements SinkTable {
     const of = (key: string) => values[columns.findIndex(c => c.name === key)]!
     const match = keys.map(key => `${quoteName(key)} = ?`).join(' AND ')
     const row = this.session.db
-      .prepare(`SELECT ${keys.map(quoteName).join(', ')} FROM ${quoteName(this.name)} WHERE ${match}`)
+      .prepare(`SELECT ${keys.map(quoteName).join(', ')} FROM ${this.live} WHERE ${match}`)
       .get(...keys.map(of))
     const key = this.loose.find(k => row && row[k] !== of(k))
     return key === undefined ? undefined : oneKey(object, key, of(key), row![key])
   }
 
-  async alter(): Promise<void> {
+  override async alter(): Promise<void> {
     await this.within(async client => {
       const there = await client.query(`SELECT name FROM pragma_table_info(${quoteText(this.name)})`)
       for (const { kind, column, native, missing } of this.request.alter ?? []) {
         // A declared type says nothing of what SQLite can hold: wider values fit as they are.
         if (kind === 'widen' || there.some(c => c.name === column)) continue
         const fill = missing === undefined ? '' : ` DEFAULT ${quoteText(missing)}`
-        await client.query(`ALTER TABLE ${quoteName(this.name)} ADD COLUMN ${quoteName(column)} ${native}${fill}`)
+        await client.query(`ALTER TABLE ${this.live} ADD COLUMN ${quoteName(column)} ${native}${fill}`)
       }
     })
-  }
-
-  async transaction(work: (table: ChangeTable, client: LedgerClient) => Promise<void>): Promise<void> {
-    const { db } = this.session
-    await this.within(client => client.transaction(() => work(changeTable(this, db), client)))
   }
 
   protected async writer(split: Split, _offer: Offer, work: WriterWork): Promise<SplitWriter> {
@@ -169,21 +150,17 @@ export class SqliteSinkTable extends SqlSinkTable implements SinkTable {
 
   /** A text of the job may be several statements. */
   protected override async execute(_client: LedgerClient, statement: string): Promise<void> {
-    this.session.db.exec(statement)
+    this.db.exec(statement)
   }
 
-  protected async changeOver(): Promise<void> {
-    for (const statement of this.publication()) this.session.db.exec(statement)
-    if (this.staged && this.request.existing) this.checkForeignKeys(this.session.db)
-  }
-
-  protected get stageName(): string {
-    return quoteName(this.stage)
+  protected override async changeOver(client: LedgerClient): Promise<void> {
+    await super.changeOver(client)
+    if (this.staged && this.request.existing) this.checkForeignKeys()
   }
 
   /** Enforcement is off while rows are replaced, since deleting them would cascade: the result is checked instead. */
-  private checkForeignKeys(db: DatabaseSync): void {
-    const violation = db
+  private checkForeignKeys(): void {
+    const violation = this.session.db
       .prepare('SELECT "table" AS child, parent FROM pragma_foreign_key_check WHERE parent = ? OR "table" = ? LIMIT 1')
       .get(this.name, this.name)
     if (!violation) return
@@ -193,33 +170,15 @@ export class SqliteSinkTable extends SqlSinkTable implements SinkTable {
     )
   }
 
-  protected async within<T>(work: (client: LedgerClient) => Promise<T>): Promise<T> {
-    const done = await this.session.turns.take()
-    try {
-      return await work(ledgerClient(this.session.db))
-    } catch (error) {
-      throw translate(error, this.request.object)
-    } finally {
-      done()
-    }
+  protected async client() {
+    return ledgerClient(this.db)
   }
-}
 
-const quoteText = (text: string) => `'${text.replaceAll("'", "''")}'`
+  protected async changeTable() {
+    return changeTable(this, this.db)
+  }
 
-/** Statements in SQL text over the run's connection. */
-export function ledgerClient(db: DatabaseSync): LedgerClient {
-  return {
-    query: async sql => db.prepare(sql).all(),
-    async transaction(work) {
-      db.exec('BEGIN IMMEDIATE')
-      try {
-        await work()
-        db.exec('COMMIT')
-      } catch (error) {
-        if (db.isTransaction) db.exec('ROLLBACK')
-        throw error
-      }
-    },
+  protected explain(error: unknown) {
+    return translate(error, this.request.object)
   }
 }

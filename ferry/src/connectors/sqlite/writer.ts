@@ -5,13 +5,13 @@ import type { CommitResult, Refused, SplitWriter } from '../../contract/sink.ts'
 import type { Split } from '../../contract/split.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import { translate } from './database.ts'
-import { ledgerClient, type SqliteSinkTable } from './sink.ts'
 import { type Stored, storer } from './store.ts'
+import { ledgerClient, type SqliteTarget } from './target.ts'
 import { toNative } from './types.ts'
 
 /** Rows of one split, in one transaction with the split's ledger line. */
 export class SqliteSplitWriter implements SplitWriter {
-  private readonly table: SqliteSinkTable
+  private readonly table: SqliteTarget
   private readonly split: Split
   private readonly db: DatabaseSync
   private readonly encoders: ((value: Exclude<Value, null>) => Stored)[]
@@ -24,15 +24,15 @@ export class SqliteSplitWriter implements SplitWriter {
   private many: StatementSync | undefined
   private one: StatementSync | undefined
 
-  constructor(table: SqliteSinkTable, split: Split, from: Checkpoint | undefined) {
+  constructor(table: SqliteTarget, split: Split, from: Checkpoint | undefined) {
     this.table = table
     this.split = split
-    this.db = table.session.db
+    this.db = table.db
     this.checkpoint = from
     const { columns, skipBadRows } = table.request
     // Where all columns are keys, rows that are there are left as they are.
     this.countsAll =
-      table.request.update !== 'merge' || table.loose.length > 0 || columns.length > table.request.keys.length
+      table.strategy.kind !== 'merge' || table.loose.length > 0 || columns.length > table.request.keys.length
     this.encoders = columns.map(c => storer(c.type, c.native ?? toNative(c.type)))
     // SQLite takes 32,766 parameters; beyond a few dozen rows a statement gains nothing more.
     this.perStatement = skipBadRows ? 1 : Math.max(1, Math.min(40, Math.floor(32_766 / Math.max(1, columns.length))))
@@ -105,7 +105,7 @@ export class SqliteSplitWriter implements SplitWriter {
 
   private async begin(): Promise<void> {
     if (this.done) return
-    this.done = await this.table.session.turns.take()
+    this.done = await this.table.turns.take()
     const { db, table } = this
     try {
       db.exec('PRAGMA foreign_keys = ON')
