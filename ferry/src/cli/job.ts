@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
+import { isAbsolute } from 'node:path'
 import { kindOf } from '../connectors/registry.ts'
 import { withoutPassword } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
@@ -52,7 +53,12 @@ export function oneOffJob(source: string, destination: string, settings: Record<
   // Limits may change between a run and its resumption.
   const same = { ...settings, limits: {} }
   const objects = (tables as string[] | undefined) ?? (from.object === undefined ? ['*'] : [from.object])
-  const words = JSON.stringify([withoutPassword(source), withoutPassword(destination), same])
+  // Relative paths are others in another folder.
+  const isRelative = [from, to].some(({ settings: s }) =>
+    [s.path, s.folder].some(p => typeof p === 'string' && !isAbsolute(p)),
+  )
+  const place = isRelative ? [process.cwd()] : []
+  const words = JSON.stringify([withoutPassword(source), withoutPassword(destination), same, ...place])
   const entries =
     query === undefined
       ? objects.map(object => ({

@@ -1,4 +1,5 @@
 import { realpathSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 
 /** A file's name without what tells its format: `orders.csv.gz` and `orders` are both `orders`; `*` stands for nothing. */
 export function stem(file: string): string {
@@ -15,6 +16,16 @@ export function placeOfFile(path: string): string {
     return realpathSync(path)
   } catch {
     return path
+  }
+}
+
+/** The place of a path, links of the folders that there are followed. */
+export function placeOfPath(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    const folder = dirname(path)
+    return folder === path ? path : join(placeOfPath(folder), basename(path))
   }
 }
 

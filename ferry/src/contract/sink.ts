@@ -50,10 +50,11 @@ export interface SinkTable {
   publish(): Promise<void>
   /** Removes the run's ledger lines, once the state has recorded the end. */
   forget(): Promise<void>
-  /** Removes everything unpublished, for a run that will not go on. */
-  discard(): Promise<void>
-  /** Whether rows that are committed are seen with `publish` only: `discard` leaves none of them. */
-  readonly staged: boolean
+  /**
+   * Removes everything unpublished, for a run that will not be resumed. Gives back whether rows of the run stay visible:
+   * those committed without a stage, or published.
+   */
+  discard(): Promise<boolean>
 }
 
 /** Applying the changes behind a snapshot, or behind an earlier copy, to a table that is there. */

@@ -11,9 +11,13 @@ import {
   type DuckDBMaterializedResult,
   type DuckDBResult,
 } from '@duckdb/node-api'
+import accessors from '@duckdb/node-api/lib/vectors/dataAccessors.js'
 import { allowedFile, allowedFolders } from '../confinement.ts'
 import { type ErrorCode, FerryError, placed, RowError, TAKEN_HINT } from '../errors.ts'
 import { makeScratch, scratchParent } from './scratch.ts'
+
+// A byte order mark is a character of a text like any other: the package's own decoder leaves the first one out.
+Object.assign(accessors, { textDecoder: new TextDecoder('utf-8', { ignoreBOM: true }) })
 
 /** DuckDB's own memory, next to what Node needs. */
 export const MEMORY_LIMIT = '144MB'

@@ -47,7 +47,11 @@ export async function copyTable(table: OpenTable, work: CopyWork): Promise<void>
 async function copySnapshot(table: OpenTable, work: CopyWork, splits: Split[], known: Committed): Promise<void> {
   const { sink } = table
   const committed = await sink.prepare(known)
-  if (committed.published) return
+  if (committed.published) {
+    for (const split of committed.splits.values()) countCommitted(work.progress, split)
+    work.progress.splitsDone = splits.length
+    return
+  }
   const open = splits.filter(split => {
     const done = committed.splits.get(split.id)
     if (!done) return true

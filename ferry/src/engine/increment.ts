@@ -73,6 +73,16 @@ export function requireIncremental(spec: TableSpec, source: Store): void {
   }
 }
 
+/** Throws FERRY-3012 for words of incremental copies in a job of another mode, which would copy everything each time. */
+export function requireMode(spec: TableSpec, { isOnline }: { isOnline: boolean }): void {
+  const named = spec.incrementalColumn !== undefined ? 'incrementalColumn' : spec.overlap ? 'overlap' : undefined
+  const word = named ?? (spec.tracking === 'cdc' ? 'tracking: cdc' : undefined)
+  if (word === undefined || isOnline) return
+  throw new FerryError('FERRY-3012', `${spec.from}: ${word} needs mode: incremental`, {
+    hint: `Set mode: incremental, or leave ${word} out.`,
+  })
+}
+
 /** What is to be read of a table, given the position that is kept of it. */
 export async function planIncrement(
   session: SourceSession,

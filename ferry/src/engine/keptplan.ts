@@ -94,6 +94,7 @@ const tablePlan = z.looseObject({
   rows: z.number().exactOptional(),
   bytes: z.number().exactOptional(),
   onRowError: z.enum(['fail', 'skip']),
+  places: z.object({ from: z.string(), to: z.string() }).exactOptional(),
   shape: z.string().exactOptional(),
   fingerprint: z.string().exactOptional(),
   increment: z

@@ -20,7 +20,15 @@ import { asFerryError, FerryError, nearest } from '../errors.ts'
 import type { TableSpec } from '../job/tables.ts'
 import { requireApart, requireOptions } from './apart.ts'
 import { chooseKeys, mapColumns, mayShareKeys, type OwnColumn } from './columns.ts'
-import { type IncrementPlan, type KeptPosition, planIncrement, requireIncremental, trackedBy } from './increment.ts'
+import {
+  type IncrementPlan,
+  type KeptPosition,
+  planIncrement,
+  requireIncremental,
+  requireMode,
+  type Stores,
+  trackedBy,
+} from './increment.ts'
 
 /** All that a run needs to copy a table, as plain data: a resumed run goes on with it. */
 export interface TablePlan {
@@ -42,6 +50,8 @@ export interface TablePlan {
   rows?: number
   bytes?: number
   onRowError: 'fail' | 'skip'
+  /** Where both objects are: a run is resumed with these and no others. Undefined of older versions. */
+  places?: { from: string; to: string }
   /** The columns of both sides as they were when it was planned: a run that goes on needs them as they are. */
   shape?: string
   /** See SourceTable.fingerprint. */
@@ -122,6 +132,7 @@ export async function planTable(
 ): Promise<OpenTable | IdleTable> {
   const { sourceStore, destinationStore } = sessions
   if (options.incremental) requireIncremental(spec, sourceStore)
+  else requireMode(spec, { isOnline: options.online !== undefined })
   requireOptions(sourceStore, spec.read, 'read')
   requireOptions(destinationStore, spec.write, 'write')
   requireUpdate(spec, destinationStore)
@@ -258,6 +269,7 @@ export async function planTable(
     ...(source.guesses ? { guesses: source.guesses } : {}),
     ...(increment ? { increment: increment.plan } : {}),
     onRowError: spec.onRowError,
+    places: placesOf(sessions, read, to),
     ...(read.log ? {} : { shape: shapeOf(source, existing, alter) }),
     ...(source.rows === undefined || increment?.plan.load === 'changes'
       ? {}
@@ -285,10 +297,34 @@ function shapeOf(source: TableInfo, existing: TableInfo | undefined, alter: Alte
   return JSON.stringify([of(source.columns), there && !existing?.documents ? of(there) : null])
 }
 
+function placesOf({ sourceStore, destinationStore }: Stores, { object, query }: ReadRequest, to: string) {
+  const at = ({ place }: Store, key = '') => `${place} ${key}`.trim()
+  return {
+    from: at(sourceStore, query === undefined ? sourceStore.objectKey(object) : undefined),
+    to: at(destinationStore, destinationStore.objectKey(to)),
+  }
+}
+
+/**
+ * Throws FERRY-5005 if the job's words stand for other stores than when the run began: variables have other values, relative
+ * paths are read in another folder, or a connection was edited.
+ */
+export function requireSamePlaces(stores: Stores, { places, read, to }: TablePlan): void {
+  if (!places) return
+  const now = placesOf(stores, read, to)
+  const side = (['from', 'to'] as const).find(s => places[s] !== now[s])
+  if (!side) return
+  const what = side === 'from' ? 'copies from' : 'copies to'
+  throw new FerryError('FERRY-5005', `the unfinished run ${what} ${places[side]}, and not ${now[side]}`, {
+    hint: 'Finish it in the folder and with the variables that it began with, or give it up: --full-refresh.',
+  })
+}
+
 /** Throws FERRY-5005 where a table of a run that goes on has other columns by now. */
-export async function requireSameShape(sessions: Sessions, plan: TablePlan): Promise<void> {
+export async function requireSameShape(sessions: Sessions, { plan, sink }: OpenTable): Promise<void> {
   if (plan.shape === undefined) return
   const { read, write } = plan
+  if (!write.existing && write.update === 'overwrite') await requireNew(sessions, plan, sink)
   const source = await sessions.sourceStore.describe(read)
   const there =
     write.existing && (await sessions.destinationStore.existing({ object: write.object, options: write.options }))
@@ -306,6 +342,16 @@ export async function requireSameShape(sessions: Sessions, plan: TablePlan): Pro
     `the columns of ${own === undefined ? plan.to : plan.from} changed while the run was interrupted: ${what}`,
     { hint: 'Start again with --full-refresh. Rows that an append has committed already stay there.' },
   )
+}
+
+/** A table that others have made meanwhile is not replaced: the run was planned for none. */
+async function requireNew({ destinationStore }: Sessions, { write }: TablePlan, sink: SinkTable): Promise<void> {
+  if (!(await destinationStore.existing({ object: write.object, options: write.options }))) return
+  // Or this run has, and ended before the state learned of it.
+  if ((await sink.committed({ splits: new Map(), published: false })).published) return
+  throw new FerryError('FERRY-5005', `${write.object} has come into being since the run was planned`, {
+    hint: 'Start again with --full-refresh, which replaces it.',
+  })
 }
 
 /** Texts without a zone that become instants: of which zone they are is a guess. */

@@ -53,8 +53,9 @@ export async function abandon(state: State, row: RunRow, lease: runs.Lease, stor
       const opened = await openIfThere(sink, plan)
       if (opened) await keepPlace(state, row, table, opened, stores.source)
       const outcome = table.state === 'failed' ? 'failed' : 'cancelled'
-      remains.set(table.ordinal, { state: outcome, ...(await remainsOf(state, table, opened)) })
-      await opened?.discard()
+      const committed = await committedOf(state, table, opened)
+      const stays = await opened?.discard()
+      remains.set(table.ordinal, { state: outcome, ...(stays ? committed : { rowsCopied: 0, bytesWritten: 0 }) })
     }
   } finally {
     await sink.close()
@@ -80,10 +81,10 @@ function readable(table: RunTableRow): TablePlan | undefined {
   }
 }
 
-/** What of an unfinished table is committed where others see it, by its ledger too. */
-async function remainsOf(state: State, table: RunTableRow, sink: SinkTable | undefined) {
+/** What of an unfinished table is committed, by its ledger too. */
+async function committedOf(state: State, table: RunTableRow, sink: SinkTable | undefined) {
   const kept = await splitsOf(state.db, table.run, table.ordinal)
-  if (!sink || sink.staged || !kept) return { rowsCopied: 0, bytesWritten: 0 }
+  if (!sink || !kept) return { rowsCopied: 0, bytesWritten: 0 }
   const known = kept.committed
   const { splits } = await sink.committed({ splits: known, published: false })
   const committed = [...new Map([...known, ...splits]).values()]

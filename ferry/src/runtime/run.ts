@@ -11,6 +11,7 @@ import {
   type PlanOptions,
   planTable,
   reopenTable,
+  requireSamePlaces,
   requireSameShape,
   type Sessions,
   type TablePlan,
@@ -296,10 +297,11 @@ class Run {
 
   /** A table that goes on: as it was planned, or with the columns that its source has now. */
   private async reopen(sessions: Sessions, plan: TablePlan): Promise<OpenTable | undefined> {
+    requireSamePlaces(sessions, plan)
     if (!this.drifted.has(plan.ordinal)) {
       const table = await reopenTable(sessions, plan)
       if (plan.read.log !== undefined || (await this.goesOn(table))) {
-        await requireSameShape(sessions, plan)
+        await requireSameShape(sessions, table)
         this.track(plan)
         return table
       }

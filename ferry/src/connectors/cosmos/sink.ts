@@ -145,7 +145,7 @@ export class CosmosSinkTable implements SinkTable {
 
   async publish(): Promise<void> {}
   async forget(): Promise<void> {}
-  async discard(): Promise<void> {}
-
-  readonly staged = false
+  async discard(): Promise<boolean> {
+    return true
+  }
 }

@@ -3,12 +3,13 @@ import { constants, isUtf8 } from 'node:buffer'
 import { hash } from 'node:crypto'
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
-import { pipeline, Transform } from 'node:stream'
-import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { pipeline, Readable, Transform } from 'node:stream'
+import { createGunzip } from 'node:zlib'
 import { allowedPath } from '../../confinement.ts'
 import { FerryError } from '../../errors.ts'
 import { translate } from './errors.ts'
 import type { Compression } from './options.ts'
+import { unzstd } from './zstd.ts'
 
 export const STDIN = '-'
 const CHUNK = 1 << 18
@@ -54,9 +55,9 @@ export async function* readBytes(
   const stages: Transform[] = []
   const compression = raw === process.stdin && file.compression === 'none' ? await toldByStdin() : file.compression
   if (compression === 'gzip') stages.push(createGunzip({ chunkSize: CHUNK }))
-  if (compression === 'zstd') stages.push(createZstdDecompress({ chunkSize: CHUNK }))
   if (!isUtf8Name(file.encoding)) stages.push(transcode(file.encoding))
-  const out = stages.length === 0 ? raw : (pipeline([raw, ...stages] as never, () => {}) as unknown as Transform)
+  const first = compression === 'zstd' ? Readable.from(unzstd(raw, CHUNK), { objectMode: false }) : raw
+  const out = stages.length === 0 ? first : (pipeline([first, ...stages] as never, () => {}) as unknown as Transform)
   try {
     for await (const chunk of out) yield chunk as Buffer
   } catch (error) {

@@ -13,7 +13,7 @@ import type { Duckdb } from '../../duckdb/engine.ts'
 import { heldByParquet, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
 import { find } from '../../glob.ts'
-import { stem } from '../names.ts'
+import { placeOfPath, stem } from '../names.ts'
 import { type FileSet, STDIN } from './bytes.ts'
 import { CsvSourceTable, describeCsv } from './csv.ts'
 import { newFiles, partOf } from './increment.ts'
@@ -196,7 +196,7 @@ class FilesStore implements Store {
   }
 
   objectKey(object: string): string {
-    return object === STDIN ? object : resolve(this.folder, object)
+    return object === STDIN ? object : placeOfPath(resolve(this.folder, object))
   }
 
   naming(target: ObjectSpec): Naming {

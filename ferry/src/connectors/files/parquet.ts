@@ -45,7 +45,12 @@ export async function describeParquet(
           hint: 'Set `drift: evolve` to take the columns of all files, or `drift: ignore` for those of the first one.',
         })
       for (const column of own) {
-        const known = columns.find(c => c.name === column.name)
+        const known = columns.find(c => c.name.toLowerCase() === column.name.toLowerCase())
+        if (known && known.name !== column.name) {
+          throw new FerryError('FERRY-3013', `${path} has a column ${column.name}, and ${first} ${known.name}`, {
+            hint: 'Copy these files as two tables, or write them with one name.',
+          })
+        }
         if (known && String(known.native) !== String(column.native)) {
           throw new FerryError(
             'FERRY-3013',
@@ -129,8 +134,10 @@ async function columnsOf(db: Duckdb, path: string): Promise<Relation['columns']>
     .map((name, i) => ({ name, type: toLogical(types[i]!), native: types[i]!, nullable: true }))
 }
 
+/** Folders named `key=value` are no columns: what a file holds is what its footer says. */
 function parquet(paths: string[], option = ''): string {
-  return `read_parquet([${paths.map(quotePath).join(', ')}]${option === '' ? '' : `, ${option}`})`
+  const options = ['hive_partitioning = false', ...(option === '' ? [] : [option])].join(', ')
+  return `read_parquet([${paths.map(quotePath).join(', ')}], ${options})`
 }
 
 /** Rows of a row group as DuckDB and most writers make them: splits are cut at their multiples. */

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { link, mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { FERRY_CSV } from '../../batch/encoding.ts'
 import { jsonNullNotes } from '../../batch/json.ts'
@@ -57,6 +57,14 @@ export class FilesSinkTable implements SinkTable {
       nan: options.nan,
       ...(options.rowsPerFile === undefined ? {} : { rowsPerFile: options.rowsPerFile }),
       ...(options.bytes === undefined ? {} : { bytesPerFile: options.bytes }),
+    }
+    const { nullText, delimiter } = this.output
+    const isMark = /["\r\n]/.test(nullText) || (format === 'csv' && nullText.includes(delimiter))
+    if (isMark) {
+      throw new FerryError(
+        'FERRY-1003',
+        'write.nullText: a quote, a delimiter or the end of a line would be read as one',
+      )
     }
     if (format !== 'parquet' && this.output.compression === 'snappy') {
       throw new FerryError('FERRY-1003', 'write.compression: snappy is for Parquet')
@@ -159,9 +167,16 @@ export class FilesSinkTable implements SinkTable {
   partName(split: number, part: number): string {
     const { format, compression } = this.output
     const ending = format === 'parquet' || compression === 'none' ? '' : compression === 'gzip' ? '.gz' : '.zst'
-    const id = this.run.run.replace(/[^A-Za-z0-9]/g, '')
-    const numbers = `${String(split).padStart(5, '0')}-${String(part).padStart(4, '0')}`
-    return `${basename(this.target)}-${id}-${numbers}.${format}${ending}`
+    return `${this.splitPrefix(split)}${String(part).padStart(4, '0')}.${format}${ending}`
+  }
+
+  /** What the names of a run's files begin with, and those of one of its splits. */
+  private get runPrefix(): string {
+    return `${basename(this.target)}-${this.run.run.replace(/[^A-Za-z0-9]/g, '')}-`
+  }
+
+  private splitPrefix(split: number): string {
+    return `${this.runPrefix}${String(split).padStart(5, '0')}-`
   }
 
   async prepare(known: Committed): Promise<Committed> {
@@ -175,13 +190,32 @@ export class FilesSinkTable implements SinkTable {
 
   async committed({ splits }: Committed): Promise<Committed> {
     await this.run.confirm()
-    return { splits, published: existsSync(this.marker) }
+    return { splits, published: existsSync(this.marker) || (this.replaces && (await this.isMoved())) }
+  }
+
+  /** True if files of earlier copies are removed when this one is published. */
+  private get replaces(): boolean {
+    return this.request.update === 'overwrite' || this.request.truncate
+  }
+
+  /** True if all files of this run are in the folder: those of earlier copies may be gone. */
+  private async isMoved(): Promise<boolean> {
+    if (existsSync(this.marker)) return true
+    const moved = (await this.visible()).some(name => this.isOwn(name))
+    if (!moved) return false
+    const waiting = await Promise.all(
+      [this.work, ...(await this.formerWork())].map(path => readdir(path).catch(() => [])),
+    )
+    return waiting.flat().length === 0
   }
 
   /** Takes the folder of the process that had the run before away from it, or makes a new one. */
   private async takeOver(known: Committed): Promise<Committed> {
     if (existsSync(this.marker)) return { splits: known.splits, published: true }
     const [last, ...others] = await this.formerWork()
+    if (last && !this.isFolder && (await isSameFile(join(last, basename(this.target)), this.target))) {
+      return { splits: known.splits, published: true }
+    }
     // A single file is written anew as a whole.
     if (last && this.isFolder) await rename(last, this.work)
     else if (last) others.push(last)
@@ -210,7 +244,7 @@ export class FilesSinkTable implements SinkTable {
 
   /** Files of a split that was broken off. */
   private async removeParts(split: number): Promise<void> {
-    const prefix = this.partName(split, 0).replace(/-0000\..*$/, '-')
+    const prefix = this.splitPrefix(split)
     for (const name of await readdir(this.work)) {
       if (name.startsWith(prefix)) await rm(join(this.work, name))
     }
@@ -221,20 +255,32 @@ export class FilesSinkTable implements SinkTable {
     try {
       await this.run.confirm()
       if (this.isFolder) await this.publishFolder()
-      else {
-        await rename(join(this.work, basename(this.target)), this.target)
-        await rm(this.work, { recursive: true, force: true })
-      }
+      else await this.publishFile()
       await syncFolder(dirname(this.target))
     } catch (error) {
       throw translate(error, this.target)
     }
   }
 
+  private async publishFile(): Promise<void> {
+    const whole = join(this.work, basename(this.target))
+    if (this.request.update === 'append') {
+      // Nothing was there when the run was planned: what has come since is not replaced.
+      await link(whole, this.target).catch(async error => {
+        if (error.code !== 'EEXIST') return rename(whole, this.target)
+        if (await isSameFile(whole, this.target)) return
+        throw new FerryError('FERRY-3006', `${this.request.object} has come into being since the run was planned`, {
+          hint: 'Use update: overwrite, or copy to another name.',
+        })
+      })
+    } else await rename(whole, this.target)
+    await rm(this.work, { recursive: true, force: true })
+  }
+
   private async publishFolder(): Promise<void> {
     await mkdir(this.target, { recursive: true })
     const fresh = new Set(await readdir(this.work))
-    if (this.request.update === 'overwrite' || this.request.truncate) {
+    if (this.replaces) {
       // New files first, old ones last: a reader may see both for a moment, but never none.
       const old = (await this.visible()).filter(name => !this.isOwn(name))
       for (const name of fresh) await rename(join(this.work, name), join(this.target, name))
@@ -285,24 +331,40 @@ export class FilesSinkTable implements SinkTable {
 
   /** Whether a file of the folder was made by this run: moved already, when publishing was broken off. */
   private isOwn(name: string): boolean {
-    return name.startsWith(this.partName(0, 0).replace(/-00000-0000\..*$/, '-'))
+    return name.startsWith(this.runPrefix)
   }
 
   async forget(): Promise<void> {
     await rm(this.marker, { force: true })
   }
 
-  readonly staged = true
-
-  async discard(): Promise<void> {
+  /**
+   * Also removes files that are in the folder already. Where publishing has begun to remove those of earlier copies it is
+   * completed instead: else nothing would be left.
+   */
+  async discard(): Promise<boolean> {
+    const remains = this.isFolder && this.replaces && (await this.isMoved())
+    if (this.isFolder && !this.isStdout) {
+      const moved = (await this.visible()).filter(name => this.isOwn(name))
+      if (remains) {
+        const old = (await this.visible()).filter(name => !this.isOwn(name) && isMade(name))
+        for (const name of old) await rm(join(this.target, name))
+      } else for (const name of moved) await rm(join(this.target, name))
+    }
     for (const path of [this.work, ...(await this.formerWork())]) await rm(path, { recursive: true, force: true })
     await rm(this.marker, { force: true })
+    return remains
   }
 }
 
 /** Whether a name is one that {@link FilesSinkTable.partName} gives, in whatever run. */
 function isMade(name: string): boolean {
-  return /-\d{8}T\d{9}[0-9a-f]{4}-\d{5}-\d{4}\.[a-z]+(\.gz|\.zst)?$/.test(name)
+  return /-\d{8}T\d{9}[0-9a-f]{4}-\d{5,}-\d{4,}\.[a-z]+(\.gz|\.zst)?$/.test(name)
+}
+
+async function isSameFile(a: string, b: string): Promise<boolean> {
+  const [one, other] = await Promise.all([a, b].map(path => stat(path, { bigint: true }).catch(() => undefined)))
+  return one !== undefined && other !== undefined && one.ino === other.ino && one.dev === other.dev
 }
 
 async function syncFolder(path: string): Promise<void> {

@@ -5,6 +5,7 @@
  */
 import { compact, daysFromCivil } from '../../batch/time.ts'
 import type { Row, Value } from '../../batch/types.ts'
+import { valueOf } from '../../batch/valueof.ts'
 import type { TableColumn } from '../../contract/schema.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import { missingValue } from '../changes/drift.ts'
@@ -323,9 +324,18 @@ function textual(column: MysqlColumn, size: number): Read {
   }
 }
 
-/** Names of the servers' character sets that a TextDecoder knows under another one. */
+/**
+ * The servers' character sets that a TextDecoder reads as the server does, each tried with all characters that it holds.
+ * Others of the same names differ: of `big5`, `greek`, `sjis` and more the decoder's tables are not the server's.
+ */
 const CHARSETS: Record<string, string> = {
   latin1: 'windows-1252',
+  latin2: 'iso-8859-2',
+  cp1250: 'windows-1250',
+  cp1251: 'windows-1251',
+  cp1256: 'windows-1256',
+  cp1257: 'windows-1257',
+  gbk: 'gbk',
   ucs2: 'utf-16be',
   utf16: 'utf-16be',
   utf16le: 'utf-16le',
@@ -335,12 +345,14 @@ function textDecoder({ name, charset }: MysqlColumn): (buffer: Buffer, begin: nu
   if (charset === undefined || /^(utf8|utf8mb3|utf8mb4|ascii)$/.test(charset)) {
     return (buffer, begin, end) => buffer.toString('utf8', begin, end)
   }
-  try {
-    const decoder = new TextDecoder(CHARSETS[charset] ?? charset, { fatal: true })
-    return (buffer, begin, end) => decoder.decode(buffer.subarray(begin, end))
-  } catch {
-    throw new FerryError('FERRY-3012', `${name}: texts in ${charset} cannot be read from the log`)
+  const label = valueOf(CHARSETS, charset)
+  if (label === undefined) {
+    throw new FerryError('FERRY-3012', `${name}: texts in ${charset} cannot be read from the log`, {
+      hint: 'Find changes by a column that grows (incrementalColumn), or let the column be in utf8mb4.',
+    })
   }
+  const decoder = new TextDecoder(label, { fatal: true, ignoreBOM: true })
+  return (buffer, begin, end) => decoder.decode(buffer.subarray(begin, end))
 }
 
 /** A decimal outside a column. */

@@ -107,11 +107,15 @@ export class MysqlSource implements SourceSession {
       const sql = `SELECT ${expression} AS answer FROM ${relationOf(request, table)}${where}`
       return (await this.ask(sql, table.object))[0]!.answer as string | null
     }
+    const isBinary = column.type.kind === 'binary'
     const queries: WatermarkQueries = {
       name,
-      // A number in quotes would be compared as a double.
-      literal: text => (['int', 'decimal', 'float'].includes(column.type.kind) ? text : quoteText(text)),
-      highest: condition => ask(`CAST(MAX(${name}) AS CHAR)`, condition),
+      literal: text => {
+        if (isBinary) return `X'${text}'`
+        // A number in quotes would be compared as a double.
+        return ['int', 'decimal', 'float'].includes(column.type.kind) ? text : quoteText(text)
+      },
+      highest: condition => ask(isBinary ? `HEX(MAX(${name}))` : `CAST(MAX(${name}) AS CHAR)`, condition),
       count: async condition => Number(await ask('COUNT(*)', condition)),
     }
     const { condition, ...found } = await watermark(queries, column, since)

@@ -143,7 +143,12 @@ export class PostgresSource implements SourceSession {
     const queries: WatermarkQueries = {
       name,
       literal: text => `${quoteText(text)}::${column.native}`,
-      highest: condition => ask(`SELECT max(${name})::text AS answer FROM ${filter(condition)}`),
+      highest: condition => {
+        // Servers before 18 know no highest value of bytes, whose digits have the same order.
+        const isBinary = column.type.kind === 'binary'
+        const highest = isBinary ? `'\\x' || max(encode(${name}, 'hex') COLLATE "C")` : `max(${name})::text`
+        return ask(`SELECT ${highest} AS answer FROM ${filter(condition)}`)
+      },
       count: async condition => Number(await ask(`SELECT count(*) AS answer FROM ${filter(condition)}`)),
     }
     const { condition, ...found } = await watermark(queries, column, since)

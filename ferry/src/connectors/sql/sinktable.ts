@@ -285,10 +285,13 @@ export abstract class SqlSinkTable implements SinkTable, ChangeTarget, SqlTarget
     if (ledger) await this.within(client => forgetIfThere(ledger, client))
   }
 
-  async discard(): Promise<void> {
-    await this.within(async client => {
-      await client.query(`DROP TABLE IF EXISTS ${this.stage}`)
-      if (this.ledger) await forgetIfThere(this.ledger, client)
+  async discard(): Promise<boolean> {
+    const { ledger, staged, stage } = this
+    return this.within(async client => {
+      const published = ledger !== undefined && (await ledger.settled(client)).published
+      await client.query(`DROP TABLE IF EXISTS ${stage}`)
+      if (ledger) await forgetIfThere(ledger, client)
+      return !staged || published
     })
   }
 }

@@ -84,7 +84,10 @@ export class SqliteSource implements SourceSession {
       // Values have types of their own in SQLite: they are kept as its literals.
       literal: text => text,
       highest: async condition => {
-        const answer = ask(`quote(max(${name}))`, condition) as string
+        // `quote` ends a text at its first NUL.
+        const text = `'CAST(X''' || hex(max(${name})) || ''' AS TEXT)'`
+        const hasNul = `typeof(max(${name})) = 'text' AND instr(CAST(max(${name}) AS BLOB), X'00') > 0`
+        const answer = ask(`CASE WHEN ${hasNul} THEN ${text} ELSE quote(max(${name})) END`, condition) as string
         return answer === 'NULL' ? null : answer
       },
       count: async condition => ask('count(*)', condition) as number,
