@@ -1,6 +1,6 @@
 /** The house: who may know whom. */
 import { globSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { KINDS } from '../ferry/src/connectors/registry.ts'
 import { root } from './support.ts'
@@ -39,6 +39,32 @@ describe('a kind of store', () => {
       }),
     )
     expect(found).toEqual([])
+  })
+})
+
+describe('imports', () => {
+  it('go in no circle but that of texts and JSON, whose values nest', () => {
+    const all = [...files('ferry/src/**/*.ts'), ...files('cosmos-local/src/**/*.ts'), ...files('web/src/**/*.{ts,tsx}')]
+    const known = new Set(all.map(f => f.path))
+    const imports = new Map(
+      all.map(({ path, text }) => {
+        const named = [...text.matchAll(/(?:from|import|import\()\s*'(\.[^']+)'/g)].map(m => join(dirname(path), m[1]!))
+        return [path, named.filter(p => known.has(p))]
+      }),
+    )
+    /** What a file reaches, by whatever way. */
+    const reached = (from: string) => {
+      const found = new Set<string>()
+      for (const left = [...imports.get(from)!]; left.length > 0; ) {
+        const next = left.pop()!
+        if (found.has(next)) continue
+        found.add(next)
+        left.push(...imports.get(next)!)
+      }
+      return found
+    }
+    const circular = [...imports.keys()].filter(path => reached(path).has(path))
+    expect(circular.sort()).toEqual(['ferry/src/batch/json.ts', 'ferry/src/batch/text.ts'])
   })
 })
 

@@ -1,5 +1,5 @@
 /** A container: its definition and its items. */
-import { invalidTtl, isTtl } from './definition.ts'
+import { type ContainerDefinition, invalidTtl, isTtl } from './definition.ts'
 import { badRequest, CosmosError, conflict, notFound, preconditionFailed } from './errors.ts'
 import { effectiveKey, type KeyDefinition, type KeyValue } from './hash.ts'
 import {
@@ -14,19 +14,8 @@ import {
 } from './json.ts'
 import { Partitions } from './partitions.ts'
 import { applyPatch, type PatchOperation } from './patch.ts'
-import type { ComputedProperty } from './query/computed.ts'
 import { containerRid, databaseRid, etagOf, itemNum, itemRid } from './rids.ts'
 import { type ChangeRow, ITEM_COLUMNS, type ItemRow, type Store } from './store.ts'
-
-export interface ContainerDefinition {
-  id: string
-  partitionKey: KeyDefinition
-  uniqueKeyPolicy?: { uniqueKeys: { paths: string[] }[] }
-  defaultTtl?: number
-  indexingPolicy?: unknown
-  computedProperties?: ComputedProperty[]
-  [name: string]: unknown
-}
 
 export interface ContainerRow {
   num: number

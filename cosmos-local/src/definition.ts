@@ -1,9 +1,18 @@
 /** What a container is made of, as clients may ask for it: checked, and completed by the defaults of the service. */
-import type { ContainerDefinition } from './container.ts'
 import { badRequest } from './errors.ts'
 import type { KeyDefinition } from './hash.ts'
 import type { Json, JsonObject } from './json.ts'
-import { parseComputed } from './query/computed.ts'
+import { type ComputedProperty, parseComputed } from './query/computed.ts'
+
+export interface ContainerDefinition {
+  id: string
+  partitionKey: KeyDefinition
+  uniqueKeyPolicy?: { uniqueKeys: { paths: string[] }[] }
+  defaultTtl?: number
+  indexingPolicy?: unknown
+  computedProperties?: ComputedProperty[]
+  [name: string]: unknown
+}
 
 /** Seconds; the largest that a TTL can be. */
 export const LONGEST_TTL = 2_147_483_647

@@ -3,7 +3,8 @@
  */
 import { RowError } from '../errors.ts'
 import { fromJson, toJson } from './json.ts'
-import { codePoints, fitDecimal, formatFloat, formatText, intInRange, isJson, parseText, quoteShort } from './text.ts'
+import { quoteShort } from './quote.ts'
+import { codePoints, fitDecimal, formatFloat, formatText, intInRange, isJson, parseText } from './text.ts'
 import { rescale } from './time.ts'
 import {
   hasDigits,

@@ -1,6 +1,6 @@
 /** How texts are written that a type is guessed from: read under the type they keep their form. */
 import { RowError } from '../errors.ts'
-import { quoteShort } from './text.ts'
+import { quoteShort } from './quote.ts'
 import { type LogicalType, typeName } from './types.ts'
 
 export const INT = /^(0|-?[1-9]\d*)$/

@@ -4,7 +4,8 @@
  */
 import { RowError } from '../errors.ts'
 import { isOfGuess, notAsGuessed } from './guess.ts'
-import { formatText, hasMemberTwice, normalDecimal, parseText, quoteShort, withoutTrailingZeros } from './text.ts'
+import { quoteShort } from './quote.ts'
+import { formatText, hasMemberTwice, normalDecimal, parseText, withoutTrailingZeros } from './text.ts'
 import { type LogicalType, typeName, type Value } from './types.ts'
 
 /** What becomes of NaN and the infinities, which JSON has no numbers for. */

@@ -5,6 +5,7 @@
 
 import { RowError } from '../errors.ts'
 import { nestedToJson, parseNested } from './json.ts'
+import { quoteShort } from './quote.ts'
 import {
   compact,
   formatDate,
@@ -276,10 +277,4 @@ function countMembers(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 0
   const inner = Object.values(value)
   return inner.reduce((n: number, v) => n + countMembers(v), Array.isArray(value) ? 0 : inner.length)
-}
-
-/** A value for a message: quoted, and cut where it is long. */
-export function quoteShort(text: string): string {
-  const short = text.length > 60 ? `${text.slice(0, 57)}...` : text
-  return JSON.stringify(short)
 }

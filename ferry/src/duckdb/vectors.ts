@@ -19,7 +19,8 @@ import {
   type DuckDBValue,
   DuckDBTypeId as Id,
 } from '@duckdb/node-api'
-import { intInRange, quoteShort } from '../batch/text.ts'
+import { quoteShort } from '../batch/quote.ts'
+import { intInRange } from '../batch/text.ts'
 import { compact } from '../batch/time.ts'
 import type { Interval, LogicalType, Row, Value } from '../batch/types.ts'
 import { RowError } from '../errors.ts'

@@ -2,11 +2,16 @@
 import type { TableInfo } from '../contract/schema.ts'
 import type { Store } from '../contract/store.ts'
 import { FerryError } from '../errors.ts'
-import type { TablePlan } from './plan.ts'
+
+/** Both objects of a table. */
+interface Pair {
+  from: string
+  to: string
+}
 
 /** Throws FERRY-1005 where two tables would be one at the destination, as `Dup` and `dup` are for some stores. */
-export function requireOwnDestinations(plans: Pick<TablePlan, 'from' | 'to'>[], destination: Store): void {
-  const seen = new Map<string, Pick<TablePlan, 'from' | 'to'>>()
+export function requireOwnDestinations(plans: Pair[], destination: Store): void {
+  const seen = new Map<string, Pair>()
   for (const plan of plans) {
     const key = destination.objectKey(plan.to)
     const other = seen.get(key)

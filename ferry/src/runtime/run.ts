@@ -248,14 +248,20 @@ class Run {
         await this.breathe()
         const plan = tablePlans.read(row.plan)
         if (row.state === 'completed') {
-          Object.assign(this.track(plan), {
-            state: 'completed',
+          const more = this.copiesOn ? await this.nextIncrement(sessions, plan) : undefined
+          Object.assign(this.track(more?.plan ?? plan), {
+            ...(more ? {} : { state: 'completed' }),
             rowsRead: row.rows_read,
             rowsCopied: row.rows_copied,
             rowsSkipped: row.rows_skipped,
             bytesRead: row.bytes_read,
             bytesWritten: row.bytes_written,
           })
+          if (more) {
+            await this.saveTable(more.plan, this.tables.at(-1)!)
+            opened.push(more)
+            continue
+          }
           // A try that was killed right behind the table's end has left its marks.
           if (!plan.increment?.isEmpty) await forgetTable(sessions.sink, plan)
           opened.push(undefined)
@@ -281,6 +287,20 @@ class Run {
     const tables: (OpenTable | undefined)[] = []
     for (const table of planned) tables.push(await this.keep(table))
     return tables
+  }
+
+  /** True if tables that an earlier try has copied are copied on: one that fails again and again holds no other one back. */
+  private get copiesOn(): boolean {
+    return this.options.job.mode === 'incremental' && this.row.state === 'failed' && this.evolved.size === 0
+  }
+
+  /** What is new of a table that an earlier try has copied; undefined where nothing is. */
+  private async nextIncrement(sessions: Sessions, plan: TablePlan): Promise<OpenTable | undefined> {
+    if (!plan.increment?.isEmpty) await forgetTable(sessions.sink, plan)
+    const made = await this.planAgain(sessions, plan)
+    if (!('source' in made)) return undefined
+    await saveSplits(this.options.state.db, this.lease, plan.ordinal, [], { feed: false })
+    return made
   }
 
   /** Keeps the plan of a table; undefined where there is nothing to copy. */

@@ -3,9 +3,14 @@ import type { Kysely } from 'kysely'
 import { isSecret } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
 import { Seal, sameSecret } from '../secrets/seal.ts'
-import type { Connection } from './connections.ts'
 import type { State } from './database.ts'
 import type { Schema } from './schema.ts'
+
+/** The connection that a secret belongs to. */
+interface Owner {
+  name: string
+  kind: string
+}
 
 const PREFIX = 'sealed:'
 
@@ -26,17 +31,16 @@ export async function keepSecret({ db, home }: State, name: string, secret: stri
 }
 
 /** Throws FERRY-2003 unless a sealed value is the connection's own secret, under a setting that is one. */
-export function requireOwnSecret(
-  { name, kind }: Pick<Connection, 'name' | 'kind'>,
-  setting: string,
-  value: string,
-): void {
+export function requireOwnSecret({ name, kind }: Owner, setting: string, value: string): void {
   if (isSecret(kind, setting) && value === `${PREFIX}${name}/${setting}`) return
   throw new FerryError('FERRY-2003', `${setting}: a secret of a connection is not given by its name`)
 }
 
 /** The settings of a connection with its own secrets in place of what stands for them. Throws FERRY-2003. */
-export async function withSecrets({ db, home }: State, connection: Connection): Promise<Record<string, unknown>> {
+export async function withSecrets(
+  { db, home }: State,
+  connection: Owner & { settings: Record<string, unknown> },
+): Promise<Record<string, unknown>> {
   const { settings } = connection
   if (!Object.values(settings).some(isSealed)) return settings
   const seal = Seal.open(home)

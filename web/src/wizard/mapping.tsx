@@ -20,7 +20,7 @@ import { type FaultAt, shown, within } from '../parts/faults.ts'
 import { Options } from '../parts/field.tsx'
 import { Grid } from '../parts/grid.tsx'
 import { type ColumnDraft, type Draft, lookedAt, type TableDraft, type Update, withSetting } from './draft.ts'
-import type { StepProps } from './page.tsx'
+import type { StepProps } from './step.ts'
 import { useConnector } from './store.tsx'
 
 const useStyles = makeStyles({

@@ -19,7 +19,7 @@ import { Failure } from '../parts/failure.tsx'
 import { shown } from '../parts/faults.ts'
 import { Grid } from '../parts/grid.tsx'
 import { type Draft, lookedAt, type Mode, type TableDraft, withSetting } from './draft.ts'
-import type { StepProps } from './page.tsx'
+import type { StepProps } from './step.ts'
 import { useConnector } from './store.tsx'
 
 const useStyles = makeStyles({

@@ -6,7 +6,7 @@ import { Link } from 'wouter'
 import { jobQuery, versionOf } from '../api.ts'
 import { Empty } from '../parts/empty.tsx'
 import { Failure } from '../parts/failure.tsx'
-import { type FaultAt, faultAt } from '../parts/faults.ts'
+import { faultAt } from '../parts/faults.ts'
 import { useKept } from '../parts/kept.ts'
 import { PageHead } from '../parts/page.tsx'
 import { type Draft, draftOf, emptyDraft } from './draft.ts'
@@ -42,13 +42,6 @@ const useStyles = makeStyles({
   bar: { display: 'flex', gap: '8px', marginTop: '8px' },
   wrong: { marginLeft: '8px' },
 })
-
-export interface StepProps {
-  draft: Draft
-  set: (part: Partial<Draft>) => void
-  /** What is wrong with a setting, by its place in the definition of the job. */
-  fault: FaultAt
-}
 
 /** Whether a step is done, so that the next ones can be gone to. */
 function isDone(step: Step, draft: Draft): boolean {

@@ -25,7 +25,7 @@ import { Plan } from '../parts/plan.tsx'
 import { useAct } from '../parts/tell.tsx'
 import { definitionOf } from './draft.ts'
 import { draftPlanQuery, JOB_NAME, nameOf, type Step } from './faults.ts'
-import type { StepProps } from './page.tsx'
+import type { StepProps } from './step.ts'
 
 const useStyles = makeStyles({
   narrow: { maxWidth: '420px' },

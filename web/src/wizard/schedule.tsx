@@ -3,7 +3,7 @@ import { AddRegular, DeleteRegular } from '@fluentui/react-icons'
 import { useEffect, useState } from 'react'
 import { Grid } from '../parts/grid.tsx'
 import { ScheduleForm, wordsFor } from '../parts/scheduleform.tsx'
-import type { StepProps } from './page.tsx'
+import type { StepProps } from './step.ts'
 
 const useStyles = makeStyles({ bar: { display: 'flex' } })
 

@@ -17,7 +17,7 @@ import { useState } from 'react'
 import { act, type ConnectorView, connectionsQuery, connectorsQuery } from '../api.ts'
 import { ConnectionForm } from '../parts/connectionform.tsx'
 import { Failure } from '../parts/failure.tsx'
-import type { StepProps } from './page.tsx'
+import type { StepProps } from './step.ts'
 
 /** The kind of a connection's store, with what it can do. */
 export function useConnector(connection: string): ConnectorView | undefined {

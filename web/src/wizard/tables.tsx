@@ -22,7 +22,7 @@ import { shown, within } from '../parts/faults.ts'
 import { Options } from '../parts/field.tsx'
 import { Grid } from '../parts/grid.tsx'
 import { lookedAt, type TableDraft, withQuery, withSetting } from './draft.ts'
-import type { StepProps } from './page.tsx'
+import type { StepProps } from './step.ts'
 import { useConnector } from './store.tsx'
 
 const useStyles = makeStyles({

@@ -9,6 +9,7 @@ import type { RunIdentity } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { nestedMembers, unwound } from '../documents.ts'
 import { placeOfServer } from '../names.ts'
+import type { CosmosAccount } from './account.ts'
 import { CosmosContainer } from './container.ts'
 import { CosmosContainers } from './containers.ts'
 import { documentsIn, ownText } from './documents.ts'
@@ -73,7 +74,7 @@ interface Offer {
   content: { offerThroughput?: number; offerAutopilotSettings?: { maxThroughput: number } }
 }
 
-export class CosmosStore implements Store {
+export class CosmosStore implements Store, CosmosAccount {
   readonly kind = 'cosmos'
   readonly abilities = cosmosKind.abilities
   readonly parallel = 16

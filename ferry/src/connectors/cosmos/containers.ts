@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Containers } from '../../contract/store.ts'
 import { FerryError } from '../../errors.ts'
-import type { CosmosStore } from './connector.ts'
+import type { CosmosAccount } from './account.ts'
 import { keyDefinition } from './container.ts'
 import { explain, inItsWords, jsonOf } from './wire.ts'
 
@@ -17,9 +17,9 @@ const OWN = new Set(['_rid', '_ts', '_self', '_etag', '_docs', '_sprocs', '_trig
 
 export class CosmosContainers implements Containers {
   readonly copiesAtOnce: number
-  private readonly store: CosmosStore
+  private readonly store: CosmosAccount
 
-  constructor(store: CosmosStore, copiesAtOnce: number) {
+  constructor(store: CosmosAccount, copiesAtOnce: number) {
     this.store = store
     this.copiesAtOnce = copiesAtOnce
   }

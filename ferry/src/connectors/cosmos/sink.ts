@@ -5,8 +5,8 @@ import type { ChangeSink, SinkSession, SinkTable, SplitWriter, WriterWork } from
 import type { Committed, Split } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
+import type { CosmosAccount } from './account.ts'
 import { Bulk } from './bulk.ts'
-import type { CosmosStore } from './connector.ts'
 import { type CosmosContainer, keyDefinition } from './container.ts'
 import { type Ids, KeyIds, PlaceIds } from './ids.ts'
 import { type CosmosOperation, type CosmosWriteOptions, writeOptions } from './options.ts'
@@ -14,10 +14,10 @@ import type { Throughput } from './throughput.ts'
 import { CosmosSplitWriter } from './writer.ts'
 
 export class CosmosSink implements SinkSession {
-  private readonly store: CosmosStore
+  private readonly store: CosmosAccount
   private readonly run: RunIdentity
 
-  constructor(store: CosmosStore, run: RunIdentity) {
+  constructor(store: CosmosAccount, run: RunIdentity) {
     this.store = store
     this.run = run
   }
@@ -53,13 +53,13 @@ export class CosmosSinkTable implements SinkTable {
   readonly operation: CosmosOperation
   readonly request: WriteRequest
   readonly options: CosmosWriteOptions
-  private readonly store: CosmosStore
+  private readonly store: CosmosAccount
   private opened: Promise<CosmosContainer> | undefined
   private pace: Promise<Throughput> | undefined
 
   private readonly run: RunIdentity
 
-  constructor(store: CosmosStore, run: RunIdentity, request: WriteRequest) {
+  constructor(store: CosmosAccount, run: RunIdentity, request: WriteRequest) {
     this.store = store
     this.run = run
     this.request = request

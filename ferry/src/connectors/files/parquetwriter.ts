@@ -12,10 +12,10 @@ import { PipeIntake, RowIntake } from '../../duckdb/intake.ts'
 import { toNative } from '../../duckdb/logical.ts'
 import { makeScratch } from '../../duckdb/scratch.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import type { FilesSinkTable } from './sink.ts'
+import type { FilesTarget } from './target.ts'
 
 export class ParquetWriter implements SplitWriter {
-  private readonly table: FilesSinkTable
+  private readonly table: FilesTarget
   private readonly db: Duckdb
   private readonly place: (part: number) => string
   private readonly scratch: string
@@ -29,14 +29,14 @@ export class ParquetWriter implements SplitWriter {
   private part = 0
   private bytesWritten = 0
 
-  private constructor(table: FilesSinkTable, db: Duckdb, scratch: string, place: (part: number) => string) {
+  private constructor(table: FilesTarget, db: Duckdb, scratch: string, place: (part: number) => string) {
     this.table = table
     this.db = db
     this.scratch = scratch
     this.place = place
   }
 
-  static async open(table: FilesSinkTable, offer: Offer, place: (part: number) => string): Promise<ParquetWriter> {
+  static async open(table: FilesTarget, offer: Offer, place: (part: number) => string): Promise<ParquetWriter> {
     const scratch = makeScratch('parquet')
     // Rows are gathered on disk, so that a table of any size stays within DuckDB's memory.
     const path = offer.encoding === 'rows' ? join(scratch, 'rows.duckdb') : ':memory:'

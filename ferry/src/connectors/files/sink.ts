@@ -11,26 +11,16 @@ import { hasPipes } from '../../duckdb/pipe.ts'
 import { FerryError } from '../../errors.ts'
 import { STDIN } from './bytes.ts'
 import { translate } from './errors.ts'
-import { type Compression, type Format, formatOf, fromName, type writeOptions } from './options.ts'
+import { formatOf, fromName, type writeOptions } from './options.ts'
+import type { FilesTarget, Output } from './target.ts'
 import { TextWriter } from './textwriter.ts'
-
-export interface Output {
-  format: Format
-  compression: Compression | 'snappy'
-  delimiter: string
-  header: boolean
-  nullText: string
-  nan: 'refuse' | 'null' | 'string'
-  rowsPerFile?: number
-  bytesPerFile?: number
-}
 
 /**
  * Files at the destination. One file is written under a temporary name and renamed when it is whole; a folder is
  * filled in a hidden folder beside it, whose files are moved at the end. Names follow from run and split, so that a
  * split that is written again replaces its own files.
  */
-export class FilesSinkTable implements SinkTable {
+export class FilesSinkTable implements SinkTable, FilesTarget {
   readonly plan
   readonly unit: 'split' | 'table'
   readonly lanes: number

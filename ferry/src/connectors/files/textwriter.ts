@@ -12,13 +12,13 @@ import type { CommitResult, Refused, SplitWriter } from '../../contract/sink.ts'
 import { RowError } from '../../errors.ts'
 import { drained } from '../../streams.ts'
 import { translate } from './errors.ts'
-import type { FilesSinkTable, Output } from './sink.ts'
+import type { FilesTarget, Output } from './target.ts'
 
 /** Turns rows into a format's text. */
 type RowText = (row: Row, first: boolean) => string
 
 export class TextWriter implements SplitWriter {
-  private readonly table: FilesSinkTable
+  private readonly table: FilesTarget
   private readonly output: Output
   private readonly place: (part: number) => string
   private readonly text: RowText
@@ -27,7 +27,7 @@ export class TextWriter implements SplitWriter {
   private rowsInFile = 0
   private bytesWritten = 0
 
-  constructor(table: FilesSinkTable, place: (part: number) => string) {
+  constructor(table: FilesTarget, place: (part: number) => string) {
     this.table = table
     this.output = table.output
     this.place = place
@@ -130,7 +130,7 @@ function dialectOf(output: Output) {
   return { delimiter: output.delimiter, quote: '"', escape: '"', nullText: output.nullText, encoding: 'utf-8' }
 }
 
-function rowText(table: FilesSinkTable): RowText {
+function rowText(table: FilesTarget): RowText {
   const { columns } = table.request
   const named = <T>(i: number, work: () => T): T => {
     try {

@@ -1,5 +1,6 @@
 /** Texts of the server as values of logical types. */
-import { parseText, quoteShort } from '../../batch/text.ts'
+import { quoteShort } from '../../batch/quote.ts'
+import { parseText } from '../../batch/text.ts'
 import { compact, daysFromCivil } from '../../batch/time.ts'
 import { type LogicalType, type Row, typeName, type Value } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'

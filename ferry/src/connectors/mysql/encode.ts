@@ -1,12 +1,6 @@
 /** Values as LOAD DATA reads them: tabs between fields, a backslash before what would mean something, `\N` for null. */
-import {
-  codePoints,
-  formatText,
-  hasMemberTwice,
-  normalDecimal,
-  quoteShort,
-  withoutTrailingZeros,
-} from '../../batch/text.ts'
+import { quoteShort } from '../../batch/quote.ts'
+import { codePoints, formatText, hasMemberTwice, normalDecimal, withoutTrailingZeros } from '../../batch/text.ts'
 import { type LogicalType, type Row, typeName, type Value } from '../../batch/types.ts'
 import { RowError } from '../../errors.ts'
 import { isGeometry } from './types.ts'

@@ -102,6 +102,8 @@ export const SAMPLES: Record<string, Sample> = {
     extremes: [
       '',
       ' ',
+      '\ufeffa',
+      '\ufeff',
       'NULL',
       '\\N',
       '\\.',
