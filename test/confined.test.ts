@@ -99,7 +99,7 @@ describe('copies in the folders of a server', () => {
       '*/secret.csv',
     ]) {
       expect(await store.describe({ object: pattern, options: {} }), pattern).toBeUndefined()
-      expect(await store.arrivals!(pattern), pattern).toEqual([])
+      expect(await store.arrivals!.find(pattern), pattern).toEqual([])
     }
     for (const pattern of ['../*.csv', '../other/secret.csv', 'link/*.csv', 'link.csv', join(folder, 'outer.csv')]) {
       const refused = store.describe({ object: pattern, options: {} })

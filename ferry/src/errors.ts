@@ -36,6 +36,10 @@ export const ERRORS = {
     'The store answered with an error of its own',
     "The message is the store's: see its documentation, and its log.",
   ],
+  'FERRY-2008': [
+    'A connector cannot be loaded from its file',
+    'The message says why. docs/writing-a-connector.md shows what a connector is.',
+  ],
   'FERRY-3001': ['The source object does not exist', 'Check the name; the message lists the nearest ones.'],
   'FERRY-3002': ['A column does not exist', 'Check the mapping; the message lists the columns there are.'],
   'FERRY-3003': ['The destination cannot hold a column', 'Map the column to a type that fits, or leave it out.'],

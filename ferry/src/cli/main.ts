@@ -11,11 +11,20 @@ const program = new Command('ferry')
   .version(manifest.version)
   .option('--json', 'print JSON, for scripts', false)
   .option('--home <folder>', 'folder of the state (default: FERRY_HOME, else ~/.ferry)')
+  .option(
+    '--connector <file>',
+    'load a connector from a file, several with several',
+    (path: string, before: string[] = []) => [...before, path],
+  )
   .showSuggestionAfterError()
   .exitOverride()
-  .hook('preAction', command => {
-    const { home } = command.opts<{ home?: string }>()
+  .hook('preAction', async command => {
+    const { home, connector = [] } = command.opts<{ home?: string; connector?: string[] }>()
     if (home !== undefined) process.env.FERRY_HOME = home
+    if (connector.length === 0 && process.env.FERRY_CONNECTORS === undefined) return
+    const { addConnectorFiles, loadConnectorFiles } = await import('../connectors/registry.ts')
+    addConnectorFiles(connector)
+    await loadConnectorFiles()
   })
 
 // Whoever reads what is printed may have seen enough: `ferry plan JOB | head`.

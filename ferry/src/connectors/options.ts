@@ -1,24 +1,9 @@
 import { resolve } from 'node:path'
 import type { z } from 'zod'
 import { allowedPath } from '../confinement.ts'
-import type { Settings } from '../contract/store.ts'
+import { checkSettings } from '../contract/settings.ts'
 import { FerryError } from '../errors.ts'
 import { faultsIn, toldFaults } from '../faults.ts'
-
-/** The settings of a connection, checked by its schema. Throws FERRY-2003 naming each setting that is wrong. */
-export function checkSettings<T extends z.ZodObject>(kind: string, schema: T, settings: Settings): z.output<T> {
-  const faults = faultsIn(schema, settings)
-  if (faults.length > 0) throw wrongSettings(kind, ...faults.map(f => [f.path, f.message] as const))
-  return schema.parse(settings)
-}
-
-/** FERRY-2003: each setting that is wrong, and what is wrong with it. */
-export function wrongSettings(kind: string, ...wrong: (readonly [setting: string, message: string])[]): FerryError {
-  const faults = wrong.map(([path, message]) => ({ path, message }))
-  return new FerryError('FERRY-2003', toldFaults(faults.map(f => ({ ...f, path: `${kind} connection: ${f.path}` }))), {
-    faults,
-  })
-}
 
 /** The path of a database that is one file, where it may be. Throws FERRY-2003, FERRY-2006. */
 export function checkDatabaseFile(kind: string, schema: z.ZodObject, settings: Settings): string {

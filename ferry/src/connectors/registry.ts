@@ -1,4 +1,6 @@
 /** The kinds of stores: what each declares, and how its driver is loaded, once it is used. A new store is a line here. */
+import { delimiter, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import type { z } from 'zod'
 import { valueOf } from '../batch/valueof.ts'
 import { COMMON_ENCODINGS } from '../contract/encodings.ts'
@@ -20,8 +22,38 @@ const STORES: [kind: Kind, load: () => Promise<Connector>][] = [
   [filesKind, async () => (await import('./files/connector.ts')).files],
 ]
 
+/** All kinds: those of connectors that are loaded from files come last. */
 export const KINDS: Kind[] = STORES.map(([kind]) => kind)
 const BY_NAME = Object.fromEntries(STORES.map(store => [store[0].kind, store]))
+
+/** The connectors' files, in the environment of this process and of those that it starts. */
+const FILES = 'FERRY_CONNECTORS'
+
+/** Names connectors' files: this process loads them with `loadConnectorFiles`, and so do those that it starts. */
+export function addConnectorFiles(paths: string[]): void {
+  const known = (process.env[FILES] ?? '').split(delimiter).filter(Boolean)
+  const all = new Set([...known, ...paths.map(path => resolve(path))])
+  if (all.size > 0) process.env[FILES] = [...all].join(delimiter)
+}
+
+/** Loads the connectors whose files are named. Throws FERRY-2008 for what is no connector. */
+export async function loadConnectorFiles(): Promise<void> {
+  for (const path of (process.env[FILES] ?? '').split(delimiter).filter(Boolean)) {
+    const refuse = (why: string, cause?: unknown) =>
+      new FerryError('FERRY-2008', `the connector ${path} ${why}`, { cause, hint: 'See docs/writing-a-connector.md.' })
+    const module = await import(pathToFileURL(path).href).catch(error => {
+      throw refuse(`cannot be loaded: ${error instanceof Error ? error.message : error}`, error)
+    })
+    if (typeof module.default !== 'function') throw refuse('exports no function as its default')
+    const { KIT } = await import('../contract/kit.ts')
+    const connector = module.default(KIT) as Connector
+    const { kind } = connector
+    if (typeof kind !== 'string' || typeof connector.open !== 'function') throw refuse('gives no kind of store')
+    if (valueOf(BY_NAME, kind)) throw refuse(`is of the kind "${kind}", which is there already`)
+    BY_NAME[kind] = [connector, async () => connector]
+    KINDS.push(connector)
+  }
+}
 
 /** A kind by its name, where there is one. */
 export const findKind = (name: string): Kind | undefined => valueOf(BY_NAME, name)?.[0]

@@ -10,12 +10,8 @@ import { findKind, KINDS } from './registry.ts'
 const isMarked = (field: z.ZodType): boolean => field.meta()?.secret === true
 
 /** Names that no kind of store keeps a secret under; `sslmode` stands in addresses only. */
-const PLAIN = new Set([
-  ...KINDS.flatMap(k =>
-    Object.entries(k.settings.shape).flatMap(([name, field]) => (isMarked(field as z.ZodType) ? [] : [name])),
-  ),
-  'sslmode',
-])
+const isPlain = (name: string): boolean =>
+  name === 'sslmode' || KINDS.some(k => valueOf(k.settings.shape, name) && !isMarked(valueOf(k.settings.shape, name)!))
 
 /** The names of the settings that a kind of store has. */
 export function settingNames(kind: string): string[] {
@@ -39,7 +35,7 @@ export function withoutPassword(text: string): string {
   return text
     .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:/?#@"']*):[^\s/"']*@/gi, '$1:***@')
     .replace(/([?&])([^=&#\s"']+)=([^&#\s"']*)/g, (whole, mark: string, name: string) =>
-      PLAIN.has(decoded(name)) ? whole : `${mark}${name}=***`,
+      isPlain(decoded(name)) ? whole : `${mark}${name}=***`,
     )
 }
 

@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { Column, LogicalType } from '../batch/types.ts'
 import type { FerryError } from '../errors.ts'
+import type { Arrivals, Containers, Documents, KeptLog, Throttle } from './capabilities.ts'
 import type { Locators } from './locator.ts'
 import type { Naming, ObjectName, ObjectSpec, TableInfo } from './schema.ts'
 import type { SinkSession } from './sink.ts'
@@ -54,15 +55,23 @@ export interface Abilities {
   writesApart: boolean
 }
 
-/** The abilities of a database of tables, in SQL and with transactions. */
-export const DATABASE: Abilities = {
-  update: ['append', 'overwrite', 'merge'],
-  transactional: true,
-  queries: true,
+/** The abilities of a store that has none but to be read and added to. */
+export const PLAIN: Abilities = {
+  update: ['append'],
+  transactional: false,
+  queries: false,
   knowsNew: false,
   patterns: false,
   arrivals: false,
   writesApart: false,
+}
+
+/** The abilities of a database of tables, in SQL and with transactions. */
+export const DATABASE: Abilities = {
+  ...PLAIN,
+  update: ['append', 'overwrite', 'merge'],
+  transactional: true,
+  queries: true,
 }
 
 /** One reachable store: a database, a folder of files. */
@@ -81,18 +90,10 @@ export interface Store {
   readBack?(write: Pick<WriteRequest, 'options' | 'columns'>): Record<string, unknown>
   /** Why it cannot be written while it is read, where it cannot. */
   refusesReading?(): string | undefined
-  /** How many splits gain from being at work at one time, where waiting for the store limits and not the processor. */
-  readonly parallel?: number
   /** Connects and says what answered, for `connections test`. */
   test(): Promise<string>
   /** The objects that can be copied, in a stable order: views too, unless only tables are asked for. */
   objects(only?: 'tables'): Promise<string[]>
-  /** Gives up what the store keeps for positions that nobody goes on from, a place in its log, unless `kept` need it. */
-  release?(positions: string[], kept: string[]): Promise<void>
-  /** The position of a copy by the log that ended at one of its checkpoints. */
-  positionAt?(position: string, checkpoint: string): string
-  /** Files that match a pattern, each with what changes when it does: its size and time. */
-  arrivals?(pattern: string): Promise<{ path: string; print: string }[]>
   /** An object as it is now, or undefined where there is none. */
   describe(object: ObjectSpec): Promise<TableInfo | undefined>
   /** A destination object as it is now; undefined where it is to be made, as files always are. */
@@ -101,14 +102,6 @@ export interface Store {
   created(column: Column, kind: string, target: ObjectSpec): { type: LogicalType; native: string }
   /** The native type that a column of a key is made as, where that is not what `created` says: an index may be shorter. */
   keyNative?(native: string): string
-  /** What tells one document from another, in a store that holds nothing else. */
-  readonly documentKeys?: string[]
-  /** Whether the target holds documents, so that those of a source go there as they are. */
-  takesDocuments?(target: ObjectSpec): boolean
-  /** Why requests to the store wait, where they do for longer than a moment. */
-  waitingFor?(): string | undefined
-  /** What copies of whole containers need; undefined where the store has none. */
-  readonly containers?: Containers
   /** Where an object goes when a job does not say: `public.orders` -> `orders`; `options` are those of writing. */
   defaultObject(from: ObjectName, options: Record<string, unknown>): string
   /** An object's name taken apart. Throws FERRY-3001 for what is no name. */
@@ -119,27 +112,15 @@ export interface Store {
   objectKey(object: string): string
   /** What names of an object's columns must be. */
   naming(target: ObjectSpec): Naming
+  // What only some stores can.
+  readonly log?: KeptLog
+  readonly documents?: Documents
+  readonly arrivals?: Arrivals
+  readonly throttle?: Throttle
+  readonly containers?: Containers
   /** Opens the store for reading: one consistent snapshot for all tables where the store has one. */
   source(): Promise<SourceSession>
   /** Opens the store for writing. */
   sink(run: RunIdentity): Promise<SinkSession>
   close(): Promise<void>
-}
-
-/** Containers as the account's administrator sees them. */
-export interface Containers {
-  /** How many copy jobs of the account may be at work at one time. */
-  readonly copiesAtOnce: number
-  /** Checks that objects can be copied from or to, before anything is written. Throws in the service's words. */
-  check(objects: string[], role: { as: 'source' | 'destination'; online: boolean }): Promise<void>
-  /** All containers of the account. */
-  list(): Promise<{ database: string; container: string }[]>
-  /** How a container is defined, as JSON, with its keys and policies; undefined where there is none. */
-  definition(object: string): Promise<string | undefined>
-  /** Makes a container after a definition, with another partition key and RU/s of its own where they are given. */
-  create(
-    object: string,
-    definition: string,
-    own: { partitionKey?: string[] | undefined; throughput?: number | undefined },
-  ): Promise<void>
 }

@@ -156,7 +156,7 @@ export async function planTable(
   if (!existing && spec.create === 'never') {
     throw new FerryError('FERRY-3007', `${destinationStore.label} has no ${to}, and create is "never"`)
   }
-  const whole = source.documents !== undefined && destinationStore.takesDocuments?.(target) === true && !isMapped(spec)
+  const whole = source.documents !== undefined && destinationStore.documents?.takes(target) === true && !isMapped(spec)
   // A place for documents takes whatever members they have.
   const fixed = existing?.documents ? undefined : existing
   const into = { sourceKind: sourceStore.kind, destination: destinationStore, target, onlyReads: options.onlyReads }
@@ -166,7 +166,7 @@ export async function planTable(
     : mapColumns(spec, source, fixed, into, own)
   requireNames(columns, existing ? undefined : destinationStore.naming(target), to)
   if (columns.length === 0) throw new FerryError('FERRY-3014', `${from} has no columns`)
-  const chosen = destinationStore.documentKeys ?? (whole ? [] : chooseKeys(spec, columns, source, existing))
+  const chosen = destinationStore.documents?.keys ?? (whole ? [] : chooseKeys(spec, columns, source, existing))
   // Of a table that keeps versions the beginning of each is a part of its key.
   const keys = chosen.filter(key => spec.mergeKind === 'scd1' || key !== VERSION.from)
   const skipBadRows = spec.onRowError === 'skip'
@@ -184,7 +184,7 @@ export async function planTable(
   }
   const follows = options.online !== undefined || spec.tracking === 'cdc'
   // Documents have keys of their own: what tells the rows of a log apart is the source's key.
-  const isRows = destinationStore.documentKeys !== undefined && !whole
+  const isRows = destinationStore.documents?.keys !== undefined && !whole
   const apart = isRows ? chooseKeys(follows ? spec : { ...spec, update: 'append' }, columns, source, undefined) : keys
   const sourceKeys = apart.flatMap(key => columns.find(c => c.name === key)?.from ?? [])
   const increment = options.goesOn

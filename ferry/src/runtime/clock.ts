@@ -197,7 +197,7 @@ export class Clock {
       .orderBy('id', 'desc')
       .limit(LAST_RUNS)
       .execute()
-    return rows.map(({ id }) => ({ path: id, print: 'completed' }))
+    return rows.map(({ id }) => ({ path: id, fingerprint: 'completed' }))
   }
 
   private async filesOf(job: CopyJob, trigger: Trigger): Promise<Seen[]> {

@@ -3,7 +3,8 @@
  * after another by whoever works for it.
  */
 import { existsSync } from 'node:fs'
-import type { Containers, Store } from '../contract/store.ts'
+import type { Containers } from '../contract/capabilities.ts'
+import type { Store } from '../contract/store.ts'
 import { FerryError } from '../errors.ts'
 import { matcher } from '../glob.ts'
 import { type CopyJobWords, type CopyRun, jobOf, nameOf, objectOf, type Task } from '../import/arm/copyjob.ts'

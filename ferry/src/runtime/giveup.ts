@@ -97,20 +97,20 @@ async function committedOf(state: State, table: RunTableRow, sink: SinkTable | u
 /** Changes that were applied stay so, and their log may be gone: the next run goes on behind them. */
 async function keepPlace(state: State, run: RunRow, table: RunTableRow, sink: SinkTable, store: Store): Promise<void> {
   const { increment, from, to } = tablePlans.read(table.plan)
-  if (increment?.load !== 'changes' || !sink.changes || !store.positionAt) return
+  if (increment?.load !== 'changes' || !sink.changes || !store.log) return
   const kept = await splitsOf(state.db, run.id, table.ordinal)
   const place = (await sink.changes.committed(kept?.committed.get('feed')))?.checkpoint
   if (place === undefined) return
   const { tracked, value } = increment.position
   const position = { job: run.job, source: from, destination: to, run: run.id, tracked }
-  await keepPosition(state.db, { ...position, value: store.positionAt(value, place) })
+  await keepPosition(state.db, { ...position, value: store.log.positionAt(value, place) })
 }
 
 /** Lets the source forget what it keeps for positions that are the job's no more. */
 export async function release(state: State, job: string, source: Store, positions: string[]): Promise<void> {
-  if (positions.length === 0 || !source.release) return
+  if (positions.length === 0 || !source.log) return
   const kept = await positionsOf(state.db, job)
-  await source.release(
+  await source.log.release(
     positions,
     kept.map(p => p.value),
   )

@@ -27,7 +27,7 @@ export interface Looks {
   columns: { ask: { at: Place; spec: ObjectSpec }; answer: ObjectView }
   preview: { ask: { at: Place; spec: ObjectSpec; limit: number }; answer: PreviewView }
   growth: { ask: { at: Place; spec: ObjectSpec; column: string }; answer: GrowthView }
-  arrivals: { ask: { at: Place; pattern: string }; answer: { path: string; print: string }[] }
+  arrivals: { ask: { at: Place; pattern: string }; answer: { path: string; fingerprint: string }[] }
   parse: { ask: { text: string }; answer: CopyJob }
   yaml: { ask: { definition: object }; answer: string }
   plan: { ask: { job: CopyJob }; answer: PlanView }
@@ -67,7 +67,7 @@ const DO: { [N in LookName]: (state: State, ask: Looks[N]['ask']) => Promise<Loo
   growth: (state, { at, spec, column }) => within(state, at, store => growthOf(store, spec, column)),
   arrivals: (state, { at, pattern }) =>
     within(state, at, async store => {
-      if (store.arrivals) return store.arrivals(pattern)
+      if (store.arrivals) return await store.arrivals.find(pattern)
       throw new FerryError('FERRY-1003', `${store.label} has no files that could arrive`)
     }),
   parse: async (state, { text }) => parseJob(text, 'job', {}, await kindsAt(state.db)),

@@ -118,7 +118,7 @@ function placeOf(job: CopyJob, { entry }: TableSpec, path: string): string {
 /** How many splits are at work at one time: as the job says, else what processors and stores can use. */
 export function parallelOf(job: CopyJob, { source, destination }: Stores): number {
   const own = Math.max(2, Math.min(8, availableParallelism()))
-  return job.limits.parallel ?? Math.max(own, source.parallel ?? 0, destination.parallel ?? 0)
+  return job.limits.parallel ?? Math.max(own, source.throttle?.parallel ?? 0, destination.throttle?.parallel ?? 0)
 }
 
 /** What the job as a whole says about the plan of each of its tables. */

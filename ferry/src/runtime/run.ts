@@ -619,7 +619,7 @@ class Run {
 
   /** Keeps the reason why a store makes the run wait, where other terminals see it. */
   private async tellWaiting(): Promise<void> {
-    const why = this.stores.source.waitingFor?.() ?? this.stores.destination.waitingFor?.()
+    const why = this.stores.source.throttle?.waitingFor() ?? this.stores.destination.throttle?.waitingFor()
     if (why === this.told) return
     this.told = why
     await runs.saveWaiting(this.options.state.db, this.lease, why)

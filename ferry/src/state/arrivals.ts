@@ -10,10 +10,10 @@ export interface Watcher {
   name: string
 }
 
-/** A file, or a run, as it is now; `print` changes when it does. */
+/** A file, or a run, as it is now; `fingerprint` changes when it does. */
 export interface Seen {
   path: string
-  print: string
+  fingerprint: string
 }
 
 const keyed = ({ job, name }: Watcher) => ({ job, name })
@@ -21,7 +21,7 @@ const keyed = ({ job, name }: Watcher) => ({ job, name })
 /** Begins anew with what is there: it has not arrived. */
 export async function beginWith(db: Kysely<Schema>, watcher: Watcher, there: Seen[], now: number): Promise<void> {
   await db.deleteFrom('arrival').where('job', '=', watcher.job).where('name', '=', watcher.name).execute()
-  for (const { path, print } of there) {
+  for (const { path, fingerprint: print } of there) {
     await db
       .insertInto('arrival')
       .values({ ...keyed(watcher), path, print, since: now, fired: 1 })
@@ -48,7 +48,7 @@ export async function settledOf(
   for (const { path } of kept.filter(k => !paths.has(k.path))) {
     await db.deleteFrom('arrival').where('job', '=', job).where('name', '=', name).where('path', '=', path).execute()
   }
-  for (const { path, print } of there) {
+  for (const { path, fingerprint: print } of there) {
     const row = known.get(path)
     // A moment that lies in the future was kept before the clock went back.
     if (row?.print === print && (row.fired === 1 || row.since <= now)) continue
@@ -60,14 +60,14 @@ export async function settledOf(
   }
   return there.filter(f => {
     const row = known.get(f.path)
-    if (row?.print !== f.print) return now <= before
+    if (row?.print !== f.fingerprint) return now <= before
     return row.fired === 0 && row.since <= before
   })
 }
 
 /** Marks what asks for a run; false where another server was faster with some of it. */
 export async function takeSeen(db: Kysely<Schema>, { job, name }: Watcher, seen: Seen[]): Promise<boolean> {
-  for (const { path, print } of seen) {
+  for (const { path, fingerprint: print } of seen) {
     const marked = await db
       .updateTable('arrival')
       .set({ fired: 1 })

@@ -1,10 +1,11 @@
 import { MemberTypes } from '../../batch/infer.ts'
 import { members } from '../../batch/json.ts'
 import { type Column, jsonb, type LogicalType } from '../../batch/types.ts'
+import type { Containers } from '../../contract/capabilities.ts'
 import type { Naming, ObjectName, ObjectSpec, TableInfo } from '../../contract/schema.ts'
 import type { SinkSession } from '../../contract/sink.ts'
 import type { SourceSession } from '../../contract/source.ts'
-import type { Connector, Containers, Store } from '../../contract/store.ts'
+import type { Connector, Store } from '../../contract/store.ts'
 import type { RunIdentity } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { nestedMembers, unwound } from '../documents.ts'
@@ -77,8 +78,8 @@ interface Offer {
 export class CosmosStore implements Store, CosmosAccount {
   readonly kind = 'cosmos'
   readonly abilities = cosmosKind.abilities
-  readonly parallel = 16
-  readonly documentKeys = ['id']
+  readonly documents = { keys: ['id'], takes: () => true }
+  readonly throttle = { parallel: 16, waitingFor: () => this.waitingFor() }
   readonly wire: CosmosWire
   private readonly settings: CosmosSettings
   private readonly known = new Map<string, CosmosContainer>()
@@ -99,7 +100,7 @@ export class CosmosStore implements Store, CosmosAccount {
     return this.wire.label
   }
 
-  waitingFor(): string | undefined {
+  private waitingFor(): string | undefined {
     const held = Math.max(0, ...this.paces.map(pace => pace.heldMs()))
     if (held > 1000) return `${this.label} has no request units left for ${Math.ceil(held / 1000)} s`
     return this.wire.waitingFor()
@@ -255,10 +256,6 @@ export class CosmosStore implements Store, CosmosAccount {
     const container = await this.find(target.object)
     if (!container) return undefined
     return { object: target.object, columns: [], primaryKey: [], documents: {} }
-  }
-
-  takesDocuments(): boolean {
-    return true
   }
 
   created(column: Column): { type: LogicalType; native: string } {

@@ -1,6 +1,6 @@
 /** Containers as copy jobs need them: checked before anything is written, and made after another one's definition. */
 import { randomUUID } from 'node:crypto'
-import type { Containers } from '../../contract/store.ts'
+import type { Containers } from '../../contract/capabilities.ts'
 import { FerryError } from '../../errors.ts'
 import type { CosmosAccount } from './account.ts'
 import { keyDefinition } from './container.ts'

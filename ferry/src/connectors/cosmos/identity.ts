@@ -8,9 +8,9 @@ import { createHmac } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import type { TokenCredential } from '@azure/identity'
 import { allowedPath, isAllowed } from '../../confinement.ts'
+import { wrongSettings } from '../../contract/settings.ts'
 import { FerryError } from '../../errors.ts'
 import { asOurselves } from '../../network.ts'
-import { wrongSettings } from '../options.ts'
 import type { CosmosSettings } from './settings.ts'
 
 /** What a request says of who sends it: the `authorization` header, and the date that it was made for. */

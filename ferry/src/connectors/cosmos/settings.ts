@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { type Located, urlOf, withObject } from '../../contract/locator.ts'
+import { checkSettings, wrongSettings } from '../../contract/settings.ts'
 import { DATABASE, type Kind, type Settings } from '../../contract/store.ts'
-import { checkSettings, wrongSettings } from '../options.ts'
 import { readSchema, writeSchema } from './options.ts'
 
 /** Settings of an Azure Cosmos DB for NoSQL connection. The README's table is checked against this schema. */

@@ -86,11 +86,13 @@ class FilesStore implements Store {
     return all.map(path => relative(folder, path)).sort()
   }
 
-  async arrivals(pattern: string): Promise<{ path: string; print: string }[]> {
+  readonly arrivals = { find: (pattern: string) => this.arrived(pattern) }
+
+  private async arrived(pattern: string): Promise<{ path: string; fingerprint: string }[]> {
     const set = await this.find(pattern)
     const found = (set?.paths ?? []).map(async path => {
       const { size, mtimeNs } = await stat(path, { bigint: true })
-      return { path, print: `${size}-${mtimeNs}` }
+      return { path, fingerprint: `${size}-${mtimeNs}` }
     })
     return Promise.all(found)
   }
@@ -169,8 +171,8 @@ class FilesStore implements Store {
     return undefined
   }
 
-  takesDocuments(target: ObjectSpec): boolean {
-    return ['jsonl', 'json'].includes(formatOf(target.object, writeOptions(target.options)))
+  readonly documents = {
+    takes: ({ object, options }: ObjectSpec) => ['jsonl', 'json'].includes(formatOf(object, writeOptions(options))),
   }
 
   created(column: Column, _kind: string, target: ObjectSpec): { type: LogicalType; native: string } {

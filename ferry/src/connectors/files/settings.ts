@@ -2,9 +2,9 @@ import { resolve } from 'node:path'
 import { z } from 'zod'
 import { allowedPath } from '../../confinement.ts'
 import { urlOf } from '../../contract/locator.ts'
+import { checkSettings } from '../../contract/settings.ts'
 import type { Kind, Settings } from '../../contract/store.ts'
 import { DUCKDB_ENCODINGS } from '../../duckdb/encodings.ts'
-import { checkSettings } from '../options.ts'
 import { readSchema, writeSchema } from './options.ts'
 
 /** Settings of a files connection. The README's table is checked against this schema. */

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { readServer } from '../../contract/locator.ts'
+import { checkSettings } from '../../contract/settings.ts'
 import { DATABASE, type Kind, type Settings } from '../../contract/store.ts'
-import { checkSettings } from '../options.ts'
 
 /** Settings of a MySQL or MariaDB connection. The README's table is checked against this schema. */
 export const settingsSchema = z.strictObject({

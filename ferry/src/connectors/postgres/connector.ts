@@ -53,7 +53,12 @@ class PostgresStore implements Store {
     }
   }
 
-  async release(positions: string[], kept: string[]): Promise<void> {
+  readonly log = {
+    release: (positions: string[], kept: string[]) => this.release(positions, kept),
+    positionAt: (position: string, lsn: string) => logMarks.write({ ...logMarks.read(position), lsn }),
+  }
+
+  private async release(positions: string[], kept: string[]): Promise<void> {
     const slotsOf = (marks: string[]) => new Set(marks.flatMap(position => logMarks.find(position)?.slot ?? []))
     const needed = slotsOf(kept)
     const slots = [...slotsOf(positions)].filter(slot => !needed.has(slot))
@@ -64,10 +69,6 @@ class PostgresStore implements Store {
         throw translate(error, slot)
       })
     }
-  }
-
-  positionAt(position: string, lsn: string): string {
-    return logMarks.write({ ...logMarks.read(position), lsn })
   }
 
   existing(target: ObjectSpec): Promise<TableInfo | undefined> {

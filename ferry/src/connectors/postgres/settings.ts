@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { readServer } from '../../contract/locator.ts'
+import { checkSettings } from '../../contract/settings.ts'
 import { DATABASE, type Kind, type Settings } from '../../contract/store.ts'
-import { checkSettings } from '../options.ts'
 import { POSTGRES_ENCODINGS } from './encodings.ts'
 
 /** Settings of a PostgreSQL connection. The README's table is checked against this schema. */

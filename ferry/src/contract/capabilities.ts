@@ -1,0 +1,51 @@
+/** What only some stores can: each is one member of {@link Store}, and undefined where a store cannot do it. */
+import type { Checkpoint } from '../batch/encoding.ts'
+import type { ObjectSpec } from './schema.ts'
+
+/** A store that keeps its log for those who follow it. Positions are those of its increments. */
+export interface KeptLog {
+  /** Removes what the store keeps for `positions`, unless one of `kept` needs it; nothing if it keeps nothing by itself. */
+  release(positions: string[], kept: string[]): Promise<void>
+  /** The position of a copy from `position` that ended at one of its checkpoints. */
+  positionAt(position: string, checkpoint: Checkpoint): string
+}
+
+/** A store that holds documents. */
+export interface Documents {
+  /** The paths that identify a document, if the store holds nothing else. */
+  readonly keys?: string[]
+  /** True if the target holds documents, so that those of a source are written as they are. */
+  takes(target: ObjectSpec): boolean
+}
+
+/** A store whose objects arrive and are taken away: triggers wait for them. */
+export interface Arrivals {
+  /** The objects that match a pattern, each with a text that changes when it does. */
+  find(pattern: string): Promise<{ path: string; fingerprint: string }[]>
+}
+
+/** A store whose answers take long or are rationed, so that waiting limits a copy and not the processor. */
+export interface Throttle {
+  /** How many splits at work at one time still gain. */
+  readonly parallel: number
+  /** Why requests wait; undefined unless they have for longer than a moment. */
+  waitingFor(): string | undefined
+}
+
+/** Containers as the account's administrator sees them. */
+export interface Containers {
+  /** How many copy jobs of the account may be at work at one time. */
+  readonly copiesAtOnce: number
+  /** Checks that objects can be copied from or to, before anything is written. Throws in the service's words. */
+  check(objects: string[], role: { as: 'source' | 'destination'; online: boolean }): Promise<void>
+  /** All containers of the account. */
+  list(): Promise<{ database: string; container: string }[]>
+  /** How a container is defined, as JSON, with its keys and policies; undefined where there is none. */
+  definition(object: string): Promise<string | undefined>
+  /** Makes a container after a definition, with another partition key and RU/s of its own where they are given. */
+  create(
+    object: string,
+    definition: string,
+    own: { partitionKey?: string[] | undefined; throughput?: number | undefined },
+  ): Promise<void>
+}
