@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import type { z } from 'zod'
 import { allowedPath } from '../confinement.ts'
 import { checkSettings } from '../contract/settings.ts'
+import type { Settings } from '../contract/store.ts'
 import { FerryError } from '../errors.ts'
 import { faultsIn, toldFaults } from '../faults.ts'
 
