@@ -316,7 +316,7 @@ export function requireSamePlaces(stores: Stores, { places, read, to }: TablePla
   if (!side) return
   const what = side === 'from' ? 'copies from' : 'copies to'
   throw new FerryError('FERRY-5005', `the unfinished run ${what} ${places[side]}, and not ${now[side]}`, {
-    hint: 'Finish it in the folder and with the variables that it began with, or give it up: --full-refresh.',
+    hint: 'Finish it in the folder, and with the variables, that it began with. Start again with --full-refresh to give it up.',
   })
 }
 
