@@ -1,6 +1,6 @@
 /** Pause, cancel, complete, resume and reset: wishes kept with the run, seen by whichever process executes it. */
 import type { Wish } from '../state/schema.ts'
-import { withDesk } from './desk.ts'
+import { withBackend } from './backend.ts'
 import { execute } from './execute.ts'
 import { type VariableOptions, variablesOf } from './job.ts'
 import { printJson } from './output.ts'
@@ -20,14 +20,17 @@ const ANSWER: Record<Wish, (run: string) => string> = {
 }
 
 async function wish(id: string, what: Wish, options: Options): Promise<void> {
-  const run = await withDesk(variablesOf(options), desk => desk.wish(id, what))
+  const run = await withBackend(variablesOf(options), backend => backend.wish(id, what))
   if (options.json) printJson({ run: run.id, job: run.job, wish: what, executing: run.executing })
   else if (run.executing) process.stdout.write(`run ${run.id}: asked to ${what}\n`)
   else process.stdout.write(`run ${run.id}: ${ANSWER[what](run.id)}\n`)
 }
 
 export async function resume([id]: string[], options: Options): Promise<void> {
-  const atServer = await withDesk(variablesOf(options), async desk => desk.server && (await desk.resume(id!)))
+  const atServer = await withBackend(
+    variablesOf(options),
+    async backend => backend.server && (await backend.resume(id!)),
+  )
   if (atServer) {
     if (options.json) printJson(atServer)
     else process.stdout.write(`run ${atServer.id} goes on\n`)
@@ -38,7 +41,9 @@ export async function resume([id]: string[], options: Options): Promise<void> {
 
 /** The next run copies everything again: of the whole job, or of some tables. An unfinished run is given up. */
 export async function reset([job]: string[], options: Options & { table?: string[] }): Promise<void> {
-  const { discarded, reset: tables } = await withDesk(variablesOf(options), desk => desk.reset(job!, options.table))
+  const { discarded, reset: tables } = await withBackend(variablesOf(options), backend =>
+    backend.reset(job!, options.table),
+  )
   if (options.json) printJson({ job, discarded, reset: tables })
   else {
     const said = [discarded ? `run ${discarded} is given up` : `${job} has no unfinished run`]

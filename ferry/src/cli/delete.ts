@@ -1,5 +1,5 @@
 /** `ferry delete JOB`: a kept job goes, with its history; what it has copied stays. */
-import { withDesk } from './desk.ts'
+import { withBackend } from './backend.ts'
 import { type VariableOptions, variablesOf } from './job.ts'
 import { printJson } from './output.ts'
 
@@ -7,7 +7,7 @@ export default async function remove(
   [job]: string[],
   options: VariableOptions & { json: boolean; force?: boolean },
 ): Promise<void> {
-  await withDesk(variablesOf(options), desk => desk.remove(job!, options.force === true))
+  await withBackend(variablesOf(options), backend => backend.remove(job!, options.force === true))
   if (options.json) printJson({ deleted: job })
   else process.stdout.write(`${job} is deleted; what it has copied stays\n`)
 }

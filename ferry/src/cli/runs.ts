@@ -1,9 +1,9 @@
-import { withDesk } from './desk.ts'
+import { withBackend } from './backend.ts'
 import { moment, printJson, seconds, table } from './output.ts'
 import { stateName } from './state.ts'
 
 export default async function listRuns([job]: string[], options: { json: boolean; most: number }): Promise<void> {
-  const runs = await withDesk({}, desk => desk.runs(job, options.most))
+  const runs = await withBackend({}, backend => backend.runs(job, options.most))
   if (options.json) printJson(runs)
   else if (runs.length === 0) process.stdout.write(`No runs yet in ${stateName()}.\n`)
   else {

@@ -2,14 +2,14 @@ import { existsSync } from 'node:fs'
 import { errorFolder } from '../runtime/errorfiles.ts'
 import type { TableView } from '../runtime/schemas.ts'
 import { ferryHome } from '../state/database.ts'
-import { withDesk } from './desk.ts'
+import { withBackend } from './backend.ts'
 import { moment, printError, printJson, seconds, size, table } from './output.ts'
 import { lag } from './progress.ts'
 
 export default async function show([id]: string[], options: { json: boolean }): Promise<void> {
-  const { run, tables } = await withDesk({}, async desk => {
-    const found = await desk.run(id!)
-    return { run: found, tables: await desk.tables(found.id) }
+  const { run, tables } = await withBackend({}, async backend => {
+    const found = await backend.run(id!)
+    return { run: found, tables: await backend.tables(found.id) }
   })
   const folder = errorFolder(ferryHome(), run.id)
   const errorFiles = existsSync(folder) ? folder : null

@@ -1,7 +1,7 @@
 /** `ferry start JOB`: asks for a run; a server or a worker executes it. */
 import { setTimeout } from 'node:timers/promises'
 import type { RunDetail } from '../runtime/schemas.ts'
-import { type Desk, withDesk } from './desk.ts'
+import { type Backend, withBackend } from './backend.ts'
 import { count, EXIT, paint, printError, printJson } from './output.ts'
 
 const LOOK_MS = 500
@@ -14,15 +14,16 @@ interface Options {
 }
 
 export default async function start([job]: string[], options: Options): Promise<void> {
-  await withDesk({}, async desk => {
+  await withBackend({}, async backend => {
     const asking = { fullRefresh: options.fullRefresh === true, tables: options.table ?? [] }
-    const { run, outcome } = await desk.start(job!, asking)
+    const { run, outcome } = await backend.start(job!, asking)
     if (!options.wait) {
       if (options.json) printJson({ run, outcome })
-      else process.stdout.write(`run ${run} ${outcome === 'resumed' ? 'goes on' : 'is asked for'}${whoWorks(desk)}\n`)
+      else
+        process.stdout.write(`run ${run} ${outcome === 'resumed' ? 'goes on' : 'is asked for'}${whoWorks(backend)}\n`)
       return
     }
-    const end = await ended(desk, run, options.json)
+    const end = await ended(backend, run, options.json)
     if (options.json) printJson(end)
     else {
       const colour = end.state === 'completed' ? '32' : end.state === 'failed' ? '31' : '33'
@@ -34,15 +35,15 @@ export default async function start([job]: string[], options: Options): Promise<
 }
 
 /** Where nobody is there to execute it, what to do. */
-export function whoWorks(desk: Desk): string {
-  return desk.server ? ` at ${desk.server}` : '; nobody is at work here: ferry serve, or ferry worker --once'
+export function whoWorks(backend: Backend): string {
+  return backend.server ? ` at ${backend.server}` : '; nobody is at work here: ferry serve, or ferry worker --once'
 }
 
 /** Waits for the end of a run, and tells how far it is. */
-async function ended(desk: Desk, id: string, quiet: boolean): Promise<RunDetail> {
+async function ended(backend: Backend, id: string, quiet: boolean): Promise<RunDetail> {
   let told = ''
   for (;;) {
-    const run = await desk.run(id)
+    const run = await backend.run(id)
     if (['completed', 'failed', 'cancelled', 'paused'].includes(run.state)) return run
     const line = `${run.state}: ${count(run.rowsRead)} rows read, ${run.tablesDone} of ${run.tables} tables\n`
     if (!quiet && line !== told) process.stderr.write(line)

@@ -1,65 +1,68 @@
+/** What is read: requests are saved with the plan of a table, as JSON. */
 import type { Checkpoint } from '../batch/encoding.ts'
 import type { Offer } from './encodings.ts'
 import type { MappedColumn, ObjectSpec } from './schema.ts'
 
-/** How far before its last value an incremental copy reads again. */
+/** How far before the last value an incremental copy reads again. */
 export type Overlap = { amount: number } | { seconds: number }
 
 export interface ReadRequest extends ObjectSpec {
   columns: MappedColumn[]
-  /** A filter in the source's own language. */
+  /** A filter in the source's language, checked by `table`. */
   where?: string
-  /** At most so many rows. */
+  /** The maximal number of rows. */
   limit?: number
-  /** How many bytes a split should have, about. */
+  /** The bytes that a split should have, about. */
   splitBytes: number
-  /** Whether a row that cannot be read is handed over as rejected, instead of ending the run. */
+  /** True if a row that cannot be read is given as rejected; otherwise it ends the run. */
   skipBadRows: boolean
-  /** Which parts of the object, as `increment` found them; opaque outside the connector. */
+  /** The parts of the object to read, set by `increment`; opaque outside the connector. */
   part?: string
-  /** Of documents: the members that the plan knows; a document with another one ends the reading (FERRY-3013). */
+  /** Only of documents: the members that the plan knows. A document with another one throws FERRY-3013. */
   known?: string[]
-  /** How the log of the store is followed, as `increment` and `follow` found it; opaque outside the connector. */
+  /** How the log of the store is followed, set by `increment` and `follow`; opaque outside the connector. */
   log?: string
-  /** Whether reading goes on behind the snapshot with every change; then in at most so many splits. */
+  /** Set if every change after the snapshot is read, too, until the copy is completed; in at most `splits` splits. */
   online?: { splits: number }
 }
 
-/** What an incremental copy knows of the last one. */
+/** What an incremental copy knows about the previous one. */
 export interface Since {
-  /** Whether changes come from the log of the store. */
+  /** True if changes are read from the log of the store. */
   cdc?: boolean
-  /** The columns that tell rows apart, by their names at the source. */
+  /** The columns that identify a row, by their names at the source. */
   keys: string[]
-  /** The positions of the job's other tables. */
+  /** The positions of the other tables of the job. */
   others: string[]
-  /** The column that grows; undefined where the store itself knows what is new. */
+  /** The incremental column; undefined if the store knows what is new. */
   column?: string | undefined
   overlap?: Overlap | undefined
-  /** The position that the last successful copy kept; undefined where everything is to be read. */
+  /** The position that the last successful copy saved; undefined if everything is to be read. */
   after?: string | undefined
-  /** Whether rows that were copied before may be copied again: a merge. */
+  /** True if rows may be copied again, since they are merged. */
   again: boolean
 }
 
-/** What an incremental copy is going to read. */
+/** What an incremental copy reads. */
 export interface Increment {
   /** The request that reads only this. */
   read: ReadRequest
-  /** What the next copy goes on from; opaque outside the connector. */
+  /** Where the next copy starts; opaque outside the connector. */
   position: string
-  /** Whether there is nothing. */
+  /** True if nothing is new. */
   isEmpty: boolean
-  /** The same for people. */
+  /** What is read, for people. */
   range: string
   notes: string[]
 }
 
 export interface ReadOptions {
+  /** The form of rows that the table and the sink agreed on. */
   offer: Offer
+  /** The checkpoint to resume from; undefined to start at the beginning of the split. */
   from?: Checkpoint
-  /** Ends it at once. */
+  /** Aborted to stop at once: reading then throws. */
   signal: AbortSignal
-  /** Aborted when an online copy is to end: with what the source holds at that moment. */
+  /** Aborted to complete an online copy: reading ends with what the source holds at that moment. */
   complete?: AbortSignal
 }

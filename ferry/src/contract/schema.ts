@@ -1,21 +1,22 @@
+/** Objects and their columns: as a store describes them, and as a copy maps them. */
 import type { Column, LogicalType } from '../batch/types.ts'
 
-/** The bare names of an object and of what it is in, without quotes: a schema, a database, a folder. */
+/** The unquoted names of an object and of the schema, database or folder that holds it. */
 export interface ObjectName {
   schema: string
   table: string
 }
 
-/** What names a store takes for columns. */
+/** The names of columns that a store accepts. */
 export interface Naming {
-  /** Whether `Id` and `id` are one name. */
+  /** True if `Id` and `id` are the same name. */
   foldsCase: boolean
-  /** How long a name may be: the rest would be cut off. */
+  /** The length of a name that the store does not cut off, in bytes or in characters. */
   mostBytes?: number
   mostCharacters?: number
-  /** Names that are the store's own. */
+  /** Names that the store uses itself. */
   reserved?: readonly string[]
-  /** Whether a name may be empty. */
+  /** True if a name may be empty. */
   mayBeEmpty?: boolean
 }
 
@@ -25,80 +26,80 @@ export interface ObjectSpec {
   query?: string
   options: Record<string, unknown>
   /**
-   * What becomes of columns that the object turns out to have: they end the reading (FERRY-3013), or are left out. Under
-   * `evolve` an object without a schema is looked at as a whole, so that there are none.
+   * What happens to a column that is found while reading and that nobody planned: `freeze` throws FERRY-3013, `ignore` leaves
+   * it out. With `evolve` an object without a schema is read as a whole by `describe`, so that no such column exists.
    */
   drift?: 'freeze' | 'evolve' | 'ignore'
 }
 
 export interface TableInfo {
-  /** The object's full name as the store writes it. */
+  /** The object's full name, as the store writes it. */
   object: string
   columns: TableColumn[]
   primaryKey: string[]
-  /** Of an object that holds documents: the paths that tell one from another. Its columns are those of a sample. */
+  /** Only of an object that holds documents: `identity` has the paths that identify one. The columns are those of a sample. */
   documents?: { identity?: string[][] }
-  /** The names of all objects that are read, where `object` is a pattern or a folder. */
+  /** The names of all objects that are read, if `object` is a pattern or a folder. */
   parts?: string[]
-  /** What of this was found out and not said, for people: they can say it where it is wrong. */
+  /** What the store inferred instead of being told (a delimiter, a type), for people to check. */
   guesses?: string[]
   /** Estimates, for progress and splits. */
   rows?: number
   bytes?: number
 }
 
-/** The column of files that says which of them a row is from, where it is asked for; the name is Data Factory's. */
+/** The column with the path of the file that a row comes from, if a job asks for it. Data Factory uses the same name. */
 export const FILE_PATH = '$$FILEPATH'
 
-/** The name of the column that is the whole document, as JSON text. */
+/** The column that is a whole document, as JSON text. */
 export const DOCUMENT = '$'
 
 export interface TableColumn extends Column {
-  /** Whether the store fills the column itself when it gets no value. */
+  /** True if the store fills the column when it gets no value. */
   hasDefault?: boolean
-  /** Whether an index begins with it; undefined where the store does not tell. */
+  /** True if an index begins with the column; undefined if the store does not report it. */
   indexed?: boolean
-  /** Whether it fills the column with the next number. */
+  /** True if the store fills it with the next number. */
   autoIncrement?: boolean
-  /** An expression of the store's own language that fills it and means the same in every database of its kind. */
+  /** The expression that fills it, in the store's language, if it means the same in every database of the kind. */
   defaultSql?: string
-  /** Whether the store computes the column and takes no value for it. */
+  /** True if the store computes the column: it accepts no value. */
   generated?: boolean
-  /** Whether the column is copied only where a job names it: a part of another one, such as `address.city`. */
+  /** True if the column is copied only when a job names it: a part of another one, such as `address.city`. */
   onRequest?: boolean
-  /** What rows hold that are older than the column, as canonical text: the default that it was added with. */
+  /** The value of rows older than the column, as canonical text: the default that it was added with. */
   missing?: string
-  /** Why its values cannot be read as they are, and what would help. */
+  /** Why its values cannot be read exactly, and what would help. */
   unreadable?: { why: string; hint: string }
-  /** Whether texts that differ are one for it, as `a` and `A` under some collations. */
+  /** True if different texts are equal in it, as `a` and `A` under some collations. */
   loose?: boolean
-  /** What the store does to values of other types than this very one, without a word: so they are refused. */
+  /** How the store alters values of other types silently: such values are rejected. */
   alters?: string
-  /** Whether the type is a guess from text, so that the destination's type may be read from the text instead. */
+  /** True if the type was inferred from text: the destination's type may be parsed from the text instead. */
   inferred?: boolean
 }
 
-/** A column on its way: where its values come from and what the destination holds. */
+/** One column of a mapping: where its values come from, and what the destination holds. */
 export interface MappedColumn {
   /** Name at the destination. */
   name: string
-  /** The source column; undefined where the value is a constant. */
+  /** The source column; undefined if the value is a constant. */
   from?: string
   /** Type as read from the source; of a constant, utf8. */
   sourceType: LogicalType
   sourceNative?: string
-  /** A constant value, or the value that stands in for null, as canonical text. */
+  /** A constant value, or the value that replaces null, as canonical text. */
   constant?: string
   default?: string
   /** Type at the destination. */
   type: LogicalType
   native?: string
   nullable: boolean
-  /** Whether each value must be checked because some may not fit. */
+  /** True if each value must be checked, since some may not fit. */
   checked: boolean
-  /** Of a column that is created: how the source fills it for rows that give it no value. */
+  /** Only of a column that is created: how the source fills it for rows that have no value. */
   filled?: { by: 'numbers' } | { by: 'text'; text: string } | { by: 'sql'; sql: string }
-  /** Whether the type is a guess from a text file that nobody confirmed: a text that it would alter is refused. */
+  /** True if the type was inferred from a text file and nobody confirmed it: a text that it would alter is rejected. */
   guessed?: boolean
 }
 
@@ -107,6 +108,6 @@ export interface Alteration {
   kind: 'add' | 'widen'
   column: string
   native: string
-  /** What rows hold that are there already, as canonical text. */
+  /** The value of rows that exist already, as canonical text. */
   missing?: string
 }

@@ -1,3 +1,4 @@
+/** Writing to a store. docs/architecture.md draws the order of calls. */
 import type { Batch, Checkpoint } from '../batch/encoding.ts'
 import type { Row } from '../batch/types.ts'
 import type { FerryError } from '../errors.ts'
@@ -7,48 +8,52 @@ import type { WriteRequest } from './write.ts'
 
 /** Writing to one store in one run. */
 export interface SinkSession {
+  /** Decides how the table is filled; changes nothing. Throws FERRY-3005, FERRY-3006, FERRY-5007. */
   table(request: WriteRequest): Promise<SinkTable>
   close(): Promise<void>
 }
 
+/** The destination of one table in one run. */
 export interface SinkTable {
-  /** What `plan` prints: statements that would run, the guarantee, and what a user should know. */
+  /** What `plan` prints: the statements that will run, the guarantee, and what a user should know. */
   readonly plan: { statements: string[]; guarantee: string; notes: string[] }
   /**
-   * `split`: every split commits by itself, in parallel up to `lanes`. `table`: one commit for all, fed by at most
-   * `lanes` splits at a time, each batch of whole rows (a single file).
+   * `split`: each split has a writer of its own and commits by itself, at most `lanes` in parallel. `table`: one writer and
+   * one commit for all splits, at most `lanes` of which are read in parallel; batches hold whole rows (a single file).
    */
   readonly unit: 'split' | 'table'
   readonly lanes: number
-  /** How many batches of a split may be on their way at one time; one where omitted. */
+  /** The batches of one split that may be written at the same time; 1 if omitted. */
   readonly inFlight?: number
-  /** Whether batches may hold changes, deletes too, that are applied in order. */
+  /** True if batches may hold changes (deletes, too), which are applied in order. */
   readonly takesChanges?: boolean
-  /** Applying the changes of a log; undefined where the table takes none. */
+  /** Applies the changes of a feed; undefined if the table cannot. */
   readonly changes?: ChangeSink
   /**
-   * Throws where what is at the place would be lost without a word; asked before a run begins. Gives back what will be
-   * replaced of it, in words.
+   * Called before a run starts. Throws FERRY-3006 or FERRY-3018 if contents of the destination would be lost unannounced. Gives
+   * back what will be replaced, for people; undefined if nothing will.
    */
   requireRoom?(): Promise<string | undefined>
-  /** Makes the alterations of the request; harmless when repeated. Undefined where columns are not fixed. */
+  /** Adds and widens columns as the request says. Can be repeated. Undefined if columns cannot be altered. */
   alter?(): Promise<void>
   /** The forms of rows that the table takes, best first; `rows` always. */
   readonly offers: Offer[]
   /**
-   * Makes the destination ready; harmless when repeated. Gives back what this run has committed already: from the
-   * destination's ledger where there is one, else `known`, which the state remembers.
+   * Called once for each process that takes the run. Keeps former processes from committing, creates what is missing, and runs
+   * the statements of the job once per run. Gives back what the run has committed: by the destination's ledger if it has one,
+   * otherwise `known`, which is what the state recorded. Throws FERRY-5004 if another process has taken the run.
    */
   prepare(known: Committed): Promise<Committed>
   /**
-   * What this run has committed, as `prepare` gives it back, with no other process of the run able to commit more; nothing
-   * is made ready.
+   * What the run has committed, as `prepare` gives it back, for a run that may be given up. Keeps former processes from
+   * committing, and creates nothing.
    */
   committed(known: Committed): Promise<Committed>
+  /** The writer of a split, or of all splits if the unit is `table`. */
   open(split: Split, offer: Offer, work?: WriterWork): Promise<SplitWriter>
-  /** The change-over after the last split, at once and once; harmless when repeated. */
+  /** Called after the last split: makes staged rows visible at once. Can be repeated. Throws FERRY-5004. */
   publish(): Promise<void>
-  /** Removes the run's ledger lines, once the state has recorded the end. */
+  /** Called when the state has recorded the end: removes the ledger lines of the table. Can be repeated. */
   forget(): Promise<void>
   /**
    * Removes everything unpublished, for a run that will not be resumed. Gives back whether rows of the run stay visible:
@@ -57,47 +62,49 @@ export interface SinkTable {
   discard(): Promise<boolean>
 }
 
-/** Applying the changes behind a snapshot, or behind an earlier copy, to a table that is there. */
+/** Applies changes after the snapshot, or after an earlier copy, to an existing table. */
 export interface ChangeSink {
-  /** How far this run has applied them: by the destination's ledger, else as the state knows it. */
+  /** How far this run has applied them: by the destination's ledger if it has one, otherwise `known`. */
   committed(known: CommittedSplit | undefined): Promise<CommittedSplit | undefined>
   open(work: WriterWork): Promise<SplitWriter>
 }
 
-/** The work that a writer is part of. */
+/** What a writer is told about the work that it is part of. */
 export interface WriterWork {
-  /** Ends it at once. */
+  /** Aborted to stop at once. */
   signal?: AbortSignal
-  /** The checkpoint that the split goes on from. */
+  /** The checkpoint that the split is resumed from. */
   from?: Checkpoint | undefined
-  /** Whether the first changes may be older than what is there: those that the snapshot holds already. */
+  /** True if the first changes may be older than the rows: the snapshot contains them already. */
   replays?: boolean
-  /** Whether an earlier try of the run may have written more than it has committed, where these are not one. */
+  /** True if an earlier process of the run may have written rows without committing them, in a store without transactions. */
   resumed?: boolean
 }
 
+/** Calls: `write` and `commit` in turns, a `commit` without checkpoint at the end; or `abort`, after an error. */
 export interface SplitWriter {
   /**
-   * Takes a batch; gives back the rows that the store refused, where the table skips such rows. The next one comes when it is
-   * taken, unless the table's `inFlight` allows for more.
+   * Writes a batch, which the writer owns from here on. Gives back the rows that the store rejected if the request skips such
+   * rows; throws a RowError otherwise. Batches are written one at a time, unless the table has `inFlight`.
    */
   write(batch: Batch): Promise<Refused[]>
-  /** How many changes wait for others that are still to come: nothing is committed meanwhile. */
+  /** The number of changes that wait for others to come: nothing is committed meanwhile. */
   readonly held?: number
-  /** Writes what is held, or refuses it for good: no more changes are known. */
+  /** Writes the changes that wait, since no more are known. Gives back those that the store rejected. */
   settle?(): Promise<{ row: Row; error: FerryError }[]>
-  /** Commits what was written since the last commit together with the checkpoint; `undefined` ends the split. */
+  /** Commits what was written since the last commit, together with the checkpoint; `undefined` ends the split. Throws FERRY-5004. */
   commit(checkpoint: Checkpoint | undefined, counts: { rows: number; bytes: number }): Promise<CommitResult>
+  /** Rolls back what is not committed, and releases what the writer holds. Throws nothing. */
   abort(): Promise<void>
 }
 
 export interface CommitResult {
-  /** Rows that the store says it took, where only it knows (bytes lanes). */
+  /** The rows that the store counted, if bytes were passed unread. */
   rows?: number
   bytesWritten?: number
 }
 
-/** A row that the sink refused: its position in the batch, and why. */
+/** A row that the store rejected: its position in the batch, and why. */
 export interface Refused {
   index: number
   error: FerryError

@@ -1,3 +1,4 @@
+/** Reading from a store. docs/architecture.md draws the order of calls. */
 import type { Batch, Checkpoint, CsvDialect } from '../batch/encoding.ts'
 import type { Column, Row } from '../batch/types.ts'
 import type { FerryError } from '../errors.ts'
@@ -9,8 +10,9 @@ import type { Split } from './split.ts'
 
 /** Reading from one store in one run. */
 export interface SourceSession {
+  /** Opens a table. Throws FERRY-3001 if it does not exist, FERRY-3016 for a filter or query that is none. */
   table(request: ReadRequest): Promise<SourceTable>
-  /** What changed since an earlier copy, up to now; undefined where the store cannot tell. */
+  /** What is new since an earlier copy, up to now. Undefined if the store cannot find it. Throws FERRY-3012, FERRY-5010. */
   increment?(request: ReadRequest, since: Since): Promise<Increment>
   /**
    * Prepares to follow the log for tables of the run that were opened with `table`, before any of them is read. Gives back
@@ -21,49 +23,52 @@ export interface SourceSession {
   close(): Promise<void>
 }
 
+/** One table of a session. */
 export interface SourceTable {
   /** True if changes behind the snapshot can be read in order: by a change feed, or by each split itself. */
   readonly follows?: boolean
-  /** Why the offer cannot be served, or undefined where it can. `rows` always can. */
+  /** Why `read` cannot give this form of rows; undefined if it can. `rows` it always can. */
   refuses(offer: Offer): string | undefined
-  /** The dialect of the CSV that `read` gives, where the offer leaves it open. */
+  /** The dialect of the CSV that `read` gives, if the offer accepts `any`. */
   csvDialect?(): CsvDialect
-  /** The columns of the rows encoding, in order: what is read before the engine maps. */
+  /** The columns of the form `rows`, in order, as they are before the mapping. */
   readonly rowColumns: Column[]
+  /** Cuts the table into ranges that can be read independently. */
   splits(offer: Offer): Promise<Split[]>
-  /** What must be unchanged for the splits to be resumed in a later snapshot; undefined where nothing must. */
+  /** What must be unchanged for `splits` to hold in a later session; undefined if they always hold. Call `splits` first. */
   fingerprint(): Promise<string | undefined>
+  /** Reads a split. A batch with a checkpoint may be committed: reading can be resumed right after it. */
   read(split: Split, options: ReadOptions): AsyncIterable<Batch>
-  /** Rows as the source holds them now, of a source that is followed; undefined for those that are gone. */
+  /** The current rows with the keys of these rows; undefined for a row that is gone. Only of documents. */
   current?(rows: Row[]): Promise<(Row | undefined)[]>
-  /** Members of documents that were read so far and that no column asks for, by their names. */
+  /** The names of members that no column copies, in the documents that were read so far. */
   passedOver?(): string[]
-  /** Checksums that the store computes itself, over the columns as `target` holds them; undefined where it cannot. */
+  /** Checksums that the store computes over the columns as `target` holds them; undefined if it cannot. */
   checksums?(target: ChecksumTarget): StoreChecksums | undefined
   /**
-   * What is wrong with bytes that the destination refused, in the words of the source: file, line and column. Undefined
-   * where the source finds no fault in them.
+   * The fault in bytes that passed unread and that the destination rejected, with file, line and column. Undefined if the source
+   * finds none.
    */
   explain?(split: Split, from: Checkpoint | undefined): Promise<FerryError | undefined>
 }
 
-/** What checksums are computed over: the destination's columns, and which of them are keys. */
+/** What checksums are computed over. `keys` are positions in `columns`. */
 export interface ChecksumTarget {
   columns: MappedColumn[]
   keys: number[]
-  /** Rows are spread over so many buckets by their keys, a power of two. */
+  /** The number of buckets that rows are distributed to by their keys: a power of two. */
   buckets: number
 }
 
-/** Checksums of a table's rows, whatever order they come in. */
+/** Checksums of a table's rows; the order of rows does not matter. */
 export interface Checksums {
-  /** How many rows are in each bucket that has any, and their checksum. */
+  /** The rows and the checksum of each bucket that is not empty. */
   buckets(): Promise<Map<number, { rows: number; sum: string }>>
-  /** Key and checksum of each row in some buckets, at most so many. */
+  /** The key and the checksum of each row in these buckets; at most `most` rows. */
   rowsIn(buckets: number[], most: number): AsyncIterable<{ key: string; sum: string }>
 }
 
-/** Checksums computed inside a store: comparable with those that the same functions compute elsewhere. */
+/** Checksums computed inside a store. Two of them can be compared if `by` is the same. */
 export interface StoreChecksums extends Checksums {
   by: string
 }

@@ -11,51 +11,51 @@ import type { RunIdentity, UpdateMethod, WriteRequest } from './write.ts'
 /** Settings of a connection: flat, secrets already resolved. Each connector checks them with its own zod schema. */
 export type Settings = Record<string, unknown>
 
-/** What a kind of store declares: it is known without the driver. */
+/** What a kind of store declares, without loading its driver. */
 export interface Kind {
   /** The name in job files and locators: `postgres`. */
   readonly kind: string
   /** The name as people say it: `PostgreSQL`. */
   readonly label: string
   readonly abilities: Abilities
-  /** What its settings are: forms and documentation are made of it. */
+  /** The settings of a connection. Forms and documentation are generated from it; `.meta({ secret: true })` marks secrets. */
   readonly settings: z.ZodObject
   readonly locators: Locators
-  /** The forms of rows that are its own, by their names, each with the schema of its offer. */
+  /** The forms of rows that it defines, by name, each with the schema of its offer. */
   readonly encodings?: Record<string, z.ZodType>
-  /** What jobs may say more of its objects, in `read` and `write`. */
+  /** The options that jobs may give for its objects, in `read` and `write`. */
   readonly options?: { read: z.ZodObject; write: z.ZodObject }
-  /** Whether the store tells its changes: online copies, and incremental ones by its log. */
+  /** True if the store reports changes, for online copies and change data capture. */
   readonly tellsChanges: boolean
-  /** Checks the settings, and gives back what is opened by them. Throws FERRY-2003. */
+  /** Checks the settings and gives back what the store is opened with. Throws FERRY-2003. */
   check(settings: Settings): unknown
 }
 
-/** A kind of store, to be copied from and to. */
+/** A kind of store with its driver. */
 export interface Connector extends Kind {
-  /** Checks the settings and makes a store that is not connected yet. Throws FERRY-2003. */
+  /** Checks the settings. The store connects later, when it is used. Throws FERRY-2003. */
   open(settings: Settings): Store
 }
 
-/** What a kind of store can do: the conformance suite tries what is declared here, and nothing else names a store. */
+/** What a kind of store can do. The conformance suite tests everything that is declared here. */
 export interface Abilities {
-  /** Update methods that the store's sink knows; the first one is taken where nothing is said. */
+  /** The update methods of the sink; the first one is the default. */
   update: readonly UpdateMethod[]
-  /** Whether rows and checkpoint commit in one transaction. */
+  /** True if rows and checkpoint commit in one transaction. */
   transactional: boolean
-  /** Whether it answers queries with rows. */
+  /** True if it can be queried. */
   queries: boolean
-  /** Whether it knows by itself what is new since the last copy: no column has to be named. */
+  /** True if it knows what is new since the last copy, so that jobs need no incremental column. */
   knowsNew: boolean
-  /** Whether a name may be a pattern of the store's own, of many parts that are one object: files in folders. */
+  /** True if a name may be a pattern for many parts of one object: files in folders. */
   patterns: boolean
-  /** Whether objects arrive, and are taken away again: triggers wait for them, and what was copied need not be there. */
+  /** True if objects arrive and are removed again: triggers wait for them, and an object that was copied may be gone. */
   arrivals: boolean
-  /** Whether each run writes objects of its own, beside those of earlier runs: what is there is not looked at. */
+  /** True if each run writes new objects beside those of earlier runs, so that existing ones are not described. */
   writesApart: boolean
 }
 
-/** The abilities of a store that has none but to be read and added to. */
+/** The abilities of a store that can be read and appended to, and no more. */
 export const PLAIN: Abilities = {
   update: ['append'],
   transactional: false,
@@ -74,53 +74,53 @@ export const DATABASE: Abilities = {
   queries: true,
 }
 
-/** One reachable store: a database, a folder of files. */
+/** One store: a database, an account, a folder of files. */
 export interface Store {
   readonly kind: string
-  /** The store as messages name it, without secrets: `postgres://localhost:5432/shop`. */
+  /** The name of the store in messages, without secrets: `postgres://localhost:5432/shop`. */
   readonly label: string
   readonly abilities: Abilities
-  /** Where it is: one text for all ways to name it. */
+  /** Identifies the store: the same text for all settings that lead to it. */
   readonly place: string
-  /** Whether jobs may say more of its objects, in `read` and `write`. */
+  /** True if jobs may give options for its objects, in `read` and `write`. */
   readonly takesOptions?: boolean
-  /** The error for an object that is not there, where the store has words of its own for it. */
+  /** The error for a missing object, if the store explains it better than FERRY-3001 with the nearest names. */
   missing?(object: string): FerryError
-  /** The options that read back what was written, where it does not tell itself what it is. */
+  /** The `read` options for what was written with `write`, if it does not describe itself (CSV). */
   readBack?(write: Pick<WriteRequest, 'options' | 'columns'>): Record<string, unknown>
-  /** Why it cannot be written while it is read, where it cannot. */
+  /** Why the store cannot be written while it is read; undefined if it can. */
   refusesReading?(): string | undefined
-  /** Connects and says what answered, for `connections test`. */
+  /** Connects, and gives back what answered, for people. Throws FERRY-2001 to FERRY-2007. */
   test(): Promise<string>
-  /** The objects that can be copied, in a stable order: views too, unless only tables are asked for. */
+  /** The objects that can be copied, in a stable order; with views unless `only` is given. */
   objects(only?: 'tables'): Promise<string[]>
-  /** An object as it is now, or undefined where there is none. */
+  /** An object as it is now; undefined if there is none. */
   describe(object: ObjectSpec): Promise<TableInfo | undefined>
-  /** A destination object as it is now; undefined where it is to be made, as files always are. */
+  /** A destination object as it is now; undefined if it is to be created, as files always are. */
   existing(target: ObjectSpec): Promise<TableInfo | undefined>
-  /** The column that making the target gives a column of a store of `kind`. */
+  /** The type that a column of a store of `kind` gets where Ferry creates the target. */
   created(column: Column, kind: string, target: ObjectSpec): { type: LogicalType; native: string }
-  /** The native type that a column of a key is made as, where that is not what `created` says: an index may be shorter. */
+  /** The native type of a column that is part of a key, if it differs from `created`: indexes have a maximal length. */
   keyNative?(native: string): string
-  /** Where an object goes when a job does not say: `public.orders` -> `orders`; `options` are those of writing. */
+  /** The default name of a destination object: `public.orders` -> `orders`. `options` are those of `write`. */
   defaultObject(from: ObjectName, options: Record<string, unknown>): string
-  /** An object's name taken apart. Throws FERRY-3001 for what is no name. */
+  /** Splits the name of an object. Throws FERRY-3001 if it is no name. */
   nameParts(object: string): ObjectName
-  /** A name of any store as a part of the name of an object of this one, quoted where it must be. */
+  /** A name from any store as a part of an object's name in this one, quoted if needed. */
   namePart(text: string): string
-  /** What two names of one object have in common. */
+  /** Identifies an object within the store: the same text for all of its names. */
   objectKey(object: string): string
-  /** What names of an object's columns must be. */
+  /** The names of columns that an object accepts. */
   naming(target: ObjectSpec): Naming
-  // What only some stores can.
+  // What only some stores can do: see capabilities.ts.
   readonly log?: KeptLog
   readonly documents?: Documents
   readonly arrivals?: Arrivals
   readonly throttle?: Throttle
   readonly containers?: Containers
-  /** Opens the store for reading: one consistent snapshot for all tables where the store has one. */
+  /** Opens the store for reading: one consistent snapshot for all tables, if the store has snapshots. */
   source(): Promise<SourceSession>
-  /** Opens the store for writing. */
+  /** Opens the store for one run to write. */
   sink(run: RunIdentity): Promise<SinkSession>
   close(): Promise<void>
 }

@@ -121,7 +121,7 @@ function hasHalfPair(text: string): boolean {
   return /\\u[dD][89a-fA-F]/.test(text) && /\\ud[89a-f]/.test(JSON.stringify(JSON.parse(text)))
 }
 
-/** Turns values of a logical type into those that DuckDB's chunks take; throws a RowError for what does not fit. */
+/** Mutex values of a logical type into those that DuckDB's chunks take; throws a RowError for what does not fit. */
 export function valueWriter(type: LogicalType, finite: boolean): (value: NotNull) => DuckDBValue {
   switch (type.kind) {
     case 'bool':

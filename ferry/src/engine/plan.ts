@@ -18,8 +18,8 @@ import type { Store } from '../contract/store.ts'
 import type { RunIdentity, WriteRequest } from '../contract/write.ts'
 import { asFerryError, FerryError, nearest } from '../errors.ts'
 import type { TableSpec } from '../job/tables.ts'
-import { requireApart, requireOptions } from './apart.ts'
 import { chooseKeys, mapColumns, mayShareKeys, type OwnColumn } from './columns.ts'
+import { requireNotIntoItself, requireOptions } from './destinations.ts'
 import {
   type IncrementPlan,
   type KeptPosition,
@@ -151,7 +151,7 @@ export async function planTable(
     throw await noObject(sourceStore, spec.from)
   }
   const from = spec.query === undefined ? source.object : '(query)'
-  requireApart({ from: sourceStore, to: destinationStore }, spec.query === undefined ? source : undefined, to)
+  requireNotIntoItself({ from: sourceStore, to: destinationStore }, spec.query === undefined ? source : undefined, to)
   const existing = await asked
   if (!existing && spec.create === 'never') {
     throw new FerryError('FERRY-3007', `${destinationStore.label} has no ${to}, and create is "never"`)

@@ -8,7 +8,7 @@ import { askForRun, JOBS, requeue, resumeQueued } from '../state/queue.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, Wish } from '../state/schema.ts'
 import { databaseNow } from '../state/time.ts'
-import { discardRun } from './giveup.ts'
+import { discardRun } from './discard.ts'
 
 /**
  * Asks whoever executes a run for what is wished. What nobody executes is done at once: a run that waits for its turn is set

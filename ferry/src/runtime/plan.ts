@@ -1,6 +1,6 @@
 /** What a job would copy: its tables, and the plan of each. */
 import { availableParallelism } from 'node:os'
-import { requireOwnDestinations } from '../engine/apart.ts'
+import { requireDistinctDestinations } from '../engine/destinations.ts'
 import { type PlanOptions, planTable, type TablePlan } from '../engine/plan.ts'
 import { asFerryError, type ErrorCode, FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
@@ -69,7 +69,7 @@ export async function planJob(
         }
       }
       try {
-        requireOwnDestinations(tables, stores.destination)
+        requireDistinctDestinations(tables, stores.destination)
       } catch (error) {
         problems.push({ table: job.name, error: asFerryError(error) })
       }

@@ -1,5 +1,5 @@
 /** The tables of a run: planned when it begins, opened again when it is resumed, saved as they are. */
-import { requireOwnDestinations } from '../engine/apart.ts'
+import { requireDistinctDestinations } from '../engine/destinations.ts'
 import { tablePlans } from '../engine/keptplan.ts'
 import {
   type IdleTable,
@@ -21,8 +21,8 @@ import { completeTable, positionsOf } from '../state/positions.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, RunTableRow } from '../state/schema.ts'
 import { saveSplits, splitsOf } from '../state/splits.ts'
+import { forgetTable } from './discard.ts'
 import type { Drift } from './drift.ts'
-import { forgetTable } from './giveup.ts'
 import { planOptions, tablesOf } from './plan.ts'
 import type { Pulse } from './pulse.ts'
 import { errorInfo } from './report.ts'
@@ -96,7 +96,7 @@ export class RunTables {
       await watch.breathe()
       planned.push(await planTable(sessions, spec, ordinal, planOptions(job, stores, all)))
     }
-    requireOwnDestinations(
+    requireDistinctDestinations(
       planned.map(t => t.plan),
       stores.destination,
     )

@@ -19,7 +19,7 @@ export function isUnfinished(row: Pick<RunRow, 'state' | 'given_up'>): boolean {
   return UNFINISHED.includes(row.state) && row.given_up === 0
 }
 
-/** A run held by this process: writes carry the epoch, and a process that lost the run is told so. */
+/** This process's right to execute a run. What is written with it throws FERRY-5004 once another process has a higher epoch. */
 export interface Lease {
   run: string
   epoch: number
@@ -328,12 +328,12 @@ export async function countStates(db: Kysely<Schema>): Promise<Partial<Record<Ru
   return Object.fromEntries(rows.map(r => [r.state, Number(r.count)]))
 }
 
-/** Keeps the reason why the run waits, where other terminals see it; undefined where it does not. */
+/** Saves the reason why the run waits, for other terminals to show; undefined if it does not wait. */
 export async function saveWaiting(db: Kysely<Schema>, lease: Lease, waiting: string | undefined): Promise<void> {
   await update(db, lease, { waiting: waiting ?? null })
 }
 
-/** A sign of life; gives back what a user asked for meanwhile. Throws FERRY-5004 when the run is another's now. */
+/** Renews the lease. Throws FERRY-5004 if another process has taken the run. */
 export async function heartbeat(db: Kysely<Schema>, lease: Lease): Promise<void> {
   await update(db, lease, { heartbeat_at: databaseTime(db) })
 }

@@ -5,7 +5,7 @@
  * and follows the service's answers: less at once when it refuses, a little more as long as it does not.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Turns } from '../turns.ts'
+import { Mutex } from '../mutex.ts'
 
 /** A refusal lowers the rate to this part of it; at most so often, since one shortage refuses several requests. */
 const LESS = 0.9
@@ -88,7 +88,7 @@ class PartitionRate {
   private patience = 1
   /** The rate that was refused last. */
   private refusedAt = Infinity
-  private readonly turns = new Turns()
+  private readonly mutex = new Mutex()
   /** Seconds from the last refusal until the rate is again where it was refused. */
   private plateau = 0
   /** Units served in this window and in the one before. */
@@ -110,7 +110,7 @@ class PartitionRate {
   /** Waits for the units. One waits at a time, the others behind it, so that a refusal holds all of them back. */
   async take(units: number, signal?: AbortSignal): Promise<void> {
     if (this.perSecond === Infinity && this.paidAt <= performance.now()) return
-    const done = await this.turns.take()
+    const done = await this.mutex.take()
     try {
       this.raise()
       for (let wait = this.wait(); wait > 0; wait = this.wait()) {

@@ -8,9 +8,9 @@ import { toNative } from '../../duckdb/logical.ts'
 import { hasPipes } from '../../duckdb/pipe.ts'
 import { appliesRows } from '../changes/applier.ts'
 import { LEDGER, Ledger } from '../ledger.ts'
+import { Mutex } from '../mutex.ts'
 import { fileTable, OneConnectionTable } from '../sql/oneconnection.ts'
 import { chooseStrategy, type Strategy } from '../sql/strategy.ts'
-import { Turns } from '../turns.ts'
 import { changeTable, DIALECT } from './apply.ts'
 import { qualified, splitName } from './catalog.ts'
 import { type DuckdbTarget, ledgerClient } from './target.ts'
@@ -21,7 +21,7 @@ export class DuckdbSink implements SinkSession {
   readonly run: RunIdentity
   private readonly path: string
   private opened: Promise<Duckdb> | undefined
-  readonly turns = new Turns()
+  readonly mutex = new Mutex()
 
   constructor(path: string, run: RunIdentity) {
     this.path = path
@@ -60,8 +60,8 @@ class DuckdbSinkTable extends OneConnectionTable implements DuckdbTarget {
     this.describePlan()
   }
 
-  get turns(): Turns {
-    return this.session.turns
+  get mutex(): Mutex {
+    return this.session.mutex
   }
 
   db(): Promise<Duckdb> {

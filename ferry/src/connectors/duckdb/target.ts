@@ -1,13 +1,13 @@
 import type { Column } from '../../batch/types.ts'
 import type { Duckdb } from '../../duckdb/engine.ts'
 import type { Ledger, LedgerClient } from '../ledger.ts'
+import type { Mutex } from '../mutex.ts'
 import type { SqlTarget } from '../sql/target.ts'
-import type { Turns } from '../turns.ts'
 
 /** What writers need of a DuckDB table. */
 export interface DuckdbTarget extends SqlTarget {
   readonly ledger: Ledger
-  readonly turns: Turns
+  readonly mutex: Mutex
   readonly target: { schema: string; table: string }
   /** The table that rows are inserted into, unless they are merged. */
   readonly intakeTarget: { schema: string; table: string }

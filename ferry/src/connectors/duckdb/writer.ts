@@ -32,7 +32,7 @@ export class DuckdbSplitWriter implements SplitWriter {
 
   private async begin(): Promise<Duckdb> {
     if (this.db) return this.db
-    this.done = await this.table.turns.take()
+    this.done = await this.table.mutex.take()
     const db = await this.table.db()
     await db.run('BEGIN')
     this.db = db

@@ -14,7 +14,7 @@ import { drained } from '../../streams.ts'
 import { translate } from './errors.ts'
 import type { FilesTarget, Output } from './target.ts'
 
-/** Turns rows into a format's text. */
+/** Mutex rows into a format's text. */
 type RowText = (row: Row, first: boolean) => string
 
 export class TextWriter implements SplitWriter {

@@ -126,7 +126,7 @@ function decodeArray(buffer: Buffer, at: number, item: Decode): Value[] {
   return items
 }
 
-/** Turns the bytes of a binary COPY into rows, in whatever pieces they arrive. It keeps no part of a piece. */
+/** Mutex the bytes of a binary COPY into rows, in whatever pieces they arrive. It keeps no part of a piece. */
 export class BinaryReader {
   private readonly decoders: Decode[]
   private readonly names: string[]

@@ -270,7 +270,7 @@ function encoder(native: string): Encode {
   }
 }
 
-/** Turns rows into the messages of a binary COPY. */
+/** Mutex rows into the messages of a binary COPY. */
 export class BinaryWriter {
   readonly header = HEADER
   readonly trailer = TRAILER

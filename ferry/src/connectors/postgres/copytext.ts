@@ -7,7 +7,7 @@ import { MESSAGE_HEADER, sealMessage } from './messages.ts'
 const SPECIAL = /[\\\t\n\r]/g
 const ESCAPES: Record<string, string> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' }
 
-/** Turns rows into the messages of a text COPY; has the same shape as BinaryWriter. */
+/** Mutex rows into the messages of a text COPY; has the same shape as BinaryWriter. */
 export class TextWriter {
   readonly header = Buffer.alloc(0)
   readonly trailer = Buffer.alloc(0)

@@ -7,7 +7,7 @@ import type { Row } from '../../batch/types.ts'
 import type { CommitResult, Refused, SplitWriter } from '../../contract/sink.ts'
 import type { Split } from '../../contract/split.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import { type Placed, tryHalves } from '../halves.ts'
+import { bisect, type Placed } from '../bisect.ts'
 import type { LedgerClient } from '../ledger.ts'
 import type { RowEncoder, SqlTarget } from './target.ts'
 
@@ -106,7 +106,7 @@ export abstract class LoadWriter<T extends SqlTarget> implements SplitWriter {
       }
     }
     this.encoder.take()
-    const bad = await tryHalves(good, {
+    const bad = await bisect(good, {
       begin: () => this.client.query('SAVEPOINT ferry_batch'),
       write: async some => {
         await this.writeRows(some.map(r => r.row))

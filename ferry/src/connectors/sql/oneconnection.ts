@@ -2,18 +2,18 @@
 import type { FerryError } from '../../errors.ts'
 import type { ChangeTable } from '../changes/changetable.ts'
 import type { LedgerClient } from '../ledger.ts'
-import type { Turns } from '../turns.ts'
+import type { Mutex } from '../mutex.ts'
 import { SqlSinkTable } from './sinktable.ts'
 
 export abstract class OneConnectionTable extends SqlSinkTable {
   readonly lanes = 1
-  abstract readonly turns: Turns
+  abstract readonly mutex: Mutex
   protected abstract client(): Promise<LedgerClient>
   protected abstract changeTable(): Promise<ChangeTable>
   protected abstract explain(error: unknown): FerryError
 
   protected async within<T>(work: (client: LedgerClient) => Promise<T>): Promise<T> {
-    const done = await this.turns.take()
+    const done = await this.mutex.take()
     try {
       return await work(await this.client())
     } catch (error) {

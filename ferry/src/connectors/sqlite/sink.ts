@@ -6,9 +6,9 @@ import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { RowError } from '../../errors.ts'
 import { oneKey } from '../changes/loosekeys.ts'
 import { LEDGER, Ledger, type LedgerClient } from '../ledger.ts'
+import { Mutex } from '../mutex.ts'
 import { fileTable, OneConnectionTable } from '../sql/oneconnection.ts'
 import { chooseStrategy, type Strategy } from '../sql/strategy.ts'
-import { Turns } from '../turns.ts'
 import { changeTable, DIALECT } from './apply.ts'
 import { openDatabase, quoteName, tableName, translate } from './database.ts'
 import type { Stored } from './store.ts'
@@ -21,7 +21,7 @@ export class SqliteSink implements SinkSession {
   readonly run: RunIdentity
   private readonly path: string
   private opened: DatabaseSync | undefined
-  readonly turns = new Turns()
+  readonly mutex = new Mutex()
 
   constructor(path: string, run: RunIdentity) {
     this.path = path
@@ -62,8 +62,8 @@ class SqliteSinkTable extends OneConnectionTable implements SqliteTarget {
     this.describePlan()
   }
 
-  get turns(): Turns {
-    return this.session.turns
+  get mutex(): Mutex {
+    return this.session.mutex
   }
 
   get db(): DatabaseSync {

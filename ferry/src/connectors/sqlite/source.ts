@@ -426,7 +426,7 @@ function sizeOf(row: Row): number {
 
 type Check = (value: Exclude<Value, null>) => Value
 
-/** Turns what SQLite stored into a value of the logical type; throws a RowError where it is something else. */
+/** Mutex what SQLite stored into a value of the logical type; throws a RowError where it is something else. */
 function reader(type: LogicalType): Check | undefined {
   const refuse = (value: Value): never => {
     const shown = value instanceof Uint8Array ? 'a blob' : typeof value === 'string' ? quoteShort(value) : String(value)

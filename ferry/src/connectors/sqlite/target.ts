@@ -1,14 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { RowError } from '../../errors.ts'
 import type { Ledger, LedgerClient } from '../ledger.ts'
+import type { Mutex } from '../mutex.ts'
 import type { SqlTarget } from '../sql/target.ts'
-import type { Turns } from '../turns.ts'
 import type { Stored } from './store.ts'
 
 /** What writers need of a SQLite table. */
 export interface SqliteTarget extends SqlTarget {
   readonly ledger: Ledger
-  readonly turns: Turns
+  readonly mutex: Mutex
   readonly db: DatabaseSync
   /** The statement that writes `count` rows. */
   insert(count: number): string

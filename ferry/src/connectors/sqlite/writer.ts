@@ -105,7 +105,7 @@ export class SqliteSplitWriter implements SplitWriter {
 
   private async begin(): Promise<void> {
     if (this.done) return
-    this.done = await this.table.turns.take()
+    this.done = await this.table.mutex.take()
     const { db, table } = this
     try {
       db.exec('PRAGMA foreign_keys = ON')

@@ -1,12 +1,12 @@
 /**
- * Where commands about jobs and runs are dealt with: by the server that FERRY_SERVER names, by the one that works with the
- * same state on this machine, or, where there is none, in the state itself. The answers are the same.
+ * What executes commands about jobs and runs: the server that FERRY_SERVER names, else the server that works with the same
+ * state on this machine, else this process in the state itself. The answers are the same.
  */
 import { FerryError } from '../errors.ts'
 import type { Variables } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
 import { resumeRun, startRun, wishForRun } from '../runtime/control.ts'
-import { discardRun, resetJob } from '../runtime/giveup.ts'
+import { discardRun, resetJob } from '../runtime/discard.ts'
 import { describeJob, describeRun, listJobs, listRuns } from '../runtime/overview.ts'
 import type { JobView, ListedJob, RunDetail, RunView, TableView } from '../runtime/schemas.ts'
 import { compactJob, describeTables } from '../runtime/views.ts'
@@ -18,7 +18,7 @@ import { positionsOf } from '../state/positions.ts'
 import type { Wish } from '../state/schema.ts'
 import { databaseNow } from '../state/time.ts'
 
-export interface Desk {
+export interface Backend {
   /** The address of the server; undefined where the state itself is worked with. */
   readonly server: string | undefined
   /** `all`: copies of the command line too. */
@@ -37,17 +37,17 @@ export interface Desk {
   close(): Promise<void>
 }
 
-/** Works at a desk for as long as a command needs it. */
-export async function withDesk<T>(variables: Variables, work: (desk: Desk) => Promise<T>): Promise<T> {
-  const desk = await openDesk(variables)
+/** Runs a command with the backend, and closes it. */
+export async function withBackend<T>(variables: Variables, work: (backend: Backend) => Promise<T>): Promise<T> {
+  const backend = await openDesk(variables)
   try {
-    return await work(desk)
+    return await work(backend)
   } finally {
-    await desk.close()
+    await backend.close()
   }
 }
 
-async function openDesk(variables: Variables): Promise<Desk> {
+async function openDesk(variables: Variables): Promise<Backend> {
   const named = process.env.FERRY_SERVER
   const home = ferryHome()
   const url = named ?? findServer(home)?.url
@@ -61,7 +61,7 @@ async function openDesk(variables: Variables): Promise<Desk> {
   return remoteDesk(url.replace(/\/$/, ''), token)
 }
 
-function localDesk(state: State, variables: Variables): Desk {
+function localDesk(state: State, variables: Variables): Backend {
   const { db } = state
   return {
     server: undefined,
@@ -96,7 +96,7 @@ function localDesk(state: State, variables: Variables): Desk {
   }
 }
 
-function remoteDesk(url: string, token: string): Desk {
+function remoteDesk(url: string, token: string): Backend {
   const call = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
     const headers: Record<string, string> = { authorization: `Bearer ${token}` }
     if (body !== undefined) headers['content-type'] = 'application/json'

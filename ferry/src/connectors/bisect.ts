@@ -1,4 +1,4 @@
-/** Writing rows of which a store may refuse some: what fails is tried again in halves, until the bad rows are alone. */
+/** Writes rows of which a store may reject some: a part that fails is bisected until the bad rows are found. */
 import type { Row } from '../batch/types.ts'
 import type { Refused } from '../contract/sink.ts'
 import { type FerryError, RowError } from '../errors.ts'
@@ -19,7 +19,7 @@ export interface Attempt {
 }
 
 /** Gives back the rows that were refused; all others are written. Throws what is not about a row. */
-export async function tryHalves(rows: Placed[], attempt: Attempt): Promise<Refused[]> {
+export async function bisect(rows: Placed[], attempt: Attempt): Promise<Refused[]> {
   if (rows.length === 0) return []
   await attempt.begin()
   try {
@@ -31,7 +31,7 @@ export async function tryHalves(rows: Placed[], attempt: Attempt): Promise<Refus
     await attempt.undo()
     if (rows.length === 1) return [{ index: rows[0]!.index, error: why }]
     const half = rows.length >> 1
-    const first = await tryHalves(rows.slice(0, half), attempt)
-    return [...first, ...(await tryHalves(rows.slice(half), attempt))]
+    const first = await bisect(rows.slice(0, half), attempt)
+    return [...first, ...(await bisect(rows.slice(half), attempt))]
   }
 }

@@ -1,8 +1,8 @@
-/** One writer at a time, in order: for stores whose connection holds one transaction. */
-export class Turns {
+/** A mutual exclusion in order of arrival, for stores whose connection holds one transaction. */
+export class Mutex {
   private tail: Promise<void> = Promise.resolve()
 
-  /** Waits for the caller's turn; calling the result ends it. */
+  /** Waits until the mutex is free and takes it. Call the result to release it. */
   async take(): Promise<() => void> {
     const before = this.tail
     let done = () => {}

@@ -10,7 +10,7 @@ interface Pair {
 }
 
 /** Throws FERRY-1005 where two tables would be one at the destination, as `Dup` and `dup` are for some stores. */
-export function requireOwnDestinations(plans: Pair[], destination: Store): void {
+export function requireDistinctDestinations(plans: Pair[], destination: Store): void {
   const seen = new Map<string, Pair>()
   for (const plan of plans) {
     const key = destination.objectKey(plan.to)
@@ -27,7 +27,11 @@ export function requireOwnDestinations(plans: Pair[], destination: Store): void 
  * Throws FERRY-3017 where a table would be copied into itself, or the destination cannot be written while it is read.
  * `source` is undefined of a query: what that reads is not known.
  */
-export function requireApart(stores: { from: Store; to: Store }, source: TableInfo | undefined, target: string): void {
+export function requireNotIntoItself(
+  stores: { from: Store; to: Store },
+  source: TableInfo | undefined,
+  target: string,
+): void {
   const { from, to } = stores
   if (from.kind !== to.kind || from.place !== to.place) return
   const key = to.objectKey(target)
