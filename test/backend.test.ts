@@ -29,7 +29,7 @@ describe('commands', () => {
     const kept = await ferry(['create', path, '--json'], options)
     expect(json(kept.stdout)).toMatchObject({ name: 'job', definition: { update: 'merge' } })
     expect((await ferry(['create', path], options)).stderr).toContain('FERRY-1008')
-    expect((await ferry(['create', path, '--replace'], options)).stdout).toContain('job is kept')
+    expect((await ferry(['create', path, '--replace'], options)).stdout).toContain('job saved')
     const done = await ferry(['start', 'job', '--wait', '--json'], options)
     expect(done.code, done.stderr).toBe(0)
     expect(json(done.stdout)).toMatchObject({ state: 'completed', rowsCopied: 2, invokedBy: 'manual' })

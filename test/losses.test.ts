@@ -91,6 +91,16 @@ describe('Parquet', () => {
     expect((await read(folder, 'id=99/**/*.parquet')).rows).toEqual([{ id: 1, v: 'a' }])
   })
 
+  it('may have a column of the name by which DuckDB numbers rows', async () => {
+    const folder = temporaryFolder()
+    await parquet(join(folder, 'a.parquet'), `SELECT i AS id, -i AS file_row_number FROM range(400000) t(i)`)
+    const path = join(folder, 'to.db')
+    const tables = [{ from: 'a.parquet', to: 't' }]
+    const report = await copy({ source: folder, destination: `sqlite:${path}`, splitSize: '100kB', tables })
+    expect(report, JSON.stringify(report.errors)).toMatchObject({ status: 'completed', rowsCopied: 400_000 })
+    expect(rowsOf(path, 'SELECT count(*) AS n FROM t WHERE file_row_number = -id')).toEqual([{ n: 400_000 }])
+  })
+
   it.each(['freeze', 'evolve', 'ignore'])('is refused where columns differ in case alone: %s', async drift => {
     const folder = temporaryFolder()
     await parquet(join(folder, '1.parquet'), `SELECT 1::INT AS id, 'a' AS v`)
@@ -397,6 +407,29 @@ it.each(['sqlite', 'postgres'])(
     }
   },
 )
+
+it('a table that a job follows twice is refused: its changes would go to one place only', async () => {
+  const { client, settings } = await makeDatabase()
+  await client.query('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)')
+  const report = await copy({
+    source: { kind: 'postgres', ...settings },
+    destination: `sqlite:${join(temporaryFolder(), 'to.db')}`,
+    mode: 'incremental',
+    update: 'merge',
+    tracking: 'cdc',
+    tables: [
+      { from: 'public.t', to: 'one' },
+      { from: 'public.t', to: 'two' },
+    ],
+  })
+  expect(report.errors[0]).toMatchObject({ code: 'FERRY-3009' })
+})
+
+it('deleted rows are not to be marked where nothing tells of them', async () => {
+  const source = numbered(join(temporaryFolder(), 's.db'), 3)
+  const job = { source: `sqlite:${source}`, destination: `sqlite:${source}2`, deletes: 'mark', tables: ['t'] }
+  expect((await copy(job)).errors[0]).toMatchObject({ code: 'FERRY-3012' })
+})
 
 describe('nullText', () => {
   it.each(['a,b', '"', 'x"y', '\n', '""'])('is no mark of CSV: %j', async nullText => {

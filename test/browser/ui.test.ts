@@ -290,7 +290,7 @@ describe('the wizard', () => {
     expect(await seriousFaults(page)).toEqual([])
     // The last step says where, and goes there.
     await page.getByRole('button', { name: /7. Review/ }).click()
-    await page.getByText('it is told beside its field').waitFor()
+    await page.getByText('see the messages at their fields').waitFor()
     expect(await page.getByText('is not a size').count()).toBe(0)
     await page.getByRole('button', { name: 'Go to Mapping' }).click()
     await beside('bytesPerSecond', 'fast is not a size such as 64MB')
@@ -361,7 +361,7 @@ describe('the job panel', () => {
     await page.getByRole('button', { name: 'Test connection' }).click()
     await page.getByText('FERRY-2001').waitFor()
     await page.getByRole('button', { name: 'Save connection' }).click()
-    await page.getByText('pg is kept').last().waitFor()
+    await page.getByText('pg saved').last().waitFor()
     await page.goto(`${server.url}/jobs/slow`)
     await page.getByRole('button', { name: 'Run now' }).click()
     await state(page, 'failed')
@@ -462,7 +462,7 @@ describe('the job panel', () => {
     await picture(page, 'schedules')
     expect(await seriousFaults(page)).toEqual([])
     await grid.getByRole('switch').click()
-    await page.getByText('The schedules are kept').last().waitFor()
+    await page.getByText('Schedules saved').last().waitFor()
     const { body } = await server.call<{ next: string[] }[]>('GET', '/jobs/slow/schedules')
     expect(body[0]!.next).toEqual([])
     // A trigger that is called, with its secret.
@@ -479,7 +479,7 @@ describe('the job panel', () => {
     // It is switched off, and named anew; what it was asked stays.
     const triggers = page.getByRole('table', { name: 'Triggers' })
     await triggers.getByRole('switch').click()
-    await page.getByText('The triggers are kept').last().waitFor()
+    await page.getByText('Triggers saved').last().waitFor()
     await page.getByRole('button', { name: 'Edit call' }).click()
     await page.getByLabel('Name of the trigger').fill('called')
     await page.getByRole('button', { name: 'Keep trigger' }).click()

@@ -16,5 +16,5 @@ export default async function create(
     throw new FerryError('FERRY-1008', error.message, { hint: 'Give it another name, or --replace that one.' })
   })
   if (options.json) printJson(kept)
-  else process.stdout.write(`${kept.name} is kept; run it: ferry start ${kept.name}\n`)
+  else process.stdout.write(`${kept.name} saved; run it: ferry start ${kept.name}\n`)
 }

@@ -73,6 +73,14 @@ export function requireIncremental(spec: TableSpec, source: Store): void {
   }
 }
 
+/** Throws FERRY-3012 if deleted rows are to be marked and nothing reports them. */
+export function requireDeletes(spec: TableSpec, { isOnline }: { isOnline: boolean }): void {
+  if (spec.deletes !== 'mark' || isOnline || spec.tracking === 'cdc') return
+  throw new FerryError('FERRY-3012', `${spec.from}: deletes: mark needs changes that tell of deleted rows`, {
+    hint: 'Set mode: incremental with tracking: cdc, or mode: online; or leave deletes out.',
+  })
+}
+
 /** Throws FERRY-3012 for words of incremental copies in a job of another mode, which would copy everything each time. */
 export function requireMode(spec: TableSpec, { isOnline }: { isOnline: boolean }): void {
   const named = spec.incrementalColumn !== undefined ? 'incrementalColumn' : spec.overlap ? 'overlap' : undefined

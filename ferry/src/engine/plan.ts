@@ -24,6 +24,7 @@ import {
   type IncrementPlan,
   type KeptPosition,
   planIncrement,
+  requireDeletes,
   requireIncremental,
   requireMode,
   type Stores,
@@ -133,6 +134,7 @@ export async function planTable(
   const { sourceStore, destinationStore } = sessions
   if (options.incremental) requireIncremental(spec, sourceStore)
   else requireMode(spec, { isOnline: options.online !== undefined })
+  requireDeletes(spec, { isOnline: options.online !== undefined })
   requireOptions(sourceStore, spec.read, 'read')
   requireOptions(destinationStore, spec.write, 'write')
   requireUpdate(spec, destinationStore)

@@ -66,7 +66,7 @@ export default function AccessPage() {
       {make.data && (
         <MessageBar intent="success" layout="multiline">
           <MessageBarBody>
-            It is told only now: <code>{make.data.token}</code>
+            It is shown only now: <code>{make.data.token}</code>
             <CopyButton text={make.data.token} what="the token" />
           </MessageBarBody>
         </MessageBar>

@@ -49,7 +49,7 @@ export function SignInPage() {
       >
         <Title2 as="h1">Ferry</Title2>
         <Text>
-          The token was told when the server started first; on its machine it is in the file <code>token</code> of
+          The token was printed when the server first started; on its machine it is in the file <code>token</code> of
           FERRY_HOME. <code>ferry tokens add NAME</code> makes another.
         </Text>
         {error !== undefined && <Failure error={error} />}

@@ -52,7 +52,7 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
     () => act.saveConnection(name.trim(), kind, settings(), connection),
     saved => {
       onSaved(saved)
-      return `${saved.name} is kept`
+      return `${saved.name} saved`
     },
     { isTold: true },
   )

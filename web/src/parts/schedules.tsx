@@ -22,7 +22,7 @@ export function Schedules({ name }: { name: string }) {
     (all: ScheduleValue[]) => act.saveSchedules(name, all),
     () => {
       setEdited(undefined)
-      return 'The schedules are kept'
+      return 'Schedules saved'
     },
     { isTold: true },
   )

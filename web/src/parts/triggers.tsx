@@ -58,7 +58,7 @@ export function Triggers({ name }: { name: string }) {
     () => {
       setMaking(false)
       setEditing(undefined)
-      return 'The triggers are kept'
+      return 'Triggers saved'
     },
     { isTold: true },
   )
@@ -119,7 +119,7 @@ export function Triggers({ name }: { name: string }) {
                     {t.trigger.webhook === true && (
                       <Confirm
                         title={t.hasSecret ? 'Make another secret?' : 'Make the secret?'}
-                        text={t.hasSecret ? 'The former one is void.' : 'It is told once.'}
+                        text={t.hasSecret ? 'The previous secret no longer works.' : 'It is shown only once.'}
                         action="Make it"
                         onConfirm={() => secret.mutate(String(t.trigger.name))}
                       >

@@ -285,7 +285,7 @@ function Columns({ draft, table, fault, onChange }: ColumnsProps) {
   })
   const existing = there.data?.columns ?? []
   const list = useId()
-  if (looked === undefined) return <Text>It stands for many: each has its own columns.</Text>
+  if (looked === undefined) return <Text>This pattern matches several tables, and each has its own columns.</Text>
   if (columns.isError) return <Failure error={columns.error} />
   if (!columns.data) return <Spinner label="Asking for the columns" />
   const byName = Object.fromEntries(columns.data.columns.map(c => [c.name, { to: c.name }]))

@@ -65,7 +65,7 @@ export function ModeStep({ draft, set, fault }: StepProps) {
   const lacking = tells
     ? `${draft.destination} cannot take changes`
     : `${source?.label ?? 'this store'} does not tell its changes`
-  const online = follows ? 'everything, then every change until it is told to complete' : lacking
+  const online = follows ? 'everything, then every change until you complete the copy' : lacking
   return (
     <>
       <Title3 as="h2">What is copied?</Title3>

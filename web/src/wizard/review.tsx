@@ -63,7 +63,7 @@ export function ReviewStep({ draft, set, editing, wrong, goTo, onSaved }: Review
     (_, run) => {
       onSaved()
       go(`/jobs/${encodeURIComponent(name)}`)
-      return run ? `${name} runs` : `${name} is kept`
+      return run ? `${name} runs` : `${name} saved`
     },
     { isTold: true },
   )
@@ -102,7 +102,7 @@ export function ReviewStep({ draft, set, editing, wrong, goTo, onSaved }: Review
       <Title3 as="h3">Plan</Title3>
       {wrong.length > 0 && (
         <MessageBar intent="error" layout="multiline" role="alert">
-          <MessageBarBody>Something is wrong: it is told beside its field.</MessageBarBody>
+          <MessageBarBody>Some settings are not valid: see the messages at their fields.</MessageBarBody>
           <MessageBarActions>
             {wrong.map(step => (
               <Button key={step} onClick={() => goTo(step)}>

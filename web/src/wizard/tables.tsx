@@ -225,7 +225,7 @@ function Look({ table, draft, set }: Pick<StepProps, 'draft' | 'set'> & { table:
   return (
     <section aria-label={`Columns and rows of ${object}`}>
       <Title3 as="h3">{object}</Title3>
-      {looked === undefined && <Text>It stands for many: each has its own columns.</Text>}
+      {looked === undefined && <Text>This pattern matches several tables, and each has its own columns.</Text>}
       {columns.isError && <Failure error={columns.error} />}
       {columns.isLoading && <Spinner label="Asking for the columns" />}
       {columns.data && (

@@ -2,7 +2,7 @@
 import type { Batch } from '../../batch/encoding.ts'
 import type { ChangeFeed } from '../../contract/changefeed.ts'
 import type { ReadOptions, ReadRequest } from '../../contract/read.ts'
-import type { FerryError } from '../../errors.ts'
+import { FerryError } from '../../errors.ts'
 import type { TableLog } from './log.ts'
 import type { LogTable } from './logtable.ts'
 
@@ -16,6 +16,15 @@ interface Followed<P> {
   /** The position that the next copy starts from, given the place that this one has read up to. */
   position(at: P): string
   explain(error: unknown): FerryError
+}
+
+/** Throws FERRY-3009 if a table is named twice: each change of it is given once. */
+export function requireOnce(tables: string[]): void {
+  const twice = tables.find((name, i) => tables.indexOf(name) !== i)
+  if (twice === undefined) return
+  throw new FerryError('FERRY-3009', `${twice}: two tables of a job cannot both follow the log of one`, {
+    hint: 'Copy one of them with a job of its own.',
+  })
 }
 
 export class LogFeed<P> implements ChangeFeed {

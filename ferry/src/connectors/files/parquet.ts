@@ -147,6 +147,9 @@ const VECTOR_ROWS = 2048
 /** How much larger rows are than their Parquet bytes, about. */
 const EXPANSION = 3
 
+/** The column of DuckDB with the number of a row in its file. */
+const ROW_NUMBER = 'file_row_number'
+
 const piece = z.object({
   paths: z.array(z.string()),
   /** Row numbers within the file, the last one excluded. */
@@ -214,6 +217,8 @@ export class ParquetSourceTable implements SourceTable {
       return [this.split(0, { paths }, this.files.info.rows ?? 0)]
     }
     const db = await this.db()
+    // Rows are counted by a column of DuckDB's own, which a file may have, too.
+    const isCut = !this.files.columns.some(c => c.name.toLowerCase() === ROW_NUMBER)
     const splits: Split[] = []
     for (const path of paths) {
       const [count] = await db.all(
@@ -222,7 +227,7 @@ export class ParquetSourceTable implements SourceTable {
       const { rows, bytes } = count as { rows: number; bytes: number }
       const each =
         Math.max(1, Math.round((this.request.splitBytes * rows) / (bytes * EXPANSION * GROUP_ROWS))) * GROUP_ROWS
-      if (rows <= each * 1.5) splits.push(this.split(splits.length, { paths: [path] }, rows))
+      if (!isCut || rows <= each * 1.5) splits.push(this.split(splits.length, { paths: [path] }, rows))
       else {
         for (let from = 0; from < rows; from += each) {
           splits.push(this.split(splits.length, { paths: [path], from, to: from + each }, Math.min(each, rows - from)))
@@ -253,8 +258,8 @@ export class ParquetSourceTable implements SourceTable {
     const open = async () => (await this.db()).sibling()
     if (whole) yield* readRelation(open, relation, this.request, options)
     else {
-      const numbered = this.relation(piece.paths, 'file_row_number = true')
-      const condition = `file_row_number >= ${piece.from} AND file_row_number < ${piece.to}`
+      const numbered = this.relation(piece.paths, `${ROW_NUMBER} = true`)
+      const condition = `${ROW_NUMBER} >= ${piece.from} AND ${ROW_NUMBER} < ${piece.to}`
       yield* readRelation(open, numbered, this.request, { ...options, condition })
     }
   }

@@ -8,7 +8,7 @@ import type { Increment, ReadOptions, ReadRequest, Since } from '../../contract/
 import type { SourceSession, SourceTable } from '../../contract/source.ts'
 import type { Split } from '../../contract/split.ts'
 import { FerryError, RowError } from '../../errors.ts'
-import { LogFeed } from '../changes/feed.ts'
+import { LogFeed, requireOnce } from '../changes/feed.ts'
 import type { TableLog } from '../changes/log.ts'
 import { cutByGaps } from '../ranges.ts'
 import { ofProbe, probes, subquery, whereAll } from '../sql/words.ts'
@@ -144,6 +144,7 @@ export class MysqlSource implements SourceSession {
   }
 
   async follow(requests: ReadRequest[]): Promise<ChangeFeed[]> {
+    requireOnce(requests.map(r => this.tables.get(r.object)!.object))
     const plans = requests.map(r => logPlans.read(r.log!))
     const made = plans.some(p => p.load) ? await this.snapshot.begin() : undefined
     const now = await logEnd(this.leader)

@@ -11,7 +11,7 @@ import type { ChecksumTarget, SourceSession, SourceTable, StoreChecksums } from 
 import type { Split } from '../../contract/split.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
-import { LogFeed } from '../changes/feed.ts'
+import { LogFeed, requireOnce } from '../changes/feed.ts'
 import type { TableLog } from '../changes/log.ts'
 import { ofProbe, probes, subquery, whereAll } from '../sql/words.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
@@ -225,6 +225,7 @@ export class PostgresSource implements SourceSession {
   async follow(requests: ReadRequest[], kept: { object: string; position: string }[]): Promise<ChangeFeed[]> {
     const plans = requests.map(r => logPlans.read(r.log!))
     const tables = requests.map(r => this.tables.get(r.object)!)
+    requireOnce(tables.map(t => t.object))
     const client = await this.describer
     const { slot } = plans[0]!
     const marks = kept.flatMap(({ object, position }) => {
