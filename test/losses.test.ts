@@ -210,6 +210,36 @@ it('a file that came into being during an append is not replaced', async () => {
   expect(readFileSync(to, 'utf8')).toBe('mine')
 })
 
+it('an append that ended before the state learned of it knows its own file', async () => {
+  const folder = temporaryFolder()
+  const home = join(folder, 'home')
+  const source = numbered(join(folder, 's.db'), 100)
+  const path = join(folder, 'j.json')
+  const tables = [{ from: 't', to: 'out.csv' }]
+  writeFileSync(
+    path,
+    JSON.stringify({ name: 'j', source: `sqlite:${source}`, destination: folder, update: 'append', tables }),
+  )
+  for (const [call, pattern] of [
+    ['link', 'out.csv$'],
+    ['rm', 'ferry-'],
+  ]) {
+    const kill = join(folder, `${call}.cjs`)
+    writeFileSync(
+      kill,
+      `const f = require('node:fs/promises'); const { syncBuiltinESMExports } = require('node:module')
+       const own = f.${call}
+       f.${call} = async (...all) => { const x = await own(...all); if (/${pattern}/.test(String(all[0]))) process.kill(process.pid, 'SIGKILL'); return x }
+       syncBuiltinESMExports()`,
+    )
+    expect((await ferry(['run', path], { home, env: { NODE_OPTIONS: `--require ${kill}` } })).code, call).not.toBe(0)
+  }
+  const { code, stderr } = await ferry(['run', path], { home })
+  expect(code, stderr).toBe(0)
+  expect(readFileSync(join(folder, 'out.csv'), 'utf8').trim().split('\n')).toHaveLength(101)
+  expect(readdirSync(folder).filter(name => name.startsWith('.'))).toEqual([])
+})
+
 describe('an unfinished run', () => {
   it('is not resumed over other stores than it began with', async () => {
     const folder = temporaryFolder()
@@ -364,6 +394,32 @@ it('a table that fails again and again holds no other one back', async () => {
     expect(report).toMatchObject({ status: 'completed', rowsCopied: 5 })
     expect(rowsOf(to, 'SELECT count(*) AS n FROM good')).toEqual([{ n: 4 }])
     expect(rowsOf(to, 'SELECT id, n FROM bad')).toEqual([{ id: 1, n: 7 }])
+  } finally {
+    await state.close()
+  }
+})
+
+it('rows that a table skipped stay to be copied again, when another one fails', async () => {
+  const folder = temporaryFolder()
+  const home = join(folder, 'home')
+  const state = await openState({ FERRY_HOME: home })
+  try {
+    const source = sqlite(
+      join(folder, 's.db'),
+      `CREATE TABLE good (id INTEGER PRIMARY KEY, n INT8); INSERT INTO good VALUES (1, 1), (2, 'x');
+       CREATE TABLE bad (id INTEGER PRIMARY KEY)`,
+    )
+    const to = sqlite(join(folder, 'to.db'), 'CREATE TABLE bad (id INTEGER PRIMARY KEY CHECK (id < 0))')
+    sqlite(source, 'INSERT INTO bad VALUES (1)')
+    const tables = [{ from: 'good', onRowError: 'skip' }, 'bad']
+    const mode = { mode: 'incremental', update: 'append', incrementalColumn: 'id' }
+    const job = jobSchema.parse({ name: 'j', source: `sqlite:${source}`, destination: `sqlite:${to}`, ...mode, tables })
+    for (let i = 0; i < 2; i++) {
+      expect(await runJob({ state, job })).toMatchObject({ status: 'failed', rowsSkipped: 1 })
+      sqlite(source, 'INSERT INTO good SELECT max(id) + 1, 7 FROM good')
+    }
+    const run = await findRun(state.db, 'j')
+    expect(readdirSync(join(home, 'errors', run!.id))).toHaveLength(1)
   } finally {
     await state.close()
   }

@@ -69,7 +69,7 @@ export interface ChangeSink {
   open(work: WriterWork): Promise<SplitWriter>
 }
 
-/** What a writer is told about the work that it is part of. */
+/** How a writer is to work. */
 export interface WriterWork {
   /** Aborted to stop at once. */
   signal?: AbortSignal

@@ -15,8 +15,8 @@ export class Drift {
   }
 
   /**
-   * Throws NewColumns for columns that no change has told of yet: all rows have values in them, those that their defaults
-   * gave older rows.
+   * Throws NewColumns if the source has columns that no change contained yet. Older rows have values in them, too: the
+   * defaults of the columns.
    */
   async requireSameColumns(source: Store, { read, from, ordinal }: TablePlan): Promise<void> {
     if (read.log === undefined || read.drift !== 'evolve') return

@@ -65,7 +65,8 @@ export class RunTables {
         await watch.breathe()
         const plan = tablePlans.read(row.plan)
         if (row.state === 'completed') {
-          const more = this.copiesOn ? await this.nextIncrement(sessions, plan) : undefined
+          // The files of rows that were skipped have room for one increment of a run.
+          const more = this.copiesOn && row.rows_skipped === 0 ? await this.nextIncrement(sessions, plan) : undefined
           Object.assign(this.track(more?.plan ?? plan), {
             ...(more ? {} : { state: 'completed' }),
             rowsRead: row.rows_read,

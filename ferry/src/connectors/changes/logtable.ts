@@ -146,7 +146,7 @@ export class LogTable<P> {
     }
   }
 
-  /** Waits until something is told, or for some time. */
+  /** Waits for the log to report something, at most IDLE_MS. */
   private async news(signal: AbortSignal): Promise<void> {
     const tell = () => this.tell()
     const timer = setTimeout(tell, IDLE_MS)

@@ -204,6 +204,8 @@ export class FilesSinkTable implements SinkTable, FilesTarget {
     if (existsSync(this.marker)) return { splits: known.splits, published: true }
     const [last, ...others] = await this.formerWork()
     if (last && !this.isFolder && (await isSameFile(join(last, basename(this.target)), this.target))) {
+      await writeFile(this.marker, '', { flush: true })
+      for (const path of [last, ...others]) await rm(path, { recursive: true, force: true })
       return { splits: known.splits, published: true }
     }
     // A single file is written anew as a whole.
@@ -263,6 +265,8 @@ export class FilesSinkTable implements SinkTable, FilesTarget {
           hint: 'Use update: overwrite, or copy to another name.',
         })
       })
+      // The next process must know this file as its own.
+      await writeFile(this.marker, '', { flush: true })
     } else await rename(whole, this.target)
     await rm(this.work, { recursive: true, force: true })
   }
@@ -270,15 +274,18 @@ export class FilesSinkTable implements SinkTable, FilesTarget {
   private async publishFolder(): Promise<void> {
     await mkdir(this.target, { recursive: true })
     const fresh = new Set(await readdir(this.work))
-    if (this.replaces) {
-      // New files first, old ones last: a reader may see both for a moment, but never none.
-      const old = (await this.visible()).filter(name => !this.isOwn(name))
-      for (const name of fresh) await rename(join(this.work, name), join(this.target, name))
-      for (const name of old.filter(isMade)) await rm(join(this.target, name))
-    } else for (const name of fresh) await rename(join(this.work, name), join(this.target, name))
+    // New files first, old ones last: a reader may see both for a moment, but never none.
+    for (const name of fresh) await rename(join(this.work, name), join(this.target, name))
+    if (this.replaces) await this.removeEarlier()
     await syncFolder(this.target)
     await writeFile(this.marker, '', { flush: true })
     await rm(this.work, { recursive: true, force: true })
+  }
+
+  /** Removes the files of earlier copies. */
+  private async removeEarlier(): Promise<void> {
+    const earlier = (await this.visible()).filter(name => !this.isOwn(name) && isMade(name))
+    for (const name of earlier) await rm(join(this.target, name))
   }
 
   /** What the folder holds; nothing where it is yet to be made. */
@@ -333,13 +340,11 @@ export class FilesSinkTable implements SinkTable, FilesTarget {
    * completed instead: else nothing would be left.
    */
   async discard(): Promise<boolean> {
-    const remains = this.isFolder && this.replaces && (await this.isMoved())
-    if (this.isFolder && !this.isStdout) {
+    const remains = this.isFolder ? this.replaces && (await this.isMoved()) : existsSync(this.marker)
+    if (this.isFolder && remains) await this.removeEarlier()
+    else if (this.isFolder) {
       const moved = (await this.visible()).filter(name => this.isOwn(name))
-      if (remains) {
-        const old = (await this.visible()).filter(name => !this.isOwn(name) && isMade(name))
-        for (const name of old) await rm(join(this.target, name))
-      } else for (const name of moved) await rm(join(this.target, name))
+      for (const name of moved) await rm(join(this.target, name))
     }
     for (const path of [this.work, ...(await this.formerWork())]) await rm(path, { recursive: true, force: true })
     await rm(this.marker, { force: true })

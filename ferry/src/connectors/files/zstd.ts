@@ -29,7 +29,7 @@ export async function* unzstd(raw: AsyncIterable<Buffer>, chunkSize: number): As
   }
 }
 
-/** The bytes of the frame that the input stands at; fewer where the file ends within it. */
+/** The bytes of the next frame; fewer if the file ends within it. */
 async function* frameOf(input: Input): AsyncGenerator<Buffer> {
   if (!(await input.has(5))) return
   const descriptor = input.held[4]!
