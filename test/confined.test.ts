@@ -55,6 +55,18 @@ describe('copies in the folders of a server', () => {
     expect(rows[0]).toEqual({ n: ROWS, ids: (ROWS * (ROWS + 1)) / 2 })
   })
 
+  it.each(FORMATS)('%s into a folder, which each run adds files to', async format => {
+    const { folder, postgres, files, run } = await stores()
+    const table = { from: 'public.t', to: 'parts/', write: { format } }
+    for (const times of [1, 2]) {
+      await run(postgres, files, table, 'append')
+      expect(readdirSync(join(folder, 'out', 'parts')).filter(name => name.endsWith(format)).length).toBe(times)
+    }
+    await run(postgres, files, table)
+    expect(readdirSync(join(folder, 'out', 'parts')).length).toBe(1)
+    expect(readdirSync(join(folder, 'out'))).toEqual(['parts'])
+  })
+
   it('a name with characters of patterns is the name of one file, and of one folder', async () => {
     const { folder, postgres, run } = await stores()
     const within = join(folder, 'year [2024]*')

@@ -118,6 +118,21 @@ describe('files', () => {
     expect(result.stderr).toMatch(/FERRY-4003 .*t\.csv is not text: it is compressed with gzip/)
   })
 
+  it('standard output is compressed where the job says so, and is one file of text', async () => {
+    const home = temporaryFolder()
+    writeFileSync(join(home, 't.csv'), 'id,name\n1,Ada\n')
+    const to = async (write: Record<string, unknown>) => {
+      const job = { name: 'out', source: home, destination: '-', tables: [{ from: 't.csv', to: '-', write }] }
+      writeFileSync(join(home, 'job.json'), JSON.stringify(job))
+      return ferry(['run', join(home, 'job.json')], { home })
+    }
+    const packed = await to({ format: 'jsonl', compression: 'gzip' })
+    expect(packed.code, packed.stderr).toBe(0)
+    expect(Buffer.from(packed.stdout).subarray(0, 1)).toEqual(Buffer.from([0x1f]))
+    expect((await to({ format: 'parquet' })).stderr).toMatch(/FERRY-3006 .*Parquet needs a file/)
+    expect((await to({ format: 'csv', rowsPerFile: 1 })).stderr).toMatch(/FERRY-1003 .*standard output is one file/)
+  })
+
   it('standard input in another encoding', async () => {
     const home = temporaryFolder()
     const input = Buffer.from('id,name\n1,André\n', 'latin1')

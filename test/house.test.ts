@@ -68,9 +68,31 @@ describe('imports', () => {
   })
 })
 
+describe('formats', () => {
+  it('read and write through a store of objects alone', () => {
+    const found = files('ferry/src/formats/*.ts').flatMap(({ path, text }) =>
+      /'node:(fs|path)|objects\/local|confinement/.test(text) ? [path] : [],
+    )
+    expect(found).toEqual([])
+  })
+})
+
 describe('layers', () => {
   /** Each knows those before it. */
-  const layers = ['batch', 'contract', 'connectors', 'job', 'engine', 'state', 'runtime', 'server', 'cli']
+  const layers = [
+    'batch',
+    'contract',
+    'objects',
+    'duckdb',
+    'formats',
+    'connectors',
+    'job',
+    'engine',
+    'state',
+    'runtime',
+    'server',
+    'cli',
+  ]
 
   it.each(layers)('%s imports nothing above it', layer => {
     const above = layers.slice(layers.indexOf(layer) + 1)

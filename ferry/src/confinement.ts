@@ -87,7 +87,7 @@ export function requireNoServer(what: string): void {
 }
 
 /** A path without links, also of a file that is not there yet: a link to nowhere is where it leads to. */
-function realOf(path: string, links = 0): string {
+export function realOf(path: string, links = 0): string {
   try {
     return realpathSync(path)
   } catch {

@@ -1,17 +1,10 @@
-/**
- * Names by pattern. Matching takes time by the lengths of pattern and name alone; files are found by what folders say of
- * themselves, so that no pattern leads out of where it begins.
- */
-import { readdir, stat } from 'node:fs/promises'
-import { join, parse, resolve, sep } from 'node:path'
-import { isAllowed } from './confinement.ts'
+/** Names by pattern. Matching takes time proportional to the lengths of pattern and name. */
 import { FerryError } from './errors.ts'
 
-/** So many alternatives `{a,b}` a pattern may stand for, and so many files be found by one. */
+/** The most alternatives `{a,b}` of one pattern. */
 const MOST_ALTERNATIVES = 256
-const MOST_FILES = 100_000
 
-type Token = { kind: 'many' } | { kind: 'one' } | { kind: 'of'; has: (char: string) => boolean }
+export type Token = { kind: 'many' } | { kind: 'one' } | { kind: 'of'; has: (char: string) => boolean }
 
 /** `*` and `?` in a name, whatever its case unless `exact` says so. */
 export function matcher(pattern: string, { exact = false } = {}): (name: string) => boolean {
@@ -24,8 +17,8 @@ function plainToken(char: string): Token {
   return char === '*' ? { kind: 'many' } : char === '?' ? { kind: 'one' } : { kind: 'of', has: c => c === char }
 }
 
-/** One after the other; behind a `*` that took too little it is tried again from one character further on. */
-function matches(tokens: Token[], name: string[]): boolean {
+/** True if `name` has the form of `tokens`. One after the other; behind a `*` that took too little it is tried again from one character further on. */
+export function matches(tokens: Token[], name: string[]): boolean {
   let [at, token, star, from] = [0, 0, -1, 0]
   while (at < name.length) {
     const t = tokens[token]
@@ -45,7 +38,7 @@ function matches(tokens: Token[], name: string[]): boolean {
 }
 
 /** A part of a path between slashes: `*`, `?`, `[a-z]`, `[!a]`. */
-function segmentTokens(segment: string): Token[] {
+export function segmentTokens(segment: string): Token[] {
   const chars = [...segment]
   const tokens: Token[] = []
   for (let i = 0; i < chars.length; i++) {
@@ -74,7 +67,7 @@ function setOf(chars: string[]): (char: string) => boolean {
 }
 
 /** What `{a,b}` in a pattern stands for, one within another too. Throws FERRY-1003 for too many. */
-function alternatives(pattern: string): string[] {
+export function alternatives(pattern: string): string[] {
   let found = [pattern]
   for (;;) {
     const next = found.flatMap(one => {
@@ -89,57 +82,5 @@ function alternatives(pattern: string): string[] {
   }
 }
 
-const isMagic = (segment: string) => /[*?[]/.test(segment)
-
-/**
- * Files and folders that a path with patterns names, sorted, each once. The folder that it starts from is no pattern,
- * whatever its name; what `isSeen` does not allow, links followed, is not there.
- */
-export async function find(
-  pattern: string,
-  from = '.',
-  isSeen: (path: string) => boolean = isAllowed,
-): Promise<string[]> {
-  const found = new Set<string>()
-  const base = resolve(from)
-  for (const one of alternatives(pattern)) {
-    const path = resolve(base, one)
-    const start = path === base || path.startsWith(join(base, sep)) ? base : parse(path).root
-    const segments = path.slice(start.length).split(sep).filter(Boolean)
-    const first = segments.findIndex(isMagic)
-    const plain = first < 0 ? segments : segments.slice(0, first)
-    await walk(join(start, ...plain), first < 0 ? [] : segments.slice(first), { found, isSeen })
-  }
-  return [...found].sort()
-}
-
-interface Walk {
-  found: Set<string>
-  isSeen: (path: string) => boolean
-}
-
-async function walk(path: string, segments: string[], going: Walk): Promise<void> {
-  const { found, isSeen } = going
-  if (!isSeen(path)) return
-  const [segment, ...rest] = segments
-  if (segment === undefined) {
-    if (!(await stat(path).catch(() => undefined))) return
-    found.add(path)
-    if (found.size > MOST_FILES) throw new FerryError('FERRY-1003', `more than ${MOST_FILES} files match`)
-    return
-  }
-  if (!isMagic(segment)) return walk(join(path, segment), rest, going)
-  const isDeep = segment === '**'
-  if (isDeep) await walk(path, rest, going)
-  const tokens = isDeep ? [] : segmentTokens(segment)
-  const entries = await readdir(path, { withFileTypes: true }).catch(() => [])
-  for (const entry of entries) {
-    const { name } = entry
-    // Hidden names are matched by patterns that begin with a dot.
-    if (name.startsWith('.') && (isDeep || !segment.startsWith('.'))) continue
-    if (isDeep) {
-      // Links to folders could lead around in circles.
-      if (entry.isDirectory()) await walk(join(path, name), segments, going)
-    } else if (matches(tokens, [...name])) await walk(join(path, name), rest, going)
-  }
-}
+/** True if a part of a path is a pattern. */
+export const isMagic = (segment: string) => /[*?[]/.test(segment)

@@ -7,11 +7,11 @@ import { z } from 'zod'
 import { formatText, parseText } from '../batch/text.ts'
 import { PER_SECOND } from '../batch/time.ts'
 import { typeName } from '../batch/types.ts'
+import { allOf } from '../batch/usersql.ts'
 import type { Increment, Overlap, ReadRequest, Since } from '../contract/read.ts'
 import type { TableColumn, TableInfo } from '../contract/schema.ts'
 import { FerryError } from '../errors.ts'
 import { KeptForm } from '../kept.ts'
-import { allOf } from './sql/words.ts'
 
 /** How a store is asked about the column. */
 export interface WatermarkQueries {

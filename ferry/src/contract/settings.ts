@@ -18,3 +18,17 @@ export function wrongSettings(kind: string, ...wrong: (readonly [setting: string
     faults,
   })
 }
+
+/** A connector's own options, checked by its schema. Throws FERRY-1003 naming each option that is wrong. */
+export function checkOptions<T extends z.ZodObject>(
+  schema: T,
+  options: Record<string, unknown>,
+  side: 'read' | 'write',
+): z.output<T> {
+  const faults = faultsIn(schema, options, side)
+  if (faults.length === 0) return schema.parse(options)
+  throw new FerryError('FERRY-1003', toldFaults(faults), {
+    faults,
+    hint: `Options: ${Object.keys(schema.shape).join(', ')}.`,
+  })
+}

@@ -2,7 +2,6 @@
  * DuckDB as Ferry uses it: for Parquet, for `.duckdb` files, and for queries between the two. Memory is limited, and
  * no extension is fetched from anywhere.
  */
-import { rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import {
   type DuckDBAppender,
@@ -14,7 +13,7 @@ import {
 import accessors from '@duckdb/node-api/lib/vectors/dataAccessors.js'
 import { allowedFile, allowedFolders } from '../confinement.ts'
 import { type ErrorCode, FerryError, placed, RowError, TAKEN_HINT } from '../errors.ts'
-import { makeScratch, scratchParent } from './scratch.ts'
+import { makeScratch, removeScratch, scratchParent } from './scratch.ts'
 
 // A byte order mark is a character of a text like any other: the package's own decoder leaves the first one out.
 Object.assign(accessors, { textDecoder: new TextDecoder('utf-8', { ignoreBOM: true }) })
@@ -62,7 +61,7 @@ export class Duckdb {
       await confine(connection, path)
       return new Duckdb(instance, connection, scratch)
     } catch (error) {
-      rmSync(scratch, { recursive: true, force: true })
+      removeScratch(scratch)
       throw translate(error, path)
     }
   }
@@ -127,7 +126,7 @@ export class Duckdb {
     this.connection.closeSync()
     if (this.scratch === undefined) return
     this.instance.closeSync()
-    rmSync(this.scratch, { recursive: true, force: true })
+    removeScratch(this.scratch)
   }
 }
 

@@ -1,5 +1,5 @@
 /** Rows into DuckDB: CSV through pipes that a statement reads, or data chunks appended to a table. */
-import { rmSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { type DuckDBAppender, DuckDBDataChunk, type DuckDBType, type DuckDBValue } from '@duckdb/node-api'
@@ -11,7 +11,7 @@ import { drained } from '../streams.ts'
 import { type Duckdb, quoteName, quotePath, translate } from './engine.ts'
 import { toNative } from './logical.ts'
 import { NamedPipe } from './pipe.ts'
-import { makeScratch } from './scratch.ts'
+import { makeScratch, removeScratch } from './scratch.ts'
 import { valueWriter } from './vectors.ts'
 
 /** Longest CSV record that DuckDB is asked to take, and how much of the pipe it reads at a time. */
@@ -127,7 +127,7 @@ export class PipeIntake {
       this.failure = error
       throw this.explained()
     } finally {
-      rmSync(folder, { recursive: true, force: true })
+      removeScratch(folder)
     }
   }
 

@@ -3,11 +3,11 @@
  * JavaScript. Windows has none; the rows encoding serves there.
  */
 import { spawnSync } from 'node:child_process'
-import { closeSync, constants, openSync, rmSync } from 'node:fs'
+import { closeSync, constants, openSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { FerryError } from '../errors.ts'
-import { makeScratch } from './scratch.ts'
+import { makeScratch, removeScratch } from './scratch.ts'
 
 /** Whether there are named pipes; `FERRY_PIPES=off` where the temporary folder cannot hold any. */
 export const hasPipes = process.platform !== 'win32' && process.env.FERRY_PIPES !== 'off'
@@ -46,6 +46,6 @@ export class NamedPipe {
 
   close(): void {
     this.finish()
-    rmSync(this.folder, { recursive: true, force: true })
+    removeScratch(this.folder)
   }
 }

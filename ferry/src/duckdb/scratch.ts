@@ -1,5 +1,5 @@
 /** Folders for a while: where DuckDB spills, pipes, rows on their way into it. */
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -8,7 +8,11 @@ export const SCRATCH = 'FERRY_SCRATCH'
 
 export const scratchParent = () => process.env[SCRATCH] ?? tmpdir()
 
-/** A new folder that nobody else may look into; whoever makes it removes it. */
+/** A new folder that no other user may read; who makes it calls `removeScratch`. */
 export function makeScratch(kind: string): string {
   return mkdtempSync(join(scratchParent(), `ferry-${kind}-`))
+}
+
+export function removeScratch(folder: string): void {
+  rmSync(folder, { recursive: true, force: true })
 }

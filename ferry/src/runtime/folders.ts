@@ -1,9 +1,9 @@
 /** The folders in which a server and its workers open files. */
-import { rmSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, join, relative, resolve } from 'node:path'
 import { FOLDERS, VARIABLES } from '../confinement.ts'
-import { makeScratch, SCRATCH } from '../duckdb/scratch.ts'
+import { makeScratch, removeScratch, SCRATCH } from '../duckdb/scratch.ts'
 import { FerryError } from '../errors.ts'
 import { guardNetwork } from '../network.ts'
 import { ferryHome } from '../state/database.ts'
@@ -36,5 +36,5 @@ export function limitTo({ folders: given, variables }: { folders: string[]; vari
   process.env[FOLDERS] = folders.join(delimiter)
   process.env[VARIABLES] = variables.join(',')
   process.env[SCRATCH] = scratch
-  return { folders, close: () => rmSync(scratch, { recursive: true, force: true }) }
+  return { folders, close: () => removeScratch(scratch) }
 }

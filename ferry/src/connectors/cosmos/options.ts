@@ -1,6 +1,6 @@
 /** The connector's own options, under `read` and `write` of a table. */
 import { z } from 'zod'
-import { checkOptions } from '../options.ts'
+import { checkOptions } from '../../contract/settings.ts'
 
 /** How a copy yields to the application. */
 const yielding = {

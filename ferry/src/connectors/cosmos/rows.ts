@@ -3,7 +3,7 @@ import { members } from '../../batch/json.ts'
 import type { Column, Row } from '../../batch/types.ts'
 import type { ReadRequest } from '../../contract/read.ts'
 import { RowError } from '../../errors.ts'
-import { type DocumentReader, unwound } from '../documents.ts'
+import { type DocumentReader, unwound } from '../../formats/documents.ts'
 import { ownText } from './documents.ts'
 import type { CosmosReadOptions } from './options.ts'
 

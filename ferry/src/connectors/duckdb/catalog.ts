@@ -1,8 +1,8 @@
+import { subquery } from '../../batch/usersql.ts'
 import type { ObjectSpec, TableInfo } from '../../contract/schema.ts'
 import { type Duckdb, quoteName, quoteText } from '../../duckdb/engine.ts'
+import type { Relation } from '../../duckdb/relation.ts'
 import { toLogical } from '../../duckdb/types.ts'
-import type { Relation } from '../relation.ts'
-import { subquery } from '../sql/words.ts'
 
 export interface DuckdbTable extends TableInfo {
   relation: Relation

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import type { Column, LogicalType } from '../../batch/types.ts'
+import { realOf } from '../../confinement.ts'
 import type { Naming, ObjectName, ObjectSpec, TableInfo } from '../../contract/schema.ts'
 import type { SinkSession } from '../../contract/sink.ts'
 import type { SourceSession } from '../../contract/source.ts'
@@ -8,7 +9,6 @@ import type { RunIdentity } from '../../contract/write.ts'
 import { Duckdb, translate } from '../../duckdb/engine.ts'
 import { held, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
-import { placeOfFile } from '../names.ts'
 import { describe, listObjects, namePart, qualified, splitName } from './catalog.ts'
 import { duckdbKind } from './settings.ts'
 import { DuckdbSink } from './sink.ts'
@@ -29,7 +29,7 @@ class DuckdbStore implements Store {
   }
 
   get place(): string {
-    return placeOfFile(this.path)
+    return realOf(this.path)
   }
 
   async test(): Promise<string> {

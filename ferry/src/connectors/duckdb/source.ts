@@ -1,14 +1,22 @@
 import { stat } from 'node:fs/promises'
 import type { Batch, CsvDialect } from '../../batch/encoding.ts'
 import type { Column } from '../../batch/types.ts'
+import { whereAll } from '../../batch/usersql.ts'
 import type { Offer } from '../../contract/encodings.ts'
 import type { Increment, ReadOptions, ReadRequest, Since } from '../../contract/read.ts'
 import type { ChecksumTarget, SourceSession, SourceTable, StoreChecksums } from '../../contract/source.ts'
 import type { Split } from '../../contract/split.ts'
 import { Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
+import {
+  checksums,
+  csvDialect,
+  readRelation,
+  refuses,
+  refuseWords,
+  rowColumns,
+  wholeSplit,
+} from '../../duckdb/relation.ts'
 import { FerryError } from '../../errors.ts'
-import { checksums, csvDialect, readRelation, refuses, refuseWords, rowColumns, wholeSplit } from '../relation.ts'
-import { whereAll } from '../sql/words.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import { type DuckdbTable, describe, qualified, splitName } from './catalog.ts'
 

@@ -5,7 +5,7 @@ import { urlOf } from '../../contract/locator.ts'
 import { checkSettings } from '../../contract/settings.ts'
 import type { Kind, Settings } from '../../contract/store.ts'
 import { DUCKDB_ENCODINGS } from '../../duckdb/encodings.ts'
-import { readSchema, writeSchema } from './options.ts'
+import { readSchema, writeSchema } from '../../formats/options.ts'
 
 /** Settings of a files connection. The README's table is checked against this schema. */
 export const settingsSchema = z.strictObject({

@@ -1,7 +1,7 @@
 /** What a database holds, read from `information_schema`. */
 import { jsonb } from '../../batch/types.ts'
+import { subquery } from '../../batch/usersql.ts'
 import type { ObjectSpec, TableColumn, TableInfo } from '../../contract/schema.ts'
-import { subquery } from '../sql/words.ts'
 import { type Answer, type Connection, joinName, type Name, query, quoteText, splitName } from './client.ts'
 import type { MysqlSettings } from './settings.ts'
 import { toLogical, UTC } from './types.ts'

@@ -1,7 +1,7 @@
 /** What a PostgreSQL database holds, read from its catalog. */
 import type pg from 'pg'
+import { stripSemicolon } from '../../batch/usersql.ts'
 import type { TableColumn, TableInfo } from '../../contract/schema.ts'
-import { stripSemicolon } from '../names.ts'
 import { joinName, queryOne, quoteName, splitName } from './client.ts'
 import { toLogical } from './types.ts'
 

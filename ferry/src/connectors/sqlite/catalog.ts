@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { stripSemicolon } from '../../batch/usersql.ts'
 import type { ObjectSpec, TableColumn, TableInfo } from '../../contract/schema.ts'
-import { stripSemicolon } from '../names.ts'
 import { namePart, quoteName, tableName } from './database.ts'
 import { toLogical } from './types.ts'
 

@@ -1,12 +1,12 @@
 import { existsSync, statSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Column, LogicalType } from '../../batch/types.ts'
+import { realOf } from '../../confinement.ts'
 import type { Naming, ObjectName, ObjectSpec, TableInfo } from '../../contract/schema.ts'
 import type { SinkSession } from '../../contract/sink.ts'
 import type { SourceSession } from '../../contract/source.ts'
 import type { Connector, Store } from '../../contract/store.ts'
 import type { RunIdentity } from '../../contract/write.ts'
-import { placeOfFile } from '../names.ts'
 import { describe, listObjects } from './catalog.ts'
 import { namePart, openDatabase, tableName, translate } from './database.ts'
 import { sqliteKind } from './settings.ts'
@@ -30,7 +30,7 @@ class SqliteStore implements Store {
   }
 
   get place(): string {
-    return placeOfFile(this.path)
+    return realOf(this.path)
   }
 
   async test(): Promise<string> {

@@ -1,33 +1,41 @@
 /** JSON Lines and JSON arrays as a source: one row an object, values taken from their own digits. */
-
-import { open } from 'node:fs/promises'
-import type { Batch, Rejected } from '../../batch/encoding.ts'
-import { MemberTypes } from '../../batch/infer.ts'
-import { members } from '../../batch/json.ts'
-import { type Column, json, parseType, type Row, typeName, utf8 } from '../../batch/types.ts'
-import type { Offer } from '../../contract/encodings.ts'
-import type { ReadRequest, ReadOptions as SplitRead } from '../../contract/read.ts'
-import { DOCUMENT, FILE_PATH, type TableInfo } from '../../contract/schema.ts'
-import type { SourceTable } from '../../contract/source.ts'
-import type { Split } from '../../contract/split.ts'
-import { FerryError, RowError } from '../../errors.ts'
-import { DocumentReader } from '../documents.ts'
+import type { Batch, Rejected } from '../batch/encoding.ts'
+import { MemberTypes } from '../batch/infer.ts'
+import { members } from '../batch/json.ts'
+import { type Column, json, type Row, typeName, utf8 } from '../batch/types.ts'
+import type { Offer } from '../contract/encodings.ts'
+import type { ReadRequest, ReadOptions as SplitRead } from '../contract/read.ts'
+import { DOCUMENT, FILE_PATH, type TableInfo } from '../contract/schema.ts'
+import type { SourceTable } from '../contract/source.ts'
+import type { Split } from '../contract/split.ts'
+import { FerryError, RowError } from '../errors.ts'
+import { KeptForm } from '../kept.ts'
+import type { ObjectStore } from '../objects/store.ts'
 import {
-  type FileBytes,
+  bytesOf,
   type FileSet,
+  filled,
   fingerprintOf,
-  isUtf8Name,
   notInEncoding,
   readBytes,
   requireNotTooLong,
   requireUtf8,
-  STDIN,
+  type TextFile,
 } from './bytes.ts'
-import { countLines, fileAsItIs, fileOf } from './csv.ts'
+import { DocumentReader } from './documents.ts'
 import type { ReadOptions } from './options.ts'
 import { Peeked } from './peek.ts'
+import {
+  declaredType,
+  fileAsItIs,
+  fileOf,
+  LineNumbers,
+  piece,
+  readColumns,
+  SAMPLE_BYTES,
+  splitsOf,
+} from './textfile.ts'
 
-const SAMPLE_BYTES = 1 << 20
 /** Of so many files of a set the beginning is looked at. */
 const MOST_FILES = 100
 
@@ -45,8 +53,8 @@ export async function describeJson(
   format: 'jsonl' | 'json',
   whole: boolean,
 ): Promise<JsonFiles> {
-  const path = set.paths.find(p => set.sizes.get(p) !== 0) ?? set.paths[0]!
-  const { file, guessed } = await fileAsItIs(path, options)
+  const [path, ...others] = filled(set)
+  const { file, guessed } = await fileAsItIs(set, path!, options)
   const own = { ...options, encoding: file.encoding }
   const peeked = Peeked.at(file)
   const types = new MemberTypes()
@@ -56,37 +64,34 @@ export async function describeJson(
     bytes: whole ? Infinity : SAMPLE_BYTES,
   })
   // Other files may have members of their own: of each the beginning is looked at.
-  const others = set.paths.filter(p => p !== path && set.sizes.get(p) !== 0)
   for (const other of whole ? others : others.slice(0, MOST_FILES)) {
     const most = whole ? { records: Infinity, bytes: Infinity } : { records: 1000, bytes: 1 << 16 }
-    await learn(types, fileOf(other, own), format, { file: fileOf(other, own), ...most })
+    const file = fileOf(set, other, own)
+    await learn(types, file, format, { file, ...most })
   }
   const known = new Map(types.columns.map(c => [c.name, c.type]))
-  for (const [name, text] of Object.entries(options.types ?? {})) {
-    const type = parseType(text)
-    if (!type) throw new FerryError('FERRY-1003', `read.types.${name}: there is no type "${text}"`)
-    known.set(name, type)
-  }
+  for (const name of Object.keys(options.types ?? {})) known.set(name, declaredType(options, name)!)
   const columns = [...known].map(([name, type]) => ({
     name,
     type,
     nullable: true,
     inferred: !Object.hasOwn(options.types ?? {}, name),
   }))
+  const bytes = bytesOf(set)
   const rows =
-    first.bytes > 0 && file.compression === 'none' && path !== STDIN
-      ? Math.round((set.bytes * first.records) / first.bytes)
+    first.bytes > 0 && file.compression === 'none' && bytes !== undefined
+      ? Math.round((bytes * first.records) / first.bytes)
       : undefined
   const found = columns.flatMap(c => (c.inferred ? [`${c.name} ${typeName(c.type)}`] : []))
   const looked = whole ? 'all records' : `${first.records} records`
   const guesses = [...guessed, ...(found.length > 0 ? [`members and types of ${looked}: ${found.join(', ')}`] : [])]
   const info: TableInfo = {
-    object: set.object,
+    object: set.name,
     columns,
     primaryKey: [],
     documents: {},
     guesses,
-    ...(path === STDIN ? {} : { bytes: set.bytes }),
+    ...(bytes === undefined ? {} : { bytes }),
     ...(rows === undefined ? {} : { rows }),
   }
   return { info, set, options: own, format, ...(peeked ? { peeked } : {}) }
@@ -95,9 +100,9 @@ export async function describeJson(
 /** Learns the members of a file's first records. Gives back how many they were. */
 async function learn(
   types: MemberTypes,
-  from: FileBytes | AsyncIterable<Buffer>,
+  from: TextFile | AsyncIterable<Buffer>,
   format: 'jsonl' | 'json',
-  { file, records, bytes }: { file: FileBytes; records: number; bytes: number },
+  { file, records, bytes }: { file: TextFile; records: number; bytes: number },
 ): Promise<{ records: number; bytes: number }> {
   const seen = { records: 0, bytes: 0 }
   const source = 'path' in from ? readBytes(from, { start: 0 }) : from
@@ -150,7 +155,7 @@ interface ObjectText {
 /** The texts of the objects in a stream, with how many bytes each step covers. */
 async function* objectTexts(
   source: AsyncIterable<Buffer>,
-  file: FileBytes,
+  file: TextFile,
   format: 'jsonl' | 'json',
   start: number,
   partial: boolean,
@@ -159,7 +164,7 @@ async function* objectTexts(
   else yield* arrayElements(source, file, partial)
 }
 
-async function* lines(source: AsyncIterable<Buffer>, file: FileBytes, start: number, partial: boolean) {
+async function* lines(source: AsyncIterable<Buffer>, file: TextFile, start: number, partial: boolean) {
   let pending: Buffer[] = []
   let pendingBytes = 0
   let at = start
@@ -193,7 +198,7 @@ async function* lines(source: AsyncIterable<Buffer>, file: FileBytes, start: num
   if (rest.length > 0 && (!partial || line === 1)) yield emit(rest)
 }
 
-async function* arrayElements(source: AsyncIterable<Buffer>, file: FileBytes, partial: boolean) {
+async function* arrayElements(source: AsyncIterable<Buffer>, file: TextFile, partial: boolean) {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   let text = ''
   let scan = 0
@@ -258,11 +263,7 @@ async function* arrayElements(source: AsyncIterable<Buffer>, file: FileBytes, pa
   throw new FerryError('FERRY-4004', `${file.path}: the array is not closed: the file is cut off`)
 }
 
-interface Piece {
-  path: string
-  start: number
-  end?: number
-}
+const pieces = new KeptForm('split of a JSON file', piece)
 
 export class JsonSourceTable implements SourceTable {
   readonly rowColumns: Column[]
@@ -271,6 +272,7 @@ export class JsonSourceTable implements SourceTable {
   private readonly reader: DocumentReader
   private readonly files: JsonFiles
   private readonly request: ReadRequest
+  private readonly lines = new LineNumbers()
 
   constructor(files: JsonFiles, request: ReadRequest) {
     this.files = files
@@ -280,10 +282,10 @@ export class JsonSourceTable implements SourceTable {
     }
     const whole = request.columns.some(c => c.from === DOCUMENT)
     const columns = whole ? [{ name: DOCUMENT, type: json, nullable: false }] : files.info.columns
-    this.inside = columns.flatMap(c => {
-      const mapped = request.columns.find(m => m.from === c.name)
-      return mapped ? [{ name: c.name, type: mapped.sourceType, nullable: true }] : []
-    })
+    this.inside = readColumns(
+      columns.map(c => c.name),
+      request,
+    )
     const named = request.columns.some(c => c.from === FILE_PATH)
     this.reader = new DocumentReader(this.inside, request)
     this.rowColumns = named ? [...this.inside, { name: FILE_PATH, type: utf8, nullable: false }] : this.inside
@@ -303,59 +305,23 @@ export class JsonSourceTable implements SourceTable {
   }
 
   async splits(): Promise<Split[]> {
-    const splits: Split[] = []
-    for (const path of this.files.set.paths) {
-      if (this.files.set.sizes.get(path) === 0) continue
-      const file = fileOf(path, this.files.options)
-      const plain = path !== STDIN && file.compression === 'none' && isUtf8Name(file.encoding)
-      const divisible = plain && this.files.format === 'jsonl' && this.request.limit === undefined
-      const pieces = divisible ? await this.cut(path) : [{ path, start: 0 }]
-      for (const piece of pieces) {
-        const bytes = piece.end === undefined ? {} : { bytes: piece.end - piece.start }
-        splits.push({
-          id: splits.length,
-          label: `${path} from byte ${piece.start}`,
-          spec: JSON.stringify(piece),
-          ...bytes,
-        })
-      }
-    }
-    return splits
+    const { set, options, format } = this.files
+    const cut = (file: TextFile, size: number) => this.cut(file, size)
+    return splitsOf(set, options, this.request, pieces, format === 'jsonl' ? cut : undefined)
   }
 
-  /** A line feed always ends a record, so each cut is the first one behind the place where it should be. */
-  private async cut(path: string): Promise<Piece[]> {
-    const handle = await open(path)
-    try {
-      const { size } = await handle.stat()
-      const pieces: Piece[] = []
-      const buffer = Buffer.alloc(1 << 16)
-      let start = 0
-      while (start < size) {
-        let at = start + this.request.splitBytes
-        let end = size
-        while (at < size) {
-          const { bytesRead } = await handle.read(buffer, 0, buffer.length, at)
-          const found = buffer.subarray(0, bytesRead).indexOf(10)
-          if (found >= 0) {
-            end = at + found + 1
-            break
-          }
-          at += bytesRead
-          if (bytesRead === 0) break
-        }
-        pieces.push({ path, start, end })
-        start = end
-      }
-      return pieces.length > 0 ? pieces : [{ path, start: 0, end: size }]
-    } finally {
-      await handle.close()
+  /** The ends of the pieces of a file. A line feed always ends a record: each end is behind the first one after a piece's bytes. */
+  private async cut({ store, path }: TextFile, size: number): Promise<number[]> {
+    const ends: number[] = []
+    for (let start = 0; start < size; start = ends.at(-1)!) {
+      ends.push(await lineEnd(store, path, Math.min(start + this.request.splitBytes, size), size))
     }
+    return ends
   }
 
   async *read(split: Split, { from, signal }: SplitRead): AsyncGenerator<Batch> {
-    const piece = JSON.parse(split.spec) as Piece
-    const file = fileOf(piece.path, this.files.options)
+    const piece = pieces.read(split.spec)
+    const file = fileOf(this.files.set, piece.path, this.files.options)
     const start = from === undefined ? piece.start : Number(from)
     const range = piece.end === undefined ? { start } : { start, end: piece.end }
     const source = this.files.peeked?.rest() ?? readBytes(file, range, signal)
@@ -373,7 +339,7 @@ export class JsonSourceTable implements SourceTable {
           rows.push(row)
         } catch (error) {
           if (!(error instanceof FerryError)) throw error
-          const where = await this.where(piece.path, start, object.at)
+          const where = await this.where(file, start, object.at)
           const message = `${where}${error instanceof RowError && error.column ? `, column ${error.column}` : ''}: ${error.message}`
           if (!this.request.skipBadRows)
             throw new RowError(error.code, message, error instanceof RowError ? error.column : undefined, {
@@ -396,17 +362,25 @@ export class JsonSourceTable implements SourceTable {
     }
   }
 
-  private async where(path: string, start: number, at: number): Promise<string> {
-    if (this.files.format === 'json') return `${path}, element ${at}`
-    if (start === 0) return `${path}, line ${at}`
-    let before = 0
-    const file = { path, compression: 'none', encoding: 'utf-8' } as const
-    for await (const chunk of readBytes(file, { start: 0, end: start })) before += countLines(chunk)
-    return `${path}, line ${before + at}`
+  private async where(file: TextFile, start: number, at: number): Promise<string> {
+    if (this.files.format === 'json') return `${file.path}, element ${at}`
+    return `${file.path}, line ${(await this.lines.before(file, start)) + at}`
   }
 
   private row(text: string): Row {
     requireObject(text)
     return this.reader.row(text.trim())
   }
+}
+
+/** The place behind the first line feed at or after `from`, in bytes; `size` if there is none. */
+async function lineEnd(store: ObjectStore, path: string, from: number, size: number): Promise<number> {
+  if (from >= size) return size
+  let at = from
+  for await (const chunk of store.readRange(path, { start: from, end: size }, { chunk: 1 << 16 })) {
+    const found = (chunk as Buffer).indexOf(10)
+    if (found >= 0) return at + found + 1
+    at += (chunk as Buffer).length
+  }
+  return size
 }

@@ -1,10 +1,10 @@
 /** The files connector's own options, under `read` and `write` of a table. */
 
 import { z } from 'zod'
-import { valueOf } from '../../batch/valueof.ts'
-import { FerryError } from '../../errors.ts'
-import { parseSize, sizeOf } from '../../size.ts'
-import { checkOptions } from '../options.ts'
+import { valueOf } from '../batch/valueof.ts'
+import { checkOptions } from '../contract/settings.ts'
+import { FerryError } from '../errors.ts'
+import { parseSize, sizeOf } from '../size.ts'
 
 export type Format = 'csv' | 'jsonl' | 'json' | 'parquet'
 export type Compression = 'none' | 'gzip' | 'zstd'
@@ -116,6 +116,20 @@ export function fromName(name: string): { format?: Format; compression: Compress
     ...(format === undefined ? {} : { format }),
     ...(extension === 'tsv' ? { delimiter: '\t' } : {}),
   }
+}
+
+const ENDINGS = { none: '', gzip: '.gz', zstd: '.zst', snappy: '' }
+
+/** The ending of a file's name that says format and compression: `csv.gz`. Parquet compresses its own parts. */
+export function endingOf(format: string, compression: Compression | 'snappy'): string {
+  return `${format}${format === 'parquet' ? '' : ENDINGS[compression]}`
+}
+
+/** A file's name without what tells its format: `orders.csv.gz` and `orders` are both `orders`; `*` stands for nothing. */
+export function stem(file: string): string {
+  const ending = new RegExp(`\\.(${Object.keys(EXTENSIONS).join('|')})(\\.(gz|zst|zstd))?$`, 'i')
+  const bare = file.replace(ending, '').replace(/[*?]/g, '')
+  return bare === '' ? 'files' : bare
 }
 
 /** The format that options and name say together. Throws FERRY-2003 where neither tells it. */

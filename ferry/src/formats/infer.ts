@@ -1,9 +1,9 @@
 /** What a CSV file is, found out from its first records: dialect, header, names and types, each told as a guess. */
-import { type CsvRecord, parseRecords } from '../../batch/csv.ts'
-import type { CsvDialect } from '../../batch/encoding.ts'
-import { isNumber, mergeGuess, typeOfText } from '../../batch/infer.ts'
-import { type LogicalType, typeName, utf8 } from '../../batch/types.ts'
-import { FerryError } from '../../errors.ts'
+import { type CsvRecord, parseRecords } from '../batch/csv.ts'
+import type { CsvDialect } from '../batch/encoding.ts'
+import { isNumber, mergeGuess, typeOfText } from '../batch/infer.ts'
+import { type LogicalType, typeName, utf8 } from '../batch/types.ts'
+import { FerryError } from '../errors.ts'
 import type { ReadOptions } from './options.ts'
 
 export interface CsvShape {

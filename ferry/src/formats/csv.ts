@@ -1,38 +1,42 @@
 /** CSV files as a source: bytes that pass unread where the reader takes them, else records. */
-import { createReadStream } from 'node:fs'
-import { open } from 'node:fs/promises'
-import { z } from 'zod'
-import { CsvAgreement, type FieldForm, parseRecords, RecordEnds } from '../../batch/csv.ts'
-import { type Batch, type CsvDialect, NotAsBytes, type Rejected } from '../../batch/encoding.ts'
-import { isOfGuess, notAsGuessed } from '../../batch/guess.ts'
-import { parseText } from '../../batch/text.ts'
-import type { Column, LogicalType, Row } from '../../batch/types.ts'
-import { parseType, typeName, utf8 } from '../../batch/types.ts'
-import { allowedPath } from '../../confinement.ts'
-import type { Offer } from '../../contract/encodings.ts'
-import type { ReadRequest, ReadOptions as SplitRead } from '../../contract/read.ts'
-import { FILE_PATH, type TableInfo } from '../../contract/schema.ts'
-import type { SourceTable } from '../../contract/source.ts'
-import type { Split } from '../../contract/split.ts'
-import { FerryError, LineError, RowError } from '../../errors.ts'
-import { KeptForm } from '../../kept.ts'
+import { CsvAgreement, type FieldForm, parseRecords, RecordEnds } from '../batch/csv.ts'
+import { type Batch, type CsvDialect, NotAsBytes, type Rejected } from '../batch/encoding.ts'
+import { isOfGuess, notAsGuessed } from '../batch/guess.ts'
+import { parseText } from '../batch/text.ts'
+import type { Column, LogicalType, Row } from '../batch/types.ts'
+import { typeName, utf8 } from '../batch/types.ts'
+import type { Offer } from '../contract/encodings.ts'
+import type { ReadRequest, ReadOptions as SplitRead } from '../contract/read.ts'
+import { FILE_PATH, type TableInfo } from '../contract/schema.ts'
+import type { SourceTable } from '../contract/source.ts'
+import type { Split } from '../contract/split.ts'
+import { FerryError, LineError, RowError } from '../errors.ts'
+import { KeptForm } from '../kept.ts'
 import {
-  encodingOf,
-  type FileBytes,
+  bytesOf,
   type FileSet,
+  filled,
   fingerprintOf,
-  isUtf8Name,
   readBytes,
   requireNotTooLong,
   requireUtf8,
-  STDIN,
+  type TextFile,
 } from './bytes.ts'
 import { type CsvShape, inferCsv, uniqueNames } from './infer.ts'
 import { fromName, type ReadOptions } from './options.ts'
 import { Peeked } from './peek.ts'
-
-/** How much of a file is looked at to find out what it is. */
-const SAMPLE_BYTES = 1 << 20
+import {
+  countLines,
+  declaredType,
+  fileAsItIs,
+  fileOf,
+  LineNumbers,
+  piece,
+  readColumns,
+  readSample,
+  SAMPLE_BYTES,
+  splitsOf,
+} from './textfile.ts'
 
 export interface CsvFiles {
   info: TableInfo
@@ -44,20 +48,20 @@ export interface CsvFiles {
 }
 
 export async function describeCsv(set: FileSet, options: ReadOptions): Promise<CsvFiles> {
-  const path = set.paths.find(p => set.sizes.get(p) !== 0) ?? set.paths[0]!
-  const { file, guessed } = await fileAsItIs(path, options)
+  const { file, guessed } = await fileAsItIs(set, filled(set)[0]!, options)
+  const { path } = file
   const peeked = Peeked.at(file)
   const sample = peeked ? await peeked.sample(SAMPLE_BYTES) : await readSample(file)
   // A sample ends anywhere, in the middle of a character too.
   requireUtf8(sample.length < SAMPLE_BYTES ? sample : sample.subarray(0, sample.lastIndexOf(10) + 1), file)
   const found = { ...fromName(path), path, isWhole: sample.length < SAMPLE_BYTES }
   const shape = named(path, () => inferCsv(withoutMark(sample).toString('utf8'), options, found))
-  const types = shape.types.map((type, i) => declared(options, shape.names[i]!) ?? type)
+  const types = shape.types.map((type, i) => declaredType(options, shape.names[i]!) ?? type)
   const columns = shape.names.map((name, i) => ({
     name,
     type: types[i]!,
     nullable: true,
-    inferred: declared(options, name) === undefined,
+    inferred: declaredType(options, name) === undefined,
   }))
   const unknown = Object.keys(options.types ?? {}).find(name => !shape.names.includes(name))
   if (unknown !== undefined && shape.names.length > 0) {
@@ -65,15 +69,16 @@ export async function describeCsv(set: FileSet, options: ReadOptions): Promise<C
       hint: `Its columns: ${shape.names.join(', ')}.`,
     })
   }
-  const rows = sample.length > 0 ? Math.round((set.bytes * countLines(sample)) / sample.length) : 0
+  const bytes = bytesOf(set)
+  const rows = sample.length > 0 && bytes !== undefined ? Math.round((bytes * countLines(sample)) / sample.length) : 0
   const guesses = [...guessed, ...shape.guesses]
   const info: TableInfo = {
-    object: set.object,
+    object: set.name,
     columns,
     primaryKey: [],
     ...(guesses.length > 0 ? { guesses } : {}),
-    ...(path === STDIN ? {} : { bytes: set.bytes }),
-    ...(path === STDIN || file.compression !== 'none' ? {} : { rows }),
+    ...(bytes === undefined ? {} : { bytes }),
+    ...(bytes === undefined || file.compression !== 'none' ? {} : { rows }),
   }
   const known = { ...options, encoding: file.encoding }
   return { info, shape: { ...shape, types }, set, options: known, ...(peeked ? { peeked } : {}) }
@@ -88,54 +93,13 @@ function named<T>(path: string, work: () => T): T {
   }
 }
 
-function declared(options: ReadOptions, name: string): LogicalType | undefined {
-  if (!Object.hasOwn(options.types ?? {}, name)) return undefined
-  const text = options.types![name]!
-  const type = parseType(text)
-  if (!type) throw new FerryError('FERRY-1003', `read.types.${name}: there is no type "${text}"`)
-  return type
-}
-
-export function fileOf(path: string, options: ReadOptions): FileBytes {
-  const compression = options.compression ?? fromName(path).compression
-  return { path, compression, encoding: options.encoding ?? 'utf-8' }
-}
-
-/** A file in the encoding that its first bytes tell, where the options do not. */
-export async function fileAsItIs(path: string, options: ReadOptions): Promise<{ file: FileBytes; guessed: string[] }> {
-  const file = fileOf(path, options)
-  if (options.encoding !== undefined || path === STDIN) return { file, guessed: [] }
-  const encoding = await encodingOf(file)
-  return { file: { ...file, encoding }, guessed: [`encoding ${encoding}`] }
-}
-
-async function readSample(file: FileBytes): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of readBytes(file, { start: 0 })) {
-    chunks.push(chunk)
-    size += chunk.length
-    if (size >= SAMPLE_BYTES) break
-  }
-  return Buffer.concat(chunks)
-}
-
-export function countLines(bytes: Buffer): number {
-  let lines = 0
-  for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) lines++
-  return lines
-}
-
-/** A part of a file, in bytes. */
-const piece = z.object({ path: z.string(), start: z.number(), end: z.number().exactOptional() })
-type Piece = z.output<typeof piece>
 const pieces = new KeptForm('split of a CSV file', piece)
 
 export class CsvSourceTable implements SourceTable {
   readonly rowColumns: Column[]
   private readonly files: CsvFiles
   private readonly request: ReadRequest
-  private readonly ends: LineNumbers
+  private readonly lines = new LineNumbers()
   /** Types that the rows encoding reads fields as: what the mapping says a column is read as. */
   private readonly readAs: (LogicalType | undefined)[]
 
@@ -143,11 +107,8 @@ export class CsvSourceTable implements SourceTable {
     this.files = files
     this.request = request
     const { names } = files.shape
-    this.ends = new LineNumbers()
     this.readAs = names.map(name => request.columns.find(c => c.from === name)?.sourceType)
-    this.rowColumns = names.flatMap((name, i) =>
-      this.readAs[i] ? [{ name, type: this.readAs[i]!, nullable: true }] : [],
-    )
+    this.rowColumns = readColumns(names, request)
     if (request.columns.some(c => c.from === FILE_PATH)) {
       this.rowColumns.push({ name: FILE_PATH, type: utf8, nullable: false })
     }
@@ -190,59 +151,35 @@ export class CsvSourceTable implements SourceTable {
     return fingerprintOf(this.files.set)
   }
 
-  /** One split a file; a large plain file is cut at ends of records. */
   async splits(): Promise<Split[]> {
-    const splits: Split[] = []
-    const add = (piece: Piece, bytes: number | undefined) => {
-      const range = piece.end === undefined && piece.start === 0 ? '' : ` from byte ${piece.start}`
-      splits.push({
-        id: splits.length,
-        label: `${piece.path}${range}`,
-        spec: pieces.write(piece),
-        ...(bytes === undefined ? {} : { bytes }),
-      })
-    }
-    for (const path of this.files.set.paths) {
-      // An empty one has no rows, whatever its columns.
-      if (this.files.set.sizes.get(path) === 0) continue
-      const file = fileOf(path, this.files.options)
-      const plain = path !== STDIN && file.compression === 'none' && isUtf8Name(file.encoding)
-      if (!plain || this.request.limit !== undefined) {
-        add({ path, start: 0 }, undefined)
-        continue
-      }
-      for (const piece of await this.cut(path)) add(piece, piece.end - piece.start)
-    }
-    return splits
+    const { set, options } = this.files
+    return splitsOf(set, options, this.request, pieces, (file, size) => this.cut(file, size))
   }
 
-  private async cut(path: string): Promise<(Piece & { end: number })[]> {
-    const handle = await open(path)
-    const { size } = await handle.stat()
-    await handle.close()
+  /** The ends of the pieces of a file: ends of records. */
+  private async cut({ store, path }: TextFile, size: number): Promise<number[]> {
     const { splitBytes } = this.request
-    if (size < splitBytes * 1.5) return [{ path, start: 0, end: size }]
-    // A line feed inside quotes ends no record, and only what stands before tells: the file is read through once.
+    if (size < splitBytes * 1.5) return [size]
+    // Only what is before a line feed shows whether it is inside quotes: the file is read through once.
     const ends = new RecordEnds(this.files.shape.dialect)
-    const pieces: (Piece & { end: number })[] = []
+    const found: number[] = []
     let start = 0
     let at = 0
-    for await (const data of createReadStream(allowedPath(path), { highWaterMark: Math.min(1 << 20, splitBytes) })) {
+    for await (const data of store.readRange(path, { start: 0 }, { chunk: Math.min(1 << 20, splitBytes) })) {
       const chunk = data as Buffer
       const last = ends.last(chunk)
       if (last > 0 && at + last - start >= splitBytes) {
-        pieces.push({ path, start, end: at + last })
         start = at + last
+        found.push(start)
       }
       at += chunk.length
     }
-    if (start < at) pieces.push({ path, start, end: at })
-    return pieces
+    return start < at ? [...found, at] : found
   }
 
   async *read(split: Split, { offer, from, signal }: SplitRead): AsyncGenerator<Batch> {
     const piece = pieces.read(split.spec)
-    const file = fileOf(piece.path, this.files.options)
+    const file = fileOf(this.files.set, piece.path, this.files.options)
     const start = from === undefined ? piece.start : Number(from)
     const agreement = offer.encoding === 'csv' ? this.agreement(offer) : undefined
     const parser = offer.encoding === 'csv' ? undefined : new RecordParser(this, piece.path)
@@ -266,7 +203,7 @@ export class CsvSourceTable implements SourceTable {
       if (parser) {
         const { rows, rejected } = parser.parse(body, left)
         left -= rows.length
-        const placed = rejected.length > 0 ? { rejected: await this.placed(rejected, piece.path, start) } : {}
+        const placed = rejected.length > 0 ? { rejected: await this.placed(rejected, file, start) } : {}
         return { kind: 'rows', rows, bytes: data.length, ...placed, ...checkpoint }
       }
       if (!agreement!.holds(body)) throw new NotAsBytes(split.label)
@@ -298,14 +235,14 @@ export class CsvSourceTable implements SourceTable {
       }
     } catch (error) {
       if (!(error instanceof LineError)) throw error
-      throw error.in(piece.path, await this.ends.before(piece.path, start))
+      throw error.in(piece.path, await this.lines.before(file, start))
     }
   }
 
   /** Rejected records by their lines in the file. */
-  private async placed(rejected: LineRejected[], path: string, start: number): Promise<Rejected[]> {
-    const before = await this.ends.before(path, start)
-    return rejected.map(({ line, ...rest }) => ({ ...rest, place: `${path}, line ${line + before}` }))
+  private async placed(rejected: LineRejected[], file: TextFile, start: number): Promise<Rejected[]> {
+    const before = await this.lines.before(file, start)
+    return rejected.map(({ line, ...rest }) => ({ ...rest, place: `${file.path}, line ${line + before}` }))
   }
 
   /** How fields must be written so that whoever reads the bytes takes the values from them that Ferry would. */
@@ -326,7 +263,7 @@ export class CsvSourceTable implements SourceTable {
     if (own.length === names.length && own.every((n, i) => n === names[i])) return
     throw new FerryError(
       'FERRY-4002',
-      `${path}: its header (${own.join(', ')}) is not that of ${this.files.set.paths[0]} (${names.join(', ')})`,
+      `${path}: its header (${own.join(', ')}) is not that of ${this.files.set.files[0]!.key} (${names.join(', ')})`,
     )
   }
 
@@ -389,26 +326,6 @@ function formOf(type: LogicalType, native: string, guessed: boolean): FieldForm 
       return type.length === undefined ? undefined : { kind: 'text', characters: type.length }
     default:
       return undefined
-  }
-}
-
-/** How many lines stand before a place of a file: counted once for each place that is asked for. */
-class LineNumbers {
-  private readonly known = new Map<string, Promise<number>>()
-
-  before(path: string, start: number): Promise<number> {
-    if (start === 0 || path === STDIN) return Promise.resolve(0)
-    const key = `${start} ${path}`
-    const lines = this.known.get(key) ?? this.count(path, start)
-    this.known.set(key, lines)
-    return lines
-  }
-
-  private async count(path: string, start: number): Promise<number> {
-    let lines = 0
-    for await (const chunk of createReadStream(allowedPath(path), { end: start - 1 }))
-      lines += countLines(chunk as Buffer)
-    return lines
   }
 }
 

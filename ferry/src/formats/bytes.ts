@@ -1,79 +1,84 @@
-/** A file's bytes as a stream: from an offset, decompressed, and in UTF-8. */
+/** The bytes of an object as a stream: from an offset, decompressed, and in UTF-8. */
 import { constants, isUtf8 } from 'node:buffer'
 import { hash } from 'node:crypto'
 import { once } from 'node:events'
-import { createReadStream } from 'node:fs'
 import { pipeline, Readable, Transform } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import { allowedPath } from '../../confinement.ts'
-import { FerryError } from '../../errors.ts'
-import { translate } from './errors.ts'
+import { FerryError } from '../errors.ts'
+import type { ByteRange, ObjectHead, ObjectStore } from '../objects/store.ts'
 import type { Compression } from './options.ts'
 import { unzstd } from './zstd.ts'
 
-export const STDIN = '-'
 const CHUNK = 1 << 18
 
-/** The files of one object, found and sorted. */
+/** The objects that a name means, sorted by key: at least one. */
 export interface FileSet {
-  object: string
-  paths: string[]
-  /** Bytes of each file as it lies there, and of all; standard input has none. */
-  sizes: Map<string, number>
-  bytes: number
-  /** What changes when one of them does. */
-  prints: string[]
+  name: string
+  store: ObjectStore
+  files: ObjectHead[]
 }
 
-/** What must be the same for places in the files to hold; undefined of standard input. */
-export function fingerprintOf({ prints }: FileSet): string | undefined {
-  return prints.length === 0 ? undefined : hash('sha256', prints.join('\n'), 'hex').slice(0, 32)
+/** True for standard input, which is the only file of its set. */
+export function isStream({ files }: FileSet): boolean {
+  return files[0]!.size === undefined
 }
 
-export interface FileBytes {
+/** The length of all files in bytes, as they are stored; undefined for a stream. */
+export function bytesOf(set: FileSet): number | undefined {
+  return isStream(set) ? undefined : set.files.reduce((sum, f) => sum + f.size!, 0)
+}
+
+/** The paths of the files that may have rows, or of the first one if all are empty. */
+export function filled({ files }: FileSet): string[] {
+  const some = files.filter(f => f.size !== 0)
+  return (some.length > 0 ? some : files.slice(0, 1)).map(f => f.key)
+}
+
+/** A text that changes if a file does, so that positions in the files no longer hold; undefined for a stream. */
+export function fingerprintOf(set: FileSet): string | undefined {
+  if (isStream(set)) return undefined
+  const all = set.files.map(f => `${f.key} ${f.size} ${f.modified}`).join('\n')
+  return hash('sha256', all, 'hex').slice(0, 32)
+}
+
+/** A text file, and how its bytes are read. */
+export interface TextFile {
+  store: ObjectStore
   path: string
+  /** True if it can be read once. */
+  isStream: boolean
   compression: Compression
   encoding: string
 }
 
 /** Reads a file's bytes as UTF-8. Throws FERRY-4003 for what is not in the encoding, FERRY-4004 for a damaged file. */
-export async function* readBytes(
-  file: FileBytes,
-  range: { start: number; end?: number },
-  signal?: AbortSignal,
-): AsyncGenerator<Buffer> {
+export async function* readBytes(file: TextFile, range: ByteRange, signal?: AbortSignal): AsyncGenerator<Buffer> {
   if (range.end !== undefined && range.end <= range.start) return
-  const raw =
-    file.path === STDIN
-      ? process.stdin
-      : createReadStream(allowedPath(file.path), {
-          start: range.start,
-          highWaterMark: CHUNK,
-          ...(range.end === undefined ? {} : { end: range.end - 1 }),
-          ...(signal ? { signal } : {}),
-        })
-  const stages: Transform[] = []
-  const compression = raw === process.stdin && file.compression === 'none' ? await toldByStdin() : file.compression
-  if (compression === 'gzip') stages.push(createGunzip({ chunkSize: CHUNK }))
-  if (!isUtf8Name(file.encoding)) stages.push(transcode(file.encoding))
-  const first = compression === 'zstd' ? Readable.from(unzstd(raw, CHUNK), { objectMode: false }) : raw
-  const out = stages.length === 0 ? first : (pipeline([first, ...stages] as never, () => {}) as unknown as Transform)
+  const raw = file.store.readRange(file.path, range, { chunk: CHUNK, signal })
   try {
-    for await (const chunk of out) yield chunk as Buffer
+    for await (const chunk of await decoded(raw, file)) yield chunk as Buffer
   } catch (error) {
     throw explain(error, file)
   } finally {
     // A reader that stops early must not leave the file open.
-    if (raw !== process.stdin) (raw as { destroy?: () => void }).destroy?.()
+    if (!file.isStream) raw.destroy()
   }
 }
 
-/** The compression that the first bytes of standard input tell: it has no name that would. */
-async function toldByStdin(): Promise<Compression> {
-  const { stdin } = process
-  if (!stdin.readableEnded && stdin.readableLength === 0) await once(stdin, 'readable')
-  const first = stdin.read() as Buffer | null
-  if (first) stdin.unshift(first)
+async function decoded(raw: Readable, file: TextFile): Promise<Readable> {
+  const compression = file.isStream && file.compression === 'none' ? await compressionOfStream(raw) : file.compression
+  const stages: Transform[] = []
+  if (compression === 'gzip') stages.push(createGunzip({ chunkSize: CHUNK }))
+  if (!isUtf8Name(file.encoding)) stages.push(transcode(file.encoding))
+  const first = compression === 'zstd' ? Readable.from(unzstd(raw, CHUNK), { objectMode: false }) : raw
+  return stages.length === 0 ? first : (pipeline([first, ...stages] as never, () => {}) as unknown as Transform)
+}
+
+/** The compression that the first bytes of a stream show: it has no name that would. */
+async function compressionOfStream(raw: Readable): Promise<Compression> {
+  if (!raw.readableEnded && raw.readableLength === 0) await once(raw, 'readable')
+  const first = raw.read() as Buffer | null
+  if (first) raw.unshift(first)
   return first ? compressionOf(first) : 'none'
 }
 
@@ -84,7 +89,7 @@ function compressionOf(bytes: Buffer): Compression {
 }
 
 /** The encoding that a file's first bytes tell: UTF-16 by its byte order mark, else UTF-8. */
-export async function encodingOf(file: FileBytes): Promise<string> {
+export async function encodingOf(file: TextFile): Promise<string> {
   for await (const chunk of readBytes({ ...file, encoding: 'utf-8' }, { start: 0 })) {
     if (chunk[0] === 0xff && chunk[1] === 0xfe) return 'utf-16le'
     if (chunk[0] === 0xfe && chunk[1] === 0xff) return 'utf-16be'
@@ -122,10 +127,8 @@ function transcode(encoding: string): Transform {
   })
 }
 
-function explain(error: unknown, file: FileBytes): unknown {
+function explain(error: unknown, file: TextFile): unknown {
   const e = error as NodeJS.ErrnoException
-  if (e.code === 'ENOENT') return new FerryError('FERRY-3001', `${file.path} does not exist`, { cause: error })
-  if (e.code === 'EACCES' || e.code === 'EPERM') return translate(error, file.path)
   if (e.code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return notInEncoding(file)
   if (
     /^Z_|^ZSTD|^ERR_ZSTD/.test(e.code ?? '') ||
@@ -133,10 +136,10 @@ function explain(error: unknown, file: FileBytes): unknown {
   ) {
     return new FerryError('FERRY-4004', `${file.path}: ${e.message} (${file.compression})`, { cause: error })
   }
-  return error
+  return file.store.explain(error, file.path)
 }
 
-export function notInEncoding(file: FileBytes, bytes?: Buffer): FerryError {
+export function notInEncoding(file: TextFile, bytes?: Buffer): FerryError {
   const compression = bytes ? compressionOf(bytes) : 'none'
   if (compression !== 'none') {
     return new FerryError('FERRY-4003', `${file.path} is not text: it is compressed with ${compression}`, {
@@ -151,7 +154,7 @@ export function notInEncoding(file: FileBytes, bytes?: Buffer): FerryError {
 }
 
 /** Checks that whole records are UTF-8; a record boundary never lies inside a character. */
-export function requireUtf8(chunk: Buffer, file: FileBytes): void {
+export function requireUtf8(chunk: Buffer, file: TextFile): void {
   if (isUtf8Name(file.encoding) && !isUtf8(chunk)) throw notInEncoding(file, chunk)
 }
 

@@ -1,5 +1,5 @@
 /** Standard input, looked at before it is read: what was looked at comes again. */
-import { type FileBytes, readBytes, STDIN } from './bytes.ts'
+import { readBytes, type TextFile } from './bytes.ts'
 
 export class Peeked {
   private static instance: Peeked | undefined
@@ -7,13 +7,13 @@ export class Peeked {
   private readonly seen: Buffer[] = []
   private ended = false
 
-  private constructor(file: FileBytes) {
+  private constructor(file: TextFile) {
     this.source = readBytes(file, { start: 0 })
   }
 
   /** Where a file is standard input: there is one, whoever asks. */
-  static at(file: FileBytes): Peeked | undefined {
-    if (file.path !== STDIN) return undefined
+  static at(file: TextFile): Peeked | undefined {
+    if (!file.isStream) return undefined
     Peeked.instance ??= new Peeked(file)
     return Peeked.instance
   }

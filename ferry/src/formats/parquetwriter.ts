@@ -1,45 +1,51 @@
 /** Parquet written by DuckDB: from a query, from CSV through pipes, or from rows gathered in a scratch database. */
-import { rmSync } from 'node:fs'
-import { open, stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { DuckDBValue } from '@duckdb/node-api'
-import type { Batch, Checkpoint } from '../../batch/encoding.ts'
-import type { Row } from '../../batch/types.ts'
-import type { Offer } from '../../contract/encodings.ts'
-import type { CommitResult, Refused, SplitWriter } from '../../contract/sink.ts'
-import { Duckdb, quoteName, quotePath, quoteText, translate } from '../../duckdb/engine.ts'
-import { PipeIntake, RowIntake } from '../../duckdb/intake.ts'
-import { toNative } from '../../duckdb/logical.ts'
-import { makeScratch } from '../../duckdb/scratch.ts'
-import { FerryError, RowError } from '../../errors.ts'
+import type { Batch, Checkpoint } from '../batch/encoding.ts'
+import type { Row } from '../batch/types.ts'
+import type { Offer } from '../contract/encodings.ts'
+import type { CommitResult, Refused, SplitWriter } from '../contract/sink.ts'
+import { Duckdb, quoteName, quotePath, quoteText, translate } from '../duckdb/engine.ts'
+import { PipeIntake, RowIntake } from '../duckdb/intake.ts'
+import { toNative } from '../duckdb/logical.ts'
+import { makeScratch, removeScratch } from '../duckdb/scratch.ts'
+import { FerryError, RowError } from '../errors.ts'
+import type { StagedFile } from '../objects/staging.ts'
 import type { FilesTarget } from './target.ts'
 
 export class ParquetWriter implements SplitWriter {
   private readonly table: FilesTarget
   private readonly db: Duckdb
-  private readonly place: (part: number) => string
+  private readonly create: (part: number) => Promise<StagedFile>
   private readonly scratch: string
   private pipe: PipeIntake | undefined
   private rows: RowIntake | undefined
   private rowsInFile = 0
   private bytesInFile = 0
   private copied = 0
+  private isQueried = false
   /** Rows that came as rows and are in files. */
   private gathered = 0
-  private part = 0
+  private parts = 0
+  /** The part that is written, or was written last. */
+  private file: StagedFile | undefined
   private bytesWritten = 0
 
-  private constructor(table: FilesTarget, db: Duckdb, scratch: string, place: (part: number) => string) {
+  private constructor(table: FilesTarget, db: Duckdb, scratch: string, create: (part: number) => Promise<StagedFile>) {
     this.table = table
     this.db = db
     this.scratch = scratch
-    this.place = place
+    this.create = create
   }
 
-  static async open(table: FilesTarget, offer: Offer, place: (part: number) => string): Promise<ParquetWriter> {
+  /** `create` begins a part: 1, 2, 3 ... */
+  static async open(
+    table: FilesTarget,
+    offer: Offer,
+    create: (part: number) => Promise<StagedFile>,
+  ): Promise<ParquetWriter> {
     const scratch = makeScratch('parquet')
     // Rows are gathered on disk, so that a table of any size stays within DuckDB's memory.
-    const path = offer.encoding === 'rows' ? join(scratch, 'rows.duckdb') : ':memory:'
+    const path = offer.encoding === 'rows' ? `${scratch}/rows.duckdb` : ':memory:'
     const db = await Duckdb.openAt(path)
     // Row groups bounded by bytes need this; with one thread rows that were gathered stay in order all the same.
     await db.run('SET preserve_insertion_order = false')
@@ -48,7 +54,7 @@ export class ParquetWriter implements SplitWriter {
       const columns = table.request.columns.map(c => `${quoteName(c.name)} ${toNative(c.type)}`)
       await db.run(`CREATE TABLE gathered (${columns.join(', ')})`)
     }
-    return new ParquetWriter(table, db, scratch, place)
+    return new ParquetWriter(table, db, scratch, create)
   }
 
   private get columns() {
@@ -60,14 +66,15 @@ export class ParquetWriter implements SplitWriter {
     try {
       if (batch.kind === 'query') {
         for (const statement of batch.query.setup) await this.db.run(statement)
-        const result = await this.db.run(this.copyTo(this.finiteQuery(batch.query.sql), this.place(++this.part)))
+        const result = await this.db.run(this.copyTo(this.finiteQuery(batch.query.sql), await this.next()))
         this.copied += result.rowsChanged
+        this.isQueried = true
         for (const statement of batch.query.teardown) await this.db.run(statement)
         return []
       }
       if (batch.kind === 'bytes') {
         if (!this.pipe) {
-          const to = this.place(++this.part)
+          const to = await this.next()
           this.pipe = new PipeIntake(this.db, this.columns, { finite: true, place }, query => this.copyTo(query, to))
         }
         await this.pipe.write(batch.data, batch.release)
@@ -77,6 +84,12 @@ export class ParquetWriter implements SplitWriter {
     } catch (error) {
       throw translate(error, place)
     }
+  }
+
+  /** The path of the next part. */
+  private async next(): Promise<string> {
+    this.file = await this.create(++this.parts)
+    return this.file.path
   }
 
   /** Infinite dates are refused, since Parquet would hold a number that only DuckDB understands. */
@@ -134,20 +147,16 @@ export class ParquetWriter implements SplitWriter {
   private async finishFile(): Promise<void> {
     this.rows?.close()
     this.rows = undefined
-    const path = this.place(++this.part)
-    const { rowsChanged } = await this.db.run(this.copyTo('SELECT * FROM gathered', path))
+    const { rowsChanged } = await this.db.run(this.copyTo('SELECT * FROM gathered', await this.next()))
     this.gathered += rowsChanged
     await this.db.run('DELETE FROM gathered')
-    await this.sync(path)
+    await this.finishPart()
     this.rowsInFile = 0
     this.bytesInFile = 0
   }
 
-  private async sync(path: string): Promise<void> {
-    const handle = await open(path, 'r+')
-    await handle.sync()
-    await handle.close()
-    this.bytesWritten += (await stat(path)).size
+  private async finishPart(): Promise<void> {
+    this.bytesWritten += await this.file!.finish()
   }
 
   async commit(_checkpoint: Checkpoint | undefined, counts: { rows: number }): Promise<CommitResult> {
@@ -156,13 +165,13 @@ export class ParquetWriter implements SplitWriter {
       if (this.pipe) {
         await this.pipe.finish()
         this.pipe = undefined
-        await this.sync(this.place(this.part))
+        await this.finishPart()
         const [count] = await this.db.all(
-          `SELECT sum(num_rows)::DOUBLE AS n FROM parquet_file_metadata(${quotePath(this.place(this.part))})`,
+          `SELECT sum(num_rows)::DOUBLE AS n FROM parquet_file_metadata(${quotePath(this.file!.path)})`,
         )
         this.copied = count!.n as number
-      } else if (this.copied > 0) await this.sync(this.place(this.part))
-      else if (this.rowsInFile > 0 || this.part === 0) await this.writeLast()
+      } else if (this.isQueried) await this.finishPart()
+      else if (this.rowsInFile > 0 || this.parts === 0) await this.writeLast()
       if (counts.rows > 0 && this.copied === 0 && this.gathered !== counts.rows) {
         throw new FerryError('FERRY-9000', `${place}: ${this.gathered} of ${counts.rows} rows are in the files`)
       }
@@ -176,11 +185,10 @@ export class ParquetWriter implements SplitWriter {
 
   /** What was gathered; an empty table is a file with its columns. */
   private async writeLast(): Promise<void> {
-    if (this.part === 0 && this.rowsInFile === 0) {
+    if (this.parts === 0 && this.rowsInFile === 0) {
       const columns = this.table.request.columns.map(c => `NULL::${toNative(c.type)} AS ${quoteName(c.name)}`)
-      const path = this.place(++this.part)
-      await this.db.run(this.copyTo(`SELECT ${columns.join(', ')} LIMIT 0`, path))
-      await this.sync(path)
+      await this.db.run(this.copyTo(`SELECT ${columns.join(', ')} LIMIT 0`, await this.next()))
+      await this.finishPart()
     } else await this.finishFile()
   }
 
@@ -191,6 +199,6 @@ export class ParquetWriter implements SplitWriter {
 
   private async close(): Promise<void> {
     await this.db.close()
-    rmSync(this.scratch, { recursive: true, force: true })
+    removeScratch(this.scratch)
   }
 }

@@ -1,4 +1,4 @@
-import type { WriteRequest } from '../../contract/write.ts'
+import type { WriteRequest } from '../contract/write.ts'
 import type { Compression, Format } from './options.ts'
 
 /** The form of files that are written. */
@@ -19,5 +19,4 @@ export interface FilesTarget {
   readonly output: Output
   /** The file, or the folder: messages name it. */
   readonly target: string
-  readonly isStdout: boolean
 }

@@ -2,24 +2,34 @@
 
 import { VARCHAR } from '@duckdb/node-api'
 import { z } from 'zod'
-import type { Batch, CsvDialect } from '../../batch/encoding.ts'
-import { type Column, utf8 } from '../../batch/types.ts'
-import type { Offer } from '../../contract/encodings.ts'
-import type { ReadRequest, ReadOptions as SplitRead } from '../../contract/read.ts'
-import { FILE_PATH, type TableColumn, type TableInfo } from '../../contract/schema.ts'
-import type { ChecksumTarget, SourceTable, StoreChecksums } from '../../contract/source.ts'
-import type { Split } from '../../contract/split.ts'
-import { type Duckdb, quoteName, quotePath, translate } from '../../duckdb/engine.ts'
-import { toLogical } from '../../duckdb/types.ts'
-import { FerryError } from '../../errors.ts'
-import { KeptForm } from '../../kept.ts'
-import { checksums, csvDialect, type Relation, readRelation, refuses, refuseWords, rowColumns } from '../relation.ts'
-import { type FileSet, fingerprintOf } from './bytes.ts'
+import type { Batch, CsvDialect } from '../batch/encoding.ts'
+import { type Column, utf8 } from '../batch/types.ts'
+import type { Offer } from '../contract/encodings.ts'
+import type { ReadRequest, ReadOptions as SplitRead } from '../contract/read.ts'
+import { FILE_PATH, type TableColumn, type TableInfo } from '../contract/schema.ts'
+import type { ChecksumTarget, SourceTable, StoreChecksums } from '../contract/source.ts'
+import type { Split } from '../contract/split.ts'
+import { type Duckdb, quoteName, quotePath, translate } from '../duckdb/engine.ts'
+import {
+  checksums,
+  csvDialect,
+  type Relation,
+  readRelation,
+  refuses,
+  refuseWords,
+  rowColumns,
+} from '../duckdb/relation.ts'
+import { toLogical } from '../duckdb/types.ts'
+import { FerryError } from '../errors.ts'
+import { KeptForm } from '../kept.ts'
+import { bytesOf, type FileSet, fingerprintOf } from './bytes.ts'
 import type { ReadOptions } from './options.ts'
 
 export interface ParquetFiles {
   info: TableInfo
   set: FileSet
+  /** The keys of the files, each with the path of a local file that has its bytes. */
+  paths: Map<string, string>
   columns: Relation['columns']
   /** Of files that lack some of the columns: which. */
   lacking: Map<string, string[]>
@@ -35,11 +45,14 @@ export async function describeParquet(
   options: ReadOptions,
 ): Promise<ParquetFiles> {
   try {
-    const [first, ...others] = set.paths
-    const columns = await columnsOf(db, first!)
+    const paths = new Map<string, string>()
+    for (const { key } of set.files) paths.set(key, await set.store.localFile(key))
+    const columnsIn = (key: string) => columnsOf(db, paths.get(key)!)
+    const [first, ...others] = [...paths.keys()]
+    const columns = await columnsIn(first!)
     const lacking = new Map<string, string[]>()
     for (const path of others) {
-      const own = await columnsOf(db, path)
+      const own = await columnsIn(path)
       const refuse = (what: string) =>
         new FerryError('FERRY-3013', `${path} ${what}`, {
           hint: 'Set `drift: evolve` to take the columns of all files, or `drift: ignore` for those of the first one.',
@@ -67,37 +80,37 @@ export async function describeParquet(
       const missing = columns.find(c => !own.some(o => o.name === c.name))
       if (missing && drift !== 'evolve') throw refuse(`has no column ${missing.name}, which ${first} has`)
     }
-    for (const path of drift === 'evolve' ? set.paths : []) {
-      const own = new Set((await columnsOf(db, path)).map(c => c.name))
+    for (const path of drift === 'evolve' ? paths.keys() : []) {
+      const own = new Set((await columnsIn(path)).map(c => c.name))
       const missing = columns.filter(c => !own.has(c.name)).map(c => c.name)
       if (missing.length > 0) lacking.set(path, missing)
     }
-    const list = `[${set.paths.map(quotePath).join(', ')}]`
+    const list = `[${[...paths.values()].map(quotePath).join(', ')}]`
     const [count] = await db.all(
       `SELECT sum(num_rows)::DOUBLE AS rows, sum(num_row_groups)::DOUBLE AS groups FROM parquet_file_metadata(${list})`,
     )
     const unreadable = new Map<string, TableColumn['unreadable']>()
     const cut = new Set<string>()
-    for (const path of set.paths) {
+    for (const path of paths.values()) {
       const faults = await faultsOf(db, path, options.nanoseconds === 'cut')
       for (const [name, fault] of faults.unreadable) unreadable.set(name, fault)
       for (const name of faults.cut) cut.add(name)
     }
     const info: TableInfo = {
-      object: set.object,
+      object: set.name,
       columns: columns.map(c => {
         const fault = unreadable.get(c.name)
         return { name: c.name, type: c.type, nullable: true, ...(fault ? { unreadable: fault } : {}) }
       }),
       ...(cut.size > 0 ? { guesses: [`${[...cut].join(', ')} to microseconds: what is finer is cut`] } : {}),
       primaryKey: [],
-      bytes: set.bytes,
+      bytes: bytesOf(set)!,
       rows: Number(count?.rows ?? 0),
     }
     const tiny = Number(count?.groups ?? 0) > 100 && info.rows! < Number(count!.groups) * VECTOR_ROWS
-    return { info, set, columns, lacking, tiny }
+    return { info, set, paths, columns, lacking, tiny }
   } catch (error) {
-    throw translate(error, set.object)
+    throw translate(error, set.name)
   }
 }
 
@@ -169,19 +182,23 @@ export class ParquetSourceTable implements SourceTable {
     this.files = files
     this.request = request
     this.db = db
-    this.rowColumns = rowColumns(this.relation(files.set.paths), request.columns)
+    this.rowColumns = rowColumns(this.whole, request.columns)
   }
 
-  private relation(paths: string[], ...option: string[]): Relation {
+  /** The files with these keys as a relation of DuckDB. */
+  private relation(keys: string[], ...option: string[]): Relation {
     const named = this.request.columns.some(c => c.from === FILE_PATH)
     const columns = named
       ? [...this.files.columns, { name: FILE_PATH, type: utf8, native: VARCHAR, nullable: false }]
       : this.files.columns
     const options = [...(named ? [`filename = '${FILE_PATH}'`] : []), ...option]
     const { lacking } = this.files
-    if (lacking.size > 0 && paths.length > 1) options.push('union_by_name = true')
-    const sql = parquet(paths, options.join(', '))
-    const missing = paths.length === 1 ? (lacking.get(paths[0]!) ?? []) : []
+    if (lacking.size > 0 && keys.length > 1) options.push('union_by_name = true')
+    const sql = parquet(
+      keys.map(key => this.files.paths.get(key)!),
+      options.join(', '),
+    )
+    const missing = keys.length === 1 ? (lacking.get(keys[0]!) ?? []) : []
     const natives = missing.map(name => `NULL::${columns.find(c => c.name === name)!.native} AS ${quoteName(name)}`)
     const relation = natives.length === 0 ? sql : `(SELECT *, ${natives.join(', ')} FROM ${sql})`
     // Many threads hold back each row group on its own until those before it are written: of tiny ones, megabytes for a row.
@@ -189,16 +206,20 @@ export class ParquetSourceTable implements SourceTable {
     return { sql: relation, setup, teardown: setup.map(() => 'RESET threads'), columns }
   }
 
+  /** All files. */
+  private get whole(): Relation {
+    return this.relation([...this.files.paths.keys()])
+  }
+
   /** Throws where the filter is none, is more than one statement, or has a parameter, which nothing fills. */
   async refuseFilter(): Promise<void> {
-    const { set } = this.files
     if (this.request.where !== undefined) {
-      await refuseWords(await this.db(), this.relation(set.paths), this.request, set.object)
+      await refuseWords(await this.db(), this.whole, this.request, this.files.set.name)
     }
   }
 
   refuses(offer: Offer): string | undefined {
-    return refuses(this.relation(this.files.set.paths), this.request.columns, offer)
+    return refuses(this.whole, this.request.columns, offer)
   }
 
   csvDialect(): CsvDialect {
@@ -212,25 +233,25 @@ export class ParquetSourceTable implements SourceTable {
 
   /** Ranges of rows within each file: DuckDB reads only the row groups that they touch. A query takes all at once. */
   async splits(offer: Offer): Promise<Split[]> {
-    const { paths } = this.files.set
+    const { paths } = this.files
     if (offer.encoding === 'duckdb-sql' || this.request.limit !== undefined) {
-      return [this.split(0, { paths }, this.files.info.rows ?? 0)]
+      return [this.split(0, { paths: [...paths.keys()] }, this.files.info.rows ?? 0)]
     }
     const db = await this.db()
     // Rows are counted by a column of DuckDB's own, which a file may have, too.
     const isCut = !this.files.columns.some(c => c.name.toLowerCase() === ROW_NUMBER)
     const splits: Split[] = []
-    for (const path of paths) {
+    for (const [key, path] of paths) {
       const [count] = await db.all(
         `SELECT num_rows::DOUBLE AS rows, file_size_bytes::DOUBLE AS bytes FROM parquet_file_metadata(${quotePath(path)})`,
       )
       const { rows, bytes } = count as { rows: number; bytes: number }
       const each =
         Math.max(1, Math.round((this.request.splitBytes * rows) / (bytes * EXPANSION * GROUP_ROWS))) * GROUP_ROWS
-      if (!isCut || rows <= each * 1.5) splits.push(this.split(splits.length, { paths: [path] }, rows))
+      if (!isCut || rows <= each * 1.5) splits.push(this.split(splits.length, { paths: [key] }, rows))
       else {
         for (let from = 0; from < rows; from += each) {
-          splits.push(this.split(splits.length, { paths: [path], from, to: from + each }, Math.min(each, rows - from)))
+          splits.push(this.split(splits.length, { paths: [key], from, to: from + each }, Math.min(each, rows - from)))
         }
       }
     }
@@ -239,7 +260,7 @@ export class ParquetSourceTable implements SourceTable {
 
   checksums(target: ChecksumTarget): StoreChecksums | undefined {
     const open = async () => (await this.db()).sibling()
-    return checksums(open, this.relation(this.files.set.paths), this.request, target)
+    return checksums(open, this.whole, this.request, target)
   }
 
   private split(id: number, piece: Piece, rows: number): Split {

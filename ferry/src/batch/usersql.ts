@@ -2,8 +2,7 @@
  * Filters and queries in the words of a job, as parts of statements. They stand in parentheses, where a comment at their
  * end swallows nothing; that they cannot close these is proven by `probes` before a statement is made of them.
  */
-import type { FerryError } from '../../errors.ts'
-import { stripSemicolon } from '../names.ts'
+import type { FerryError } from '../errors.ts'
 
 /** A query as a relation of a statement. */
 export const subquery = (query: string): string => `(${stripSemicolon(query)}\n)`
@@ -46,4 +45,9 @@ export function probes(from: string, { query, where }: { query?: string; where?:
 export function ofProbe(error: FerryError, { setting }: Probe): FerryError {
   error.faults.push({ path: setting, message: error.message })
   return error
+}
+
+/** A query as it can stand in parentheses. */
+export function stripSemicolon(query: string): string {
+  return query.trim().replace(/;\s*$/, '')
 }

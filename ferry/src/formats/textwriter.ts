@@ -1,50 +1,44 @@
-/** CSV, JSON Lines and JSON arrays written to a file or to standard output. */
-
-import { type FileHandle, open } from 'node:fs/promises'
+/** CSV, JSON Lines and JSON arrays, written as text. */
 import type { Transform } from 'node:stream'
 import { createGzip, createZstdCompress } from 'node:zlib'
-import { csvEncoder, csvHeader } from '../../batch/csv.ts'
-import type { Batch, Checkpoint } from '../../batch/encoding.ts'
-import { toJson } from '../../batch/json.ts'
-import type { Row } from '../../batch/types.ts'
-import { DOCUMENT } from '../../contract/schema.ts'
-import type { CommitResult, Refused, SplitWriter } from '../../contract/sink.ts'
-import { RowError } from '../../errors.ts'
-import { drained } from '../../streams.ts'
-import { translate } from './errors.ts'
+import { csvEncoder, csvHeader } from '../batch/csv.ts'
+import type { Batch, Checkpoint } from '../batch/encoding.ts'
+import { toJson } from '../batch/json.ts'
+import type { Row } from '../batch/types.ts'
+import { DOCUMENT } from '../contract/schema.ts'
+import type { CommitResult, Refused, SplitWriter } from '../contract/sink.ts'
+import { RowError } from '../errors.ts'
+import type { ObjectWriter } from '../objects/staging.ts'
+import { drained } from '../streams.ts'
 import type { FilesTarget, Output } from './target.ts'
 
-/** Mutex rows into a format's text. */
 type RowText = (row: Row, first: boolean) => string
 
 export class TextWriter implements SplitWriter {
   private readonly table: FilesTarget
   private readonly output: Output
-  private readonly place: (part: number) => string
+  private readonly create: (part: number) => Promise<ObjectWriter>
   private readonly text: RowText
   private file: OutputFile | undefined
   private part = 0
   private rowsInFile = 0
   private bytesWritten = 0
 
-  constructor(table: FilesTarget, place: (part: number) => string) {
+  /** `create` begins a part: 1, 2, 3 ... */
+  constructor(table: FilesTarget, create: (part: number) => Promise<ObjectWriter>) {
     this.table = table
     this.output = table.output
-    this.place = place
+    this.create = create
     this.text = rowText(table)
   }
 
   async write(batch: Batch): Promise<Refused[]> {
-    try {
-      if (batch.kind === 'bytes') {
-        const file = await this.current()
-        await file.write(batch.data, batch.release)
-        return []
-      }
-      return batch.kind === 'rows' ? await this.writeRows(batch.rows) : []
-    } catch (error) {
-      throw translate(error, this.table.target)
+    if (batch.kind === 'bytes') {
+      const file = await this.current()
+      await file.write(batch.data, batch.release)
+      return []
     }
+    return batch.kind === 'rows' ? this.writeRows(batch.rows) : []
   }
 
   private async writeRows(rows: Row[]): Promise<Refused[]> {
@@ -90,9 +84,7 @@ export class TextWriter implements SplitWriter {
     if (this.file) return this.file
     this.part++
     this.rowsInFile = 0
-    this.file = this.table.isStdout
-      ? OutputFile.stdout()
-      : await OutputFile.create(this.place(this.part), this.output.compression)
+    this.file = new OutputFile(await this.create(this.part), this.output.compression)
     const names = this.table.request.columns.map(c => c.name)
     if (this.output.format === 'csv' && this.output.header) {
       await this.file.write(Buffer.from(csvHeader(names, dialectOf(this.output))))
@@ -110,14 +102,10 @@ export class TextWriter implements SplitWriter {
   }
 
   async commit(_checkpoint: Checkpoint | undefined): Promise<CommitResult> {
-    try {
-      // An empty table is a file too: its header, or an empty array.
-      if (this.part === 0) await this.current()
-      await this.finishFile()
-      return { bytesWritten: this.bytesWritten }
-    } catch (error) {
-      throw translate(error, this.table.target)
-    }
+    // An empty table is a file too: its header, or an empty array.
+    if (this.part === 0) await this.current()
+    await this.finishFile()
+    return { bytesWritten: this.bytesWritten }
   }
 
   async abort(): Promise<void> {
@@ -171,57 +159,45 @@ function oneLine(text: string): string {
   return text.includes('\n') ? text.replace(/\s*\n\s*/g, ' ') : text
 }
 
-/** A file being written, compressed on the way; finished means on the disk. */
+/** A file being written, compressed on the way. */
 class OutputFile {
+  /** Before compression. */
   bytes = 0
-  private readonly handle: FileHandle | undefined
+  private readonly writer: ObjectWriter
   private readonly compressor: Transform | undefined
   private pumping: Promise<void> | undefined
   private failure: unknown
   private scratch = Buffer.alloc(0)
 
-  private constructor(handle: FileHandle | undefined, compressor: Transform | undefined) {
-    this.handle = handle
-    this.compressor = compressor
-    if (handle && compressor) {
-      this.pumping = pump(compressor, handle).catch(error => {
-        this.failure = error
-        compressor.destroy()
-      })
-    }
-  }
-
-  static async create(path: string, compression: Output['compression']): Promise<OutputFile> {
-    const handle = await open(path, 'w')
+  constructor(writer: ObjectWriter, compression: Output['compression']) {
+    this.writer = writer
     const compressor = compression === 'gzip' ? createGzip() : compression === 'zstd' ? createZstdCompress() : undefined
-    compressor?.on('error', () => {})
-    return new OutputFile(handle, compressor)
+    this.compressor = compressor
+    if (!compressor) return
+    compressor.on('error', () => {})
+    this.pumping = pump(compressor, writer).catch(error => {
+      this.failure = error
+      compressor.destroy()
+    })
   }
 
-  static stdout(): OutputFile {
-    return new OutputFile(undefined, undefined)
-  }
-
-  /** Writes a text. The same memory serves every time, where the bytes are on the disk before the next ones come. */
+  /** Writes a text. The same memory serves the next one if the bytes are no longer needed then. */
   async writeText(text: string): Promise<void> {
-    if (this.compressor || !this.handle) return this.write(Buffer.from(text))
     const bytes = Buffer.byteLength(text)
-    if (this.scratch.length < bytes) this.scratch = Buffer.allocUnsafeSlow(bytes)
-    await this.write(this.scratch.subarray(0, this.scratch.write(text)))
+    const memory = this.scratch.length < bytes ? Buffer.allocUnsafeSlow(bytes) : this.scratch
+    this.scratch = Buffer.alloc(0)
+    await this.write(memory.subarray(0, memory.write(text)), () => {
+      this.scratch = memory
+    })
   }
 
-  /** Writes bytes; `release` is told when they are needed no more. */
+  /** Writes bytes; `release` is called when they are no longer needed. */
   async write(data: Buffer, release?: () => void): Promise<void> {
     this.bytes += data.length
-    if (this.handle && !this.compressor) {
-      await writeFully(this.handle, data)
-      release?.()
-      return
-    }
+    if (!this.compressor) return this.writer.write(data, release)
     if (this.failure) throw this.failure
-    const stream = this.compressor ?? process.stdout
-    if (stream.write(data, release)) return
-    await drained(stream)
+    if (this.compressor.write(data, release)) return
+    await drained(this.compressor)
     if (this.failure) throw this.failure
   }
 
@@ -231,25 +207,16 @@ class OutputFile {
       await this.pumping
       if (this.failure) throw this.failure
     }
-    await this.handle?.sync()
-    await this.handle?.close()
+    await this.writer.finish()
   }
 
   async abandon(): Promise<void> {
     this.compressor?.destroy()
     await this.pumping?.catch(() => undefined)
-    await this.handle?.close().catch(() => undefined)
+    await this.writer.abandon()
   }
 }
 
-async function pump(from: Transform, to: FileHandle): Promise<void> {
-  for await (const chunk of from) await writeFully(to, chunk as Buffer)
-}
-
-async function writeFully(handle: FileHandle, data: Buffer): Promise<void> {
-  let at = 0
-  while (at < data.length) {
-    const { bytesWritten } = await handle.write(data, at)
-    at += bytesWritten
-  }
+async function pump(from: Transform, to: ObjectWriter): Promise<void> {
+  for await (const chunk of from) await to.write(chunk as Buffer)
 }

@@ -1,0 +1,199 @@
+import { type Column, type LogicalType, typeName, utf8 } from '../batch/types.ts'
+import type { Increment, ReadRequest, Since } from '../contract/read.ts'
+import { FILE_PATH, type Naming, type ObjectName, type ObjectSpec, type TableInfo } from '../contract/schema.ts'
+import type { SinkSession, SinkTable } from '../contract/sink.ts'
+import type { SourceSession, SourceTable } from '../contract/source.ts'
+import type { Abilities, Kind, Store } from '../contract/store.ts'
+import type { RunIdentity, WriteRequest } from '../contract/write.ts'
+import type { Duckdb } from '../duckdb/engine.ts'
+import { heldByParquet, toNative } from '../duckdb/logical.ts'
+import { FerryError } from '../errors.ts'
+import type { ObjectStore } from '../objects/store.ts'
+import type { FileSet } from './bytes.ts'
+import { CsvSourceTable, describeCsv } from './csv.ts'
+import { newFiles, partOf } from './increment.ts'
+import { describeJson, JsonSourceTable } from './json.ts'
+import { endingOf, formatOf, KNOWN_FILES, readOptions, stem, writeOptions } from './options.ts'
+import { FilesSinkTable } from './sink.ts'
+
+/** Tables as files of a store of objects: CSV, JSON Lines, JSON arrays, Parquet; plain, gzip, zstd. */
+export class FilesStore implements Store {
+  readonly kind: string
+  readonly abilities: Abilities
+  readonly takesOptions = true
+  private readonly store: ObjectStore
+  private duckdb: Promise<Duckdb> | undefined
+
+  constructor({ kind, abilities }: Kind, store: ObjectStore) {
+    this.kind = kind
+    this.abilities = abilities
+    this.store = store
+  }
+
+  get label(): string {
+    return this.store.label
+  }
+
+  get place(): string {
+    return this.store.place
+  }
+
+  missing(object: string): FerryError {
+    return new FerryError('FERRY-3001', `there is no file ${object} (${this.label})`, {
+      hint: 'Check the path; relative paths start from the folder of the connection, else from here.',
+    })
+  }
+
+  /** Text formats do not keep what was written: the words of the job are given to the reader, and nothing is guessed. */
+  readBack({ options, columns }: Pick<WriteRequest, 'options' | 'columns'>): Record<string, unknown> {
+    const { format, compression, delimiter, header = true, nullText } = options
+    const given = Object.entries({ format, delimiter, header, nullText }).filter(([, value]) => value !== undefined)
+    const types = Object.fromEntries(columns.map(c => [c.name, typeName(c.type)]))
+    const packed = compression === 'gzip' || compression === 'zstd' ? { compression } : {}
+    return { encoding: 'utf-8', ...Object.fromEntries(given), ...packed, types }
+  }
+
+  test(): Promise<string> {
+    return this.store.test()
+  }
+
+  objects(): Promise<string[]> {
+    return this.store.names(KNOWN_FILES)
+  }
+
+  readonly arrivals = {
+    find: async (pattern: string) => {
+      const found = await this.store.find(pattern)
+      return found.map(({ key, size, modified }) => ({ path: key, fingerprint: `${size}-${modified}` }))
+    },
+  }
+
+  async describe(spec: ObjectSpec): Promise<TableInfo | undefined> {
+    if (spec.query !== undefined)
+      throw new FerryError('FERRY-3001', 'files have no queries: use a .duckdb file as the source')
+    const set = await this.find(spec.object)
+    if (!set) return undefined
+    const { info } = await this.reader(set, spec)
+    if (info.columns.some(c => c.name === FILE_PATH)) {
+      throw new FerryError('FERRY-3015', `${spec.object}: its column ${FILE_PATH} has the name of Ferry's own`)
+    }
+    return {
+      ...info,
+      parts: set.files.map(f => f.key),
+      columns: [...info.columns, { name: FILE_PATH, type: utf8, nullable: false, onRequest: true }],
+    }
+  }
+
+  private async find(name: string): Promise<FileSet | undefined> {
+    const files = await this.store.find(name)
+    return files.length === 0 ? undefined : { name, store: this.store, files }
+  }
+
+  private async reader(set: FileSet, spec: ObjectSpec) {
+    const options = readOptions(spec.options)
+    const format = formatOf(set.files[0]!.key, options)
+    switch (format) {
+      case 'csv': {
+        const described = await describeCsv(set, options)
+        return { info: described.info, open: async (request: ReadRequest) => new CsvSourceTable(described, request) }
+      }
+      case 'jsonl':
+      case 'json': {
+        const described = await describeJson(set, options, format, spec.drift === 'evolve')
+        return { info: described.info, open: async (request: ReadRequest) => new JsonSourceTable(described, request) }
+      }
+      case 'parquet': {
+        // DuckDB is loaded only where it takes part.
+        const { describeParquet, ParquetSourceTable } = await import('./parquet.ts')
+        const described = await describeParquet(set, await this.db(), spec.drift ?? 'freeze', options)
+        const open = async (request: ReadRequest) => {
+          const table = new ParquetSourceTable(described, request, () => this.db())
+          await table.refuseFilter()
+          return table
+        }
+        return { info: described.info, open }
+      }
+    }
+  }
+
+  /** Files are written anew, whatever stands there. */
+  async existing(): Promise<undefined> {
+    return undefined
+  }
+
+  readonly documents = {
+    takes: ({ object, options }: ObjectSpec) => ['jsonl', 'json'].includes(formatOf(object, writeOptions(options))),
+  }
+
+  created(column: Column, _kind: string, target: ObjectSpec): { type: LogicalType; native: string } {
+    // Text formats hold every type as its text.
+    if (formatOf(target.object, writeOptions(target.options)) !== 'parquet') return { type: column.type, native: '' }
+    const type = heldByParquet(column.type)
+    return { type, native: toNative(type) }
+  }
+
+  defaultObject({ table }: ObjectName, options: Record<string, unknown>): string {
+    const { format = 'parquet', compression = 'none' } = writeOptions(options)
+    return `${this.namePart(table)}.${endingOf(format, compression)}`
+  }
+
+  nameParts(object: string): ObjectName {
+    const parts = /^(?:(.*)[/\\])?([^/\\]*)$/.exec(object)!
+    return { schema: parts[1] ?? '', table: stem(parts[2]!) }
+  }
+
+  /** No separator, and nothing hidden. */
+  namePart(text: string): string {
+    return text.replace(/[/\\\0%]|^\.+/g, encodeURIComponent).replace(/^\.+/, dots => '%2E'.repeat(dots.length))
+  }
+
+  objectKey(object: string): string {
+    return this.store.identityOf(object)
+  }
+
+  naming(target: ObjectSpec): Naming {
+    // DuckDB writes Parquet.
+    if (formatOf(target.object, writeOptions(target.options)) === 'parquet') return { foldsCase: true }
+    const isJson = ['json', 'jsonl'].includes(formatOf(target.object, writeOptions(target.options)))
+    return { foldsCase: false, mayBeEmpty: isJson }
+  }
+
+  async source(): Promise<SourceSession> {
+    return {
+      table: async (request: ReadRequest): Promise<SourceTable> => {
+        const set = await this.find(request.object)
+        if (!set) throw new FerryError('FERRY-3001', `there is no file ${request.object}`)
+        return (await this.reader(partOf(set, request), request)).open(request)
+      },
+      increment: async (request: ReadRequest, since: Since): Promise<Increment> => {
+        if (since.column !== undefined || since.overlap) {
+          throw new FerryError('FERRY-3012', 'files are new or not: they have no column to find changes by', {
+            hint: 'Leave incrementalColumn and overlap out.',
+          })
+        }
+        return newFiles(await this.store.find(request.object), request, since.after)
+      },
+      close: async () => {},
+    }
+  }
+
+  async sink(run: RunIdentity): Promise<SinkSession> {
+    return {
+      table: async (request: WriteRequest): Promise<SinkTable> =>
+        new FilesSinkTable(run, request, this.store, writeOptions(request.options)),
+      close: async () => {},
+    }
+  }
+
+  /** One DuckDB for all that this store reads with it, so that its memory limit holds for all together. */
+  private db(): Promise<Duckdb> {
+    this.duckdb ??= import('../duckdb/engine.ts').then(engine => engine.Duckdb.open())
+    return this.duckdb
+  }
+
+  async close(): Promise<void> {
+    const db = await this.duckdb?.catch(() => undefined)
+    this.duckdb = undefined
+    await db?.close()
+  }
+}

@@ -1,0 +1,119 @@
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import type { Committed } from '../../contract/split.ts'
+import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
+import { FerryError } from '../../errors.ts'
+import { isMade, PartNames } from '../partnames.ts'
+import { LocalStaging, type LocalTarget, namesIn, syncFolder } from './staging.ts'
+
+/**
+ * A folder that each run adds files to. The names of files follow from run and split, so that a split that is written again
+ * replaces its own files.
+ */
+export class FolderStaging extends LocalStaging {
+  readonly shape = 'folder'
+  readonly guarantee = 'exactly once: files are moved into the folder when all are whole'
+  private readonly names: PartNames
+
+  constructor(run: RunIdentity, request: WriteRequest, target: LocalTarget) {
+    super(run, request, target)
+    this.names = new PartNames(basename(target.path), run.run, target.ending)
+  }
+
+  get description(): string {
+    return `files ${join(this.target, this.names.of(0, 1))} ...`
+  }
+
+  /** True if files of earlier copies are removed when this one is published. */
+  private get replaces(): boolean {
+    return this.request.update === 'overwrite' || this.request.truncate
+  }
+
+  protected pathOf(split: number, part: number): string {
+    return join(this.work, this.names.of(split, part))
+  }
+
+  async begin(split: number): Promise<void> {
+    const prefix = this.names.ofSplit(split)
+    const found = (await namesIn(this.work)).filter(name => name.startsWith(prefix))
+    for (const name of found) await rm(join(this.work, name))
+  }
+
+  async committed({ splits }: Committed): Promise<Committed> {
+    await this.run.confirm()
+    return { splits, published: this.isMarked() || (this.replaces && (await this.isMoved())) }
+  }
+
+  /** True if all files of this run are in the folder: those of earlier copies may be gone. */
+  private async isMoved(): Promise<boolean> {
+    if (this.isMarked()) return true
+    const moved = (await this.visible()).some(name => this.names.isOwn(name))
+    if (!moved) return false
+    const waiting = await Promise.all(
+      [this.work, ...(await this.formerWork())].map(path => readdir(path).catch(() => [])),
+    )
+    return waiting.flat().length === 0
+  }
+
+  protected async isPublishedIn(): Promise<boolean> {
+    return false
+  }
+
+  protected async takeFrom([last, ...others]: string[]): Promise<boolean> {
+    // A rename takes the folder away from the former process.
+    if (last) await rename(last, this.work)
+    await this.remove(others)
+    return existsSync(this.work)
+  }
+
+  protected async reveal(): Promise<void> {
+    await mkdir(this.target, { recursive: true })
+    // New files first, old ones last: a reader may see both for a moment, but never none.
+    for (const name of await readdir(this.work)) await rename(join(this.work, name), join(this.target, name))
+    if (this.replaces) await this.removeEarlier()
+    await syncFolder(this.target)
+    await this.mark()
+    await this.remove([this.work])
+  }
+
+  /** Removes the files of earlier copies. */
+  private async removeEarlier(): Promise<void> {
+    const earlier = (await this.visible()).filter(name => !this.names.isOwn(name) && isMade(name))
+    for (const name of earlier) await rm(join(this.target, name))
+  }
+
+  private async visible(): Promise<string[]> {
+    return (await namesIn(this.target)).filter(name => !name.startsWith('.'))
+  }
+
+  /** Throws FERRY-3018 if the folder is to be replaced and holds files that no copy has made. */
+  async requireRoom(): Promise<string | undefined> {
+    if (!this.replaces) return undefined
+    const { object } = this.request
+    const there = await this.visible()
+    const foreign = there.find(name => !isMade(name))
+    if (foreign === undefined) {
+      return there.length === 0 ? undefined : `${there.length} files of earlier copies in ${object}`
+    }
+    throw new FerryError('FERRY-3018', `${object} holds ${foreign}, which no copy has made: it would be deleted`, {
+      hint: 'Copy into a folder of its own, or with update: append.',
+    })
+  }
+
+  /**
+   * Also removes files that are in the folder already. If files of earlier copies may be gone, the run is published instead:
+   * otherwise nothing would be left.
+   */
+  async discard(): Promise<boolean> {
+    const remains = this.replaces && (await this.isMoved())
+    if (remains) await this.removeEarlier()
+    else {
+      const moved = (await this.visible()).filter(name => this.names.isOwn(name))
+      for (const name of moved) await rm(join(this.target, name))
+    }
+    await this.remove([this.work, ...(await this.formerWork())])
+    await this.forget()
+    return remains
+  }
+}

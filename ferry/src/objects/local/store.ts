@@ -1,0 +1,122 @@
+/** A local folder as a store of objects; `-` is standard input and output. */
+import { constants, createReadStream } from 'node:fs'
+import { access, stat } from 'node:fs/promises'
+import { isAbsolute, join, relative, resolve } from 'node:path'
+import type { Readable } from 'node:stream'
+import { allowedPath, allowedWithin, isAllowed, isAllowedWithin, realOf, requireNoServer } from '../../confinement.ts'
+import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
+import { FerryError } from '../../errors.ts'
+import type { Staging } from '../staging.ts'
+import type { ByteRange, ObjectHead, ObjectStore } from '../store.ts'
+import { translate } from './errors.ts'
+import { find } from './find.ts'
+import { FileStaging } from './stagedfile.ts'
+import { FolderStaging } from './stagedfolder.ts'
+import { StandardOutput } from './standard.ts'
+
+const STANDARD = '-'
+const CHUNK = 1 << 18
+
+export class LocalFolder implements ObjectStore {
+  readonly label: string
+  /** Paths identify files, whatever the folder of the connection. */
+  readonly place = 'files'
+  private readonly folder: string
+  /** True if paths of locators are meant, which may be anywhere. */
+  private readonly isOpen: boolean
+
+  constructor(folder: string) {
+    this.folder = folder
+    this.isOpen = folder === '.'
+    this.label = `files:${folder}`
+  }
+
+  private readonly isSeen = (path: string): boolean =>
+    this.isOpen ? isAllowed(path) : isAllowedWithin(this.folder, path)
+
+  private pathOf(name: string): string {
+    const path = isAbsolute(name) ? name : join(this.folder, name)
+    return this.isOpen ? allowedPath(path) : allowedWithin(this.folder, path)
+  }
+
+  async test(): Promise<string> {
+    await access(allowedPath(this.folder), constants.R_OK).catch(error => {
+      throw new FerryError('FERRY-2001', `${this.folder}: ${error.message}`)
+    })
+    return `folder ${this.folder}`
+  }
+
+  async names(pattern: string): Promise<string[]> {
+    const folder = allowedPath(resolve(this.folder))
+    const all = await find(pattern, folder, this.isSeen)
+    return all.map(path => relative(folder, path)).sort()
+  }
+
+  async find(name: string): Promise<ObjectHead[]> {
+    if (name === STANDARD) {
+      requireNoServer('standard input and output')
+      return [{ key: STANDARD, size: undefined, modified: 0n }]
+    }
+    const path = this.pathOf(name)
+    const single = await stat(path).catch(() => undefined)
+    const paths = single?.isFile()
+      ? [path]
+      : // The name of a folder is no pattern, and neither is that of the connection.
+        await (single?.isDirectory() ? find('*', path, this.isSeen) : find(name, this.folder, this.isSeen))
+    const isHidden = (p: string) => /(^|[/\\])\.(?!\.?([/\\]|$))/.test(relative(this.folder, p))
+    const heads = await Promise.all(paths.filter(p => !isHidden(p)).map(p => headOf(p)))
+    return heads.filter(head => head !== undefined).sort((a, b) => (a.key < b.key ? -1 : 1))
+  }
+
+  identityOf(name: string): string {
+    return name === STANDARD ? name : realOf(resolve(this.folder, name))
+  }
+
+  async head(key: string): Promise<ObjectHead | undefined> {
+    return headOf(allowedPath(key)).catch(error => {
+      if (error.code === 'ENOENT') return undefined
+      throw translate(error, key)
+    })
+  }
+
+  readRange(
+    key: string,
+    { start, end }: ByteRange,
+    { chunk = CHUNK, signal }: { chunk?: number; signal?: AbortSignal | undefined } = {},
+  ): Readable {
+    if (key === STANDARD) return process.stdin
+    return createReadStream(allowedPath(key), {
+      start,
+      highWaterMark: chunk,
+      ...(end === undefined ? {} : { end: end - 1 }),
+      ...(signal ? { signal } : {}),
+    })
+  }
+
+  async localFile(key: string): Promise<string> {
+    return key
+  }
+
+  explain(error: unknown, key: string): unknown {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return new FerryError('FERRY-3001', `${key} does not exist`, { cause: error })
+    return code === 'EACCES' || code === 'EPERM' ? translate(error, key) : error
+  }
+
+  stage(run: RunIdentity, request: WriteRequest, form: { ending: string; many: boolean }): Staging {
+    if (request.object === STANDARD) {
+      requireNoServer('standard input and output')
+      return new StandardOutput(form)
+    }
+    const path = this.pathOf(request.object)
+    const isFolder = /[/\\]$/.test(request.object) || form.many
+    // `.` has no name that files could begin with.
+    const target = { path: resolve(path), ...form }
+    return isFolder ? new FolderStaging(run, request, target) : new FileStaging(run, request, target)
+  }
+}
+
+async function headOf(path: string): Promise<ObjectHead | undefined> {
+  const info = await stat(path, { bigint: true })
+  return info.isFile() ? { key: path, size: Number(info.size), modified: info.mtimeNs } : undefined
+}

@@ -1,0 +1,32 @@
+/** Names of the objects that runs write into a folder: they follow from run, split and part. */
+
+/** `ending` has no dot at its beginning: `csv.gz`. */
+export class PartNames {
+  /** What the names of all objects of the run begin with. */
+  private readonly prefix: string
+  private readonly ending: string
+
+  constructor(folder: string, run: string, ending: string) {
+    this.prefix = `${folder}-${run.replace(/[^A-Za-z0-9]/g, '')}-`
+    this.ending = ending
+  }
+
+  of(split: number, part: number): string {
+    return `${this.ofSplit(split)}${String(part).padStart(4, '0')}.${this.ending}`
+  }
+
+  /** What the names of one split begin with. */
+  ofSplit(split: number): string {
+    return `${this.prefix}${String(split).padStart(5, '0')}-`
+  }
+
+  /** True if an object was written by this run. */
+  isOwn(name: string): boolean {
+    return name.startsWith(this.prefix)
+  }
+}
+
+/** True if a name is one that a run gives. */
+export function isMade(name: string): boolean {
+  return /-\d{8}T\d{9}[0-9a-f]{4}-\d{5,}-\d{4,}\.[a-z]+(\.gz|\.zst)?$/.test(name)
+}
