@@ -13,7 +13,6 @@ interface ArmJob {
     totalCount: number
     skippedCount: number
     waitingFor?: string
-    errorFiles?: string
     lag?: { changes: number; seconds: number }
     error?: { error: { code: string; message: string } }
     jobProperties: { jobType: string; tasks: { totalCount: number; processedCount: number }[] }
@@ -328,7 +327,6 @@ describe('an offline copy job', () => {
     copy.create('{"id":"taken","customer":"c7","lines":[{"sku":"s2","n":7}]}')
     const made = await me.job(...words('j1'), '--wait')
     expect(made.properties).toMatchObject({ status: 'Completed', processedCount: 300, skippedCount: 1 })
-    expect(made.properties.errorFiles).toMatch(/errors/)
     const still = await me.copy('retry', '-a', 'prod', '--job-name', 'j1')
     expect(still.code).toBe(1)
     copy.delete('taken', ['c7'])

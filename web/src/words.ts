@@ -10,6 +10,7 @@ const SAID: [RegExp, string][] = [
   [/; or leave there what it has written: ferry delete \S+ --force/g, ''],
   [/`?ferry resume \S+?`?(?=[.,;:) ]|$)/g, 'Resume'],
   [/`?ferry cancel \S+?`?(?=[.,;:) ]|$)/g, 'Cancel'],
+  [/`?ferry skipped \S+?`?(?=[.,;:) ]|$)/g, 'the list of skipped rows'],
   [/`?ferry retry \S+?`?(?=[.,;:) ]|$)/g, 'Copy them again'],
   [/`?ferry list`?/g, 'the page Jobs'],
   [/`?ferry runs`?/g, 'the page Monitor'],

@@ -18,6 +18,7 @@ export const EXAMPLES: Record<string, string> = {
   delete: 'ferry delete nightly',
   start: 'ferry start nightly --wait',
   retry: 'ferry retry nightly',
+  skipped: 'ferry skipped nightly > rows.jsonl',
   connections: "ferry connections add shop postgres://me@db/shop --set password='${SHOP_PASSWORD}'",
   serve: 'ferry serve --folder /data --port 7070',
   worker: 'ferry worker --folder /data',

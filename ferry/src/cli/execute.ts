@@ -101,9 +101,9 @@ export function printReport(report: RunReport): void {
     `\n${paint(colour, report.status)}: ${count(report.rowsCopied)} rows, ${size(report.dataRead)} in ${seconds(report.copyDuration)} ` +
       `(${count(Math.round(report.rowsCopied / Math.max(report.copyDuration, 0.001)))} rows/s, ${size(report.throughput * 1000)}/s)  run ${report.runId}\n`,
   )
-  if (report.errorFiles) {
+  if (report.rowsSkipped > 0) {
     out.write(
-      `${count(report.rowsSkipped)} rows were skipped: see ${report.errorFiles}, then: ferry retry ${report.runId}\n`,
+      `${count(report.rowsSkipped)} rows were skipped: ferry skipped ${report.runId} prints them, ferry retry ${report.runId} copies them again\n`,
     )
   }
   for (const error of report.errors) printError(error as Parameters<typeof printError>[0])

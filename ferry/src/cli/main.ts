@@ -189,7 +189,15 @@ add('start <job>', 'have the server run a job that is kept', () => import('./sta
   .option('--full-refresh', 'copy everything anew')
   .option('--table <name>', 'only this table; may be repeated', list)
   .option('--wait', 'wait until the run has ended')
-withVariables(add('retry <run>', 'copy the skipped rows of a run again', () => import('./retry.ts')))
+add('skipped <run>', 'print the skipped rows of a run, one line of JSON each', () => import('./skipped.ts')).option(
+  '--table <name>',
+  'only this table; may be repeated',
+  list,
+)
+withVariables(add('retry <run>', 'copy the skipped rows of a run again', () => import('./retry.ts'))).option(
+  '--rows <file>',
+  'lines of `ferry skipped` with corrected values, which take the places of the skipped rows first',
+)
 withVariables(
   add(
     'connections [action] [name] [locator]',

@@ -1,9 +1,6 @@
-import { existsSync } from 'node:fs'
-import { errorFolder } from '../runtime/errorfiles.ts'
 import type { TableView } from '../runtime/schemas.ts'
-import { ferryHome } from '../state/database.ts'
 import { withBackend } from './backend.ts'
-import { moment, printError, printJson, seconds, size, table } from './output.ts'
+import { count, moment, printError, printJson, seconds, size, table } from './output.ts'
 import { lag } from './progress.ts'
 
 export default async function show([id]: string[], options: { json: boolean }): Promise<void> {
@@ -11,12 +8,10 @@ export default async function show([id]: string[], options: { json: boolean }): 
     const found = await backend.run(id!)
     return { run: found, tables: await backend.tables(found.id) }
   })
-  const folder = errorFolder(ferryHome(), run.id)
-  const errorFiles = existsSync(folder) ? folder : null
   const orphaned = run.state === 'running' && !run.executing
   if (options.json) {
     const { tables: of, ...rest } = run
-    printJson({ ...rest, orphaned, errorFiles, tableCount: of, tables })
+    printJson({ ...rest, orphaned, tableCount: of, tables })
     return
   }
   const out = process.stdout
@@ -50,7 +45,11 @@ export default async function show([id]: string[], options: { json: boolean }): 
     ])
     out.write(`\n${table(['attempt', 'ended', 'at work', 'came to', 'host', 'error'], lines)}\n`)
   }
-  if (errorFiles) out.write(`\nskipped rows: ${folder}   to copy them again: ferry retry ${run.id}\n`)
+  if (run.rowsSkipped > 0) {
+    out.write(
+      `\n${count(run.rowsSkipped)} rows were skipped: ferry skipped ${run.id} prints them, ferry retry ${run.id} copies them again\n`,
+    )
+  }
   if (run.error) printError(run.error as Parameters<typeof printError>[0])
 }
 

@@ -2,7 +2,6 @@
  * Copy jobs of an account: kept under a name that is unique there, waiting in the account's queue, and executed one
  * after another by whoever works for it.
  */
-import { existsSync } from 'node:fs'
 import type { Containers } from '../contract/capabilities.ts'
 import type { Store } from '../contract/store.ts'
 import { FerryError } from '../errors.ts'
@@ -18,7 +17,6 @@ import * as runs from '../state/runs.ts'
 import type { RunRow, RunTableRow, SplitRow, Wish } from '../state/schema.ts'
 import { databaseNow } from '../state/time.ts'
 import { abandon } from './discard.ts'
-import { errorFolder } from './errorfiles.ts'
 import type { RunReport } from './report.ts'
 import { type RunOptions, runJob } from './run.ts'
 import { closeStores, openStore, openStores, resolveEndpoint } from './stores.ts'
@@ -164,7 +162,6 @@ export async function describeCopy(state: State, row: RunRow): Promise<CopyRun> 
   const splits = await state.db.selectFrom('split').selectAll().where('run', '=', row.id).execute()
   const executing = isAlive(row, await databaseNow(state.db))
   const ofTable = (t: RunTableRow) => splits.filter(s => s.ordinal === t.ordinal)
-  const folder = errorFolder(state.home, row.id)
   const ended = row.ended_at === null ? 0 : Date.parse(row.ended_at)
   return {
     job: readJob(row.definition),
@@ -178,7 +175,6 @@ export async function describeCopy(state: State, row: RunRow): Promise<CopyRun> 
     tables: tables.map(t => countsOf(t, ofTable(t))),
     behind: executing ? behindOf(tables.map(ofTable)) : undefined,
     waiting: await waitingOf(state, row, executing),
-    errorFiles: existsSync(folder) ? folder : undefined,
   }
 }
 

@@ -21,8 +21,6 @@ export interface RunReport {
   throughput: number
   usedParallelCopies: number
   errors: { code: string; message: string; hint: string; table?: string }[]
-  /** The folder with the skipped rows, where there are any. */
-  errorFiles?: string
   executionDetails: TableReport[]
 }
 
@@ -48,7 +46,7 @@ export function errorInfo(error: FerryError, table?: string) {
 }
 
 export function reportOf(
-  run: { id: string; job: string; resumed: boolean; parallel: number; seconds: number; errorFiles: string },
+  run: { id: string; job: string; resumed: boolean; parallel: number; seconds: number },
   status: RunState,
   tables: TableProgress[],
   failure: FerryError | undefined,
@@ -71,7 +69,6 @@ export function reportOf(
     throughput: round(dataRead / 1000 / Math.max(run.seconds, 0.001)),
     usedParallelCopies: run.parallel,
     errors: failure && errors.length === 0 ? [errorInfo(failure)] : errors,
-    ...(rowsSkipped > 0 ? { errorFiles: run.errorFiles } : {}),
     executionDetails: tables.map(tableReport),
   }
 }

@@ -1,10 +1,9 @@
-/** Copying skipped rows again, from the error files of a run, once their cause is mended. */
+/** Copying the skipped rows of a run again, once their cause is mended. */
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { parseText } from '../batch/text.ts'
 import { type Column, type Row, sameType } from '../batch/types.ts'
 import type { MappedColumn, TableInfo } from '../contract/schema.ts'
-import type { SinkSession } from '../contract/sink.ts'
+import type { SinkSession, SinkTable } from '../contract/sink.ts'
 import type { SourceSession } from '../contract/source.ts'
 import type { Split } from '../contract/split.ts'
 import { tablePlans } from '../engine/keptplan.ts'
@@ -17,19 +16,38 @@ import type { State } from '../state/database.ts'
 import { HEARTBEAT_MS } from '../state/owner.ts'
 import { heartbeat, type Lease, letGo, requireHeld, runTables, takeForRetry } from '../state/runs.ts'
 import type { RunRow } from '../state/schema.ts'
-import { type ErrorLine, errorFiles, errorFolder, firstErrors } from './errorfiles.ts'
+import {
+  firstSkipped,
+  groupsOf,
+  moveGroup,
+  replaceGroup,
+  rowsOfGroup,
+  type SkippedGroup,
+  type SkippedRow,
+} from '../state/skipped.ts'
+import { type EditedRow, replaceRows } from './skipped.ts'
 import { closeStores, openStores, type Stores } from './stores.ts'
 
 export interface RetryReport {
   run: string
-  tables: { table: string; tried: number; copied: number; left: number; reason?: string; folder?: string }[]
+  /** `reason` is that of the first row that is left. */
+  tables: { table: string; tried: number; copied: number; left: number; reason?: string }[]
 }
 
-/** Tries all skipped rows of a run again. Rows that still do not fit stay in the error files with their new reason. */
-export async function retryRun(state: State, id: string, variables: Variables): Promise<RetryReport> {
+/**
+ * Tries all skipped rows of a run again. Rows that still do not fit stay with their new reason. `edited` are rows that take
+ * the places of skipped ones first, by their ids.
+ */
+export async function retryRun(
+  state: State,
+  id: string,
+  variables: Variables,
+  edited: EditedRow[] = [],
+): Promise<RetryReport> {
   const { row, lease } = await takeForRetry(state.db, id)
   const alive = setInterval(() => heartbeat(state.db, lease).catch(() => undefined), HEARTBEAT_MS)
   try {
+    await replaceRows(state.db, lease, edited)
     return await retryTaken(state, row, lease, variables)
   } finally {
     clearInterval(alive)
@@ -38,23 +56,21 @@ export async function retryRun(state: State, id: string, variables: Variables): 
 }
 
 async function retryTaken(state: State, run: RunRow, lease: Lease, variables: Variables): Promise<RetryReport> {
-  const folder = errorFolder(state.home, run.id)
   const stores = await openStores(readJob(run.definition), state, variables)
   const report: RetryReport = { run: run.id, tables: [] }
   try {
     for (const row of await runTables(state.db, run.id)) {
       const plan = tablePlans.read(row.plan)
       const total = { table: plan.from, tried: 0, copied: 0, left: 0 }
-      for (const path of errorFiles(folder, plan.ordinal)) {
-        const { total: tried } = await firstErrors([path], 0)
-        const left = await retryFile({ ...run, holds: () => requireHeld(state.db, lease) }, stores, plan, path)
+      for (const group of await groupsOf(state.db, run.id, plan.ordinal)) {
+        const { tried, left } = await retryGroup({ db: state.db, run, lease, stores, plan }, group)
         total.tried += tried
         total.left += left
         total.copied += tried - left
       }
       if (total.tried === 0) continue
-      const [first] = (await firstErrors(errorFiles(folder, plan.ordinal), 1)).lines
-      report.tables.push({ ...total, ...(first ? { reason: first.reason, folder } : {}) })
+      const [first] = await firstSkipped(state.db, run.id, { ordinals: [plan.ordinal], limit: 1 })
+      report.tables.push({ ...total, ...(first ? { reason: first.reason } : {}) })
     }
   } finally {
     await closeStores(stores)
@@ -62,22 +78,33 @@ async function retryTaken(state: State, run: RunRow, lease: Lease, variables: Va
   return report
 }
 
+interface RetryContext {
+  db: State['db']
+  run: RunRow
+  lease: Lease
+  stores: Stores
+  plan: TablePlan
+}
+
 /**
- * One error file, exactly once: the lines that stay are written beside it before the rows commit, under a ledger entry
- * named after the file's content. A crash in between is settled by the ledger when it is tried again.
+ * Copies one group, exactly once: the rows that stay are saved under a name of their own before the others commit, with a ledger
+ * entry that is named after the content of the group. After a crash in between, the next retry finds both.
  */
-async function retryFile(
-  run: { id: string; job: string; epoch: number; holds: () => Promise<void> },
-  stores: Stores,
-  plan: TablePlan,
-  path: string,
-): Promise<number> {
-  const content = readFileSync(path, 'utf8')
-  const print = createHash('sha256').update(content).digest('hex').slice(0, 8)
-  const next = `${path}.${print}.next`
+async function retryGroup(context: RetryContext, group: SkippedGroup): Promise<{ tried: number; left: number }> {
+  const { db, run, lease, stores, plan } = context
+  const rows = await rowsOfGroup(db, run.id, group)
+  const content = rows.map(row => `${JSON.stringify(row)}\n`).join('')
+  const digest = createHash('sha256').update(content).digest('hex').slice(0, 8)
+  const next = { ...group, mark: `${group.mark}.${digest}.next` }
   const store = stores.destination
-  const { epoch, holds } = run
-  const identity = { run: `${run.id}.retry.${print}`, job: `${run.job}#retry`, epoch, holds, confirm: holds }
+  const holds = () => requireHeld(db, lease)
+  const identity = {
+    run: `${run.id}.retry.${digest}`,
+    job: `${run.job}#retry`,
+    epoch: run.epoch,
+    holds,
+    confirm: holds,
+  }
   const session = await store.sink(identity)
   let reading: SourceSession | undefined
   try {
@@ -88,19 +115,14 @@ async function retryFile(
         hint: 'Mend the source and run the job again.',
       })
     }
-    const lines = content
-      .split('\n')
-      .filter(Boolean)
-      .map(line => JSON.parse(line) as ErrorLine)
     const current = reading && (await currentRows(reading, plan))
-    const left = await write(session, asItIs(plan, existing), lines, current, kept => {
-      writeFileSync(next, kept.map(line => `${JSON.stringify(line)}\n`).join(''), { mode: 0o600, flush: true })
-    })
-    const remaining = left ?? (existsSync(next) ? readFileSync(next, 'utf8').split('\n').filter(Boolean).length : 0)
-    if (remaining === 0) rmSync(path)
-    else renameSync(next, path)
-    rmSync(next, { force: true })
-    return remaining
+    const sink = await write(session, asItIs(plan, existing), rows, current, kept =>
+      replaceGroup(db, lease, next, kept),
+    )
+    // The ledger entry must outlive this: without it the rows would be written again.
+    await moveGroup(db, lease, next, group)
+    await sink.forget()
+    return { tried: rows.length, left: (await rowsOfGroup(db, run.id, group)).length }
   } finally {
     await reading?.close()
     await session.close()
@@ -124,14 +146,14 @@ function asItIs(plan: TablePlan, existing: TableInfo): TablePlan {
   }
 }
 
-/** Writes the lines' rows; gives back how many stay, or undefined where an earlier try had committed them already. */
+/** Writes rows, unless an earlier retry has committed them already; `keep` saves those that stay before the others commit. */
 async function write(
   session: SinkSession,
   plan: TablePlan,
-  lines: ErrorLine[],
+  skipped: SkippedRow[],
   current: CurrentRows | undefined,
-  keep: (lines: ErrorLine[]) => void,
-): Promise<number | undefined> {
+  keep: (rows: SkippedRow[]) => Promise<void>,
+): Promise<SinkTable> {
   const update = plan.write.update === 'merge' ? 'merge' : 'append'
   const sink = await session.table({
     ...plan.write,
@@ -143,18 +165,15 @@ async function write(
   })
   const committed = await sink.prepare({ splits: new Map(), published: false })
   const split: Split = { id: 0, label: 'retry', spec: '' }
-  if (committed.splits.has(0)) {
-    await sink.forget()
-    return undefined
-  }
-  const kept: ErrorLine[] = []
+  if (committed.splits.has(0)) return sink
+  const kept: SkippedRow[] = []
   const rows: Row[] = []
-  const from: ErrorLine[] = []
+  const from: SkippedRow[] = []
   const columns = sourceColumns(plan)
   const map = rowMapper(columns, plan.read.columns) ?? (row => row)
-  for (const line of lines) {
+  for (const line of skipped) {
     try {
-      if (!line.values) throw new FerryError('FERRY-4002', `${line.reason}; to retry it, give the line "values"`)
+      if (!line.values) throw new FerryError('FERRY-4002', `${line.reason}; to retry it, give it "values"`)
       const { values } = line
       rows.push(map(columns.map(c => (values[c.name] == null ? null : parseText(values[c.name]!, c.type)))))
       from.push(line)
@@ -174,14 +193,13 @@ async function write(
     for (const { row, error } of (await writer.settle?.()) ?? []) {
       kept.push({ ...there[written.indexOf(row)]!.line, reason: error.message })
     }
-    keep(kept)
+    await keep(kept)
     await writer.commit(undefined, { rows: written.length - refused.length, bytes: 0 })
   } catch (error) {
     await writer.abort()
     throw error
   }
-  await sink.forget()
-  return kept.length
+  return sink
 }
 
 type CurrentRows = (rows: Row[]) => Promise<(Row | undefined)[]>

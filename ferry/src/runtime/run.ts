@@ -12,9 +12,9 @@ import type { State } from '../state/database.ts'
 import { diedTooOften, MOST_DEATHS } from '../state/queue.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, RunState } from '../state/schema.ts'
+import { countSkipped } from '../state/skipped.ts'
 import { abandon, refuseEdited, release } from './discard.ts'
 import { Drift } from './drift.ts'
-import { errorFiles, errorFolder, firstErrors } from './errorfiles.ts'
 import { Hold } from './hold.ts'
 import { StateJournal } from './journal.ts'
 import { parallelOf } from './plan.ts'
@@ -113,7 +113,6 @@ class Run {
   private readonly watch: Watch
   private readonly drift = new Drift()
   private readonly parallel: number
-  private readonly folder: string
   private readonly pulse: Pulse
   private readonly hold: Hold
   private readonly started = performance.now()
@@ -129,7 +128,6 @@ class Run {
     this.parallel = parallelOf(job, stores)
     this.pulse = new Pulse(state.db, lease, row.samples)
     this.hold = new Hold(state.db, lease, row.job)
-    this.folder = errorFolder(state.home, lease.run)
     this.watch = new Watch(state, lease, stores, this.pulse)
     const { watch, drift, pulse } = this
     this.tables = new RunTables({ state, job, stores, lease, row, only, fresh, watch, drift, pulse })
@@ -166,7 +164,6 @@ class Run {
         resumed: this.resumed,
         parallel: this.parallel,
         seconds,
-        errorFiles: this.folder,
       },
       status,
       this.tables.progress,
@@ -246,7 +243,7 @@ class Run {
       await this.drift.requireSameColumns(this.stores.source, plan)
       plan = withPosition(plan, table.feed?.position())
       progress.state = 'completed'
-      progress.rowsSkipped = await this.countErrors(plan.ordinal)
+      progress.rowsSkipped = await countSkipped(this.options.state.db, this.lease.run, [plan.ordinal])
     } catch (error) {
       if (this.watch.signal.aborted) progress.state = 'paused'
       else if (this.drift.takes(plan, error)) {
@@ -281,7 +278,7 @@ class Run {
     const { plan } = table
     if (plan.write.alter) await table.sink.alter?.()
     let lookedAt = performance.now()
-    const journal = new StateJournal(this.options.state, this.lease, {
+    const journal = new StateJournal(this.options.state.db, this.lease, {
       ordinal: plan.ordinal,
       from: plan.from,
       hasFeed: table.feed !== undefined,
@@ -303,11 +300,6 @@ class Run {
       progress,
       journal,
     })
-  }
-
-  private async countErrors(ordinal: number): Promise<number> {
-    const { total } = await firstErrors(errorFiles(this.folder, ordinal), 0)
-    return total
   }
 
   /** What was asked to be cancelled leaves what others see already; its counts say so. */

@@ -20,6 +20,7 @@ import type { State } from '../state/database.ts'
 import { completeTable, positionsOf } from '../state/positions.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, RunTableRow } from '../state/schema.ts'
+import { closeGroups } from '../state/skipped.ts'
 import { saveSplits, splitsOf } from '../state/splits.ts'
 import { forgetTable } from './discard.ts'
 import type { Drift } from './drift.ts'
@@ -65,8 +66,7 @@ export class RunTables {
         await watch.breathe()
         const plan = tablePlans.read(row.plan)
         if (row.state === 'completed') {
-          // The files of rows that were skipped have room for one increment of a run.
-          const more = this.copiesOn && row.rows_skipped === 0 ? await this.nextIncrement(sessions, plan) : undefined
+          const more = this.copiesOn ? await this.nextIncrement(sessions, plan) : undefined
           Object.assign(this.track(more?.plan ?? plan), {
             ...(more ? {} : { state: 'completed' }),
             rowsRead: row.rows_read,
@@ -118,7 +118,9 @@ export class RunTables {
     if (!plan.increment?.isEmpty) await forgetTable(sessions.sink, plan)
     const made = await this.planAgain(sessions, plan)
     if (!('source' in made)) return undefined
-    await saveSplits(this.context.state.db, this.context.lease, plan.ordinal, [], { feed: false })
+    const { state, lease } = this.context
+    await saveSplits(state.db, lease, plan.ordinal, [], { feed: false })
+    await closeGroups(state.db, lease, plan.ordinal)
     return made
   }
 

@@ -4,13 +4,13 @@ import { z } from 'zod'
 import { readJob } from '../job/kept.ts'
 import { resumeRun, wishForRun } from '../runtime/control.ts'
 import type { Dispatcher } from '../runtime/dispatcher.ts'
-import { errorFiles, errorFolder, firstErrors } from '../runtime/errorfiles.ts'
 import { describeRun, listRuns } from '../runtime/overview.ts'
 import { runDetailSchema, runSchema, runStateSchema, skippedSchema, tableSchema } from '../runtime/schemas.ts'
 import type { Scouts } from '../runtime/scouts.ts'
 import { compactJob, describeTables, runView } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
 import { countStates, findRun } from '../state/runs.ts'
+import { countSkipped, firstSkipped } from '../state/skipped.ts'
 import { databaseNow } from '../state/time.ts'
 import { askerOf, callerOf } from './asker.ts'
 import { yamlOf } from './jobs.ts'
@@ -142,14 +142,13 @@ export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
         .where('rows_skipped', '>', 0)
         .orderBy('ordinal')
         .execute()
-      const folder = errorFolder(state.home, run.id)
       const { table: only, limit } = request.query
-      const wanted = tables.filter(t => only === undefined || t.ordinal === only)
-      const { total, lines } = await firstErrors(
-        wanted.flatMap(t => errorFiles(folder, t.ordinal)),
-        limit,
-      )
-      return { total, rows: lines.map(({ table, reason, ...row }) => ({ table, reason, row })) }
+      const ordinals = tables.map(t => t.ordinal).filter(o => only === undefined || o === only)
+      const rows = await firstSkipped(db, run.id, { ordinals, limit })
+      return {
+        total: await countSkipped(db, run.id, ordinals),
+        rows: rows.map(({ table, reason, ...row }) => ({ table, reason, row })),
+      }
     },
   })
 

@@ -5,7 +5,6 @@ import { setTimeout } from 'node:timers/promises'
 import { FerryError } from '../errors.ts'
 import { Clock } from '../runtime/clock.ts'
 import { Dispatcher } from '../runtime/dispatcher.ts'
-import { errorFolder } from '../runtime/errorfiles.ts'
 import { limitTo } from '../runtime/folders.ts'
 import { Scouts } from '../runtime/scouts.ts'
 import { openSqliteBeside } from '../state/beside.ts'
@@ -167,7 +166,7 @@ function startSweeper(state: State, keepDays: number, log: Log): { stop: () => P
   return repeat(SWEEP_MS, async () => {
     const before = new Date(Date.now() - keepDays * 86_400_000)
     try {
-      const forgotten = await forgetRuns(state.db, before, run => errorFolder(state.home, run))
+      const forgotten = await forgetRuns(state.db, before)
       await forgetAudit(state.db, before)
       if (forgotten > 0) log.info({ runs: forgotten }, `runs older than ${keepDays} days are forgotten`)
     } catch (error) {

@@ -6,13 +6,14 @@ import { Kysely, PostgresDialect, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { withoutPassword } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
+import { importErrorFiles } from './errorfiles.ts'
 import { MIGRATIONS } from './migrations.ts'
 import type { Schema } from './schema.ts'
 import { openSqlite } from './sqlite.ts'
 
 export interface State {
   readonly db: Kysely<Schema>
-  /** The folder for error files and logs. */
+  /** The folder for logs, and for the state if it is a file. */
   readonly home: string
   /** Throws where nothing can be kept any more: a full disk, a file that was taken away. */
   check(): Promise<void>
@@ -34,12 +35,13 @@ export async function openState(
   const url = environment.FERRY_DATABASE_URL
   const place = url === undefined ? home : withoutPassword(url)
   try {
-    // Error files and the state hold copied rows: for nobody else's eyes.
+    // The state holds rows that were skipped: for nobody else's eyes.
     mkdirSync(home, { recursive: true, mode: 0o700 })
     const path = url === undefined ? join(home, 'state.db') : undefined
     if (path !== undefined) refuseEmpty(path)
     const db = path === undefined ? await openPostgres(url!) : openFile(path)
     await migrate(db, place)
+    await importErrorFiles(db, home)
     const file = path === undefined ? undefined : statSync(path, { bigint: true }).ino
     const check = async () => {
       if (path !== undefined && statSync(path, { bigint: true, throwIfNoEntry: false })?.ino !== file) {

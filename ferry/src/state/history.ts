@@ -1,5 +1,4 @@
 /** What the state keeps of the past: who did what, and how long ended runs stay. */
-import { rmSync } from 'node:fs'
 import type { Kysely } from 'kysely'
 import { deleteJob } from './jobs.ts'
 import { type AuditRow, PARTS_OF_RUN, type Schema } from './schema.ts'
@@ -34,7 +33,7 @@ const STEP = 200
  * Forgets runs that ended before a moment, with their tables, splits and rows that were skipped; but of each job its newest
  * run stays, and what the tables have come to stays too. Gives back how many it forgot.
  */
-export async function forgetRuns(db: Kysely<Schema>, before: Date, folderOf: (run: string) => string): Promise<number> {
+export async function forgetRuns(db: Kysely<Schema>, before: Date): Promise<number> {
   let forgotten = 0
   for (;;) {
     const rows = await db
@@ -65,7 +64,6 @@ export async function forgetRuns(db: Kysely<Schema>, before: Date, folderOf: (ru
       for (const table of PARTS_OF_RUN) await tx.deleteFrom(table).where('run', 'in', ids).execute()
       await tx.deleteFrom('run').where('id', 'in', ids).execute()
     })
-    for (const id of ids) rmSync(folderOf(id), { recursive: true, force: true })
     forgotten += ids.length
   }
 }

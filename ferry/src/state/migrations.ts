@@ -272,4 +272,18 @@ export const MIGRATIONS: Record<string, Migration> = {
       await sql`UPDATE split SET id = -1 WHERE id = 1000000`.execute(db)
     },
   },
+  '0010_skipped': {
+    async up(db: Kysely<unknown>) {
+      await db.schema
+        .createTable('skipped')
+        .addColumn('run', 'text', c => c.notNull())
+        .addColumn('ordinal', 'integer', c => c.notNull())
+        .addColumn('split', 'integer', c => c.notNull())
+        .addColumn('mark', 'text', c => c.notNull())
+        .addColumn('seq', 'integer', c => c.notNull())
+        .addColumn('line', 'text', c => c.notNull())
+        .addPrimaryKeyConstraint('skipped_key', ['run', 'ordinal', 'split', 'mark', 'seq'])
+        .execute()
+    },
+  },
 }

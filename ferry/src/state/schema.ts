@@ -6,6 +6,7 @@ export interface Schema {
   attempt: AttemptRow
   run_table: RunTableRow
   split: SplitRow
+  skipped: SkippedLine
   connection: ConnectionRow
   queue: QueueRow
   position: PositionRow
@@ -183,7 +184,7 @@ export interface RunRow {
 }
 
 /** The tables whose rows belong to a run, and go with it. */
-export const PARTS_OF_RUN = ['split', 'run_table', 'attempt'] as const
+export const PARTS_OF_RUN = ['split', 'skipped', 'run_table', 'attempt'] as const
 
 /** A process's work at a run, from its taking it to its end. */
 export interface AttemptRow {
@@ -236,6 +237,20 @@ export interface SplitRow {
   /** Of an online copy: changes that are left, about, and when the last one that was copied happened (milliseconds). */
   behind: number | null
   behind_since: number | null
+}
+
+/** A row that a run has skipped. */
+export interface SkippedLine {
+  run: string
+  ordinal: number
+  /** The number of the split's row. */
+  split: number
+  /** Names the checkpoint that the row was skipped after. */
+  mark: string
+  /** 0, 1, 2 ... within what was skipped since the checkpoint. */
+  seq: number
+  /** The row as JSON. */
+  line: string
 }
 
 export interface ConnectionRow {

@@ -9,7 +9,8 @@ import { isSqlite } from './time.ts'
 /** The number of the feed's row; ranges count from 0. */
 export const FEED_ROW = -1
 
-const rowNumber = (id: SplitId) => (id === 'feed' ? FEED_ROW : id)
+/** The number of a split's row. */
+export const rowNumber = (id: SplitId) => (id === 'feed' ? FEED_ROW : id)
 
 export interface KeptSplits {
   ranges: Split[]

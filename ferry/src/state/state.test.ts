@@ -10,6 +10,7 @@ import { isAlive, LEASE_MS } from './owner.ts'
 import { completeTable, positionsOf } from './positions.ts'
 import * as queue from './queue.ts'
 import * as runs from './runs.ts'
+import { saveSkipped } from './skipped.ts'
 import { saveProgress, saveSplits, splitsOf } from './splits.ts'
 import { openSqlite } from './sqlite.ts'
 import { databaseNow } from './time.ts'
@@ -281,7 +282,7 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
       // Its job is there, its run is not yet.
       const { lease: next } = await begin('beginning', 0)
       await db.deleteFrom('run').where('id', '=', next.run).execute()
-      await forgetRuns(db, new Date(Date.now() - 7 * 86_400_000), () => temporaryFolder())
+      await forgetRuns(db, new Date(Date.now() - 7 * 86_400_000))
       expect(await db.selectFrom('job').select('name').execute()).toEqual([{ name: 'beginning' }])
       for (const left of ['run', 'run_table', 'table_total'] as const) {
         expect(await db.selectFrom(left).selectAll().execute(), left).toEqual([])
@@ -306,6 +307,8 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
         const counts = { rows_read: 5, rows_copied: 5, rows_skipped: 0, bytes_read: 9, bytes_written: 9 }
         const rest = { total_rows: null, started_at: null, ended_at: null, error: null, encoding: 'rows' }
         await runs.saveTable(db, lease, { ...table, ...counts, ...rest })
+        const row = { table: 's', place: 'id 1', reason: 'too long' }
+        await saveSkipped(db, lease, { ordinal: 0, split: 0, from: undefined }, [row])
         // Named twice.
         await runs.saveTable(db, lease, { ...table, ...counts, ...rest, ordinal: 1 })
         await runs.finishRun(db, lease, 'completed')
@@ -315,14 +318,10 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
       }
       const old = [await run('j', 100), await run('j', 95)]
       const kept = [await run('j', 10), await run('only one', 200)]
-      const folders: string[] = []
       const before = new Date(Date.now() - 90 * 86_400_000)
-      const forgotten = await forgetRuns(db, before, id => {
-        folders.push(id)
-        return join(temporaryFolder(), id)
-      })
-      expect(forgotten).toBe(2)
-      expect(folders.sort()).toEqual(old.sort())
+      expect(await forgetRuns(db, before)).toBe(2)
+      const skipped = await db.selectFrom('skipped').select('run').distinct().execute()
+      expect(skipped.map(s => s.run).sort()).toEqual([...kept].sort())
       const left = await db.selectFrom('run').select('id').execute()
       expect(left.map(r => r.id).sort()).toEqual(kept.sort())
       expect(await runs.runTables(db, old[0]!)).toEqual([])

@@ -89,7 +89,6 @@ export interface CopyRun {
   behind?: { changes: number; seconds: number } | undefined
   /** Why nothing moves, where it does not. */
   waiting?: string | undefined
-  errorFiles?: string | undefined
 }
 
 const SUBSCRIPTION = '00000000-0000-0000-0000-000000000000'
@@ -133,7 +132,6 @@ export function toArm(run: CopyRun) {
       skippedCount: sum(t => t.skipped),
       ...(run.behind ? { lag: run.behind } : {}),
       ...(run.waiting === undefined ? {} : { waitingFor: run.waiting }),
-      ...(run.errorFiles === undefined ? {} : { errorFiles: run.errorFiles }),
     },
   }
 }
