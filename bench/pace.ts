@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startAccount } from 'cosmos-local'
 import { jobSchema } from '../ferry/src/job/schema.ts'
+import { Policy } from '../ferry/src/policy.ts'
 import { runJob } from '../ferry/src/runtime/run.ts'
 import { openState } from '../ferry/src/state/database.ts'
 import { keep } from './timing.ts'
@@ -79,7 +80,7 @@ async function measure(other: { share: number; partitions: number[] } | undefine
   const endpoint = (a: typeof from) => ({ kind: 'cosmos', endpoint: a.endpoint, key: a.key, database: 'bench' })
   const write = budget === undefined ? {} : { throughputBudget: budget }
   const job = { name: 'pace', source: endpoint(from), destination: endpoint(to), update: 'merge', tables: ['c'], write }
-  const report = await runJob({ state, job: jobSchema.parse(job) })
+  const report = await runJob({ policy: Policy.from(process.env), state, job: jobSchema.parse(job) })
   clearInterval(taking)
   await state.close()
   await Promise.all([from.close(), to.close()])

@@ -10,7 +10,7 @@ import { planJob } from '../ferry/src/runtime/plan.ts'
 import { runJob } from '../ferry/src/runtime/run.ts'
 import { openState } from '../ferry/src/state/database.ts'
 import { wishFor } from '../ferry/src/state/runs.ts'
-import { makeDatabase, makeMariadb, temporaryFolder, until } from './support.ts'
+import { makeDatabase, makeMariadb, policy, temporaryFolder, until } from './support.ts'
 
 async function world(table: Record<string, unknown> = {}, more: Record<string, unknown> = {}) {
   const from = await makeDatabase()
@@ -39,12 +39,12 @@ async function world(table: Record<string, unknown> = {}, more: Record<string, u
     })
   /** `fresh` is a full refresh; all else edits the job. */
   const run = async ({ fresh, ...edit }: { fresh?: boolean; [key: string]: unknown } = {}) => {
-    const report = await runJob({ state, job: define(edit), ...(fresh ? { fresh } : {}) })
+    const report = await runJob({ policy, state, job: define(edit), ...(fresh ? { fresh } : {}) })
     if (report.errors.length > 0) throw new Error(report.errors.map(e => `${e.code} ${e.message}`).join('; '))
     return report.rowsCopied
   }
   const plan = async (edit: Record<string, unknown> = {}) => {
-    const { tables, problems } = await planJob(define(edit), state, {})
+    const { tables, problems } = await planJob(define(edit), state, policy)
     if (problems.length > 0) throw problems[0]!.error
     return tables[0]!
   }
@@ -187,7 +187,7 @@ describe.skipIf(process.env.FERRY_SERVERS !== undefined)('PostgreSQL to PostgreS
     await run({ fresh: true })
     const [second, ...rest] = await slots(from)
     expect([second === first, rest]).toEqual([false, []])
-    await resetJob(state, 'cdc', {})
+    await resetJob(state, 'cdc', policy)
     expect(await slots(from)).toEqual([])
     expect((await from.query('SELECT 1 FROM pg_publication')).rows).toEqual([])
     await run()
@@ -204,7 +204,7 @@ describe.skipIf(process.env.FERRY_SERVERS !== undefined)('PostgreSQL to PostgreS
     await expect(run()).rejects.toThrow(/FERRY-5010 .*somebody else read from it/)
     await from.query(`SELECT pg_drop_replication_slot('${slot}')`)
     await expect(run()).rejects.toThrow(/FERRY-5010 .*is gone/)
-    await resetJob(state, 'cdc', {})
+    await resetJob(state, 'cdc', policy)
     await run()
     await same()
   })
@@ -287,7 +287,7 @@ describe.skipIf(process.env.FERRY_SERVERS !== undefined)('PostgreSQL to PostgreS
     await from.query(
       `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 1000) i`,
     )
-    const running = runJob({ state, job: define() })
+    const running = runJob({ policy, state, job: define() })
     const count = async () =>
       Number((await to.query('SELECT count(*) AS n FROM t').catch(() => ({ rows: [{ n: 0 }] }))).rows[0].n)
     await until(async () => (await count()) === 1000, 'the snapshot')
@@ -341,7 +341,7 @@ describe.skipIf(process.env.FERRY_SERVERS !== undefined)('columns that are new a
         await same()
         continue
       }
-      const running = runJob({ state, job: define() })
+      const running = runJob({ policy, state, job: define() })
       const has = (text: string) => async () => {
         const { rows } = await to.query('SELECT t::text AS r FROM t').catch(() => ({ rows: [] }))
         return rows.some(r => r.r.includes(text))
@@ -364,7 +364,7 @@ describe.skipIf(process.env.FERRY_SERVERS !== undefined)('a run that plans its t
     const { from, to, same, state, define } = made
     await from.query(`CREATE TABLE b (id int PRIMARY KEY, v text); INSERT INTO b VALUES (1, 'b')`)
     await from.query(`CREATE TABLE c (id int PRIMARY KEY, w text); INSERT INTO c VALUES (1, 'c')`)
-    const running = runJob({ state, job: define() })
+    const running = runJob({ policy, state, job: define() })
     const has = (table: string, text: string) => async () => {
       const { rows } = await to.query(`SELECT ${table}::text AS r FROM ${table}`).catch(() => ({ rows: [] }))
       return rows.some(r => r.r.includes(text))
@@ -393,7 +393,7 @@ describe.skipIf(process.env.FERRY_SERVERS !== undefined)('a run that plans its t
     const onStart = () => {
       altered = from.query('ALTER TABLE t ADD COLUMN z int DEFAULT 3')
     }
-    expect((await runJob({ state, job: define(), onStart })).errors).toEqual([])
+    expect((await runJob({ policy, state, job: define(), onStart })).errors).toEqual([])
     await altered
     await same()
   })
@@ -467,7 +467,7 @@ const DESTINATIONS: Record<
   duckdb: async () => {
     const path = join(temporaryFolder(), 'copy.duckdb')
     const rows = async (where = '1 = 1') => {
-      const db = await Duckdb.open(path, 'read')
+      const db = await Duckdb.open(policy, path, 'read')
       const found = await db.all(`SELECT id, v, length(big)::INT AS big, u FROM t WHERE ${where}`)
       await db.close()
       return found.map(r => Object.values(r).join('|')).sort()

@@ -8,7 +8,7 @@ import { planJob } from '../ferry/src/runtime/plan.ts'
 import { runJob } from '../ferry/src/runtime/run.ts'
 import { saveConnection } from '../ferry/src/state/connections.ts'
 import { createJob } from '../ferry/src/state/jobs.ts'
-import { makeDatabase, STATES, temporaryFolder, withState } from './support.ts'
+import { makeDatabase, policy, STATES, temporaryFolder, withState } from './support.ts'
 
 function shop(folder: string): string {
   const path = join(folder, 'shop.db')
@@ -29,7 +29,7 @@ it('an overwrite, and what empties its destination first, say what will be gone'
   const source = { kind: 'sqlite', path: shop(folder) }
   const postgres = { kind: 'postgres', ...to.settings }
   const replaces = async (job: object) => {
-    const planned = await planJob(jobSchema.parse({ name: 'j', source, ...job }), undefined, {})
+    const planned = await planJob(jobSchema.parse({ name: 'j', source, ...job }), undefined, policy)
     expect(planned.problems).toEqual([])
     return planned.tables[0]!.replaces
   }
@@ -69,9 +69,9 @@ it.each(Object.entries(STATES))(
         tables: ['*'],
         update: 'overwrite',
       })
-      expect((await runJob({ state, job: ran })).errors).toEqual([])
+      expect((await runJob({ policy, state, job: ran })).errors).toEqual([])
       const own = jobSchema.parse({ ...ran, name: 'own', tables: [{ from: 's', to: 'public.s' }] })
-      const { clashes, problems } = await planJob(own, state, {})
+      const { clashes, problems } = await planJob(own, state, policy)
       expect(problems).toEqual([])
       expect(clashes.map(c => c.message).sort()).toEqual([
         'job named writes public.s too',
@@ -90,8 +90,8 @@ it('files of one name in two folders are two files', async () => {
   }
   await withState({ FERRY_HOME: join(folder, 'home') }, async state => {
     await createJob(state.db, 'first', JSON.stringify(into('first', 'one')))
-    expect((await planJob(into('second', 'two'), state, {})).clashes).toEqual([])
-    const { clashes } = await planJob(into('third', 'one'), state, {})
+    expect((await planJob(into('second', 'two'), state, policy)).clashes).toEqual([])
+    const { clashes } = await planJob(into('third', 'one'), state, policy)
     expect(clashes.map(c => c.message)).toEqual(['job first writes s.csv too'])
   })
 })

@@ -6,11 +6,16 @@ import { scheduleSchema } from '../ferry/src/job/schedules.ts'
 import { jobSchema } from '../ferry/src/job/schema.ts'
 import { nextTimes, timesOf } from '../ferry/src/job/times.ts'
 import { Clock, fireWebhook } from '../ferry/src/runtime/clock.ts'
+import { look } from '../ferry/src/runtime/looks.ts'
 import type { State } from '../ferry/src/state/database.ts'
 import { createJob, updateJob } from '../ferry/src/state/jobs.ts'
 import { askForRun } from '../ferry/src/state/queue.ts'
 import { claimRun, finishRun } from '../ferry/src/state/runs.ts'
-import { STATES, temporaryFolder, withState } from './support.ts'
+import { policy, STATES, temporaryFolder, withState } from './support.ts'
+
+/** One that looks for files in this process. */
+const clockOf = (state: State) =>
+  new Clock(state, (endpoint, pattern) => look({ state, policy }, 'arrivals', { at: { endpoint }, pattern }))
 
 const at = (iso: string) => Date.parse(iso)
 const schedule = (words: Record<string, unknown>) => scheduleSchema.parse({ name: 's', ...words })
@@ -129,7 +134,7 @@ describe.each(Object.entries(STATES))('the clock, with its state in %s', (kind, 
     await withState(environment, async state => {
       await withState(environment, async other => {
         await createJob(state.db, 'j', job({ schedules: [{ name: 's', every: '1 min' }] }))
-        const clocks = [new Clock(state), new Clock(other)]
+        const clocks = [clockOf(state), clockOf(other)]
         const fired: string[] = []
         for (let now = start; now < start + 5 * 60_000; now += 10_000) {
           // SQLite's driver waits without letting others of its process go on: there they take turns.
@@ -152,9 +157,9 @@ describe.each(Object.entries(STATES))('the clock, with its state in %s', (kind, 
         { name: 'leaves it', every: '1 min', missed: 'skip' },
       ]
       await createJob(state.db, 'j', job({ schedules: missed }))
-      await new Clock(state).tick(start)
+      await clockOf(state).tick(start)
       // A day later another server starts.
-      const clock = new Clock(state)
+      const clock = clockOf(state)
       const later = at('2026-01-02T00:01:20Z')
       const fired = await clock.tick(later + 3600_000 * 0.9)
       expect(fired.map(f => f.name)).toContain('schedule:catches up')
@@ -163,11 +168,11 @@ describe.each(Object.entries(STATES))('the clock, with its state in %s', (kind, 
     })
     await withState(await place(), async state => {
       await createJob(state.db, 'j', job({ schedules: [{ name: 's', daily: ['06:00'], missed: 'skip' }] }))
-      await new Clock(state).tick(start)
-      const fired = await new Clock(state).tick(at('2026-01-01T09:00:00Z'))
+      await clockOf(state).tick(start)
+      const fired = await clockOf(state).tick(at('2026-01-01T09:00:00Z'))
       expect(fired[0]!.outcome).toContain('missed 2026-01-01T06:00:00.000Z')
       expect(await runsOf(state)).toHaveLength(0)
-      expect((await new Clock(state).tick(at('2026-01-02T06:00:01Z')))[0]!.outcome).toContain('asked for')
+      expect((await clockOf(state).tick(at('2026-01-02T06:00:01Z')))[0]!.outcome).toContain('asked for')
     })
   })
 
@@ -176,7 +181,7 @@ describe.each(Object.entries(STATES))('the clock, with its state in %s', (kind, 
       await withState(await place(), async state => {
         await createJob(state.db, 'j', job({ schedules: [{ name: 's', every: '1 min', overlap }] }))
         const definition = job({ schedules: [{ name: 's', every: '1 min', overlap }] })
-        const clock = new Clock(state)
+        const clock = clockOf(state)
         await clock.tick(start)
         // This process executes the job.
         await claimRun(state.db, 'j', definition, { fresh: false, abandon: async () => {} })
@@ -193,7 +198,7 @@ describe.each(Object.entries(STATES))('the clock, with its state in %s', (kind, 
     await withState(await place(), async state => {
       const with_ = (words: object) => job({ schedules: [{ name: 's', ...words }] })
       await createJob(state.db, 'j', with_({ every: '1 h', enabled: false }))
-      const clock = new Clock(state)
+      const clock = clockOf(state)
       expect(await clock.tick(start)).toEqual([])
       await updateJob(state.db, 'j', with_({ every: '1 min' }))
       // Two hours of minutes are not caught up.
@@ -206,7 +211,7 @@ describe.each(Object.entries(STATES))('the clock, with its state in %s', (kind, 
     await withState(await place(), async state => {
       const definition = job({ schedules: [{ name: 's', every: '1 min' }] })
       await createJob(state.db, 'j', definition)
-      const clock = new Clock(state)
+      const clock = clockOf(state)
       await clock.tick(start)
       const { lease } = await claimRun(state.db, 'j', definition, { fresh: false, abandon: async () => {} })
       await finishRun(state.db, lease, 'paused')
@@ -220,7 +225,7 @@ describe.each(Object.entries(STATES))('the clock, with its state in %s', (kind, 
     await withState(await place(), async state => {
       await createJob(state.db, 'first', '{}')
       await createJob(state.db, 'j', job({ triggers: [{ name: 'behind', after: 'first' }] }))
-      const clock = new Clock(state)
+      const clock = clockOf(state)
       const began = Date.now() - 1000
       expect(await clock.tick(began)).toEqual([])
       const { lease } = await claimRun(state.db, 'first', '{}', { fresh: true, abandon: async () => {} })
@@ -236,7 +241,7 @@ describe.each(Object.entries(STATES))('the clock, with its state in %s', (kind, 
       const changed_at = Date.now() - 300_000
       await state.db.updateTable('run').set({ changed_at }).where('id', '=', next.lease.run).execute()
       expect(await clock.tick(began + 8000)).toHaveLength(1)
-      expect(await new Clock(state).tick(began + 10_000)).toEqual([])
+      expect(await clockOf(state).tick(began + 10_000)).toEqual([])
     })
   })
 
@@ -276,7 +281,7 @@ describe.each(Object.entries(STATES))('the clock, with its state in %s', (kind, 
           triggers: [{ name: 'in', files: 'in/*.csv', settled: '10 s' }],
         }),
       )
-      const clock = new Clock(state)
+      const clock = clockOf(state)
       const seconds = (n: number) => clock.tick(start + n * 1000)
       expect(await seconds(0), 'what is there already has not arrived').toEqual([])
       write('new.csv', 'a\n')
@@ -291,7 +296,7 @@ describe.each(Object.entries(STATES))('the clock, with its state in %s', (kind, 
       expect(fired[0]!.outcome).toContain('new.csv')
       expect(await seconds(30)).toEqual([])
       // Another server knows what this one has seen.
-      expect(await new Clock(state).tick(start + 40_000)).toEqual([])
+      expect(await clockOf(state).tick(start + 40_000)).toEqual([])
       rmSync(join(folder, 'in'), { recursive: true })
       expect(await seconds(50)).toEqual([])
       expect(await runsOf(state)).toHaveLength(1)
@@ -301,7 +306,7 @@ describe.each(Object.entries(STATES))('the clock, with its state in %s', (kind, 
   it('tells once why a trigger cannot be looked at', async () => {
     await withState(await place(), async state => {
       await createJob(state.db, 'j', job({ triggers: [{ name: 'in', files: '*.csv' }] }))
-      const clock = new Clock(state)
+      const clock = clockOf(state)
       const [fired] = await clock.tick(start)
       expect(fired!.outcome).toContain('has no files that could arrive')
     })

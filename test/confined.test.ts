@@ -1,34 +1,21 @@
 /** What a server may open is limited; all that copies need still works. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { FOLDERS } from '../ferry/src/confinement.ts'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { loadConnector } from '../ferry/src/connectors/registry.ts'
-import { SCRATCH } from '../ferry/src/duckdb/scratch.ts'
+import { Policy } from '../ferry/src/policy.ts'
 import { copy, makeDatabase, temporaryFolder } from './support.ts'
 
 const ROWS = 3000
 const FORMATS = ['csv', 'jsonl', 'parquet']
 
 describe('copies in the folders of a server', () => {
-  const before = { [FOLDERS]: process.env[FOLDERS], [SCRATCH]: process.env[SCRATCH] }
-
-  beforeAll(() => {
-    process.env[SCRATCH] = mkdtempSync(join(tmpdir(), 'ferry-test-scratch-'))
-  })
-
-  afterAll(() => {
-    for (const [name, value] of Object.entries(before)) {
-      if (value === undefined) delete process.env[name]
-      else process.env[name] = value
-    }
-  })
-
   /** A folder with the same rows in each kind of store, made from a PostgreSQL. */
-  async function stores() {
+  async function stores(scratch = mkdtempSync(join(tmpdir(), 'ferry-test-scratch-'))) {
     const folder = temporaryFolder()
-    process.env[FOLDERS] = folder
+    onTestFinished(() => rmSync(scratch, { recursive: true, force: true }))
+    const policy = Policy.from({ FERRY_FOLDERS: folder, FERRY_SCRATCH: scratch })
     mkdirSync(join(folder, 'out'))
     const { client, settings } = await makeDatabase()
     await client.query(
@@ -39,10 +26,10 @@ describe('copies in the folders of a server', () => {
     const duckdb = { kind: 'duckdb', path: join(folder, 'lake.duckdb') }
     const files = { kind: 'files', folder: join(folder, 'out') }
     const run = async (source: object, destination: object, table: Record<string, unknown>, update = 'overwrite') => {
-      const report = await copy({ source, destination, update, tables: [table] })
+      const report = await copy({ source, destination, update, tables: [table] }, policy)
       expect(report, JSON.stringify(report.errors)).toMatchObject({ status: 'completed', rowsCopied: ROWS })
     }
-    return { folder, client, postgres, duckdb, files, run }
+    return { folder, scratch, policy, client, postgres, duckdb, files, run }
   }
 
   it.each(FORMATS)('%s, from and to PostgreSQL and DuckDB', async format => {
@@ -68,7 +55,7 @@ describe('copies in the folders of a server', () => {
   })
 
   it('a name with characters of patterns is the name of one file, and of one folder', async () => {
-    const { folder, postgres, run } = await stores()
+    const { folder, policy, postgres, run } = await stores(mkdtempSync(join(tmpdir(), 'ferry-test-[scratch]-')))
     const within = join(folder, 'year [2024]*')
     mkdirSync(join(within, 'in'), { recursive: true })
     const files = { kind: 'files', folder: within }
@@ -77,29 +64,28 @@ describe('copies in the folders of a server', () => {
       for (const [i, name] of names.entries()) {
         const part = { source: postgres, destination: files, update: 'overwrite' }
         const table = { from: 'public.t', where: `id <= ${i + 1}`, to: `${name}.${format}` }
-        expect((await copy({ ...part, tables: [table] })).rowsCopied).toBe(i + 1)
+        expect((await copy({ ...part, tables: [table] }, policy)).rowsCopied).toBe(i + 1)
       }
       for (const [i, name] of names.entries()) {
         const path = join(folder, `one-${format}.db`)
         const tables = [{ from: `${name}.${format}`, to: 't' }]
-        const report = await copy({ source: files, destination: `sqlite:${path}`, update: 'overwrite', tables })
+        const report = await copy({ source: files, destination: `sqlite:${path}`, update: 'overwrite', tables }, policy)
         expect(report.rowsCopied, `${name}.${format} ${JSON.stringify(report.errors)}`).toBe(i + 1)
       }
     }
-    process.env[SCRATCH] = mkdtempSync(join(tmpdir(), 'ferry-test-[scratch]-'))
     await run(postgres, { kind: 'duckdb', path: join(within, '[a].duckdb') }, { from: 'public.t', to: 't' })
     await run({ kind: 'duckdb', path: join(within, '[a].duckdb') }, files, { from: 't', to: 'all.parquet' })
   })
 
   it('a connection to a folder sees nothing outside of it, whatever a pattern says', async () => {
-    const { folder } = await stores()
+    const { folder, policy } = await stores()
     for (const name of ['own', 'other', join('own', 'deep')]) mkdirSync(join(folder, name))
     for (const name of ['other/secret', 'own/mine', 'own/deep/mine', 'outer']) {
       writeFileSync(join(folder, `${name}.csv`), `a\n${name}\n`)
     }
     symlinkSync(join(folder, 'other'), join(folder, 'own', 'link'))
     symlinkSync(join(folder, 'other', 'secret.csv'), join(folder, 'own', 'link.csv'))
-    const store = (await loadConnector('files')).open({ folder: join(folder, 'own') })
+    const store = (await loadConnector('files')).open({ folder: join(folder, 'own') }, policy)
     expect(await store.objects()).toEqual(['deep/mine.csv', 'mine.csv'])
     for (const pattern of [
       '{..,x}/other/*.csv',
@@ -121,7 +107,7 @@ describe('copies in the folders of a server', () => {
     expect(all?.parts).toEqual([join(folder, 'own', 'mine.csv')])
     expect((await store.describe({ object: '**/*.csv', options: {} }))?.parts).toHaveLength(2)
     // A folder that is none is no pattern either.
-    const none = (await loadConnector('files')).open({ folder: join(folder, 'o*') })
+    const none = (await loadConnector('files')).open({ folder: join(folder, 'o*') }, policy)
     expect(await none.objects()).toEqual([])
     expect(await none.describe({ object: '*.csv', options: {} })).toBeUndefined()
   })
@@ -142,22 +128,24 @@ describe('copies in the folders of a server', () => {
   })
 
   it('leaves nothing in the scratch folder, and refuses a path outside of the folders', async () => {
-    const { postgres, duckdb, run } = await stores()
+    const { scratch, policy, postgres, duckdb, run } = await stores()
     await run(postgres, duckdb, { from: 'public.t', to: 't' })
-    expect(readdirSync(process.env[SCRATCH]!)).toEqual([])
+    expect(readdirSync(scratch)).toEqual([])
     const outside = temporaryFolder()
     writeFileSync(join(outside, 'secret.csv'), 'id\n1\n')
     const job = { source: duckdb, destination: postgres, update: 'overwrite' }
     const query = `SELECT * FROM read_csv('${join(outside, 'secret.csv')}')`
-    const report = await copy({ ...job, tables: [{ query, to: 'public.stolen' }] })
+    const report = await copy({ ...job, tables: [{ query, to: 'public.stolen' }] }, policy)
     expect(report.status).toBe('failed')
     expect(JSON.stringify(report.errors)).toContain('disabled by configuration')
-    await expect(copy({ ...job, source: postgres, destination: '-', tables: ['public.t'] })).resolves.toMatchObject({
+    await expect(
+      copy({ ...job, source: postgres, destination: '-', tables: ['public.t'] }, policy),
+    ).resolves.toMatchObject({
       errors: [{ code: 'FERRY-2006' }],
     })
     const files = { kind: 'files', folder: outside }
     await expect(
-      copy({ ...job, source: files, tables: [{ from: 'secret.csv', to: 'public.x' }] }),
+      copy({ ...job, source: files, tables: [{ from: 'secret.csv', to: 'public.x' }] }, policy),
     ).rejects.toMatchObject({ code: 'FERRY-2006' })
   })
 
@@ -168,26 +156,29 @@ describe('copies in the folders of a server', () => {
     "PRAGMA temp_store_directory = '%'",
     "SELECT 1; ATTACH '%' AS x; CREATE TABLE x.t (a)",
   ])('SQLite does not open another file: %s', async statement => {
-    const { folder, postgres } = await stores()
+    const { folder, policy, postgres } = await stores()
     const outside = join(temporaryFolder(), 'other.db')
     const sqlite = { kind: 'sqlite', path: join(folder, 'own.db') }
     for (const when of ['before', 'after']) {
       const table = { from: 'public.t', to: 't', update: 'overwrite', [when]: statement.replaceAll('%', outside) }
-      const report = await copy({ source: postgres, destination: sqlite, tables: [table] })
+      const report = await copy({ source: postgres, destination: sqlite, tables: [table] }, policy)
       expect(report.status, when).toBe('failed')
     }
     expect(existsSync(outside)).toBe(false)
   })
 
   it.each(['sqlite', 'duckdb'])('a link to nowhere does not let %s make a file outside', async kind => {
-    const { folder, postgres } = await stores()
+    const { folder, policy, postgres } = await stores()
     const outside = join(temporaryFolder(), 'made.file')
     symlinkSync(outside, join(folder, 'link'))
-    const report = await copy({
-      source: postgres,
-      destination: { kind, path: join(folder, 'link') },
-      tables: ['public.t'],
-    }).catch(error => ({ errors: [error] }))
+    const report = await copy(
+      {
+        source: postgres,
+        destination: { kind, path: join(folder, 'link') },
+        tables: ['public.t'],
+      },
+      policy,
+    ).catch(error => ({ errors: [error] }))
     expect(report.errors[0]).toMatchObject({ code: 'FERRY-2006' })
     expect(existsSync(outside)).toBe(false)
   })

@@ -5,7 +5,7 @@ import type { RunningAccount } from 'cosmos-local'
 import { describe, expect, it } from 'vitest'
 import { loadConnector } from '../ferry/src/connectors/registry.ts'
 import { account, contents, endpointOf, fill, makeContainer } from './cosmos.ts'
-import { copy, makeDatabase, temporaryFolder } from './support.ts'
+import { copy, makeDatabase, policy, temporaryFolder } from './support.ts'
 
 const parsed = (running: RunningAccount, id: string) =>
   [...contents(running, id).values()].map(text => JSON.parse(text))
@@ -223,7 +223,7 @@ describe('an account', () => {
     makeContainer(running, 'orders')
     fill(running, 'orders', 500)
     const { endpoint, key } = running
-    const store = (await loadConnector('cosmos')).open({ endpoint, key })
+    const store = (await loadConnector('cosmos')).open({ endpoint, key }, policy)
     expect(await store.test()).toMatch(/231 databases/)
     expect(await store.objects()).toHaveLength(131)
     await store.close()

@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { jobSchema } from '../ferry/src/job/schema.ts'
 import { verifyJob } from '../ferry/src/runtime/verify.ts'
 import { account, contents, endpointOf, fill, makeContainer } from './cosmos.ts'
-import { copy, ferry, makeDatabase, temporaryFolder } from './support.ts'
+import { copy, ferry, makeDatabase, policy, temporaryFolder } from './support.ts'
 
 describe('containers', () => {
   it.each([
@@ -74,13 +74,13 @@ describe('containers', () => {
     }
     expect((await copy(job)).errors).toEqual([])
     const parsed = jobSchema.parse({ name: 'verify', ...job })
-    expect(await verifyJob(parsed, undefined, {}, { most: 5 })).toMatchObject([
+    expect(await verifyJob(parsed, undefined, policy, { most: 5 })).toMatchObject([
       { equal: true, sourceRows: 500, destinationRows: 500 },
     ])
     const container = to.account.container('shop', 'copy')
     container.upsert('{"id":"o7","customer":"other"}', undefined)
     container.delete('o9', ['o9'])
-    const [result] = await verifyJob(parsed, undefined, {}, { most: 5 })
+    const [result] = await verifyJob(parsed, undefined, policy, { most: 5 })
     expect(result!.differences.map(d => `${d.kind} ${d.key}`).sort()).toEqual(['changed o7', 'missing o9'])
   })
 

@@ -8,7 +8,7 @@ import { resetJob } from '../ferry/src/runtime/discard.ts'
 import { runJob } from '../ferry/src/runtime/run.ts'
 import { openState } from '../ferry/src/state/database.ts'
 import { makeSource, type Problem, startServer } from './server.ts'
-import { makeDatabase, temporaryFolder } from './support.ts'
+import { makeDatabase, policy, temporaryFolder } from './support.ts'
 
 const KINDS = ['sqlite', 'duckdb', 'postgres'] as const
 
@@ -33,12 +33,12 @@ describe.each(KINDS)('%s', kind => {
       tables: [{ from: 'items', to: 'copy', ...settings }],
     })
     await state.db.insertInto('job').values(jobRow(job)).execute()
-    const report = await runJob({ state, job })
+    const report = await runJob({ policy, state, job })
     expect(report.status, JSON.stringify(report.errors)).toBe('failed')
     const { kind: _kind, ...own } = destination
-    const store = (await loadConnector(kind)).open(own)
+    const store = (await loadConnector(kind)).open(own, policy)
     const before = await store.objects().catch(() => [])
-    await expect(resetJob(state, 'j', {})).resolves.toMatchObject({ run: report.runId })
+    await expect(resetJob(state, 'j', policy)).resolves.toMatchObject({ run: report.runId })
     expect(await store.objects().catch(() => [])).toEqual(before)
     await store.close()
     await state.close()
@@ -84,10 +84,10 @@ it('carries out what comes before the first row once, also where a run goes on',
     destination: `sqlite:${path}`,
     tables: [{ from: 'items', to: 'copy', before: `INSERT INTO log VALUES ('x')` }],
   })
-  expect((await runJob({ state, job })).status).toBe('failed')
+  expect((await runJob({ policy, state, job })).status).toBe('failed')
   const to = new DatabaseSync(path)
   to.exec('CREATE TABLE log (line TEXT)')
-  expect(await runJob({ state, job })).toMatchObject({ status: 'completed', rowsCopied: 100 })
+  expect(await runJob({ policy, state, job })).toMatchObject({ status: 'completed', rowsCopied: 100 })
   expect(to.prepare('SELECT count(*) AS n FROM log').get()!.n).toBe(1)
   to.close()
   await state.close()

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { gunzipSync, gzipSync, zstdDecompressSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { Duckdb } from '../ferry/src/duckdb/engine.ts'
-import { ferry, makeDatabase, temporaryFolder } from './support.ts'
+import { ferry, makeDatabase, policy, temporaryFolder } from './support.ts'
 
 /** Records with line feeds and quotes inside, so that a cut at any byte would fall into one. */
 function awkwardCsv(rows: number): string {
@@ -52,7 +52,7 @@ describe('files', () => {
       if (format === 'csv') writeFileSync(path, `id\n${ids.join('\n')}\n`)
       else if (format === 'jsonl') writeFileSync(path, ids.map(id => `{"id":${id}}\n`).join(''))
       else {
-        const db = await Duckdb.open()
+        const db = await Duckdb.open(policy)
         await db.run(`COPY (SELECT unnest([${ids.join(', ')}]) AS id) TO '${path}'`)
         await db.close()
       }
@@ -170,7 +170,7 @@ describe('files', () => {
 
   it('Parquet goes to Parquet and DuckDB inside DuckDB', async () => {
     const folder = temporaryFolder()
-    const db = await Duckdb.open()
+    const db = await Duckdb.open(policy)
     await db.run(`COPY (SELECT i AS id, [i, i + 1] AS l, {'a': i} AS s FROM range(1000) t(i)) TO '${folder}/t.parquet'`)
     await db.close()
     const { plan } = await run(folder, {
@@ -179,7 +179,7 @@ describe('files', () => {
       tables: [{ from: 't.parquet', to: 't' }],
     })
     expect(plan.offer.encoding).toBe('duckdb-sql')
-    const made = await Duckdb.open(join(folder, 'd.duckdb'), 'read')
+    const made = await Duckdb.open(policy, join(folder, 'd.duckdb'), 'read')
     expect(await made.all('SELECT count(*)::INT AS n, sum(l[2])::INT AS l, sum(s.a)::INT AS s FROM t')).toEqual([
       { n: 1000, l: 500500, s: 499500 },
     ])
@@ -188,7 +188,7 @@ describe('files', () => {
     expect(JSON.parse((await verify()).stdout).tables).toMatchObject([
       { equal: true, method: 'stores', sourceRows: 1000, destinationRows: 1000 },
     ])
-    const altered = await Duckdb.open(join(folder, 'd.duckdb'))
+    const altered = await Duckdb.open(policy, join(folder, 'd.duckdb'))
     await altered.run('UPDATE t SET s = {a: 0} WHERE id = 77; DELETE FROM t WHERE id = 5')
     altered.close()
     const [result] = JSON.parse((await verify()).stdout).tables
@@ -206,7 +206,7 @@ describe('files', () => {
         'id,a,code,f\n1,5,x,1\n2,-1,y,1\n3,7,x,1\n4,8,z,9\n1,9,w,1\n6,,v,1\n7,1,u,1\n',
       )
       const path = join(folder, 'd.duckdb')
-      const db = await Duckdb.open(path)
+      const db = await Duckdb.open(policy, path)
       await db.run(`CREATE TABLE p (x INTEGER PRIMARY KEY); INSERT INTO p VALUES (1);
       CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER NOT NULL CHECK (a > 0), code VARCHAR UNIQUE, f INTEGER REFERENCES p(x));
       INSERT INTO t VALUES (7, 70, 'old', 1)`)
@@ -219,7 +219,7 @@ describe('files', () => {
         onRowError: 'skip',
         tables: [{ from: 't.csv', to: 't' }],
       })
-      const after = await Duckdb.open(path, 'read')
+      const after = await Duckdb.open(policy, path, 'read')
       const rows = await after.all('SELECT id, a FROM t ORDER BY id')
       after.close()
       const merged = update === 'merge'
@@ -257,7 +257,7 @@ describe('files', () => {
   it('a DuckDB file of a newer version is told to be one', async () => {
     const folder = temporaryFolder()
     const path = join(folder, 'newer.duckdb')
-    const db = await Duckdb.open(path)
+    const db = await Duckdb.open(policy, path)
     await db.run('CREATE TABLE t AS SELECT 1 AS a')
     await db.close()
     // Its main header: a sum of the 4 kB, "DUCK", and the version of its storage.
@@ -278,7 +278,7 @@ describe('files', () => {
     const folder = temporaryFolder()
     const { url, client } = await makeDatabase()
     const path = join(folder, 'numbers.duckdb')
-    const db = await Duckdb.open(path)
+    const db = await Duckdb.open(policy, path)
     await db.run("CREATE TABLE n AS SELECT i, repeat('x', 100) AS x FROM range(1000000) t(i)")
     await db.close()
     await client.query('CREATE TABLE n (i bigint CHECK (i <> 5), x text)')

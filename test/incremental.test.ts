@@ -14,7 +14,7 @@ import { openState, type State } from '../ferry/src/state/database.ts'
 import { resetPositions } from '../ferry/src/state/positions.ts'
 import { account, endpointOf, makeContainer } from './cosmos.ts'
 import { startPostgres } from './servers/postgres.ts'
-import { ferry, makeDatabase, makeMariadb, temporaryFolder, until } from './support.ts'
+import { ferry, makeDatabase, makeMariadb, policy, temporaryFolder, until } from './support.ts'
 
 interface Source {
   locator: Record<string, unknown>
@@ -39,7 +39,7 @@ const SOURCES: Record<string, () => Promise<Source>> = {
   duckdb: async () => {
     const path = join(temporaryFolder(), 'shop.duckdb')
     const exec = async (sql: string) => {
-      const db = await Duckdb.open(path, 'write')
+      const db = await Duckdb.open(policy, path, 'write')
       await db.run(sql)
       await db.close()
     }
@@ -74,11 +74,11 @@ async function world(source: Record<string, unknown>, table: Record<string, unkn
       tables: [{ from: 'orders', to: 'orders', ...table, ...more }],
     })
   const run = async (more: Record<string, unknown> = {}, options: { fresh?: boolean } = {}) => {
-    const report = await runJob({ state, job: definition(more), ...options })
+    const report = await runJob({ policy, state, job: definition(more), ...options })
     return { status: report.status, rows: report.rowsCopied, errors: report.errors.map(e => e.message) }
   }
   const plan = async (more: Record<string, unknown> = {}) => {
-    const { tables, problems } = await planJob(definition(more), state, {})
+    const { tables, problems } = await planJob(definition(more), state, policy)
     if (problems.length > 0) throw problems[0]!.error
     return tables[0]!
   }
@@ -260,7 +260,7 @@ describe.skipIf(onlyServers)('what an incremental copy keeps', () => {
         { from: 'orders', to: 'orders' },
       ],
     })
-    const report = await runJob({ state, job: both })
+    const report = await runJob({ policy, state, job: both })
     expect(report.status).toBe('failed')
     expect(report.executionDetails.map(t => [t.source, t.status])).toEqual([
       ['bad', 'failed'],
@@ -270,8 +270,8 @@ describe.skipIf(onlyServers)('what an incremental copy keeps', () => {
     await exec(`INSERT INTO bad VALUES (1, 5, 1)`)
     await exec(`INSERT INTO orders VALUES (3, 'three', 3, 7)`)
     // The failed run is resumed, and copies what is new of the table that it has copied already, too.
-    expect((await runJob({ state, job: both })).rowsCopied).toBe(5)
-    expect((await runJob({ state, job: both })).rowsCopied).toBe(0)
+    expect((await runJob({ policy, state, job: both })).rowsCopied).toBe(5)
+    expect((await runJob({ policy, state, job: both })).rowsCopied).toBe(0)
   })
 
   it('is reset as a whole, or for one table; truncate empties on a first and on a reset load only', async () => {
@@ -356,11 +356,11 @@ describe.skipIf(onlyServers)('from files', () => {
       mode: 'incremental',
       tables: [{ from: '*.csv', to: 'all/', write: { format: 'jsonl' } }],
     })
-    expect((await runJob({ state, job })).rowsCopied).toBe(1)
+    expect((await runJob({ policy, state, job })).rowsCopied).toBe(1)
     await rm(join(folder, 'a.csv'))
-    expect(await runJob({ state, job })).toMatchObject({ status: 'completed', rowsCopied: 0 })
+    expect(await runJob({ policy, state, job })).toMatchObject({ status: 'completed', rowsCopied: 0 })
     writeFileSync(join(folder, 'b.csv'), 'id,name\n2,two\n')
-    expect((await runJob({ state, job })).rowsCopied).toBe(1)
+    expect((await runJob({ policy, state, job })).rowsCopied).toBe(1)
     const written = await readdir(join(out, 'all'))
     expect(written).toHaveLength(2)
     const texts = await Promise.all(written.map(name => readFile(join(out, 'all', name), 'utf8')))
@@ -378,7 +378,7 @@ describe.skipIf(onlyServers)('from files', () => {
       mode: 'incremental',
       tables: [{ from: 'a.csv', to: 'out/a.csv' }],
     })
-    const { problems } = await planJob(job, undefined, {})
+    const { problems } = await planJob(job, undefined, policy)
     expect(problems[0]!.error.hint).toContain('to: out/a/')
   })
 })

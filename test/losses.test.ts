@@ -11,7 +11,17 @@ import { runJob } from '../ferry/src/runtime/run.ts'
 import { openState } from '../ferry/src/state/database.ts'
 import { findRun } from '../ferry/src/state/runs.ts'
 import { firstSkipped } from '../ferry/src/state/skipped.ts'
-import { copy, ferry, hasMariadb, makeDatabase, makeMariadb, startFerry, temporaryFolder, until } from './support.ts'
+import {
+  copy,
+  ferry,
+  hasMariadb,
+  makeDatabase,
+  makeMariadb,
+  policy,
+  startFerry,
+  temporaryFolder,
+  until,
+} from './support.ts'
 
 /** A SQLite file with a table `t`, by statements. */
 function sqlite(path: string, statements: string): string {
@@ -39,7 +49,7 @@ function rowsOf(path: string, sql: string): Record<string, unknown>[] {
 }
 
 async function parquet(path: string, query: string): Promise<void> {
-  const db = await Duckdb.open()
+  const db = await Duckdb.open(policy)
   await db.run(`COPY (${query}) TO '${path}'`)
   await db.close()
 }
@@ -164,13 +174,13 @@ describe('a folder', () => {
         const files = () => readdirSync(join(folder, 'out', 'o')).filter(n => !n.startsWith('.')).length
         expect(files()).toBe(1)
         const run = await findRun(state.db, 'j')
-        await discardRun(state, run!, {})
+        await discardRun(state, run!, policy)
         const [table] = await state.db.selectFrom('run_table').selectAll().where('run', '=', run!.id).execute()
         expect({ files: files(), copied: table!.rows_copied }).toEqual(
           update === 'append' ? { files: 0, copied: 0 } : { files: 1, copied: 500 },
         )
         expect(existsSync(join(folder, 'out', 'o'))).toBe(true)
-        const report = await runJob({ state, job: jobSchema.parse(definition) })
+        const report = await runJob({ policy, state, job: jobSchema.parse(definition) })
         expect(report.status).toBe('completed')
         expect(files()).toBe(1)
       } finally {
@@ -304,7 +314,7 @@ describe('an incremental column', () => {
       })
       const counts: number[] = []
       for (let i = 0; i < 3; i++) {
-        const report = await runJob({ state, job })
+        const report = await runJob({ policy, state, job })
         expect(report.status, JSON.stringify(report.errors)).toBe('completed')
         counts.push(report.rowsCopied)
         if (i === 0) await add()
@@ -344,7 +354,7 @@ describe('an incremental column', () => {
   it('may hold texts with a byte order mark: DuckDB', async () => {
     const path = join(temporaryFolder(), 's.duckdb')
     const change = async (sql: string) => {
-      const db = await Duckdb.open(path)
+      const db = await Duckdb.open(policy, path)
       await db.run(sql)
       await db.close()
     }
@@ -386,12 +396,12 @@ it('a table that fails again and again holds no other one back', async () => {
         tables: ['good', 'bad'],
       })
     for (let i = 2; i < 5; i++) {
-      expect((await runJob({ state, job: job('append') })).status).toBe('failed')
+      expect((await runJob({ policy, state, job: job('append') })).status).toBe('failed')
       expect(rowsOf(to, 'SELECT count(*) AS n, max(id) AS last FROM good')).toEqual([{ n: i - 1, last: i - 1 }])
       sqlite(source, `INSERT INTO good VALUES (${i}, 'b')`)
     }
     sqlite(source, `UPDATE bad SET n = 7`)
-    const report = await runJob({ state, job: job('append') })
+    const report = await runJob({ policy, state, job: job('append') })
     expect(report).toMatchObject({ status: 'completed', rowsCopied: 5 })
     expect(rowsOf(to, 'SELECT count(*) AS n FROM good')).toEqual([{ n: 4 }])
     expect(rowsOf(to, 'SELECT id, n FROM bad')).toEqual([{ id: 1, n: 7 }])
@@ -420,7 +430,7 @@ it('rows that a table skips stay to be copied again, and its later ones are copi
       [4, "'y'"],
       [5, '8'],
     ] as const) {
-      const report = await runJob({ state, job })
+      const report = await runJob({ policy, state, job })
       expect(report).toMatchObject({ status: 'failed', rowsSkipped: id === 5 ? 2 : 1 })
       sqlite(source, `INSERT INTO good VALUES (${id}, ${value})`)
     }
@@ -453,6 +463,7 @@ it.each(['sqlite', 'postgres'])(
       })
       const stop = new AbortController()
       const first = await runJob({
+        policy,
         state,
         job: { ...job, limits: { rowsPerSecond: 500, parallel: 1 } },
         signal: stop.signal,
@@ -463,9 +474,9 @@ it.each(['sqlite', 'postgres'])(
         },
       })
       expect(first.status).toBe('paused')
-      const again = await runJob({ state, job })
+      const again = await runJob({ policy, state, job })
       expect(again.errors[0]).toMatchObject({ code: 'FERRY-5005', hint: expect.stringContaining('--full-refresh') })
-      expect(await runJob({ state, job, fresh: true })).toMatchObject({ status: 'completed', rowsCopied: 2000 })
+      expect(await runJob({ policy, state, job, fresh: true })).toMatchObject({ status: 'completed', rowsCopied: 2000 })
     } finally {
       await state.close()
     }

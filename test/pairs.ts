@@ -11,7 +11,7 @@ import { parseRecords } from '../ferry/src/batch/csv.ts'
 import { FERRY_CSV } from '../ferry/src/batch/encoding.ts'
 import { Duckdb } from '../ferry/src/duckdb/engine.ts'
 import { account, contents, endpointOf, makeContainer } from './cosmos.ts'
-import { makeDatabase, makeMariadb } from './support.ts'
+import { makeDatabase, makeMariadb, policy } from './support.ts'
 
 interface Order {
   id: number
@@ -75,7 +75,7 @@ function duckdbFrom(folder: string, rows: number, statements: string[]) {
 }
 
 async function duckdb(path: string, statements: string[]): Promise<Record<string, unknown>[]> {
-  const db = await Duckdb.open(path)
+  const db = await Duckdb.open(policy, path)
   try {
     let last: Record<string, unknown>[] = []
     for (const sql of statements) last = await db.all(sql)

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 import { Duckdb } from '../ferry/src/duckdb/engine.ts'
 import { jobSchema } from '../ferry/src/job/schema.ts'
 import { planJob } from '../ferry/src/runtime/plan.ts'
-import { makeDatabase, temporaryFolder } from './support.ts'
+import { makeDatabase, policy, temporaryFolder } from './support.ts'
 
 const SCHEMA = ['CREATE TABLE t (id int)', 'CREATE TABLE u (id int)', 'CREATE VIEW v AS SELECT * FROM t']
 
@@ -24,7 +24,7 @@ const SOURCES: Record<string, () => Promise<object>> = {
   },
   DuckDB: async () => {
     const path = join(temporaryFolder(), 's.duckdb')
-    const db = await Duckdb.open(path)
+    const db = await Duckdb.open(policy, path)
     for (const statement of SCHEMA) await db.all(statement)
     await db.close()
     return { kind: 'duckdb', path }
@@ -35,7 +35,7 @@ it.each(Object.entries(SOURCES))('* means tables: %s', async (name, make) => {
   const source = await make()
   const tables = async (job: object) => {
     const all = { name: 'j', source, destination: join(temporaryFolder(), 'out'), write: { format: 'csv' }, ...job }
-    const planned = await planJob(jobSchema.parse(all), undefined, {})
+    const planned = await planJob(jobSchema.parse(all), undefined, policy)
     expect(planned.problems).toEqual([])
     return planned.tables.map(t => t.from.replace(/^.*\./, ''))
   }

@@ -8,7 +8,7 @@ import { retryRun } from '../ferry/src/runtime/retry.ts'
 import { runJob } from '../ferry/src/runtime/run.ts'
 import { verifyJob } from '../ferry/src/runtime/verify.ts'
 import { openState, type State } from '../ferry/src/state/database.ts'
-import { makeDatabase, temporaryFolder } from './support.ts'
+import { makeDatabase, policy, temporaryFolder } from './support.ts'
 
 async function pair() {
   const from = await makeDatabase()
@@ -25,7 +25,7 @@ async function pair() {
 }
 
 async function run(state: State, job: CopyJob) {
-  const report = await runJob({ state, job })
+  const report = await runJob({ policy, state, job })
   expect(report.errors).toEqual([])
   return report
 }
@@ -121,7 +121,7 @@ describe('PostgreSQL to PostgreSQL', () => {
     await to.query(
       `CREATE TABLE t (id int PRIMARY KEY, v int CHECK (v < 15000)); INSERT INTO t SELECT i, 1 FROM generate_series(1, 77) i; CREATE VIEW w AS SELECT * FROM t`,
     )
-    const failed = await runJob({ state, job: job({ update: 'overwrite', tables: ['public.t'] }) })
+    const failed = await runJob({ policy, state, job: job({ update: 'overwrite', tables: ['public.t'] }) })
     expect(failed.status).toBe('failed')
     expect(failed.errors[0]).toMatchObject({ code: 'FERRY-4005' })
     expect(await rowsOf(to, 'SELECT count(*)::int FROM t')).toEqual([[77]])
@@ -185,14 +185,14 @@ describe('PostgreSQL to PostgreSQL', () => {
     const { from, to, state, job } = await pair()
     await from.query(`CREATE TABLE t (id bigint, v text, n numeric(10,4)); INSERT INTO t VALUES (1, 'a', 1.5)`)
     await to.query(`CREATE TABLE t (id int, v varchar(3), n numeric(10,2), must int NOT NULL)`)
-    const { problems } = await planJob(job({ tables: ['public.t'] }), state, {})
+    const { problems } = await planJob(job({ tables: ['public.t'] }), state, policy)
     expect(problems[0]!.error.message).toMatch(
       /id \(integer\) is narrower than int64.*v \(character varying\(3\)\).*n \(numeric\(10,2\)\).*must gets no value/,
     )
     await to.query('ALTER TABLE t ALTER must SET DEFAULT 1')
     await run(state, job({ narrowing: 'check', tables: ['public.t'] }))
     await from.query(`INSERT INTO t VALUES (3000000000, 'b', 1)`)
-    const report = await runJob({ state, job: job({ narrowing: 'check', tables: ['public.t'] }) })
+    const report = await runJob({ policy, state, job: job({ narrowing: 'check', tables: ['public.t'] }) })
     expect(report.errors[0]!.message).toMatch(/public\.t.*column id: 3000000000 does not fit int32/)
   })
 
@@ -225,14 +225,14 @@ describe('PostgreSQL to PostgreSQL', () => {
     await to.query('CREATE TABLE t (id int PRIMARY KEY, v int CHECK (v % 100 <> 0))')
     const report = await run(state, job({ onRowError: 'skip', tables: ['public.t'] }))
     expect(report).toMatchObject({ rowsRead: 500, rowsCopied: 495, rowsSkipped: 5 })
-    const still = await retryRun(state, report.runId, {})
+    const still = await retryRun(state, report.runId, policy)
     expect(still.tables).toMatchObject([{ table: 'public.t', tried: 5, copied: 0, left: 5 }])
     expect(still.tables[0]!.reason).toContain('t_v_check')
     await to.query('ALTER TABLE t DROP CONSTRAINT t_v_check')
-    expect((await retryRun(state, report.runId, {})).tables).toEqual([
+    expect((await retryRun(state, report.runId, policy)).tables).toEqual([
       { table: 'public.t', tried: 5, copied: 5, left: 0 },
     ])
-    expect((await retryRun(state, report.runId, {})).tables).toEqual([])
+    expect((await retryRun(state, report.runId, policy)).tables).toEqual([])
     expect(await rowsOf(to, 'SELECT count(*)::int, sum(v)::int FROM t')).toEqual([[500, 125250]])
   })
 
@@ -243,13 +243,13 @@ describe('PostgreSQL to PostgreSQL', () => {
     )
     const copy = job({ tables: ['public.t'] })
     await run(state, copy)
-    expect(await verifyJob(copy, state, {}, { most: 10 })).toMatchObject([
+    expect(await verifyJob(copy, state, policy, { most: 10 })).toMatchObject([
       { equal: true, method: 'stores', sourceRows: 50000, destinationRows: 50000 },
     ])
     await to.query(
       `UPDATE t SET v = overlay(v placing 'Z' from 7) WHERE id = 31415; DELETE FROM t WHERE id = 5; INSERT INTO t VALUES (60000, 'x')`,
     )
-    const [result] = await verifyJob(copy, state, {}, { most: 10 })
+    const [result] = await verifyJob(copy, state, policy, { most: 10 })
     expect(result!.equal).toBe(false)
     expect(result!.differences.map(d => `${d.kind} ${d.key}`).sort()).toEqual([
       'changed 31415',
@@ -268,7 +268,7 @@ describe('PostgreSQL to PostgreSQL', () => {
       ...job({ tables: ['public.t'] }),
       destination: { kind: 'postgres', ...settings, user: 'writer_only' },
     }
-    const { tables } = await planJob(limited, state, {})
+    const { tables } = await planJob(limited, state, policy)
     expect(tables[0]!.guarantee).toMatch(/all or nothing in one transaction/)
     await run(state, limited)
     expect(await rowsOf(to, `SELECT count(*)::int, to_regclass('ferry_ledger') FROM t`)).toEqual([[100, null]])
@@ -280,7 +280,7 @@ it('tells which columns an index of all rows begins with, and of a view nothing'
   const { client, settings } = await makeDatabase()
   await client.query(`CREATE TABLE t (a int, b int, c int, d int, PRIMARY KEY (a, b)); CREATE INDEX ON t (c, b);
     CREATE INDEX ON t (d) WHERE d > 0; CREATE VIEW v AS SELECT * FROM t`)
-  const store = (await loadConnector('postgres')).open(settings)
+  const store = (await loadConnector('postgres')).open(settings, policy)
   onTestFinished(() => store.close())
   const indexed = async (object: string) => {
     const table = await store.describe({ object, options: {} })

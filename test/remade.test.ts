@@ -6,7 +6,7 @@ import { type CopyJob, jobSchema } from '../ferry/src/job/schema.ts'
 import { planJob } from '../ferry/src/runtime/plan.ts'
 import { runJob } from '../ferry/src/runtime/run.ts'
 import { openState } from '../ferry/src/state/database.ts'
-import { copy, makeDatabase, temporaryFolder } from './support.ts'
+import { copy, makeDatabase, policy, temporaryFolder } from './support.ts'
 
 const postgres = (settings: object) => ({ kind: 'postgres', ...settings })
 
@@ -16,9 +16,12 @@ async function runner(define: (edit: object) => object) {
   onTestFinished(() => state.close())
   const job = (edit: object = {}): CopyJob => jobSchema.parse({ name: 'j', ...define(edit) })
   return {
-    plan: async (edit: object = {}) => planJob(job(edit), state, {}),
+    plan: async (edit: object = {}) => planJob(job(edit), state, policy),
     run: async (edit: object = {}): Promise<string | number> => {
-      const report = await runJob({ state, job: job(edit) }).catch(error => ({ errors: [error], rowsCopied: 0 }))
+      const report = await runJob({ policy, state, job: job(edit) }).catch(error => ({
+        errors: [error],
+        rowsCopied: 0,
+      }))
       return report.errors[0]?.code ?? report.rowsCopied
     },
   }

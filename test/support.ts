@@ -1,4 +1,5 @@
 /** What tests share: folders, databases, the command line, stores opened and filled directly. */
+
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,6 +10,7 @@ import { inject, onTestFinished } from 'vitest'
 import { connect as connectMysql, query as mysqlQuery } from '../ferry/src/connectors/mysql/client.ts'
 import { readSettings as mysqlSettings } from '../ferry/src/connectors/mysql/settings.ts'
 import { jobSchema } from '../ferry/src/job/schema.ts'
+import { Policy } from '../ferry/src/policy.ts'
 import type { RunReport } from '../ferry/src/runtime/report.ts'
 import { runJob } from '../ferry/src/runtime/run.ts'
 import { openState, type State } from '../ferry/src/state/database.ts'
@@ -16,6 +18,9 @@ import { openState, type State } from '../ferry/src/state/database.ts'
 export const root = join(import.meta.dirname, '..')
 /** The command that tests start: what `test/servers/setup.ts` has installed. */
 export const program = process.env.TEST_PROGRAM ?? join(root, 'ferry', 'bin', 'ferry.js')
+
+/** What tests may use: all of this machine. */
+export const policy = Policy.from(process.env)
 
 /** A folder that is removed when the test ends. */
 export function temporaryFolder(): string {
@@ -54,10 +59,10 @@ export async function withState(environment: NodeJS.ProcessEnv, work: (state: St
 }
 
 /** Runs a job in this process, in a state of its own. */
-export async function copy(job: Record<string, unknown>): Promise<RunReport> {
+export async function copy(job: Record<string, unknown>, allowed = policy): Promise<RunReport> {
   const state = await openState({ FERRY_HOME: temporaryFolder() })
   try {
-    return await runJob({ state, job: jobSchema.parse({ name: 'test', ...job }) })
+    return await runJob({ policy: allowed, state, job: jobSchema.parse({ name: 'test', ...job }) })
   } finally {
     await state.close()
   }

@@ -9,7 +9,7 @@ import type { MappedColumn } from '../ferry/src/contract/schema.ts'
 import type { WriteRequest } from '../ferry/src/contract/write.ts'
 import { unshared } from '../ferry/src/runtime/hold.ts'
 import { randomOf, seedOf } from './seed.ts'
-import { temporaryFolder } from './support.ts'
+import { policy, temporaryFolder } from './support.ts'
 
 const seed = seedOf('versions')
 const SECOND = 1_000_000
@@ -25,7 +25,7 @@ interface Event {
 /** A table of versions, written by its sink alone; each group of events is a commit. */
 async function written(groups: Event[][]): Promise<string[]> {
   const path = join(temporaryFolder(), 'versions.db')
-  const store = (await loadConnector('sqlite')).open({ path })
+  const store = (await loadConnector('sqlite')).open({ path }, policy)
   const column = (name: string, type: MappedColumn['type'], nullable = false): MappedColumn => ({
     name,
     from: name,

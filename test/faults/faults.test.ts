@@ -17,7 +17,7 @@ import { jobSchema } from '../../ferry/src/job/schema.ts'
 import { runJob } from '../../ferry/src/runtime/run.ts'
 import { verifyJob } from '../../ferry/src/runtime/verify.ts'
 import { openState } from '../../ferry/src/state/database.ts'
-import { makeDatabase, temporaryFolder } from '../support.ts'
+import { makeDatabase, policy, temporaryFolder } from '../support.ts'
 
 const DESTINATIONS = ['postgres', 'sqlite', 'duckdb', 'csv', 'jsonl', 'parquet'] as const
 type Destination = (typeof DESTINATIONS)[number]
@@ -79,7 +79,7 @@ describe('faults that users have seen', () => {
         })
         const state = await openState({ FERRY_HOME: join(place, 'home') })
         try {
-          const report = await runJob({ state, job }).catch(error => asFerryError(error))
+          const report = await runJob({ policy, state, job }).catch(error => asFerryError(error))
           const error = report instanceof Error ? report : report.errors[0]
           if (fault.refused) {
             expect(error, 'it is refused').toMatchObject({ code: fault.refused.code })
@@ -97,7 +97,7 @@ describe('faults that users have seen', () => {
             const told = report instanceof Error ? [] : report.executionDetails.flatMap(t => t.guesses ?? [])
             expect(told.join('; ')).toMatch(new RegExp(fault.guesses))
           }
-          for (const v of await verifyJob(job, state, {}, { most: 5 }))
+          for (const v of await verifyJob(job, state, policy, { most: 5 }))
             expect(v, 'verify').toMatchObject({ differs: fault.differs })
         } finally {
           await state.close()
@@ -232,7 +232,7 @@ async function makeDestination(kind: Destination, place: string): Promise<Made> 
 
 function duckdb(path: string, from: string, order: string): Pick<Made, 'run' | 'read'> {
   const on = async <T>(work: (db: Duckdb) => Promise<T>): Promise<T> => {
-    const db = await Duckdb.open(path)
+    const db = await Duckdb.open(policy, path)
     try {
       return await work(db)
     } finally {

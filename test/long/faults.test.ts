@@ -9,7 +9,7 @@ import { type CopyJob, jobSchema } from '../../ferry/src/job/schema.ts'
 import { runJob } from '../../ferry/src/runtime/run.ts'
 import { openState, type State } from '../../ferry/src/state/database.ts'
 import { type Server, startPostgres } from '../servers/postgres.ts'
-import { copy, ferry, makeDatabase, program, temporaryFolder, until } from '../support.ts'
+import { copy, ferry, makeDatabase, policy, program, temporaryFolder, until } from '../support.ts'
 
 const ROWS = 60_000
 const fill = `CREATE TABLE s (id int PRIMARY KEY, v text); INSERT INTO s SELECT i, repeat('v', 50) FROM generate_series(1, ${ROWS}) i`
@@ -44,6 +44,7 @@ function slowJob(source: Record<string, unknown>, destination: Record<string, un
 async function interrupted(state: State, job: CopyJob, strike: () => Promise<unknown>) {
   let struck: Promise<unknown> | undefined
   const report = await runJob({
+    policy,
     state,
     job,
     onStart: ({ tables }) => {
@@ -59,7 +60,7 @@ function inTheMiddle(tables: TableProgress[]): Promise<void> {
 }
 
 async function completes(state: State, job: CopyJob, client: pg.Client): Promise<void> {
-  const report = await runJob({ state, job: { ...job, limits: { parallel: 2 } } as CopyJob })
+  const report = await runJob({ policy, state, job: { ...job, limits: { parallel: 2 } } as CopyJob })
   expect(report.errors).toEqual([])
   expect(report).toMatchObject({ status: 'completed', resumed: true })
   const { rows } = await client.query('SELECT count(*)::int AS n, count(DISTINCT id)::int AS k FROM d')
@@ -104,7 +105,7 @@ describe('when the world fails', () => {
     await to.client.query(`CREATE TABLE d (id int PRIMARY KEY CHECK (id <> 31415), v text)`)
     const state = await openState({ FERRY_HOME: temporaryFolder() })
     const job = slowJob(from.settings, to.settings)
-    const broken = await runJob({ state, job })
+    const broken = await runJob({ policy, state, job })
     expect(broken.status).toBe('failed')
     expect(broken.errors[0]).toMatchObject({ code: 'FERRY-4005', message: expect.stringMatching(/31415/) })
     await to.client.query('ALTER TABLE d DROP CONSTRAINT d_id_check')
@@ -121,7 +122,7 @@ describe('when the world fails', () => {
     const state = await openState({ FERRY_HOME: temporaryFolder() })
     const place = { host: '127.0.0.1', port: server.port, user: 'postgres', database: 'postgres' }
     const job = slowJob(from.settings, place)
-    const broken = await runJob({ state, job: { ...job, limits: { parallel: 2 } } as CopyJob })
+    const broken = await runJob({ policy, state, job: { ...job, limits: { parallel: 2 } } as CopyJob })
     expect(broken.status).toBe('failed')
     expect(broken.errors[0]).toMatchObject({ code: 'FERRY-4006', message: expect.stringMatching(/File too large/) })
     await server.restart('fast')

@@ -9,7 +9,7 @@ import { openState } from '../../ferry/src/state/database.ts'
 import { FRESH_ROWS, filledMariadb, followThroughFaults, ownPostgres } from '../follow.ts'
 import { seedOf } from '../seed.ts'
 import { startMariadb } from '../servers/mariadb.ts'
-import { makeDatabase, makeMariadb, temporaryFolder, until } from '../support.ts'
+import { makeDatabase, makeMariadb, policy, temporaryFolder, until } from '../support.ts'
 
 const seed = seedOf('MariaDB follow tests')
 const faults = Number(process.env.FERRY_KILLS ?? 4)
@@ -31,7 +31,7 @@ async function world(table: Record<string, unknown> = {}) {
       ...edit,
     })
   const run = async (edit: Record<string, unknown> = {}) => {
-    const report = await runJob({ state, job: define(edit) })
+    const report = await runJob({ policy, state, job: define(edit) })
     if (report.errors.length > 0) throw new Error(report.errors.map(e => `${e.code} ${e.message}`).join('; '))
     return report.rowsCopied
   }
@@ -180,7 +180,7 @@ describe('MariaDB to PostgreSQL', () => {
     const { problems } = await planJob(
       define({ source: other, tables: [{ from: 'db', to: 'public.db', keys: ['Host', 'Db', 'User'] }] }),
       state,
-      {},
+      policy,
     )
     expect(problems[0]!.error.message).toContain('binlog_format is MIXED')
   })

@@ -8,7 +8,7 @@ import { jobSchema } from '../../ferry/src/job/schema.ts'
 import { runJob } from '../../ferry/src/runtime/run.ts'
 import { openState } from '../../ferry/src/state/database.ts'
 import { startMariadb } from '../servers/mariadb.ts'
-import { copy, ferry, makeDatabase, makeMariadb, temporaryFolder, until } from '../support.ts'
+import { copy, ferry, makeDatabase, makeMariadb, policy, temporaryFolder, until } from '../support.ts'
 
 const at = (settings: Record<string, unknown>) => ({ kind: 'mysql', ...settings })
 
@@ -87,7 +87,7 @@ describe('types', () => {
       const refused = await copy(job({}))
       expect(refused.errors[0]).toMatchObject({ code: 'FERRY-4001' })
       expect((await copy(job({ zeroDates: 'null' }))).errors).toEqual([])
-      const store = (await loadConnector(to ? 'postgres' : 'sqlite')).open(to ? to.settings : { path })
+      const store = (await loadConnector(to ? 'postgres' : 'sqlite')).open(to ? to.settings : { path }, policy)
       expect((await store.describe({ object: 't', options: {} }))?.columns.map(c => c.type.kind)).toEqual([
         'int',
         'date',
@@ -119,7 +119,7 @@ describe('types', () => {
     ])
     // Trailing spaces and case tell texts apart, as in the source.
     expect(await to.exec(`SELECT id FROM t WHERE code = 'A' OR code = 'a '`)).toEqual([])
-    const store = (await loadConnector('mysql')).open(to.settings)
+    const store = (await loadConnector('mysql')).open(to.settings, policy)
     const type = (await store.describe({ object: 't', options: {} }))?.columns.find(c => c.name === 'at')?.type
     expect(type).toEqual({ kind: 'timestamp', zone: true, unit: 'us' })
     await store.close()
@@ -388,6 +388,7 @@ describe('faults', () => {
         for (const { id } of busy) await from.exec(`KILL ${id}`).catch(() => undefined)
       }
       const report = await runJob({
+        policy,
         state,
         job: jobSchema.parse(definition),
         onStart: ({ tables }) => {
@@ -397,7 +398,7 @@ describe('faults', () => {
       await struck
       expect(report.status).toBe('failed')
       expect(report.errors[0]!.code).toBe('FERRY-2005')
-      const again = await runJob({ state, job: jobSchema.parse({ ...definition, limits: {} }) })
+      const again = await runJob({ policy, state, job: jobSchema.parse({ ...definition, limits: {} }) })
       expect(again).toMatchObject({ status: 'completed', resumed: true })
       expect(await copyEquals(from.settings, to.settings)).toBe(true)
     }
@@ -420,7 +421,7 @@ it('tells which columns an index of all rows begins with, and of a view nothing'
   const { exec, settings } = await makeMariadb()
   await exec('CREATE TABLE t (a int, b int, c int, d int, PRIMARY KEY (a, b), KEY (c, b))')
   await exec('CREATE VIEW v AS SELECT * FROM t')
-  const store = (await loadConnector('mysql')).open(settings)
+  const store = (await loadConnector('mysql')).open(settings, policy)
   onTestFinished(() => store.close())
   const indexed = async (object: string) => {
     const table = await store.describe({ object, options: {} })

@@ -5,7 +5,7 @@ import { runJob } from '../../ferry/src/runtime/run.ts'
 import { verifyJob } from '../../ferry/src/runtime/verify.ts'
 import { openState } from '../../ferry/src/state/database.ts'
 import { peakMemory, SHAPES } from '../memory.ts'
-import { makeDatabase, temporaryFolder } from '../support.ts'
+import { makeDatabase, policy, temporaryFolder } from '../support.ts'
 
 const LARGE = Number(process.env.FERRY_TORTURE_BYTES ?? 20_000_000_000)
 const ROWS = Number(process.env.FERRY_TORTURE_ROWS ?? 10_000_000)
@@ -40,10 +40,10 @@ it('verify finds one changed byte in ten million rows', async () => {
     destination: { kind: 'postgres', ...to.settings },
     tables: ['public.t'],
   })
-  expect((await runJob({ state, job })).rowsCopied).toBe(ROWS)
+  expect((await runJob({ policy, state, job })).rowsCopied).toBe(ROWS)
   await to.client.query(`UPDATE t SET v = overlay(v placing 'Z' from 7) WHERE id = 7654321`)
   const began = performance.now()
-  const [result] = await verifyJob(job, state, {}, { most: 5 })
+  const [result] = await verifyJob(job, state, policy, { most: 5 })
   console.log(`verify: ${ROWS} rows in ${Math.round((performance.now() - began) / 1000)} s`)
   expect(result!.differences).toEqual([{ kind: 'changed', key: '7654321' }])
 })

@@ -8,7 +8,7 @@ import { CosmosClient } from '@azure/cosmos'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { jobSchema } from '../../ferry/src/job/schema.ts'
 import { verifyJob } from '../../ferry/src/runtime/verify.ts'
-import { copy, temporaryFolder } from '../support.ts'
+import { copy, policy, temporaryFolder } from '../support.ts'
 
 const { createHttpServer } = createRequire(import.meta.url)('@vercel/cosmosdb-server') as {
   createHttpServer: () => Server
@@ -76,7 +76,7 @@ describe('an account that nobody here wrote', () => {
     expect(over.errors).toEqual([])
     expect(over).toMatchObject({ rowsCopied: 300 })
     expect(await found(client, 'copy')).toEqual(orders)
-    const [verified] = await verifyJob(jobSchema.parse({ name: 'v', ...job }), undefined, {}, { most: 3 })
+    const [verified] = await verifyJob(jobSchema.parse({ name: 'v', ...job }), undefined, policy, { most: 3 })
     expect(verified).toMatchObject({ equal: true, sourceRows: 300, destinationRows: 300 })
   })
 

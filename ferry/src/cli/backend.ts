@@ -3,8 +3,8 @@
  * state on this machine, else this process in the state itself. The answers are the same.
  */
 import { FerryError } from '../errors.ts'
-import type { Variables } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
+import type { Policy } from '../policy.ts'
 import { resumeRun, startRun, wishForRun } from '../runtime/control.ts'
 import { discardRun, resetJob } from '../runtime/discard.ts'
 import { describeJob, describeRun, listJobs, listRuns } from '../runtime/overview.ts'
@@ -38,8 +38,8 @@ export interface Backend {
 }
 
 /** Runs a command with the backend, and closes it. */
-export async function withBackend<T>(variables: Variables, work: (backend: Backend) => Promise<T>): Promise<T> {
-  const backend = await openDesk(variables)
+export async function withBackend<T>(policy: Policy, work: (backend: Backend) => Promise<T>): Promise<T> {
+  const backend = await openDesk(policy)
   try {
     return await work(backend)
   } finally {
@@ -47,21 +47,21 @@ export async function withBackend<T>(variables: Variables, work: (backend: Backe
   }
 }
 
-async function openDesk(variables: Variables): Promise<Backend> {
+async function openDesk(policy: Policy): Promise<Backend> {
   const named = process.env.FERRY_SERVER
   const home = ferryHome()
   const url = named ?? findServer(home)?.url
   const token = named === undefined ? localToken(home) : process.env.FERRY_TOKEN
   // Values that are given here a server does not have.
-  if (url === undefined || Object.keys(variables).length > 0) return localDesk(await openState(), variables)
+  if (url === undefined || policy.hasValues) return localDesk(await openState(), policy)
   if (!token) {
-    if (named === undefined) return localDesk(await openState(), variables)
+    if (named === undefined) return localDesk(await openState(), policy)
     throw new FerryError('FERRY-6001', `${url} needs a token`, { hint: 'Set FERRY_TOKEN to one of its tokens.' })
   }
   return remoteDesk(url.replace(/\/$/, ''), token)
 }
 
-function localDesk(state: State, variables: Variables): Backend {
+function localDesk(state: State, policy: Policy): Backend {
   const { db } = state
   return {
     server: undefined,
@@ -73,7 +73,7 @@ function localDesk(state: State, variables: Variables): Backend {
       return describeTables(db, run.id, run.executing, await databaseNow(db))
     },
     wish: async (id, wish) =>
-      describeRun(db, (await wishForRun(state, id, wish, row => discardRun(state, row, variables))).id),
+      describeRun(db, (await wishForRun(state, id, wish, row => discardRun(state, row, policy))).id),
     resume: async id => describeRun(db, (await resumeRun(state, id)).id),
     keep: async (job, replace) => {
       const definition = JSON.stringify(job)
@@ -83,13 +83,13 @@ function localDesk(state: State, variables: Variables): Backend {
     },
     start: (job, asking) => startRun(state, job, asking),
     reset: async (job, only) => {
-      const { run, tables } = await resetJob(state, job, variables, only)
+      const { run, tables } = await resetJob(state, job, policy, only)
       return { discarded: run ?? null, reset: tables }
     },
     remove: async (job, force) => {
       await requireNobodyBehind(db, job)
       const kept = await positionsOf(db, job)
-      if (kept.length > 0 && !force) await resetJob(state, job, variables)
+      if (kept.length > 0 && !force) await resetJob(state, job, policy)
       await deleteJob(db, job, { force })
     },
     close: () => state.close(),

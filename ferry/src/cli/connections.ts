@@ -3,7 +3,7 @@ import { FerryError, nearest } from '../errors.ts'
 import { parseStore } from '../job/locator.ts'
 import { openStore, resolveEndpoint } from '../runtime/stores.ts'
 import { connectionName, listConnections, removeConnection, saveConnection } from '../state/connections.ts'
-import { type VariableOptions, variablesOf } from './job.ts'
+import { policyOf, type VariableOptions } from './job.ts'
 import { printJson, table, usage } from './output.ts'
 import { withState } from './state.ts'
 
@@ -33,7 +33,8 @@ export default async function connections(args: string[], options: Options): Pro
       }
       case 'test': {
         if (!name) throw usage('ferry connections test NAME')
-        const store = await openStore(await resolveEndpoint({ connection: name }, state, variablesOf(options)))
+        const policy = policyOf(options)
+        const store = await openStore(await resolveEndpoint({ connection: name }, state, policy), policy)
         try {
           const answer = await store.test()
           say({ name, ok: true, answer }, `${name}: ${answer}`)

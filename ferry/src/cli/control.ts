@@ -2,7 +2,7 @@
 import type { Wish } from '../state/schema.ts'
 import { withBackend } from './backend.ts'
 import { execute } from './execute.ts'
-import { type VariableOptions, variablesOf } from './job.ts'
+import { policyOf, type VariableOptions } from './job.ts'
 import { printJson } from './output.ts'
 
 type Options = VariableOptions & { json: boolean }
@@ -20,28 +20,25 @@ const ANSWER: Record<Wish, (run: string) => string> = {
 }
 
 async function wish(id: string, what: Wish, options: Options): Promise<void> {
-  const run = await withBackend(variablesOf(options), backend => backend.wish(id, what))
+  const run = await withBackend(policyOf(options), backend => backend.wish(id, what))
   if (options.json) printJson({ run: run.id, job: run.job, wish: what, executing: run.executing })
   else if (run.executing) process.stdout.write(`run ${run.id}: asked to ${what}\n`)
   else process.stdout.write(`run ${run.id}: ${ANSWER[what](run.id)}\n`)
 }
 
 export async function resume([id]: string[], options: Options): Promise<void> {
-  const atServer = await withBackend(
-    variablesOf(options),
-    async backend => backend.server && (await backend.resume(id!)),
-  )
+  const atServer = await withBackend(policyOf(options), async backend => backend.server && (await backend.resume(id!)))
   if (atServer) {
     if (options.json) printJson(atServer)
     else process.stdout.write(`run ${atServer.id} goes on\n`)
     return
   }
-  await execute({ run: id! }, { json: options.json, variables: variablesOf(options) })
+  await execute({ run: id! }, { json: options.json, policy: policyOf(options) })
 }
 
 /** The next run copies everything again: of the whole job, or of some tables. An unfinished run is given up. */
 export async function reset([job]: string[], options: Options & { table?: string[] }): Promise<void> {
-  const { discarded, reset: tables } = await withBackend(variablesOf(options), backend =>
+  const { discarded, reset: tables } = await withBackend(policyOf(options), backend =>
     backend.reset(job!, options.table),
   )
   if (options.json) printJson({ job, discarded, reset: tables })

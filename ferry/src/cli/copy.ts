@@ -1,6 +1,6 @@
 import { FerryError } from '../errors.ts'
 import { execute } from './execute.ts'
-import { oneOffJob, type VariableOptions, variablesOf } from './job.ts'
+import { oneOffJob, policyOf, type VariableOptions } from './job.ts'
 
 interface CopyOptions extends VariableOptions {
   json: boolean
@@ -50,7 +50,7 @@ export default async function copy([source, destination]: string[], options: Cop
     oneOff: true,
     ...(quiet ? { quiet } : {}),
     ...(fullRefresh ? { fresh: true } : {}),
-    variables: variablesOf(options),
+    policy: policyOf(options),
   })
 }
 

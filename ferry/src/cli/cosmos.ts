@@ -23,7 +23,7 @@ import { findRun } from '../state/runs.ts'
 import type { RunRow, Wish } from '../state/schema.ts'
 import { databaseNow } from '../state/time.ts'
 import { exitOf, printReport } from './execute.ts'
-import { type VariableOptions, variablesOf } from './job.ts'
+import { policyOf, type VariableOptions } from './job.ts'
 import { count, EXIT, printJson, table } from './output.ts'
 import { ProgressDisplay } from './progress.ts'
 import { withState } from './state.ts'
@@ -83,7 +83,7 @@ export async function create(_: string[], words: CreateWords): Promise<void> {
         partitionKey: words.partitionKey,
         throughput: words.throughput,
       },
-      variablesOf(words),
+      policyOf(words),
     )
     if (words.start) startWorker(state, account, words)
     if (words.wait) await waitForEnd(state, row)
@@ -111,7 +111,7 @@ export async function show(_: string[], words: JobWords): Promise<void> {
 const verb = (wish: Wish) => async (_: string[], words: JobWords) =>
   withState(async state => {
     const row = await findCopyJob(state, words.accountName, words.jobName)
-    const asked = await wishForCopyJob(state, row, wish, variablesOf(words))
+    const asked = await wishForCopyJob(state, row, wish, policyOf(words))
     const alive = isAlive(asked, await databaseNow(state.db))
     // A job that nobody executes has to go on to drain what is left.
     if (wish === 'complete' && !alive) startWorker(state, words.accountName, words)
@@ -137,7 +137,7 @@ export async function resume(_: string[], words: JobWords): Promise<void> {
 export async function retry(_: string[], words: JobWords): Promise<void> {
   await withState(async state => {
     const row = await findCopyJob(state, words.accountName, words.jobName)
-    const report = await retryRun(state, row.id, variablesOf(words))
+    const report = await retryRun(state, row.id, policyOf(words))
     if (report.tables.some(t => t.left > 0)) process.exitCode = EXIT.failed
     printJson(report)
   })
@@ -148,7 +148,7 @@ export async function verify(_: string[], words: JobWords): Promise<void> {
   await withState(async state => {
     const row = await findCopyJob(state, words.accountName, words.jobName)
     const job = readJob(row.definition)
-    const results = await verifyJob(job, state, variablesOf(words), { most: 100 })
+    const results = await verifyJob(job, state, policyOf(words), { most: 100 })
     if (results.some(r => r.differs)) process.exitCode = EXIT.failed
     if (words.output === 'table') printVerifications(results)
     else printJson(results)
@@ -164,7 +164,7 @@ export async function work(_: string[], words: JobWords): Promise<void> {
     process.on('SIGTERM', onSignal)
     let display: ProgressDisplay | undefined
     const reports = await workFor(state, words.accountName, {
-      variables: variablesOf(words),
+      policy: policyOf(words),
       signal: stop.signal,
       onStart: run => {
         display?.stop()

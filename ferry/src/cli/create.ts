@@ -1,7 +1,7 @@
 import { FerryError } from '../errors.ts'
 import { withoutSecrets } from '../runtime/stores.ts'
 import { withBackend } from './backend.ts'
-import { jobOf, type VariableOptions } from './job.ts'
+import { jobOf, policyOf, type VariableOptions } from './job.ts'
 import { printJson } from './output.ts'
 
 /** `ferry create JOB.yaml`: keeps a job, so that schedules, triggers, people and `ferry start` can run it. */
@@ -11,7 +11,7 @@ export default async function create(
 ): Promise<void> {
   const job = withoutSecrets(jobOf(path!, options))
   // The job is kept with its values put in: only its stores are opened where it runs.
-  const kept = await withBackend({}, backend => backend.keep(job, options.replace === true)).catch(error => {
+  const kept = await withBackend(policyOf({}), backend => backend.keep(job, options.replace === true)).catch(error => {
     if (!(error instanceof FerryError) || error.code !== 'FERRY-1008') throw error
     throw new FerryError('FERRY-1008', error.message, { hint: 'Give it another name, or --replace that one.' })
   })

@@ -1,13 +1,13 @@
 /** `ferry delete JOB`: a kept job goes, with its history; what it has copied stays. */
 import { withBackend } from './backend.ts'
-import { type VariableOptions, variablesOf } from './job.ts'
+import { policyOf, type VariableOptions } from './job.ts'
 import { printJson } from './output.ts'
 
 export default async function remove(
   [job]: string[],
   options: VariableOptions & { json: boolean; force?: boolean },
 ): Promise<void> {
-  await withBackend(variablesOf(options), backend => backend.remove(job!, options.force === true))
+  await withBackend(policyOf(options), backend => backend.remove(job!, options.force === true))
   if (options.json) printJson({ deleted: job })
   else process.stdout.write(`${job} is deleted; what it has copied stays\n`)
 }

@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import { FerryError } from '../errors.ts'
+import { Policy } from '../policy.ts'
 import { look } from '../runtime/looks.ts'
 import { Seal } from '../secrets/seal.ts'
 import { findServer } from '../server/beacon.ts'
@@ -98,7 +99,9 @@ const CHECKS: Check[] = [
     return Promise.all(
       all.map(async ({ name }) => {
         try {
-          const said = await look(state, 'test', { at: { endpoint: { connection: name } } })
+          const said = await look({ state, policy: Policy.from(process.env) }, 'test', {
+            at: { endpoint: { connection: name } },
+          })
           return finding(`connection ${name}`, true, said)
         } catch (error) {
           return fault(`connection ${name}`, error)

@@ -1,8 +1,8 @@
 /** Running a job in the foreground: progress while it runs, the report at its end. Shared by `copy`, `run`, `resume`. */
 
 import { readJob } from '../job/kept.ts'
-import type { Variables } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
+import type { Policy } from '../policy.ts'
 import type { RunReport } from '../runtime/report.ts'
 import { type RunOptions, runJob } from '../runtime/run.ts'
 import { openState, type State } from '../state/database.ts'
@@ -16,7 +16,7 @@ export interface ExecuteOptions {
   fresh?: boolean
   oneOff?: boolean
   only?: string[]
-  variables: Variables
+  policy: Policy
 }
 
 /** `work` is a job, or an unfinished run, which goes on as it began whatever became of its job. */
@@ -39,7 +39,7 @@ export async function execute(work: CopyJob | { run: string }, options: ExecuteO
     const report = await runJob({
       state,
       ...('run' in work ? await unfinishedRun(state, work.run) : { job: work }),
-      variables: options.variables,
+      policy: options.policy,
       signal: stop.signal,
       ...(options.fresh ? { fresh: true } : {}),
       ...(options.oneOff ? { oneOff: true } : {}),

@@ -8,8 +8,9 @@ import { withoutPassword } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
 import { readJob } from '../job/kept.ts'
 import { type Locator, parseLocator } from '../job/locator.ts'
-import { checkJob, readJobFile, readVariables, type Variables } from '../job/read.ts'
+import { checkJob, readJobFile, readVariables } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
+import { Policy } from '../policy.ts'
 import { withState } from './state.ts'
 
 export interface VariableOptions {
@@ -17,7 +18,10 @@ export interface VariableOptions {
   set?: string[]
 }
 
-export function variablesOf(options: VariableOptions): Variables {
+/** What a command may use, with the values that it is given for variables. */
+export const policyOf = (options: VariableOptions): Policy => Policy.from(process.env).withValues(valuesOf(options))
+
+export function valuesOf(options: VariableOptions): Record<string, string> {
   const fromFile = options.variables === undefined ? {} : readVariables(options.variables)
   const pairs = (options.set ?? []).map(pair => {
     const at = pair.indexOf('=')
@@ -27,7 +31,7 @@ export function variablesOf(options: VariableOptions): Variables {
 }
 
 export function jobOf(path: string, options: VariableOptions): CopyJob {
-  return readJobFile(path, variablesOf(options))
+  return readJobFile(path, policyOf(options))
 }
 
 /** A job from a file, or one that is kept, by its name. Throws FERRY-1001 where there is neither. */

@@ -1,7 +1,7 @@
 import { typeName } from '../batch/types.ts'
 import { planJob } from '../runtime/plan.ts'
 import { openState } from '../state/database.ts'
-import { jobNamed, type VariableOptions, variablesOf } from './job.ts'
+import { jobNamed, policyOf, type VariableOptions } from './job.ts'
 import { count, EXIT, paint, printError, printJson, size } from './output.ts'
 
 const LOADS = { first: 'first load', reset: 'reset', changes: 'changes' }
@@ -10,7 +10,7 @@ export default async function plan([path]: string[], options: VariableOptions & 
   const job = await jobNamed(path!, options)
   const state = await openState()
   try {
-    const { tables, problems, clashes } = await planJob(job, state, variablesOf(options))
+    const { tables, problems, clashes } = await planJob(job, state, policyOf(options))
     if (problems.length > 0) process.exitCode = EXIT.failed
     if (options.json) {
       printJson({

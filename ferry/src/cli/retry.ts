@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { FerryError } from '../errors.ts'
 import { retryRun } from '../runtime/retry.ts'
 import { readEdited } from '../runtime/skipped.ts'
-import { type VariableOptions, variablesOf } from './job.ts'
+import { policyOf, type VariableOptions } from './job.ts'
 import { count, EXIT, printJson } from './output.ts'
 import { withState } from './state.ts'
 
@@ -14,7 +14,7 @@ interface RetryOptions extends VariableOptions {
 export default async function retry([id]: string[], options: RetryOptions): Promise<void> {
   const edited = options.rows === undefined ? [] : readEdited(textOf(options.rows))
   await withState(async state => {
-    const report = await retryRun(state, id!, variablesOf(options), edited)
+    const report = await retryRun(state, id!, policyOf(options), edited)
     if (report.tables.some(t => t.left > 0)) process.exitCode = EXIT.failed
     if (options.json) printJson(report)
     else if (report.tables.length === 0) process.stdout.write(`run ${report.run} has no skipped rows\n`)

@@ -1,5 +1,5 @@
 import { execute } from './execute.ts'
-import { jobNamed, type VariableOptions, variablesOf } from './job.ts'
+import { jobNamed, policyOf, type VariableOptions } from './job.ts'
 
 interface Options extends VariableOptions {
   json: boolean
@@ -14,6 +14,6 @@ export default async function run([path]: string[], options: Options): Promise<v
     ...(options.quiet ? { quiet: true } : {}),
     ...(options.fullRefresh ? { fresh: true } : {}),
     ...(options.table ? { only: options.table } : {}),
-    variables: variablesOf(options),
+    policy: policyOf(options),
   })
 }

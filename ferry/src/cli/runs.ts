@@ -1,9 +1,10 @@
 import { withBackend } from './backend.ts'
+import { policyOf } from './job.ts'
 import { moment, printJson, seconds, table } from './output.ts'
 import { stateName } from './state.ts'
 
 export default async function listRuns([job]: string[], options: { json: boolean; most: number }): Promise<void> {
-  const runs = await withBackend({}, backend => backend.runs(job, options.most))
+  const runs = await withBackend(policyOf({}), backend => backend.runs(job, options.most))
   if (options.json) printJson(runs)
   else if (runs.length === 0) process.stdout.write(`No runs yet in ${stateName()}.\n`)
   else {

@@ -1,6 +1,7 @@
 /** `ferry scout`: looks into stores for the server that started it. */
 import { asFerryError, FerryError } from '../errors.ts'
 import { guardNetwork } from '../network.ts'
+import { Policy } from '../policy.ts'
 import { type LookName, type Looks, look } from '../runtime/looks.ts'
 import type { Told } from '../runtime/scouts.ts'
 import { openState } from '../state/database.ts'
@@ -9,6 +10,7 @@ export default async function scout(): Promise<void> {
   if (!process.send) return
   guardNetwork()
   const state = openState()
+  const policy = Policy.from(process.env)
   let current: number | undefined
   // A driver that a store's answer confuses throws where nobody catches it.
   process.on('uncaughtException', error => {
@@ -19,7 +21,7 @@ export default async function scout(): Promise<void> {
   })
   process.on('message', async ({ id, name, ask }: { id: number; name: LookName; ask: Looks[LookName]['ask'] }) => {
     current = id
-    const told: Told = await look(await state, name, ask).then(
+    const told: Told = await look({ state: await state, policy }, name, ask).then(
       answer => ({ id, answer }),
       error => {
         const { code, message, hint, faults } = asFerryError(error)

@@ -1,10 +1,11 @@
 import type { TableView } from '../runtime/schemas.ts'
 import { withBackend } from './backend.ts'
+import { policyOf } from './job.ts'
 import { count, moment, printError, printJson, seconds, size, table } from './output.ts'
 import { lag } from './progress.ts'
 
 export default async function show([id]: string[], options: { json: boolean }): Promise<void> {
-  const { run, tables } = await withBackend({}, async backend => {
+  const { run, tables } = await withBackend(policyOf({}), async backend => {
     const found = await backend.run(id!)
     return { run: found, tables: await backend.tables(found.id) }
   })

@@ -2,6 +2,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { RunDetail } from '../runtime/schemas.ts'
 import { type Backend, withBackend } from './backend.ts'
+import { policyOf } from './job.ts'
 import { count, EXIT, paint, printError, printJson } from './output.ts'
 
 const LOOK_MS = 500
@@ -14,7 +15,7 @@ interface Options {
 }
 
 export default async function start([job]: string[], options: Options): Promise<void> {
-  await withBackend({}, async backend => {
+  await withBackend(policyOf({}), async backend => {
     const asking = { fullRefresh: options.fullRefresh === true, tables: options.table ?? [] }
     const { run, outcome } = await backend.start(job!, asking)
     if (!options.wait) {

@@ -1,6 +1,6 @@
 import type { Verification } from '../engine/verify.ts'
 import { verifyJob } from '../runtime/verify.ts'
-import { jobNamed, type VariableOptions, variablesOf } from './job.ts'
+import { jobNamed, policyOf, type VariableOptions } from './job.ts'
 import { count, EXIT, paint, printJson } from './output.ts'
 import { withState } from './state.ts'
 
@@ -18,7 +18,7 @@ function status(text: string): void {
 export default async function verify([path]: string[], options: Options): Promise<void> {
   const job = await jobNamed(path!, options)
   await withState(async state => {
-    const results = await verifyJob(job, state, variablesOf(options), {
+    const results = await verifyJob(job, state, policyOf(options), {
       most: options.most,
       onTable: (name, position, of) => status(`verifying ${name} (${position} of ${of})`),
       ...(options.table ? { only: options.table } : {}),

@@ -1,8 +1,8 @@
 /** `ferry worker`: executes runs that wait in the queue. The server starts one with `--once` for each run. */
 import { setTimeout } from 'node:timers/promises'
-import { FOLDERS } from '../confinement.ts'
 import { FerryError } from '../errors.ts'
 import { guardNetwork } from '../network.ts'
+import { Policy } from '../policy.ts'
 import { limitTo } from '../runtime/folders.ts'
 import { executeNext } from '../runtime/worker.ts'
 import { makeLog } from '../telemetry/log.ts'
@@ -16,10 +16,10 @@ export default async function worker(
 ): Promise<void> {
   const log = makeLog(options.logLevel)
   // A server has set the limits of those that it starts.
-  const limits =
-    process.env[FOLDERS] === undefined
-      ? limitTo({ folders: options.folder ?? [], variables: options.variable ?? [] })
-      : undefined
+  const own = Policy.from(process.env)
+  const limits = own.isLimited
+    ? { policy: own, close: () => {} }
+    : limitTo(own, { folders: options.folder ?? [], variables: options.variable ?? [] })
   guardNetwork()
   const stop = new AbortController()
   const onSignal = () => stop.abort()
@@ -30,6 +30,7 @@ export default async function worker(
   const working = withState(async state => {
     while (!stop.signal.aborted) {
       const result = await executeNext(state, {
+        policy: limits.policy,
         signal: stop.signal,
         most: options.most,
         onClaim: (lease, job) => {
@@ -45,7 +46,7 @@ export default async function worker(
   })
   // The pipe to the server would keep this process alive.
   await working.finally(() => {
-    limits?.close()
+    limits.close()
     if (process.connected) process.disconnect()
   })
 }

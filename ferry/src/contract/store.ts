@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { Column, LogicalType } from '../batch/types.ts'
 import type { FerryError } from '../errors.ts'
+import type { Policy } from '../policy.ts'
 import type { Arrivals, Containers, Documents, KeptLog, Throttle } from './capabilities.ts'
 import type { Locators } from './locator.ts'
 import type { Naming, ObjectName, ObjectSpec, TableInfo } from './schema.ts'
@@ -28,13 +29,16 @@ export interface Kind {
   /** True if the store reports changes, for online copies and change data capture. */
   readonly tellsChanges: boolean
   /** Checks the settings and gives back what the store is opened with. Throws FERRY-2003. */
-  check(settings: Settings): unknown
+  check(settings: Settings, policy: Policy): unknown
 }
 
 /** A kind of store with its driver. */
 export interface Connector extends Kind {
-  /** Checks the settings. The store connects later, when it is used. Throws FERRY-2003. */
-  open(settings: Settings): Store
+  /**
+   * Checks the settings. The store connects later, when it is used. `policy` says which files it may open. Throws FERRY-2003,
+   * FERRY-2006.
+   */
+  open(settings: Settings, policy: Policy): Store
 }
 
 /** What a kind of store can do. The conformance suite tests everything that is declared here. */

@@ -11,9 +11,9 @@ import {
   type DuckDBResult,
 } from '@duckdb/node-api'
 import accessors from '@duckdb/node-api/lib/vectors/dataAccessors.js'
-import { allowedFile, allowedFolders } from '../confinement.ts'
 import { type ErrorCode, FerryError, placed, RowError, TAKEN_HINT } from '../errors.ts'
-import { makeScratch, removeScratch, scratchParent } from './scratch.ts'
+import type { Policy } from '../policy.ts'
+import { makeScratch, removeScratch } from './scratch.ts'
 
 // A byte order mark is a character of a text like any other: the package's own decoder leaves the first one out.
 Object.assign(accessors, { textDecoder: new TextDecoder('utf-8', { ignoreBOM: true }) })
@@ -30,20 +30,29 @@ export class Duckdb {
   /** Where it spills; undefined for a further connection. */
   private readonly scratch: string | undefined
 
-  private constructor(instance: DuckDBInstance, connection: DuckDBConnection, scratch: string | undefined) {
+  /** Where temporary files of statements are. */
+  readonly scratchParent: string
+
+  private constructor(
+    instance: DuckDBInstance,
+    connection: DuckDBConnection,
+    { scratchParent, scratch }: { scratchParent: string; scratch?: string },
+  ) {
+    this.scratchParent = scratchParent
     this.instance = instance
     this.connection = connection
     this.scratch = scratch
   }
 
   /** Opens a database file, or one in memory. Throws FERRY-2001 or FERRY-4004. */
-  static async open(named = ':memory:', mode: 'read' | 'write' = 'write'): Promise<Duckdb> {
-    return Duckdb.openAt(named === ':memory:' ? named : allowedFile(named), mode)
+  static async open(policy: Policy, named = ':memory:', mode: 'read' | 'write' = 'write'): Promise<Duckdb> {
+    return Duckdb.openAt(policy, named === ':memory:' ? named : policy.fileOf(named), mode)
   }
 
   /** Opens a file of Ferry's own: one in a scratch folder, which is in none of a server's folders. */
-  static async openAt(path: string, mode: 'read' | 'write' = 'write'): Promise<Duckdb> {
-    const scratch = makeScratch('duckdb')
+  static async openAt(policy: Policy, path: string, mode: 'read' | 'write' = 'write'): Promise<Duckdb> {
+    const scratchParent = policy.scratch
+    const scratch = makeScratch(scratchParent, 'duckdb')
     try {
       const instance = await DuckDBInstance.create(path, {
         threads: String(Math.min(4, availableParallelism())),
@@ -58,8 +67,8 @@ export class Duckdb {
       })
       const connection = await instance.connect()
       await connection.run(`SET TimeZone = 'UTC'`)
-      await confine(connection, path)
-      return new Duckdb(instance, connection, scratch)
+      await confine(connection, path, policy)
+      return new Duckdb(instance, connection, { scratchParent, scratch })
     } catch (error) {
       removeScratch(scratch)
       throw translate(error, path)
@@ -114,7 +123,7 @@ export class Duckdb {
   async sibling(): Promise<Duckdb> {
     const connection = await this.instance.connect()
     await connection.run(`SET TimeZone = 'UTC'`)
-    return new Duckdb(this.instance, connection, undefined)
+    return new Duckdb(this.instance, connection, { scratchParent: this.scratchParent })
   }
 
   /** Ends what is at work, and waits for its end. */
@@ -131,10 +140,9 @@ export class Duckdb {
 }
 
 /** SQL of users can read any file that the process may: on a server only those of its folders. */
-async function confine(connection: DuckDBConnection, path: string): Promise<void> {
-  const folders = allowedFolders()
+async function confine(connection: DuckDBConnection, path: string, { folders, scratch }: Policy): Promise<void> {
   if (!folders) return
-  const named = [...folders, scratchParent(), ...(path === ':memory:' ? [] : [path])]
+  const named = [...folders, scratch, ...(path === ':memory:' ? [] : [path])]
   const all = [...new Set(named.flatMap(p => [p, literally(p)]))]
   await connection.run(`SET allowed_directories = [${all.map(quoteText).join(', ')}]`)
   // Neither can be changed again while the database is open.

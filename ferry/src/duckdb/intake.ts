@@ -46,7 +46,7 @@ export class PipeIntake {
 
   /** `data` is what comes first. */
   private open(data: Buffer) {
-    const pipe = new NamedPipe()
+    const pipe = new NamedPipe(this.db.scratchParent)
     const socket = pipe.writer()
     socket.on('error', error => {
       this.failure ??= error
@@ -117,7 +117,7 @@ export class PipeIntake {
    * for ever. So little goes through a file.
    */
   private async readFile(): Promise<void> {
-    const folder = makeScratch('rows')
+    const folder = makeScratch(this.db.scratchParent, 'rows')
     try {
       const path = join(folder, 'rows.csv')
       const data = Buffer.concat(this.waiting.splice(0))

@@ -18,8 +18,9 @@ export class NamedPipe {
   /** Keeps the pipe open at both ends, so that whoever comes first does not see an end of file. */
   private keeper: number | undefined
 
-  constructor() {
-    this.folder = makeScratch('pipe')
+  /** `parent` is the folder that the pipe's own is made in. */
+  constructor(parent: string) {
+    this.folder = makeScratch(parent, 'pipe')
     this.path = join(this.folder, 'pipe')
     const made = spawnSync('mkfifo', ['-m', '600', this.path])
     if (made.status !== 0) throw new FerryError('FERRY-9000', `mkfifo failed: ${made.stderr}`)

@@ -226,7 +226,7 @@ function estimate(row: unknown[]): number {
 }
 
 async function* csvThroughPipe(db: Duckdb, query: string): AsyncGenerator<Batch> {
-  const pipe = new NamedPipe()
+  const pipe = new NamedPipe(db.scratchParent)
   try {
     const socket = pipe.reader()
     const options = `FORMAT csv, HEADER false, DELIMITER ',', QUOTE '"', ESCAPE '"', NULLSTR ''`

@@ -10,6 +10,7 @@ import { toNative } from '../duckdb/logical.ts'
 import { makeScratch, removeScratch } from '../duckdb/scratch.ts'
 import { FerryError, RowError } from '../errors.ts'
 import type { StagedFile } from '../objects/staging.ts'
+import type { Policy } from '../policy.ts'
 import type { FilesTarget } from './target.ts'
 
 export class ParquetWriter implements SplitWriter {
@@ -41,12 +42,13 @@ export class ParquetWriter implements SplitWriter {
   static async open(
     table: FilesTarget,
     offer: Offer,
+    policy: Policy,
     create: (part: number) => Promise<StagedFile>,
   ): Promise<ParquetWriter> {
-    const scratch = makeScratch('parquet')
+    const scratch = makeScratch(policy.scratch, 'parquet')
     // Rows are gathered on disk, so that a table of any size stays within DuckDB's memory.
     const path = offer.encoding === 'rows' ? `${scratch}/rows.duckdb` : ':memory:'
-    const db = await Duckdb.openAt(path)
+    const db = await Duckdb.openAt(policy, path)
     // Row groups bounded by bytes need this; with one thread rows that were gathered stay in order all the same.
     await db.run('SET preserve_insertion_order = false')
     if (offer.encoding === 'rows') await db.run('SET threads = 1')

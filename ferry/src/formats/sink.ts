@@ -8,6 +8,7 @@ import { hasPipes } from '../duckdb/pipe.ts'
 import { FerryError } from '../errors.ts'
 import type { Staging } from '../objects/staging.ts'
 import type { ObjectStore } from '../objects/store.ts'
+import type { Policy } from '../policy.ts'
 import { endingOf, formatOf, fromName, type WriteOptions } from './options.ts'
 import type { FilesTarget, Output } from './target.ts'
 import { TextWriter } from './textwriter.ts'
@@ -20,8 +21,16 @@ export class FilesSinkTable implements SinkTable, FilesTarget {
   readonly request: WriteRequest
   readonly output: Output
   readonly staging: Staging
+  private readonly policy: Policy
 
-  constructor(run: RunIdentity, request: WriteRequest, store: ObjectStore, options: WriteOptions & { bytes?: number }) {
+  constructor(
+    run: RunIdentity,
+    request: WriteRequest,
+    store: ObjectStore,
+    options: WriteOptions & { bytes?: number },
+    policy: Policy,
+  ) {
+    this.policy = policy
     this.request = request
     this.output = outputOf(request.object, options)
     if (request.update === 'merge') {
@@ -90,7 +99,7 @@ export class FilesSinkTable implements SinkTable, FilesTarget {
     await this.staging.begin(id)
     if (this.output.format !== 'parquet') return new TextWriter(this, part => this.staging.create(id, part))
     const { ParquetWriter } = await import('./parquetwriter.ts')
-    return ParquetWriter.open(this, offer, part => this.staging.createFile!(id, part))
+    return ParquetWriter.open(this, offer, this.policy, part => this.staging.createFile!(id, part))
   }
 
   // When files are seen, and what becomes of them after a crash, is the staging's.

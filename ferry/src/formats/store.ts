@@ -9,6 +9,7 @@ import type { Duckdb } from '../duckdb/engine.ts'
 import { heldByParquet, toNative } from '../duckdb/logical.ts'
 import { FerryError } from '../errors.ts'
 import type { ObjectStore } from '../objects/store.ts'
+import type { Policy } from '../policy.ts'
 import type { FileSet } from './bytes.ts'
 import { CsvSourceTable, describeCsv } from './csv.ts'
 import { newFiles, partOf } from './increment.ts'
@@ -22,12 +23,14 @@ export class FilesStore implements Store {
   readonly abilities: Abilities
   readonly takesOptions = true
   private readonly store: ObjectStore
+  private readonly policy: Policy
   private duckdb: Promise<Duckdb> | undefined
 
-  constructor({ kind, abilities }: Kind, store: ObjectStore) {
+  constructor({ kind, abilities }: Kind, store: ObjectStore, policy: Policy) {
     this.kind = kind
     this.abilities = abilities
     this.store = store
+    this.policy = policy
   }
 
   get label(): string {
@@ -180,14 +183,14 @@ export class FilesStore implements Store {
   async sink(run: RunIdentity): Promise<SinkSession> {
     return {
       table: async (request: WriteRequest): Promise<SinkTable> =>
-        new FilesSinkTable(run, request, this.store, writeOptions(request.options)),
+        new FilesSinkTable(run, request, this.store, writeOptions(request.options), this.policy),
       close: async () => {},
     }
   }
 
   /** One DuckDB for all that this store reads with it, so that its memory limit holds for all together. */
   private db(): Promise<Duckdb> {
-    this.duckdb ??= import('../duckdb/engine.ts').then(engine => engine.Duckdb.open())
+    this.duckdb ??= import('../duckdb/engine.ts').then(engine => engine.Duckdb.open(this.policy))
     return this.duckdb
   }
 

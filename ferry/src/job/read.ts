@@ -1,31 +1,30 @@
 /** Reading a job file: YAML or JSON, variables put in, every fault with its line and the nearest known word. */
+
 import { readFileSync } from 'node:fs'
 import { type Document, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml'
 import type { z } from 'zod'
-import { readableEnvironment } from '../confinement.ts'
 import { type Fault, FerryError, nearest } from '../errors.ts'
 import { closestOf, isOfItself, toldFaults, withoutEchoes } from '../faults.ts'
+import type { Policy } from '../policy.ts'
 import { faultsOf, type KindAt, requireNoFaults } from './check.ts'
 import { type CopyJob, jobSchema } from './schema.ts'
 
-export type Variables = Record<string, string>
-
 /** Reads and checks a job file. Throws FERRY-1001 to FERRY-1004. */
-export function readJobFile(path: string, variables: Variables): CopyJob {
+export function readJobFile(path: string, policy: Policy): CopyJob {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
     throw new FerryError('FERRY-1001', `${path}: ${(error as Error).message}`, { cause: error })
   }
-  return parseJob(text, path, variables)
+  return parseJob(text, path, policy)
 }
 
 /**
  * Checks the text of a job. `${NAME}` is replaced everywhere but in source and destination: these may hold secrets, and
  * a job is kept in the state as it is given back here. The options of stores are checked where `kindAt` tells their kinds.
  */
-export function parseJob(text: string, path: string, variables: Variables, kindAt?: KindAt): CopyJob {
+export function parseJob(text: string, path: string, policy: Policy, kindAt?: KindAt): CopyJob {
   const lines = new LineCounter()
   // Keys that stand twice are looked for below: the parser would compare each with all others.
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false })
@@ -38,7 +37,7 @@ export function parseJob(text: string, path: string, variables: Variables, kindA
     throw new FerryError('FERRY-1002', `${path}:${line}:${col}: ${said}${advice}`)
   }
   const written = valueOf(document, path)
-  const filled = fillIn(written, variables)
+  const filled = fillIn(written, policy)
   const first = jobSchema.safeParse(filled)
   const result = first.success ? first : jobSchema.safeParse(readAsScalars(filled, written, first.error.issues))
   const faults = [
@@ -102,10 +101,10 @@ function isDeeper(value: unknown, levels: number): boolean {
   return levels === 0 || Object.values(value).some(v => isDeeper(v, levels - 1))
 }
 
-function fillIn(job: unknown, variables: Variables): unknown {
+function fillIn(job: unknown, policy: Policy): unknown {
   if (job === null || typeof job !== 'object' || Array.isArray(job)) return job
   return Object.fromEntries(
-    Object.entries(job).map(([k, v]) => [k, k === 'source' || k === 'destination' ? v : withVariables(v, variables)]),
+    Object.entries(job).map(([k, v]) => [k, k === 'source' || k === 'destination' ? v : withVariables(v, policy)]),
   )
 }
 
@@ -219,7 +218,7 @@ export function checkJob(value: unknown): CopyJob {
 }
 
 /** A variables file: a flat YAML or JSON map of names to values. */
-export function readVariables(path: string): Variables {
+export function readVariables(path: string): Record<string, string> {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
@@ -234,29 +233,22 @@ export function readVariables(path: string): Variables {
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]))
 }
 
-/**
- * A value with `${NAME}` replaced in every text, from the variables first and the environment second; `$${` stays
- * `${`. Throws FERRY-1004 naming the variable.
- */
-export function withVariables<T>(value: T, variables: Variables, environment = readableEnvironment()): T {
+/** A value with `${NAME}` replaced in every text; `$${` stays `${`. Throws FERRY-1004 naming the variable. */
+export function withVariables<T>(value: T, policy: Policy): T {
   if (typeof value === 'string') {
     return value.replace(/\$?\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (whole, name: string) => {
       if (whole.startsWith('$$')) return whole.slice(1)
-      // What Ferry itself is told, its own secrets too, is for no store.
-      const found = variables[name] ?? (name.startsWith('FERRY_') ? undefined : environment[name])
+      const found = policy.valueOf(name)
       if (found === undefined) {
-        const hint =
-          environment === process.env
-            ? {}
-            : { hint: `Its operator lets a server take it: ferry serve --variable ${name}.` }
-        throw new FerryError('FERRY-1004', `\${${name}} has no value`, hint)
+        const hint = `Its operator lets a server take it: ferry serve --variable ${name}.`
+        throw new FerryError('FERRY-1004', `\${${name}} has no value`, policy.isLimited ? { hint } : {})
       }
       return found
     }) as T
   }
-  if (Array.isArray(value)) return value.map(item => withVariables(item, variables, environment)) as T
+  if (Array.isArray(value)) return value.map(item => withVariables(item, policy)) as T
   if (value !== null && typeof value === 'object') {
-    const entries = Object.entries(value).map(([k, v]) => [k, withVariables(v, variables, environment)])
+    const entries = Object.entries(value).map(([k, v]) => [k, withVariables(v, policy)])
     return Object.fromEntries(entries) as T
   }
   return value

@@ -5,8 +5,7 @@ import type { Store } from '../contract/store.ts'
 import type { TablePlan } from '../engine/plan.ts'
 import { type PeekedJob, peekJob } from '../job/kept.ts'
 import type { EndpointSpec } from '../job/schema.ts'
-import type { State } from '../state/database.ts'
-import { resolveEndpoint } from './stores.ts'
+import { type Access, resolveEndpoint } from './stores.ts'
 
 export interface Clash {
   table: string
@@ -15,7 +14,7 @@ export interface Clash {
 
 /** Which of a job's tables other jobs of the state write too. Nothing is asked of their stores. */
 export async function clashesOf(
-  state: State,
+  { state, policy }: Access,
   job: string,
   tables: Pick<TablePlan, 'from' | 'to'>[],
   destination: Store,
@@ -29,9 +28,9 @@ export async function clashesOf(
     const other = peekJob(definition)
     const said = JSON.stringify(other.destination)
     if (other.destination === undefined || isHere.get(said) === false) continue
-    const keys = await unconnected(state, other.destination, async store => {
+    const keys = await unconnected({ state, policy }, other.destination, async store => {
       isHere.set(said, store.place === place)
-      return isHere.get(said) ? writtenBy(state, name, other, store) : new Set<string>()
+      return isHere.get(said) ? writtenBy({ state, policy }, name, other, store) : new Set<string>()
     })
     if (keys === undefined) isHere.set(said, false)
     for (const key of keys ?? []) {
@@ -44,14 +43,14 @@ export async function clashesOf(
 
 /** Asks a store what it knows of itself; undefined where its settings do not tell without secrets, or are gone. */
 async function unconnected<T>(
-  state: State,
+  { state, policy }: Access,
   endpoint: EndpointSpec,
   ask: (store: Store) => Promise<T>,
 ): Promise<T | undefined> {
   let store: Store
   try {
-    const { kind, settings } = await resolveEndpoint(endpoint, state, {})
-    store = (await loadConnector(kind)).open(settings)
+    const { kind, settings } = await resolveEndpoint(endpoint, state, policy)
+    store = (await loadConnector(kind)).open(settings, policy)
   } catch {
     return undefined
   }
@@ -63,7 +62,12 @@ async function unconnected<T>(
 }
 
 /** The keys of the objects that a job writes at its destination: those of its newest run, and those that it names. */
-async function writtenBy(state: State, name: string, job: PeekedJob, destination: Store): Promise<Set<string>> {
+async function writtenBy(
+  { state, policy }: Access,
+  name: string,
+  job: PeekedJob,
+  destination: Store,
+): Promise<Set<string>> {
   const rows = await state.db
     .selectFrom('run_table')
     .select('destination')
@@ -71,7 +75,7 @@ async function writtenBy(state: State, name: string, job: PeekedJob, destination
     .execute()
   const said =
     job.source &&
-    (await unconnected(state, job.source, async source =>
+    (await unconnected({ state, policy }, job.source, async source =>
       job.tables.flatMap(entry => {
         const { from, to } = typeof entry === 'string' ? { from: entry, to: undefined } : entry
         return to ?? (from === undefined ? [] : destination.defaultObject(source.nameParts(from), {}))

@@ -20,7 +20,6 @@ import { findFiring, firingOf, type Known, movePlace, tellOutcome } from '../sta
 import { type Answer, type Asking, askWithin } from '../state/queue.ts'
 import type { FiringRow } from '../state/schema.ts'
 import { databaseNow } from '../state/time.ts'
-import { look } from './looks.ts'
 
 /** A time that is further away than this was missed: nobody was there. */
 const GRACE_MS = 60_000
@@ -57,11 +56,8 @@ export class Clock {
   /** When files were looked for last, by this process's monotonic clock. */
   private lookedAt = Number.NEGATIVE_INFINITY
 
-  /** `arrivals` looks for files; here, where nobody else does it. */
-  constructor(
-    state: State,
-    arrivals: Arrivals = (endpoint, pattern) => look(state, 'arrivals', { at: { endpoint }, pattern }),
-  ) {
+  /** `arrivals` looks for files. */
+  constructor(state: State, arrivals: Arrivals) {
     this.state = state
     this.arrivals = arrivals
   }

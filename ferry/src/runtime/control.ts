@@ -8,7 +8,6 @@ import { askForRun, JOBS, requeue, resumeQueued } from '../state/queue.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, Wish } from '../state/schema.ts'
 import { databaseNow } from '../state/time.ts'
-import { discardRun } from './discard.ts'
 
 /**
  * Asks whoever executes a run for what is wished. What nobody executes is done at once: a run that waits for its turn is set
@@ -18,7 +17,7 @@ export async function wishForRun(
   state: State,
   id: string,
   wish: Wish,
-  discard: (row: RunRow) => Promise<unknown> = row => discardRun(state, row, {}),
+  discard: (row: RunRow) => Promise<unknown>,
 ): Promise<RunRow> {
   const asked = await runs.wishFor(state.db, id, wish)
   if (!isAlive(asked, await databaseNow(state.db))) await withoutOwner(state, asked, wish, discard)

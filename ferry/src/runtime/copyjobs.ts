@@ -8,7 +8,7 @@ import { FerryError } from '../errors.ts'
 import { matcher } from '../glob.ts'
 import { type CopyJobWords, type CopyRun, jobOf, nameOf, objectOf, type Task } from '../import/arm/copyjob.ts'
 import { readJob } from '../job/kept.ts'
-import type { Variables } from '../job/read.ts'
+import type { Policy } from '../policy.ts'
 import { findConnection } from '../state/connections.ts'
 import type { State } from '../state/database.ts'
 import { isAlive } from '../state/owner.ts'
@@ -38,10 +38,10 @@ export async function createCopyJob(
   state: State,
   words: CopyJobWords,
   options: CreateOptions,
-  variables: Variables,
+  policy: Policy,
 ): Promise<RunRow> {
-  const source = await openAccount(state, words.sourceAccount, variables)
-  const destination = await openAccount(state, words.account, variables)
+  const source = await openAccount(state, words.sourceAccount, policy)
+  const destination = await openAccount(state, words.account, policy)
   try {
     if (await findJobRow(state, words.account, words.jobName)) throw nameTaken(words)
     const online = words.mode === 'Online'
@@ -72,9 +72,9 @@ function nameTaken({ account, jobName }: CopyJobWords): FerryError {
 }
 
 /** An account is a named connection. */
-async function openAccount(state: State, account: string, variables: Variables): Promise<Store> {
-  const locator = await resolveEndpoint({ connection: account }, state, variables)
-  const store = await openStore(locator)
+async function openAccount(state: State, account: string, policy: Policy): Promise<Store> {
+  const locator = await resolveEndpoint({ connection: account }, state, policy)
+  const store = await openStore(locator, policy)
   if (store.containers) return store
   await store.close()
   throw new FerryError('FERRY-2003', `connection ${account} is of kind ${locator.kind}: copy jobs need an account`)
@@ -222,13 +222,13 @@ export async function resumeCopyJob(state: State, row: RunRow): Promise<void> {
 }
 
 /** Pauses, cancels or completes a job, whether somebody executes it or not. */
-export async function wishForCopyJob(state: State, row: RunRow, wish: Wish, variables: Variables): Promise<RunRow> {
+export async function wishForCopyJob(state: State, row: RunRow, wish: Wish, policy: Policy): Promise<RunRow> {
   const asked = await runs.wishFor(state.db, row.id, wish)
   if (isAlive(asked, await databaseNow(state.db))) return asked
   if (wish === 'pause') await queue.requeue(state.db, asked, 'paused')
   if (wish === 'complete') await queue.requeue(state.db, asked, 'pending')
   if (wish === 'cancel') {
-    const stores = await openStores(readJob(row.definition), state, variables)
+    const stores = await openStores(readJob(row.definition), state, policy)
     try {
       await runs.giveUp(state.db, row.job, (run, lease) => abandon(state, run, lease, stores))
     } finally {
@@ -245,9 +245,9 @@ export async function wishForCopyJob(state: State, row: RunRow, wish: Wish, vari
 export async function work(
   state: State,
   account: string,
-  options: Pick<RunOptions, 'signal' | 'onStart'> & { variables: Variables },
+  options: Pick<RunOptions, 'signal' | 'onStart'> & { policy: Policy },
 ): Promise<RunReport[]> {
-  const store = await openAccount(state, account, options.variables)
+  const store = await openAccount(state, account, options.policy)
   const { copiesAtOnce } = containersOf(store)
   await store.close()
   const reports: RunReport[] = []

@@ -5,7 +5,7 @@ import { tablePlans } from '../engine/keptplan.ts'
 import type { TablePlan } from '../engine/plan.ts'
 import { FerryError } from '../errors.ts'
 import { readJob } from '../job/kept.ts'
-import type { Variables } from '../job/read.ts'
+import type { Policy } from '../policy.ts'
 import type { State } from '../state/database.ts'
 import { findJob } from '../state/jobs.ts'
 import { keepPosition, positionsOf, resetPositions } from '../state/positions.ts'
@@ -130,8 +130,8 @@ async function openIfThere(sink: SinkSession, plan: TablePlan): Promise<SinkTabl
 }
 
 /** Gives up an unfinished run that nobody executes. Its stores are those that it began with. */
-export async function discardRun(state: State, run: RunRow, variables: Variables): Promise<void> {
-  const stores = await openStores(readJob(run.definition), state, variables)
+export async function discardRun(state: State, run: RunRow, policy: Policy): Promise<void> {
+  const stores = await openStores(readJob(run.definition), state, policy)
   try {
     await runs.giveUp(state.db, run.job, (row, lease) => abandon(state, row, lease, stores), run.id)
   } finally {
@@ -146,11 +146,11 @@ export async function discardRun(state: State, run: RunRow, variables: Variables
 export async function resetJob(
   state: State,
   job: string,
-  variables: Variables,
+  policy: Policy,
   only?: string[],
 ): Promise<{ run: string | undefined; tables: string[] }> {
   const row = await findJob(state.db, job)
-  const stores = await openStores(readJob(row.definition), state, variables)
+  const stores = await openStores(readJob(row.definition), state, policy)
   try {
     let run: string | undefined
     for (;;) {

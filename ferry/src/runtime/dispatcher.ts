@@ -2,9 +2,11 @@
  * Gives the runs that wait to processes of their own, so many at a time: a copy takes neither the server's processor time
  * nor, when it dies, the server with it. A process whose server is gone puts its run back into the queue and ends.
  */
+
 import { type ChildProcess, fork } from 'node:child_process'
 import type { Kysely } from 'kysely'
 import { FerryError } from '../errors.ts'
+import type { Policy } from '../policy.ts'
 import { letWait, memoryOf, programPath } from '../program.ts'
 import type { State } from '../state/database.ts'
 import { deathsOf, diedTooOften, JOBS, MOST_DEATHS, queueNow } from '../state/queue.ts'
@@ -36,6 +38,7 @@ interface Worker {
 export class Dispatcher {
   private readonly state: State
   private readonly log: Log
+  private readonly policy: Policy
   private readonly most: number
   private readonly mostMemory: number
   private readonly workers = new Set<Worker>()
@@ -49,9 +52,10 @@ export class Dispatcher {
   private notBefore = 0
 
   /** At most `most` runs are at work at one time, each with so many bytes of memory. */
-  constructor(state: State, log: Log, most: number, mostMemory: number) {
+  constructor(state: State, log: Log, policy: Policy, most: number, mostMemory: number) {
     this.state = state
     this.log = log
+    this.policy = policy
     this.most = most
     this.mostMemory = mostMemory
   }
@@ -87,7 +91,8 @@ export class Dispatcher {
   }
 
   private startWorker(): void {
-    const { FERRY_TOKEN: _, ...env } = process.env
+    const { FERRY_TOKEN: _, ...own } = process.env
+    const env = this.policy.forChild(own)
     const args = ['worker', '--once', '--most', String(this.most), '--log-level', this.log.level]
     const child = fork(programPath(), args, { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     letWait(child, NICE)

@@ -9,14 +9,13 @@ import { FerryError } from '../errors.ts'
 import type { Locator } from '../job/locator.ts'
 import { parseJob } from '../job/read.ts'
 import { type CopyJob, type EndpointSpec, jobSchema } from '../job/schema.ts'
-import type { State } from '../state/database.ts'
 import { findRun } from '../state/runs.ts'
 import { describeObject, growthOf, previewObject } from './browse.ts'
 import { discardRun, resetJob } from './discard.ts'
 import { planJob } from './plan.ts'
 import { type RetryReport, retryRun } from './retry.ts'
 import type { GrowthView, ObjectView, PlanView, PreviewView } from './schemas.ts'
-import { kindsAt, openStore, resolveEndpoint } from './stores.ts'
+import { type Access, kindsAt, openStore, resolveEndpoint } from './stores.ts'
 
 /** A store: settings that are resolved already, or an endpoint as jobs say it. */
 export type Place = { locator: Locator } | { endpoint: EndpointSpec }
@@ -42,17 +41,19 @@ export type LookName = keyof Looks
 
 /** Does one look in this process. */
 export async function look<N extends LookName>(
-  state: State,
+  from: Access,
   name: N,
   ask: Looks[N]['ask'],
 ): Promise<Looks[N]['answer']> {
-  return (DO[name] as (state: State, ask: Looks[N]['ask']) => Promise<Looks[N]['answer']>)(state, ask)
+  return (DO[name] as Look<N>)(from, ask)
 }
 
-const DO: { [N in LookName]: (state: State, ask: Looks[N]['ask']) => Promise<Looks[N]['answer']> } = {
-  test: (state, { at }) => within(state, at, store => store.test()),
-  objects: (state, { at, search, limit }) =>
-    within(state, at, async store => {
+type Look<N extends LookName> = (from: Access, ask: Looks[N]['ask']) => Promise<Looks[N]['answer']>
+
+const DO: { [N in LookName]: Look<N> } = {
+  test: (from, { at }) => within(from, at, store => store.test()),
+  objects: (from, { at, search, limit }) =>
+    within(from, at, async store => {
       const wanted = search.toLowerCase()
       const found = (await store.objects()).filter(o => o.toLowerCase().includes(wanted))
       let room = MOST_NAMES
@@ -62,28 +63,28 @@ const DO: { [N in LookName]: (state: State, ask: Looks[N]['ask']) => Promise<Loo
       })
       return { objects: told, total: found.length }
     }),
-  columns: (state, { at, spec }) => within(state, at, store => describeObject(store, spec)),
-  preview: (state, { at, spec, limit }) => within(state, at, store => previewObject(store, spec, limit)),
-  growth: (state, { at, spec, column }) => within(state, at, store => growthOf(store, spec, column)),
-  arrivals: (state, { at, pattern }) =>
-    within(state, at, async store => {
+  columns: (from, { at, spec }) => within(from, at, store => describeObject(store, spec)),
+  preview: (from, { at, spec, limit }) => within(from, at, store => previewObject(store, spec, limit)),
+  growth: (from, { at, spec, column }) => within(from, at, store => growthOf(store, spec, column)),
+  arrivals: (from, { at, pattern }) =>
+    within(from, at, async store => {
       if (store.arrivals) return await store.arrivals.find(pattern)
       throw new FerryError('FERRY-1003', `${store.label} has no files that could arrive`)
     }),
-  parse: async (state, { text }) => parseJob(text, 'job', {}, await kindsAt(state.db)),
+  parse: async ({ state, policy }, { text }) => parseJob(text, 'job', policy, await kindsAt(state.db)),
   yaml: async (_, { definition }) => stringify(definition),
-  plan: (state, { job }) => planView(state, jobSchema.parse(job)),
-  reset: (state, { job, only }) => resetJob(state, job, {}, only.length > 0 ? only : undefined),
-  discard: async (state, { run }) => {
-    await discardRun(state, await findRun(state.db, run), {})
+  plan: (from, { job }) => planView(from, jobSchema.parse(job)),
+  reset: ({ state, policy }, { job, only }) => resetJob(state, job, policy, only.length > 0 ? only : undefined),
+  discard: async ({ state, policy }, { run }) => {
+    await discardRun(state, await findRun(state.db, run), policy)
     return null
   },
-  retry: (state, { run }) => retryRun(state, run, {}),
+  retry: ({ state, policy }, { run }) => retryRun(state, run, policy),
 }
 
-async function within<T>(state: State, at: Place, work: (store: Store) => Promise<T>): Promise<T> {
-  const locator = 'locator' in at ? at.locator : await resolveEndpoint(at.endpoint, state, {})
-  const store = await openStore(locator)
+async function within<T>({ state, policy }: Access, at: Place, work: (store: Store) => Promise<T>): Promise<T> {
+  const locator = 'locator' in at ? at.locator : await resolveEndpoint(at.endpoint, state, policy)
+  const store = await openStore(locator, policy)
   try {
     return await work(store)
   } finally {
@@ -91,8 +92,8 @@ async function within<T>(state: State, at: Place, work: (store: Store) => Promis
   }
 }
 
-async function planView(state: State, job: CopyJob): Promise<PlanView> {
-  const { tables, problems, clashes } = await planJob(job, state, {})
+async function planView({ state, policy }: Access, job: CopyJob): Promise<PlanView> {
+  const { tables, problems, clashes } = await planJob(job, state, policy)
   return {
     clashes,
     tables: tables.map(t => ({

@@ -3,9 +3,9 @@ import { availableParallelism } from 'node:os'
 import { requireDistinctDestinations } from '../engine/destinations.ts'
 import { type PlanOptions, planTable, type TablePlan } from '../engine/plan.ts'
 import { asFerryError, type ErrorCode, FerryError } from '../errors.ts'
-import type { Variables } from '../job/read.ts'
 import type { CopyJob, TableSettings } from '../job/schema.ts'
 import { expandTables, needsListing, type TableSpec } from '../job/tables.ts'
+import type { Policy } from '../policy.ts'
 import type { State } from '../state/database.ts'
 import { positionsOf } from '../state/positions.ts'
 import type { PositionRow } from '../state/schema.ts'
@@ -37,13 +37,13 @@ export async function tablesOf(job: CopyJob, { source, destination }: Stores, on
 export async function planJob(
   job: CopyJob,
   state: State | undefined,
-  variables: Variables,
+  policy: Policy,
 ): Promise<{
   tables: (TablePlan & { splits: number })[]
   problems: Problem[]
   clashes: Clash[]
 }> {
-  const stores = await openStores(job, state, variables)
+  const stores = await openStores(job, state, policy)
   try {
     const sessions = await openSessions(stores, unshared('plan', job.name))
     const tables: (TablePlan & { splits: number })[] = []
@@ -76,7 +76,7 @@ export async function planJob(
     } finally {
       await closeSessions(sessions)
     }
-    const clashes = state ? await clashesOf(state, job.name, tables, stores.destination) : []
+    const clashes = state ? await clashesOf({ state, policy }, job.name, tables, stores.destination) : []
     return { tables, problems, clashes }
   } finally {
     await closeStores(stores)

@@ -11,7 +11,7 @@ import type { TablePlan } from '../engine/plan.ts'
 import { rowMapper } from '../engine/rows.ts'
 import { asFerryError, FerryError } from '../errors.ts'
 import { readJob } from '../job/kept.ts'
-import type { Variables } from '../job/read.ts'
+import type { Policy } from '../policy.ts'
 import type { State } from '../state/database.ts'
 import { HEARTBEAT_MS } from '../state/owner.ts'
 import { heartbeat, type Lease, letGo, requireHeld, runTables, takeForRetry } from '../state/runs.ts'
@@ -41,22 +41,22 @@ export interface RetryReport {
 export async function retryRun(
   state: State,
   id: string,
-  variables: Variables,
+  policy: Policy,
   edited: EditedRow[] = [],
 ): Promise<RetryReport> {
   const { row, lease } = await takeForRetry(state.db, id)
   const alive = setInterval(() => heartbeat(state.db, lease).catch(() => undefined), HEARTBEAT_MS)
   try {
     await replaceRows(state.db, lease, edited)
-    return await retryTaken(state, row, lease, variables)
+    return await retryTaken(state, row, lease, policy)
   } finally {
     clearInterval(alive)
     await letGo(state.db, lease)
   }
 }
 
-async function retryTaken(state: State, run: RunRow, lease: Lease, variables: Variables): Promise<RetryReport> {
-  const stores = await openStores(readJob(run.definition), state, variables)
+async function retryTaken(state: State, run: RunRow, lease: Lease, policy: Policy): Promise<RetryReport> {
+  const stores = await openStores(readJob(run.definition), state, policy)
   const report: RetryReport = { run: run.id, tables: [] }
   try {
     for (const row of await runTables(state.db, run.id)) {

@@ -5,8 +5,8 @@ import { RateLimit, Slots } from '../engine/limits.ts'
 import type { OpenTable, TablePlan } from '../engine/plan.ts'
 import type { TableProgress } from '../engine/progress.ts'
 import { asFerryError, FerryError } from '../errors.ts'
-import type { Variables } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
+import type { Policy } from '../policy.ts'
 import { sizeOf } from '../size.ts'
 import type { State } from '../state/database.ts'
 import { diedTooOften, MOST_DEATHS } from '../state/queue.ts'
@@ -27,7 +27,7 @@ import { Watch } from './watch.ts'
 export interface RunOptions {
   state: State
   job: CopyJob
-  variables?: Variables
+  policy: Policy
   /** A copy of the command line: no list of jobs tells it. */
   oneOff?: boolean
   /** Give up an unfinished run and begin anew. */
@@ -51,7 +51,7 @@ export async function runJob(options: RunOptions): Promise<RunReport> {
   const db = state.db
   const definition = JSON.stringify(withoutSecrets(job))
   if (options.claimed) await refuseDying(options.state, options.claimed)
-  const stores = await openStores(job, state, options.variables ?? {}).catch(async error => {
+  const stores = await openStores(job, state, options.policy).catch(async error => {
     // A run that was taken from its queue tells why it does not begin.
     if (options.claimed) {
       await runs.finishRun(db, options.claimed.lease, 'failed', { error: errorInfo(asFerryError(error)) })

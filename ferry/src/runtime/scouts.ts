@@ -2,9 +2,11 @@
  * Looks into stores and strangers' files, each in a process beside the server: whatever such a file or store does, the
  * server goes on. A look has so long and so much memory; then its process is ended.
  */
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { Slots } from '../engine/limits.ts'
 import { type Fault, FerryError } from '../errors.ts'
+import type { Policy } from '../policy.ts'
 import { letWait, memoryOf, programPath } from '../program.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { LookName, Looks } from './looks.ts'
@@ -65,6 +67,7 @@ interface Scout {
 
 export class Scouts {
   private readonly log: Log
+  private readonly policy: Policy
   private readonly free: Scout[] = []
   private readonly all = new Set<Scout>()
   private readonly slots = new Slots(MOST)
@@ -73,8 +76,10 @@ export class Scouts {
   private nextId = 1
   private stopped = false
 
-  constructor(log: Log) {
+  /** `policy` limits what scouts may open. */
+  constructor(log: Log, policy: Policy) {
     this.log = log
+    this.policy = policy
   }
 
   /**
@@ -107,7 +112,8 @@ export class Scouts {
   }
 
   private start(): Scout {
-    const { FERRY_TOKEN: _, ...env } = process.env
+    const { FERRY_TOKEN: _, ...own } = process.env
+    const env = this.policy.forChild(own)
     const words = [`--max-old-space-size=${MOST_HEAP_MB}`, programPath(), 'scout']
     const options = { env, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] as ('ignore' | 'inherit' | 'ipc')[] }
     // One whose server is gone, and that hangs in a stranger's file, ends by itself.

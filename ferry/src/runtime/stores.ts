@@ -7,29 +7,32 @@ import type { RunIdentity } from '../contract/write.ts'
 import type { Sessions } from '../engine/plan.ts'
 import type { KindAt } from '../job/check.ts'
 import { type Locator, parseLocator, parseStore } from '../job/locator.ts'
-import { type Variables, withVariables } from '../job/read.ts'
+import { withVariables } from '../job/read.ts'
 import type { CopyJob, EndpointSpec } from '../job/schema.ts'
+import type { Policy } from '../policy.ts'
 import { withVaultSecrets } from '../secrets/keyvault.ts'
 import { findConnection, listConnections } from '../state/connections.ts'
 import type { State } from '../state/database.ts'
 import type { Schema } from '../state/schema.ts'
 import { withSecrets } from '../state/secrets.ts'
 
+/** What stores are opened with: named connections of a state, and what may be used of this machine. */
+export interface Access {
+  state: State
+  policy: Policy
+}
+
 /** What an endpoint of a job stands for, variables put in. */
-export async function resolveEndpoint(
-  spec: EndpointSpec,
-  state: State | undefined,
-  variables: Variables,
-): Promise<Locator> {
-  if (typeof spec === 'string') return parseStore(withVariables(spec, variables))
+export async function resolveEndpoint(spec: EndpointSpec, state: State | undefined, policy: Policy): Promise<Locator> {
+  if (typeof spec === 'string') return parseStore(withVariables(spec, policy))
   if ('connection' in spec && state) {
-    const found = await findConnection(state.db, withVariables(spec.connection as string, variables))
+    const found = await findConnection(state.db, withVariables(spec.connection as string, policy))
     return {
       kind: found.kind,
-      settings: await withSecrets(state, { ...found, settings: withVariables(found.settings, variables) }),
+      settings: await withSecrets(state, { ...found, settings: withVariables(found.settings, policy) }),
     }
   }
-  const { kind, ...settings } = withVariables(spec, variables) as { kind: string }
+  const { kind, ...settings } = withVariables(spec, policy) as { kind: string }
   return { kind, settings }
 }
 
@@ -51,8 +54,8 @@ function kindNamedBy(locator: string): string {
   }
 }
 
-export async function openStore(locator: Locator): Promise<Store> {
-  return (await loadConnector(locator.kind)).open(await withVaultSecrets(locator.settings))
+export async function openStore(locator: Locator, policy: Policy): Promise<Store> {
+  return (await loadConnector(locator.kind)).open(await withVaultSecrets(locator.settings, policy), policy)
 }
 
 /** Both stores of a job. */
@@ -61,10 +64,10 @@ export interface Stores {
   destination: Store
 }
 
-export async function openStores(job: CopyJob, state: State | undefined, variables: Variables): Promise<Stores> {
+export async function openStores(job: CopyJob, state: State | undefined, policy: Policy): Promise<Stores> {
   const [source, destination] = await bothOpen(
-    (async () => openStore(await resolveEndpoint(job.source, state, variables)))(),
-    (async () => openStore(await resolveEndpoint(job.destination, state, variables)))(),
+    (async () => openStore(await resolveEndpoint(job.source, state, policy), policy))(),
+    (async () => openStore(await resolveEndpoint(job.destination, state, policy), policy))(),
   )
   return { source, destination }
 }

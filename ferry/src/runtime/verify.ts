@@ -4,9 +4,9 @@ import type { SourceSession } from '../contract/source.ts'
 import type { Store } from '../contract/store.ts'
 import { DELETED_AT, planTable, type TablePlan, VERSION_COLUMNS } from '../engine/plan.ts'
 import { readBack, type Verification, verifyTable } from '../engine/verify.ts'
-import type { Variables } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
 import type { TableSpec } from '../job/tables.ts'
+import type { Policy } from '../policy.ts'
 import type { State } from '../state/database.ts'
 import { unshared } from './hold.ts'
 import { tablesOf } from './plan.ts'
@@ -27,10 +27,10 @@ async function columnsLeftOut(source: Store, { read, write }: TablePlan): Promis
 export async function verifyJob(
   job: CopyJob,
   state: State | undefined,
-  variables: Variables,
+  policy: Policy,
   options: { only?: string[]; most: number; onTable?: (name: string, position: number, of: number) => void },
 ): Promise<Verification[]> {
-  const stores = await openStores(job, state, variables)
+  const stores = await openStores(job, state, policy)
   const results: Verification[] = []
   try {
     const sessions = await openSessions(stores, unshared('verify', job.name))

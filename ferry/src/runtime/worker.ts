@@ -15,16 +15,16 @@ import { type RunOptions, runJob } from './run.ts'
  */
 export async function executeNext(
   state: State,
-  options: Pick<RunOptions, 'signal'> & { most: number; onClaim?: (lease: Lease, job: string) => void },
+  options: Pick<RunOptions, 'signal' | 'policy'> & { most: number; onClaim?: (lease: Lease, job: string) => void },
 ): Promise<RunReport | FerryError | undefined> {
   const claimed = await claimQueued(state.db, JOBS, options.most)
   if (!claimed) return undefined
   options.onClaim?.(claimed.lease, claimed.row.job)
   const asked = JSON.parse(claimed.row.asked ?? '{}') as Asked
-  const { signal } = options
+  const { signal, policy } = options
   try {
     const job = await jobOf(state, claimed)
-    const report = await runJob({ state, job, claimed, ...asked, ...(signal ? { signal } : {}) })
+    const report = await runJob({ state, job, policy, claimed, ...asked, ...(signal ? { signal } : {}) })
     if (report.status === 'paused' && signal?.aborted) {
       await requeue(state.db, { id: claimed.lease.run, epoch: claimed.lease.epoch }, 'pending')
     }

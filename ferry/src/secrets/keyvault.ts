@@ -3,9 +3,9 @@
  * the vault holds, asked for when a store is opened and kept nowhere. Who asks is found as Azure's tools find it: the
  * environment's service principal, a workload's or a machine's managed identity, or who is signed in with `az login`.
  */
-import { allowedFolders } from '../confinement.ts'
 import { FerryError } from '../errors.ts'
 import { asOurselves } from '../network.ts'
+import type { Policy } from '../policy.ts'
 
 const REFERENCE = /^keyvault:(https:\/\/[^/]+)\/secrets\/([0-9A-Za-z-]+)(?:\/([0-9A-Za-z]+))?\/?$/
 
@@ -15,14 +15,20 @@ export function isVaultReference(value: unknown): value is string {
 }
 
 /** The settings with secrets in place of references. Throws FERRY-2003 or FERRY-2002. */
-export async function withVaultSecrets(settings: Record<string, unknown>): Promise<Record<string, unknown>> {
+export async function withVaultSecrets(
+  settings: Record<string, unknown>,
+  policy: Policy,
+): Promise<Record<string, unknown>> {
   const entries = Object.entries(settings)
   if (!entries.some(([, value]) => isVaultReference(value))) return settings
-  const found = entries.map(async ([name, value]) => [name, isVaultReference(value) ? await secretOf(value) : value])
+  const found = entries.map(async ([name, value]) => [
+    name,
+    isVaultReference(value) ? await secretOf(value, policy) : value,
+  ])
   return Object.fromEntries(await Promise.all(found)) as Record<string, unknown>
 }
 
-async function secretOf(reference: string): Promise<string> {
+async function secretOf(reference: string, policy: Policy): Promise<string> {
   const match = REFERENCE.exec(reference)
   if (!match) {
     throw new FerryError('FERRY-2003', `${reference} is no reference to a secret`, {
@@ -31,7 +37,7 @@ async function secretOf(reference: string): Promise<string> {
   }
   const [, vault, name, version] = match
   // Whoever asks shows who they are: a server shows it to vaults only.
-  if (allowedFolders() && !isVault(vault!)) throw new FerryError('FERRY-2006', `${vault} is no Azure Key Vault`)
+  if (policy.isLimited && !isVault(vault!)) throw new FerryError('FERRY-2006', `${vault} is no Azure Key Vault`)
   const { DefaultAzureCredential } = await import('@azure/identity')
   const { SecretClient } = await import('@azure/keyvault-secrets')
   const isOwn = process.env.AZURE_AUTHORITY_HOST !== undefined

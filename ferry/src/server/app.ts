@@ -1,4 +1,5 @@
 /** The server: the API under /api/v1, its description under /docs, the web UI, and what operators ask. */
+
 import cookie from '@fastify/cookie'
 import helmet from '@fastify/helmet'
 import rateLimit from '@fastify/rate-limit'
@@ -12,6 +13,7 @@ import {
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod'
 import manifest from '../../package.json' with { type: 'json' }
+import type { Policy } from '../policy.ts'
 import type { Dispatcher } from '../runtime/dispatcher.ts'
 import type { Scouts } from '../runtime/scouts.ts'
 import type { State } from '../state/database.ts'
@@ -44,6 +46,7 @@ const DOCS_POLICY = [
 
 export interface AppOptions {
   state: State
+  policy: Policy
   log: Log
   dispatcher: Dispatcher
   scouts: Scouts
@@ -59,7 +62,7 @@ export interface AppOptions {
 }
 
 export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
-  const { state, log, dispatcher, scouts, events, metrics, hosts, secure, behindProxy, isStopping } = options
+  const { state, policy, log, dispatcher, scouts, events, metrics, hosts, secure, behindProxy, isStopping } = options
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     bodyLimit: MOST_BODY,
@@ -140,8 +143,8 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
         reply.header('cache-control', 'no-store')
       })
       await api.register(sessionRoutes, { state, secure })
-      await api.register(connectionRoutes, { state, scouts })
-      await api.register(jobRoutes, { state, dispatcher, scouts })
+      await api.register(connectionRoutes, { state, scouts, policy })
+      await api.register(jobRoutes, { state, policy, dispatcher, scouts })
       await api.register(scheduleRoutes, { state, dispatcher })
       await api.register(runRoutes, { state, dispatcher, scouts })
       await api.register(eventRoutes, { state, events })

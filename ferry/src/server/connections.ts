@@ -1,4 +1,5 @@
 /** Connections: kept, tested, looked into. Secrets go in and never come out. */
+
 import type { FastifyReply } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
@@ -10,6 +11,7 @@ import { toldFaults } from '../faults.ts'
 import { optionFaults } from '../job/check.ts'
 import { parseStore } from '../job/locator.ts'
 import { withVariables } from '../job/read.ts'
+import type { Policy } from '../policy.ts'
 import {
   type ConnectorView,
   connectionSchema,
@@ -63,9 +65,9 @@ const objectQuery = z.strictObject({
 /** Settings that say where a secret is sent to: with another value it must be given again. */
 const PLACE = ['host', 'port', 'endpoint', 'path', 'folder']
 
-export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Scouts }> = async (
+export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Scouts; policy: Policy }> = async (
   app,
-  { state, scouts },
+  { state, scouts, policy },
 ) => {
   /** A connection, and its version to whoever asks. */
   const told = (reply: FastifyReply, connection: Connection) => {
@@ -126,7 +128,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
       const input = read(request.body)
       const settings = merged(input, before)
       // Settings are checked before anything is kept.
-      requireValid(input.kind, settings)
+      requireValid(input.kind, settings, policy)
       for (const [key, value] of Object.entries(settings)) {
         if (isSecret(input.kind, key) && typeof value === 'string' && !isReference(value) && !isSealed(value)) {
           settings[key] = await keepSecret(state, `${name}/${key}`, value)
@@ -178,7 +180,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
       const { name } = request.body
       const before = name === undefined ? undefined : (await listConnections(state.db)).find(c => c.name === name)
       const input = read(request.body)
-      const settings = withVariables(merged(input, before), {})
+      const settings = withVariables(merged(input, before), policy)
       const locator = {
         kind: input.kind,
         settings: await withSecrets(state, { name: before?.name ?? '', kind: input.kind, settings }),
@@ -346,9 +348,9 @@ function merged(input: Input, before: Connection | undefined): Connection['setti
 }
 
 /** Has the settings checked; references have values only when somebody connects. Throws FERRY-2003. */
-function requireValid(kind: string, settings: Connection['settings']): void {
+function requireValid(kind: string, settings: Connection['settings'], policy: Policy): void {
   const entries = Object.entries(settings).map(([k, v]) => [k, isSecret(kind, k) && typeof v === 'string' ? 'x' : v])
-  kindOf(kind).check(Object.fromEntries(entries))
+  kindOf(kind).check(Object.fromEntries(entries), policy)
 }
 
 function view(connection: Connection) {

@@ -10,6 +10,7 @@ import { readJob } from '../job/kept.ts'
 import { parseLocator } from '../job/locator.ts'
 import { parseJob } from '../job/read.ts'
 import type { CopyJob, EndpointSpec } from '../job/schema.ts'
+import type { Policy } from '../policy.ts'
 import { startRun } from '../runtime/control.ts'
 import type { Dispatcher } from '../runtime/dispatcher.ts'
 import { describeJob, listJobs } from '../runtime/overview.ts'
@@ -36,10 +37,12 @@ const JOB_TYPES = ['application/json', 'application/yaml']
 /** A job as JSON, or its text as YAML: which of them, the content type says. */
 const jobBody = z.union([z.string().min(1), z.record(z.string(), z.unknown())])
 
-export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispatcher; scouts: Scouts }> = async (
-  app,
-  { state, dispatcher, scouts },
-) => {
+export const jobRoutes: FastifyPluginAsyncZod<{
+  state: State
+  policy: Policy
+  dispatcher: Dispatcher
+  scouts: Scouts
+}> = async (app, { state, policy, dispatcher, scouts }) => {
   const { db } = state
 
   /** A job, and its version to whoever asks. */
@@ -80,7 +83,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       response: { 201: jobView },
     },
     handler: async (request, reply) => {
-      const job = await jobOf(request.body, { db, scouts }, askerOf(reply))
+      const job = await jobOf(request.body, { db, scouts, policy }, askerOf(reply))
       request.object = job.name
       await createJob(db, job.name, JSON.stringify(job))
       return reply.code(201).send(await told(reply, job.name))
@@ -130,7 +133,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
     },
     handler: async (request, reply) => {
       const { name } = request.params
-      const job = await jobOf(request.body, { db, scouts }, askerOf(reply))
+      const job = await jobOf(request.body, { db, scouts, policy }, askerOf(reply))
       if (job.name !== name) {
         throw new FerryError('FERRY-6003', `the job says that its name is ${job.name}: a job keeps its name`)
       }
@@ -184,7 +187,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       response: { 204: z.null() },
     },
     handler: async (request, reply) => {
-      await jobOf(request.body, { db, scouts }, askerOf(reply))
+      await jobOf(request.body, { db, scouts, policy }, askerOf(reply))
       return reply.code(204).send(null)
     },
   })
@@ -202,7 +205,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispat
       response: { 200: z.object({ plan: planSchema, yaml: z.string() }) },
     },
     handler: async (request, reply) => {
-      const job = await jobOf(request.body, { db, scouts }, askerOf(reply))
+      const job = await jobOf(request.body, { db, scouts, policy }, askerOf(reply))
       request.object = job.name
       return {
         plan: await scouts.ask('plan', { job }, askerOf(reply)),
@@ -316,7 +319,7 @@ export function yamlOf(definition: object, scouts: Scouts, asker: Asker): Promis
 /** A job from a body. A server keeps no secret in a job. Throws FERRY-1002, FERRY-1003 or FERRY-6003. */
 async function jobOf(
   body: z.output<typeof jobBody>,
-  { db, scouts }: { db: Kysely<Schema>; scouts: Scouts },
+  { db, scouts, policy }: { db: Kysely<Schema>; scouts: Scouts; policy: Policy },
   asker: Asker,
 ): Promise<CopyJob> {
   const text = typeof body === 'string' ? body : JSON.stringify(body)
@@ -327,7 +330,7 @@ async function jobOf(
   }
   // A long text takes memory and time that the server has not.
   const isLong = text.length > LONG_JOB
-  const job = isLong ? await scouts.ask('parse', { text }, asker) : parseJob(text, 'job', {}, await kindsAt(db))
+  const job = isLong ? await scouts.ask('parse', { text }, asker) : parseJob(text, 'job', policy, await kindsAt(db))
   for (const endpoint of [job.source, job.destination]) requireNoSecret(endpoint)
   return job
 }

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { FerryError } from '../errors.ts'
+import { Policy } from '../policy.ts'
 import { Clock } from '../runtime/clock.ts'
 import { Dispatcher } from '../runtime/dispatcher.ts'
 import { limitTo } from '../runtime/folders.ts'
@@ -50,7 +51,8 @@ const TICK_MS = 1000
 const SWEEP_MS = 3600_000
 
 export async function serve(options: ServeOptions): Promise<Server> {
-  const limits = limitTo(options)
+  const limits = limitTo(Policy.from(process.env), options)
+  const { policy } = limits
   const log = makeLog(options.logLevel)
   const state = await openState(process.env, openSqliteBeside)
   let stopping = false
@@ -65,13 +67,14 @@ export async function serve(options: ServeOptions): Promise<Server> {
         },
       )
     }
-    const dispatcher = new Dispatcher(state, log, options.most, options.runMemory ?? memoryHere() / 2)
-    const scouts = new Scouts(log)
+    const dispatcher = new Dispatcher(state, log, policy, options.most, options.runMemory ?? memoryHere() / 2)
+    const scouts = new Scouts(log, policy)
     const events = new Events(state, log)
     const metrics = makeMetrics(state, { atWork: () => dispatcher.atWork, listeners: () => events.count })
     const publicUrl = options.publicUrl === undefined ? undefined : new URL(options.publicUrl)
     const app = await makeApp({
       state,
+      policy,
       log,
       dispatcher,
       scouts,
@@ -101,7 +104,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       },
     )
     const sweeper = startSweeper(state, options.keepDays, log)
-    log.info({ url: own, folders: limits.folders }, 'listening')
+    log.info({ url: own, folders: policy.folders }, 'listening')
     return {
       url: publicUrl?.origin ?? own,
       token,

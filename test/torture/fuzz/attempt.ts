@@ -5,6 +5,7 @@ import { jobSchema } from '../../../ferry/src/job/schema.ts'
 import { runJob } from '../../../ferry/src/runtime/run.ts'
 import { verifyJob } from '../../../ferry/src/runtime/verify.ts'
 import type { State } from '../../../ferry/src/state/database.ts'
+import { policy } from '../../support.ts'
 import type { Case } from './case.ts'
 import type { Destination } from './destinations.ts'
 import type { Problem, Reader } from './reader.ts'
@@ -53,7 +54,7 @@ type Job = Parameters<typeof runJob>[0]['job']
 
 async function copyErrors(job: Job, state: State): Promise<{ code: string; message: string }[]> {
   try {
-    const report = await runJob({ state, job })
+    const report = await runJob({ policy, state, job })
     if (report.status === 'completed') return []
     if (report.errors.length === 0) return [{ code: 'none', message: `status ${report.status} and no error` }]
     return report.errors
@@ -71,7 +72,7 @@ function errorOf(error: unknown): { code: string; message: string } {
 async function verified(job: Job, state: State, equal: boolean): Promise<Problem[]> {
   let said: boolean
   try {
-    const results = await inTime(verifyJob(job, state, {}, { most: 5 }))
+    const results = await inTime(verifyJob(job, state, policy, { most: 5 }))
     if (!results) return [{ kind: 'verify hangs', detail: 'no answer in 60 s' }]
     said = results.every(r => r.equal)
   } catch (error) {

@@ -25,7 +25,10 @@ import { CosmosWire, explain, type WireResponse } from './wire.ts'
 const SAMPLE = 200
 
 /** Azure Cosmos DB for NoSQL. */
-export const cosmos: Connector = { ...cosmosKind, open: settings => new CosmosStore(readSettings(settings)) }
+export const cosmos: Connector = {
+  ...cosmosKind,
+  open: (settings, policy) => new CosmosStore(readSettings(settings, policy)),
+}
 
 /** The first documents of a container, for their columns. */
 function firstOf(container: CosmosContainer): Promise<string[]> {

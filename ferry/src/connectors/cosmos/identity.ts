@@ -7,10 +7,10 @@
 import { createHmac } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import type { TokenCredential } from '@azure/identity'
-import { allowedPath, isAllowed } from '../../confinement.ts'
 import { wrongSettings } from '../../contract/settings.ts'
 import { FerryError } from '../../errors.ts'
 import { asOurselves } from '../../network.ts'
+import type { Policy } from '../../policy.ts'
 import type { CosmosSettings } from './settings.ts'
 
 /** What a request says of who sends it: the `authorization` header, and the date that it was made for. */
@@ -134,15 +134,15 @@ export async function credentialOf(settings: CosmosSettings): Promise<TokenCrede
   if (settings.servicePrincipalCredentialType !== 'ServicePrincipalCert') {
     return new ClientSecretCredential(tenant, client, secret, options)
   }
-  const certificate = await pemOf(secret)
+  const certificate = await pemOf(secret, settings.policy)
   return new ClientCertificateCredential(tenant, client, { certificate }, options)
 }
 
 /** A certificate with its key as PEM: from PEM, a path to a file, or PKCS #12 in base64 as Key Vault gives it. */
-async function pemOf(text: string): Promise<string> {
+async function pemOf(text: string, policy: Policy): Promise<string> {
   if (text.includes('-----BEGIN')) return text
-  const isFile = text.length < 4096 && existsSync(text) && isAllowed(text)
-  const bytes = isFile ? readFileSync(allowedPath(text)) : Buffer.from(text, 'base64')
+  const isFile = text.length < 4096 && existsSync(text) && policy.isAllowed(text)
+  const bytes = isFile ? readFileSync(policy.pathOf(text)) : Buffer.from(text, 'base64')
   if (bytes.includes('-----BEGIN')) return bytes.toString('utf8')
   const { default: forge } = await import('node-forge')
   try {

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Located, urlOf, withObject } from '../../contract/locator.ts'
 import { checkSettings, wrongSettings } from '../../contract/settings.ts'
 import { DATABASE, type Kind, type Settings } from '../../contract/store.ts'
+import type { Policy } from '../../policy.ts'
 import { readSchema, writeSchema } from './options.ts'
 
 /** Settings of an Azure Cosmos DB for NoSQL connection. The README's table is checked against this schema. */
@@ -57,10 +58,11 @@ export type CosmosSettings = Omit<
 > & {
   endpoint: string
   endpointDiscovery: boolean
+  policy: Policy
 }
 
 /** Settings checked, the connection string taken apart. Throws FERRY-2003. */
-export function readSettings(settings: Settings): CosmosSettings {
+export function readSettings(settings: Settings, policy: Policy): CosmosSettings {
   const { connectionString, ...rest } = checkSettings('cosmos', settingsSchema, settings)
   const named = connectionString === undefined ? {} : parseConnectionString(connectionString)
   const endpoint = rest.endpoint ?? named.endpoint
@@ -71,7 +73,7 @@ export function readSettings(settings: Settings): CosmosSettings {
     const name = (['managedIdentity', 'servicePrincipalId', 'key'] as const).find(s => rest[s] !== undefined) ?? 'key'
     throw wrongSettings('cosmos', [name, 'excludes the others: a key, a service principal, or a managed identity'])
   }
-  return { ...named, ...rest, endpoint, endpointDiscovery: String(rest.endpointDiscovery) === 'true' }
+  return { ...named, ...rest, policy, endpoint, endpointDiscovery: String(rest.endpointDiscovery) === 'true' }
 }
 
 /** `AccountEndpoint=...;AccountKey=...;Database=...`, in any order and case. */

@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs'
 import type { Column, LogicalType } from '../../batch/types.ts'
-import { realOf } from '../../confinement.ts'
 import type { Naming, ObjectName, ObjectSpec, TableInfo } from '../../contract/schema.ts'
 import type { SinkSession } from '../../contract/sink.ts'
 import type { SourceSession } from '../../contract/source.ts'
@@ -9,23 +8,30 @@ import type { RunIdentity } from '../../contract/write.ts'
 import { Duckdb, translate } from '../../duckdb/engine.ts'
 import { held, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
+import { realOf } from '../../policy.ts'
+import type { DatabaseFile } from '../databasefile.ts'
 import { describe, listObjects, namePart, qualified, splitName } from './catalog.ts'
 import { duckdbKind } from './settings.ts'
 import { DuckdbSink } from './sink.ts'
 import { DuckdbSource } from './source.ts'
 
 /** DuckDB database files. One process at a time may write to one. */
-export const duckdb: Connector = { ...duckdbKind, open: settings => new DuckdbStore(duckdbKind.check(settings)) }
+export const duckdb: Connector = {
+  ...duckdbKind,
+  open: (settings, policy) => new DuckdbStore(duckdbKind.check(settings, policy)),
+}
 
 class DuckdbStore implements Store {
   readonly kind = 'duckdb'
   readonly abilities = duckdbKind.abilities
   readonly label: string
+  private readonly file: DatabaseFile
   private readonly path: string
 
-  constructor(path: string) {
-    this.path = path
-    this.label = `duckdb:${path}`
+  constructor(file: DatabaseFile) {
+    this.file = file
+    this.path = file.path
+    this.label = `duckdb:${file.path}`
   }
 
   get place(): string {
@@ -80,11 +86,11 @@ class DuckdbStore implements Store {
   }
 
   async source(): Promise<SourceSession> {
-    return new DuckdbSource(this.path)
+    return new DuckdbSource(this.file)
   }
 
   async sink(run: RunIdentity): Promise<SinkSession> {
-    return new DuckdbSink(this.path, run)
+    return new DuckdbSink(this.file, run)
   }
 
   async close(): Promise<void> {}
@@ -92,7 +98,7 @@ class DuckdbStore implements Store {
   /** Opened for each question and closed again, since a file that is open here cannot be written elsewhere. */
   private async reading<T>(work: (db: Duckdb) => Promise<T>): Promise<T> {
     if (!existsSync(this.path)) throw new FerryError('FERRY-2001', `${this.path} does not exist`)
-    const db = await Duckdb.open(this.path, 'read')
+    const db = await Duckdb.open(this.file.policy, this.path, 'read')
     try {
       return await work(db)
     } catch (error) {

@@ -2,7 +2,8 @@ import { z } from 'zod'
 import { readDatabaseFile } from '../../contract/locator.ts'
 import { DATABASE, type Kind, type Settings } from '../../contract/store.ts'
 import { DUCKDB_ENCODINGS } from '../../duckdb/encodings.ts'
-import { checkDatabaseFile } from '../options.ts'
+import type { Policy } from '../../policy.ts'
+import { checkDatabaseFile } from '../databasefile.ts'
 
 /** Settings of a DuckDB connection. The README's table is checked against this schema. */
 export const settingsSchema = z.strictObject({
@@ -17,5 +18,5 @@ export const duckdbKind = {
   encodings: DUCKDB_ENCODINGS,
   tellsChanges: false,
   abilities: DATABASE,
-  check: (settings: Settings) => checkDatabaseFile('duckdb', settingsSchema, settings),
+  check: (settings: Settings, policy: Policy) => checkDatabaseFile('duckdb', settingsSchema, settings, policy),
 } satisfies Kind

@@ -7,6 +7,7 @@ import { Duckdb, quoteName, quoteText, translate } from '../../duckdb/engine.ts'
 import { toNative } from '../../duckdb/logical.ts'
 import { hasPipes } from '../../duckdb/pipe.ts'
 import { appliesRows } from '../changes/applier.ts'
+import type { DatabaseFile } from '../databasefile.ts'
 import { LEDGER, Ledger } from '../ledger.ts'
 import { Mutex } from '../mutex.ts'
 import { fileTable, OneConnectionTable } from '../sql/oneconnection.ts'
@@ -19,17 +20,17 @@ import { DuckdbSplitWriter } from './writer.ts'
 /** Writing to a database file. All tables of a run share one connection, and its transactions take turns. */
 export class DuckdbSink implements SinkSession {
   readonly run: RunIdentity
-  private readonly path: string
+  private readonly file: DatabaseFile
   private opened: Promise<Duckdb> | undefined
   readonly mutex = new Mutex()
 
-  constructor(path: string, run: RunIdentity) {
-    this.path = path
+  constructor(file: DatabaseFile, run: RunIdentity) {
+    this.file = file
     this.run = run
   }
 
   db(): Promise<Duckdb> {
-    this.opened ??= Duckdb.open(this.path, 'write')
+    this.opened ??= Duckdb.open(this.file.policy, this.file.path, 'write')
     return this.opened
   }
 

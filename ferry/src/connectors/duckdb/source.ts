@@ -17,6 +17,7 @@ import {
   wholeSplit,
 } from '../../duckdb/relation.ts'
 import { FerryError } from '../../errors.ts'
+import type { DatabaseFile } from '../databasefile.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import { type DuckdbTable, describe, qualified, splitName } from './catalog.ts'
 
@@ -25,16 +26,16 @@ const SPLIT_ROWS = 122_880 * 8
 
 /** Reading a database file. It is opened read-only for each split, so that the destination's DuckDB may attach it. */
 export class DuckdbSource implements SourceSession {
-  private readonly path: string
+  private readonly file: DatabaseFile
 
-  constructor(path: string) {
-    this.path = path
+  constructor(file: DatabaseFile) {
+    this.file = file
   }
 
   async table(request: ReadRequest): Promise<SourceTable> {
     return this.reading(async db => {
       const table = await this.describe(db, request)
-      return new DuckdbSourceTable(this.path, request, table)
+      return new DuckdbSourceTable(this.file, request, table)
     })
   }
 
@@ -70,7 +71,7 @@ export class DuckdbSource implements SourceSession {
   }
 
   private async reading<T>(work: (db: Duckdb) => Promise<T>): Promise<T> {
-    const db = await Duckdb.open(this.path, 'read')
+    const db = await openFile(this.file)
     try {
       return await work(db)
     } finally {
@@ -83,12 +84,12 @@ export class DuckdbSource implements SourceSession {
 
 class DuckdbSourceTable implements SourceTable {
   readonly rowColumns: Column[]
-  private readonly path: string
+  private readonly file: DatabaseFile
   private readonly request: ReadRequest
   private readonly table: DuckdbTable
 
-  constructor(path: string, request: ReadRequest, table: DuckdbTable) {
-    this.path = path
+  constructor(file: DatabaseFile, request: ReadRequest, table: DuckdbTable) {
+    this.file = file
     this.request = request
     this.table = table
     this.rowColumns = rowColumns(table.relation, request.columns)
@@ -107,11 +108,12 @@ class DuckdbSourceTable implements SourceTable {
 
   /** Row numbers may change whenever the file is written. */
   async fingerprint(): Promise<string | undefined> {
+    const { path } = this.file
     const print = async (path: string) => {
       const found = await stat(path, { bigint: true }).catch(() => undefined)
       return found ? `${found.size} ${found.mtimeNs}` : ''
     }
-    return `${await print(this.path)} ${await print(`${this.path}.wal`)}`
+    return `${await print(path)} ${await print(`${path}.wal`)}`
   }
 
   async splits(offer: Offer): Promise<Split[]> {
@@ -128,22 +130,24 @@ class DuckdbSourceTable implements SourceTable {
   }
 
   checksums(target: ChecksumTarget): StoreChecksums | undefined {
-    return checksums(() => Duckdb.open(this.path, 'read'), this.table.relation, this.request, target)
+    return checksums(() => openFile(this.file), this.table.relation, this.request, target)
   }
 
   read(split: Split, { offer, signal }: ReadOptions): AsyncIterable<Batch> {
     const { relation } = this.table
     const options = { offer, signal, place: this.table.object, ...(split.spec === '' ? {} : { condition: split.spec }) }
     if (offer.encoding !== 'duckdb-sql') {
-      return readRelation(() => Duckdb.open(this.path, 'read'), relation, this.request, options)
+      return readRelation(() => openFile(this.file), relation, this.request, options)
     }
     const alias = 'ferry_source'
     const attached = {
       ...relation,
       sql: `${alias}.${qualified(splitName(this.request.object))}`,
-      setup: [`ATTACH ${quoteText(this.path)} AS ${alias} (READ_ONLY)`],
+      setup: [`ATTACH ${quoteText(this.file.path)} AS ${alias} (READ_ONLY)`],
       teardown: [`DETACH ${alias}`],
     }
-    return readRelation(() => Duckdb.open(), attached, this.request, options)
+    return readRelation(() => Duckdb.open(this.file.policy), attached, this.request, options)
   }
 }
+
+const openFile = ({ path, policy }: DatabaseFile) => Duckdb.open(policy, path, 'read')

@@ -6,5 +6,6 @@ import { filesKind } from './settings.ts'
 /** Files of a local folder; `-` is standard input and output. */
 export const files: Connector = {
   ...filesKind,
-  open: settings => new FilesStore(filesKind, new LocalFolder(filesKind.check(settings))),
+  open: (settings, policy) =>
+    new FilesStore(filesKind, new LocalFolder(filesKind.check(settings, policy), policy), policy),
 }

@@ -1,11 +1,11 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
-import { allowedPath } from '../../confinement.ts'
 import { urlOf } from '../../contract/locator.ts'
 import { checkSettings } from '../../contract/settings.ts'
 import type { Kind, Settings } from '../../contract/store.ts'
 import { DUCKDB_ENCODINGS } from '../../duckdb/encodings.ts'
 import { readSchema, writeSchema } from '../../formats/options.ts'
+import type { Policy } from '../../policy.ts'
 
 /** Settings of a files connection. The README's table is checked against this schema. */
 export const settingsSchema = z.strictObject({
@@ -39,9 +39,9 @@ export const filesKind = {
     writesApart: true,
   },
   /** Gives back the folder. */
-  check(settings: Settings): string {
+  check(settings: Settings, policy: Policy): string {
     const { folder } = checkSettings('files', settingsSchema, settings)
-    if (settings.folder !== undefined) allowedPath(resolve(folder))
+    if (settings.folder !== undefined) policy.pathOf(resolve(folder))
     return folder
   },
 } satisfies Kind

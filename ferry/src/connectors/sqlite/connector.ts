@@ -1,12 +1,13 @@
 import { existsSync, statSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Column, LogicalType } from '../../batch/types.ts'
-import { realOf } from '../../confinement.ts'
 import type { Naming, ObjectName, ObjectSpec, TableInfo } from '../../contract/schema.ts'
 import type { SinkSession } from '../../contract/sink.ts'
 import type { SourceSession } from '../../contract/source.ts'
 import type { Connector, Store } from '../../contract/store.ts'
 import type { RunIdentity } from '../../contract/write.ts'
+import { realOf } from '../../policy.ts'
+import type { DatabaseFile } from '../databasefile.ts'
 import { describe, listObjects } from './catalog.ts'
 import { namePart, openDatabase, tableName, translate } from './database.ts'
 import { sqliteKind } from './settings.ts'
@@ -15,18 +16,23 @@ import { SqliteSource } from './source.ts'
 import { toLogical, toNative } from './types.ts'
 
 /** SQLite 3, through Node's own driver. */
-export const sqlite: Connector = { ...sqliteKind, open: settings => new SqliteStore(sqliteKind.check(settings)) }
+export const sqlite: Connector = {
+  ...sqliteKind,
+  open: (settings, policy) => new SqliteStore(sqliteKind.check(settings, policy)),
+}
 
 class SqliteStore implements Store {
   readonly kind = 'sqlite'
   readonly abilities = sqliteKind.abilities
   readonly label: string
+  private readonly file: DatabaseFile
   private readonly path: string
   private looking: { db: DatabaseSync; print: string } | undefined
 
-  constructor(path: string) {
-    this.path = path
-    this.label = `sqlite:${path}`
+  constructor(file: DatabaseFile) {
+    this.file = file
+    this.path = file.path
+    this.label = `sqlite:${file.path}`
   }
 
   get place(): string {
@@ -87,11 +93,11 @@ class SqliteStore implements Store {
   }
 
   async source(): Promise<SourceSession> {
-    return new SqliteSource(this.path)
+    return new SqliteSource(this.file)
   }
 
   async sink(run: RunIdentity): Promise<SinkSession> {
-    return new SqliteSink(this.path, run)
+    return new SqliteSink(this.file, run)
   }
 
   async close(): Promise<void> {
@@ -115,7 +121,7 @@ class SqliteStore implements Store {
     if (this.looking?.print === print) return this.looking.db
     this.looking?.db.close()
     this.looking = undefined
-    const db = openDatabase(this.path, 'read')
+    const db = openDatabase(this.file, 'read')
     this.looking = { db, print }
     return db
   }

@@ -1,12 +1,15 @@
 import { accessSync, existsSync, constants as files, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { constants, DatabaseSync } from 'node:sqlite'
-import { allowedFile, isConfined } from '../../confinement.ts'
 import { type ErrorCode, FerryError, placed, RowError, TAKEN_HINT } from '../../errors.ts'
+import type { Policy } from '../../policy.ts'
+import type { DatabaseFile } from '../databasefile.ts'
 
 /** Opens a database file. Throws FERRY-2001 for a file that is missing, FERRY-2004 for one that may not be used. */
-export function openDatabase(named: string, mode: 'read' | 'write'): DatabaseSync {
-  const path = allowedFile(named)
+export function openDatabase(file: DatabaseFile, mode: 'read' | 'write'): DatabaseSync {
+  const { policy } = file
+  const path = policy.fileOf(file.path)
+  const connect = (mode: 'read' | 'write') => connectTo(path, mode, policy)
   if (mode === 'read' && !existsSync(path)) throw new FerryError('FERRY-2001', `${path} does not exist`)
   try {
     if (mode === 'write') {
@@ -14,12 +17,12 @@ export function openDatabase(named: string, mode: 'read' | 'write'): DatabaseSyn
       if (existsSync(path)) accessSync(path, files.W_OK)
     }
     try {
-      return connect(path, mode)
+      return connect(mode)
     } catch (error) {
       // Who is killed in its transaction leaves a journal, and only who may write takes it back.
       if (mode !== 'read' || !LEFT_BEHIND.has((error as { errcode?: number }).errcode ?? 0)) throw error
-      connect(path, 'write').close()
-      return connect(path, 'read')
+      connect('write').close()
+      return connect('read')
     }
   } catch (error) {
     throw translate(error, path)
@@ -29,7 +32,7 @@ export function openDatabase(named: string, mode: 'read' | 'write'): DatabaseSyn
 /** SQLITE_READONLY_RECOVERY, _ROLLBACK and _CANTINIT: https://www.sqlite.org/rescode.html#readonly_rollback */
 const LEFT_BEHIND = new Set([264, 776, 1288])
 
-function connect(path: string, mode: 'read' | 'write'): DatabaseSync {
+function connectTo(path: string, mode: 'read' | 'write', policy: Policy): DatabaseSync {
   const db = new DatabaseSync(path, {
     readOnly: mode === 'read',
     timeout: 30_000,
@@ -37,7 +40,7 @@ function connect(path: string, mode: 'read' | 'write'): DatabaseSync {
     allowUnknownNamedParameters: false,
   })
   try {
-    if (isConfined()) confine(db)
+    if (policy.isLimited) confine(db)
     db.prepare('SELECT count(*) FROM sqlite_schema').get()
     return db
   } catch (error) {

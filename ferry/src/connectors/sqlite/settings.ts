@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { readDatabaseFile } from '../../contract/locator.ts'
 import { DATABASE, type Kind, type Settings } from '../../contract/store.ts'
-import { checkDatabaseFile } from '../options.ts'
+import type { Policy } from '../../policy.ts'
+import { checkDatabaseFile } from '../databasefile.ts'
 
 /** Settings of a SQLite connection. The README's table is checked against this schema. */
 export const settingsSchema = z.strictObject({
@@ -15,5 +16,5 @@ export const sqliteKind = {
   locators: { schemes: ['sqlite'], endings: /\.(db|sqlite|sqlite3)$/i, read: readDatabaseFile('sqlite') },
   tellsChanges: false,
   abilities: DATABASE,
-  check: (settings: Settings) => checkDatabaseFile('sqlite', settingsSchema, settings),
+  check: (settings: Settings, policy: Policy) => checkDatabaseFile('sqlite', settingsSchema, settings, policy),
 } satisfies Kind

@@ -5,6 +5,7 @@ import type { Split } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { RowError } from '../../errors.ts'
 import { oneKey } from '../changes/loosekeys.ts'
+import type { DatabaseFile } from '../databasefile.ts'
 import { LEDGER, Ledger, type LedgerClient } from '../ledger.ts'
 import { Mutex } from '../mutex.ts'
 import { fileTable, OneConnectionTable } from '../sql/oneconnection.ts'
@@ -19,17 +20,17 @@ import { SqliteSplitWriter } from './writer.ts'
 /** SQLite has one writer: all tables of a run share one connection, and its transactions take turns. */
 export class SqliteSink implements SinkSession {
   readonly run: RunIdentity
-  private readonly path: string
+  private readonly file: DatabaseFile
   private opened: DatabaseSync | undefined
   readonly mutex = new Mutex()
 
-  constructor(path: string, run: RunIdentity) {
-    this.path = path
+  constructor(file: DatabaseFile, run: RunIdentity) {
+    this.file = file
     this.run = run
   }
 
   get db(): DatabaseSync {
-    this.opened ??= openDatabase(this.path, 'write')
+    this.opened ??= openDatabase(this.file, 'write')
     return this.opened
   }
 

@@ -14,6 +14,7 @@ import type { SourceSession, SourceTable } from '../../contract/source.ts'
 import type { Split } from '../../contract/split.ts'
 import { FerryError, RowError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
+import type { DatabaseFile } from '../databasefile.ts'
 import { cutByGaps } from '../ranges.ts'
 import { growingColumn, narrowed, type WatermarkQueries, watermark } from '../watermark.ts'
 import { describe, type SqliteTable } from './catalog.ts'
@@ -27,8 +28,8 @@ const CHUNK_BYTES = 4 << 20
 export class SqliteSource implements SourceSession {
   readonly db: DatabaseSync
 
-  constructor(path: string) {
-    this.db = openDatabase(path, 'read')
+  constructor(file: DatabaseFile) {
+    this.db = openDatabase(file, 'read')
     this.db.exec('BEGIN')
     this.db.prepare('SELECT count(*) FROM sqlite_schema').get()
   }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { seedOf } from '../../../../test/seed.ts'
-import { hasMariadb, makeDatabase, makeMariadb, temporaryFolder } from '../../../../test/support.ts'
+import { hasMariadb, makeDatabase, makeMariadb, policy, temporaryFolder } from '../../../../test/support.ts'
 import { converter } from '../../batch/convert.ts'
 import { formatText } from '../../batch/text.ts'
 import { type Column, type LogicalType, type Row, typeName, type Value } from '../../batch/types.ts'
@@ -31,12 +31,12 @@ interface Place {
 const STORES: Record<string, () => Promise<Place>> = {
   postgres: async () => {
     const { settings } = await makeDatabase()
-    const store = (await loadConnector('postgres')).open(settings)
+    const store = (await loadConnector('postgres')).open(settings, policy)
     return { store, endpoint: { kind: 'postgres', ...settings }, object: name => `public.${name}`, options: {} }
   },
   mariadb: async () => {
     const { settings } = await makeMariadb()
-    const store = (await loadConnector('mysql')).open(settings)
+    const store = (await loadConnector('mysql')).open(settings, policy)
     return { store, endpoint: { kind: 'mysql', ...settings }, object: name => name, options: {} }
   },
   sqlite: async () => fileStore('sqlite', 'store.db'),
@@ -51,13 +51,13 @@ const STORES: Record<string, () => Promise<Place>> = {
 
 async function fileStore(kind: string, file: string): Promise<Place> {
   const settings = { path: join(temporaryFolder(), file) }
-  const store = (await loadConnector(kind)).open(settings)
+  const store = (await loadConnector(kind)).open(settings, policy)
   return { store, endpoint: { kind, ...settings }, object: name => name, options: {} }
 }
 
 async function filesStore(format: string, ending: string): Promise<Place> {
   const settings = { folder: temporaryFolder() }
-  const store = (await loadConnector('files')).open(settings)
+  const store = (await loadConnector('files')).open(settings, policy)
   return { store, endpoint: { kind: 'files', ...settings }, object: name => `${name}.${ending}`, options: { format } }
 }
 
@@ -93,7 +93,7 @@ describe.each(Object.keys(STORES).filter(name => isDue(name)))('%s', name => {
         tables: [{ to: 'copy', ...table }],
         ...more,
       })
-      return (await planJob(job, undefined, {})).problems.map(p => p.error)
+      return (await planJob(job, undefined, policy)).problems.map(p => p.error)
     }
     const refused = (errors: FerryError[], setting: string, words: string) => {
       expect(
@@ -149,7 +149,7 @@ describe.each(Object.keys(STORES).filter(name => isDue(name)))('%s', name => {
       destination: { kind: 'sqlite', path },
       tables: [{ ...commented, to: 'copy' }],
     })
-    const report = await runJob({ state, job })
+    const report = await runJob({ policy, state, job })
     expect(report).toMatchObject({ status: 'completed', rowsCopied: 1 })
     await state.close()
     await place.store.close()
@@ -188,7 +188,7 @@ describe('every pair of stores', () => {
       write: to.options,
       tables: [{ from: from.object('t'), to: to.object('copy') }],
     })
-    const report = await runJob({ state, job })
+    const report = await runJob({ policy, state, job })
     expect(report.errors).toEqual([])
     expect(report).toMatchObject({ status: 'completed', rowsRead: 24, rowsCopied: 24 })
     const plan = tablePlans.read((await state.db.selectFrom('run_table').select('plan').executeTakeFirstOrThrow()).plan)

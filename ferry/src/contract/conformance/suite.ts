@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { seedOf } from '../../../../test/seed.ts'
-import { temporaryFolder, until } from '../../../../test/support.ts'
+import { policy, temporaryFolder, until } from '../../../../test/support.ts'
 import { converter } from '../../batch/convert.ts'
 import { type Column, parseType, type Row, type Value } from '../../batch/types.ts'
 import { loadConnector } from '../../connectors/registry.ts'
@@ -64,7 +64,7 @@ export function conformance(name: string, subject: Subject): void {
 
 /** The store itself, closed when the test ends. */
 async function open({ endpoint: { kind, ...settings } }: Place): Promise<Store> {
-  const store = (await loadConnector(kind)).open(settings)
+  const store = (await loadConnector(kind)).open(settings, policy)
   onTestFinished(() => store.close())
   return store
 }
@@ -86,7 +86,7 @@ function database(): { db: DatabaseSync; endpoint: object } {
 const jobOf = (job: object): CopyJob => jobSchema.parse({ name: 'conformance', ...job })
 
 async function completed(state: State, job: CopyJob): Promise<RunReport> {
-  const report = await runJob({ state, job })
+  const report = await runJob({ policy, state, job })
   expect(report.status, JSON.stringify(report.errors)).toBe('completed')
   return report
 }
@@ -205,7 +205,7 @@ function writing({ make, evolves, isWhole, isLocked }: Subject, update: Abilitie
     if (update === 'append') add(50, 80)
     else add(30, 80, 1000)
     if (update === 'append' && isWhole) {
-      expect(await runJob({ state, job })).toMatchObject({ status: 'failed', errors: [{ code: 'FERRY-3006' }] })
+      expect(await runJob({ policy, state, job })).toMatchObject({ status: 'failed', errors: [{ code: 'FERRY-3006' }] })
       expect(await found(place)).toEqual(numbered(0, 50))
       return
     }
@@ -240,13 +240,13 @@ function writing({ make, evolves, isWhole, isLocked }: Subject, update: Abilitie
     const { endpoint } = source(6000)
     const job = into(place, endpoint, { job: { splitSize: '20kB', limits: { rowsPerSecond: 3000, parallel: 1 } } })
     const stop = new AbortController()
-    const running = runJob({ state, job, signal: stop.signal })
+    const running = runJob({ policy, state, job, signal: stop.signal })
     await until(
       async () => (await state.db.selectFrom('split').select('id').where('rows', '>', 0).execute()).length > 0,
     )
     stop.abort()
     expect((await running).status).toBe('paused')
-    const after = await runJob({ state, job: into(place, endpoint, { job: { splitSize: '20kB' } }) })
+    const after = await runJob({ policy, state, job: into(place, endpoint, { job: { splitSize: '20kB' } }) })
     expect(after, JSON.stringify(after.errors)).toMatchObject({ status: 'completed', resumed: true })
     expect(await found(place)).toEqual(numbered(0, 6000))
   })
@@ -360,10 +360,10 @@ function reading({ abilities, make }: Subject): void {
     await completed(state, job)
     const rows = back.db.prepare('SELECT id, n FROM back').all()
     expect(rows.map(r => `${r.id} ${r.n}`).sort()).toEqual(numbered(0, 3000))
-    const [equal] = await verifyJob(job, state, {}, { most: 10 })
+    const [equal] = await verifyJob(job, state, policy, { most: 10 })
     expect(equal).toMatchObject({ sourceRows: 3000, destinationRows: 3000, equal: true })
     back.db.exec(`UPDATE back SET n = -1 WHERE id = 'r77'`)
-    const [differs] = await verifyJob(job, state, {}, { most: 10 })
+    const [differs] = await verifyJob(job, state, policy, { most: 10 })
     expect(differs!.equal).toBe(false)
   })
 

@@ -2,12 +2,13 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { FOLDERS } from '../../confinement.ts'
+import { Policy } from '../../policy.ts'
 import { find } from './find.ts'
 
 describe('files by pattern', () => {
   let folder: string
   let outside: string
+  let policy: Policy
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'ferry-test-'))
     outside = mkdtempSync(join(tmpdir(), 'ferry-test-'))
@@ -18,13 +19,13 @@ describe('files by pattern', () => {
     writeFileSync(join(outside, 'secret.csv'), '')
     symlinkSync(outside, join(folder, 'link'))
     symlinkSync(join(outside, 'secret.csv'), join(folder, 'link.csv'))
-    process.env[FOLDERS] = folder
+    policy = Policy.from({ FERRY_FOLDERS: folder })
   })
   afterEach(() => {
-    delete process.env[FOLDERS]
     for (const path of [folder, outside]) rmSync(path, { recursive: true, force: true })
   })
-  const found = async (pattern: string) => (await find(pattern, folder)).map(path => relative(folder, path))
+  const all = (pattern: string) => find(pattern, folder, path => policy.isAllowed(path))
+  const found = async (pattern: string) => (await all(pattern)).map(path => relative(folder, path))
 
   it.each([
     ['*.csv', ['a.csv', 'b.csv', 'x1.csv']],
@@ -54,6 +55,6 @@ describe('files by pattern', () => {
   })
 
   it('stand for so many others at most', async () => {
-    await expect(find('{a,b}'.repeat(16), folder)).rejects.toMatchObject({ code: 'FERRY-1003' })
+    await expect(all('{a,b}'.repeat(16))).rejects.toMatchObject({ code: 'FERRY-1003' })
   })
 })

@@ -1,7 +1,6 @@
 /** Files by pattern. Folders are listed, so that no pattern leads out of where it begins. */
 import { readdir, stat } from 'node:fs/promises'
 import { join, parse, resolve, sep } from 'node:path'
-import { isAllowed } from '../../confinement.ts'
 import { FerryError } from '../../errors.ts'
 import { alternatives, isMagic, matches, segmentTokens } from '../../glob.ts'
 
@@ -12,11 +11,7 @@ const MOST_FILES = 100_000
  * Files and folders that a path with patterns names, sorted, each once. The folder that it starts from is no pattern,
  * whatever its name; what `isSeen` does not allow, links followed, is not there.
  */
-export async function find(
-  pattern: string,
-  from = '.',
-  isSeen: (path: string) => boolean = isAllowed,
-): Promise<string[]> {
+export async function find(pattern: string, from: string, isSeen: (path: string) => boolean): Promise<string[]> {
   const found = new Set<string>()
   const base = resolve(from)
   for (const one of alternatives(pattern)) {

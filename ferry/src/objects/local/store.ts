@@ -3,9 +3,9 @@ import { constants, createReadStream } from 'node:fs'
 import { access, stat } from 'node:fs/promises'
 import { isAbsolute, join, relative, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
-import { allowedPath, allowedWithin, isAllowed, isAllowedWithin, realOf, requireNoServer } from '../../confinement.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
+import { type Policy, realOf } from '../../policy.ts'
 import type { Staging } from '../staging.ts'
 import type { ByteRange, ObjectHead, ObjectStore } from '../store.ts'
 import { translate } from './errors.ts'
@@ -22,39 +22,41 @@ export class LocalFolder implements ObjectStore {
   /** Paths identify files, whatever the folder of the connection. */
   readonly place = 'files'
   private readonly folder: string
+  private readonly policy: Policy
   /** True if paths of locators are meant, which may be anywhere. */
   private readonly isOpen: boolean
 
-  constructor(folder: string) {
+  constructor(folder: string, policy: Policy) {
     this.folder = folder
+    this.policy = policy
     this.isOpen = folder === '.'
     this.label = `files:${folder}`
   }
 
   private readonly isSeen = (path: string): boolean =>
-    this.isOpen ? isAllowed(path) : isAllowedWithin(this.folder, path)
+    this.isOpen ? this.policy.isAllowed(path) : this.policy.isAllowedWithin(this.folder, path)
 
   private pathOf(name: string): string {
     const path = isAbsolute(name) ? name : join(this.folder, name)
-    return this.isOpen ? allowedPath(path) : allowedWithin(this.folder, path)
+    return this.isOpen ? this.policy.pathOf(path) : this.policy.pathWithin(this.folder, path)
   }
 
   async test(): Promise<string> {
-    await access(allowedPath(this.folder), constants.R_OK).catch(error => {
+    await access(this.policy.pathOf(this.folder), constants.R_OK).catch(error => {
       throw new FerryError('FERRY-2001', `${this.folder}: ${error.message}`)
     })
     return `folder ${this.folder}`
   }
 
   async names(pattern: string): Promise<string[]> {
-    const folder = allowedPath(resolve(this.folder))
+    const folder = this.policy.pathOf(resolve(this.folder))
     const all = await find(pattern, folder, this.isSeen)
     return all.map(path => relative(folder, path)).sort()
   }
 
   async find(name: string): Promise<ObjectHead[]> {
     if (name === STANDARD) {
-      requireNoServer('standard input and output')
+      this.policy.requireNoServer('standard input and output')
       return [{ key: STANDARD, size: undefined, modified: 0n }]
     }
     const path = this.pathOf(name)
@@ -73,7 +75,7 @@ export class LocalFolder implements ObjectStore {
   }
 
   async head(key: string): Promise<ObjectHead | undefined> {
-    return headOf(allowedPath(key)).catch(error => {
+    return headOf(this.policy.pathOf(key)).catch(error => {
       if (error.code === 'ENOENT') return undefined
       throw translate(error, key)
     })
@@ -85,7 +87,7 @@ export class LocalFolder implements ObjectStore {
     { chunk = CHUNK, signal }: { chunk?: number; signal?: AbortSignal | undefined } = {},
   ): Readable {
     if (key === STANDARD) return process.stdin
-    return createReadStream(allowedPath(key), {
+    return createReadStream(this.policy.pathOf(key), {
       start,
       highWaterMark: chunk,
       ...(end === undefined ? {} : { end: end - 1 }),
@@ -105,7 +107,7 @@ export class LocalFolder implements ObjectStore {
 
   stage(run: RunIdentity, request: WriteRequest, form: { ending: string; many: boolean }): Staging {
     if (request.object === STANDARD) {
-      requireNoServer('standard input and output')
+      this.policy.requireNoServer('standard input and output')
       return new StandardOutput(form)
     }
     const path = this.pathOf(request.object)
