@@ -39,11 +39,31 @@ it('is loaded by the program, and by the processes that this starts', async () =
   expect(existsSync(join(folder, 'x.jsonl'))).toBe(false)
 })
 
+it('a connector that opens no store is named by its file', async () => {
+  const folder = temporaryFolder()
+  const path = join(folder, 'mine.ts')
+  writeFileSync(
+    path,
+    readFileSync(example, 'utf8').replace(
+      'return { ...kind, open }',
+      "return { ...kind, kind: 'mine', open: () => ({}) }",
+    ),
+  )
+  writeFileSync(
+    join(folder, 'job.json'),
+    JSON.stringify({ name: 'j', source: { kind: 'mine', folder }, destination: folder, tables: ['t'] }),
+  )
+  const { stderr } = await ferry(['--connector', path, 'run', join(folder, 'job.json')], { home: folder })
+  expect(stderr).toMatch(/FERRY-2008 .*mine\.ts opens a store without kind, label, place, test, objects/)
+})
+
 it.each([
   ['is not there', undefined],
   ['has a fault', 'nonsense('],
   ['exports nothing', 'export const a = 1'],
   ['gives nothing', 'export default () => ({})'],
+  ['fails', `export default () => { throw new Error('boom') }`],
+  ['has a part of a kind', `export default () => ({ kind: 'mine', open: () => {} })`],
   ['has the kind of another one', `export default () => ({ kind: 'sqlite', open: () => {} })`],
 ])('a file that %s is no connector', async (_, text) => {
   const folder = temporaryFolder()

@@ -410,6 +410,32 @@ it('a table that fails again and again holds no other one back', async () => {
   }
 })
 
+it('an incremental job is verified: by all rows, not by what is new', async () => {
+  const folder = temporaryFolder()
+  const source = sqlite(
+    join(folder, 's.db'),
+    'CREATE TABLE t (id INTEGER PRIMARY KEY, n INT); INSERT INTO t VALUES (1, 1), (2, 2)',
+  )
+  const job = join(folder, 'job.json')
+  const table = { from: 't', incrementalColumn: 'n', overlap: 1 }
+  const stores = { source: `sqlite:${source}`, destination: `sqlite:${join(folder, 'd.db')}` }
+  writeFileSync(job, JSON.stringify({ name: 'j', ...stores, mode: 'incremental', update: 'merge', tables: [table] }))
+  const call = (...args: string[]) => ferry([...args, job], { home: join(folder, 'home') })
+  expect((await call('run')).code).toBe(0)
+  expect(await call('verify')).toMatchObject({ code: 0, stdout: expect.stringContaining('equal') })
+})
+
+it('a query is refused by stores that have none', async () => {
+  const folder = temporaryFolder()
+  writeFileSync(join(folder, '(query).csv'), 'a\n1\n')
+  const job = {
+    source: folder,
+    destination: `sqlite:${join(folder, 'd.db')}`,
+    tables: [{ query: 'SELECT 99', to: 't' }],
+  }
+  expect(await copy(job)).toMatchObject({ status: 'failed', errors: [{ code: 'FERRY-3006' }] })
+})
+
 it('rows that a table skips stay to be copied again, and its later ones are copied, while another one fails', async () => {
   const folder = temporaryFolder()
   const home = join(folder, 'home')

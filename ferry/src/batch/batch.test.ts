@@ -22,6 +22,26 @@ const check = <T>(any: fc.Arbitrary<T>, holds: (value: T) => void) =>
   )
 const valuesOf = (sample: Sample) => fc.oneof(fc.constantFrom(...sample.extremes), sample.any).filter(v => v !== null)
 
+it('a type has a name that reads back as the type, whatever its fields are called', () => {
+  const name = fc.oneof(
+    fc.string({ unit: 'binary', minLength: 1 }),
+    fc.constantFrom(' e ', 'a:b', 'a, b: int32', '"', 'ä', '<'),
+  )
+  const { type } = fc.letrec<{ type: LogicalType }>(tie => ({
+    type: fc.oneof(
+      { depthSize: 'small', withCrossShrink: true },
+      fc.constantFrom(...Object.values(SAMPLES).map(s => s.type)),
+      fc.record({ kind: fc.constant('list' as const), item: tie('type') }),
+      fc.record({ kind: fc.constant('map' as const), key: tie('type'), value: tie('type') }),
+      fc.record({
+        kind: fc.constant('struct' as const),
+        fields: fc.array(fc.record({ name, type: tie('type') }), { minLength: 1, maxLength: 3 }),
+      }),
+    ),
+  }))
+  check(type, any => expect(parseType(typeName(any))).toEqual(any))
+})
+
 describe.each(Object.entries(SAMPLES))('%s', (_, sample) => {
   it('has a name that reads back as the type', () => {
     expect(parseType(typeName(sample.type))).toEqual(sample.type)

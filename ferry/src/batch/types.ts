@@ -125,13 +125,16 @@ export function typeName(type: LogicalType): string {
     case 'list':
       return `list<${typeName(type.item)}>`
     case 'struct':
-      return `struct<${type.fields.map(f => `${f.name}: ${typeName(f.type)}`).join(', ')}>`
+      return `struct<${type.fields.map(f => `${fieldName(f.name)}: ${typeName(f.type)}`).join(', ')}>`
     case 'map':
       return `map<${typeName(type.key)}, ${typeName(type.value)}>`
     default:
       return type.kind
   }
 }
+
+/** A name as it is, or as a JSON text if it could be taken for another part of the type. */
+const fieldName = (name: string) => (/^[\p{L}\p{N}_$.-]+$/u.test(name) ? name : JSON.stringify(name))
 
 function digitsName({ digits }: TimeType): string {
   return digits === undefined ? '' : `(${digits})`
@@ -199,10 +202,10 @@ class TypeParser {
     if (name === 'struct' && this.match(/</y)) {
       const fields: { name: string; type: LogicalType }[] = []
       do {
-        const field = this.match(/[^:<>,]+:/y)
-        const type = field === undefined ? undefined : this.type()
-        if (field === undefined || !type) return undefined
-        fields.push({ name: field.slice(0, -1).trim(), type })
+        const name = this.fieldName()
+        const type = name !== undefined && this.match(/:/y) ? this.type() : undefined
+        if (name === undefined || !type) return undefined
+        fields.push({ name, type })
       } while (this.match(/,/y))
       return this.match(/>/y) ? { kind: 'struct', fields } : undefined
     }
@@ -224,6 +227,16 @@ class TypeParser {
     }
     const type = valueOf(SIMPLE, name)
     return type && isTime(type) ? this.withDigits(type) : type
+  }
+
+  private fieldName(): string | undefined {
+    const quoted = this.match(/"(?:[^"\\]|\\.)*"/y)
+    if (quoted === undefined) return this.match(/[^:<>,"]+/y)?.trim()
+    try {
+      return JSON.parse(quoted)
+    } catch {
+      return undefined
+    }
   }
 
   private withDigits(type: TimeType): TimeType {

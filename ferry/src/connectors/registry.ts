@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 import type { z } from 'zod'
 import { valueOf } from '../batch/valueof.ts'
 import { COMMON_ENCODINGS } from '../contract/encodings.ts'
-import type { Connector, Kind } from '../contract/store.ts'
+import type { Connector, Kind, Store } from '../contract/store.ts'
 import { FerryError, nearest } from '../errors.ts'
 import { cosmosKind } from './cosmos/settings.ts'
 import { duckdbKind } from './duckdb/settings.ts'
@@ -46,12 +46,27 @@ export async function loadConnectorFiles(): Promise<void> {
     })
     if (typeof module.default !== 'function') throw refuse('exports no function as its default')
     const { KIT } = await import('../contract/kit.ts')
-    const connector = module.default(KIT) as Connector
+    let connector: Connector
+    try {
+      connector = module.default(KIT)
+    } catch (error) {
+      throw refuse(`fails: ${error instanceof Error ? error.message : error}`, error)
+    }
+    const wrong = faultOfConnector(connector)
+    if (wrong !== undefined) throw refuse(wrong)
     const { kind } = connector
-    if (typeof kind !== 'string' || typeof connector.open !== 'function') throw refuse('gives no kind of store')
     if (valueOf(BY_NAME, kind)) throw refuse(`is of the kind "${kind}", which is there already`)
-    BY_NAME[kind] = [connector, async () => connector]
-    KINDS.push(connector)
+    const checked: Connector = {
+      ...connector,
+      open: (settings, policy) => {
+        const store = connector.open(settings, policy)
+        const missing = missingOfStore(store)
+        if (missing.length > 0) throw refuse(`opens a store without ${missing.join(', ')}`)
+        return store
+      },
+    }
+    BY_NAME[kind] = [checked, async () => checked]
+    KINDS.push(checked)
   }
 }
 
@@ -78,4 +93,45 @@ function storeOf(name: string) {
   throw new FerryError('FERRY-2003', `there is no connector "${name}"${near ? `: did you mean "${near}"?` : ''}`, {
     hint: `Connectors: ${names.join(', ')}.`,
   })
+}
+
+/** What is wrong with what a file gives as a connector; undefined if nothing is. */
+function faultOfConnector(connector: Partial<Connector> | undefined): string | undefined {
+  if (typeof connector?.kind !== 'string' || typeof connector.open !== 'function') return 'gives no kind of store'
+  const { locators, abilities, settings, check } = connector
+  const wanted: [name: string, isThere: boolean][] = [
+    ['label', typeof connector.label === 'string'],
+    ['abilities', Array.isArray(abilities?.update) && abilities.update.length > 0],
+    ['settings', typeof settings?.safeParse === 'function' && typeof settings.shape === 'object'],
+    ['locators', Array.isArray(locators?.schemes) && typeof locators.read === 'function'],
+    ['check', typeof check === 'function'],
+  ]
+  const missing = wanted.filter(([, isThere]) => !isThere).map(([name]) => name)
+  return missing.length > 0 ? `has no ${missing.join(', no ')} of its kind` : undefined
+}
+
+const STORE_TEXTS = ['kind', 'label', 'place'] as const
+const STORE_CALLS = [
+  'test',
+  'objects',
+  'describe',
+  'existing',
+  'created',
+  'defaultObject',
+  'nameParts',
+  'namePart',
+  'objectKey',
+  'naming',
+  'source',
+  'sink',
+  'close',
+] as const
+
+/** The members that a store must have and has not. */
+function missingOfStore(store: Partial<Store> | undefined): string[] {
+  if (typeof store !== 'object' || store === null) return [...STORE_CALLS]
+  return [
+    ...STORE_TEXTS.filter(name => typeof store[name] !== 'string'),
+    ...STORE_CALLS.filter(name => typeof store[name] !== 'function'),
+  ]
 }

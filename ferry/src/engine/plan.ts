@@ -133,7 +133,7 @@ export async function planTable(
 ): Promise<OpenTable | IdleTable> {
   const { sourceStore, destinationStore } = sessions
   if (options.incremental) requireIncremental(spec, sourceStore)
-  else requireMode(spec, { isOnline: options.online !== undefined })
+  else if (!options.onlyReads) requireMode(spec, { isOnline: options.online !== undefined })
   requireDeletes(spec, { isOnline: options.online !== undefined })
   requireOptions(sourceStore, spec.read, 'read')
   requireOptions(destinationStore, spec.write, 'write')
@@ -141,6 +141,9 @@ export async function planTable(
   const to = destinationOf(spec, sourceStore, destinationStore)
   const target = { object: to, options: spec.write }
   const drift = spec.columns === undefined ? spec.drift : 'ignore'
+  if (spec.query !== undefined && !sourceStore.abilities.queries) {
+    throw new FerryError('FERRY-3006', `${sourceStore.label} has no queries`, { hint: 'Name an object: `from`.' })
+  }
   const named = { object: spec.from, options: spec.read, ...(spec.query === undefined ? {} : { query: spec.query }) }
   const object = { ...named, drift }
   const asked = destinationStore.existing(target)

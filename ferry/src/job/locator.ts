@@ -31,7 +31,7 @@ function kindFor(text: string): Kind {
   // One letter is a Windows drive, not a scheme.
   if (scheme !== undefined && scheme.length > 1) {
     throw new FerryError('FERRY-1006', `${withoutPassword(text)}: there is no connector for "${scheme}:"`, {
-      hint: 'A file of this name is ./NAME.',
+      hint: 'A file of this name is ./NAME. A connector of your own is loaded with --connector FILE.',
     })
   }
   const path = beforeHash(text)

@@ -315,11 +315,9 @@ async function refuseChangedSource({ plan, source }: OpenTable): Promise<void> {
   // The splits are cut by page: cutting them again makes the source know that, and its fingerprint comparable.
   await source.splits(plan.offer)
   if ((await source.fingerprint()) === plan.fingerprint) return
-  throw new FerryError(
-    'FERRY-5005',
-    `${plan.from} changed while the run was interrupted, and has no key by which its splits would still hold`,
-    { hint: 'Start again: ferry run JOB --full-refresh. Rows that an append has committed already stay there.' },
-  )
+  throw new FerryError('FERRY-5005', `${plan.from} changed while the run was interrupted: its splits no longer hold`, {
+    hint: 'Start again: ferry run JOB --full-refresh. Rows that an append has committed already stay there.',
+  })
 }
 
 /** The plan with the position that the next copy starts from. */

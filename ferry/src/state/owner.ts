@@ -26,16 +26,20 @@ export function self(now: number): Owner {
 
 /**
  * When a process started and in which kernel and process namespace: a process id that was given out again, or that means
- * another process in another container, is told apart. Linux only; else empty.
+ * another process in another container, is told apart. `ENDED` for one that has ended. Linux only; else empty.
  */
 export function processStart(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return `${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}@${place()}`
+    const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    // A process that has ended, and that its parent has not asked for yet.
+    return /[ZX]/.test(state!) ? ENDED : `${fields[18]}@${place()}`
   } catch {
     return ''
   }
 }
+
+const ENDED = 'ended'
 
 let known: string | undefined
 

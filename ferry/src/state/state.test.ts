@@ -1,12 +1,15 @@
 /** The state's rules, on SQLite and on PostgreSQL alike. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
-import { STATES, temporaryFolder, withState } from '../../../test/support.ts'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { STATES, temporaryFolder, until, withState } from '../../../test/support.ts'
 import { migrate } from './database.ts'
 import { forgetAudit, forgetRuns, readAudit, writeAudit } from './history.ts'
 import { createJob, findJob, updateJob } from './jobs.ts'
 import { MIGRATIONS } from './migrations.ts'
-import { isAlive, LEASE_MS } from './owner.ts'
+import { hostName, isAlive, LEASE_MS } from './owner.ts'
 import { completeTable, positionsOf } from './positions.ts'
 import * as queue from './queue.ts'
 import * as runs from './runs.ts'
@@ -377,3 +380,17 @@ it('brings a state of every older version up to date', async () => {
     })
   }
 })
+
+it.runIf(process.platform === 'linux')(
+  'a process that has ended is gone, also before its parent has asked for it',
+  async () => {
+    // The second `sleep` asks for no child.
+    const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] })
+    onTestFinished(() => void parent.kill())
+    const [line] = (await once(parent.stdout, 'data')) as [Buffer]
+    const pid = Number(line.toString())
+    await until(() => readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z '), 'the child has ended')
+    const row = { owner_pid: pid, owner_host: hostName(), owner_started: '', heartbeat_at: Date.now() }
+    expect(isAlive(row, Date.now())).toBe(false)
+  },
+)
