@@ -10,10 +10,11 @@ import { ferry, root, temporaryFolder } from './support.ts'
 const example = join(root, 'examples', 'connector', 'notebook.ts')
 addConnectorFiles([example])
 await loadConnectorFiles()
-delete process.env.FERRY_CONNECTORS
+// The processes that tests start load it only where they are told to.
+const alone = { FERRY_CONNECTORS: '' }
 
 conformance('Notebook', {
-  abilities: findKind('notebook')!.abilities,
+  kind: findKind('notebook')!,
   evolves: false,
   make: async () => ({ endpoint: { kind: 'notebook', folder: temporaryFolder() }, object: name => name }),
 })
@@ -27,7 +28,7 @@ it('is loaded by the program, and by the processes that this starts', async () =
   const db = new DatabaseSync(join(folder, 's.db'))
   db.exec(`CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'a'), (2, NULL)`)
   db.close()
-  const options = { home: join(folder, 'home'), cwd: folder }
+  const options = { home: join(folder, 'home'), cwd: folder, env: alone }
   const given = ['--connector', example]
   const copied = await ferry([...given, 'copy', 's.db#t', 'notebook:book#t', '--json'], options)
   expect(copied.code, copied.stderr).toBe(0)
@@ -53,7 +54,7 @@ it('a connector that opens no store is named by its file', async () => {
     join(folder, 'job.json'),
     JSON.stringify({ name: 'j', source: { kind: 'mine', folder }, destination: folder, tables: ['t'] }),
   )
-  const { stderr } = await ferry(['--connector', path, 'run', join(folder, 'job.json')], { home: folder })
+  const { stderr } = await ferry(['--connector', path, 'run', join(folder, 'job.json')], { home: folder, env: alone })
   expect(stderr).toMatch(/FERRY-2008 .*mine\.ts opens a store without kind, label, place, test, objects/)
 })
 
@@ -69,7 +70,7 @@ it.each([
   const folder = temporaryFolder()
   const path = join(folder, 'mine.ts')
   if (text !== undefined) writeFileSync(path, text)
-  const { stderr, code } = await ferry(['--connector', path, 'list'], { home: folder })
+  const { stderr, code } = await ferry(['--connector', path, 'list'], { home: folder, env: alone })
   expect({ code, told: stderr.includes('FERRY-2008') && stderr.includes(path) }, stderr).toEqual({
     code: 1,
     told: true,

@@ -78,6 +78,15 @@ export const DATABASE: Abilities = {
   queries: true,
 }
 
+/** The names of a store whose objects and columns have any names, and are in no schemas. */
+export const PLAIN_NAMES: Pick<Store, 'defaultObject' | 'nameParts' | 'namePart' | 'objectKey' | 'naming'> = {
+  defaultObject: ({ table }) => table,
+  nameParts: object => ({ schema: '', table: object }),
+  namePart: text => text,
+  objectKey: object => object,
+  naming: () => ({ foldsCase: false, mayBeEmpty: true }),
+}
+
 /** One store: a database, an account, a folder of files. */
 export interface Store {
   readonly kind: string

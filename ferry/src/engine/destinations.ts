@@ -31,6 +31,7 @@ export function requireNotIntoItself(
   stores: { from: Store; to: Store },
   source: TableInfo | undefined,
   target: string,
+  { onlyReads = false }: { onlyReads?: boolean | undefined } = {},
 ): void {
   const { from, to } = stores
   if (from.kind !== to.kind || from.place !== to.place) return
@@ -40,7 +41,7 @@ export function requireNotIntoItself(
   if (own !== undefined) {
     throw new FerryError('FERRY-3017', `${source!.object} would be copied into itself: ${target} is at the same place`)
   }
-  const why = to.refusesReading?.()
+  const why = onlyReads ? undefined : to.refusesReading?.()
   if (why !== undefined) throw new FerryError('FERRY-3017', `${to.label} cannot be copied into itself: ${why}`)
 }
 

@@ -156,7 +156,12 @@ export async function planTable(
     throw await noObject(sourceStore, spec.from)
   }
   const from = spec.query === undefined ? source.object : '(query)'
-  requireNotIntoItself({ from: sourceStore, to: destinationStore }, spec.query === undefined ? source : undefined, to)
+  requireNotIntoItself(
+    { from: sourceStore, to: destinationStore },
+    spec.query === undefined ? source : undefined,
+    to,
+    options,
+  )
   const existing = await asked
   if (!existing && spec.create === 'never') {
     throw new FerryError('FERRY-3007', `${destinationStore.label} has no ${to}, and create is "never"`)

@@ -11,40 +11,36 @@ import { makeScratch, removeScratch } from '../duckdb/scratch.ts'
 import { FerryError, RowError } from '../errors.ts'
 import type { StagedFile } from '../objects/staging.ts'
 import type { Policy } from '../policy.ts'
-import type { FilesTarget } from './target.ts'
+import type { FilesTarget, Parts } from './target.ts'
 
 export class ParquetWriter implements SplitWriter {
   private readonly table: FilesTarget
   private readonly db: Duckdb
-  private readonly create: (part: number) => Promise<StagedFile>
+  private readonly staged: Parts
   private readonly scratch: string
   private pipe: PipeIntake | undefined
   private rows: RowIntake | undefined
   private rowsInFile = 0
   private bytesInFile = 0
+  /** Since the last commit: rows that came by a pipe or a query, rows that came as rows and are in files, bytes of files. */
   private copied = 0
-  private isQueried = false
-  /** Rows that came as rows and are in files. */
   private gathered = 0
-  private parts = 0
+  private bytesWritten = 0
+  private isQueried = false
+  private parts: number
   /** The part that is written, or was written last. */
   private file: StagedFile | undefined
-  private bytesWritten = 0
+  private isClosed = false
 
-  private constructor(table: FilesTarget, db: Duckdb, scratch: string, create: (part: number) => Promise<StagedFile>) {
+  private constructor(table: FilesTarget, db: Duckdb, scratch: string, parts: Parts) {
     this.table = table
     this.db = db
     this.scratch = scratch
-    this.create = create
+    this.staged = parts
+    this.parts = parts.staged
   }
 
-  /** `create` begins a part: 1, 2, 3 ... */
-  static async open(
-    table: FilesTarget,
-    offer: Offer,
-    policy: Policy,
-    create: (part: number) => Promise<StagedFile>,
-  ): Promise<ParquetWriter> {
+  static async open(table: FilesTarget, offer: Offer, policy: Policy, parts: Parts): Promise<ParquetWriter> {
     const scratch = makeScratch(policy.scratch, 'parquet')
     // Rows are gathered on disk, so that a table of any size stays within DuckDB's memory.
     const path = offer.encoding === 'rows' ? `${scratch}/rows.duckdb` : ':memory:'
@@ -56,7 +52,7 @@ export class ParquetWriter implements SplitWriter {
       const columns = table.request.columns.map(c => `${quoteName(c.name)} ${toNative(c.type)}`)
       await db.run(`CREATE TABLE gathered (${columns.join(', ')})`)
     }
-    return new ParquetWriter(table, db, scratch, create)
+    return new ParquetWriter(table, db, scratch, parts)
   }
 
   private get columns() {
@@ -90,7 +86,7 @@ export class ParquetWriter implements SplitWriter {
 
   /** The path of the next part. */
   private async next(): Promise<string> {
-    this.file = await this.create(++this.parts)
+    this.file = await this.staged.createFile(++this.parts)
     return this.file.path
   }
 
@@ -161,28 +157,40 @@ export class ParquetWriter implements SplitWriter {
     this.bytesWritten += await this.file!.finish()
   }
 
-  async commit(_checkpoint: Checkpoint | undefined, counts: { rows: number }): Promise<CommitResult> {
+  async commit(checkpoint: Checkpoint | undefined, counts: { rows: number }): Promise<CommitResult> {
     const place = this.table.target
     try {
-      if (this.pipe) {
-        await this.pipe.finish()
-        this.pipe = undefined
-        await this.finishPart()
-        const [count] = await this.db.all(
-          `SELECT sum(num_rows)::DOUBLE AS n FROM parquet_file_metadata(${quotePath(this.file!.path)})`,
-        )
-        this.copied = count!.n as number
-      } else if (this.isQueried) await this.finishPart()
-      else if (this.rowsInFile > 0 || this.parts === 0) await this.writeLast()
-      if (counts.rows > 0 && this.copied === 0 && this.gathered !== counts.rows) {
-        throw new FerryError('FERRY-9000', `${place}: ${this.gathered} of ${counts.rows} rows are in the files`)
-      }
-      return { bytesWritten: this.bytesWritten, ...(this.copied > 0 ? { rows: this.copied } : {}) }
+      const result = await this.finish(counts)
+      if (checkpoint === undefined) await this.close()
+      else await this.staged.reached(checkpoint, this.parts)
+      return result
     } catch (error) {
-      throw translate(error, place)
-    } finally {
       await this.close()
+      throw translate(error, place)
     }
+  }
+
+  /** Finishes the files of what was written since the last commit. */
+  private async finish(counts: { rows: number }): Promise<CommitResult> {
+    if (this.pipe) {
+      await this.pipe.finish()
+      this.pipe = undefined
+      await this.finishPart()
+      const [count] = await this.db.all(
+        `SELECT sum(num_rows)::DOUBLE AS n FROM parquet_file_metadata(${quotePath(this.file!.path)})`,
+      )
+      this.copied = count!.n as number
+    } else if (this.isQueried) await this.finishPart()
+    else if (this.rowsInFile > 0 || this.parts === 0) await this.writeLast()
+    const { copied, gathered, bytesWritten } = this
+    if (counts.rows > 0 && copied === 0 && gathered !== counts.rows) {
+      throw new FerryError('FERRY-9000', `${this.table.target}: ${gathered} of ${counts.rows} rows are in the files`)
+    }
+    this.copied = 0
+    this.gathered = 0
+    this.bytesWritten = 0
+    this.isQueried = false
+    return { bytesWritten, ...(copied > 0 ? { rows: copied } : {}) }
   }
 
   /** What was gathered; an empty table is a file with its columns. */
@@ -200,6 +208,8 @@ export class ParquetWriter implements SplitWriter {
   }
 
   private async close(): Promise<void> {
+    if (this.isClosed) return
+    this.isClosed = true
     await this.db.close()
     removeScratch(this.scratch)
   }

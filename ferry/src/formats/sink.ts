@@ -1,7 +1,7 @@
 import { FERRY_CSV } from '../batch/encoding.ts'
 import { jsonNullNotes } from '../batch/json.ts'
 import { type Offer, ROWS } from '../contract/encodings.ts'
-import type { SinkTable, SplitWriter } from '../contract/sink.ts'
+import type { SinkTable, SplitWriter, WriterWork } from '../contract/sink.ts'
 import type { Committed, Split } from '../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../contract/write.ts'
 import { hasPipes } from '../duckdb/pipe.ts'
@@ -10,7 +10,7 @@ import type { Staging } from '../objects/staging.ts'
 import type { ObjectStore } from '../objects/store.ts'
 import type { Policy } from '../policy.ts'
 import { endingOf, formatOf, fromName, type WriteOptions } from './options.ts'
-import type { FilesTarget, Output } from './target.ts'
+import type { FilesTarget, Output, Parts } from './target.ts'
 import { TextWriter } from './textwriter.ts'
 
 /** Files at the destination: their form is decided here, where they are and when they are seen by their staging. */
@@ -95,11 +95,17 @@ export class FilesSinkTable implements SinkTable, FilesTarget {
     return [query, { encoding: 'csv', types, dialect: FERRY_CSV, misfits: 'rounded' }, ROWS]
   }
 
-  async open({ id }: Split, offer: Offer): Promise<SplitWriter> {
-    await this.staging.begin(id)
-    if (this.output.format !== 'parquet') return new TextWriter(this, part => this.staging.create(id, part))
+  async open({ id }: Split, offer: Offer, { from }: WriterWork = {}): Promise<SplitWriter> {
+    const { staging } = this
+    const parts: Parts = {
+      staged: await staging.begin(id, from),
+      create: part => staging.create(id, part),
+      createFile: part => staging.createFile!(id, part),
+      reached: (checkpoint, count) => staging.reached(id, checkpoint, count),
+    }
+    if (this.output.format !== 'parquet') return new TextWriter(this, parts)
     const { ParquetWriter } = await import('./parquetwriter.ts')
-    return ParquetWriter.open(this, offer, this.policy, part => this.staging.createFile!(id, part))
+    return ParquetWriter.open(this, offer, this.policy, parts)
   }
 
   // When files are seen, and what becomes of them after a crash, is the staging's.

@@ -1,4 +1,6 @@
+import type { Checkpoint } from '../batch/encoding.ts'
 import type { WriteRequest } from '../contract/write.ts'
+import type { ObjectWriter, StagedFile } from '../objects/staging.ts'
 import type { Compression, Format } from './options.ts'
 
 /** The form of files that are written. */
@@ -19,4 +21,15 @@ export interface FilesTarget {
   readonly output: Output
   /** The file, or the folder: messages name it. */
   readonly target: string
+}
+
+/** The files of one split: parts are 1, 2, 3 ... */
+export interface Parts {
+  /** How many there are already: those of an earlier process, up to the checkpoint that the split is resumed from. */
+  readonly staged: number
+  create(part: number): Promise<ObjectWriter>
+  /** Only if files can be staged. */
+  createFile(part: number): Promise<StagedFile>
+  /** Records that there are so many finished parts at a checkpoint. */
+  reached(checkpoint: Checkpoint, parts: number): Promise<void>
 }

@@ -10,25 +10,26 @@ import type { CommitResult, Refused, SplitWriter } from '../contract/sink.ts'
 import { RowError } from '../errors.ts'
 import type { ObjectWriter } from '../objects/staging.ts'
 import { drained } from '../streams.ts'
-import type { FilesTarget, Output } from './target.ts'
+import type { FilesTarget, Output, Parts } from './target.ts'
 
 type RowText = (row: Row, first: boolean) => string
 
 export class TextWriter implements SplitWriter {
   private readonly table: FilesTarget
   private readonly output: Output
-  private readonly create: (part: number) => Promise<ObjectWriter>
+  private readonly parts: Parts
   private readonly text: RowText
   private file: OutputFile | undefined
-  private part = 0
+  private part: number
   private rowsInFile = 0
+  /** Since the last commit. */
   private bytesWritten = 0
 
-  /** `create` begins a part: 1, 2, 3 ... */
-  constructor(table: FilesTarget, create: (part: number) => Promise<ObjectWriter>) {
+  constructor(table: FilesTarget, parts: Parts) {
     this.table = table
     this.output = table.output
-    this.create = create
+    this.parts = parts
+    this.part = parts.staged
     this.text = rowText(table)
   }
 
@@ -84,7 +85,7 @@ export class TextWriter implements SplitWriter {
     if (this.file) return this.file
     this.part++
     this.rowsInFile = 0
-    this.file = new OutputFile(await this.create(this.part), this.output.compression)
+    this.file = new OutputFile(await this.parts.create(this.part), this.output.compression)
     const names = this.table.request.columns.map(c => c.name)
     if (this.output.format === 'csv' && this.output.header) {
       await this.file.write(Buffer.from(csvHeader(names, dialectOf(this.output))))
@@ -101,11 +102,14 @@ export class TextWriter implements SplitWriter {
     this.file = undefined
   }
 
-  async commit(_checkpoint: Checkpoint | undefined): Promise<CommitResult> {
+  async commit(checkpoint: Checkpoint | undefined): Promise<CommitResult> {
     // An empty table is a file too: its header, or an empty array.
     if (this.part === 0) await this.current()
     await this.finishFile()
-    return { bytesWritten: this.bytesWritten }
+    if (checkpoint !== undefined) await this.parts.reached(checkpoint, this.part)
+    const { bytesWritten } = this
+    this.bytesWritten = 0
+    return { bytesWritten }
   }
 
   async abort(): Promise<void> {

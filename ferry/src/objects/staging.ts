@@ -2,6 +2,7 @@
  * What a run writes into a store of objects. An object is there whole or not at all: its bytes are staged, where nobody
  * sees them, and published when all are stored.
  */
+import type { Checkpoint } from '../batch/encoding.ts'
 import type { Committed } from '../contract/split.ts'
 
 /** Writes the bytes of one object. Calls: `write`, then `finish` or `abandon`. */
@@ -38,8 +39,13 @@ export interface Staging {
   publish(): Promise<void>
   forget(): Promise<void>
   discard(): Promise<boolean>
-  /** Called before a split is written: removes what an earlier process staged of it. */
-  begin(split: number): Promise<void>
+  /**
+   * Called before a split is written: removes what was staged of it behind the checkpoint `from`, or all of it without one. Gives
+   * back how many parts stay.
+   */
+  begin(split: number, from: Checkpoint | undefined): Promise<number>
+  /** Records that a split has so many parts at a checkpoint, all of them finished. */
+  reached(split: number, checkpoint: Checkpoint, parts: number): Promise<void>
   /** Stages a part of a split; parts are 1, 2, 3 ... */
   create(split: number, part: number): Promise<ObjectWriter>
   /** The same for a writer of files; undefined if nothing but streams can be staged. */

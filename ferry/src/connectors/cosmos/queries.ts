@@ -29,10 +29,14 @@ export class CosmosQueryTable extends CosmosTable<QueryOptions> implements Sourc
   async splits(): Promise<Split[]> {
     if (await needsPlan(this.container, this.options.query)) return [{ id: 0, label: 'the query', spec: '' }]
     const ranges = await this.container.ranges()
-    return ranges.map(({ low, high }, id) => {
-      const piece: Piece = { low, high }
-      return { id, label: `keys from ${low || 'the first'}`, spec: keptPieces.write([piece]) }
-    })
+    const pieces = ranges.map(({ low, high }): Piece => ({ low, high }))
+    // A limit is of all splits together.
+    const groups = this.request.limit === undefined ? pieces.map(piece => [piece]) : [pieces]
+    return groups.map((group, id) => ({
+      id,
+      label: `keys from ${group[0]!.low || 'the first'}`,
+      spec: keptPieces.write(group),
+    }))
   }
 
   async *read(split: Split, { from, signal }: ReadOptions): AsyncGenerator<Batch> {
@@ -43,7 +47,12 @@ export class CosmosQueryTable extends CosmosTable<QueryOptions> implements Sourc
       const some = documents.slice(0, left)
       left -= some.length
       const rows = rowsOf(some, this.reader, this.options)
-      yield { kind: 'rows', rows, bytes, ...(checkpoint !== undefined && left > 0 ? { checkpoint } : {}) }
+      yield {
+        kind: 'rows',
+        rows,
+        bytes,
+        ...(checkpoint !== undefined && this.request.limit === undefined ? { checkpoint } : {}),
+      }
       if (left <= 0) return
     }
   }

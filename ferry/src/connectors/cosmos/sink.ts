@@ -29,6 +29,14 @@ export class CosmosSink implements SinkSession {
         `${request.object}: deleted rows are not marked in a container: apply or ignore`,
       )
     }
+    if (request.before.length + request.after.length > 0) {
+      throw new FerryError('FERRY-3006', 'containers run no SQL: `before` and `after` need a database')
+    }
+    if (request.truncate) {
+      throw new FerryError('FERRY-3006', `${request.object}: a container is not emptied before a copy`, {
+        hint: 'Leave truncate out: merge overwrites documents by their ids; or copy into a new container.',
+      })
+    }
     return new CosmosSinkTable(this.store, this.run, request)
   }
 

@@ -88,12 +88,13 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
 
   /** A split for each range; of an online copy no more than may be at work together, some with several ranges. */
   async splits(): Promise<Split[]> {
-    const { online, part } = this.request
+    const { online, part, limit } = this.request
     const pieces: FeedPiece[] =
       part === undefined
         ? (await this.newestOfAll()).map(({ low, high, newest }) => ({ low, high, until: newest }))
         : feedPieces.read(part)
-    const count = Math.min(pieces.length, online?.splits ?? Infinity)
+    // A limit is of all splits together.
+    const count = Math.min(pieces.length, limit === undefined ? (online?.splits ?? Infinity) : 1)
     const groups: FeedPiece[][] = Array.from({ length: count }, () => [])
     for (const [i, piece] of pieces.entries()) groups[Math.floor((i * count) / pieces.length)]!.push(piece)
     return groups.map((group, id) => ({
@@ -158,8 +159,9 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
       left -= documents.length
       const rows = rowsOf(documents, this.reader, this.options)
       const next = [...open, ...following]
-      // At the end of the split there is nothing to go on with.
-      const checkpoint = next.length > 0 && left > 0 ? { checkpoint: feedPieces.write(next) } : {}
+      // At the end of the split there is nothing to resume, and what is left of a limit is not in a checkpoint.
+      const goesOn = next.length > 0 && this.request.limit === undefined
+      const checkpoint = goesOn ? { checkpoint: feedPieces.write(next) } : {}
       // What was changed since the plan may have been read before: it has to be written behind that.
       const changes = isBeyond ? { changes: rows.map(() => 'replace' as const) } : {}
       yield { kind: 'rows', rows, bytes: page.body.length, ...checkpoint, ...changes }

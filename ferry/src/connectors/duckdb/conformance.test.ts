@@ -4,7 +4,7 @@ import { conformance } from '../../contract/conformance/suite.ts'
 import { duckdbKind } from './settings.ts'
 
 conformance('DuckDB', {
-  abilities: duckdbKind.abilities,
+  kind: duckdbKind,
   evolves: true,
   isLocked: true,
   make: async () => ({

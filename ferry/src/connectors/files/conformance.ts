@@ -1,6 +1,6 @@
 /** What the conformance suite needs of files, in every format: as single files, and as folders. */
 import { temporaryFolder } from '../../../../test/support.ts'
-import type { Subject } from '../../contract/conformance/suite.ts'
+import type { Subject } from '../../contract/conformance/subject.ts'
 import { filesKind } from './settings.ts'
 
 const noNumber = (text: string) => /NaN|[Ii]nf/.test(text)
@@ -18,7 +18,7 @@ const REFUSES: Record<string, Subject['refuses']> = {
 
 export const ENDINGS = Object.keys(REFUSES)
 
-const subject = (ending: string) => ({ abilities: filesKind.abilities, evolves: false, refuses: REFUSES[ending]! })
+const subject = (ending: string) => ({ kind: filesKind, evolves: false, refuses: REFUSES[ending]! })
 const place = async () => ({ endpoint: { kind: 'files', folder: temporaryFolder() } })
 
 export function fileOf(ending: string): Subject {

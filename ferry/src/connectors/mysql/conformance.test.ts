@@ -9,7 +9,7 @@ const isFar = (text: string) => /BC|inf|^\d{5}/.test(text)
 
 describe.runIf(hasMariadb())('with npm run test:servers', () =>
   conformance('MariaDB', {
-    abilities: mysqlKind.abilities,
+    kind: mysqlKind,
     evolves: true,
     refuses: {
       float32: noNumber,

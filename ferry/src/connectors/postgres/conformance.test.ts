@@ -6,7 +6,7 @@ import { postgresKind } from './settings.ts'
 const isFine = (text: string) => /\.\d{7,}/.test(text) && !/\.\d{6}0*$/.test(text)
 
 conformance('PostgreSQL', {
-  abilities: postgresKind.abilities,
+  kind: postgresKind,
   evolves: true,
   refuses: { utf8: text => text.includes('\0'), timestampns: isFine },
   make: async () => ({

@@ -4,7 +4,7 @@ import { conformance } from '../../contract/conformance/suite.ts'
 import { sqliteKind } from './settings.ts'
 
 conformance('SQLite', {
-  abilities: sqliteKind.abilities,
+  kind: sqliteKind,
   evolves: true,
   refuses: {
     uint64: text => BigInt(text) > 2n ** 63n - 1n,

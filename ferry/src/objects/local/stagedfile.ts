@@ -21,7 +21,12 @@ export class FileStaging extends LocalStaging {
     return this.nameIn(this.work)
   }
 
-  async begin(): Promise<void> {}
+  async begin(): Promise<number> {
+    return 0
+  }
+
+  /** Never called: all splits are one commit. */
+  async reached(): Promise<void> {}
 
   async committed({ splits }: Committed): Promise<Committed> {
     await this.run.confirm()
@@ -35,9 +40,9 @@ export class FileStaging extends LocalStaging {
     return true
   }
 
-  protected async takeFrom(former: string[]): Promise<boolean> {
+  protected async takeFrom(former: string[]): Promise<Committed['splits']> {
     await this.remove(former)
-    return false
+    return new Map()
   }
 
   protected async reveal(): Promise<void> {

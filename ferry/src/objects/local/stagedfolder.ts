@@ -1,11 +1,17 @@
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { z } from 'zod'
+import type { Checkpoint } from '../../batch/encoding.ts'
 import type { Committed } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
+import { KeptForm } from '../../kept.ts'
 import { isMade, PartNames } from '../partnames.ts'
 import { LocalStaging, type LocalTarget, namesIn, syncFolder } from './staging.ts'
+import { translated } from './writer.ts'
+
+const checkpoints = new KeptForm('list of parts at checkpoints', z.array(z.tuple([z.string(), z.number()])))
 
 /**
  * A folder that each run adds files to. The names of files follow from run and split, so that a split that is written again
@@ -34,10 +40,37 @@ export class FolderStaging extends LocalStaging {
     return join(this.work, this.names.of(split, part))
   }
 
-  async begin(split: number): Promise<void> {
+  async begin(split: number, from: Checkpoint | undefined): Promise<number> {
+    const kept = from === undefined ? 0 : (await this.partsAt(split)).get(from)!
+    const stays = new Set(Array.from({ length: kept }, (_, i) => this.names.of(split, i + 1)))
     const prefix = this.names.ofSplit(split)
-    const found = (await namesIn(this.work)).filter(name => name.startsWith(prefix))
+    const found = (await namesIn(this.work)).filter(name => name.startsWith(prefix) && !stays.has(name))
     for (const name of found) await rm(join(this.work, name))
+    return kept
+  }
+
+  /** The number of parts of a split at each of its checkpoints. A hidden file has them: they are not published. */
+  private async partsAt(split: number): Promise<Map<Checkpoint, number>> {
+    const text = await readFile(this.checkpointsOf(split), 'utf8').catch(error => {
+      if (error.code === 'ENOENT') return '[]'
+      throw error
+    })
+    return new Map(checkpoints.read(text))
+  }
+
+  private checkpointsOf(split: number): string {
+    return join(this.work, `.${split}.json`)
+  }
+
+  async reached(split: number, checkpoint: Checkpoint, parts: number): Promise<void> {
+    const work = async () => {
+      const all = (await this.partsAt(split)).set(checkpoint, parts)
+      const path = this.checkpointsOf(split)
+      await writeFile(`${path}.tmp`, checkpoints.write([...all]), { flush: true })
+      await rename(`${path}.tmp`, path)
+      await syncFolder(this.work)
+    }
+    return translated(this.target, work())
   }
 
   async committed({ splits }: Committed): Promise<Committed> {
@@ -53,24 +86,34 @@ export class FolderStaging extends LocalStaging {
     const waiting = await Promise.all(
       [this.work, ...(await this.formerWork())].map(path => readdir(path).catch(() => [])),
     )
-    return waiting.flat().length === 0
+    return waiting.flat().every(name => name.startsWith('.'))
   }
 
   protected async isPublishedIn(): Promise<boolean> {
     return false
   }
 
-  protected async takeFrom([last, ...others]: string[]): Promise<boolean> {
+  protected async takeFrom([last, ...others]: string[], known: Committed): Promise<Committed['splits']> {
     // A rename takes the folder away from the former process.
     if (last) await rename(last, this.work)
     await this.remove(others)
-    return existsSync(this.work)
+    if (!existsSync(this.work)) return new Map()
+    const resumed: Committed['splits'] = new Map()
+    for (const [id, split] of known.splits) {
+      // A split of which the parts at its checkpoint are not known is written again.
+      const { checkpoint } = split
+      const isKnown = checkpoint === undefined || (typeof id === 'number' && (await this.partsAt(id)).has(checkpoint))
+      if (isKnown) resumed.set(id, split)
+    }
+    return resumed
   }
 
   protected async reveal(): Promise<void> {
     await mkdir(this.target, { recursive: true })
     // New files first, old ones last: a reader may see both for a moment, but never none.
-    for (const name of await readdir(this.work)) await rename(join(this.work, name), join(this.target, name))
+    for (const name of await readdir(this.work)) {
+      if (!name.startsWith('.')) await rename(join(this.work, name), join(this.target, name))
+    }
     if (this.replaces) await this.removeEarlier()
     await syncFolder(this.target)
     await this.mark()

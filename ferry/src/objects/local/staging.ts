@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { mkdir, open, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import type { Checkpoint } from '../../batch/encoding.ts'
 import type { Committed } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
@@ -23,6 +24,8 @@ export abstract class LocalStaging implements Staging {
   readonly target: string
   protected readonly run: RunIdentity
   protected readonly request: WriteRequest
+  /** By this process. */
+  private isPublished = false
 
   constructor(run: RunIdentity, request: WriteRequest, { path }: LocalTarget) {
     this.run = run
@@ -82,34 +85,37 @@ export abstract class LocalStaging implements Staging {
     const former = await this.formerWork()
     if (this.isMarked() || (await this.isPublishedIn(former))) {
       await this.remove(former)
+      this.isPublished = true
       return { splits: known.splits, published: true }
     }
-    const isResumed = await this.takeFrom(former)
+    const resumed = await this.takeFrom(former, known)
     await mkdir(this.work, { recursive: true })
     // A process that has lost the run and comes late fails here, before anything is written.
     await this.run.confirm().catch(async error => {
       if (error instanceof FerryError && error.code === 'FERRY-5004') await this.remove([this.work])
       throw error
     })
-    return { splits: isResumed ? known.splits : new Map(), published: false }
+    return { splits: resumed, published: false }
   }
 
   /** True if a former process has published the run and stopped before it wrote the marker; the marker is then written. */
   protected abstract isPublishedIn(former: string[]): Promise<boolean>
 
-  /** Takes the files of the former processes over, or removes them. True if their splits need not be written again. */
-  protected abstract takeFrom(former: string[]): Promise<boolean>
+  /** Takes the files of the former processes over, or removes them. Gives back the splits that they have files of. */
+  protected abstract takeFrom(former: string[], known: Committed): Promise<Committed['splits']>
 
   async publish(): Promise<void> {
+    if (this.isPublished) return
     const work = async () => {
       await this.run.confirm()
       await this.reveal()
       await syncFolder(this.folder)
+      this.isPublished = true
     }
     return translated(this.target, work())
   }
 
-  /** Makes the staged files visible. Can be repeated. */
+  /** Makes the staged files visible. Can be repeated after an error. */
   protected abstract reveal(): Promise<void>
 
   async forget(): Promise<void> {
@@ -140,7 +146,8 @@ export abstract class LocalStaging implements Staging {
   abstract requireRoom(): Promise<string | undefined>
   abstract committed(known: Committed): Promise<Committed>
   abstract discard(): Promise<boolean>
-  abstract begin(split: number): Promise<void>
+  abstract begin(split: number, from: Checkpoint | undefined): Promise<number>
+  abstract reached(split: number, checkpoint: Checkpoint, parts: number): Promise<void>
 }
 
 /** The names in a folder; none if it does not exist yet. */

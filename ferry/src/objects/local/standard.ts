@@ -32,7 +32,11 @@ export class StandardOutput implements Staging {
   }
 
   async requireRoom(): Promise<undefined> {}
-  async begin(): Promise<void> {}
+  async begin(): Promise<number> {
+    return 0
+  }
+
+  async reached(): Promise<void> {}
   async publish(): Promise<void> {}
   async forget(): Promise<void> {}
 
