@@ -7,6 +7,7 @@ export default defineConfig({
     exclude: [
       'test/long/**',
       'test/torture/**',
+      'test/wrong/**',
       'test/vercel/**',
       'test/mariadb/**',
       'test/clients/**',

@@ -18,7 +18,15 @@ const REFUSES: Record<string, Subject['refuses']> = {
 
 export const ENDINGS = Object.keys(REFUSES)
 
-const subject = (ending: string) => ({ kind: filesKind, evolves: false, refuses: REFUSES[ending]! })
+/** Formats of one kind of writer commit in the same way. */
+const killed = ['csv', 'parquet']
+
+const subject = (ending: string) => ({
+  kind: filesKind,
+  evolves: false,
+  refuses: REFUSES[ending]!,
+  ...(killed.includes(ending) ? {} : { kills: 0 }),
+})
 const place = async () => ({ endpoint: { kind: 'files', folder: temporaryFolder() } })
 
 export function fileOf(ending: string): Subject {

@@ -50,8 +50,8 @@ async function end({ table, close }: Taken): Promise<void> {
 
 export function commits({ kind, make, isLocked, isWhole, kills = 4 }: Subject, update: UpdateMethod): void {
   const { transactional } = kind.abilities
-  const begin = async (place: Place, more: TakeOptions = {}) => {
-    const words = { object: place.object('copy'), write: place.write ?? {}, update }
+  const begin = async (place: Place, { name = 'copy', ...more }: TakeOptions & { name?: string } = {}) => {
+    const words = { object: place.object(name), write: place.write ?? {}, update }
     const taken = await takeFrom(await open(place), words, COLUMNS, more)
     onTestFinished(() => taken.close().catch(() => undefined))
     return taken
@@ -111,10 +111,23 @@ export function commits({ kind, make, isLocked, isWhole, kills = 4 }: Subject, u
     expect(await found(place)).toEqual(numbered(0, 10))
   })
 
+  it('keeps the tables of a run apart', async () => {
+    const place = await make()
+    const one = await begin(place)
+    const other = await begin(place, { session: one.session, ordinal: 1, name: 'other' })
+    await write(one, rowsOf(0, 10))
+    await write(other, rowsOf(0, 10, 100))
+    for (const { table } of [one, other]) await table.publish()
+    await end(other)
+    expect(await found(place)).toEqual(numbered(0, 10))
+    expect(await found(place, 'other')).toEqual(numbered(0, 10, 100))
+  })
+
   it('forgets what a writer has not committed', async () => {
     const place = await make()
     const taken = await begin(place)
-    const writer = await write(taken, rowsOf(0, 10), { ends: false })
+    // Without transactions rows may stay: those that are written again.
+    const writer = await write(taken, transactional ? rowsOf(50, 60) : rowsOf(0, 10), { ends: false })
     await writer.abort()
     await write(taken, rowsOf(0, 12))
     await end(taken)
@@ -179,10 +192,12 @@ export function commits({ kind, make, isLocked, isWhole, kills = 4 }: Subject, u
       let epoch = 1
       for (; epoch <= kills; epoch++) {
         const child = start(place, update, epoch, known)
-        const told = await committing(child)
+        const exited = once(child, 'exit')
+        const told = await committing(child, exited)
         await sleep(random() * 60)
+        expect(child.exitCode, 'the process ended by itself').toBeNull()
         child.kill('SIGKILL')
-        await once(child, 'exit')
+        await exited
         known = told.known()
       }
       const last = await begin(place, { epoch, known })
@@ -226,7 +241,7 @@ function start(place: Place, update: UpdateMethod, epoch: number, { splits, publ
 }
 
 /** Waits until a process commits; `known` is then what it has told of its commits, which the state would know. */
-async function committing(child: ChildProcess): Promise<{ known: () => Committed }> {
+async function committing(child: ChildProcess, exited: Promise<unknown>): Promise<{ known: () => Committed }> {
   let text = ''
   let begins: () => void = () => {}
   const begun = new Promise<void>(resolve => {
@@ -236,7 +251,7 @@ async function committing(child: ChildProcess): Promise<{ known: () => Committed
     text += chunk
     if (text.includes('\n')) begins()
   })
-  await Promise.race([begun, once(child, 'exit')])
+  await Promise.race([begun, exited])
   const known = (): Committed => {
     const rows = text.split('\n').slice(0, -1).map(Number).at(-1) ?? 0
     if (rows === 0) return NOTHING

@@ -1,5 +1,5 @@
 /** A run that a process takes, up to its first write: what `engine/copy.ts` calls of a destination, without vitest. */
-import type { SinkTable } from '../sink.ts'
+import type { SinkSession, SinkTable } from '../sink.ts'
 import type { Committed, Split } from '../split.ts'
 import type { Store } from '../store.ts'
 import type { RunIdentity, UpdateMethod } from '../write.ts'
@@ -9,6 +9,7 @@ export const NOTHING: Committed = { splits: new Map(), published: false }
 export const SPLIT: Split = { id: 0, label: 'all', spec: '' }
 
 export interface Taken {
+  session: SinkSession
   table: SinkTable
   committed: Committed
   close: () => Promise<void>
@@ -17,6 +18,10 @@ export interface Taken {
 export interface TakeOptions {
   run?: string
   epoch?: number
+  /** That of another table of the run. */
+  session?: SinkSession
+  /** The position of the table in its job. */
+  ordinal?: number
   known?: Committed
   /** Asks the state. */
   confirm?: () => Promise<void>
@@ -28,15 +33,23 @@ export async function takeFrom(
   store: Store,
   { object, write, update }: { object: string; write: Record<string, unknown>; update: UpdateMethod },
   columns: Parameters<typeof mappingInto>[3],
-  { run = '20260101T000000.000-abcd', epoch = 1, known = NOTHING, confirm = async () => {}, isGivenUp }: TakeOptions,
+  {
+    run = '20260101T000000.000-abcd',
+    epoch = 1,
+    ordinal = 0,
+    known = NOTHING,
+    confirm = async () => {},
+    isGivenUp,
+    session: own,
+  }: TakeOptions,
 ): Promise<Taken> {
   const identity: RunIdentity = { run, job: 'conformance', epoch, holds: confirm, confirm }
   const existing = await store.existing({ object, options: write })
-  const sink = await store.sink(identity)
-  const table = await sink.table({
+  const session = own ?? (await store.sink(identity))
+  const table = await session.table({
     object,
     options: write,
-    ordinal: 0,
+    ordinal,
     columns: mappingInto(store, object, write, columns),
     ...(existing ? { existing } : {}),
     keys: ['id'],
@@ -47,5 +60,5 @@ export async function takeFrom(
     skipBadRows: false,
   })
   const committed = await (isGivenUp ? table.committed(known) : table.prepare(known))
-  return { table, committed, close: () => sink.close() }
+  return { session, table, committed, close: () => session.close() }
 }
