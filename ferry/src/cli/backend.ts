@@ -32,7 +32,7 @@ export interface Backend {
   keep(job: CopyJob, replace: boolean): Promise<JobView>
   start(job: string, asking: { fullRefresh: boolean; tables: string[] }): Promise<{ run: string; outcome: string }>
   reset(job: string, tables: string[] | undefined): Promise<{ discarded: string | null; reset: string[] }>
-  /** Removes a job with its history; `force` also where its source cannot be told to forget what it keeps for it. */
+  /** Removes a job with its history; `force` also if the log that its source keeps for it cannot be released. */
   remove(job: string, force: boolean): Promise<void>
   close(): Promise<void>
 }
@@ -109,9 +109,9 @@ function remoteDesk(url: string, token: string): Backend {
     if (!/json/.test(answer.headers.get('content-type') ?? '')) {
       throw new FerryError('FERRY-6006', `${url} is no Ferry: it answers ${answer.status}`)
     }
-    const told = JSON.parse(text)
-    if (answer.ok) return told as T
-    throw new FerryError(told.code, told.detail, told)
+    const answered = JSON.parse(text)
+    if (answer.ok) return answered as T
+    throw new FerryError(answered.code, answered.detail, answered)
   }
   const at = encodeURIComponent
   return {

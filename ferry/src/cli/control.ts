@@ -12,7 +12,7 @@ export const pause = ([id]: string[], options: Options) => wish(id!, 'pause', op
 export const complete = ([id]: string[], options: Options) => wish(id!, 'complete', options)
 export const cancel = ([id]: string[], options: Options) => wish(id!, 'cancel', options)
 
-/** What becomes of a wish for a run that nobody executes. */
+/** What happens to a request for a run that no process executes. */
 const ANSWER: Record<Wish, (run: string) => string> = {
   pause: () => 'is not at work; it stays where it is',
   cancel: () => 'cancelled',

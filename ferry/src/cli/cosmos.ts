@@ -203,15 +203,15 @@ const ENDED = ['completed', 'failed', 'cancelled', 'paused']
 
 /** Waits for the end, and tells beside the answer how far it is. */
 async function waitForEnd(state: State, row: RunRow): Promise<void> {
-  let told = ''
-  let toldAt = 0
+  let shown = ''
+  let shownAt = 0
   for (;;) {
     const run = await findRun(state.db, row.id)
     const line = `${run.state}: ${count(run.rows_copied)} documents written${run.waiting ? `, waits: ${run.waiting}` : ''}\n`
-    if (line !== told && performance.now() - toldAt > TELL_MS) {
+    if (line !== shown && performance.now() - shownAt > TELL_MS) {
       process.stderr.write(line)
-      told = line
-      toldAt = performance.now()
+      shown = line
+      shownAt = performance.now()
     }
     if (ENDED.includes(run.state) && !isAlive(run, await databaseNow(state.db))) {
       process.exitCode = run.state === 'completed' ? EXIT.done : run.state === 'failed' ? EXIT.failed : EXIT.stopped

@@ -3,7 +3,7 @@ import { asFerryError, FerryError } from '../errors.ts'
 import { guardNetwork } from '../network.ts'
 import { Policy } from '../policy.ts'
 import { type LookName, type Looks, look } from '../runtime/looks.ts'
-import type { Told } from '../runtime/scouts.ts'
+import type { ScoutAnswer } from '../runtime/scouts.ts'
 import { openState } from '../state/database.ts'
 
 export default async function scout(): Promise<void> {
@@ -12,16 +12,18 @@ export default async function scout(): Promise<void> {
   const state = openState()
   const policy = Policy.from(process.env)
   let current: number | undefined
-  // A driver that a store's answer confuses throws where nobody catches it.
+  // A driver that fails on a store's answer may throw outside of any call.
   process.on('uncaughtException', error => {
     const { message } = asFerryError(error)
     const { code, hint } = new FerryError('FERRY-2007', message)
     if (current === undefined) process.exit(1)
-    process.send!({ id: current, error: { code, message, hint, faults: [] } } satisfies Told, () => process.exit(1))
+    process.send!({ id: current, error: { code, message, hint, faults: [] } } satisfies ScoutAnswer, () =>
+      process.exit(1),
+    )
   })
   process.on('message', async ({ id, name, ask }: { id: number; name: LookName; ask: Looks[LookName]['ask'] }) => {
     current = id
-    const told: Told = await look({ state: await state, policy }, name, ask).then(
+    const answer: ScoutAnswer = await look({ state: await state, policy }, name, ask).then(
       answer => ({ id, answer }),
       error => {
         const { code, message, hint, faults } = asFerryError(error)
@@ -29,7 +31,7 @@ export default async function scout(): Promise<void> {
       },
     )
     current = undefined
-    process.send!(told)
+    process.send!(answer)
   })
   // The server has ended.
   process.once('disconnect', () => process.exit(0))

@@ -1,4 +1,4 @@
-/** `ferry serve`: until it is told to end. */
+/** `ferry serve`: runs until a signal ends it. */
 import { serve as startServer } from '../server/serve.ts'
 import { paint } from './output.ts'
 

@@ -35,20 +35,20 @@ export default async function start([job]: string[], options: Options): Promise<
   })
 }
 
-/** Where nobody is there to execute it, what to do. */
+/** What to do if no process is there to execute it. */
 export function whoWorks(backend: Backend): string {
   return backend.server ? ` at ${backend.server}` : '; nobody is at work here: ferry serve, or ferry worker --once'
 }
 
 /** Waits for the end of a run, and tells how far it is. */
 async function ended(backend: Backend, id: string, quiet: boolean): Promise<RunDetail> {
-  let told = ''
+  let shown = ''
   for (;;) {
     const run = await backend.run(id)
     if (['completed', 'failed', 'cancelled', 'paused'].includes(run.state)) return run
     const line = `${run.state}: ${count(run.rowsRead)} rows read, ${run.tablesDone} of ${run.tables} tables\n`
-    if (!quiet && line !== told) process.stderr.write(line)
-    told = line
+    if (!quiet && line !== shown) process.stderr.write(line)
+    shown = line
     await setTimeout(LOOK_MS)
   }
 }

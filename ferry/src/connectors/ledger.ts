@@ -5,7 +5,7 @@
  * A run belongs to one process at a time, and the fence keeps the others out. It is a line of the table's own that carries
  * the epoch of the process that took the run last. Every transaction of a writer reads it first, with a lock that keeps it
  * from changing; a process that takes the run over raises it, which waits for the transactions of its predecessor. So what
- * the ledger says after that is final, and a process that was stopped and goes on finds a higher epoch, or no fence.
+ * the ledger says after that is final, and a process that was suspended and resumes finds a higher epoch, or no fence.
  *
  * Its statements are plain SQL with literals; where stores differ, a {@link LedgerDialect} says it.
  */
@@ -231,7 +231,7 @@ export class Ledger {
   }
 
   /**
-   * Drops the lines of this table, and those that runs of the job left behind so long ago that none of them goes on. Throws
+   * Drops the lines of this table, and those that runs of the job left behind so long ago that none of them is resumed. Throws
    * FERRY-5004 where the run is another process's.
    */
   async forget(client: LedgerClient): Promise<void> {

@@ -9,7 +9,7 @@ import { findKind, KINDS } from './registry.ts'
 
 const isMarked = (field: z.ZodType): boolean => field.meta()?.secret === true
 
-/** Names that no kind of store keeps a secret under; `sslmode` stands in addresses only. */
+/** Names that no kind of store keeps a secret under; `sslmode` occurs in URLs only. */
 const isPlain = (name: string): boolean =>
   name === 'sslmode' || KINDS.some(k => valueOf(k.settings.shape, name) && !isMarked(valueOf(k.settings.shape, name)!))
 

@@ -30,7 +30,7 @@ export interface WatermarkQueries {
   earlier?(text: string, overlap: Overlap): string
 }
 
-/** What is known of the last value: rows that come later with the same one are told by their number. */
+/** What is known of the last value: rows that come later with the same value are noticed by their number. */
 const position = z.object({ value: z.string().nullable(), ties: z.number() })
 type Position = z.output<typeof position>
 const positions = new KeptForm('highest value', position)

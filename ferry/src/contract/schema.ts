@@ -26,7 +26,7 @@ export interface ObjectSpec {
   query?: string
   options: Record<string, unknown>
   /**
-   * What happens to a column that is found while reading and that nobody planned: `freeze` throws FERRY-3013, `ignore` leaves
+   * What happens to a column that is found while reading and that is not in the plan: `freeze` throws FERRY-3013, `ignore` leaves
    * it out. With `evolve` an object without a schema is read as a whole by `describe`, so that no such column exists.
    */
   drift?: 'freeze' | 'evolve' | 'ignore'
@@ -99,7 +99,7 @@ export interface MappedColumn {
   checked: boolean
   /** Only of a column that is created: how the source fills it for rows that have no value. */
   filled?: { by: 'numbers' } | { by: 'text'; text: string } | { by: 'sql'; sql: string }
-  /** True if the type was inferred from a text file and nobody confirmed it: a text that it would alter is rejected. */
+  /** True if the type was inferred from a text file and the job does not state it: a text that it would alter is rejected. */
   guessed?: boolean
 }
 

@@ -204,7 +204,7 @@ async function copyTogether(
   const all: Split = { id: 0, label: 'all', spec: '' }
   const queue = [...splits]
   const done = work.progress.splitsDone
-  const turns = new Slots(1)
+  const oneAtATime = new Slots(1)
   let asRows = false
   await work.slots.use(async () => {
     const writer = await table.sink.open(all, offer, { signal: work.signal })
@@ -214,7 +214,7 @@ async function copyTogether(
       for (let split = queue.shift(); split && failures.length === 0; split = queue.shift()) {
         try {
           const batches = table.source.read(split, { offer, ...readOptions(work, undefined) })
-          await each(batches, work, batch => turns.use(() => segment.take(writer, batch)))
+          await each(batches, work, batch => oneAtATime.use(() => segment.take(writer, batch)))
           work.progress.splitsDone++
         } catch (error) {
           failures.push(error)

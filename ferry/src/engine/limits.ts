@@ -70,7 +70,7 @@ export class Slots {
     this.count = count
   }
 
-  /** Whether nobody is at work. */
+  /** True if no work is running. */
   get isIdle(): boolean {
     return this.free === this.count
   }

@@ -27,7 +27,7 @@ export class RowGarbage {
 }
 
 function collector(): () => void {
-  // The space for young values has found its size by now; V8 would go on enlarging it, to 100 MB where memory is plenty.
+  // The space for young values has found its size by now; V8 would keep enlarging it, to 100 MB if there is much memory.
   setFlagsFromString('--semi-space-growth-factor=1')
   setFlagsFromString('--expose-gc')
   return runInNewContext('gc') as () => void

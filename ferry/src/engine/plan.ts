@@ -31,7 +31,7 @@ import {
   trackedBy,
 } from './increment.ts'
 
-/** All that a run needs to copy a table, as plain data: a resumed run goes on with it. */
+/** All that a run needs to copy a table, as plain data: a resumed run uses it again. */
 export interface TablePlan {
   ordinal: number
   from: string
@@ -53,7 +53,7 @@ export interface TablePlan {
   onRowError: 'fail' | 'skip'
   /** Where both objects are: a run is resumed with these and no others. Undefined of older versions. */
   places?: { from: string; to: string }
-  /** The columns of both sides as they were when it was planned: a run that goes on needs them as they are. */
+  /** The columns of both sides when the table was planned: a resumed run requires that they are unchanged. */
   shape?: string
   /** See SourceTable.fingerprint. */
   fingerprint?: string
@@ -99,8 +99,8 @@ export interface PlanOptions {
         all: string[]
       }
     | undefined
-  /** Of a table that is planned anew in the middle of its run: it goes on where it is. */
-  goesOn?: { increment: IncrementPlan; log: string }
+  /** For a table that is planned anew in the middle of its run: the place that it continues from. */
+  resumesAt?: { increment: IncrementPlan; log: string }
 }
 
 /** Throws FERRY-3006 where the destination does not know the update method. */
@@ -147,7 +147,7 @@ export async function planTable(
   const named = { object: spec.from, options: spec.read, ...(spec.query === undefined ? {} : { query: spec.query }) }
   const object = { ...named, drift }
   const asked = destinationStore.existing(target)
-  // What is wrong with the source is told first.
+  // Errors of the source are reported first.
   asked.catch(() => undefined)
   const source = await sourceStore.describe(object)
   if (!source) {
@@ -195,10 +195,12 @@ export async function planTable(
   const follows = options.online !== undefined || spec.tracking === 'cdc'
   // Documents have keys of their own: what tells the rows of a log apart is the source's key.
   const isRows = destinationStore.documents?.keys !== undefined && !whole
-  const apart = isRows ? chooseKeys(follows ? spec : { ...spec, update: 'append' }, columns, source, undefined) : keys
-  const sourceKeys = apart.flatMap(key => columns.find(c => c.name === key)?.from ?? [])
-  const increment = options.goesOn
-    ? { plan: options.goesOn.increment, read: { ...all, log: options.goesOn.log }, notes: [] }
+  const separateKeys = isRows
+    ? chooseKeys(follows ? spec : { ...spec, update: 'append' }, columns, source, undefined)
+    : keys
+  const sourceKeys = separateKeys.flatMap(key => columns.find(c => c.name === key)?.from ?? [])
+  const increment = options.resumesAt
+    ? { plan: options.resumesAt.increment, read: { ...all, log: options.resumesAt.log }, notes: [] }
     : options.incremental || (options.online && sessions.source.follow)
       ? await planIncrement(sessions.source, all, options.online ? { ...spec, tracking: 'cdc' } : spec, {
           tracked: trackedBy(spec, sessions),
@@ -235,8 +237,10 @@ export async function planTable(
       ? { follows: { deletes: spec.deletes, deletedAt: DELETED_AT, log: sessions.source.follow !== undefined } }
       : {}),
     ...(whole && source.documents?.identity ? { identity: source.documents.identity } : {}),
-    ...(isRows && apart.length > 0 ? { rowKeys: apart } : {}),
-    ...(follows && isRows ? { identity: [['id'], ...apart.filter(k => k !== 'id').map(k => k.split('.'))] } : {}),
+    ...(isRows && separateKeys.length > 0 ? { rowKeys: separateKeys } : {}),
+    ...(follows && isRows
+      ? { identity: [['id'], ...separateKeys.filter(k => k !== 'id').map(k => k.split('.'))] }
+      : {}),
   }
   if (increment?.plan.isEmpty && alter.length === 0) return { plan: idlePlan(read, write, from, increment) }
   const sourceTable = await sessions.source.table(read)
@@ -330,7 +334,7 @@ export function requireSamePlaces(stores: Stores, { places, read, to }: TablePla
   })
 }
 
-/** Throws FERRY-5005 where a table of a run that goes on has other columns by now. */
+/** Throws FERRY-5005 if the columns of a table have changed since the run was planned. */
 export async function requireSameShape(sessions: Sessions, { plan, sink }: OpenTable): Promise<void> {
   if (plan.shape === undefined) return
   const { read, write } = plan
@@ -420,7 +424,7 @@ function ownColumns(
   const audit: OwnColumn[] = (Object.keys(spec.audit) as (keyof typeof values)[]).map(key => ({
     name: spec.audit[key]!,
     type: key === 'loadedAt' ? 'timestamp[us, tz]' : 'utf8',
-    // Of files each row is told from which one it is.
+    // For files, each row can have the path of its file.
     ...(key === 'source' && tellsFile ? { from: FILE_PATH } : { value: values[key] }),
   }))
   const instant = 'timestamp[us, tz]'
@@ -486,7 +490,7 @@ function isMapped(spec: TableSpec): boolean {
   return typed || spec.columns !== undefined || spec.constants !== undefined || spec.casing !== 'asIs'
 }
 
-/** The table of a plan, opened again for a run that goes on. */
+/** Opens the table of a plan again, for a run that is resumed. */
 export async function reopenTable(sessions: Sessions, plan: TablePlan): Promise<OpenTable> {
   const source = await sessions.source.table(plan.read)
   const sink = await sessions.sink.table(plan.write)

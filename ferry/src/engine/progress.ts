@@ -1,4 +1,4 @@
-/** What a run has done so far, table by table: written by the engine, read by whoever shows it. */
+/** What a run has done so far, table by table: written by the engine, read for display. */
 import type { Behind } from '../batch/encoding.ts'
 import type { SplitId } from '../contract/split.ts'
 import type { FerryError } from '../errors.ts'

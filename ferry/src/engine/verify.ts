@@ -85,7 +85,7 @@ export async function verifyTable(
   }
 }
 
-/** Both results, or the first fault once both have ended: neither goes on reading behind it. */
+/** Both results, or the first error once both have ended, so that neither keeps reading. */
 async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
   const [first, second] = await Promise.allSettled([a, b])
   if (first.status === 'rejected') throw first.reason
@@ -101,7 +101,7 @@ class RowChecksums implements Checksums {
   private readonly isDocument: boolean
   private readonly skip: ((reason: string) => void) | undefined
 
-  /** `skip` is told why a row cannot be carried over; without it such a row ends the comparison. */
+  /** Calls `skip` with the reason for a row that cannot be converted; without `skip` such a row ends the comparison. */
   constructor(table: SourceTable, columns: MappedColumn[], keys: number[], skip?: (reason: string) => void) {
     this.skip = skip
     this.table = table
@@ -230,7 +230,7 @@ function canonical(type: LogicalType): (value: Value) => string {
       case 'list':
       case 'struct':
       case 'map':
-        // JSON has no infinities, and here nobody reads it.
+        // JSON has no infinities, but this text is only compared.
         return canonicalJson(nestedToJson(value, type, 'string'))
       default:
         return formatText(value, type)

@@ -245,7 +245,7 @@ export class CsvSourceTable implements SourceTable {
     return rejected.map(({ line, ...rest }) => ({ ...rest, place: `${file.path}, line ${line + before}` }))
   }
 
-  /** How fields must be written so that whoever reads the bytes takes the values from them that Ferry would. */
+  /** How fields must be written so that the destination reads the same values from the bytes as Ferry. */
   private agreement(offer: Offer & { encoding: 'csv' }): CsvAgreement {
     const { dialect } = this.files.shape
     const forms = this.request.columns.map((column, i) =>
@@ -329,7 +329,7 @@ function formOf(type: LogicalType, native: string, guessed: boolean): FieldForm 
   }
 }
 
-/** What stands before the first row of a file: a byte order mark, `sep=;`, empty lines, the header. */
+/** What comes before the first row of a file: a byte order mark, `sep=;`, empty lines, the header. */
 class Beginning {
   private readonly ends: RecordEnds
   private place: 'first' | 'header' | 'rows' = 'first'
@@ -345,8 +345,8 @@ class Beginning {
     let rest = data
     if (this.place === 'first') {
       rest = withoutMark(rest)
-      const told = /^sep=.\r?\n?/i.exec(rest.toString('utf8', 0, 12))
-      if (told) rest = rest.subarray(Buffer.byteLength(told[0]))
+      const separator = /^sep=.\r?\n?/i.exec(rest.toString('utf8', 0, 12))
+      if (separator) rest = rest.subarray(Buffer.byteLength(separator[0]))
       this.place = this.hasHeader ? 'header' : 'rows'
     }
     while (this.place === 'header' && rest.length > 0) {

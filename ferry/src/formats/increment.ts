@@ -1,4 +1,4 @@
-/** Files that are new or changed since an earlier copy: told by modification time and size, file by file. */
+/** Files that are new or changed since an earlier copy, by the modification time and size of each. */
 import { z } from 'zod'
 import type { Increment, ReadRequest } from '../contract/read.ts'
 import { FerryError } from '../errors.ts'

@@ -1,4 +1,4 @@
-/** What a CSV file is, found out from its first records: dialect, header, names and types, each told as a guess. */
+/** Infers from the first records of a CSV file: dialect, header, names and types, each reported as a guess. */
 import { type CsvRecord, parseRecords } from '../batch/csv.ts'
 import type { CsvDialect } from '../batch/encoding.ts'
 import { isNumber, mergeGuess, typeOfText } from '../batch/infer.ts'
@@ -17,7 +17,7 @@ export interface CsvShape {
   guesses: string[]
 }
 
-/** The first line by which Excel is told the delimiter: https://support.microsoft.com (text files with `sep=`). */
+/** The first line that states the delimiter for Excel: https://support.microsoft.com (text files with `sep=`). */
 const SEPARATOR_LINE = /^sep=(.)\r?(?:\n|$)/i
 
 export interface Sampled {
@@ -29,7 +29,7 @@ export interface Sampled {
   isWhole: boolean
 }
 
-/** Dialect, header and columns of a CSV, from its beginning. Throws FERRY-4007 where the header cannot be told. */
+/** Dialect, header and columns of a CSV, from its beginning. Throws FERRY-4007 if it cannot be inferred whether there is a header. */
 export function inferCsv(text: string, options: ReadOptions, sampled: Sampled): CsvShape {
   const guesses: string[] = []
   const base = {
@@ -38,16 +38,16 @@ export function inferCsv(text: string, options: ReadOptions, sampled: Sampled): 
     nullText: options.nullText,
     encoding: 'utf-8',
   }
-  const told = SEPARATOR_LINE.exec(text)
-  let rest = told ? text.slice(told[0].length) : text
-  let preamble = told ? 1 : 0
+  const separator = SEPARATOR_LINE.exec(text)
+  let rest = separator ? text.slice(separator[0].length) : text
+  let preamble = separator ? 1 : 0
   if (options.header !== false) {
     const empty = /^(\r?\n)+/.exec(rest)?.[0] ?? ''
     preamble += empty.split('\n').length - 1
     rest = rest.slice(empty.length)
     if (empty !== '') guesses.push('the empty lines before the header are no records')
   }
-  const named = told?.[1] ?? sampled.delimiter ?? (options.format === 'tsv' ? '\t' : undefined)
+  const named = separator?.[1] ?? sampled.delimiter ?? (options.format === 'tsv' ? '\t' : undefined)
   const delimiter = options.delimiter ?? named ?? findDelimiter(rest, base, sampled.isWhole)
   if (options.delimiter === undefined) guesses.push(`delimiter ${JSON.stringify(delimiter)}`)
   const dialect: CsvDialect = { ...base, delimiter }
@@ -74,7 +74,7 @@ function sample(text: string, dialect: CsvDialect, most: number, isWhole: boolea
       if (taken.length >= most) return taken
     }
   } catch (error) {
-    // A quoted field that is not closed may go on behind the sample.
+    // A quoted field that is not closed may continue after the sample.
     if (isWhole) throw error
     return taken
   }
@@ -148,7 +148,7 @@ function findHeader(records: CsvRecord[], path: string): boolean {
   )
 }
 
-/** A number that the next row goes on counting from, or a text that comes again in its column, is a row's. */
+/** A number that the next row continues to count from, or a text that occurs again in its column, belongs to a row. */
 function isLikeRows(first: CsvRecord, rest: CsvRecord[]): boolean {
   return first.fields.some((field, at) => {
     if (field === null || field === '') return false
@@ -158,7 +158,7 @@ function isLikeRows(first: CsvRecord, rest: CsvRecord[]): boolean {
   })
 }
 
-/** The columns' names: those that the options give, else the header's, told apart where they are empty or come twice. */
+/** The columns' names: those that the options give, else the header's, made unique if they are empty or occur twice. */
 function namesOf(
   first: (string | null)[],
   header: boolean,

@@ -125,7 +125,7 @@ export function endingOf(format: string, compression: Compression | 'snappy'): s
   return `${format}${format === 'parquet' ? '' : ENDINGS[compression]}`
 }
 
-/** A file's name without what tells its format: `orders.csv.gz` and `orders` are both `orders`; `*` stands for nothing. */
+/** A file's name without the ending for its format: `orders.csv.gz` and `orders` are both `orders`; `*` stands for nothing. */
 export function stem(file: string): string {
   const ending = new RegExp(`\\.(${Object.keys(EXTENSIONS).join('|')})(\\.(gz|zst|zstd))?$`, 'i')
   const bare = file.replace(ending, '').replace(/[*?]/g, '')

@@ -37,7 +37,7 @@ export interface ParquetFiles {
   tiny: boolean
 }
 
-/** The columns of files, each told by its own footer. Throws FERRY-3013 where they differ and `drift` does not say how. */
+/** The columns of files, from their footers. Throws FERRY-3013 if they differ and `drift` does not allow it. */
 export async function describeParquet(
   set: FileSet,
   db: Duckdb,
@@ -114,7 +114,7 @@ export async function describeParquet(
   }
 }
 
-/** What of a file's columns DuckDB would alter on reading, or cuts: told by the footer, for the parts of nested ones too. */
+/** The columns of a file that DuckDB would alter or cut on reading, by the footer; parts of nested columns, too. */
 async function faultsOf(db: Duckdb, path: string, cutsNanoseconds: boolean) {
   const rows = await db.all(
     `SELECT name, type, precision, logical_type AS logical, num_children AS children FROM parquet_schema(${quotePath(path)})`,

@@ -11,7 +11,7 @@ export class Peeked {
     this.source = readBytes(file, { start: 0 })
   }
 
-  /** Where a file is standard input: there is one, whoever asks. */
+  /** For standard input, which all callers share; undefined for other files. */
   static at(file: TextFile): Peeked | undefined {
     if (!file.isStream) return undefined
     Peeked.instance ??= new Peeked(file)

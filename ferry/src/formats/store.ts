@@ -119,7 +119,7 @@ export class FilesStore implements Store {
     }
   }
 
-  /** Files are written anew, whatever stands there. */
+  /** Files are always written anew. */
   async existing(): Promise<undefined> {
     return undefined
   }

@@ -58,7 +58,7 @@ interface PlacedFault extends Fault {
 
 const stepsOf = (path: string) => path.split('.').map(step => (/^\d+$/.test(step) ? Number(step) : step))
 
-/** The first key that stands twice in its map, as the parser's own errors tell it. */
+/** The first key that occurs twice in its map, by the parser's own errors. */
 function keyTwice(document: Document): { message: string; pos: [number, number] } | undefined {
   let found: { message: string; pos: [number, number] } | undefined
   visit(document, {
@@ -124,7 +124,7 @@ function readAsScalars(filled: unknown, written: unknown, issues: z.core.$ZodIss
   return again
 }
 
-/** So many faults are told at one time. */
+/** The most faults that one error names. */
 const MOST_TOLD = 20
 
 function placed(issues: z.core.$ZodIssue[]): PlacedFault[] {

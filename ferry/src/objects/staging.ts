@@ -1,5 +1,5 @@
 /**
- * What a run writes into a store of objects. An object is there whole or not at all: its bytes are staged, where nobody
+ * What a run writes into a store of objects. An object is there whole or not at all: its bytes are staged, where no reader
  * sees them, and published when all are stored.
  */
 import type { Checkpoint } from '../batch/encoding.ts'
@@ -9,7 +9,7 @@ import type { Committed } from '../contract/split.ts'
 export interface ObjectWriter {
   /** Resolves when more may be written. Calls `release` when `data` is no longer needed, at the latest then or later. */
   write(data: Buffer, release?: () => void): Promise<void>
-  /** Resolves when all bytes are stored durably; nobody sees them yet. */
+  /** Resolves when all bytes are stored durably; no reader sees them yet. */
   finish(): Promise<void>
   /** Releases what the writer holds. Throws nothing. */
   abandon(): Promise<void>

@@ -21,7 +21,7 @@ import { type Answer, type Asking, askWithin } from '../state/queue.ts'
 import type { FiringRow } from '../state/schema.ts'
 import { databaseNow } from '../state/time.ts'
 
-/** A time that is further away than this was missed: nobody was there. */
+/** A time further in the past than this was missed: no server was running. */
 const GRACE_MS = 60_000
 /** The runs of another job that are looked at: those that have completed last. */
 const LAST_RUNS = 50
@@ -201,7 +201,7 @@ export class Clock {
     return this.arrivals(spec, trigger.files!)
   }
 
-  /** What keeps one from being looked at is told where people look, once as long as it lasts; the others go on. */
+  /** Saves why a trigger cannot be checked as its outcome, once for each cause; the other triggers are checked. */
   private async troubled(job: string, name: string, error: unknown): Promise<Fired | undefined> {
     // Another server has taken what came: that is no trouble.
     if (error instanceof Taken) return undefined

@@ -1,4 +1,4 @@
-/** Pausing, resuming, cancelling and completing runs, whoever executes them, or nobody. */
+/** Pausing, resuming, cancelling and completing runs, whether or not a process executes them. */
 import { FerryError } from '../errors.ts'
 import { readJob } from '../job/kept.ts'
 import type { State } from '../state/database.ts'
@@ -57,7 +57,7 @@ export async function startRun(
   throw runs.runningAlready(row)
 }
 
-/** Lets a paused, failed or left run go on in the queue of the servers. Throws FERRY-5006 where it cannot. */
+/** Puts a paused, failed or abandoned run back into the queue of the servers. Throws FERRY-5006 if it cannot be resumed. */
 export async function resumeRun(state: State, id: string): Promise<RunRow> {
   const row = await runs.findRun(state.db, id)
   runs.requireUnfinished(row)

@@ -156,7 +156,7 @@ export async function listCopyJobs(state: State, account: string): Promise<RunRo
   return queue.queuedRuns(state.db, account)
 }
 
-/** What is known of a run, for whoever shows it. */
+/** What is known of a run, for pages and answers. */
 export async function describeCopy(state: State, row: RunRow): Promise<CopyRun> {
   const tables = await runs.runTables(state.db, row.id)
   const splits = await state.db.selectFrom('split').selectAll().where('run', '=', row.id).execute()
@@ -198,7 +198,7 @@ function behindOf(tables: SplitRow[][]): { changes: number; seconds: number } | 
   return { changes, seconds }
 }
 
-/** Why a run does not move: a store, another job, or nobody who executes it. */
+/** Why a run does not move: a store, another job, or that no process executes it. */
 async function waitingOf(state: State, row: RunRow, executing: boolean): Promise<string | undefined> {
   if (executing) return row.waiting ?? undefined
   if (!['pending', 'planning', 'running', 'completing'].includes(row.state)) return undefined
@@ -209,7 +209,7 @@ async function waitingOf(state: State, row: RunRow, executing: boolean): Promise
   return `somebody who executes it: ferry cosmos copy work --account-name ${row.queue}`
 }
 
-/** Lets a paused or failed job, or one whose process is gone, go on: it is put back into its queue. */
+/** Resumes a paused or failed job, or one whose process is gone: it is put back into its queue. */
 export async function resumeCopyJob(state: State, row: RunRow): Promise<void> {
   runs.requireUnfinished(row)
   const alive = isAlive(row, await databaseNow(state.db))

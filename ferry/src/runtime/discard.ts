@@ -1,4 +1,4 @@
-/** Giving up a run that will not go on: what it left at the destination goes, and the state says so. */
+/** Discards a run that will not be resumed: removes what it left at the destination, and records that. */
 import type { SinkSession, SinkTable } from '../contract/sink.ts'
 import type { Store } from '../contract/store.ts'
 import { tablePlans } from '../engine/keptplan.ts'
@@ -94,7 +94,7 @@ async function committedOf(state: State, table: RunTableRow, sink: SinkTable | u
   }
 }
 
-/** Changes that were applied stay so, and their log may be gone: the next run goes on behind them. */
+/** Changes that were applied stay, and their log may be gone: the next run continues after them. */
 async function keepPlace(state: State, run: RunRow, table: RunTableRow, sink: SinkTable, store: Store): Promise<void> {
   const { increment, from, to } = tablePlans.read(table.plan)
   if (increment?.load !== 'changes' || !sink.changes || !store.log) return
@@ -129,7 +129,7 @@ async function openIfThere(sink: SinkSession, plan: TablePlan): Promise<SinkTabl
   })
 }
 
-/** Gives up an unfinished run that nobody executes. Its stores are those that it began with. */
+/** Discards an unfinished run that no process executes. Its stores are those that it began with. */
 export async function discardRun(state: State, run: RunRow, policy: Policy): Promise<void> {
   const stores = await openStores(readJob(run.definition), state, policy)
   try {

@@ -147,7 +147,7 @@ export class Dispatcher {
     await endUnlessCancelled(db, lease, diedTooOften(row.id, deathsOf(row), how))
   }
 
-  /** Ends the workers; their runs go on when somebody works again. */
+  /** Ends the workers; their runs are resumed when a worker starts again. */
   async stop(): Promise<void> {
     this.stopped = true
     clearInterval(this.timer)

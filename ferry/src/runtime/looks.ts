@@ -57,11 +57,11 @@ const DO: { [N in LookName]: Look<N> } = {
       const wanted = search.toLowerCase()
       const found = (await store.objects()).filter(o => o.toLowerCase().includes(wanted))
       let room = MOST_NAMES
-      const told = found.slice(0, limit).filter(name => {
+      const shown = found.slice(0, limit).filter(name => {
         room -= name.length
         return room >= 0
       })
-      return { objects: told, total: found.length }
+      return { objects: shown, total: found.length }
     }),
   columns: (from, { at, spec }) => within(from, at, store => describeObject(store, spec)),
   preview: (from, { at, spec, limit }) => within(from, at, store => previewObject(store, spec, limit)),

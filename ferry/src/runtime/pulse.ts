@@ -1,4 +1,4 @@
-/** How far a run is, kept in the state while it is at work: whoever watches reads it there, in whatever process. */
+/** Saves the progress of a run in the state while it is at work, so that every process can read it. */
 import type { Kysely } from 'kysely'
 import type { TableProgress } from '../engine/progress.ts'
 import { type Counts, type Lease, type Sums, saveCounts, saveSums } from '../state/runs.ts'
@@ -15,7 +15,7 @@ export type Sample = [seconds: number, rows: number, bytes: number]
 export class Pulse {
   private readonly db: Kysely<Schema>
   private readonly lease: Lease
-  private readonly told = new Map<number, string>()
+  private readonly saved = new Map<number, string>()
   private readonly started = performance.now()
   private readonly before: number
   private samples: Sample[]
@@ -44,9 +44,9 @@ export class Pulse {
     for (const table of tables) {
       const counts = countsOf(table)
       const text = JSON.stringify(counts)
-      if (this.told.get(table.ordinal) === text) continue
+      if (this.saved.get(table.ordinal) === text) continue
       changed.set(table.ordinal, counts)
-      this.told.set(table.ordinal, text)
+      this.saved.set(table.ordinal, text)
     }
     await saveCounts(this.db, this.lease, changed)
     await saveSums(this.db, this.lease, this.sums(tables))

@@ -42,7 +42,7 @@ export interface RunOptions {
   onStart?: (run: { id: string; resumed: boolean; tables: TableProgress[] }) => void
 }
 
-/** How often an online copy that has caught up looks for new columns that no change has told of. */
+/** How often an online copy that has caught up looks for new columns that no change has shown. */
 const COLUMNS_MS = 15_000
 
 /** Runs a job to its end. Throws only what kept the run from starting; everything later is in the report. */
@@ -86,7 +86,7 @@ async function refuseDying({ db }: State, { row, lease }: runs.Claimed): Promise
   throw error
 }
 
-/** The earlier runs of a job that a new one was asked for: they will not go on. */
+/** The earlier runs of a job for which a new one was requested: they are not resumed. */
 async function giveUpEarlier({ state, fresh }: RunOptions, claimed: runs.Claimed, stores: Stores): Promise<void> {
   try {
     for (;;) {
@@ -170,7 +170,7 @@ class Run {
       status === 'failed' ? failure : undefined,
     )
     const first = report.errors[0]
-    // What was asked to end and could not goes on ending when it goes on.
+    // A run that was to be completed and could not be is completed when it is resumed.
     const ending = this.watch.complete.aborted && (status === 'paused' || status === 'failed') ? 'complete' : null
     const error = status === 'failed' ? first : undefined
     const sums = this.pulse.sums(this.tables.progress)
@@ -248,7 +248,7 @@ class Run {
       if (this.watch.signal.aborted) progress.state = 'paused'
       else if (this.drift.takes(plan, error)) {
         progress.state = 'paused'
-        // The others follow the same log: all of them go on together.
+        // The other tables follow the same log: all of them are resumed together.
         this.watch.stop(error)
       } else {
         progress.state = 'failed'

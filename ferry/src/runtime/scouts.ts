@@ -30,7 +30,7 @@ const PATIENCE_MS: Record<LookName, number> = {
   discard: 120_000,
   retry: 120_000,
 }
-/** How long a look goes on for which nobody waits any more. */
+/** How long a look may last after its caller has gone. */
 const GRACE_MS = 1000
 const GONE = 'nobody waits for it any more'
 /** What a scout may take: memory in bytes, looked at so often; seconds of processor time. */
@@ -47,11 +47,11 @@ const NICE = 10
 const IDLE_MS = 60_000
 
 /** What a scout answers. */
-export type Told =
+export type ScoutAnswer =
   | { id: number; answer: unknown }
   | { id: number; error: { code: string; message: string; hint: string; faults: Fault[] } }
 
-/** For whom a scout looks: `signal` ends the look where nobody waits any more. */
+/** Who asks for a look; `signal` ends the look when the caller has gone. */
 export interface Asker {
   by: string
   signal?: AbortSignal
@@ -153,10 +153,10 @@ export class Scouts {
       child.kill('SIGKILL')
       end.reject(why)
     }
-    const onMessage = (told: Told) => {
-      if (told.id !== id) return
-      if ('answer' in told) end.resolve(told.answer as Looks[N]['answer'])
-      else end.reject(new FerryError(told.error.code as never, told.error.message, told.error))
+    const onMessage = (answer: ScoutAnswer) => {
+      if (answer.id !== id) return
+      if ('answer' in answer) end.resolve(answer.answer as Looks[N]['answer'])
+      else end.reject(new FerryError(answer.error.code as never, answer.error.message, answer.error))
     }
     const onExit = () => end.reject(tooMuch())
     // One that ends soon is kept: starting another costs more than its end.

@@ -136,12 +136,12 @@ export class RunTables {
     return undefined
   }
 
-  /** A table that goes on: as it was planned, or with the columns that its source has now. */
+  /** Resumes a table: as it was planned, or with the columns that its source has now. */
   private async reopen(sessions: Sessions, plan: TablePlan): Promise<OpenTable | undefined> {
     requireSamePlaces(sessions, plan)
     if (!this.context.drift.tables.has(plan.ordinal)) {
       const table = await reopenTable(sessions, plan)
-      if (plan.read.log !== undefined || (await this.goesOn(table))) {
+      if (plan.read.log !== undefined || (await this.stillHolds(table))) {
         await requireSameShape(sessions, table)
         this.track(plan)
         return table
@@ -151,7 +151,7 @@ export class RunTables {
     }
     const made = await this.planAgain(sessions, plan, {
       // From its own place: the log has moved beyond the one that is kept.
-      goesOn: { increment: plan.increment!, log: plan.read.log! },
+      resumesAt: { increment: plan.increment!, log: plan.read.log! },
     })
     if (!('source' in made)) throw new FerryError('FERRY-9000', `${plan.from} has nothing to follow`)
     this.track(made.plan)
@@ -162,7 +162,7 @@ export class RunTables {
    * Whether what was planned still holds. Where nothing is copied yet nothing of the former plan is kept: someone may have
    * mended the source, or the destination.
    */
-  private async goesOn(table: OpenTable): Promise<boolean> {
+  private async stillHolds(table: OpenTable): Promise<boolean> {
     const { plan, sink } = table
     const { lease, state } = this.context
     const { db } = state

@@ -69,7 +69,7 @@ export function runView(row: ListedRun, now: number): RunView {
   }
 }
 
-/** How long processes were at it: neither pauses nor the time until somebody let it go on. */
+/** How long processes worked at it, without pauses and without the time between attempts. */
 function secondsAtWork(row: ListedRun, executing: boolean, now: number): number | null {
   if (row.started_at === null) return null
   const until = executing ? now : Number(row.heartbeat_at ?? 0)
@@ -90,9 +90,9 @@ export function attemptView(row: AttemptRow, executing: boolean, now: number): A
   }
 }
 
-function secondsBetween(start: string | null, end: string | null, goesOn: boolean, now: number): number | null {
+function secondsBetween(start: string | null, end: string | null, isAtWork: boolean, now: number): number | null {
   if (start === null) return null
-  if (end === null && !goesOn) return null
+  if (end === null && !isAtWork) return null
   const until = end === null ? now : Date.parse(end)
   return Math.max(0, Math.round(until - Date.parse(start)) / 1000)
 }

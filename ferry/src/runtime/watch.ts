@@ -81,7 +81,7 @@ export class Watch {
     this.stopping.abort(reason)
   }
 
-  /** Lets a run that was stopped to be planned anew go on. */
+  /** Continues a run that was stopped so that it is planned anew. */
   restart(): void {
     this.stopping = new AbortController()
   }

@@ -113,10 +113,10 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
       security: [{ token: [] }],
     },
-    transform: told => {
-      const made = jsonSchemaTransform(told)
-      // The least role that may call: what is public is told to need none.
-      const role = told.route.config?.role ?? 'admin'
+    transform: given => {
+      const made = jsonSchemaTransform(given)
+      // The least role that may call; public routes need none.
+      const role = given.route.config?.role ?? 'admin'
       const open = role === 'public' ? { security: [] } : {}
       return { ...made, schema: { ...made.schema, ...open, 'x-ferry-role': role } }
     },
@@ -126,7 +126,7 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
   addBounds(app)
   addDiscretion(app)
   app.addHook('onRoute', route => {
-    // What may go wrong anywhere, told once.
+    // The errors that every route may answer with.
     const schema = route.schema as { response?: Record<string, unknown>; hide?: boolean } | undefined
     if (schema?.response) schema.response = { ...schema.response, '4xx': problemSchema, '5xx': problemSchema }
   })
@@ -167,7 +167,7 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
   return app
 }
 
-/** Each schema is made for input and for output; most are told in one of the two ways only. */
+/** Each schema is generated for input and for output; most are used in one of the two only. */
 function withoutUnused<T extends object>(document: T): T {
   const { schemas } = (document as { components?: { schemas?: Record<string, unknown> } }).components ?? {}
   const text = JSON.stringify(document)

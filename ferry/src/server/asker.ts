@@ -8,7 +8,7 @@ export function callerOf({ request }: FastifyReply): Asker {
   return { by: caller?.name ?? '', ...(turn ? { aside: work => turn.aside(work) } : {}) }
 }
 
-/** The same, for what nobody needs any more who has gone away without an answer. */
+/** The same, for work that ends when the caller closes the connection. */
 export function askerOf(reply: FastifyReply): Asker {
   const { raw } = reply
   const gone = new AbortController()

@@ -82,7 +82,7 @@ export function addAuth(app: FastifyInstance, state: State, hosts: Set<string>):
     const { statusCode } = reply
     const isRefused = statusCode === 401 || statusCode === 403
     if (route === undefined || (SAFE.has(method) && !isRefused && !SHOWN.test(route))) return
-    // Of those who are nobody, a line a minute says enough.
+    // One line a minute is enough for callers without a token.
     const others = caller ? 0 : strangers.count(`${request.ip} ${method} ${route}`)
     if (others === undefined) return
     await writeAudit(state.db, {
@@ -105,11 +105,11 @@ function objectOf(request: FastifyRequest): string {
   const { object } = request.query as { object?: string }
   const { name, kind, locator } = (request.body ?? {}) as Record<string, unknown>
   const given = [name, typeof locator === 'string' ? withoutPassword(locator) : undefined, kind]
-  const told = request.object ?? given.find(word => typeof word === 'string')
-  return [...named, object, told].filter(word => typeof word === 'string').join('/')
+  const first = request.object ?? given.find(word => typeof word === 'string')
+  return [...named, object, first].filter(word => typeof word === 'string').join('/')
 }
 
-/** Calls of those who are nobody, by address and route: a line a minute of each, with how many came in between. */
+/** Logs calls without a token: one line a minute for each address and route, with the number of calls in between. */
 class Strangers {
   private readonly seen = new Map<string, { at: number; others: number }>()
 

@@ -41,7 +41,7 @@ import { askerOf } from './asker.ts'
 import { isRecord, refuseUnclear } from './records.ts'
 import { requireNew, tellVersion, wantedVersion } from './versions.ts'
 
-/** What stands in answers, and may come back, for a secret that is kept. */
+/** The text that answers contain instead of a stored secret, and that requests may send back for it. */
 export const KEPT = '***'
 
 const inputSchema = z.strictObject({
@@ -69,8 +69,8 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
   app,
   { state, scouts, policy },
 ) => {
-  /** A connection, and its version to whoever asks. */
-  const told = (reply: FastifyReply, connection: Connection) => {
+  /** Answers with a connection, and with its version as an ETag. */
+  const answer = (reply: FastifyReply, connection: Connection) => {
     tellVersion(reply, versionOf(connection))
     return view(connection)
   }
@@ -105,7 +105,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
       params: nameParams,
       response: { 200: connectionSchema },
     },
-    handler: async (request, reply) => told(reply, await findConnection(state.db, request.params.name)),
+    handler: async (request, reply) => answer(reply, await findConnection(state.db, request.params.name)),
   })
 
   app.route({
@@ -136,7 +136,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
       }
       const connection = { name, kind: input.kind, settings }
       await saveConnection(state.db, connection, before)
-      return told(reply, connection)
+      return answer(reply, connection)
     },
   })
 

@@ -1,4 +1,4 @@
-/** What is wrong with the data names values of it: viewers, who may not look into stores, are told the case alone. */
+/** Errors of the data name values: viewers, who may not look into stores, get the code and its general text instead. */
 import type { FastifyInstance } from 'fastify'
 import { ERRORS, type ErrorCode } from '../errors.ts'
 
@@ -9,11 +9,11 @@ export function addDiscretion(app: FastifyInstance): void {
   )
 }
 
-/** The same with every error of the data, wherever it stands, as its case alone. */
-export function withoutValues<T>(told: T): T {
-  if (told === null || typeof told !== 'object') return told
-  if (Array.isArray(told)) return told.map(withoutValues) as T
-  const entries = Object.entries(told).map(([key, value]) => [key, withoutValues(value)])
+/** A copy in which every error of the data, at any depth, has its general text only. */
+export function withoutValues<T>(value: T): T {
+  if (value === null || typeof value !== 'object') return value
+  if (Array.isArray(value)) return value.map(withoutValues) as T
+  const entries = Object.entries(value).map(([key, value]) => [key, withoutValues(value)])
   const copy = Object.fromEntries(entries) as { code?: unknown; message?: unknown }
   if (typeof copy.message === 'string' && String(copy.code).startsWith('FERRY-4')) {
     copy.message = `${ERRORS[copy.code as ErrorCode]?.[0] ?? 'An error of the data'}: operators see which value`

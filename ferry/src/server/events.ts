@@ -35,8 +35,8 @@ export class Events {
   private readonly state: State
   private readonly log: Log
   private readonly listeners = new Set<Listener>()
-  /** What was told last of each run within the overlap. */
-  private told = new Map<string, string>()
+  /** What was sent last about each run within the overlap. */
+  private sent = new Map<string, string>()
   private timer: NodeJS.Timeout | undefined
   private busy = false
   private signedAt = Number.NEGATIVE_INFINITY
@@ -80,17 +80,17 @@ export class Events {
     const { db } = this.state
     const lookedAt = performance.now()
     const now = await databaseNow(db)
-    // No place is remembered: what carries a later time than now, since the database's clock went back, is told too.
+    // Nothing is remembered: changes with a later time than now are sent, too, since the database's clock may have gone back.
     const since = now - OVERLAP_MS - (lookedAt - this.lookedAt)
     const rows = await db.selectFrom('run').select(RUN_COLUMNS).where('changed_at', '>', since).execute()
     this.lookedAt = lookedAt
-    const told = new Map<string, string>()
+    const sent = new Map<string, string>()
     for (const row of rows) {
       const run = runView(row, now)
       const { duration: _, throughput: __, ...lasting } = run
       const print = JSON.stringify(lasting)
-      told.set(run.id, print)
-      if (this.told.get(run.id) === print) continue
+      sent.set(run.id, print)
+      if (this.sent.get(run.id) === print) continue
       // Made once, however many listen.
       const text = eventOf(run)
       const discreet = run.error === null ? text : eventOf(withoutValues(run))
@@ -98,7 +98,7 @@ export class Events {
         if (listener.wants(run)) listener.send(listener.isViewer ? discreet : text)
       }
     }
-    this.told = told
+    this.sent = sent
     if (lookedAt - this.signedAt < SIGN_MS) return
     this.signedAt = lookedAt
     for (const listener of this.listeners) listener.send(': still here\n\n')

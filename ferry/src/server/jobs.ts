@@ -45,8 +45,8 @@ export const jobRoutes: FastifyPluginAsyncZod<{
 }> = async (app, { state, policy, dispatcher, scouts }) => {
   const { db } = state
 
-  /** A job, and its version to whoever asks. */
-  const told = async (reply: FastifyReply, name: string) => {
+  /** Answers with a job, and with its version as an ETag. */
+  const answer = async (reply: FastifyReply, name: string) => {
     const job = await describeJob(db, name)
     tellVersion(reply, job.updatedAt)
     return job
@@ -86,7 +86,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{
       const job = await jobOf(request.body, { db, scouts, policy }, askerOf(reply))
       request.object = job.name
       await createJob(db, job.name, JSON.stringify(job))
-      return reply.code(201).send(await told(reply, job.name))
+      return reply.code(201).send(await answer(reply, job.name))
     },
   })
 
@@ -95,7 +95,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{
     url: '/jobs/:name',
     config: { role: 'viewer' },
     schema: { tags: ['jobs'], summary: 'One job', params: nameParams, response: { 200: jobView } },
-    handler: async (request, reply) => told(reply, request.params.name),
+    handler: async (request, reply) => answer(reply, request.params.name),
   })
 
   app.route({
@@ -139,7 +139,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{
       }
       requireNew(request, true, `a job "${name}"`)
       await updateJob(db, name, JSON.stringify(job), wantedVersion(request))
-      return told(reply, name)
+      return answer(reply, name)
     },
   })
 
@@ -167,7 +167,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{
       requireSeen(await findJob(db, name), seen)
       await requireNobodyBehind(db, name)
       const kept = await positionsOf(db, name)
-      // A source may keep its log for the job: it is told first.
+      // A source may keep its log for the job: it is asked to release it first.
       if (kept.length > 0 && !request.query.force) await scouts.ask('reset', { job: name, only: [] }, callerOf(reply))
       await deleteJob(db, name, { force: request.query.force, seen })
       return reply.code(204).send(null)

@@ -41,7 +41,7 @@ function refuseTwice(keys: Set<string>, quoted: string): void {
   try {
     if (quoted.includes('\\')) key = JSON.stringify(JSON.parse(quoted))
   } catch {
-    // No JSON: whoever parses it says so.
+    // It is no JSON: the parser reports that.
   }
   if (keys.has(key)) throw new FerryError('FERRY-6003', `the key ${key.slice(0, 100)} stands twice`)
   keys.add(key)

@@ -27,7 +27,7 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
 ) => {
   const { db } = state
 
-  /** The job as it is kept, and its version to whoever asks. */
+  /** Answers with the saved job, and with its version as an ETag. */
   const jobFor = async (name: string, reply: FastifyReply) => {
     const row = await findJob(db, name)
     tellVersion(reply, row.updated_at)

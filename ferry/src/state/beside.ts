@@ -1,6 +1,6 @@
 /**
  * A state in SQLite beside the thread of a server: who waits for a file that another process writes to, or for a slow disk,
- * holds up nobody else. See docs/decisions/0009.
+ * does not block others. See docs/decisions/0009.
  */
 import { Worker } from 'node:worker_threads'
 import type { Kysely } from 'kysely'

@@ -26,7 +26,7 @@ export async function readAudit(db: Kysely<Schema>, most: number, before?: numbe
   return query.execute()
 }
 
-/** How many runs are forgotten in one step: nobody waits long behind it. */
+/** How many runs are deleted in one step, so that others do not wait long. */
 const STEP = 200
 
 /**

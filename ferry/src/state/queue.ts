@@ -25,7 +25,7 @@ export type Asking = Asked & {
   overlap: 'skip' | 'queue' | 'cancel'
 }
 
-/** What came of asking for a run: one that goes on, a new one, or none because the job runs, or is paused. */
+/** The outcome of a request for a run: one is resumed, a new one, or none because the job runs or is paused. */
 export type Answer = { row: RunRow; outcome: 'resumed' | 'queued' | 'running' | 'paused' }
 
 /**
@@ -52,10 +52,10 @@ export async function askWithin(tx: Kysely<Schema>, job: string, asking: Asking)
     .orderBy('id', 'desc')
     .execute()
   const asked = JSON.stringify({ ...(fresh ? { fresh } : {}), ...(only?.length ? { only } : {}) } satisfies Asked)
-  // One that was asked to be cancelled is given up by whoever works next.
+  // A run that is to be cancelled is discarded by the next worker.
   const waits = rows.find(r => r.state === 'pending' && r.wish !== 'cancel' && !isAlive(r, now))
   if (waits) return { row: waits, outcome: 'running' }
-  // What a worker has left behind another one goes on with.
+  // A run that a worker has abandoned is resumed by another one.
   const isLeft = (r: RunRow) => r.queue !== null && ['planning', 'running', 'completing'].includes(r.state)
   const active = rows.find(r => isAlive(r, now) || isLeft(r))
   if (active && overlap === 'skip') return { row: active, outcome: 'running' }
@@ -77,7 +77,7 @@ function isOfSome({ asked }: RunRow): boolean {
   return asked !== null && (JSON.parse(asked) as Asked).only !== undefined
 }
 
-/** Lets an unfinished run go on as it began, whatever became of its job. Throws FERRY-5006 where it is ended or at work. */
+/** Resumes an unfinished run as it began, also if its job has changed since. Throws FERRY-5006 where it is ended or at work. */
 export async function resumeQueued(db: Kysely<Schema>, id: string): Promise<RunRow> {
   return db.transaction().execute(async tx => {
     const row = await lockUnfinished(tx, id)
@@ -121,7 +121,7 @@ export async function queueNow(
   return { atWork: alive.filter(r => r.queue === queue).length, waiting }
 }
 
-/** The oldest run of a queue that nobody executes, of a job that nobody executes; none where so many are at work. */
+/** The oldest waiting run of a queue whose job is not at work; none if `most` runs are. */
 async function nextOf(db: Kysely<Schema>, queue: string, most: number): Promise<RunRow | undefined> {
   const { atWork, waiting } = await queueNow(db, queue)
   if (atWork >= most || !waiting[0]) return undefined
@@ -154,7 +154,7 @@ export async function queuedRuns(db: Kysely<Schema>, queue: string): Promise<Run
   return db.selectFrom('run').selectAll().where('queue', '=', queue).orderBy('created_at').orderBy('id').execute()
 }
 
-/** Puts a run that nobody executes back into its queue, or aside. */
+/** Puts a run that no process executes back into its queue, or sets it aside. */
 export async function requeue(
   db: Kysely<Schema>,
   row: Pick<RunRow, 'id' | 'epoch'>,

@@ -11,7 +11,7 @@ import { addTotals } from './totals.ts'
 
 const UNFINISHED: RunState[] = ['pending', 'planning', 'running', 'paused', 'completing', 'failed']
 
-/** Runs that are at work, or may go on. */
+/** Runs that are at work or can be resumed. */
 export const unfinished = (eb: ExpressionBuilder<Schema, 'run'>) =>
   eb.and([eb('run.state', 'in', UNFINISHED), eb('run.given_up', '=', 0)])
 
@@ -25,13 +25,13 @@ export interface Lease {
   epoch: number
 }
 
-/** Removes what a run left that will not go on; `lease` is this process's hold on it. */
+/** Removes what a run that is not resumed left behind, under this process's lease. */
 export type Abandon = (row: RunRow, lease: Lease) => Promise<unknown>
 
 export interface Claimed {
   lease: Lease
   row: RunRow
-  /** Whether an earlier try of this run left work to go on with. */
+  /** True if an earlier attempt of this run can be resumed. */
   resumed: boolean
 }
 

@@ -18,7 +18,7 @@ export function isSealed(value: unknown): value is string {
   return typeof value === 'string' && value.startsWith(PREFIX)
 }
 
-/** Keeps a secret; gives back what stands for it in settings. */
+/** Stores a secret; gives back the reference to it for settings. */
 export async function keepSecret({ db, home }: State, name: string, secret: string): Promise<string> {
   const sealed = Seal.open(home).close(name, secret)
   const updated_at = new Date().toISOString()
@@ -36,7 +36,7 @@ export function requireOwnSecret({ name, kind }: Owner, setting: string, value: 
   throw new FerryError('FERRY-2003', `${setting}: a secret of a connection is not given by its name`)
 }
 
-/** The settings of a connection with its own secrets in place of what stands for them. Throws FERRY-2003. */
+/** The settings of a connection with its own secrets in place of the references. Throws FERRY-2003. */
 export async function withSecrets(
   { db, home }: State,
   connection: Owner & { settings: Record<string, unknown> },

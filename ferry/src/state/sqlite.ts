@@ -61,7 +61,7 @@ const FAULTS: Record<number, string> = {
   26: 'it is no state',
 }
 
-/** For nobody else's eyes, whatever its folder allows; SQLite gives the files beside it the same mode. */
+/** Readable by its owner only, whatever its folder allows; SQLite gives the files beside it the same mode. */
 function keepPrivate(path: string): void {
   if (path === ':memory:') return
   closeSync(openSync(path, 'a', 0o600))
@@ -71,7 +71,7 @@ function keepPrivate(path: string): void {
   }
 }
 
-/** Two that change a new file to its log at one time are told that it is busy, without the wait that others get. */
+/** Two processes that switch a new file to WAL at one time get "busy" at once, without the usual wait. */
 function enterWal(file: DatabaseSync): void {
   const end = Date.now() + BUSY_MS
   for (;;) {

@@ -22,7 +22,7 @@ export const hashOf = (token: string) => createHash('sha256').update(token).dige
 
 const newSecret = (prefix: string) => `${prefix}${randomBytes(32).toString('base64url')}`
 
-/** Makes a token; it is told once, here. Throws FERRY-1008 where the name is taken. */
+/** Makes a token, which is shown only once. Throws FERRY-1008 where the name is taken. */
 export async function makeToken(db: Kysely<Schema>, name: string, role: Role): Promise<{ id: string; token: string }> {
   const token = newSecret('ferry_')
   const id = randomBytes(6).toString('hex')
@@ -54,7 +54,7 @@ export async function removeToken(db: Kysely<Schema>, idOrName: string): Promise
   await db.deleteFrom('token').where('id', '=', row.id).execute()
 }
 
-/** Whose token it is; undefined where it is nobody's. */
+/** The owner of a token; undefined if the token is unknown. */
 export async function callerOf(db: Kysely<Schema>, token: string): Promise<(Caller & { id: string }) | undefined> {
   const row = await db.selectFrom('token').selectAll().where('hash', '=', hashOf(token)).executeTakeFirst()
   if (!row) return undefined
@@ -86,7 +86,7 @@ export async function openSession(db: Kysely<Schema>, token: string): Promise<{ 
   return { secret, expires: new Date(expires_at) }
 }
 
-/** Who is signed in; undefined where nobody is any more. `looks` is no use of it: a page that waits for news. */
+/** Who is signed in; undefined if the session has ended. `looks` is no use of it: a page that waits for news. */
 export async function sessionOf(
   db: Kysely<Schema>,
   secret: string,

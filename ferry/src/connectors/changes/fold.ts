@@ -11,13 +11,13 @@ export interface NetChanges {
   cleared: boolean
   /** Rows that go; only their keys are sure. */
   deletes: Row[]
-  /** When each of them went, in microseconds since 1970; undefined where nobody says. */
+  /** When each of them was deleted, in microseconds since 1970; undefined if the log does not say. */
   deletedAt: (number | undefined)[]
-  /** Rows whose values are told in part. */
+  /** Rows of which the log has only some values. */
   partial: PartialRow[]
   /** Rows that are written as a whole, over what is there. */
   writes: Row[]
-  /** When the last of the changes happened, in microseconds since 1970; undefined where nobody says. */
+  /** When the last of the changes happened, in microseconds since 1970; undefined if the log does not say. */
   at: number | undefined
 }
 
@@ -93,7 +93,7 @@ export class ChangeFold {
     this.put(key, entry)
   }
 
-  /** The last state stands at the end, so that what a row depends on comes before it. */
+  /** The last state of a row is moved to the end, so that rows which it depends on come before it. */
   private put(key: unknown, entry: Entry): void {
     this.entries.delete(key)
     this.entries.set(key, entry)

@@ -61,7 +61,7 @@ export abstract class GatheringWriter implements SplitWriter {
     return {}
   }
 
-  /** A row that cannot be staged is told by its key. */
+  /** The error of a row that cannot be staged names its key. */
   private naming(table: ChangeTable): ChangeTable {
     const { object, keys } = this.target.request
     return {

@@ -80,7 +80,7 @@ export class Bulk {
     return { type, at, epk, text }
   }
 
-  /** A key as requests name it, and where it stands in the key space; many documents share one. */
+  /** A key as requests name it, and its place in the key space; many documents share one. */
   private placeOf(key: KeyValue[]): { named: string; epk: string } {
     const plain = keyText(key)
     const known = this.places.get(plain)

@@ -9,7 +9,7 @@ import { ownText } from './documents.ts'
 
 export interface DocumentChange {
   change: Change
-  /** The document as it is now; of a deleted one as it was, or its id and partition key where no more is told. */
+  /** The document as it is now; a deleted one as it was, or its id and partition key if the feed has no more. */
   document: string
   /** When it happened, in seconds since 1970. */
   at: number | undefined

@@ -244,7 +244,7 @@ export class CosmosStore implements Store, CosmosAccount {
     return pace
   }
 
-  /** RU/s that a container is given: its own, or its database's; undefined where nobody says. */
+  /** RU/s that a container is given: its own, or its database's; undefined if the service does not say. */
   private async provisioned(container: CosmosContainer): Promise<number | undefined> {
     this.offers ??= this.wire.list<Offer>('offers', '', 'Offers')
     const offers = await this.offers

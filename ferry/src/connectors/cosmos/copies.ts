@@ -21,7 +21,7 @@ export class Copies {
   private readonly container: CosmosContainer
   private readonly bulk: Bulk
   private readonly identity: string[][]
-  /** Which components of the key are told by the identity; the others follow from the rest of the document. */
+  /** The components of the key that the identity contains; the others follow from the rest of the document. */
   private readonly fixed: boolean[]
   /** Whether identity tells the key, so that a changed document stays where it was. */
   readonly areInPlace: boolean

@@ -53,7 +53,7 @@ export function identityOf(document: Record<string, unknown>, paths: string[][])
   return identityText(paths.map(path => valueAt(document, path)))
 }
 
-/** The same of values that are at hand; those that are missing are told from null. */
+/** The same for given values; missing ones are distinct from null. */
 export function identityText(values: unknown[]): string {
   return JSON.stringify(values.map(v => ({ v })))
 }

@@ -1,5 +1,5 @@
 /**
- * Who asks: the account's key, or an Entra identity whose token stands in each request.
+ * The identity of requests: the account's key, or an Entra identity whose token each request carries.
  *
  * Sources: https://learn.microsoft.com/rest/api/cosmos-db/access-control-on-cosmosdb-resources,
  * https://learn.microsoft.com/azure/data-factory/connector-azure-cosmos-db

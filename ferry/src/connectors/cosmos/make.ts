@@ -9,7 +9,7 @@ export interface MadeDocument {
   members: Record<string, unknown>
 }
 
-/** Where a column's value stands in the text. */
+/** The place of a column's value in the text. */
 interface Place {
   at: number
   name: string

@@ -1,4 +1,4 @@
-/** Trying again: after longer and longer waits, for so long at most, and told to whoever asks why nothing moves. */
+/** Retries with growing waits up to a limit, and reports why requests wait. */
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** How long something is tried again where the service says that it is busy or away. */

@@ -136,7 +136,7 @@ export class CosmosSinkTable implements SinkTable {
   private ids(split: Split, from: string | undefined): Ids | undefined {
     if (!this.options.generateIds) return undefined
     const { rowKeys } = this.request
-    // What is inserted may be there twice: whoever wants each row once merges.
+    // Rows may be inserted twice: a merge is needed to have each once.
     return rowKeys && this.operation !== 'insert'
       ? new KeyIds(rowKeys)
       : new PlaceIds(this.run.run, this.request, split, from)

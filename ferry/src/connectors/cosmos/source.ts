@@ -1,7 +1,7 @@
 /**
  * Reading a container: its change feed, range by range in parallel. A full copy reads each item's latest version until
  * the feed has no more; an online copy reads them up to where the feed stood at the plan, and from there on every
- * change, in order, until it is told to end.
+ * change, in order, until it is to be completed.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Batch, Behind, RowBatch } from '../../batch/encoding.ts'
@@ -160,8 +160,8 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
       const rows = rowsOf(documents, this.reader, this.options)
       const next = [...open, ...following]
       // At the end of the split there is nothing to resume, and what is left of a limit is not in a checkpoint.
-      const goesOn = next.length > 0 && this.request.limit === undefined
-      const checkpoint = goesOn ? { checkpoint: feedPieces.write(next) } : {}
+      const isResumable = next.length > 0 && this.request.limit === undefined
+      const checkpoint = isResumable ? { checkpoint: feedPieces.write(next) } : {}
       // What was changed since the plan may have been read before: it has to be written behind that.
       const changes = isBeyond ? { changes: rows.map(() => 'replace' as const) } : {}
       yield { kind: 'rows', rows, bytes: page.body.length, ...checkpoint, ...changes }
@@ -190,7 +190,7 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
     let pieces = begin
     const left = new Map<string, number>()
     const awake = AbortSignal.any([work.signal, ...(work.complete ? [work.complete] : [])])
-    /** When it was told last that nothing is left; undefined while there is something. */
+    /** When it was reported last that nothing is left; undefined while something is. */
     let told: number | undefined
     // A copy that ends by itself has its end from the plan.
     let ending = this.request.online === undefined
@@ -275,7 +275,7 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
     })
   }
 
-  /** The next page of a piece's feed; where its partition was split since, the pieces that go on from the same place. */
+  /** The next page of a piece's feed; where its partition was split since, the pieces that continue from the same position. */
   private async feed(piece: FeedPiece, signal: AbortSignal): Promise<WireResponse | FeedPiece[]> {
     const ask = (range: PartitionRange) =>
       ({ method: 'GET', type: 'docs', read: true, headers: this.headers(range, piece) }) as const
@@ -310,7 +310,7 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
   }
 }
 
-/** The change that an etag of the feed stands for. */
+/** The number of the change in an etag of the feed. */
 function numberOf(etag: string | undefined): number {
   return Number(/\d+/.exec(etag ?? '')?.[0] ?? 0)
 }

@@ -64,7 +64,7 @@ export abstract class CosmosTable<Options extends CosmosReadOptions = CosmosRead
     return undefined
   }
 
-  /** The answer for a piece; where its partition was split since, the pieces that go on from the same place. */
+  /** The answer for a piece; where its partition was split since, the pieces that continue from the same position. */
   protected async page<P extends Piece>(
     piece: P,
     ask: (range: PartitionRange) => Omit<WireRequest, 'link' | 'paced'>,

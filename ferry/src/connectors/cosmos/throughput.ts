@@ -35,7 +35,7 @@ const LEAST = 20
 export interface ThroughputOptions {
   /** RU/s that the copy may take in all. */
   budget?: number | undefined
-  /** RU/s that the container is given; undefined where nobody says. */
+  /** RU/s of the container; undefined if the service does not say. */
   provisioned?: number | undefined
 }
 
@@ -64,7 +64,7 @@ export class Throughput {
     return Math.max(0, ...[...this.partitions.values()].map(p => p.heldMs()))
   }
 
-  /** Waits until units may be spent; gives back what is told of the outcome. */
+  /** Waits until units may be spent; gives back the function to call with the outcome. */
   async spend(partition: string, count: number, estimate: number, signal?: AbortSignal) {
     const rate = this.of(partition, count)
     await rate.take(estimate, signal)
@@ -130,7 +130,7 @@ class PartitionRate {
     return this.paidAt - performance.now()
   }
 
-  /** Milliseconds until requests go on, where the service refused the last one. */
+  /** Milliseconds until the next request, if the service rejected the last one. */
   heldMs(): number {
     return this.patience > 1 ? this.wait() : 0
   }

@@ -33,7 +33,7 @@ export interface WireResponse {
   body: string
 }
 
-/** After so long without an answer the reason is told. */
+/** After this time without an answer the reason is shown. */
 const TELL_MS = 1000
 const VERSION = '2020-07-15'
 
@@ -72,7 +72,7 @@ export class CosmosWire {
     return first && `${first.why} (since ${new Date(first.since).toISOString().slice(11, 19)} UTC)`
   }
 
-  /** Sends a request until it is answered by something other than "later". Throws FERRY-2001 where nobody answers. */
+  /** Sends a request until it is answered by something other than "later". Throws FERRY-2001 if there is no answer. */
   send(request: WireRequest, signal?: AbortSignal): Promise<WireResponse> {
     const once = async () => {
       const { read, write } = await this.regions()
@@ -219,7 +219,7 @@ export class CosmosWire {
   }
 }
 
-/** From where a list or a query goes on; undefined at its end. */
+/** The continuation of a list or a query; undefined at its end. */
 export function continuationOf({ headers }: WireResponse): string | undefined {
   const next = headers['x-ms-continuation']
   return next === undefined || next === '' ? undefined : String(next)

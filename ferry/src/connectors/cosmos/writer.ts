@@ -193,7 +193,7 @@ export class CosmosSplitWriter implements SplitWriter {
       throw new RowError('FERRY-4001', `document ${id} is larger than 2 MB`)
     }
     const key = this.container.keyOf(document)
-    // Where documents stay in their places nobody asks which one it is.
+    // If documents keep their partitions, the partition need not be known.
     const identity = !isChange && !this.copies?.mayMeet ? '' : this.identityOf(document, id, key)
     if (this.type === 'Patch') text = this.patchOf(text)
     return { index, row, change, several: false, text, id, key, identity }

@@ -226,7 +226,7 @@ export class BinlogStream implements LogStream<number> {
     const events = transactionPayload(buffer, body, end)
     for (let at = 0; at < events.length; ) {
       const size = events.readUInt32LE(at + 9)
-      // What stands in it has no place of its own.
+      // The events inside it have no position of their own.
       events.writeUInt32LE(byteIn(to), at + 13)
       this.event(events, at, at + size)
       at += size
@@ -310,7 +310,7 @@ export class BinlogStream implements LogStream<number> {
   private imagesOf({ table, columns, drift }: Followed, map: LoggedTable): RowImages | undefined {
     try {
       const images = new RowImages(map, columns, table.columns, this.settings)
-      // What comes before the place that the table goes on from is old news.
+      // Changes before the position that the table is resumed from are known.
       if (this.log.at !== undefined && this.log.at >= table.from.at)
         requireKnown(table.name, images.names, columns, drift)
       return images
@@ -369,7 +369,7 @@ export class BinlogStream implements LogStream<number> {
     const former: Row = images.read(buffer, cursor, present).row
     const { row, missing } = images.read(buffer, cursor, after)
     if (!this.log.wants(table)) return
-    // A row image may be told in part: the former one says what it can.
+    // A row image may be partial: missing values are taken from the image before the change.
     const told = new Set(images.places.filter((place, i) => place >= 0 && present[i]))
     const unchanged = missing?.filter(place => !told.has(place))
     for (const place of missing ?? []) if (told.has(place)) row[place] = former[place]!

@@ -45,7 +45,7 @@ export async function connect(settings: MysqlSettings): Promise<Connection> {
   return connection
 }
 
-/** Breaks a connection off, whatever it is in the middle of; who waits for it is told. */
+/** Closes a connection at once, also in the middle of a query; who waits for the query gets an error. */
 export function cut(connection: Connection): void {
   const { stream } = connection as unknown as { stream: { destroy(): void } }
   stream.destroy()

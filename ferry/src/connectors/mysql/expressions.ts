@@ -16,7 +16,7 @@ export function rowExpression({ name, native, type }: MysqlColumn): string {
   return type.kind === 'float' && type.bits === 32 ? `(${column} + 0e0)` : column
 }
 
-/** The expression whose text stands in CSV as it is. */
+/** The expression whose text can be put into CSV as it is. */
 export function csvExpression(column: MappedColumn, source: MysqlColumn | undefined, settings: MysqlSettings): string {
   const { constant } = column
   if (!source) return constant === undefined ? 'NULL' : quoteText(constant)

@@ -11,7 +11,7 @@ export const FIXED: Record<string, (bytes: Buffer, native: string) => string> = 
   uuid: uuidText,
 }
 
-/** Of each part where it stands in a row that is turned over, and its length. */
+/** The place of each part in a reversed row, and its length. */
 const TURNED = [
   [12, 4],
   [10, 2],

@@ -135,7 +135,7 @@ export async function requireLog(
   }
 }
 
-/** What is wrong with the log for who goes on from a mark; undefined where nothing is. */
+/** Why the log cannot be resumed from a position; undefined if it can. */
 export async function logFault(connection: Connection, mark: LogMark): Promise<FerryError | undefined> {
   const gone = (why: string) => new FerryError('FERRY-5010', why)
   const { server, base, at } = await logEnd(connection)

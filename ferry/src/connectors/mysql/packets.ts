@@ -23,7 +23,7 @@ interface QueryCommand {
 
 /**
  * Runs a query and hands over what `take` makes of its rows, whenever that is ready. Reading pauses while nobody
- * fetches. Ending the iteration early breaks the connection off: the server would go on sending.
+ * fetches. Ending the iteration early breaks the connection off: the server would keep sending.
  */
 export async function* readPackets<T>(
   connection: Connection,
@@ -59,7 +59,7 @@ export async function* readPackets<T>(
         tell()
       }
     } catch (error) {
-      // The rest of the result still comes: nobody looks at it.
+      // The rest of the result still arrives, and is ignored.
       fail(error)
     }
     return command.row
@@ -90,7 +90,7 @@ export async function* readPackets<T>(
 
 const MOST_READY = 8
 
-/** The length of the value at a place; -1 stands for null. Sets `Cursor.at` to its first byte. */
+/** The length of the value at a place; -1 means null. Sets `Cursor.at` to its first byte. */
 export function valueLength(buffer: Buffer, cursor: { at: number }): number {
   const first = buffer[cursor.at]!
   if (first < 0xfb) {

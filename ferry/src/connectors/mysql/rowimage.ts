@@ -208,7 +208,7 @@ export function bitmap(buffer: Buffer, cursor: { at: number }, count: number): b
   return Array.from({ length: count }, (_, i) => ((buffer[begin + (i >> 3)]! >> (i & 7)) & 1) === 1)
 }
 
-/** Steps over a value that nobody wants. */
+/** Skips a value of a column that is not copied. */
 function skipper(type: number, metadata: number): Read {
   const column = { name: '', native: type === CODE.blob ? 'longblob' : 'binary', type: { kind: 'binary' as const } }
   try {

@@ -48,7 +48,7 @@ export class MysqlSink implements SinkSession {
     this.settings = settings
     this.run = run
     this.control = this.connect()
-    // Whoever needs it is told.
+    // Avoids an unhandled rejection: who awaits it gets the error.
     this.control.catch(() => undefined)
   }
 

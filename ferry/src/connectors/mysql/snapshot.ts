@@ -29,7 +29,7 @@ export class Snapshot {
     this.settings = settings
   }
 
-  /** Begins the snapshot. Gives back where in the binary log it stands; undefined where the server keeps none. */
+  /** Begins the snapshot. Gives back its position in the binary log; undefined if the server has no log. */
   async begin(): Promise<number | undefined> {
     this.opened ??= this.open()
     await this.opened

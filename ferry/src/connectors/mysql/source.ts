@@ -239,7 +239,7 @@ class MysqlSourceTable implements SourceTable {
     return FERRY_CSV
   }
 
-  /** Splits are key ranges, or one for the whole table: a later snapshot goes on with them. */
+  /** Splits are key ranges, or one for the whole table: they hold in a later snapshot, too. */
   async fingerprint(): Promise<string | undefined> {
     return undefined
   }

@@ -99,7 +99,7 @@ export function mergeByComparison(
 /** That two values are of the same bytes, whatever their collation takes for one. */
 export const exact = (a: string, b: string): string => `CAST(${a} AS BINARY) = CAST(${b} AS BINARY)`
 
-/** Keys of a staging table that are told apart by their bytes. */
+/** Keys of a staging table that are distinct by their bytes. */
 export function exactKeys(staging: string, keys: string[]): string {
   const bytes = keys.map(key => `HEX(CAST(${quoteName(key)} AS BINARY))`).join(", '-', ")
   const hash = `UNHEX(SHA2(CONCAT(${bytes}), 256))`

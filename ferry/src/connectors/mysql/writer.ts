@@ -45,7 +45,7 @@ export class MysqlSplitWriter extends LoadWriter<MysqlTarget> {
   protected override async beforeTransaction(): Promise<void> {
     const { strategy, request, loose, names, live } = this.table
     if (strategy.kind !== 'merge') return
-    // A key twice in one split: the last row stands.
+    // If a key occurs twice in one split, the last row wins.
     const key = loose.length > 0 ? '' : `(PRIMARY KEY (${sql.names(request.keys)}))`
     await this.client.query(`CREATE OR REPLACE TEMPORARY TABLE ${MERGE} ${key} SELECT ${names} FROM ${live} LIMIT 0`)
     if (loose.length > 0) await this.client.query(sql.exactKeys(MERGE, request.keys))

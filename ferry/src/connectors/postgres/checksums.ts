@@ -7,7 +7,7 @@ interface Request {
   /** SQL expressions of all columns, and of the keys among them. */
   list: string[]
   keys: string[]
-  /** What stands behind FROM. */
+  /** What comes after FROM. */
   from: string
   buckets: number
 }

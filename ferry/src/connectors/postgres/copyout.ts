@@ -48,7 +48,7 @@ export class CopyOut extends Readable {
     super({ objectMode: true, highWaterMark: 1 })
     this.text = text
     this.framed = framed
-    // Whoever reads is told by the stream; when nobody reads any more, a lost connection must not end the process.
+    // The reader gets the error from the stream; if it has gone, a lost connection must not end the process.
     this.on('error', () => {})
   }
 
@@ -99,7 +99,7 @@ export class CopyOut extends Readable {
     if (rows >= CHUNK_BYTES && !this.flush(0)) this.connection!.stream.pause()
   }
 
-  /** Room for so many bytes more: what is whole goes on its way; a row longer than the buffer gets a larger one. */
+  /** Room for so many bytes more: whole rows are pushed; a row longer than the buffer gets a larger one. */
   private makeRoom(bytes: number): void {
     const message = this.end - this.at >= MESSAGE_HEADER ? this.buffer.readInt32BE(this.at + 1) + 1 : 0
     if (!this.flush(Math.max(message, this.end - this.at) + bytes)) this.connection!.stream.pause()
@@ -111,14 +111,14 @@ export class CopyOut extends Readable {
     if (chunk.buffer.byteLength >= BUFFER_BYTES) this.keep(Buffer.from(chunk.buffer as ArrayBuffer))
   }
 
-  /** Keeps a buffer that nobody uses; of wide ones one is enough. */
+  /** Keeps an unused buffer; of wide ones one is enough. */
   private keep(buffer: Buffer): void {
     const isWide = buffer.length > BUFFER_BYTES
     const alike = this.spare.filter(b => b.length > BUFFER_BYTES === isWide).length
     if (alike < (isWide ? 1 : MOST_SPARE)) this.spare.push(buffer)
   }
 
-  /** Pushes the whole rows and goes on in a new buffer. Says whether more may come. */
+  /** Pushes the whole rows and continues in a new buffer. True if more may be pushed. */
   private flush(atLeast: number): boolean {
     const { buffer, rows, at, end } = this
     // Rows of about one width get buffers of one size, so that each serves again.

@@ -86,7 +86,7 @@ export function parsePosition(text: string): LogPosition<Lsn> {
 /** How long the server may take to see that a connection has ended. */
 const DROP_MS = 10_000
 
-/** What is wrong with the slot for who goes on from a place; undefined where nothing is. */
+/** Why the slot cannot be resumed from a position; undefined if it can. */
 export async function slotFault(client: pg.Client, name: string, from: Lsn): Promise<FerryError | undefined> {
   const { rows } = await client.query(
     `SELECT wal_status, confirmed_flush_lsn::text AS confirmed, to_jsonb(s) ->> 'invalidation_reason' AS reason
@@ -157,7 +157,7 @@ export async function snapshotWithSlot(
   }
 }
 
-/** Removes slot and publication, as soon as the server has seen that nobody reads from it any more. */
+/** Removes slot and publication, as soon as the server has noticed that its reader is gone. */
 export async function dropLog(client: pg.Client, name: string): Promise<void> {
   const end = Date.now() + DROP_MS
   for (;;) {
@@ -223,7 +223,7 @@ class PostgresMessages implements LogHandler, StreamHandler {
     if (!table || !followed) return
     try {
       const names = relation.columns.map(c => c.name)
-      // What comes before the place that the table goes on from is old news.
+      // Changes before the position that the table is resumed from are known.
       if (this.log.at !== undefined && this.log.at >= table.from.at)
         requireKnown(name, names, followed.columns, followed.drift)
       this.relations.set(relation.id, new RowOfTuple(table, relation))

@@ -59,7 +59,7 @@ export const UNCHANGED = 0x75
 export const TEXT = 0x74
 
 export interface LogHandler {
-  /** `lsn` is where the transaction's commit stands, `at` when it was, in microseconds since 1970. */
+  /** `lsn` is the position of the transaction's commit, `at` its time in microseconds since 1970. */
   begin(lsn: Lsn, at: number): void
   /** `end` is the place behind the commit. */
   commit(end: Lsn): void

@@ -42,12 +42,12 @@ export class ConnectionPool {
   /** Closes a connection whose state is unknown: a COPY was broken off, or it failed. */
   drop(client: pg.Client): void {
     this.all.delete(client)
-    // Breaking the socket is the only way to end a COPY that nobody reads any more.
+    // Closing the socket is the only way to end a COPY that is no longer read.
     const { connection } = client as unknown as { connection: { stream: { destroy(): void } } }
     connection.stream.destroy()
   }
 
-  /** Closes the connections that nobody works with: later ones are prepared anew. */
+  /** Closes the idle connections: later ones are prepared anew. */
   async reset(): Promise<void> {
     const idle = this.idle.splice(0)
     for (const client of idle) this.all.delete(client)

@@ -46,7 +46,7 @@ export async function swapTables(client: LedgerClient, target: Name, stage: Name
   for (const rename of renames) await client.query(rename)
 }
 
-/** Sequences behind identity and serial columns go on behind the highest value that was copied. */
+/** Sequences of identity and serial columns continue after the highest value that was copied. */
 export async function advanceSequences(client: LedgerClient, target: Name, columns: string[]): Promise<void> {
   const live = qualified(target)
   const sequences = await client.query(

@@ -10,7 +10,7 @@ import { connect, quoteName, quoteText, translate } from './client.ts'
 import { formatLsn, type Lsn, lsnAt, parseLsn } from './pgoutput.ts'
 import type { PostgresSettings } from './settings.ts'
 
-/** How often the server is told how far we are; it gives a silent client up after a minute. */
+/** How often the confirmed position is sent to the server, which closes a silent connection after a minute. */
 const STATUS_MS = 5000
 
 export interface Slot {

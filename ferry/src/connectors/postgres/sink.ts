@@ -37,7 +37,7 @@ export class PostgresSink implements SinkSession {
     const name = sessionName(run.run, run.epoch)
     this.pool = new ConnectionPool(settings, { name })
     this.control = connect(settings, { name })
-    // Whoever needs it is told.
+    // Avoids an unhandled rejection: who awaits it gets the error.
     this.control.catch(() => undefined)
   }
 

@@ -180,7 +180,7 @@ export class PostgresSource implements SourceSession {
     const [oldest, next] = [BigInt(snapshot.oldest as string), BigInt(snapshot.next as string)]
     const position = String(oldest)
     const from = since.after === undefined ? undefined : BigInt(since.after)
-    // Transactions have numbers of 32 bits that come again: of one so long ago nothing can be told.
+    // Transactions have numbers of 32 bits that come again: nothing can be known of one so long ago.
     if (from === undefined || next - from >= HALF_OF_VERSIONS) {
       const why = from === undefined ? '' : ': the last copy was too many transactions ago'
       return { read: request, position, isEmpty: false, range: `everything${why}`, notes: [] }
@@ -279,7 +279,7 @@ export class PostgresSource implements SourceSession {
     })
   }
 
-  /** Reading goes on in the snapshot of a slot: what is committed later is in the log behind it. */
+  /** Reads in the snapshot of a slot: what is committed later is in the log after it. */
   private async enterSlot(name: string, isThere: boolean): Promise<Lsn> {
     const { slot, client } = await snapshotWithSlot(this.settings, name, isThere)
     try {
@@ -432,7 +432,7 @@ class PostgresSourceTable implements SourceTable {
   }
 
   /**
-   * Key ranges where the primary key's order is about the order of the pages: a later snapshot can go on with them, as
+   * Key ranges where the primary key's order is about the order of the pages: they hold in a later snapshot, too, as
    * rows do not change their key. Else page ranges, which read in physical order but hold in one snapshot only.
    */
   private async ranges(table: PostgresTable, bytes: number): Promise<Piece[]> {
@@ -440,7 +440,7 @@ class PostgresSourceTable implements SourceTable {
     if (count < 2) return [{}]
     const key = table.primaryKey[0]
     return this.withClient(async client => {
-      // Rows that move between pages are told by the log; those that are read from a later snapshot must not be missed.
+      // The log has rows that move between pages; those that are read from a later snapshot must not be missed.
       if (key !== undefined && (this.follows || (await this.followsPages(client, key)))) {
         const bounds = await this.keyBounds(client, key, count)
         if (bounds.length > 0) return between(quoteName(key), bounds)

@@ -66,7 +66,7 @@ export function mergeOnConflict(
     rest.length === 0
       ? 'DO NOTHING'
       : `DO UPDATE SET ${rest.map(c => `${quoteName(c)} = excluded.${quoteName(c)}`).join(', ')}`
-  // Of several rows with one key the last one read stands.
+  // Of several rows with one key, the last one read wins.
   const rows = options.distinct
     ? `SELECT DISTINCT ON (${apart({ keys, loose })}) ${names(columns)} FROM ${staging} ORDER BY ${apart({ keys, loose })}, ctid DESC`
     : `SELECT ${names(columns)} FROM ${staging}`

@@ -92,7 +92,7 @@ export abstract class LoadWriter<T extends SqlTarget> implements SplitWriter {
     await this.inTransaction()
   }
 
-  /** Tries a batch in a savepoint; where it fails, halves find the rows that do not fit. */
+  /** Tries a batch in a savepoint; if it fails, bisects it to find the rows that do not fit. */
   private async writeSkipping(rows: Row[]): Promise<Refused[]> {
     const refused: Refused[] = []
     const good: Placed[] = []
