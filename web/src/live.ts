@@ -37,7 +37,7 @@ export function useLive(): boolean {
     source.addEventListener('run', event => onRun(JSON.parse((event as MessageEvent<string>).data)))
     source.onopen = () => {
       setConnected(true)
-      // What was told meanwhile nobody heard.
+      // Events that came meanwhile were missed.
       if (lost) client.invalidateQueries()
       lost = false
     }

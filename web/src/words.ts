@@ -21,6 +21,7 @@ const SAID: [RegExp, string][] = [
   [/For example --set [^\n]*/g, 'Take another name for it.'],
   [/ \(ferry copy: [^)]*\)/g, ''],
   [/, or name a variables file with --variables/g, ''],
+  [/ A connector of your own is loaded with --connector FILE\./g, ''],
   [/, or start the server with --folder/g, ', or ask who runs the server for this folder'],
   [
     /Its operator lets a server take it: ferry serve --variable \S+/g,

@@ -84,7 +84,7 @@ export function JobPage({ name, tab }: { name: string; tab: string }) {
   const over = !last.data || isOver(last.data.state)
   const stands = last.data?.resumable === true
   const standing = useQuery({ ...runQuery(last.data?.id ?? ''), enabled: stands })
-  // What stands goes on with Resume. An edited job may begin anew as well, and gives it up.
+  // Resume continues an unfinished run. An edited job may also start a new run, which discards it.
   const begins = !stands || standing.data?.edited === true
   if (job.isError) {
     const gone = job.error instanceof Problem && job.error.status === 404

@@ -23,7 +23,7 @@ export function NewFilePage() {
       <PageHead title="New copy job, as a file">
         <Link href="/jobs/new">Step by step</Link>
       </PageHead>
-      <Text block>A job file as YAML or JSON. Nothing runs before you say so.</Text>
+      <Text block>A job file as YAML or JSON. Nothing runs until you start it.</Text>
       <YamlEditor name="a new job" version="" yaml={START} save={save} />
     </>
   )

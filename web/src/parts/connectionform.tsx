@@ -1,4 +1,4 @@
-/** The settings of a connection, tested before they are kept. */
+/** The settings of a connection, tested before they are saved. */
 import {
   Accordion,
   AccordionHeader,

@@ -1,4 +1,4 @@
-/** What is wrong with single settings: told beside the field of each, and only there. */
+/** The faults of single settings, each shown beside its field and only there. */
 import { type Fault, Problem } from '../api.ts'
 
 /** What is wrong with a setting, by its place; undefined where it is right. */
@@ -9,7 +9,7 @@ export const noFault: FaultAt = () => undefined
 /** The faults that an error names, for a form that has a field for each place of which `has` is true. */
 export function faultsOf(error: unknown, has: (path: string) => boolean): { at: FaultAt; isBeside: boolean } {
   const faults = error instanceof Problem ? error.faults : []
-  // What no field shows is told as a whole.
+  // Faults without a field are shown together.
   const isBeside = faults.length > 0 && faults.every(f => has(f.path))
   return { at: isBeside ? faultAt(faults) : noFault, isBeside }
 }

@@ -20,7 +20,7 @@ function read<T>(key: string): Kept<T> | undefined {
  * here began from, undefined where there was none.
  */
 export function useKept<T>(name: string, base: string, start: T) {
-  // The number is that of the form that drafts are kept in.
+  // The number is the version of saved drafts.
   const key = `ferry 2 ${name}`
   const [found] = useState(() => read<T>(key))
   const [value, setValue] = useState<T>(found?.value ?? start)

@@ -20,7 +20,7 @@ const useStyles = makeStyles({
   part: { display: 'flex', flexDirection: 'column', gap: '12px' },
 })
 
-/** So many tables are told in full. */
+/** The number of tables that are shown in full. */
 const DETAILED = 50
 
 export function Plan({ plan }: { plan: PlanView }) {
@@ -46,7 +46,7 @@ export function Plan({ plan }: { plan: PlanView }) {
       {replaced.length > 0 && (
         <MessageBar intent="warning" layout="multiline">
           <MessageBarBody>
-            <MessageBarTitle>What is there will be gone</MessageBarTitle>
+            <MessageBarTitle>Existing rows will be replaced</MessageBarTitle>
             {replaced.slice(0, DETAILED).map(t => (
               <Text block key={`${t.from}\n${t.to}`}>
                 {t.from} replaces {t.replaces}

@@ -38,7 +38,7 @@ export function Schedules({ name }: { name: string }) {
     <section className={styles.part} aria-label="Schedules">
       <Title3 as="h2">Schedules</Title3>
       {all.length === 0 && edited === undefined && (
-        <Text>None yet: the job runs when somebody runs it, or by a trigger.</Text>
+        <Text>No schedules yet: the job runs when it is started, or by a trigger.</Text>
       )}
       {all.length > 0 && (
         <Grid

@@ -76,7 +76,7 @@ export function Triggers({ name }: { name: string }) {
     <section className={styles.part} aria-label="Triggers">
       <Title3 as="h2">Triggers</Title3>
       {all.length === 0 && !making && (
-        <Text>None yet. A trigger runs the job when files arrive, when it is called, or behind another job.</Text>
+        <Text>No triggers yet. A trigger runs the job when files arrive, when it is called, or after another job.</Text>
       )}
       {secret.data && (
         <MessageBar intent="success" layout="multiline">

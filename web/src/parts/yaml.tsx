@@ -56,7 +56,7 @@ export function YamlEditor({ name, version, yaml, save }: Props) {
           <Button disabled={text === yaml} onClick={() => draft.forget()}>
             Undo
           </Button>
-          {draft.isFound && text !== yaml && <Text>This is what you wrote before, and have not saved.</Text>}
+          {draft.isFound && text !== yaml && <Text>This is your unsaved text from before.</Text>}
         </div>
       )}
     </div>

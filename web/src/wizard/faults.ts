@@ -1,4 +1,4 @@
-/** What is wrong with a draft, told beside its fields while it is made. */
+/** The faults of a draft, shown beside its fields while it is edited. */
 import { keepPreviousData, queryOptions, useQuery } from '@tanstack/react-query'
 import { act, type Fault } from '../api.ts'
 import { useSettled } from '../parts/settled.ts'

@@ -61,7 +61,7 @@ export function MappingStep({ draft, set, fault }: StepProps) {
   const setAll = (name: string, value: unknown) => set({ rest: withSetting(draft.rest, name, value) })
   return (
     <>
-      <Title3 as="h2">How do they arrive?</Title3>
+      <Title3 as="h2">How are rows written?</Title3>
       <Field label="All tables" className={styles.narrow} {...shown(fault('update'))}>
         <Select value={draft.update} onChange={(_, { value }) => set({ update: value as Update })}>
           {updates.map(u => (

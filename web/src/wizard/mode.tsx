@@ -1,4 +1,4 @@
-/** Once, only what changed, or every change until it is told to end. */
+/** The copy mode: once, only what changed, or every change until it is completed. */
 import {
   Button,
   Field,
@@ -41,7 +41,7 @@ export function ModeStep({ draft, set, fault }: StepProps) {
   const merges = useConnector(draft.destination)?.update.includes('merge') ?? false
   const follows = tells && merges
   const choose = (mode: Mode) => {
-    // What the store knows by itself nobody has to say.
+    // What the store knows by itself need not be entered.
     const tables = draft.tables.map((t): TableDraft => {
       if (mode !== 'incremental' || t.tracking || t.incrementalColumn) return t
       return knows ? { ...t, tracking: 'watermark' } : t
@@ -84,7 +84,9 @@ export function ModeStep({ draft, set, fault }: StepProps) {
           <Button disabled={column.trim() === ''} onClick={() => editAll({ incrementalColumn: column.trim() })}>
             All by this column
           </Button>
-          {follows && <Button onClick={() => editAll({ tracking: 'cdc' })}>All by the log of the store</Button>}
+          {follows && (
+            <Button onClick={() => editAll({ tracking: 'cdc' })}>Use the log of the store for all tables</Button>
+          )}
         </div>
       )}
       {draft.mode === 'incremental' && (

@@ -105,7 +105,7 @@ function Wizard({ start, edited }: { start: Draft; edited?: Edited }) {
       <PageHead title={editing ? `Edit ${editing.name}` : 'New copy job'} />
       {kept.isFound && (
         <div className={styles.bar}>
-          <Text>This is what you began before, and have not saved.</Text>
+          <Text>This is your unsaved draft from before.</Text>
           <Button onClick={beginAnew}>Begin anew</Button>
         </div>
       )}

@@ -1,4 +1,4 @@
-/** The plan and the job file; then it is kept, and run. */
+/** The plan and the job file; then the job is saved, and run. */
 import {
   Accordion,
   AccordionHeader,
@@ -53,7 +53,7 @@ export function ReviewStep({ draft, set, editing, wrong, goTo, onSaved }: Review
   const definition = definitionOf({ ...draft, name })
   const asked = useDeferredValue(JSON.stringify(definition))
   const planned = useQuery({ ...draftPlanQuery(asked), enabled: JOB_NAME.test(name) })
-  // What a field of another step tells is not told here again.
+  // A fault that is shown beside a field of another step is not repeated here.
   const isBeside = (error: unknown) => error instanceof Problem && error.faults.length > 0 && wrong.length > 0
   const save = useAct(
     async (run: boolean) => {
@@ -102,7 +102,7 @@ export function ReviewStep({ draft, set, editing, wrong, goTo, onSaved }: Review
       <Title3 as="h3">Plan</Title3>
       {wrong.length > 0 && (
         <MessageBar intent="error" layout="multiline" role="alert">
-          <MessageBarBody>Some settings are not valid: see the messages at their fields.</MessageBarBody>
+          <MessageBarBody>Some settings are not valid: see the messages beside their fields.</MessageBarBody>
           <MessageBarActions>
             {wrong.map(step => (
               <Button key={step} onClick={() => goTo(step)}>

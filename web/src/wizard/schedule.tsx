@@ -20,7 +20,7 @@ export function ScheduleStep({ draft, set, onOpen }: StepProps & { onOpen: (isOp
   return (
     <>
       <Title3 as="h2">When does it run?</Title3>
-      {schedules.length === 0 && !making && <Text>When somebody runs it. A schedule runs it by the clock.</Text>}
+      {schedules.length === 0 && !making && <Text>When it is started. A schedule starts it at set times.</Text>}
       {schedules.length > 0 && (
         <Grid
           label="Schedules"

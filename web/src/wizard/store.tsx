@@ -55,7 +55,7 @@ export function StoreStep({ side, draft, set }: StepProps & { side: 'source' | '
     return (
       <>
         <Title3 as="h2">{title}</Title3>
-        {connections.data.length === 0 && <Text>There are no connections yet: make the first one.</Text>}
+        {connections.data.length === 0 && <Text>There are no connections yet: create the first one.</Text>}
         <ConnectionForm
           onSaved={saved => {
             setMaking(false)
