@@ -8,9 +8,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { jobSchema } from '../ferry/src/job/schema.ts'
+import { pendingRun } from '../ferry/src/state/claims.ts'
 import { openState } from '../ferry/src/state/database.ts'
 import { createJob } from '../ferry/src/state/jobs.ts'
-import { pendingRun } from '../ferry/src/state/runs.ts'
 import { installed, keep } from './timing.ts'
 
 const JOBS = 50

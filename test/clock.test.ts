@@ -7,10 +7,11 @@ import { jobSchema } from '../ferry/src/job/schema.ts'
 import { nextTimes, timesOf } from '../ferry/src/job/times.ts'
 import { Clock, fireWebhook } from '../ferry/src/runtime/clock.ts'
 import { look } from '../ferry/src/runtime/looks.ts'
+import { claimRun } from '../ferry/src/state/claims.ts'
 import type { State } from '../ferry/src/state/database.ts'
 import { createJob, updateJob } from '../ferry/src/state/jobs.ts'
 import { askForRun } from '../ferry/src/state/queue.ts'
-import { claimRun, finishRun } from '../ferry/src/state/runs.ts'
+import { finishRun } from '../ferry/src/state/runs.ts'
 import { policy, STATES, temporaryFolder, withState } from './support.ts'
 
 /** One that looks for files in this process. */

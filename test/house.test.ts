@@ -68,6 +68,15 @@ describe('imports', () => {
   })
 })
 
+describe('a file', () => {
+  it('has at most 400 lines, or says why it is one', () => {
+    const all = ['ferry/src/**/*.ts', 'cosmos-local/src/**/*.ts', 'web/src/**/*.{ts,tsx}'].flatMap(files)
+    const long = all.filter(({ text }) => text.split('\n').length > 401)
+    const found = long.filter(({ text }) => !text.split('\n').slice(0, 8).join('\n').includes(' * One file: '))
+    expect(found.map(f => f.path)).toEqual([])
+  })
+})
+
 describe('formats', () => {
   it('read and write through a store of objects alone', () => {
     const found = files('ferry/src/formats/*.ts').flatMap(({ path, text }) =>

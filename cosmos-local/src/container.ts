@@ -1,4 +1,8 @@
-/** A container: its definition and its items. */
+/**
+ * A container: its definition and its items.
+ *
+ * One file: every operation on an item changes the same maps (by partition, id and unique key) together.
+ */
 import { type ContainerDefinition, invalidTtl, isTtl } from './definition.ts'
 import { badRequest, CosmosError, conflict, notFound, preconditionFailed } from './errors.ts'
 import { effectiveKey, type KeyDefinition, type KeyValue } from './hash.ts'

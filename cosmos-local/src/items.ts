@@ -1,4 +1,8 @@
-/** Requests about items: one of them, several in a batch, a query, or the change feed. */
+/**
+ * Requests about items: one of them, several in a batch, a query, or the change feed.
+ *
+ * One file: the headers of one endpoint say which of these a request is.
+ */
 import type { Account } from './account.ts'
 import { MOST_OPERATIONS, parseBatch, resultsText, runBulk, runTransaction } from './batch.ts'
 import { allVersions, type FeedRequest, latestVersions } from './changefeed.ts'

@@ -9,9 +9,9 @@ import { FerryError } from '../errors.ts'
 import type { Journal } from './journal.ts'
 import { type RateLimit, Slots } from './limits.ts'
 import { RowGarbage } from './memory.ts'
-import type { OpenTable } from './plan.ts'
 import type { TableProgress } from './progress.ts'
 import { Segment } from './segment.ts'
+import type { OpenTable } from './tableplan.ts'
 
 /** Reading from a driver that never waits must let timers and signals have their turn this often. */
 const TURN_MS = 25

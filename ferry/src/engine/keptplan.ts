@@ -7,7 +7,7 @@ import { logicalType } from '../batch/typeschema.ts'
 import { encodingSchema } from '../connectors/registry.ts'
 import type { Offer } from '../contract/encodings.ts'
 import { KeptForm } from '../kept.ts'
-import type { TablePlan } from './plan.ts'
+import type { TablePlan } from './tableplan.ts'
 
 const names = z.array(z.string())
 const options = z.record(z.string(), z.unknown())

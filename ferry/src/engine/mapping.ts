@@ -6,8 +6,8 @@ import type { Column, Row } from '../batch/types.ts'
 import type { Offer } from '../contract/encodings.ts'
 import { DOCUMENT } from '../contract/schema.ts'
 import { type FerryError, RowError } from '../errors.ts'
-import type { OpenTable } from './plan.ts'
 import { type RowMapper, rowMapper } from './rows.ts'
+import type { OpenTable } from './tableplan.ts'
 
 export class TableMapping {
   private readonly table: OpenTable

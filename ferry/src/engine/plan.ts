@@ -1,6 +1,3 @@
-/** Planning: each table's mapping, the encoding that both sides agree on, and what would be written. */
-import { typeName } from '../batch/types.ts'
-import type { ChangeFeed } from '../contract/changefeed.ts'
 import type { Offer } from '../contract/encodings.ts'
 import type { ReadRequest } from '../contract/read.ts'
 import {
@@ -9,13 +6,12 @@ import {
   FILE_PATH,
   type MappedColumn,
   type Naming,
-  type TableColumn,
   type TableInfo,
 } from '../contract/schema.ts'
-import type { SinkSession, SinkTable } from '../contract/sink.ts'
-import type { SourceSession, SourceTable } from '../contract/source.ts'
+import type { SinkTable } from '../contract/sink.ts'
+import type { SourceTable } from '../contract/source.ts'
 import type { Store } from '../contract/store.ts'
-import type { RunIdentity, WriteRequest } from '../contract/write.ts'
+import type { WriteRequest } from '../contract/write.ts'
 import { asFerryError, FerryError, nearest } from '../errors.ts'
 import type { TableSpec } from '../job/tables.ts'
 import { chooseKeys, mapColumns, mayShareKeys, type OwnColumn } from './columns.ts'
@@ -27,83 +23,11 @@ import {
   requireDeletes,
   requireIncremental,
   requireMode,
-  type Stores,
   trackedBy,
 } from './increment.ts'
+import { placesOf, shapeOf } from './sameplan.ts'
+import type { IdleTable, OpenTable, PlanOptions, Sessions, TablePlan } from './tableplan.ts'
 
-/** All that a run needs to copy a table, as plain data: a resumed run uses it again. */
-export interface TablePlan {
-  ordinal: number
-  from: string
-  to: string
-  read: ReadRequest
-  write: WriteRequest
-  offer: Offer
-  /** Why better encodings were passed over. */
-  passedOver: string[]
-  guarantee: string
-  statements: string[]
-  notes: string[]
-  /** What is at the destination and will be gone, in words. */
-  replaces?: string
-  /** What of the source was found out and not said. */
-  guesses?: string[]
-  rows?: number
-  bytes?: number
-  onRowError: 'fail' | 'skip'
-  /** Where both objects are: a run is resumed with these and no others. Undefined of older versions. */
-  places?: { from: string; to: string }
-  /** The columns of both sides when the table was planned: a resumed run requires that they are unchanged. */
-  shape?: string
-  /** See SourceTable.fingerprint. */
-  fingerprint?: string
-  /** Of an incremental copy. */
-  increment?: IncrementPlan
-}
-
-export interface OpenTable {
-  readonly plan: TablePlan
-  readonly source: SourceTable
-  readonly sink: SinkTable
-  /** The changes behind the snapshot, once the run follows its source. */
-  readonly feed?: ChangeFeed
-}
-
-/** A table of which nothing is to be copied: no side of it is opened. */
-export interface IdleTable {
-  plan: TablePlan
-}
-
-/** Both stores of a run with their sessions. */
-export interface Sessions {
-  sourceStore: Store
-  destinationStore: Store
-  source: SourceSession
-  sink: SinkSession
-}
-
-/** What the job and the state say about the plan of a table. */
-export interface PlanOptions {
-  /** Whether nothing is going to be written. */
-  onlyReads?: boolean
-  /** Which run the plan is of. */
-  identity: Pick<RunIdentity, 'run' | 'job'>
-  /** Where rows are counted, bytes may not pass unread. */
-  rowsOnly: boolean
-  online?: { splits: number } | undefined
-  /** Of an incremental copy: how far copies of the table are, where there were any. */
-  incremental?:
-    | {
-        kept: (from: string, to: string) => KeptPosition | undefined
-        /** The positions of all tables of the job. */
-        all: string[]
-      }
-    | undefined
-  /** For a table that is planned anew in the middle of its run: the place that it continues from. */
-  resumesAt?: { increment: IncrementPlan; log: string }
-}
-
-/** Throws FERRY-3006 where the destination does not know the update method. */
 function requireUpdate({ update }: TableSpec, { kind, abilities }: Store): void {
   if (abilities.update.includes(update)) return
   throw new FerryError('FERRY-3006', `${kind} takes no ${update}: it takes ${abilities.update.join(', ')}`)
@@ -302,73 +226,6 @@ function replacedBy({ existing, update, truncate, object }: WriteRequest): strin
   return rows ? `what ${object} holds, about ${rows} rows` : `what ${object} holds`
 }
 
-/** Columns with their types; what a text file is guessed to hold is held by the file's own print. */
-function shapeOf(source: TableInfo, existing: TableInfo | undefined, alter: Alteration[] = []): string {
-  const altered = new Set(alter.map(a => a.column))
-  const of = (columns: TableColumn[]) =>
-    columns.filter(c => !c.inferred && !c.onRequest).map(c => `${c.name} ${c.native ?? typeName(c.type)}`)
-  const there = existing?.columns.filter(c => !altered.has(c.name))
-  return JSON.stringify([of(source.columns), there && !existing?.documents ? of(there) : null])
-}
-
-function placesOf({ sourceStore, destinationStore }: Stores, { object, query }: ReadRequest, to: string) {
-  const at = ({ place }: Store, key = '') => `${place} ${key}`.trim()
-  return {
-    from: at(sourceStore, query === undefined ? sourceStore.objectKey(object) : undefined),
-    to: at(destinationStore, destinationStore.objectKey(to)),
-  }
-}
-
-/**
- * Throws FERRY-5005 if the job's words stand for other stores than when the run began: variables have other values, relative
- * paths are read in another folder, or a connection was edited.
- */
-export function requireSamePlaces(stores: Stores, { places, read, to }: TablePlan): void {
-  if (!places) return
-  const now = placesOf(stores, read, to)
-  const side = (['from', 'to'] as const).find(s => places[s] !== now[s])
-  if (!side) return
-  const what = side === 'from' ? 'copies from' : 'copies to'
-  throw new FerryError('FERRY-5005', `the unfinished run ${what} ${places[side]}, and not ${now[side]}`, {
-    hint: 'Finish it in the folder, and with the variables, that it began with. Start again with --full-refresh to give it up.',
-  })
-}
-
-/** Throws FERRY-5005 if the columns of a table have changed since the run was planned. */
-export async function requireSameShape(sessions: Sessions, { plan, sink }: OpenTable): Promise<void> {
-  if (plan.shape === undefined) return
-  const { read, write } = plan
-  if (!write.existing && write.update === 'overwrite') await requireNew(sessions, plan, sink)
-  const source = await sessions.sourceStore.describe(read)
-  const there =
-    write.existing && (await sessions.destinationStore.existing({ object: write.object, options: write.options }))
-  const [was, wasThere] = JSON.parse(plan.shape) as [string[], string[] | null]
-  const [now, nowThere] = JSON.parse(
-    shapeOf(source ?? { object: '', columns: [], primaryKey: [] }, there, write.alter),
-  ) as [string[], string[] | null]
-  const differ = (a: string[] | null, b: string[] | null) =>
-    [...(a ?? []).filter(c => !b?.includes(c)), ...(b ?? []).filter(c => !a?.includes(c))][0]
-  const [own, other] = [source?.documents ? undefined : differ(was, now), differ(wasThere, nowThere)]
-  const what = own ?? other
-  if (what === undefined) return
-  throw new FerryError(
-    'FERRY-5005',
-    `the columns of ${own === undefined ? plan.to : plan.from} changed while the run was interrupted: ${what}`,
-    { hint: 'Start again with --full-refresh. Rows that an append has committed already stay there.' },
-  )
-}
-
-/** A table that others have made meanwhile is not replaced: the run was planned for none. */
-async function requireNew({ destinationStore }: Sessions, { write }: TablePlan, sink: SinkTable): Promise<void> {
-  if (!(await destinationStore.existing({ object: write.object, options: write.options }))) return
-  // Or this run has, and ended before the state learned of it.
-  if ((await sink.committed({ splits: new Map(), published: false })).published) return
-  throw new FerryError('FERRY-5005', `${write.object} has come into being since the run was planned`, {
-    hint: 'Start again with --full-refresh, which replaces it.',
-  })
-}
-
-/** Texts without a zone that become instants: of which zone they are is a guess. */
 function zoneNotes(source: TableInfo, columns: MappedColumn[]): string[] {
   const names = columns.flatMap(({ from, type }) => {
     const guessed = source.columns.find(c => c.name === from && c.inferred)?.type

@@ -5,8 +5,8 @@ import type { SplitWriter } from '../contract/sink.ts'
 import type { CommittedSplit, SplitId } from '../contract/split.ts'
 import type { Journal } from './journal.ts'
 import { TableMapping } from './mapping.ts'
-import type { OpenTable } from './plan.ts'
 import type { TableProgress } from './progress.ts'
+import type { OpenTable } from './tableplan.ts'
 
 /** A split that can be committed in the middle is committed after so many bytes, or so long. */
 const COMMIT_BYTES = 64_000_000

@@ -12,8 +12,8 @@ import type { Checksums, SourceSession, SourceTable } from '../contract/source.t
 import type { Store } from '../contract/store.ts'
 import { RowError } from '../errors.ts'
 import { asItIs } from './columns.ts'
-import type { TablePlan } from './plan.ts'
 import { rowMapper } from './rows.ts'
+import type { TablePlan } from './tableplan.ts'
 
 const BUCKETS = 4096
 /** Keys of differing buckets that are held at one time. */

@@ -1,16 +1,15 @@
 /** CSV files as a source: bytes that pass unread where the reader takes them, else records. */
-import { CsvAgreement, type FieldForm, parseRecords, RecordEnds } from '../batch/csv.ts'
+import { parseRecords, RecordEnds } from '../batch/csv.ts'
+import { CsvAgreement, type FieldForm } from '../batch/csvagreement.ts'
 import { type Batch, type CsvDialect, NotAsBytes, type Rejected } from '../batch/encoding.ts'
-import { isOfGuess, notAsGuessed } from '../batch/guess.ts'
-import { parseText } from '../batch/text.ts'
-import type { Column, LogicalType, Row } from '../batch/types.ts'
+import type { Column, LogicalType } from '../batch/types.ts'
 import { typeName, utf8 } from '../batch/types.ts'
 import type { Offer } from '../contract/encodings.ts'
 import type { ReadRequest, ReadOptions as SplitRead } from '../contract/read.ts'
 import { FILE_PATH, type TableInfo } from '../contract/schema.ts'
 import type { SourceTable } from '../contract/source.ts'
 import type { Split } from '../contract/split.ts'
-import { FerryError, LineError, RowError } from '../errors.ts'
+import { FerryError, LineError } from '../errors.ts'
 import { KeptForm } from '../kept.ts'
 import {
   bytesOf,
@@ -22,6 +21,7 @@ import {
   requireUtf8,
   type TextFile,
 } from './bytes.ts'
+import { Beginning, type LineRejected, type RecordForm, RecordParser, withoutMark } from './csvrecords.ts'
 import { type CsvShape, inferCsv, uniqueNames } from './infer.ts'
 import { fromName, type ReadOptions } from './options.ts'
 import { Peeked } from './peek.ts'
@@ -100,6 +100,8 @@ export class CsvSourceTable implements SourceTable {
   private readonly files: CsvFiles
   private readonly request: ReadRequest
   private readonly lines = new LineNumbers()
+  /** True if rows end with the path of their file. */
+  private readonly hasPath: boolean
   /** Types that the rows encoding reads fields as: what the mapping says a column is read as. */
   private readonly readAs: (LogicalType | undefined)[]
 
@@ -109,7 +111,8 @@ export class CsvSourceTable implements SourceTable {
     const { names } = files.shape
     this.readAs = names.map(name => request.columns.find(c => c.from === name)?.sourceType)
     this.rowColumns = readColumns(names, request)
-    if (request.columns.some(c => c.from === FILE_PATH)) {
+    this.hasPath = request.columns.some(c => c.from === FILE_PATH)
+    if (this.hasPath) {
       this.rowColumns.push({ name: FILE_PATH, type: utf8, nullable: false })
     }
     if (request.where !== undefined) {
@@ -182,7 +185,8 @@ export class CsvSourceTable implements SourceTable {
     const file = fileOf(this.files.set, piece.path, this.files.options)
     const start = from === undefined ? piece.start : Number(from)
     const agreement = offer.encoding === 'csv' ? this.agreement(offer) : undefined
-    const parser = offer.encoding === 'csv' ? undefined : new RecordParser(this, piece.path)
+    const parser =
+      offer.encoding === 'csv' ? undefined : new RecordParser(this.recordForm, this.hasPath ? [piece.path] : [])
     const beginning = start === 0 ? new Beginning(this.files.shape) : undefined
     const ends = new RecordEnds(this.files.shape.dialect)
     const source =
@@ -283,8 +287,7 @@ export class CsvSourceTable implements SourceTable {
     }
   }
 
-  /** What a record parser needs to know of this table. */
-  get parsing() {
+  private get recordForm(): RecordForm {
     const { shape } = this.files
     return {
       dialect: shape.dialect,
@@ -327,106 +330,4 @@ function formOf(type: LogicalType, native: string, guessed: boolean): FieldForm 
     default:
       return undefined
   }
-}
-
-/** What comes before the first row of a file: a byte order mark, `sep=;`, empty lines, the header. */
-class Beginning {
-  private readonly ends: RecordEnds
-  private place: 'first' | 'header' | 'rows' = 'first'
-  private readonly hasHeader: boolean
-
-  constructor({ dialect, header }: CsvShape) {
-    this.ends = new RecordEnds(dialect)
-    this.hasHeader = header
-  }
-
-  /** What of a chunk of whole records are rows. */
-  pass(data: Buffer, checkHeader: (record: Buffer) => void): Buffer {
-    let rest = data
-    if (this.place === 'first') {
-      rest = withoutMark(rest)
-      const separator = /^sep=.\r?\n?/i.exec(rest.toString('utf8', 0, 12))
-      if (separator) rest = rest.subarray(Buffer.byteLength(separator[0]))
-      this.place = this.hasHeader ? 'header' : 'rows'
-    }
-    while (this.place === 'header' && rest.length > 0) {
-      const end = this.ends.first(rest) || rest.length
-      const record = rest.subarray(0, end)
-      rest = rest.subarray(end)
-      if (/^[\r\n]*$/.test(record.toString('latin1', 0, 3)) && record.length < 3) continue
-      checkHeader(record)
-      this.place = 'rows'
-    }
-    return rest
-  }
-}
-
-/** Bytes without the byte order mark of UTF-8. */
-function withoutMark(bytes: Buffer): Buffer {
-  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes
-}
-
-/** A rejected record, by its line within what was read. */
-type LineRejected = Omit<Rejected, 'place'> & { line: number }
-
-/** Whole records as rows; a record that is not as the others is refused by its line. */
-class RecordParser {
-  private readonly table: CsvSourceTable['parsing']
-  /** What each row has behind its fields. */
-  private readonly tail: Row
-  private line = 1
-
-  constructor(table: CsvSourceTable, path: string) {
-    this.table = table.parsing
-    this.tail = table.rowColumns.at(-1)?.name === FILE_PATH ? [path] : []
-  }
-
-  skip(lines: number): void {
-    this.line += lines
-  }
-
-  parse(data: Buffer, most: number): { rows: Row[]; rejected: LineRejected[] } {
-    const { dialect, skip } = this.table
-    const rows: Row[] = []
-    const rejected: LineRejected[] = []
-    const text = data.toString('utf8')
-    for (const record of parseRecords(text, dialect, this.line)) {
-      if (rows.length >= most) break
-      try {
-        rows.push(this.row(record.fields, record.line))
-      } catch (error) {
-        if (!skip || !(error instanceof FerryError)) throw error
-        rejected.push({ line: record.line, reason: error.message, raw: record.raw })
-      }
-    }
-    this.line += countLines(data)
-    return { rows, rejected }
-  }
-
-  private row(fields: (string | null)[], line: number): Row {
-    const { names, readAs, guessed } = this.table
-    if (fields.length !== names.length) {
-      throw new LineError('FERRY-4002', line, `${fields.length} fields where the file has ${names.length} columns`)
-    }
-    const row: Row = []
-    for (let i = 0; i < fields.length; i++) {
-      const type = readAs[i]
-      if (!type) continue
-      const field = fields[i]!
-      try {
-        row.push(field === null ? null : parseField(field, type, guessed[i]!))
-      } catch (error) {
-        if (!(error instanceof RowError)) throw error
-        throw new LineError(error.code, line, error.message, names[i], { hint: error.hint })
-      }
-    }
-    row.push(...this.tail)
-    return row
-  }
-}
-
-/** Throws a RowError. */
-function parseField(field: string, type: LogicalType, guessed: boolean) {
-  if (guessed && !isOfGuess(field, type)) throw notAsGuessed(field, type)
-  return parseText(field, type)
 }

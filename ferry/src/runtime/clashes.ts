@@ -2,7 +2,7 @@
 
 import { loadConnector } from '../connectors/registry.ts'
 import type { Store } from '../contract/store.ts'
-import type { TablePlan } from '../engine/plan.ts'
+import type { TablePlan } from '../engine/tableplan.ts'
 import { type PeekedJob, peekJob } from '../job/kept.ts'
 import type { EndpointSpec } from '../job/schema.ts'
 import { type Access, resolveEndpoint } from './stores.ts'

@@ -1,6 +1,7 @@
 /** Pausing, resuming, cancelling and completing runs, whether or not a process executes them. */
 import { FerryError } from '../errors.ts'
 import { readJob } from '../job/kept.ts'
+import * as claims from '../state/claims.ts'
 import type { State } from '../state/database.ts'
 import { findJob } from '../state/jobs.ts'
 import { isAlive } from '../state/owner.ts'
@@ -36,7 +37,7 @@ async function withoutOwner(
   if (wish !== 'cancel') return
   const tables = await runs.runTables(state.db, row.id)
   // What has not begun has left nothing.
-  if (tables.length === 0) await runs.finishRun(state.db, { run: row.id, epoch: row.epoch }, ...runs.endOf(row))
+  if (tables.length === 0) await runs.finishRun(state.db, { run: row.id, epoch: row.epoch }, ...claims.endOf(row))
   else await discard(row)
 }
 
@@ -54,13 +55,13 @@ export async function startRun(
     only: tables,
   })
   if (outcome === 'queued' || outcome === 'resumed') return { run: row.id, outcome }
-  throw runs.runningAlready(row)
+  throw claims.runningAlready(row)
 }
 
 /** Puts a paused, failed or abandoned run back into the queue of the servers. Throws FERRY-5006 if it cannot be resumed. */
 export async function resumeRun(state: State, id: string): Promise<RunRow> {
   const row = await runs.findRun(state.db, id)
-  runs.requireUnfinished(row)
+  claims.requireUnfinished(row)
   if (row.queue !== null && row.queue !== JOBS) {
     throw new FerryError('FERRY-5006', `run ${row.id} is a copy job of account ${row.queue}`, {
       hint: `ferry cosmos copy resume --account-name ${row.queue} --job-name ${row.job.slice(row.queue.length + 1)}`,

@@ -9,6 +9,7 @@ import { matcher } from '../glob.ts'
 import { type CopyJobWords, type CopyRun, jobOf, nameOf, objectOf, type Task } from '../import/arm/copyjob.ts'
 import { readJob } from '../job/kept.ts'
 import type { Policy } from '../policy.ts'
+import * as claims from '../state/claims.ts'
 import { findConnection } from '../state/connections.ts'
 import type { State } from '../state/database.ts'
 import { isAlive } from '../state/owner.ts'
@@ -211,7 +212,7 @@ async function waitingOf(state: State, row: RunRow, executing: boolean): Promise
 
 /** Resumes a paused or failed job, or one whose process is gone: it is put back into its queue. */
 export async function resumeCopyJob(state: State, row: RunRow): Promise<void> {
-  runs.requireUnfinished(row)
+  claims.requireUnfinished(row)
   const alive = isAlive(row, await databaseNow(state.db))
   const waits = row.state === 'paused' || row.state === 'failed'
   const isLeft = ['pending', 'planning', 'running', 'completing'].includes(row.state) && !alive
@@ -230,7 +231,7 @@ export async function wishForCopyJob(state: State, row: RunRow, wish: Wish, poli
   if (wish === 'cancel') {
     const stores = await openStores(readJob(row.definition), state, policy)
     try {
-      await runs.giveUp(state.db, row.job, (run, lease) => abandon(state, run, lease, stores))
+      await claims.giveUp(state.db, row.job, (run, lease) => abandon(state, run, lease, stores))
     } finally {
       await closeStores(stores)
     }

@@ -2,10 +2,11 @@
 import type { SinkSession, SinkTable } from '../contract/sink.ts'
 import type { Store } from '../contract/store.ts'
 import { tablePlans } from '../engine/keptplan.ts'
-import type { TablePlan } from '../engine/plan.ts'
+import type { TablePlan } from '../engine/tableplan.ts'
 import { FerryError } from '../errors.ts'
 import { readJob } from '../job/kept.ts'
 import type { Policy } from '../policy.ts'
+import * as claims from '../state/claims.ts'
 import type { State } from '../state/database.ts'
 import { findJob } from '../state/jobs.ts'
 import { keepPosition, positionsOf, resetPositions } from '../state/positions.ts'
@@ -133,7 +134,7 @@ async function openIfThere(sink: SinkSession, plan: TablePlan): Promise<SinkTabl
 export async function discardRun(state: State, run: RunRow, policy: Policy): Promise<void> {
   const stores = await openStores(readJob(run.definition), state, policy)
   try {
-    await runs.giveUp(state.db, run.job, (row, lease) => abandon(state, row, lease, stores), run.id)
+    await claims.giveUp(state.db, run.job, (row, lease) => abandon(state, row, lease, stores), run.id)
   } finally {
     await closeStores(stores)
   }
@@ -154,7 +155,7 @@ export async function resetJob(
   try {
     let run: string | undefined
     for (;;) {
-      const id = await runs.giveUp(state.db, job, (row, lease) => abandon(state, row, lease, stores))
+      const id = await claims.giveUp(state.db, job, (row, lease) => abandon(state, row, lease, stores))
       if (id === undefined) break
       run ??= id
     }

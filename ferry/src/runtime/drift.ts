@@ -1,6 +1,6 @@
 /** Tables whose source gets columns while their log is followed: they are planned anew, and resumed where they are. */
 import type { Store } from '../contract/store.ts'
-import type { TablePlan } from '../engine/plan.ts'
+import type { TablePlan } from '../engine/tableplan.ts'
 import { NewColumns } from '../errors.ts'
 
 export class Drift {

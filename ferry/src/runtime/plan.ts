@@ -1,7 +1,8 @@
 /** What a job would copy: its tables, and the plan of each. */
 import { availableParallelism } from 'node:os'
 import { requireDistinctDestinations } from '../engine/destinations.ts'
-import { type PlanOptions, planTable, type TablePlan } from '../engine/plan.ts'
+import { planTable } from '../engine/plan.ts'
+import type { PlanOptions, TablePlan } from '../engine/tableplan.ts'
 import { asFerryError, type ErrorCode, FerryError } from '../errors.ts'
 import type { CopyJob, TableSettings } from '../job/schema.ts'
 import { expandTables, needsListing, type TableSpec } from '../job/tables.ts'

@@ -2,12 +2,13 @@
 import { setImmediate } from 'node:timers/promises'
 import { copyTable } from '../engine/copy.ts'
 import { RateLimit, Slots } from '../engine/limits.ts'
-import type { OpenTable, TablePlan } from '../engine/plan.ts'
 import type { TableProgress } from '../engine/progress.ts'
+import type { OpenTable, TablePlan } from '../engine/tableplan.ts'
 import { asFerryError, FerryError } from '../errors.ts'
 import type { CopyJob } from '../job/schema.ts'
 import type { Policy } from '../policy.ts'
 import { sizeOf } from '../size.ts'
+import * as claims from '../state/claims.ts'
 import type { State } from '../state/database.ts'
 import { diedTooOften, MOST_DEATHS } from '../state/queue.ts'
 import * as runs from '../state/runs.ts'
@@ -33,7 +34,7 @@ export interface RunOptions {
   /** Give up an unfinished run and begin anew. */
   fresh?: boolean
   /** The run, where it was taken from a queue. */
-  claimed?: runs.Claimed
+  claimed?: claims.Claimed
   /** Only these source objects. */
   only?: string[]
   /** Stops the run as a pause does: a signal of the terminal. */
@@ -61,7 +62,7 @@ export async function runJob(options: RunOptions): Promise<RunReport> {
   try {
     const claimed =
       options.claimed ??
-      (await runs.claimRun(db, job.name, definition, {
+      (await claims.claimRun(db, job.name, definition, {
         fresh: options.fresh ?? false,
         oneOff: options.oneOff ?? false,
         abandon: async (row, lease) => {
@@ -78,7 +79,7 @@ export async function runJob(options: RunOptions): Promise<RunReport> {
 }
 
 /** Throws FERRY-5012 for a run whose processes died again and again; it is ended. */
-async function refuseDying({ db }: State, { row, lease }: runs.Claimed): Promise<void> {
+async function refuseDying({ db }: State, { row, lease }: claims.Claimed): Promise<void> {
   // One that was asked to be cancelled only removes what it left.
   if (row.deaths < (row.wish === 'cancel' ? 2 * MOST_DEATHS : MOST_DEATHS)) return
   const error = diedTooOften(row.id, row.deaths)
@@ -87,12 +88,12 @@ async function refuseDying({ db }: State, { row, lease }: runs.Claimed): Promise
 }
 
 /** The earlier runs of a job for which a new one was requested: they are not resumed. */
-async function giveUpEarlier({ state, fresh }: RunOptions, claimed: runs.Claimed, stores: Stores): Promise<void> {
+async function giveUpEarlier({ state, fresh }: RunOptions, claimed: claims.Claimed, stores: Stores): Promise<void> {
   try {
     for (;;) {
-      const earlier = await runs.takeEarlier(state.db, claimed.row)
+      const earlier = await claims.takeEarlier(state.db, claimed.row)
       if (!earlier) break
-      await runs.cancelTaken(state.db, earlier, async (row, lease) => {
+      await claims.cancelTaken(state.db, earlier, async (row, lease) => {
         if (!fresh) await refuseEdited(state, row)
         await abandon(state, row, lease, stores)
       })
@@ -117,7 +118,7 @@ class Run {
   private readonly hold: Hold
   private readonly started = performance.now()
 
-  constructor(options: RunOptions, stores: Stores, claimed: runs.Claimed) {
+  constructor(options: RunOptions, stores: Stores, claimed: claims.Claimed) {
     const { state, job, only, fresh = false } = options
     const { lease, row, resumed } = claimed
     this.options = options

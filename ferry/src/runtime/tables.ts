@@ -1,19 +1,10 @@
 /** The tables of a run: planned when it begins, opened again when it is resumed, saved as they are. */
 import { requireDistinctDestinations } from '../engine/destinations.ts'
 import { tablePlans } from '../engine/keptplan.ts'
-import {
-  type IdleTable,
-  isSpecOf,
-  type OpenTable,
-  type PlanOptions,
-  planTable,
-  reopenTable,
-  requireSamePlaces,
-  requireSameShape,
-  type Sessions,
-  type TablePlan,
-} from '../engine/plan.ts'
+import { isSpecOf, planTable, reopenTable } from '../engine/plan.ts'
 import type { TableProgress } from '../engine/progress.ts'
+import { requireSamePlaces, requireSameShape } from '../engine/sameplan.ts'
+import type { IdleTable, OpenTable, PlanOptions, Sessions, TablePlan } from '../engine/tableplan.ts'
 import { FerryError } from '../errors.ts'
 import type { CopyJob } from '../job/schema.ts'
 import type { State } from '../state/database.ts'

@@ -2,9 +2,10 @@
 import { FerryError } from '../errors.ts'
 import { readJob } from '../job/kept.ts'
 import type { CopyJob } from '../job/schema.ts'
+import type { Claimed } from '../state/claims.ts'
 import type { State } from '../state/database.ts'
 import { type Asked, claimQueued, JOBS, requeue } from '../state/queue.ts'
-import { type Claimed, finishRun, type Lease } from '../state/runs.ts'
+import { finishRun, type Lease } from '../state/runs.ts'
 import { errorInfo, type RunReport } from './report.ts'
 import { type RunOptions, runJob } from './run.ts'
 

@@ -1,4 +1,8 @@
-/** Connections: kept, tested, looked into. Secrets go in and never come out. */
+/**
+ * Connections: saved, tested, looked into. Secrets go in and never come out.
+ *
+ * One file: the routes of one resource, which share how settings are checked and secrets replaced.
+ */
 
 import type { FastifyReply } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'

@@ -2,8 +2,9 @@
 import type { Kysely } from 'kysely'
 import { FerryError } from '../errors.ts'
 import { beginAttempt, endDead } from './attempts.ts'
+import { type Claimed, identity, lockUnfinished, newRun } from './claims.ts'
 import { isAlive, self } from './owner.ts'
-import { type Claimed, identity, lockUnfinished, newRun, unfinished } from './runs.ts'
+import { unfinished } from './runs.ts'
 import type { RunRow, Schema, Wish } from './schema.ts'
 import { databaseNow, databaseTime, iso } from './time.ts'
 

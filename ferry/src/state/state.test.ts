@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { STATES, temporaryFolder, until, withState } from '../../../test/support.ts'
+import * as claims from './claims.ts'
 import { migrate } from './database.ts'
 import { forgetAudit, forgetRuns, readAudit, writeAudit } from './history.ts'
 import { createJob, findJob, updateJob } from './jobs.ts'
@@ -24,10 +25,10 @@ const fresh = { fresh: false, abandon: async () => {} }
 describe.each(Object.entries(STATES))('%s', (_, place) => {
   it('gives a job one run at a time, and a finished one makes room', async () => {
     await withState(await place(), async ({ db }) => {
-      const first = await runs.claimRun(db, 'j', '{}', fresh)
-      await expect(runs.claimRun(db, 'j', '{}', fresh)).rejects.toMatchObject({ code: 'FERRY-5001' })
+      const first = await claims.claimRun(db, 'j', '{}', fresh)
+      await expect(claims.claimRun(db, 'j', '{}', fresh)).rejects.toMatchObject({ code: 'FERRY-5001' })
       await runs.finishRun(db, first.lease, 'completed')
-      const second = await runs.claimRun(db, 'j', '{}', fresh)
+      const second = await claims.claimRun(db, 'j', '{}', fresh)
       expect(second.resumed).toBe(false)
       expect(second.lease.run).not.toBe(first.lease.run)
     })
@@ -35,9 +36,9 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
 
   it('hands a failed run on, and refuses what its former owner writes late', async () => {
     await withState(await place(), async ({ db }) => {
-      const first = await runs.claimRun(db, 'j', '{}', fresh)
+      const first = await claims.claimRun(db, 'j', '{}', fresh)
       await runs.finishRun(db, first.lease, 'failed', { error: { code: 'FERRY-2005', message: 'm', hint: 'h' } })
-      const second = await runs.claimRun(db, 'j', '{}', fresh)
+      const second = await claims.claimRun(db, 'j', '{}', fresh)
       expect(second).toMatchObject({ resumed: true, lease: { run: first.lease.run, epoch: 2 } })
       await expect(runs.setState(db, first.lease, 'completed')).rejects.toMatchObject({ code: 'FERRY-5004' })
       await runs.setState(db, second.lease, 'running')
@@ -46,23 +47,23 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
 
   it('takes over from a process that is gone, not from one that lives elsewhere', async () => {
     await withState(await place(), async ({ db }) => {
-      const { lease } = await runs.claimRun(db, 'j', '{}', fresh)
+      const { lease } = await claims.claimRun(db, 'j', '{}', fresh)
       const owner = (values: object) => db.updateTable('run').set(values).where('id', '=', lease.run).execute()
       await owner({ owner_host: 'elsewhere', heartbeat_at: Date.now() })
-      await expect(runs.claimRun(db, 'j', '{}', fresh)).rejects.toMatchObject({ code: 'FERRY-5001' })
+      await expect(claims.claimRun(db, 'j', '{}', fresh)).rejects.toMatchObject({ code: 'FERRY-5001' })
       await owner({ heartbeat_at: Date.now() - LEASE_MS - 1 })
-      expect(await runs.claimRun(db, 'j', '{}', fresh)).toMatchObject({ resumed: true })
+      expect(await claims.claimRun(db, 'j', '{}', fresh)).toMatchObject({ resumed: true })
       // A process id that was given out again belongs to another process.
       await owner({ owner_pid: process.ppid, owner_started: 'long ago' })
-      expect(await runs.claimRun(db, 'j', '{}', fresh)).toMatchObject({ resumed: true })
+      expect(await claims.claimRun(db, 'j', '{}', fresh)).toMatchObject({ resumed: true })
     })
   })
 
   it('refuses whatever a process writes that has lost the run', async () => {
     await withState(await place(), async ({ db }) => {
-      const first = await runs.claimRun(db, 'j', '{}', fresh)
+      const first = await claims.claimRun(db, 'j', '{}', fresh)
       await db.updateTable('run').set({ owner_host: 'elsewhere', heartbeat_at: 0 }).execute()
-      const second = await runs.claimRun(db, 'j', '{}', fresh)
+      const second = await claims.claimRun(db, 'j', '{}', fresh)
       const counts = {
         state: 'running',
         rows_read: 1,
@@ -98,20 +99,20 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
 
   it('believes no heartbeat from the future: it was written before the clock went back', async () => {
     await withState(await place(), async ({ db }) => {
-      const { lease } = await runs.claimRun(db, 'j', '{}', fresh)
+      const { lease } = await claims.claimRun(db, 'j', '{}', fresh)
       const now = await databaseNow(db)
       const owner = { owner_host: 'elsewhere' }
       await db
         .updateTable('run')
         .set({ ...owner, heartbeat_at: now + 3_600_000 })
         .execute()
-      expect(await runs.claimRun(db, 'j', '{}', fresh)).toMatchObject({ resumed: true, lease: { run: lease.run } })
+      expect(await claims.claimRun(db, 'j', '{}', fresh)).toMatchObject({ resumed: true, lease: { run: lease.run } })
     })
   })
 
   it('gives ids that grow, whatever the clock says', async () => {
     await withState(await place(), async ({ db }) => {
-      const first = await runs.claimRun(db, 'j', '{}', fresh)
+      const first = await claims.claimRun(db, 'j', '{}', fresh)
       await runs.finishRun(db, first.lease, 'completed')
       // A run of a day on which the clock was wrong.
       const { id: _, ...row } = first.row
@@ -119,7 +120,7 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
         .insertInto('run')
         .values({ ...row, id: '20991231T235959.999-0000', state: 'completed' })
         .execute()
-      const second = await runs.claimRun(db, 'j', '{}', fresh)
+      const second = await claims.claimRun(db, 'j', '{}', fresh)
       expect(second.lease.run > '20991231T235959.999-0000').toBe(true)
       expect((await runs.findRun(db, 'j')).id).toBe(second.lease.run)
     })
@@ -143,10 +144,10 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
 
   it('gives up a run whose job was edited, after cleaning up', async () => {
     await withState(await place(), async ({ db }) => {
-      const first = await runs.claimRun(db, 'j', '{"a":1}', fresh)
+      const first = await claims.claimRun(db, 'j', '{"a":1}', fresh)
       await runs.finishRun(db, first.lease, 'paused')
       const abandoned: string[] = []
-      const second = await runs.claimRun(db, 'j', '{"a":2}', {
+      const second = await claims.claimRun(db, 'j', '{"a":2}', {
         fresh: false,
         abandon: async row => {
           abandoned.push(row.id)
@@ -160,7 +161,7 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
 
   it('keeps wishes until the run sees them', async () => {
     await withState(await place(), async ({ db }) => {
-      const { lease } = await runs.claimRun(db, 'j', '{}', fresh)
+      const { lease } = await claims.claimRun(db, 'j', '{}', fresh)
       await runs.setState(db, lease, 'running')
       await runs.wishFor(db, 'j', 'pause')
       expect(await runs.readWish(db, lease)).toBe('pause')
@@ -194,7 +195,7 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
       expect(second).toMatchObject({ lease: { run } })
       expect(await runs.readWish(db, second!.lease)).toBe('cancel')
       await dies(run)
-      const claimed = await runs.claimRun(db, 'j', '{}', { fresh: false, abandon: async () => {} })
+      const claimed = await claims.claimRun(db, 'j', '{}', { fresh: false, abandon: async () => {} })
       expect(claimed.resumed).toBe(false)
       expect(await runs.findRun(db, run)).toMatchObject({ state: 'cancelled' })
       // One that waits to be cancelled does not stand in the way of a new one.
@@ -209,7 +210,7 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
 
   it('keeps thousands of splits, all or none', async () => {
     await withState(await place(), async ({ db }) => {
-      const { lease } = await runs.claimRun(db, 'j', '{}', fresh)
+      const { lease } = await claims.claimRun(db, 'j', '{}', fresh)
       const split = (id: number) => ({ id, label: 'l', spec: 's', rows: 2 ** 40 })
       const ranges = Array.from({ length: 4000 }, (_, id) => split(id))
       await saveSplits(db, lease, 0, ranges, { feed: true })
@@ -226,16 +227,16 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
   it("leaves a run as it was, and nobody's, where what it left cannot be removed", async () => {
     await withState(await place(), async ({ db }) => {
       for (const state of ['paused', 'failed'] as const) {
-        const { lease } = await runs.claimRun(db, state, '{}', fresh)
+        const { lease } = await claims.claimRun(db, state, '{}', fresh)
         await runs.finishRun(db, lease, state)
-        const failing = runs.giveUp(db, state, async () => {
+        const failing = claims.giveUp(db, state, async () => {
           throw new Error('the store is away')
         })
         await expect(failing).rejects.toThrow('the store is away')
         const row = await runs.findRun(db, lease.run)
         expect(row).toMatchObject({ state, owner_pid: null })
         expect(isAlive(row, await databaseNow(db))).toBe(false)
-        expect(await runs.giveUp(db, state, async () => {})).toBe(lease.run)
+        expect(await claims.giveUp(db, state, async () => {})).toBe(lease.run)
         expect(await runs.findRun(db, lease.run)).toMatchObject(
           state === 'failed' ? { state, given_up: 1 } : { state: 'cancelled', given_up: 0 },
         )
@@ -262,7 +263,7 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
   it('forgets copies of the command line with their last run, but not one that begins at this moment', async () => {
     await withState(await place(), async ({ db }) => {
       const begin = async (job: string, updatedDaysAgo: number) => {
-        const claimed = await runs.claimRun(db, job, '{}', { ...fresh, oneOff: true })
+        const claimed = await claims.claimRun(db, job, '{}', { ...fresh, oneOff: true })
         const long = new Date(Date.now() - updatedDaysAgo * 86_400_000).toISOString()
         await db.updateTable('job').set({ updated_at: long }).where('name', '=', job).execute()
         return claimed
@@ -298,7 +299,7 @@ describe.each(Object.entries(STATES))('%s', (_, place) => {
   it('forgets runs that ended long ago, but of each job its newest one and what its tables have come to', async () => {
     await withState(await place(), async ({ db }) => {
       const run = async (job: string, endedDaysAgo: number) => {
-        const { lease } = await runs.claimRun(db, job, '{}', fresh)
+        const { lease } = await claims.claimRun(db, job, '{}', fresh)
         const table = {
           run: lease.run,
           ordinal: 0,

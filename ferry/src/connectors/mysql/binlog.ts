@@ -1,6 +1,8 @@
 /**
  * Reading the binary log as a replica does: events in their order, rows with their values.
  *
+ * One file: the state of one protocol (positions, table maps, transactions) that each kind of event changes.
+ *
  * Source: https://mariadb.com/kb/en/replication-protocol/
  */
 import type { Duplex } from 'node:stream'

@@ -1,6 +1,8 @@
 /**
  * Rows as the binary log holds them: the storage format of each type, as values of a table's columns.
  *
+ * One file: the types of one format, a few lines each, which are read side by side with its description.
+ *
  * Source: https://mariadb.com/kb/en/rows_event_v1v2-rows_compressed_event_v1/ and the servers' `log_event.cc`.
  */
 import { compact, daysFromCivil } from '../../batch/time.ts'

@@ -1,3 +1,8 @@
+/**
+ * A destination table in PostgreSQL, for one run.
+ *
+ * One file: one class; its statements, its writer and what it publishes are in files of their own.
+ */
 import type pg from 'pg'
 import { typeName } from '../../batch/types.ts'
 import { type Offer, ROWS } from '../../contract/encodings.ts'
