@@ -290,7 +290,7 @@ describe('the wizard', () => {
     expect(await seriousFaults(page)).toEqual([])
     // The last step says where, and goes there.
     await page.getByRole('button', { name: /7. Review/ }).click()
-    await page.getByText('see the messages at their fields').waitFor()
+    await page.getByText('see the messages beside their fields').waitFor()
     expect(await page.getByText('is not a size').count()).toBe(0)
     await page.getByRole('button', { name: 'Go to Mapping' }).click()
     await beside('bytesPerSecond', 'fast is not a size such as 64MB')

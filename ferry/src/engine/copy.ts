@@ -119,7 +119,8 @@ async function copyApart(table: OpenTable, work: CopyWork, splits: Split[], comm
   if (failures.length > 0) throw failures[0]
 }
 
-async function copySplit(
+/** Copies one split to its end, from its last commit. What it commits and rejects goes to the journal. */
+export async function copySplit(
   table: OpenTable,
   work: CopyWork,
   split: Split,

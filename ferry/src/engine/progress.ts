@@ -2,6 +2,7 @@
 import type { Behind } from '../batch/encoding.ts'
 import type { SplitId } from '../contract/split.ts'
 import type { FerryError } from '../errors.ts'
+import type { TablePlan } from './tableplan.ts'
 
 /** Where a run, or a table of one, is. */
 export type RunState =
@@ -39,6 +40,25 @@ export interface TableProgress {
   startedAt?: number
   endedAt?: number
   error?: FerryError
+}
+
+/** The progress of a table that has not begun. */
+export function noProgress(plan: Pick<TablePlan, 'ordinal' | 'from' | 'to' | 'offer' | 'increment'>): TableProgress {
+  return {
+    ordinal: plan.ordinal,
+    from: plan.from,
+    to: plan.to,
+    encoding: plan.increment?.isEmpty ? 'none' : plan.offer.encoding,
+    state: 'pending',
+    rowsRead: 0,
+    rowsCopied: 0,
+    rowsSkipped: 0,
+    bytesRead: 0,
+    bytesWritten: 0,
+    splits: 0,
+    splitsDone: 0,
+    behind: new Map(),
+  }
 }
 
 /** The share of a table that is done, between 0 and 1, or undefined where nothing is known to measure it by. */

@@ -2,7 +2,7 @@
 import { requireDistinctDestinations } from '../engine/destinations.ts'
 import { tablePlans } from '../engine/keptplan.ts'
 import { isSpecOf, planTable, reopenTable } from '../engine/plan.ts'
-import type { TableProgress } from '../engine/progress.ts'
+import { noProgress, type TableProgress } from '../engine/progress.ts'
 import { requireSamePlaces, requireSameShape } from '../engine/sameplan.ts'
 import type { IdleTable, OpenTable, PlanOptions, Sessions, TablePlan } from '../engine/tableplan.ts'
 import { FerryError } from '../errors.ts'
@@ -205,19 +205,7 @@ export class RunTables {
 
   private track(plan: TablePlan): TableProgress {
     const progress: TableProgress = {
-      ordinal: plan.ordinal,
-      from: plan.from,
-      to: plan.to,
-      encoding: plan.increment?.isEmpty ? 'none' : plan.offer.encoding,
-      state: 'pending',
-      rowsRead: 0,
-      rowsCopied: 0,
-      rowsSkipped: 0,
-      bytesRead: 0,
-      bytesWritten: 0,
-      splits: 0,
-      splitsDone: 0,
-      behind: new Map(),
+      ...noProgress(plan),
       ...(plan.guesses ? { guesses: plan.guesses } : {}),
       ...(plan.replaces ? { replaces: plan.replaces } : {}),
       ...(plan.rows === undefined ? {} : { totalRows: plan.rows }),
