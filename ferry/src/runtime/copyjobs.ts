@@ -16,6 +16,7 @@ import { isAlive } from '../state/owner.ts'
 import * as queue from '../state/queue.ts'
 import * as runs from '../state/runs.ts'
 import type { RunRow, RunTableRow, SplitRow, Wish } from '../state/schema.ts'
+import { errorOf } from '../state/texts.ts'
 import { databaseNow } from '../state/time.ts'
 import { abandon } from './discard.ts'
 import type { RunReport } from './report.ts'
@@ -172,7 +173,7 @@ export async function describeCopy(state: State, row: RunRow): Promise<CopyRun> 
     startedAt: row.started_at,
     endedAt: row.ended_at,
     updatedAt: new Date(Math.max(row.heartbeat_at ?? 0, ended, Date.parse(row.created_at))),
-    error: row.error === null ? undefined : (JSON.parse(row.error) as CopyRun['error']),
+    error: errorOf(row.error),
     tables: tables.map(t => countsOf(t, ofTable(t))),
     behind: executing ? behindOf(tables.map(ofTable)) : undefined,
     waiting: await waitingOf(state, row, executing),

@@ -9,6 +9,7 @@ import { identity } from '../state/claims.ts'
 import { findJob } from '../state/jobs.ts'
 import { findRun } from '../state/runs.ts'
 import type { RunState, Schema } from '../state/schema.ts'
+import { samplesOf } from '../state/texts.ts'
 import { databaseNow } from '../state/time.ts'
 import type { JobView, ListedJob, RunDetail, RunView } from './schemas.ts'
 import { attemptView, compactJob, RUN_COLUMNS, runView } from './views.ts'
@@ -159,7 +160,7 @@ export async function describeRun(db: Kysely<Schema>, idOrJob: string): Promise<
     source: endpointName(job.source),
     destination: endpointName(job.destination),
     owner: run.owner_pid === null ? null : { host: run.owner_host ?? '', process: run.owner_pid },
-    samples: run.samples === null ? [] : JSON.parse(run.samples),
+    samples: samplesOf(run.samples),
   }
 }
 

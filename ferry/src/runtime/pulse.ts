@@ -3,6 +3,7 @@ import type { Kysely } from 'kysely'
 import type { TableProgress } from '../engine/progress.ts'
 import { type Counts, type Lease, type Sums, saveCounts, saveSums } from '../state/runs.ts'
 import type { Schema } from '../state/schema.ts'
+import { type Sample, samplesOf } from '../state/texts.ts'
 
 /** How often. */
 export const PULSE_MS = 1000
@@ -10,7 +11,6 @@ export const PULSE_MS = 1000
 const MOST_SAMPLES = 240
 
 /** Seconds of work, rows and bytes at a moment. */
-export type Sample = [seconds: number, rows: number, bytes: number]
 
 export class Pulse {
   private readonly db: Kysely<Schema>
@@ -25,7 +25,7 @@ export class Pulse {
   constructor(db: Kysely<Schema>, lease: Lease, kept: string | null) {
     this.db = db
     this.lease = lease
-    this.samples = kept === null ? [] : (JSON.parse(kept) as Sample[])
+    this.samples = samplesOf(kept)
     this.before = this.samples.at(-1)?.[0] ?? 0
   }
 

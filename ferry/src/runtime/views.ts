@@ -5,6 +5,7 @@ import { isAlive } from '../state/owner.ts'
 import { isUnfinished } from '../state/runs.ts'
 import type { AttemptRow, RunRow, Schema } from '../state/schema.ts'
 import { FEED_ROW } from '../state/splits.ts'
+import { errorOf } from '../state/texts.ts'
 import type { AttemptView, RunView, TableView } from './schemas.ts'
 
 /** The columns that a list of runs needs; definitions and samples would make it slow. */
@@ -65,7 +66,7 @@ export function runView(row: ListedRun, now: number): RunView {
     throughput: perSecond(row.bytes_read, duration),
     tables: row.tables,
     tablesDone: row.tables_done,
-    error: row.error === null ? null : JSON.parse(row.error),
+    error: errorOf(row.error) ?? null,
   }
 }
 
@@ -86,7 +87,7 @@ export function attemptView(row: AttemptRow, executing: boolean, now: number): A
     endedAt: row.ended_at,
     duration: secondsBetween(row.started_at, row.ended_at, executing, now),
     outcome: isOpen && !executing ? 'died' : row.outcome,
-    error: row.error === null ? null : JSON.parse(row.error),
+    error: errorOf(row.error) ?? null,
   }
 }
 
@@ -177,7 +178,7 @@ export async function describeTables(
                 : Math.max(0, Math.round((now - Number(own.since)) / 1000)),
           }
         : null,
-      error: row.error === null ? null : JSON.parse(row.error),
+      error: errorOf(row.error) ?? null,
     }
   })
 }

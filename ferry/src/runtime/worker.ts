@@ -4,8 +4,9 @@ import { readJob } from '../job/kept.ts'
 import type { CopyJob } from '../job/schema.ts'
 import type { Claimed } from '../state/claims.ts'
 import type { State } from '../state/database.ts'
-import { type Asked, claimQueued, JOBS, requeue } from '../state/queue.ts'
+import { claimQueued, JOBS, requeue } from '../state/queue.ts'
 import { finishRun, type Lease } from '../state/runs.ts'
+import { askedOf } from '../state/texts.ts'
 import { errorInfo, type RunReport } from './report.ts'
 import { type RunOptions, runJob } from './run.ts'
 
@@ -21,7 +22,7 @@ export async function executeNext(
   const claimed = await claimQueued(state.db, JOBS, options.most)
   if (!claimed) return undefined
   options.onClaim?.(claimed.lease, claimed.row.job)
-  const asked = JSON.parse(claimed.row.asked ?? '{}') as Asked
+  const asked = askedOf(claimed.row.asked)
   const { signal, policy } = options
   try {
     const job = await jobOf(state, claimed)

@@ -5,8 +5,9 @@ import { peekJob } from '../job/kept.ts'
 import { beginAttempt, endDead } from './attempts.ts'
 import { requireOrder } from './behind.ts'
 import { isAlive, self } from './owner.ts'
-import { type ErrorInfo, findRun, finishRun, isUnfinished, type Lease, nextRunId, unfinished, update } from './runs.ts'
+import { findRun, finishRun, isUnfinished, type Lease, nextRunId, unfinished, update } from './runs.ts'
 import type { RunRow, RunState, Schema } from './schema.ts'
+import { type ErrorInfo, errorOf } from './texts.ts'
 import { databaseNow, iso } from './time.ts'
 
 /** Removes what a run that is not resumed left behind, under this process's lease. */
@@ -136,11 +137,7 @@ export async function giveUp(
 /** How a run ends that will not go on: one that has failed stays failed, with what it failed of. */
 export function endOf(row: RunRow): [RunState, { error?: ErrorInfo | undefined; givenUp?: true }] {
   if (row.state !== 'failed') return ['cancelled', {}]
-  return ['failed', { error: errorOf(row), givenUp: true }]
-}
-
-function errorOf({ error }: RunRow): ErrorInfo | undefined {
-  return error === null ? undefined : JSON.parse(error)
+  return ['failed', { error: errorOf(row.error), givenUp: true }]
 }
 
 /** Ends a run that was taken, once `abandon` has removed what it left. */
@@ -153,7 +150,7 @@ export async function cancelTaken(
     await abandon(row, lease)
   } catch (error) {
     // It stays as it was, and nobody's, for whoever decides what becomes of it.
-    await finishRun(db, lease, row.state === 'paused' ? 'paused' : 'failed', { error: errorOf(row) })
+    await finishRun(db, lease, row.state === 'paused' ? 'paused' : 'failed', { error: errorOf(row.error) })
     throw error
   }
   await finishRun(db, lease, ...endOf(row))

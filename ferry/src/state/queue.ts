@@ -6,18 +6,11 @@ import { type Claimed, identity, lockUnfinished, newRun } from './claims.ts'
 import { isAlive, self } from './owner.ts'
 import { unfinished } from './runs.ts'
 import type { RunRow, Schema, Wish } from './schema.ts'
+import { type Asked, askedOf } from './texts.ts'
 import { databaseNow, databaseTime, iso } from './time.ts'
 
 /** The queue of all jobs that servers and workers execute. No connection has such a name. */
 export const JOBS = ':jobs'
-
-/** What was asked of a run before it began. */
-export interface Asked {
-  /** Everything is copied again. */
-  fresh?: boolean
-  /** Only these source objects. */
-  only?: string[]
-}
 
 export type Asking = Asked & {
   /** `manual`, `schedule:NAME`, `trigger:NAME`. */
@@ -75,7 +68,7 @@ export async function askWithin(tx: Kysely<Schema>, job: string, asking: Asking)
 
 /** Whether a run was asked for some of its job's tables: who asks for the job means all of them. */
 function isOfSome({ asked }: RunRow): boolean {
-  return asked !== null && (JSON.parse(asked) as Asked).only !== undefined
+  return askedOf(asked).only !== undefined
 }
 
 /** Resumes an unfinished run as it began, also if its job has changed since. Throws FERRY-5006 where it is ended or at work. */

@@ -4,6 +4,7 @@ import { FerryError } from '../errors.ts'
 import { endAttempt } from './attempts.ts'
 import { isAlive } from './owner.ts'
 import type { RunRow, RunState, RunTableRow, Schema, Wish } from './schema.ts'
+import type { ErrorInfo } from './texts.ts'
 import { databaseNow, databaseTime, iso, isSqlite } from './time.ts'
 import { addTotals } from './totals.ts'
 
@@ -175,12 +176,6 @@ export async function finishRun(
     if (state === 'completed' || state === 'cancelled' || end.givenUp) await addTotals(tx, lease.run)
     return true
   })
-}
-
-export interface ErrorInfo {
-  code: string
-  message: string
-  hint: string
 }
 
 type Values = UpdateObject<Schema, 'run'>
