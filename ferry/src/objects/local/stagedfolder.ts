@@ -41,7 +41,10 @@ export class FolderStaging extends LocalStaging {
   }
 
   async begin(split: number, from: Checkpoint | undefined): Promise<number> {
-    const kept = from === undefined ? 0 : (await this.partsAt(split)).get(from)!
+    const kept = from === undefined ? 0 : (await this.partsAt(split)).get(from)
+    if (kept === undefined) {
+      throw new FerryError('FERRY-5005', `${this.target}: the files of split ${split} at its checkpoint are not known`)
+    }
     const stays = new Set(Array.from({ length: kept }, (_, i) => this.names.of(split, i + 1)))
     const prefix = this.names.ofSplit(split)
     const found = (await namesIn(this.work)).filter(name => name.startsWith(prefix) && !stays.has(name))
