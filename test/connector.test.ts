@@ -55,7 +55,7 @@ it('a connector that opens no store is named by its file', async () => {
     JSON.stringify({ name: 'j', source: { kind: 'mine', folder }, destination: folder, tables: ['t'] }),
   )
   const { stderr } = await ferry(['--connector', path, 'run', join(folder, 'job.json')], { home: folder, env: alone })
-  expect(stderr).toMatch(/FERRY-2008 .*mine\.ts opens a store without kind, label, place, test, objects/)
+  expect(stderr).toMatch(/FERRY-2008 .*mine\.ts opens a store without names, kind, label, place, test, objects/)
 })
 
 it.each([

@@ -178,7 +178,7 @@ export default (kit: ferry.ConnectorKit): ferry.Connector => {
       throw new FerryError('FERRY-3001', `there is no table ${object} in ${folder}`)
     }
     return {
-      ...kit.PLAIN_NAMES,
+      names: kit.PLAIN_NAMES,
       ...{ kind: kind.kind, label: `notebook:${folder}`, place: folder, abilities: kind.abilities },
       test: async () => `folder ${folder}`,
       objects: async () => [...new Set((await files(folder)).map(f => f.name))].sort(),

@@ -37,6 +37,7 @@ const sumOf = (text: string) => createHash('sha256').update(text).digest('hex')
 export default function ledgerbook({
   z,
   PLAIN,
+  PLAIN_NAMES,
   checkSettings,
   FerryError,
   RowError,
@@ -159,11 +160,7 @@ export default function ledgerbook({
       place: `ledgerbook:${folder}`,
       test: async () => `a folder of ${(await objects()).length} tables`,
       created: column => ({ type: column.type, native: typeName(column.type) }),
-      defaultObject: from => from.table,
-      nameParts: object => ({ schema: '', table: object }),
-      namePart: text => text,
-      objectKey: object => object,
-      naming: () => ({ foldsCase: false, mayBeEmpty: true }),
+      names: PLAIN_NAMES,
       source: async () => ({
         table: async r => reading(r, load(pathOf(r.object))),
         increment: async (r, since) => increment(r, load(pathOf(r.object)), since),

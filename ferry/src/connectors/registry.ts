@@ -111,26 +111,13 @@ function faultOfConnector(connector: Partial<Connector> | undefined): string | u
 }
 
 const STORE_TEXTS = ['kind', 'label', 'place'] as const
-const STORE_CALLS = [
-  'test',
-  'objects',
-  'describe',
-  'existing',
-  'created',
-  'defaultObject',
-  'nameParts',
-  'namePart',
-  'objectKey',
-  'naming',
-  'source',
-  'sink',
-  'close',
-] as const
+const STORE_CALLS = ['test', 'objects', 'describe', 'existing', 'created', 'source', 'sink', 'close'] as const
 
 /** The members that a store must have and has not. */
 function missingOfStore(store: Partial<Store> | undefined): string[] {
   if (typeof store !== 'object' || store === null) return [...STORE_CALLS]
   return [
+    ...(typeof store.names?.key === 'function' ? [] : ['names']),
     ...STORE_TEXTS.filter(name => typeof store[name] !== 'string'),
     ...STORE_CALLS.filter(name => typeof store[name] !== 'function'),
   ]

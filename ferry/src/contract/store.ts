@@ -4,7 +4,8 @@ import type { FerryError } from '../errors.ts'
 import type { Policy } from '../policy.ts'
 import type { Arrivals, Containers, Documents, KeptLog, Throttle } from './capabilities.ts'
 import type { Locators } from './locator.ts'
-import type { Naming, ObjectName, ObjectSpec, TableInfo } from './schema.ts'
+import type { Names } from './names.ts'
+import type { ObjectSpec, TableInfo } from './schema.ts'
 import type { SinkSession } from './sink.ts'
 import type { SourceSession } from './source.ts'
 import type { RunIdentity, UpdateMethod, WriteRequest } from './write.ts'
@@ -78,15 +79,6 @@ export const DATABASE: Abilities = {
   queries: true,
 }
 
-/** The names of a store whose objects and columns have any names, and are in no schemas. */
-export const PLAIN_NAMES: Pick<Store, 'defaultObject' | 'nameParts' | 'namePart' | 'objectKey' | 'naming'> = {
-  defaultObject: ({ table }) => table,
-  nameParts: object => ({ schema: '', table: object }),
-  namePart: text => text,
-  objectKey: object => object,
-  naming: () => ({ foldsCase: false, mayBeEmpty: true }),
-}
-
 /** One store: a database, an account, a folder of files. */
 export interface Store {
   readonly kind: string
@@ -115,16 +107,8 @@ export interface Store {
   created(column: Column, kind: string, target: ObjectSpec): { type: LogicalType; native: string }
   /** The native type of a column that is part of a key, if it differs from `created`: indexes have a maximal length. */
   keyNative?(native: string): string
-  /** The default name of a destination object: `public.orders` -> `orders`. `options` are those of `write`. */
-  defaultObject(from: ObjectName, options: Record<string, unknown>): string
-  /** Splits the name of an object. Throws FERRY-3001 if it is no name. */
-  nameParts(object: string): ObjectName
-  /** A name from any store as a part of an object's name in this one, quoted if needed. */
-  namePart(text: string): string
-  /** Identifies an object within the store: the same text for all of its names. */
-  objectKey(object: string): string
-  /** The names of columns that an object accepts. */
-  naming(target: ObjectSpec): Naming
+  /** How objects and columns are named. */
+  readonly names: Names
   // What only some stores can do: see capabilities.ts.
   readonly log?: KeptLog
   readonly documents?: Documents

@@ -13,7 +13,7 @@ interface Pair {
 export function requireDistinctDestinations(plans: Pair[], destination: Store): void {
   const seen = new Map<string, Pair>()
   for (const plan of plans) {
-    const key = destination.objectKey(plan.to)
+    const key = destination.names.key(plan.to)
     const other = seen.get(key)
     if (other) {
       const where = other.to === plan.to ? plan.to : `${plan.to}, which is ${other.to} for ${destination.label}`
@@ -35,9 +35,9 @@ export function requireNotIntoItself(
 ): void {
   const { from, to } = stores
   if (from.kind !== to.kind || from.place !== to.place) return
-  const key = to.objectKey(target)
+  const key = to.names.key(target)
   // A file may be in the folder that it is copied into.
-  const own = source && [source.object, ...(source.parts ?? [])].find(o => isWithin(from.objectKey(o), key))
+  const own = source && [source.object, ...(source.parts ?? [])].find(o => isWithin(from.names.key(o), key))
   if (own !== undefined) {
     throw new FerryError('FERRY-3017', `${source!.object} would be copied into itself: ${target} is at the same place`)
   }

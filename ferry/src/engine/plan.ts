@@ -35,7 +35,7 @@ function requireUpdate({ update }: TableSpec, { kind, abilities }: Store): void 
 
 /** Where a table goes. */
 function destinationOf(spec: TableSpec, source: Store, destination: Store): string {
-  return spec.to ?? destination.defaultObject(source.nameParts(spec.from), spec.write)
+  return spec.to ?? destination.names.defaultObject(source.names.parts(spec.from), spec.write)
 }
 
 /** Whether a plan was made from these words of the job: tables keep their plans where others come or go. */
@@ -98,7 +98,7 @@ export async function planTable(
   const { columns, alter } = whole
     ? { columns: [WHOLE_DOCUMENT], alter: [] }
     : mapColumns(spec, source, fixed, into, own)
-  requireNames(columns, existing ? undefined : destinationStore.naming(target), to)
+  requireNames(columns, existing ? undefined : destinationStore.names.columns(target), to)
   if (columns.length === 0) throw new FerryError('FERRY-3014', `${from} has no columns`)
   const chosen = destinationStore.documents?.keys ?? (whole ? [] : chooseKeys(spec, columns, source, existing))
   // Of a table that keeps versions the beginning of each is a part of its key.

@@ -20,8 +20,8 @@ export function shapeOf(source: TableInfo, existing: TableInfo | undefined, alte
 export function placesOf({ sourceStore, destinationStore }: Stores, { object, query }: ReadRequest, to: string) {
   const at = ({ place }: Store, key = '') => `${place} ${key}`.trim()
   return {
-    from: at(sourceStore, query === undefined ? sourceStore.objectKey(object) : undefined),
-    to: at(destinationStore, destinationStore.objectKey(to)),
+    from: at(sourceStore, query === undefined ? sourceStore.names.key(object) : undefined),
+    to: at(destinationStore, destinationStore.names.key(to)),
   }
 }
 

@@ -1,6 +1,7 @@
 import { type Column, type LogicalType, typeName, utf8 } from '../batch/types.ts'
+import type { Names } from '../contract/names.ts'
 import type { Increment, ReadRequest, Since } from '../contract/read.ts'
-import { FILE_PATH, type Naming, type ObjectName, type ObjectSpec, type TableInfo } from '../contract/schema.ts'
+import { FILE_PATH, type ObjectSpec, type TableInfo } from '../contract/schema.ts'
 import type { SinkSession, SinkTable } from '../contract/sink.ts'
 import type { SourceSession, SourceTable } from '../contract/source.ts'
 import type { Abilities, Kind, Store } from '../contract/store.ts'
@@ -135,30 +136,24 @@ export class FilesStore implements Store {
     return { type, native: toNative(type) }
   }
 
-  defaultObject({ table }: ObjectName, options: Record<string, unknown>): string {
-    const { format = 'parquet', compression = 'none' } = writeOptions(options)
-    return `${this.namePart(table)}.${endingOf(format, compression)}`
-  }
-
-  nameParts(object: string): ObjectName {
-    const parts = /^(?:(.*)[/\\])?([^/\\]*)$/.exec(object)!
-    return { schema: parts[1] ?? '', table: stem(parts[2]!) }
-  }
-
-  /** No separator, and nothing hidden. */
-  namePart(text: string): string {
-    return text.replace(/[/\\\0%]|^\.+/g, encodeURIComponent).replace(/^\.+/, dots => '%2E'.repeat(dots.length))
-  }
-
-  objectKey(object: string): string {
-    return this.store.identityOf(object)
-  }
-
-  naming(target: ObjectSpec): Naming {
-    // DuckDB writes Parquet.
-    if (formatOf(target.object, writeOptions(target.options)) === 'parquet') return { foldsCase: true }
-    const isJson = ['json', 'jsonl'].includes(formatOf(target.object, writeOptions(target.options)))
-    return { foldsCase: false, mayBeEmpty: isJson }
+  readonly names: Names = {
+    defaultObject: ({ table }, options) => {
+      const { format = 'parquet', compression = 'none' } = writeOptions(options)
+      return `${this.names.part(table)}.${endingOf(format, compression)}`
+    },
+    parts: object => {
+      const parts = /^(?:(.*)[/\\])?([^/\\]*)$/.exec(object)!
+      return { schema: parts[1] ?? '', table: stem(parts[2]!) }
+    },
+    /** No separator, and nothing hidden. */
+    part: text => text.replace(/[/\\\0%]|^\.+/g, encodeURIComponent).replace(/^\.+/, dots => '%2E'.repeat(dots.length)),
+    key: object => this.store.identityOf(object),
+    columns: target => {
+      // DuckDB writes Parquet.
+      if (formatOf(target.object, writeOptions(target.options)) === 'parquet') return { foldsCase: true }
+      const isJson = ['json', 'jsonl'].includes(formatOf(target.object, writeOptions(target.options)))
+      return { foldsCase: false, mayBeEmpty: isJson }
+    },
   }
 
   async source(): Promise<SourceSession> {

@@ -19,7 +19,7 @@ export async function clashesOf(
   tables: Pick<TablePlan, 'from' | 'to'>[],
   destination: Store,
 ): Promise<Clash[]> {
-  const own = new Map(tables.map(t => [destination.objectKey(t.to), t]))
+  const own = new Map(tables.map(t => [destination.names.key(t.to), t]))
   const others = await state.db.selectFrom('job').select(['name', 'definition']).where('name', '!=', job).execute()
   const place = destination.place
   const isHere = new Map<string, boolean>()
@@ -78,8 +78,8 @@ async function writtenBy(
     (await unconnected({ state, policy }, job.source, async source =>
       job.tables.flatMap(entry => {
         const { from, to } = typeof entry === 'string' ? { from: entry, to: undefined } : entry
-        return to ?? (from === undefined ? [] : destination.defaultObject(source.nameParts(from), {}))
+        return to ?? (from === undefined ? [] : destination.names.defaultObject(source.names.parts(from), {}))
       }),
     ))
-  return new Set([...rows.map(r => r.destination), ...(said ?? [])].map(object => destination.objectKey(object)))
+  return new Set([...rows.map(r => r.destination), ...(said ?? [])].map(object => destination.names.key(object)))
 }

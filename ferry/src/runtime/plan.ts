@@ -21,8 +21,8 @@ export async function tablesOf(job: CopyJob, { source, destination }: Stores, on
     needsListing(job) && !globs ? await source.objects(job.include === 'views' ? undefined : 'tables') : []
   const specs = expandTables(job, objects, {
     globs,
-    parts: object => source.nameParts(object),
-    write: name => destination.namePart(name),
+    parts: object => source.names.parts(object),
+    write: name => destination.names.part(name),
   })
   if (!only || only.length === 0) return specs
   const isMeant = (from: string, word: string) => from === word || from.endsWith(`.${word}`)

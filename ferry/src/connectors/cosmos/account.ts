@@ -6,7 +6,7 @@ import type { CosmosWire } from './wire.ts'
 export interface CosmosAccount {
   readonly wire: CosmosWire
   readonly label: string
-  names(object: string): { database: string; container: string }
+  containerOf(object: string): { database: string; container: string }
   everyContainer(only?: string): Promise<{ database: string; container: string }[]>
   find(object: string): Promise<CosmosContainer | undefined>
   /** Throws FERRY-3001 if there is none. */

@@ -2,7 +2,8 @@ import { MemberTypes } from '../../batch/infer.ts'
 import { members } from '../../batch/json.ts'
 import { type Column, jsonb, type LogicalType } from '../../batch/types.ts'
 import type { Containers } from '../../contract/capabilities.ts'
-import type { Naming, ObjectName, ObjectSpec, TableInfo } from '../../contract/schema.ts'
+import type { Names } from '../../contract/names.ts'
+import type { ObjectSpec, TableInfo } from '../../contract/schema.ts'
 import type { SinkSession } from '../../contract/sink.ts'
 import type { SourceSession } from '../../contract/source.ts'
 import type { Connector, Store } from '../../contract/store.ts'
@@ -147,7 +148,7 @@ export class CosmosStore implements Store, CosmosAccount {
    * Database and container of an object: `shop.orders`, `shop/orders` where a name has a dot, or `orders` in the
    * connection's database.
    */
-  names(object: string): { database: string; container: string } {
+  containerOf(object: string): { database: string; container: string } {
     const { database } = this.settings
     const slash = object.indexOf('/')
     if (slash > 0) return { database: object.slice(0, slash), container: object.slice(slash + 1) }
@@ -159,7 +160,7 @@ export class CosmosStore implements Store, CosmosAccount {
 
   /** A container that was found is known from then on. */
   async find(object: string): Promise<CosmosContainer | undefined> {
-    const { database, container } = this.names(object)
+    const { database, container } = this.containerOf(object)
     const link = `dbs/${database}/colls/${container}`
     const found = this.known.get(link) ?? (await CosmosContainer.open(this.wire, object, link))
     if (found) this.known.set(link, found)
@@ -178,7 +179,7 @@ export class CosmosStore implements Store, CosmosAccount {
     definition: object,
     throughput: { manual?: number | undefined; autoscale?: number | undefined },
   ): Promise<void> {
-    const { database } = this.names(object)
+    const { database } = this.containerOf(object)
     const { manual, autoscale } = throughput
     const headers: Record<string, string> = {
       ...(manual === undefined ? {} : { 'x-ms-offer-throughput': String(manual) }),
@@ -194,7 +195,7 @@ export class CosmosStore implements Store, CosmosAccount {
   }
 
   async deleteContainer(object: string): Promise<void> {
-    const { database, container } = this.names(object)
+    const { database, container } = this.containerOf(object)
     const link = `dbs/${database}/colls/${container}`
     const response = await this.wire.send({ method: 'DELETE', type: 'colls', link, path: link })
     if (response.status !== 204 && response.status !== 404) throw explain(response, object)
@@ -265,26 +266,18 @@ export class CosmosStore implements Store, CosmosAccount {
     return { type: column.type.kind === 'json' ? jsonb : column.type, native: 'json' }
   }
 
-  defaultObject({ table }: ObjectName): string {
-    return table
-  }
-
-  nameParts(object: string): ObjectName {
-    const { database, container } = this.names(object)
-    return { schema: database, table: container }
-  }
-
-  namePart(text: string): string {
-    return text
-  }
-
-  objectKey(object: string): string {
-    const { database, container } = this.names(object)
-    return `${database}/${container}`
-  }
-
-  naming(): Naming {
-    return { foldsCase: false, mayBeEmpty: true }
+  readonly names: Names = {
+    defaultObject: ({ table }) => table,
+    parts: object => {
+      const { database, container } = this.containerOf(object)
+      return { schema: database, table: container }
+    },
+    part: text => text,
+    key: object => {
+      const { database, container } = this.containerOf(object)
+      return `${database}/${container}`
+    },
+    columns: () => ({ foldsCase: false, mayBeEmpty: true }),
   }
 
   async source(): Promise<SourceSession> {

@@ -70,7 +70,7 @@ export class CosmosContainers implements Containers {
     definition: string,
     own: { partitionKey?: string[] | undefined; throughput?: number | undefined },
   ): Promise<void> {
-    const { container: id } = this.store.names(object)
+    const { container: id } = this.store.containerOf(object)
     const { partitionKey, throughput: manual } = own
     const key = partitionKey === undefined ? {} : { partitionKey: keyDefinition(partitionKey) }
     await this.store.createContainer(object, { ...(JSON.parse(definition) as object), id, ...key }, { manual })

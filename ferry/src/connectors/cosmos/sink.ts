@@ -89,7 +89,7 @@ export class CosmosSinkTable implements SinkTable {
   private definition() {
     const { partitionKey = '/id', uniqueKeys, defaultTtl } = this.options
     return {
-      id: this.store.names(this.request.object).container,
+      id: this.store.containerOf(this.request.object).container,
       partitionKey: keyDefinition([partitionKey].flat()),
       ...(uniqueKeys ? { uniqueKeyPolicy: { uniqueKeys: uniqueKeys.map(k => ({ paths: [k].flat() })) } } : {}),
       ...(defaultTtl === undefined ? {} : { defaultTtl }),

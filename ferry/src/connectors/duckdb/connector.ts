@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import type { Column, LogicalType } from '../../batch/types.ts'
-import type { Naming, ObjectName, ObjectSpec, TableInfo } from '../../contract/schema.ts'
+import type { Names } from '../../contract/names.ts'
+import type { ObjectSpec, TableInfo } from '../../contract/schema.ts'
 import type { SinkSession } from '../../contract/sink.ts'
 import type { SourceSession } from '../../contract/source.ts'
 import type { Connector, Store } from '../../contract/store.ts'
@@ -61,24 +62,12 @@ class DuckdbStore implements Store {
     return { type, native: toNative(type) }
   }
 
-  defaultObject({ table }: ObjectName): string {
-    return namePart(table)
-  }
-
-  nameParts(object: string): ObjectName {
-    return splitName(object)
-  }
-
-  namePart(text: string): string {
-    return namePart(text)
-  }
-
-  objectKey(object: string): string {
-    return qualified(splitName(object)).toLowerCase()
-  }
-
-  naming(): Naming {
-    return { foldsCase: true }
+  readonly names: Names = {
+    defaultObject: ({ table }) => namePart(table),
+    parts: object => splitName(object),
+    part: text => namePart(text),
+    key: object => qualified(splitName(object)).toLowerCase(),
+    columns: () => ({ foldsCase: true }),
   }
 
   refusesReading(): string {

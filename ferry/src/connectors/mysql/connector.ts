@@ -1,5 +1,6 @@
 import type { Column, LogicalType } from '../../batch/types.ts'
-import type { Naming, ObjectName, ObjectSpec, TableInfo } from '../../contract/schema.ts'
+import type { Names } from '../../contract/names.ts'
+import type { ObjectSpec, TableInfo } from '../../contract/schema.ts'
 import type { SinkSession } from '../../contract/sink.ts'
 import type { SourceSession } from '../../contract/source.ts'
 import type { Connector, Store } from '../../contract/store.ts'
@@ -71,26 +72,16 @@ class MysqlStore implements Store {
     return keyNative(native)
   }
 
-  defaultObject({ table }: ObjectName): string {
-    return namePart(table)
-  }
-
-  nameParts(object: string): ObjectName {
-    const { database, table } = splitName(object, this.settings)
-    return { schema: database, table }
-  }
-
-  namePart(text: string): string {
-    return namePart(text)
-  }
-
-  objectKey(object: string): string {
-    return qualified(splitName(object, this.settings))
-  }
-
-  /** https://mariadb.com/kb/en/identifier-names/ */
-  naming(): Naming {
-    return { foldsCase: true, mostCharacters: 64 }
+  readonly names: Names = {
+    defaultObject: ({ table }) => namePart(table),
+    parts: object => {
+      const { database, table } = splitName(object, this.settings)
+      return { schema: database, table }
+    },
+    part: text => namePart(text),
+    key: object => qualified(splitName(object, this.settings)),
+    /** https://mariadb.com/kb/en/identifier-names/ */
+    columns: () => ({ foldsCase: true, mostCharacters: 64 }),
   }
 
   async source(): Promise<SourceSession> {

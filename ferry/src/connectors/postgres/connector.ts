@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Column, LogicalType } from '../../batch/types.ts'
-import type { Naming, ObjectName, ObjectSpec, TableInfo } from '../../contract/schema.ts'
+import type { Names } from '../../contract/names.ts'
+import type { ObjectSpec, TableInfo } from '../../contract/schema.ts'
 import type { SinkSession } from '../../contract/sink.ts'
 import type { SourceSession } from '../../contract/source.ts'
 import type { Connector, Store } from '../../contract/store.ts'
@@ -81,25 +82,17 @@ class PostgresStore implements Store {
     return { type: toLogical(native), native }
   }
 
-  defaultObject({ table }: ObjectName): string {
-    return joinName(this.settings.schema, table)
-  }
-
-  nameParts(object: string): ObjectName {
-    return splitName(object, this.settings.schema)
-  }
-
-  namePart(text: string): string {
-    return namePart(text)
-  }
-
-  objectKey(object: string): string {
-    return qualified(this.nameParts(object))
-  }
-
-  /** https://www.postgresql.org/docs/current/limits.html and ddl-system-columns.html */
-  naming(): Naming {
-    return { foldsCase: false, mostBytes: 63, reserved: ['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid'] }
+  readonly names: Names = {
+    defaultObject: ({ table }) => joinName(this.settings.schema, table),
+    parts: object => splitName(object, this.settings.schema),
+    part: text => namePart(text),
+    key: object => qualified(this.names.parts(object)),
+    /** https://www.postgresql.org/docs/current/limits.html and ddl-system-columns.html */
+    columns: () => ({
+      foldsCase: false,
+      mostBytes: 63,
+      reserved: ['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid'],
+    }),
   }
 
   async source(): Promise<SourceSession> {

@@ -1,7 +1,8 @@
 import { existsSync, statSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Column, LogicalType } from '../../batch/types.ts'
-import type { Naming, ObjectName, ObjectSpec, TableInfo } from '../../contract/schema.ts'
+import type { Names } from '../../contract/names.ts'
+import type { ObjectSpec, TableInfo } from '../../contract/schema.ts'
 import type { SinkSession } from '../../contract/sink.ts'
 import type { SourceSession } from '../../contract/source.ts'
 import type { Connector, Store } from '../../contract/store.ts'
@@ -65,24 +66,12 @@ class SqliteStore implements Store {
     return { type: toLogical(native), native }
   }
 
-  defaultObject({ table }: ObjectName): string {
-    return namePart(table)
-  }
-
-  nameParts(object: string): ObjectName {
-    return { schema: 'main', table: tableName(object) }
-  }
-
-  namePart(text: string): string {
-    return namePart(text)
-  }
-
-  objectKey(object: string): string {
-    return tableName(object).toLowerCase()
-  }
-
-  naming(): Naming {
-    return { foldsCase: true }
+  readonly names: Names = {
+    defaultObject: ({ table }) => namePart(table),
+    parts: object => ({ schema: 'main', table: tableName(object) }),
+    part: text => namePart(text),
+    key: object => tableName(object).toLowerCase(),
+    columns: () => ({ foldsCase: true }),
   }
 
   refusesReading(): string | undefined {

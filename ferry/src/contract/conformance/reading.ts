@@ -159,7 +159,7 @@ export function reading({ kind, make, filter = 'n < 10' }: Subject): void {
     const alias = aliasOf(place.endpoint)
     if (!alias) return
     const other = await open({ endpoint: alias })
-    const idOf = (s: typeof store) => `${s.place} ${s.objectKey(place.object('copy'))}`
+    const idOf = (s: typeof store) => `${s.place} ${s.names.key(place.object('copy'))}`
     expect(idOf(other)).toBe(idOf(store))
   })
 

@@ -93,9 +93,9 @@ export function writing({ kind, make, evolves, isWhole }: Subject, update: Updat
     expect(await found(place, 't')).toEqual(numbered(0, 20))
     expect(await found(place, 'u')).toEqual(numbered(0, 20, 500))
     const store = await open(place)
-    const objects = (await store.objects()).map(object => store.objectKey(object))
+    const objects = (await store.objects()).map(object => store.names.key(object))
     for (const name of ['t', 'u']) {
-      const key = store.objectKey(place.object(name))
+      const key = store.names.key(place.object(name))
       expect(objects.some(object => object === key || object.startsWith(`${key}/`))).toBe(true)
     }
   })
