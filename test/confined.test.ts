@@ -15,7 +15,7 @@ describe('copies in the folders of a server', () => {
   async function stores(scratch = mkdtempSync(join(tmpdir(), 'ferry-test-scratch-'))) {
     const folder = temporaryFolder()
     onTestFinished(() => rmSync(scratch, { recursive: true, force: true }))
-    const policy = Policy.from({ FERRY_FOLDERS: folder, FERRY_SCRATCH: scratch })
+    const policy = Policy.from({ FERRY_FOLDERS: JSON.stringify([folder]), FERRY_SCRATCH: scratch })
     mkdirSync(join(folder, 'out'))
     const { client, settings } = await makeDatabase()
     await client.query(

@@ -4,10 +4,10 @@
  */
 import { readlinkSync, realpathSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, delimiter, dirname, join, relative, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { FerryError } from './errors.ts'
 
-/** Names of variables that tell the processes that a server starts its limits: folders are separated as in PATH. */
+/** Names of variables that tell the processes that a server starts its limits. Lists are JSON: a folder may have any name. */
 const FOLDERS = 'FERRY_FOLDERS'
 const VARIABLES = 'FERRY_VARIABLES'
 const SCRATCH = 'FERRY_SCRATCH'
@@ -37,10 +37,9 @@ export class Policy {
 
   /** That of a process with this environment: limited if a server has started it. */
   static from(environment: Environment): Policy {
-    const { [FOLDERS]: folders, [VARIABLES]: variables = '', [SCRATCH]: scratch = tmpdir() } = environment
+    const { [FOLDERS]: folders, [VARIABLES]: variables = '[]', [SCRATCH]: scratch = tmpdir() } = environment
     if (folders === undefined) return new Policy(undefined, environment, {})
-    const limits = { folders: folders.split(delimiter).filter(Boolean), variables: variables.split(','), scratch }
-    return new Policy(limits, environment, {})
+    return new Policy({ folders: JSON.parse(folders), variables: JSON.parse(variables), scratch }, environment, {})
   }
 
   /** The same with limits. */
@@ -62,7 +61,12 @@ export class Policy {
   forChild(environment: Environment): Environment {
     if (!this.limits) return environment
     const { folders, variables, scratch } = this.limits
-    return { ...environment, [FOLDERS]: folders.join(delimiter), [VARIABLES]: variables.join(','), [SCRATCH]: scratch }
+    return {
+      ...environment,
+      [FOLDERS]: JSON.stringify(folders),
+      [VARIABLES]: JSON.stringify(variables),
+      [SCRATCH]: scratch,
+    }
   }
 
   /** True if this process acts for others. */

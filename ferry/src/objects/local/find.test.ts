@@ -19,7 +19,7 @@ describe('files by pattern', () => {
     writeFileSync(join(outside, 'secret.csv'), '')
     symlinkSync(outside, join(folder, 'link'))
     symlinkSync(join(outside, 'secret.csv'), join(folder, 'link.csv'))
-    policy = Policy.from({ FERRY_FOLDERS: folder })
+    policy = Policy.from({ FERRY_FOLDERS: JSON.stringify([folder]) })
   })
   afterEach(() => {
     for (const path of [folder, outside]) rmSync(path, { recursive: true, force: true })
