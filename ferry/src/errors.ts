@@ -1,5 +1,5 @@
 /**
- * Every error that Ferry tells a user about: one code a case, what it means and what to do. `docs/errors.md` is made
+ * Every error that Ferry reports: one code a case, what it means and what to do. `docs/errors.md` is made
  * from this list, and a test holds the two together.
  *
  * 1xxx the job file and its words, 2xxx connections, 3xxx the plan, 4xxx the data, 5xxx runs and state.

@@ -66,7 +66,7 @@ function setOf(chars: string[]): (char: string) => boolean {
   return char => ranges.some(([from, to]) => char >= from && char <= to) !== isNot
 }
 
-/** What `{a,b}` in a pattern stands for, one within another too. Throws FERRY-1003 for too many. */
+/** The patterns that `{a,b}` in a pattern expands to, nested ones too. Throws FERRY-1003 for too many. */
 export function alternatives(pattern: string): string[] {
   let found = [pattern]
   for (;;) {

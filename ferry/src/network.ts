@@ -21,7 +21,7 @@ const REFUSED_6: [string, number][] = [
   ['fd00:ec2::', 32],
   ['fd20:ce::', 32],
 ]
-/** Prefixes that carry an IPv4 address: compatible, translated (RFC 6052, 8215), 6to4; how many bits stand before it. */
+/** Prefixes that carry an IPv4 address: compatible, translated (RFC 6052, 8215), 6to4; how many bits precede it. */
 const CARRIERS: [(four: string) => string, number][] = [
   [four => `::${four}`, 96],
   [four => `::ffff:0:${four}`, 96],
@@ -57,7 +57,7 @@ function refusal(name: string): FerryError {
 
 const own = new AsyncLocalStorage<true>()
 
-/** Work that asks the machine's own host in Ferry's name, and not for somebody: for the token of its identity. */
+/** Work that calls the machine's own host for Ferry itself, and not for a user: for the token of its identity. */
 export function asOurselves<T>(work: () => T): T {
   return own.run(true, work)
 }

@@ -29,7 +29,7 @@ export function letWait(child: { pid?: number | undefined }, nice: number): void
   }
 }
 
-/** Bytes of memory that a process has; 0 where the system does not tell. */
+/** Bytes of memory that a process has; 0 if the system does not say. */
 export async function memoryOf(pid: number | undefined): Promise<number> {
   if (process.platform !== 'linux' || pid === undefined) return 0
   const [, pages] = (await readFile(`/proc/${pid}/statm`, 'utf8').catch(() => '')).split(' ')

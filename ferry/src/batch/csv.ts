@@ -12,7 +12,7 @@ import type { LogicalType, Row, Value } from './types.ts'
 export const LF = 10
 export const CR = 13
 
-/** Where a reader of CSV stands between two bytes. */
+/** The state of a CSV reader between two bytes. */
 type Place = 'start' | 'plain' | 'quoted' | 'closing'
 
 /** Finds record ends in a CSV that arrives in chunks. */

@@ -37,7 +37,7 @@ export class CsvAgreement {
   private endsWithCr: boolean | undefined
 
   /**
-   * `forms` has one for each field. `toFile` where the bytes become a file: its lines end with LF, and nobody counts the
+   * `forms` has one for each field. `toFile` is true if the bytes become a file: its lines end with LF, and nobody counts the
    * fields behind us.
    */
   constructor(dialect: CsvDialect, forms: (FieldForm | undefined)[], { toFile }: { toFile: boolean }) {

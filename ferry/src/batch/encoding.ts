@@ -24,7 +24,7 @@ export interface DuckdbQuery {
   teardown: string[]
 }
 
-/** A place within a split from which reading can go on; opaque outside the connector that made it. */
+/** A place within a split from which reading can be resumed; opaque outside the connector that made it. */
 export type Checkpoint = string
 
 /**
@@ -45,7 +45,7 @@ export interface RowBatch {
   rejected?: Rejected[]
   /** What happened to each row; undefined where they are rows of a snapshot, each there once. */
   changes?: Change[]
-  /** Of changes: by position in the row, the values that the source does not tell because they stayed as they were. */
+  /** Of changes: by position in the row, the values that the source leaves out since they did not change. */
   unchanged?: (readonly number[] | undefined)[]
   /** Of changes: the row under its former key, where the key changed. */
   before?: (Row | undefined)[]
@@ -70,13 +70,13 @@ export interface Behind {
   since?: number
 }
 
-/** A row that could not be read, with its reason; `place` says where it stands (a line, a key). */
+/** A row that could not be read, with its reason; `place` names it (a line, a key). */
 export interface Rejected {
   place: string
   reason: string
   column?: string
   /** The source row, column by column as canonical text; what `retry` copies again. */
   values?: Record<string, string | null>
-  /** The record as it stands in its file, where it could not be taken apart. */
+  /** The text of the record, if it could not be parsed. */
   raw?: string
 }

@@ -103,7 +103,7 @@ function typeOfJson(text: string, instants: boolean): LogicalType {
   }
   if (first === '"') {
     if (!instants) return utf8
-    // Of strings only instants are told apart: digits in quotes are meant to be text.
+    // Of strings only instants are recognised: digits in quotes are meant to be text.
     const type = typeOfText(JSON.parse(text) as string)
     return type.kind === 'timestamp' || type.kind === 'date' ? type : utf8
   }

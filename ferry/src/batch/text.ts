@@ -145,7 +145,7 @@ function parseFloatText(text: string, bits: 32 | 64): number | undefined {
 }
 
 /**
- * Whether a decimal text is a float: printed with as many digits as the text has, or as few as tell it from all others, the
+ * Whether a decimal text is a float: printed with as many digits as the text has, or as few as identify it, the
  * nearest float is that text again. Every text of up to 15 digits is (6 of a `float32`), and whatever was printed from a float with up to 17 (9).
  */
 export function isExactFloat(text: string, bits: 32 | 64): boolean {
@@ -229,7 +229,7 @@ function isPlainDecimal(text: string, precision: number, scale: number): boolean
   const point = scale === 0 ? length : length - scale - 1
   const whole = point - start
   if (whole < 1 || whole > precision - scale) return false
-  // A leading zero stands for itself only, and `-0.00` is 0.00.
+  // A single leading zero is kept, and `-0.00` is 0.00.
   if (text.charCodeAt(start) === 48 && (whole > 1 || start === 1)) return false
   for (let i = start; i < length; i++) {
     const c = text.charCodeAt(i)

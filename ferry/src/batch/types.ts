@@ -145,7 +145,7 @@ export function sameType(a: LogicalType, b: LogicalType): boolean {
   return typeName(a) === typeName(b)
 }
 
-/** The type that a name stands for, or undefined: the reverse of {@link typeName}, with a few usual short names. */
+/** The type with a name, or undefined: the reverse of {@link typeName}, with a few usual short names. */
 export function parseType(text: string): LogicalType | undefined {
   const parser = new TypeParser(text)
   const type = parser.type()

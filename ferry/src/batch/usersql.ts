@@ -47,7 +47,7 @@ export function ofProbe(error: FerryError, { setting }: Probe): FerryError {
   return error
 }
 
-/** A query as it can stand in parentheses. */
+/** A query that can be put into parentheses. */
 export function stripSemicolon(query: string): string {
   return query.trim().replace(/;\s*$/, '')
 }

@@ -28,7 +28,7 @@ export interface Backend {
   tables(run: string): Promise<TableView[]>
   wish(run: string, wish: Wish): Promise<RunView>
   resume(run: string): Promise<RunView>
-  /** Keeps a job, a new one or, where `replace` says so, in place of the one of its name. */
+  /** Saves a new job, or with `replace` in place of the one with its name. */
   keep(job: CopyJob, replace: boolean): Promise<JobView>
   start(job: string, asking: { fullRefresh: boolean; tables: string[] }): Promise<{ run: string; outcome: string }>
   reset(job: string, tables: string[] | undefined): Promise<{ discarded: string | null; reset: string[] }>

@@ -201,7 +201,7 @@ function startWorker(state: State, account: string, words: VariableOptions): voi
 const TELL_MS = 1000
 const ENDED = ['completed', 'failed', 'cancelled', 'paused']
 
-/** Waits for the end, and tells beside the answer how far it is. */
+/** Waits for the end, and prints the progress to stderr. */
 async function waitForEnd(state: State, row: RunRow): Promise<void> {
   let shown = ''
   let shownAt = 0

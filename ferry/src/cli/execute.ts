@@ -20,7 +20,7 @@ export interface ExecuteOptions {
   policy: Policy
 }
 
-/** `work` is a job, or an unfinished run, which goes on as it began whatever became of its job. */
+/** `work` is a job, or an unfinished run, which is resumed as it began even if its job has changed. */
 export async function execute(work: CopyJob | { run: string }, options: ExecuteOptions): Promise<RunReport> {
   const state = await openState()
   const stop = new AbortController()

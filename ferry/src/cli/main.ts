@@ -93,7 +93,7 @@ function pathOf(command: Command): string {
   return parent?.parent ? `${pathOf(parent)} ${command.name()}` : command.name()
 }
 
-/** Adds a command whose file is loaded when it is called; `--json` may stand before or behind its name. */
+/** Adds a command whose file is loaded when it is called; `--json` may come before or after its name. */
 function add(words: string, description: string, load: () => Promise<Action>, parent: Command = program): Command {
   const command = parent.command(words).description(description)
   const example = EXAMPLES[pathOf(command)]

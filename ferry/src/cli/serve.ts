@@ -53,7 +53,7 @@ export default async function serve(_: string[], options: Options): Promise<void
     // Who started it with a pipe of their own ends it by going away.
     if (process.send) process.once('disconnect', onSignal)
   })
-  // At once: whoever waits for the first line gets the others with it.
+  // In one write: a reader that waits for the first line gets the others with it.
   out.write(`${lines.join('\n')}\n`)
   await ended
   await server.stop()

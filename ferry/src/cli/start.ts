@@ -40,7 +40,7 @@ export function whoWorks(backend: Backend): string {
   return backend.server ? ` at ${backend.server}` : '; nobody is at work here: ferry serve, or ferry worker --once'
 }
 
-/** Waits for the end of a run, and tells how far it is. */
+/** Waits for the end of a run, and prints its progress. */
 async function ended(backend: Backend, id: string, quiet: boolean): Promise<RunDetail> {
   let shown = ''
   for (;;) {

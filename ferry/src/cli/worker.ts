@@ -25,7 +25,7 @@ export default async function worker(
   const onSignal = () => stop.abort()
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
-  // A server that is gone cannot tell: its end of the pipe does.
+  // A server that has crashed sends nothing, but its end of the pipe closes.
   process.once('disconnect', onSignal)
   const working = withState(async state => {
     while (!stop.signal.aborted) {

@@ -41,7 +41,7 @@ export interface TableInfo {
   documents?: { identity?: string[][] }
   /** The names of all objects that are read, if `object` is a pattern or a folder. */
   parts?: string[]
-  /** What the store inferred instead of being told (a delimiter, a type), for people to check. */
+  /** What the store inferred since the job does not state it (a delimiter, a type), for people to check. */
   guesses?: string[]
   /** Estimates, for progress and splits. */
   rows?: number

@@ -66,7 +66,7 @@ export class PipeIntake {
     await this.db.run(statement)
   }
 
-  /** Sends bytes; `release` is told when they are not needed any more. */
+  /** Sends bytes; `release` is called when they are no longer needed. */
   async write(data: Buffer, release?: () => void): Promise<void> {
     if (!this.opened && this.held + data.length <= MORE_THAN_A_PIPE) {
       this.waiting.push(Buffer.from(data))
@@ -142,7 +142,7 @@ export class PipeIntake {
   }
 }
 
-/** What ends the records: where DuckDB is not told, it takes a carriage return in the first value for one. */
+/** What ends the records: unless it is stated, DuckDB takes a carriage return in the first value for one. */
 function lineEndOf(data: Buffer): string {
   const end = new RecordEnds(FERRY_CSV).first(data)
   return end > 1 && data[end - 2] === 13 ? '\\r\\n' : '\\n'

@@ -15,7 +15,7 @@ export const hasPipes = process.platform !== 'win32' && process.env.FERRY_PIPES 
 export class NamedPipe {
   readonly path: string
   private readonly folder: string
-  /** Keeps the pipe open at both ends, so that whoever comes first does not see an end of file. */
+  /** Keeps the pipe open at both ends, so that the first to open it does not see an end of file. */
   private keeper: number | undefined
 
   /** `parent` is the folder that the pipe's own is made in. */

@@ -117,7 +117,7 @@ export async function planTable(
     ...(options.online === undefined ? {} : { online: options.online }),
   }
   const follows = options.online !== undefined || spec.tracking === 'cdc'
-  // Documents have keys of their own: what tells the rows of a log apart is the source's key.
+  // Documents have keys of their own; rows of a log are identified by the source's key.
   const isRows = destinationStore.documents?.keys !== undefined && !whole
   const separateKeys = isRows
     ? chooseKeys(follows ? spec : { ...spec, update: 'append' }, columns, source, undefined)
@@ -234,7 +234,7 @@ function zoneNotes(source: TableInfo, columns: MappedColumn[]): string[] {
   return names.length === 0 ? [] : [`times of ${names.join(', ')}, which name no zone, are taken as UTC`]
 }
 
-/** Throws FERRY-3015 for names that the destination would cut off, takes for its own, or cannot tell apart. */
+/** Throws FERRY-3015 for names that the destination would cut off, reserves, or treats as equal. */
 function requireNames(columns: MappedColumn[], naming: Naming | undefined, to: string): void {
   const refuse = (message: string) => new FerryError('FERRY-3015', `${to}: ${message}`)
   const seen = new Map<string, string>()

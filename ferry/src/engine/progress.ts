@@ -31,7 +31,7 @@ export interface TableProgress {
   bytesWritten: number
   splits: number
   splitsDone: number
-  /** What of the source was found out and not said. */
+  /** What was inferred about the source. */
   guesses?: string[]
   /** What is at the destination and will be gone. */
   replaces?: string

@@ -26,7 +26,7 @@ export function placesOf({ sourceStore, destinationStore }: Stores, { object, qu
 }
 
 /**
- * Throws FERRY-5005 if the job's words stand for other stores than when the run began: variables have other values, relative
+ * Throws FERRY-5005 if the job names other stores than when the run began: variables have other values, relative
  * paths are read in another folder, or a connection was edited.
  */
 export function requireSamePlaces(stores: Stores, { places, read, to }: TablePlan): void {

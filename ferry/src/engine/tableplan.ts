@@ -22,7 +22,7 @@ export interface TablePlan {
   notes: string[]
   /** What is at the destination and will be gone, in words. */
   replaces?: string
-  /** What of the source was found out and not said. */
+  /** What was inferred about the source. */
   guesses?: string[]
   rows?: number
   bytes?: number

@@ -208,7 +208,7 @@ async function compare(left: Checksums, right: Checksums, differing: number[], m
   return { differences: differences.slice(0, most), more: differences.length > most || !complete }
 }
 
-/** Key to checksums, since a key may stand more than once. */
+/** Key to checksums, since a key may occur more than once. */
 async function gather(side: Checksums, buckets: number[]): Promise<Map<string, string>> {
   const rows = new Map<string, string[]>()
   for await (const { key, sum } of side.rowsIn(buckets, MOST_KEYS)) {

@@ -88,7 +88,7 @@ function compressionOf(bytes: Buffer): Compression {
   return bytes.length >= 4 && bytes.readUInt32LE(0) === 0xfd2fb528 ? 'zstd' : 'none'
 }
 
-/** The encoding that a file's first bytes tell: UTF-16 by its byte order mark, else UTF-8. */
+/** The encoding by a file's first bytes: UTF-16 by its byte order mark, else UTF-8. */
 export async function encodingOf(file: TextFile): Promise<string> {
   for await (const chunk of readBytes({ ...file, encoding: 'utf-8' }, { start: 0 })) {
     if (chunk[0] === 0xff && chunk[1] === 0xfe) return 'utf-16le'

@@ -13,7 +13,7 @@ export interface CsvShape {
   preamble: number
   names: string[]
   types: LogicalType[]
-  /** What was found out and not said, for people. */
+  /** What was inferred, for people. */
   guesses: string[]
 }
 
@@ -23,7 +23,7 @@ const SEPARATOR_LINE = /^sep=(.)\r?(?:\n|$)/i
 export interface Sampled {
   /** The file's name, for messages. */
   path: string
-  /** What the name tells. */
+  /** The delimiter by the file's name. */
   delimiter?: string
   /** Whether the text is all that there is; else its last record may be cut off. */
   isWhole: boolean
@@ -118,7 +118,7 @@ function findDelimiter(text: string, base: Omit<CsvDialect, 'delimiter'>, isWhol
 /**
  * Whether the first record names the columns. Names are texts or whole numbers (`country,2023,2024`). A field that is of
  * another type than all below it is a name; a time, a fraction or a truth among others of its kind is a value. Where whole
- * numbers stand beside texts, and the rows below are like them, both can be true: Throws FERRY-4007.
+ * there are numbers beside texts, and the rows below are like them, both can be true: Throws FERRY-4007.
  */
 function findHeader(records: CsvRecord[], path: string): boolean {
   const [first, ...rest] = records

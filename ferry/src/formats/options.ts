@@ -99,12 +99,12 @@ const EXTENSIONS: Record<string, Format> = {
   pq: 'parquet',
 }
 
-/** Files whose names tell their format. Parquet compresses its own parts, text is compressed as a whole. */
+/** The pattern of files with a known ending. Parquet compresses its own parts, text is compressed as a whole. */
 export const KNOWN_FILES = `**/*.{${Object.entries(EXTENSIONS)
   .flatMap(([e, format]) => (format === 'parquet' ? [e] : [e, `${e}.gz`, `${e}.zst`]))
   .join(',')}}`
 
-/** Format and compression that a name tells: `orders.csv.gz`. */
+/** Format and compression by a file's name: `orders.csv.gz`. */
 export function fromName(name: string): { format?: Format; compression: Compression; delimiter?: string } {
   const parts = name.toLowerCase().split('.').slice(1)
   const last = parts.at(-1)
@@ -125,14 +125,14 @@ export function endingOf(format: string, compression: Compression | 'snappy'): s
   return `${format}${format === 'parquet' ? '' : ENDINGS[compression]}`
 }
 
-/** A file's name without the ending for its format: `orders.csv.gz` and `orders` are both `orders`; `*` stands for nothing. */
+/** A file's name without the ending for its format: `orders.csv.gz` and `orders` are both `orders`; `*` is left out. */
 export function stem(file: string): string {
   const ending = new RegExp(`\\.(${Object.keys(EXTENSIONS).join('|')})(\\.(gz|zst|zstd))?$`, 'i')
   const bare = file.replace(ending, '').replace(/[*?]/g, '')
   return bare === '' ? 'files' : bare
 }
 
-/** The format that options and name say together. Throws FERRY-2003 where neither tells it. */
+/** The format by the options, else by the name. Throws FERRY-2003 if neither determines it. */
 export function formatOf(name: string, options: { format?: string | undefined }): Format {
   const named = options.format === 'tsv' ? 'csv' : (options.format as Format | undefined)
   const format = named ?? fromName(name).format

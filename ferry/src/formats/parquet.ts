@@ -121,7 +121,7 @@ async function faultsOf(db: Duckdb, path: string, cutsNanoseconds: boolean) {
   )
   const unreadable = new Map<string, NonNullable<TableColumn['unreadable']>>()
   const cut: string[] = []
-  // The parts of a column stand behind it, to the depth that their numbers of children say.
+  // The parts of a column follow it; their numbers of children give the depth.
   let at = 1
   const walk = (column: string) => {
     const { type, precision, logical, children } = rows[at++]!

@@ -1,6 +1,6 @@
 /**
  * Zstandard streams of any number of frames, as `cat a.zst b.zst` and parallel compressors make them. Node's decompressor
- * reads the first frame and takes no notice of what follows, so that the frames are told apart here (RFC 8878).
+ * reads the first frame and ignores what follows, so that the frames are separated here (RFC 8878).
  */
 import { pipeline, Readable } from 'node:stream'
 import { createZstdDecompress } from 'node:zlib'

@@ -24,7 +24,7 @@ const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []
 
 const isRecord = (value: unknown): value is Json => value !== null && typeof value === 'object' && !Array.isArray(value)
 
-/** Each fault with its place, `tables.3.splitSize`, of a job that may have faults of its schema too: these are not told here. */
+/** Each fault with its place, `tables.3.splitSize`, of a job that may have faults of its schema too: these are not reported here. */
 export function faultsOf(job: unknown, kindAt: KindAt = () => undefined): Fault[] {
   if (!isRecord(job)) return []
   const { source, destination, limits, defaults, tables, schedules } = job

@@ -22,11 +22,11 @@ export function readJobFile(path: string, policy: Policy): CopyJob {
 
 /**
  * Checks the text of a job. `${NAME}` is replaced everywhere but in source and destination: these may hold secrets, and
- * a job is kept in the state as it is given back here. The options of stores are checked where `kindAt` tells their kinds.
+ * a job is kept in the state as it is given back here. The options of stores are checked if `kindAt` knows their kinds.
  */
 export function parseJob(text: string, path: string, policy: Policy, kindAt?: KindAt): CopyJob {
   const lines = new LineCounter()
-  // Keys that stand twice are looked for below: the parser would compare each with all others.
+  // Duplicate keys are found below: the parser would compare each with all others.
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false })
   const fault = document.errors[0] ?? keyTwice(document)
   if (fault) {

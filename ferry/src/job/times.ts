@@ -17,7 +17,7 @@ type When = Pick<Schedule, 'cron' | 'every' | 'daily' | 'weekly' | 'monthly' | '
 
 /**
  * A time of day that a change of the clocks skips is due when the skipped hour ends; one that comes twice is due the
- * first time. Hours and minutes with `*` go on through both. Throws where a cron expression is none.
+ * first time. Hours and minutes with `*` occur in both. Throws where a cron expression is none.
  */
 export function timesOf(schedule: When): Times {
   const { timeZone } = schedule

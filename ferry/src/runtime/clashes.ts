@@ -41,7 +41,7 @@ export async function clashesOf(
   return clashes
 }
 
-/** Asks a store what it knows of itself; undefined where its settings do not tell without secrets, or are gone. */
+/** Asks a store what it knows of itself; undefined if its settings need secrets for that, or are gone. */
 async function unconnected<T>(
   { state, policy }: Access,
   endpoint: EndpointSpec,

@@ -62,7 +62,7 @@ export class Clock {
     this.arrivals = arrivals
   }
 
-  /** Does what is due at `now` (milliseconds since 1970, by the state's clock). A trigger that cannot be looked at says so in its outcome. */
+  /** Does what is due at `now` (milliseconds since 1970, by the state's clock). A trigger that cannot be checked has the reason as its outcome. */
   async tick(at?: number): Promise<Fired[]> {
     const now = at ?? (await databaseNow(this.state.db))
     await this.refresh()
@@ -161,7 +161,7 @@ export class Clock {
     const there =
       trigger.files === undefined ? await this.completedOf(trigger.after!) : await this.filesOf(job, trigger)
     if (isNew) {
-      // What is there already when somebody begins to look has not come.
+      // Files that exist at the first check have not arrived.
       await db.transaction().execute(async tx => {
         await beginWith(tx, known, there, now)
         await firingOf(tx, known)

@@ -33,7 +33,7 @@ export interface CreateOptions {
 }
 
 /**
- * Checks a copy job and keeps it; its run waits in the account's queue. Patterns in the tasks stand for what the source
+ * Checks a copy job and keeps it; its run waits in the account's queue. Patterns in the tasks match what the source
  * holds now. Nothing is kept, and nothing made, where a check fails.
  */
 export async function createCopyJob(
@@ -223,7 +223,7 @@ export async function resumeCopyJob(state: State, row: RunRow): Promise<void> {
   await queue.requeue(state.db, row, 'pending')
 }
 
-/** Pauses, cancels or completes a job, whether somebody executes it or not. */
+/** Pauses, cancels or completes a job, whether or not a process executes it. */
 export async function wishForCopyJob(state: State, row: RunRow, wish: Wish, policy: Policy): Promise<RunRow> {
   const asked = await runs.wishFor(state.db, row.id, wish)
   if (isAlive(asked, await databaseNow(state.db))) return asked
@@ -242,7 +242,7 @@ export async function wishForCopyJob(state: State, row: RunRow, wish: Wish, poli
 
 /**
  * Executes the jobs that wait in an account's queue, one after another, until none is left for this process. Gives back
- * the reports; a job that does not even begin is told by its run.
+ * the reports; the run of a job that does not begin has the error.
  */
 export async function work(
   state: State,
@@ -260,7 +260,7 @@ export async function work(
     try {
       const report = await runJob({ ...options, state, job, claimed })
       reports.push(report)
-      // Nobody asked to pause the job: whoever works next goes on with it.
+      // No user paused the job: the next worker resumes it.
       if (report.status === 'paused' && options.signal?.aborted) {
         await queue.requeue(state.db, { id: claimed.lease.run, epoch: claimed.lease.epoch }, 'pending')
       }

@@ -1,5 +1,5 @@
 /**
- * What a server asks of stores for somebody who waits: whether they answer, what is in them, what a job would do. Each is
+ * What a server asks of stores for a caller who waits: whether they answer, what is in them, what a job would do. Each is
  * plain data, since it is done in a process of its own: scouts.ts.
  */
 import { stringify } from 'yaml'
@@ -34,7 +34,7 @@ export interface Looks {
   discard: { ask: { run: string }; answer: null }
   retry: { ask: { run: string }; answer: RetryReport }
 }
-/** Characters of all names that a list tells. */
+/** The most characters of all names in a list. */
 const MOST_NAMES = 1_000_000
 
 export type LookName = keyof Looks

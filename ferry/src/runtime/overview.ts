@@ -1,4 +1,4 @@
-/** Lists of jobs and runs, and one run, as the API and the commands tell them. */
+/** Lists of jobs and runs, and one run, for the API and the commands. */
 import { type Kysely, sql } from 'kysely'
 import { withoutPassword } from '../connectors/settings.ts'
 import { peekJob, readJob } from '../job/kept.ts'

@@ -90,7 +90,7 @@ export interface Problem {
   error: FerryError
 }
 
-/** The setting of a table that an error is of, where its code tells it. */
+/** The setting of a table that an error is about, if its code determines it. */
 function settingOf(code: ErrorCode, spec: TableSpec): string | undefined {
   switch (code) {
     case 'FERRY-3005':

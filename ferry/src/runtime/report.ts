@@ -37,7 +37,7 @@ export interface TableReport {
   dataRead: number
   dataWritten: number
   throughput: number
-  /** What of the source was found out and not said. */
+  /** What was inferred about the source. */
   guesses?: string[]
 }
 

@@ -29,7 +29,7 @@ export interface RunOptions {
   state: State
   job: CopyJob
   policy: Policy
-  /** A copy of the command line: no list of jobs tells it. */
+  /** True for a copy of the command line, which lists of jobs leave out. */
   oneOff?: boolean
   /** Give up an unfinished run and begin anew. */
   fresh?: boolean
@@ -53,7 +53,7 @@ export async function runJob(options: RunOptions): Promise<RunReport> {
   const definition = JSON.stringify(withoutSecrets(job))
   if (options.claimed) await refuseDying(options.state, options.claimed)
   const stores = await openStores(job, state, options.policy).catch(async error => {
-    // A run that was taken from its queue tells why it does not begin.
+    // A run that was taken from its queue records why it does not begin.
     if (options.claimed) {
       await runs.finishRun(db, options.claimed.lease, 'failed', { error: errorInfo(asFerryError(error)) })
     }

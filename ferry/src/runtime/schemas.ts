@@ -1,4 +1,4 @@
-/** What the API tells, as zod schemas: its description is made of them, and the web UI takes their types. */
+/** The API's answers as zod schemas: its description is generated from them, and the web UI uses their types. */
 import { z } from 'zod'
 
 export const runStateSchema = z.enum([

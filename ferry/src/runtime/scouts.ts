@@ -1,6 +1,6 @@
 /**
  * Looks into stores and strangers' files, each in a process beside the server: whatever such a file or store does, the
- * server goes on. A look has so long and so much memory; then its process is ended.
+ * server goes on. A look has limits of time and memory; beyond them its process is ended.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process'

@@ -173,7 +173,7 @@ export class RunTables {
     const { job, only, state, stores, lease } = this.context
     const specs = await tablesOf(job, stores, only)
     const kept = await positionsOf(state.db, job.name)
-    // Not by its number: a pattern may stand for other tables by now.
+    // Not by its number: a pattern may match other tables by now.
     const spec = specs.find(s => isSpecOf(s, plan, sessions))
     if (!spec) throw new FerryError('FERRY-3001', `${plan.from} was there when the run was planned, and is gone`)
     const all = { count: specs.length, kept, run: lease.run }

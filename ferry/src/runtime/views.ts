@@ -1,4 +1,4 @@
-/** How the state's lines become what the API tells of runs, tables and jobs. */
+/** Views of runs, tables and jobs for the API, made of the state's lines. */
 import { type Kysely, sql } from 'kysely'
 import type { CopyJob } from '../job/schema.ts'
 import { isAlive } from '../state/owner.ts'
@@ -40,7 +40,7 @@ export const RUN_COLUMNS = [
 
 export type ListedRun = Pick<RunRow, (typeof RUN_COLUMNS)[number]>
 
-/** What the API tells of a run; `now` is the database's time. */
+/** A run as the API answers it; `now` is the database's time. */
 export function runView(row: ListedRun, now: number): RunView {
   const executing = isAlive(row, now)
   const duration = secondsAtWork(row, executing, now)

@@ -1,4 +1,4 @@
-/** What a run hears and tells while it is at work: wishes, heartbeats, why it waits, how far it is. */
+/** What a run reads from the state and writes to it while it is at work: requests, heartbeats, why it waits, its progress. */
 import { setImmediate } from 'node:timers/promises'
 import type { TableProgress } from '../engine/progress.ts'
 import { asFerryError, FerryError } from '../errors.ts'

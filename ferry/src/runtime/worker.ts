@@ -12,8 +12,8 @@ import { type RunOptions, runJob } from './run.ts'
 
 /**
  * Takes the oldest run that waits and executes it to its end; undefined where there is none, or so many are at work
- * already. A run that `signal` stops is put back: whoever works next goes on with it. What kept a run from starting is
- * told by the run.
+ * already. A run that `signal` stops is put back: the next worker resumes it. Why a run could not start is
+ * recorded as its error.
  */
 export async function executeNext(
   state: State,
@@ -37,7 +37,7 @@ export async function executeNext(
   }
 }
 
-/** The job that a run is of. Throws FERRY-5015, which the run tells, for one that cannot be read. */
+/** The job of a run. Throws FERRY-5015, which the run records, if it cannot be read. */
 async function jobOf({ db }: State, { row, lease }: Claimed): Promise<CopyJob> {
   try {
     return readJob(row.definition)

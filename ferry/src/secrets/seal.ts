@@ -74,7 +74,7 @@ function keyOf(text: string, place: string): Buffer {
   return key
 }
 
-/** Whether two secrets are the same; how long it takes tells nothing of either. */
+/** Whether two secrets are the same; in constant time. */
 export function sameSecret(a: string, b: string): boolean {
   const hash = (text: string) => createHash('sha256').update(text).digest()
   return timingSafeEqual(hash(a), hash(b))

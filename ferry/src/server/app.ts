@@ -68,7 +68,7 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
     bodyLimit: MOST_BODY,
     routerOptions: { maxParamLength: 1000 },
     requestTimeout: 60_000,
-    // A proxy on this machine tells who calls.
+    // A proxy on this machine names the caller.
     trustProxy: behindProxy ? 'loopback' : false,
     return503OnClosing: true,
     forceCloseConnections: true,

@@ -351,7 +351,7 @@ function merged(input: Input, before: Connection | undefined): Connection['setti
   return settings
 }
 
-/** Has the settings checked; references have values only when somebody connects. Throws FERRY-2003. */
+/** Has the settings checked; references get their values when the store is opened. Throws FERRY-2003. */
 function requireValid(kind: string, settings: Connection['settings'], policy: Policy): void {
   const entries = Object.entries(settings).map(([k, v]) => [k, isSecret(kind, k) && typeof v === 'string' ? 'x' : v])
   kindOf(kind).check(Object.fromEntries(entries), policy)

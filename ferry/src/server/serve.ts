@@ -88,7 +88,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     await app.listen({ host: options.host, port: options.port }).catch(error => {
       throw new FerryError('FERRY-6007', `${options.host}:${options.port}: ${error.message}`, { cause: error })
     })
-    // Told only where somebody can use it.
+    // Printed only if it can be used.
     const token = await firstToken(state)
     const address = app.server.address() as { port: number }
     const shown = options.host === '0.0.0.0' || options.host === '::' ? '127.0.0.1' : options.host

@@ -49,7 +49,7 @@ export async function claimRun(
   return { lease, row, resumed: false }
 }
 
-/** A run that nobody executes yet; it is not in the state before it is inserted. */
+/** A run that no process executes yet; it is not in the state before it is inserted. */
 export async function newRun(
   db: Kysely<Schema>,
   job: string,
@@ -60,7 +60,7 @@ export async function newRun(
   return pendingRun(await nextRunId(db, now), { job, definition, queue, now })
 }
 
-/** The line of a run that nobody executes yet; `now` in milliseconds since 1970. */
+/** The line of a run that no process executes yet; `now` in milliseconds since 1970. */
 export function pendingRun(
   id: string,
   { job, definition, queue, now }: { job: string; definition: string; queue: string | null; now: number },
@@ -134,7 +134,7 @@ export async function giveUp(
   return found.row.id
 }
 
-/** How a run ends that will not go on: one that has failed stays failed, with what it failed of. */
+/** How a run ends that is not resumed: one that has failed stays failed, with its error. */
 export function endOf(row: RunRow): [RunState, { error?: ErrorInfo | undefined; givenUp?: true }] {
   if (row.state !== 'failed') return ['cancelled', {}]
   return ['failed', { error: errorOf(row.error), givenUp: true }]
@@ -149,7 +149,7 @@ export async function cancelTaken(
   try {
     await abandon(row, lease)
   } catch (error) {
-    // It stays as it was, and nobody's, for whoever decides what becomes of it.
+    // It keeps its state without an owner, until a user decides.
     await finishRun(db, lease, row.state === 'paused' ? 'paused' : 'failed', { error: errorOf(row.error) })
     throw error
   }
@@ -203,7 +203,7 @@ async function take(tx: Kysely<Schema>, row: RunRow, now: number): Promise<Pick<
   return { row: { ...row, epoch, worked_ms }, lease: { run: row.id, epoch } }
 }
 
-/** Takes an unfinished run, to go on with it as it began. Throws FERRY-1007, FERRY-5001, and FERRY-5006 for an ended one. */
+/** Takes an unfinished run to resume it as it began. Throws FERRY-1007, FERRY-5001, and FERRY-5006 for an ended one. */
 export async function takeRun(db: Kysely<Schema>, id: string): Promise<Claimed> {
   return db.transaction().execute(async tx => {
     const row = await lockUnfinished(tx, id)
@@ -216,7 +216,7 @@ export async function takeRun(db: Kysely<Schema>, id: string): Promise<Claimed> 
 }
 
 /**
- * Takes a completed run whose skipped rows are copied again: nobody else does so meanwhile. Throws FERRY-5006 for another
+ * Takes a completed run whose skipped rows are copied again: no other process does so meanwhile. Throws FERRY-5006 for another
  * state, FERRY-5001 while another process is at it.
  */
 export async function takeForRetry(db: Kysely<Schema>, id: string): Promise<{ row: RunRow; lease: Lease }> {
@@ -256,7 +256,7 @@ async function lockRun(tx: Kysely<Schema>, id: string): Promise<RunRow> {
   return findRun(tx, id)
 }
 
-/** Throws FERRY-5006 for a run that will not go on. */
+/** Throws FERRY-5006 for a run that cannot be resumed. */
 export function requireUnfinished(row: RunRow): void {
   if (isUnfinished(row)) return
   const state = row.given_up === 1 ? 'failed, and given up' : row.state

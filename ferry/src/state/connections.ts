@@ -18,7 +18,7 @@ export interface Connection {
 }
 
 /**
- * Keeps a connection, new or in place of `before`, as it was read. Throws FERRY-6008 where somebody has changed it since,
+ * Keeps a connection, new or in place of `before`, as it was read. Throws FERRY-6008 if it has been changed since,
  * FERRY-2003 for a secret that would be stored as it is.
  */
 export async function saveConnection(db: Kysely<Schema>, connection: Connection, before?: Connection): Promise<void> {

@@ -35,7 +35,7 @@ export async function openState(
   const url = environment.FERRY_DATABASE_URL
   const place = url === undefined ? home : withoutPassword(url)
   try {
-    // The state holds rows that were skipped: for nobody else's eyes.
+    // The state holds rows that were skipped: readable by its owner only.
     mkdirSync(home, { recursive: true, mode: 0o700 })
     const path = url === undefined ? join(home, 'state.db') : undefined
     if (path !== undefined) refuseEmpty(path)
@@ -64,7 +64,7 @@ export async function openState(
 /** The line that a check writes; no account of copy jobs has such a name. */
 const CHECK = ':check'
 
-/** Files that somebody makes at this moment are empty too, for so long. */
+/** A file that another process is creating may be empty for this long. */
 const NEW_MS = 10_000
 
 /** Throws FERRY-5003 for a state without anything: it was cut off, or is not Ferry's, and jobs would be gone silently. */

@@ -40,8 +40,8 @@ export async function createJob(db: Kysely<Schema>, name: string, definition: st
 }
 
 /**
- * Keeps an edited job; what runs goes on as it began. `seen` is when what was edited had been changed last. Throws FERRY-1007,
- * FERRY-1003 of triggers, and FERRY-6008 where somebody has changed it since.
+ * Saves an edited job; runs that are at work are not changed. `seen` is when what was edited had been changed last. Throws FERRY-1007,
+ * FERRY-1003 of triggers, and FERRY-6008 if it has been changed since.
  */
 export async function updateJob(db: Kysely<Schema>, name: string, definition: string, seen?: string): Promise<void> {
   await db.transaction().execute(async tx => {

@@ -189,7 +189,7 @@ export const MIGRATIONS: Record<string, Migration> = {
         .execute()
       await db.schema
         .createTable('audit')
-        // Milliseconds since 1970 and what tells events of one millisecond apart: grows with time.
+        // Milliseconds since 1970 and a number within the millisecond: grows with time.
         .addColumn('id', 'bigint', c => c.primaryKey())
         .addColumn('at', 'text', c => c.notNull())
         .addColumn('who', 'text', c => c.notNull())

@@ -9,7 +9,7 @@ export const HEARTBEAT_MS = 5_000
 
 type Owner = Pick<RunRow, 'owner_pid' | 'owner_host' | 'owner_started' | 'heartbeat_at'>
 
-/** This machine's name among those that share a state; FERRY_HOST tells machines apart whose host names are equal. */
+/** This machine's name among those that share a state; FERRY_HOST distinguishes machines with equal host names. */
 export function hostName(environment: NodeJS.ProcessEnv = process.env): string {
   return environment.FERRY_HOST || hostname()
 }
@@ -26,7 +26,7 @@ export function self(now: number): Owner {
 
 /**
  * When a process started and in which kernel and process namespace: a process id that was given out again, or that means
- * another process in another container, is told apart. `ENDED` for one that has ended. Linux only; else empty.
+ * another process in another container, has another text. `ENDED` for one that has ended. Linux only; else empty.
  */
 export function processStart(pid: number): string {
   try {

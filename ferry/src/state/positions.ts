@@ -1,4 +1,4 @@
-/** How far incremental copies are: what the next run of a job goes on from. */
+/** The positions of incremental copies, from which the next run of a job continues. */
 import type { Kysely } from 'kysely'
 import { type Lease, putTable, whileHeld } from './runs.ts'
 import type { PositionRow, RunTableRow, Schema } from './schema.ts'

@@ -1,4 +1,4 @@
-/** Runs that wait for somebody who executes them. */
+/** Runs that wait for a worker. */
 import type { Kysely } from 'kysely'
 import { FerryError } from '../errors.ts'
 import { beginAttempt, endDead } from './attempts.ts'
@@ -23,8 +23,8 @@ export type Asking = Asked & {
 export type Answer = { row: RunRow; outcome: 'resumed' | 'queued' | 'running' | 'paused' }
 
 /**
- * Asks for a run of a job. An unfinished one goes on, unless the job was edited since or everything is to be copied
- * again: then a new one gives it up when it begins. What a person has paused only a person lets go on.
+ * Asks for a run of a job. An unfinished one is resumed, unless the job was edited since or everything is to be copied
+ * again: then a new one discards it when it begins. A run that a user has paused only a user resumes.
  */
 export async function askForRun(db: Kysely<Schema>, job: string, asking: Asking): Promise<Answer> {
   return db.transaction().execute(tx => askWithin(tx, job, asking))

@@ -68,7 +68,7 @@ export async function requireHeld(db: Kysely<Schema>, lease: Lease): Promise<voi
 }
 
 /**
- * Runs the work in a transaction that holds the run: nobody takes it over before it ends. Throws FERRY-5004 where another
+ * Runs the work in a transaction that holds the run: no process takes it over before it ends. Throws FERRY-5004 if another
  * process has taken the run already.
  */
 export async function whileHeld<T>(
@@ -122,7 +122,7 @@ export async function saveCounts(db: Kysely<Schema>, lease: Lease, counts: Map<n
 /** Of each table that was not completed: its state, and what of it stays at the destination. */
 export type Remains = Map<number, { state: RunState; rowsCopied: number; bytesWritten: number }>
 
-/** Of a run that will not go on: what of its unfinished tables stays at the destination. Throws FERRY-5004. */
+/** Records what a discarded run leaves at the destination, for each of its unfinished tables. Throws FERRY-5004. */
 export async function saveRemains(db: Kysely<Schema>, lease: Lease, remains: Remains): Promise<void> {
   await whileHeld(db, lease, async tx => {
     for (const [ordinal, { state, rowsCopied, bytesWritten }] of remains) {
@@ -196,14 +196,14 @@ export function lost(lease: Lease): FerryError {
 
 const PAST: Record<Wish, string> = { pause: 'paused', cancel: 'cancelled', complete: 'completed' }
 
-/** Asks whoever executes the run to pause, cancel or complete it. Gives back the run as it was at that moment. */
+/** Asks the process that executes the run to pause, cancel or complete it. Gives back the run as it was at that moment. */
 export async function wishFor(db: Kysely<Schema>, id: string, wish: Wish): Promise<RunRow> {
   const { id: run } = await findRun(db, id)
   return db.transaction().execute(tx => wishWithin(tx, run, wish))
 }
 
 async function wishWithin(tx: Kysely<Schema>, id: string, wish: Wish): Promise<RunRow> {
-  // The line is written first: whoever ends the run at this moment has done so, or sees what is wished.
+  // The line is locked first: a process that ends the run at this moment has done so, or sees the request.
   await tx
     .updateTable('run')
     .set({ wish, changed_at: databaseTime(tx) })

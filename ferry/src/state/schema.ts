@@ -124,7 +124,7 @@ export interface JobRow {
   definition: string
   created_at: string
   updated_at: string
-  /** 1 of a copy that was given on the command line: no list of jobs tells it, and it goes with its last run. */
+  /** 1 for a copy of the command line, which lists of jobs leave out, and which is deleted with its last run. */
   one_off: number
 }
 
@@ -156,7 +156,7 @@ export interface RunRow {
   deaths: number
   /** Milliseconds at work, of the attempts that have ended. */
   worked_ms: number
-  /** 1 of a run that has failed and will not go on. */
+  /** 1 for a run that has failed and is not resumed. */
   given_up: number
   /** The copy mode of its definition. */
   mode: 'full' | 'incremental' | 'online'
@@ -206,7 +206,7 @@ export interface RunTableRow {
   source: string
   destination: string
   state: RunState
-  /** The table's plan as JSON: a resumed run goes on with it. */
+  /** The table's plan as JSON: a resumed run uses it again. */
   plan: string
   rows_read: number
   rows_copied: number

@@ -1,6 +1,6 @@
 /**
  * Applying changes to a table of a database: gathered by key in memory, written set by set in one transaction with the
- * ledger's line. What the stores differ in is said by a {@link ChangeTable}.
+ * ledger's line. A {@link ChangeTable} has what differs between stores.
  */
 import type { RowBatch } from '../../batch/encoding.ts'
 import { int32, type Row, utf8 } from '../../batch/types.ts'

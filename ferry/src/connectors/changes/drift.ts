@@ -1,4 +1,4 @@
-/** Columns that the log of a store tells of, beside those that a copy was planned with. */
+/** Compares the columns in a store's log with those that a copy was planned with. */
 import { parseText } from '../../batch/text.ts'
 import type { Value } from '../../batch/types.ts'
 import type { ReadRequest } from '../../contract/read.ts'
@@ -20,7 +20,7 @@ export function requireKnown(table: string, logged: string[], known: TableColumn
 
 /**
  * What a column holds in rows of the log that are older than the column: the default that it was added with. Throws
- * FERRY-3012 for one that the source computes: that the log does not tell it is no value.
+ * FERRY-3012 for one that the source computes: the log does not have its values.
  */
 export function missingValue(column: TableColumn): Value {
   if (column.generated) throw new FerryError('FERRY-3012', `the log does not tell the generated column ${column.name}`)

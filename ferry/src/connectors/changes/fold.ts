@@ -120,7 +120,7 @@ export class ChangeFold {
   }
 }
 
-/** The values that a row does not tell, from the state before it: what that does not tell either stays open. */
+/** Fills the values that a row lacks from the state before it; those that this lacks, too, stay missing. */
 function fill(entry: Entry, held: Entry): void {
   const open: number[] = []
   for (const at of entry.unchanged!) {

@@ -16,7 +16,7 @@ export interface ChangeTarget {
   applied: Map<number, string | null>
   /** Makes the ledger's table where it is missing, and raises its fence. */
   ensureLedger(): Promise<void>
-  /** Why the row's values cannot be written, as far as they tell without the server. */
+  /** Why the row's values cannot be written, as far as it is known without the server. */
   refuses?(row: Row): RowError | undefined
   /** Runs the work in a transaction: all of it is kept, or none. */
   transaction(work: (table: ChangeTable, client: Pick<LedgerClient, 'query'>) => Promise<void>): Promise<void>
@@ -82,7 +82,7 @@ export abstract class GatheringWriter implements SplitWriter {
     }
   }
 
-  /** Values that the source does not tell again must be there. */
+  /** Values that the log does not repeat must exist at the destination. */
   protected async requireThere(table: ChangeTable, stage: string, match: string, where: string): Promise<void> {
     // What the snapshot has not seen any more is about to be deleted by a later change.
     if (this.replays) return
@@ -109,7 +109,7 @@ function refusedOf(rows: Row[], refuses: (row: Row) => RowError | undefined): Re
   })
 }
 
-/** A batch without some of its rows, and what is said of them. */
+/** A batch without some of its rows, and without their kinds of change. */
 function without(batch: RowBatch, some: Set<number>): RowBatch {
   const rest = <T>(list: T[]) => list.filter((_, i) => !some.has(i))
   const { changes, unchanged, before, times } = batch

@@ -34,7 +34,7 @@ const FULL_BYTES = 4_000_000
 /** A transaction with more than this of one table is committed in pieces. */
 const LARGE_ROWS = 20_000
 const LARGE_BYTES = 16_000_000
-/** How often a table without changes tells its place. */
+/** How often a table without changes reports its position. */
 const IDLE_MS = 5000
 
 /** One table's part of the stream. */

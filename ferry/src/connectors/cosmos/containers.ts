@@ -6,7 +6,7 @@ import type { CosmosAccount } from './account.ts'
 import { keyDefinition } from './container.ts'
 import { explain, inItsWords, jsonOf } from './wire.ts'
 
-/** What the account tells of itself. */
+/** What the account reports about itself. */
 interface AccountProperties {
   continuousBackupEnabled?: boolean
   enablePartitionMerge?: boolean

@@ -23,7 +23,7 @@ export class Copies {
   private readonly identity: string[][]
   /** The components of the key that the identity contains; the others follow from the rest of the document. */
   private readonly fixed: boolean[]
-  /** Whether identity tells the key, so that a changed document stays where it was. */
+  /** True if the identity contains the key, so that a changed document keeps its partition. */
   readonly areInPlace: boolean
   /** Whether two documents of the source may want one id and partition key. */
   readonly mayMeet: boolean
@@ -55,7 +55,7 @@ export class Copies {
     if (change === 'create') return false
     if (this.mayMeet) return true
     if (this.areInPlace) return false
-    // A document that was deleted by a single change was where that change tells, if it tells all of it.
+    // A document that was deleted by a single change was in the partition of that change, if the change has all of the key.
     return change === 'replace' || several || key.some((value, i) => value === undefined && !this.fixed[i])
   }
 

@@ -48,7 +48,7 @@ export function valueAt(document: Record<string, unknown>, path: string[]): unkn
   return value
 }
 
-/** What tells a document from all others, as one text: its values at some paths. */
+/** The identity of a document as one text: its values at some paths. */
 export function identityOf(document: Record<string, unknown>, paths: string[][]): string {
   return identityText(paths.map(path => valueAt(document, path)))
 }

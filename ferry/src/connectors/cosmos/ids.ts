@@ -26,7 +26,7 @@ export class KeyIds implements Ids {
 }
 
 /**
- * Ids that follow from where rows stand: the checkpoint that the split was read from last, and the count of rows since.
+ * Ids that follow from the places of rows: the checkpoint that the split was read from last, and the count of rows since.
  * After a crash, reading is resumed from the same checkpoint and gives the same rows in the same order.
  */
 export class PlaceIds implements Ids {

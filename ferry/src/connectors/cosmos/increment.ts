@@ -43,7 +43,7 @@ export function feedIncrement(request: ReadRequest, ranges: FeedRange[], { after
   }
 }
 
-/** What a property tells. `values` asks a query for its bare results. */
+/** An increment by a property. `values` asks a query for its bare results. */
 export async function propertyIncrement(
   request: ReadRequest,
   since: Since,

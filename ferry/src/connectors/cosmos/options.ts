@@ -74,7 +74,7 @@ export const writeSchema = z.strictObject({
   ...yielding,
 })
 
-/** The headers that tell the service so. */
+/** The headers for these options. */
 export function yieldingHeaders(options: { priority?: string | undefined; throughputBucket?: number | undefined }) {
   const { priority, throughputBucket } = options
   return {

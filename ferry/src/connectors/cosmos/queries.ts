@@ -127,7 +127,7 @@ function rangeRequest(range: PartitionRange, piece: Piece, options: QueryOptions
   return { method: 'POST', type: 'docs', read: true, headers, body } as const
 }
 
-/** Whether partitions cannot answer the query each for itself: the service says so. */
+/** True if partitions cannot answer the query independently, by the service's own plan. */
 async function needsPlan(container: CosmosContainer, query: string): Promise<boolean> {
   const headers = {
     ...QUERY_HEADERS,

@@ -104,7 +104,7 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
     }))
   }
 
-  /** Where the feeds of all partitions stand. */
+  /** The current positions of the feeds of all partitions. */
   async newestOfAll(signal?: AbortSignal): Promise<FeedRange[]> {
     return this.container.withRanges(async ranges => {
       const marks = await Promise.all(ranges.map(range => this.newest(range, signal)))
@@ -235,7 +235,7 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
     }
   }
 
-  /** The pieces with where their feeds stand now. */
+  /** The pieces with the current positions of their feeds. */
   private async endingNow(pieces: FeedPiece[], signal: AbortSignal): Promise<FeedPiece[]> {
     const ends = await this.newestOfAll(signal)
     const endOf = (piece: FeedPiece) => Math.max(0, ...overlapping(ends, piece).map(r => r.newest))

@@ -10,7 +10,7 @@ import { Mutex } from '../mutex.ts'
 /** A refusal lowers the rate to this part of it; at most so often, since one shortage refuses several requests. */
 const LESS = 0.9
 const LESS_EVERY_MS = 200
-/** Where one refusal follows another within this time, somebody else has come: the rate falls faster. */
+/** If one rejection follows another within this time, another client uses the container: the rate falls faster. */
 const AGAIN_WITHIN_MS = 2500
 const LESS_AGAIN = 0.7
 /**

@@ -276,7 +276,7 @@ const NAMES: Record<number, string> = {
   503: 'ServiceUnavailable',
 }
 
-/** The error as copy jobs of Azure tell it. */
+/** The error in the words of Azure's copy jobs. */
 export function inItsWords({ status, substatus, headers }: Omit<WireResponse, 'body'>, said: string) {
   const activity = headers['x-ms-activity-id'] ?? ''
   const message =

@@ -32,7 +32,7 @@ interface Item {
   text: string
   id: string
   key: KeyValue[]
-  /** What tells it from all others at the source. */
+  /** Its identity at the source. */
   identity: string
 }
 
@@ -105,7 +105,7 @@ export class CosmosSplitWriter implements SplitWriter {
     return refused.sort((a, b) => a.index - b.index)
   }
 
-  /** Changes of a database's log, whose rows may tell only what changed. What is refused waits for those to come. */
+  /** Changes of a database's log, whose rows may have only what changed. Rejected ones wait for later changes. */
   private async writeLog(batch: RowBatch): Promise<Refused[]> {
     const { columns, identity = [] } = this.request
     const keys = identity.map(path => columns.findIndex(c => c.name === path.join('.')))
@@ -128,7 +128,7 @@ export class CosmosSplitWriter implements SplitWriter {
     return []
   }
 
-  /** Documents of rows that tell a part of their values: the others are taken from the copies that are there. */
+  /** Documents of rows with a part of their values: the others are taken from the existing copies. */
   private async filled(rows: PartialRow[]): Promise<Item[]> {
     if (rows.length === 0) return []
     const { columns, object } = this.request

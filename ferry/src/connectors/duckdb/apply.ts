@@ -29,7 +29,7 @@ export function changeTable(table: DuckdbTarget, db: Duckdb): ChangeTable {
     stage: (kind, columns, select, rows) => stage(db, `ferry_${kind}`, { columns, select }, rows),
     run: async sql => void (await db.run(sql)),
     first: async sql => (await db.all(sql))[0],
-    // DuckDB has no savepoints: a unique value that changes places is refused, and the run says so.
+    // DuckDB has no savepoints: a unique value that moves to another row is rejected, and the run fails.
     undoneWhereUnique: async work => {
       await work()
       return false

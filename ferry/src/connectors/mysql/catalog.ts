@@ -18,7 +18,7 @@ export interface MysqlColumn extends TableColumn {
   charset?: string
 }
 
-/** Of collations these alone tell apart whatever differs, trailing spaces too. */
+/** The only collations in which all different texts are unequal, trailing spaces too. */
 const EXACT = /^binary$|_nopad_bin$|_0900_bin$/
 
 export async function listObjects(connection: Connection, settings: MysqlSettings, only?: 'tables'): Promise<string[]> {

@@ -8,7 +8,7 @@ import { inflateSync, zstdDecompressSync } from 'node:zlib'
 import { FerryError } from '../../errors.ts'
 import { packed } from './rowimage.ts'
 
-/** MariaDB: the rest of an event, behind a byte that says how many bytes tell its size. */
+/** MariaDB: the rest of an event, after a byte with the number of bytes of its size. */
 export function inflated(buffer: Buffer, at: number, end: number): Buffer {
   const sizeBytes = buffer[at]! & 0x07
   return inflateSync(buffer.subarray(at + 1 + sizeBytes, end))

@@ -45,8 +45,8 @@ export function columnsMark({ columns }: MysqlTable): NonNullable<LogMark['colum
 const BY_LABEL = /^(enum|set)\(/i
 
 /**
- * What makes events that are older than the table's columns unreadable by them; undefined where nothing does. The log tells
- * types, and names only with `binlog_row_metadata = FULL`; what values of ENUM and SET stand for it does not tell Ferry.
+ * What makes events that are older than the table's columns unreadable by them; undefined if nothing does. The log has
+ * types, and names only with `binlog_row_metadata = FULL`; it does not have the labels of ENUM and SET.
  */
 export async function columnsFault(
   connection: Connection,

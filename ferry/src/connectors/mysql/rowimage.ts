@@ -148,7 +148,7 @@ export class RowImages {
   private readonly reads: Read[]
   private readonly width: number
   readonly names: string[]
-  /** Values of the columns that the log does not tell yet. */
+  /** Values of the columns that the log does not have yet. */
   private readonly missing: { at: number; value: Value }[]
 
   constructor(logged: LoggedTable, columns: MysqlColumn[], wanted: TableColumn[], settings: MysqlSettings) {
@@ -171,7 +171,7 @@ export class RowImages {
     })
   }
 
-  /** One image: the columns that `present` says. Gives back the row, and the places of what it does not tell. */
+  /** One image: the columns that `present` says. Gives back the row, and the places of the values that it lacks. */
   read(buffer: Buffer, cursor: { at: number }, present: boolean[]): { row: Row; missing: number[] | undefined } {
     const row: Row = new Array(this.width).fill(null)
     for (const { at, value } of this.missing) row[at] = value

@@ -1,7 +1,7 @@
 /**
  * Several connections that see the database as of one moment. The server has no snapshots to hand around: transactions
  * are begun on all connections while nobody can write. Where that is not allowed, one connection reads all. That two
- * transactions tell the same place in MariaDB's binary log proves nothing: of 29,880 such pairs 87 saw different rows
+ * transactions report the same position in MariaDB's binary log proves nothing: of 29,880 such pairs 87 saw different rows
  * (10.11, one writer).
  */
 import { availableParallelism } from 'node:os'
@@ -79,7 +79,7 @@ export class Snapshot {
     try {
       if (!(await this.underLock(connections))) {
         for (const connection of connections.splice(1)) this.drop(connection)
-        // The log tells again what is between this place and the snapshot: that does no harm.
+        // Changes between this position and the snapshot are applied again, which does no harm.
         this.place = await masterPlace(connections[0]!)
         if (this.place !== undefined) await setTimeout(SETTLE_MS)
         await query(connections[0]!, BEGIN)

@@ -122,7 +122,7 @@ export class MysqlSource implements SourceSession {
     return { ...found, read: narrowed(request, condition) }
   }
 
-  /** What the log tells since the last copy; where there was none, a snapshot comes first. */
+  /** The changes of the log since the last copy; without an earlier copy, a snapshot comes first. */
   private async logIncrement(request: ReadRequest, table: MysqlTable, { keys, after }: Since): Promise<Increment> {
     try {
       await requireLog(this.leader, request, table, keys)

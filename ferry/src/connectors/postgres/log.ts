@@ -24,7 +24,7 @@ import { toLogical } from './types.ts'
 /** What a request knows of the log, as JSON in its `log`. */
 const logPlan = z.object({
   slot: z.string(),
-  /** Source names of the columns that tell rows apart. */
+  /** Source names of the columns that identify rows. */
   keys: z.array(z.string()),
   /** Where changes begin: unknown until the slot is made. */
   from: z.string().exactOptional(),
@@ -57,7 +57,7 @@ export function tableMark({ oid, columns }: PostgresTable): LogMark['table'] {
   return { oid, columns: columns.map(c => [c.place ?? 0, c.name, c.native]) }
 }
 
-/** What of the table the log does not tell, and makes it another one than was read; undefined where nothing is. */
+/** A change of the table that the log does not contain, and that makes rows unreadable; undefined if there is none. */
 export function tableFault({ table: was }: LogMark, now: PostgresTable): FerryError | undefined {
   if (!was) return undefined
   const gone = (why: string) => new FerryError('FERRY-5010', `${now.object} ${why}: the log does not tell of that`)

@@ -51,7 +51,7 @@ export class SlotStream implements LogStream<Lsn> {
   private readonly text: string
   private connection: WireConnection | undefined
   private timer: NodeJS.Timeout | undefined
-  /** Zero tells the server nothing: tables that are not read now may need what is before the beginning. */
+  /** Zero confirms nothing: tables that are not read now may need what is before the beginning. */
   private confirmed: Lsn = 0
   private received: Lsn
   private closed = false

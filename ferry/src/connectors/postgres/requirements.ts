@@ -7,7 +7,7 @@ import { type PostgresTable, qualified } from './catalog.ts'
 const SERVER = `SELECT current_setting('wal_level') AS level, pg_is_in_recovery() AS standby,
   (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user) AS may, current_user AS name`
 
-/** The columns by which each table that holds rows tells them apart in the log; of a partitioned one its partitions. */
+/** The columns that identify rows in the log, for each table that holds rows: for a partitioned one, its partitions. */
 const IDENTITIES = `
   SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relreplident AS identity,
     (SELECT array_agg(a.attname::text) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
@@ -19,13 +19,13 @@ const IDENTITIES = `
       WHERE i.indrelid = c.oid AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END)
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1 AND c.relkind = 'r'`
 
-/** Whether the log can tell the values of stored generated columns: since PostgreSQL 18. */
+/** True if the log can have the values of stored generated columns: since PostgreSQL 18. */
 export async function publishesGenerated(client: pg.Client): Promise<boolean> {
   const { rows } = await client.query(`SELECT current_setting('server_version_num')::int AS version`)
   return rows[0].version >= 180000
 }
 
-/** Throws FERRY-3012 for a column whose values the log does not tell: null would be written over them. */
+/** Throws FERRY-3012 for a column whose values the log does not have: they would be replaced by null. */
 export function requireTold(request: ReadRequest, table: PostgresTable, publishes: boolean): void {
   const untold = request.columns.flatMap(({ from }) => {
     const column = table.columns.find(c => c.name === from)

@@ -185,7 +185,7 @@ export class PostgresSource implements SourceSession {
     return { read, position, isEmpty, range, notes: [] }
   }
 
-  /** What the log tells since the last copy; where there was none, a snapshot comes first. */
+  /** The changes of the log since the last copy; without an earlier copy, a snapshot comes first. */
   private async logIncrement(request: ReadRequest, table: PostgresTable, since: Since): Promise<Increment> {
     const client = await this.describer
     await requireLog(client, request, table, since.keys)

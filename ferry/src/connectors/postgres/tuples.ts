@@ -15,7 +15,7 @@ export class RowOfTuple {
   private readonly places: number[]
   private readonly decoders: (Decode | undefined)[]
   private readonly width: number
-  /** Values of the columns that the log does not tell yet. */
+  /** Values of the columns that the log does not have yet. */
   private readonly missing: { at: number; value: Value }[]
 
   constructor(table: LogTable<Lsn>, relation: LogRelation) {

@@ -41,7 +41,7 @@ export abstract class SqlSinkTable implements SinkTable, ChangeTarget, SqlTarget
     this.ledger = ledger
     this.unit = ledger ? 'split' : 'table'
     const stage = stageName(run, request.ordinal)
-    // Without a ledger nothing tells one process's rows from those of another that had the run before.
+    // Without a ledger, rows of one process cannot be distinguished from those of an earlier process of the run.
     this.stageTable = ledger ? stage : `${stage}_${run.epoch}`
     this.formerStages = ledger ? [] : formerEpochs(run).map(epoch => `${stage}_${epoch}`)
   }

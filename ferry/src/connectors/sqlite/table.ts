@@ -226,7 +226,7 @@ export class SqliteSourceTable implements SourceTable {
     return parts.length === 0 || parts.includes(undefined) ? undefined : parts.join(', ')
   }
 
-  /** Node decodes text and puts U+FFFD for bytes that are no UTF-8: only the bytes tell it from a real U+FFFD. */
+  /** Node decodes text and puts U+FFFD for bytes that are no UTF-8: only by the bytes can it be distinguished from a real U+FFFD. */
   private lostText(rows: Row[]): { row: number; column: number } | undefined {
     for (let i = 0; i < rows.length; i++) {
       const row = rows[i]!
@@ -355,8 +355,8 @@ function decimalText(value: Exclude<Value, null>): string | undefined {
 }
 
 /**
- * Node's driver gives the smallest integer as a number, where it refuses all others that a double does not tell from their
- * neighbours (Node 24). A double tells this one, a power of two, exactly.
+ * Node's driver gives the smallest integer as a number, although it rejects all others that a double does not distinguish from their
+ * neighbours (Node 24). A double holds this one, a power of two, exactly.
  */
 const SMALLEST = -(2 ** 63)
 

@@ -93,7 +93,7 @@ export interface CopyRun {
 
 const SUBSCRIPTION = '00000000-0000-0000-0000-000000000000'
 
-/** The job in the shape of the Azure Resource Manager; what that has no place for stands beside its properties. */
+/** The job in the shape of the Azure Resource Manager; what has no place there is added to its properties. */
 export function toArm(run: CopyRun) {
   const { job } = run
   const account = job.tags?.[TAG.account] ?? ''
