@@ -410,6 +410,35 @@ it('a table that fails again and again holds no other one back', async () => {
   }
 })
 
+it('a folder that runs add files to keeps those of a table that is copied, while another one fails', async () => {
+  const folder = temporaryFolder()
+  const source = sqlite(
+    join(folder, 's.db'),
+    `CREATE TABLE a (id INTEGER PRIMARY KEY); INSERT INTO a VALUES (1), (2);
+     CREATE TABLE b (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO b VALUES (1, 1), (2, 'bad')`,
+  )
+  const job = join(folder, 'job.json')
+  const tables = ['a', 'b'].map(name => ({ from: name, to: `${name}/` }))
+  const stores = { source: `sqlite:${source}`, destination: join(folder, 'out') }
+  const mode = { mode: 'incremental', incrementalColumn: 'id', write: { format: 'csv' } }
+  writeFileSync(job, JSON.stringify({ name: 'j', ...stores, ...mode, tables }))
+  const run = () => ferry(['run', job], { home: join(folder, 'home') })
+  expect((await run()).code).toBe(1)
+  sqlite(source, 'INSERT INTO a VALUES (3)')
+  expect((await run()).code).toBe(1)
+  sqlite(source, 'INSERT INTO a VALUES (4); UPDATE b SET n = 2 WHERE id = 2')
+  expect((await run()).code).toBe(0)
+  await run()
+  const files = readdirSync(join(folder, 'out', 'a'))
+  const ids = files.flatMap(name =>
+    readFileSync(join(folder, 'out', 'a', name), 'utf8')
+      .trim()
+      .split('\n')
+      .slice(1),
+  )
+  expect(ids.sort()).toEqual(['1', '2', '3', '4'])
+})
+
 it('an incremental job is verified: by all rows, not by what is new', async () => {
   const folder = temporaryFolder()
   const source = sqlite(

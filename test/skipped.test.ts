@@ -40,7 +40,7 @@ async function skipping() {
       'ALTER TABLE t RENAME TO old; CREATE TABLE t (id INT, v TEXT); INSERT INTO t SELECT * FROM old; DROP TABLE old',
     )
   const state = () => new DatabaseSync(join(home, 'state.db'))
-  return { folder, home, call, copied, skipped, mend, state }
+  return { folder, home, target, call, copied, skipped, mend, state }
 }
 
 it('are printed, corrected by their values, and copied', async () => {
@@ -118,4 +118,78 @@ it('of an older version are taken from its files', async () => {
   mend()
   expect((await call('retry', 'j')).code).toBe(0)
   expect(copied()).toEqual(['1a', '2bad', '3c', '4x\u2028y', '5e'])
+})
+
+it('are not taken for copied by the ledger of an earlier retry', async () => {
+  const { target, call, copied, skipped, mend } = await skipping()
+  expect((await call('retry', 'j')).code).toBe(1)
+  // The ledger keeps its line: the process ends before it is removed.
+  target.exec(`CREATE TRIGGER crash BEFORE DELETE ON ferry_ledger BEGIN SELECT RAISE(ABORT, 'crash'); END`)
+  expect((await call('retry', 'j')).code).toBe(1)
+  target.exec('DROP TRIGGER crash')
+  expect(await call('retry', 'j')).toMatchObject({ stdout: expect.stringContaining('0 of 2 rows copied, 2 left') })
+  expect(await skipped()).toHaveLength(2)
+  mend()
+  expect((await call('retry', 'j')).code).toBe(0)
+  expect(copied()).toEqual(['1a', '2bad', '3c', '4bad', '5e'])
+})
+
+it.each([
+  ['a column that is missing', { id: '2' }, 'have no v'],
+  ['a column that is none', { id: '2', v: 'b', V: 'b' }, 'have V, which is no column'],
+])('are not copied with %s', async (_, values, why) => {
+  const { folder, call, copied, skipped } = await skipping()
+  const [line] = await skipped()
+  writeFileSync(join(folder, 'rows.jsonl'), JSON.stringify({ ...JSON.parse(line!), values }))
+  const retried = await call('retry', 'j', '--rows', join(folder, 'rows.jsonl'))
+  expect(retried.code).toBe(1)
+  expect(copied()).toHaveLength(3)
+  expect((await skipped()).join()).toContain(why)
+  writeFileSync(join(folder, 'rows.jsonl'), `${(await skipped())[0]}\n${(await skipped())[0]}\n`)
+  expect((await call('retry', 'j', '--rows', join(folder, 'rows.jsonl'))).stderr).toMatch(/FERRY-1003 .*twice/)
+})
+
+/** A table of which a row is skipped, and copied by a later run under `job`'s words; then the first run is tried again. */
+async function overtaken(job: object) {
+  const folder = temporaryFolder()
+  const home = join(folder, 'home')
+  const db = new DatabaseSync(join(folder, 's.db'))
+  const target = new DatabaseSync(join(folder, 'd.db'))
+  db.exec(`CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, v TEXT); INSERT INTO t VALUES (1, 1, 'a'), (5, 2, 'bad')`)
+  target.exec(`CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, v TEXT CHECK (v <> 'bad'))`)
+  const stores = { source: `sqlite:${join(folder, 's.db')}`, destination: `sqlite:${join(folder, 'd.db')}` }
+  const path = join(folder, 'job.json')
+  writeFileSync(
+    path,
+    JSON.stringify({ name: 'j', ...stores, onRowError: 'skip', narrowing: 'check', tables: ['t'], ...job }),
+  )
+  const call = (...args: string[]) => ferry(args, { home })
+  const run = async () => {
+    const { code, stdout, stderr } = await call('run', path, '--json')
+    expect(code, stderr + stdout).toBe(0)
+    return JSON.parse(stdout).runId as string
+  }
+  const first = await run()
+  db.exec(`UPDATE t SET n = 3, v = 'new' WHERE id = 5`)
+  await run()
+  target.exec(
+    'CREATE TABLE u (id INTEGER PRIMARY KEY, n INTEGER, v TEXT); INSERT INTO u SELECT * FROM t; DROP TABLE t; ALTER TABLE u RENAME TO t',
+  )
+  const retried = await call('retry', first)
+  return {
+    retried,
+    rows: target
+      .prepare('SELECT v FROM t ORDER BY id')
+      .all()
+      .map(row => row.v),
+  }
+}
+
+it('do not replace newer rows of a later run', async () => {
+  const merge = await overtaken({ mode: 'incremental', incrementalColumn: 'n', update: 'merge', keys: ['id'] })
+  expect(merge.rows).toEqual(['a', 'new'])
+  expect(merge.retried).toMatchObject({ code: 1, stdout: expect.stringContaining('0 of 1 rows copied, 1 left') })
+  const full = await overtaken({ update: 'merge', keys: ['id'] })
+  expect(full.rows).toEqual(['a', 'new'])
+  expect(full.retried.stderr).toMatch(/FERRY-5006 .*was copied again by run/)
 })

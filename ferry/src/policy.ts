@@ -87,7 +87,8 @@ export class Policy {
   /** The value of a variable; undefined if it has none. Variables of Ferry's own hold its secrets, and are for no store. */
   valueOf(name: string): string | undefined {
     const isReadable = !name.startsWith('FERRY_') && (this.limits?.variables.includes(name) ?? true)
-    return this.given[name] ?? (isReadable ? this.environment[name] : undefined)
+    if (Object.hasOwn(this.given, name)) return this.given[name]
+    return isReadable && Object.hasOwn(this.environment, name) ? this.environment[name] : undefined
   }
 
   /** True if files may be at a path. Links count as what they lead to. */

@@ -16,15 +16,17 @@ import { letGo, takeForRetry } from '../state/claims.ts'
 import type { State } from '../state/database.ts'
 import { HEARTBEAT_MS } from '../state/owner.ts'
 import { heartbeat, type Lease, requireHeld, runTables } from '../state/runs.ts'
-import type { RunRow } from '../state/schema.ts'
+import type { RunRow, RunTableRow } from '../state/schema.ts'
 import {
   firstSkipped,
   groupsOf,
-  moveGroup,
+  laterCopies,
+  nextMark,
   replaceGroup,
   rowsOfGroup,
   type SkippedGroup,
   type SkippedRow,
+  settleGroup,
 } from '../state/skipped.ts'
 import { type EditedRow, replaceRows } from './skipped.ts'
 import { closeStores, openStores, type Stores } from './stores.ts'
@@ -63,8 +65,13 @@ async function retryTaken(state: State, run: RunRow, lease: Lease, policy: Polic
     for (const row of await runTables(state.db, run.id)) {
       const plan = tablePlans.read(row.plan)
       const total = { table: plan.from, tried: 0, copied: 0, left: 0 }
-      for (const group of await groupsOf(state.db, run.id, plan.ordinal)) {
-        const { tried, left } = await retryGroup({ db: state.db, run, lease, stores, plan }, group)
+      const groups = await groupsOf(state.db, run.id, plan.ordinal)
+      const rules = groups.length === 0 ? { inserts: false } : await rulesOf(state, run, plan, row)
+      for (const group of groups) {
+        const { tried, left } = await retryGroup(
+          { db: state.db, run, lease, stores, plan, inserts: rules.inserts || group.mark.includes('~') },
+          group,
+        )
         total.tried += tried
         total.left += left
         total.copied += tried - left
@@ -85,6 +92,28 @@ interface RetryContext {
   lease: Lease
   stores: Stores
   plan: TablePlan
+  /** True if rows that are there must stay as they are: they may be newer. */
+  inserts: boolean
+}
+
+/**
+ * What a later run of the job has done with the table. Throws FERRY-5006 if it has copied all rows again: those that were skipped
+ * are skipped rows of that run now, or are copied.
+ */
+async function rulesOf(state: State, run: RunRow, plan: TablePlan, row: RunTableRow): Promise<{ inserts: boolean }> {
+  const later = await laterCopies(state.db, run, row)
+  // An online copy asks the source for its rows as they are now.
+  if (later.length === 0 || plan.read.online) return { inserts: false }
+  if (plan.write.update === 'overwrite' || !plan.increment) {
+    throw new FerryError(
+      'FERRY-5006',
+      `${plan.from} was copied again by run ${later[0]}: its rows of run ${run.id} are old`,
+      {
+        hint: `Retry the newest run of the job: ferry retry ${run.job}.`,
+      },
+    )
+  }
+  return { inserts: true }
 }
 
 /**
@@ -95,7 +124,9 @@ async function retryGroup(context: RetryContext, group: SkippedGroup): Promise<{
   const { db, run, lease, stores, plan } = context
   const rows = await rowsOfGroup(db, run.id, group)
   const content = rows.map(row => `${JSON.stringify(row)}\n`).join('')
-  const digest = createHash('sha256').update(content).digest('hex').slice(0, 8)
+  // A group that was tried has another mark: its former ledger entry means nothing for it, though its rows be the same.
+  const tried = group.mark.includes('^') ? group.mark : ''
+  const digest = createHash('sha256').update(`${tried}${content}`).digest('hex').slice(0, 8)
   const next = { ...group, mark: `${group.mark}.${digest}.next` }
   const store = stores.destination
   const holds = () => requireHeld(db, lease)
@@ -117,13 +148,14 @@ async function retryGroup(context: RetryContext, group: SkippedGroup): Promise<{
       })
     }
     const current = reading && (await currentRows(reading, plan))
-    const sink = await write(session, asItIs(plan, existing), rows, current, kept =>
+    const sink = await write(session, retried(asItIs(plan, existing), context.inserts), rows, current, kept =>
       replaceGroup(db, lease, next, kept),
     )
     // The ledger entry must outlive this: without it the rows would be written again.
-    await moveGroup(db, lease, next, group)
+    const left = nextMark(group)
+    await settleGroup(db, lease, { group, next, left })
     await sink.forget()
-    return { tried: rows.length, left: (await rowsOfGroup(db, run.id, group)).length }
+    return { tried: rows.length, left: (await rowsOfGroup(db, run.id, left)).length }
   } finally {
     await reading?.close()
     await session.close()
@@ -147,6 +179,27 @@ function asItIs(plan: TablePlan, existing: TableInfo): TablePlan {
   }
 }
 
+/**
+ * How rows are written again: a merge replaces rows, unless those may be newer; then a row whose key is there is rejected. Throws
+ * FERRY-5006 if the destination would not reject it.
+ */
+function retried(plan: TablePlan, inserts: boolean): TablePlan {
+  const { update, keys, existing } = plan.write
+  if (update !== 'merge') return { ...plan, write: { ...plan.write, update: 'append' } }
+  if (!inserts) return plan
+  const key = existing?.primaryKey ?? []
+  if (key.length === 0 || !key.every(name => keys.includes(name))) {
+    throw new FerryError(
+      'FERRY-5006',
+      `${plan.to} has no primary key of ${keys.join(', ')}: an old row could replace a newer one`,
+      {
+        hint: 'Touch the rows at the source, so that the next run copies them.',
+      },
+    )
+  }
+  return { ...plan, write: { ...plan.write, update: 'append' } }
+}
+
 /** Writes rows, unless an earlier retry has committed them already; `keep` saves those that stay before the others commit. */
 async function write(
   session: SinkSession,
@@ -155,10 +208,8 @@ async function write(
   current: CurrentRows | undefined,
   keep: (rows: SkippedRow[]) => Promise<void>,
 ): Promise<SinkTable> {
-  const update = plan.write.update === 'merge' ? 'merge' : 'append'
   const sink = await session.table({
     ...plan.write,
-    update,
     truncate: false,
     before: [],
     after: [],
@@ -176,6 +227,7 @@ async function write(
     try {
       if (!line.values) throw new FerryError('FERRY-4002', `${line.reason}; to retry it, give it "values"`)
       const { values } = line
+      requireColumns(values, columns)
       rows.push(map(columns.map(c => (values[c.name] == null ? null : parseText(values[c.name]!, c.type)))))
       from.push(line)
     } catch (error) {
@@ -201,6 +253,15 @@ async function write(
     throw error
   }
   return sink
+}
+
+/** Throws FERRY-3002 for values of a row that are not those of the columns: one that is missing would become null. */
+function requireColumns(values: Record<string, string | null>, columns: Column[]): void {
+  const missing = columns.find(c => !Object.hasOwn(values, c.name))
+  if (missing) throw new FerryError('FERRY-3002', `the row's "values" have no ${missing.name}`)
+  const unknown = Object.keys(values).find(name => !columns.some(c => c.name === name))
+  if (unknown !== undefined)
+    throw new FerryError('FERRY-3002', `the row's "values" have ${unknown}, which is no column`)
 }
 
 type CurrentRows = (rows: Row[]) => Promise<(Row | undefined)[]>

@@ -56,13 +56,21 @@ export function readEdited(text: string): EditedRow[] {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw refuse('it is no JSON object')
     const faults = faultsIn(editedRow, value as Record<string, unknown>)
     if (faults.length > 0) throw refuse(toldFaults(faults))
-    return [editedRow.parse(value)]
+    editedRow.parse(value)
+    // As it was parsed: a schema leaves out a column of the name `__proto__`.
+    const row = value as EditedRow
+    const odd = Object.entries(row.values ?? {}).find(([, v]) => v !== null && typeof v !== 'string')
+    if (odd) throw refuse(`values.${odd[0]}: must be a text or null`)
+    return [row]
   })
 }
 
 /** Puts edited rows in the places of skipped ones. Throws FERRY-1003 for an id that no skipped row of the run has. */
 export async function replaceRows(db: Kysely<Schema>, lease: Lease, edited: EditedRow[]): Promise<void> {
   const byId = new Map(edited.map(({ id, ...row }) => [id, row]))
+  const seen = new Set<string>()
+  const twice = edited.find(({ id }) => seen.size === seen.add(id).size)
+  if (twice) throw new FerryError('FERRY-1003', `the rows have ${twice.id} twice`)
   if (byId.size === 0) return
   const changed: [SkippedGroup, SkippedRow[]][] = []
   for (const { ordinal } of await runTables(db, lease.run)) {

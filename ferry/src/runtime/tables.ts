@@ -100,8 +100,10 @@ export class RunTables {
 
   /** True if tables that an earlier try has copied are copied on: one that fails again and again holds no other one back. */
   private get copiesOn(): boolean {
-    const { job, row, drift } = this.context
-    return job.mode === 'incremental' && row.state === 'failed' && !drift.hasBegun
+    const { job, row, drift, stores } = this.context
+    // Objects that a run writes apart have names of the run: a second increment would take those of the first one.
+    const isApart = stores.destination.abilities.writesApart
+    return job.mode === 'incremental' && row.state === 'failed' && !drift.hasBegun && !isApart
   }
 
   /** What is new of a table that an earlier try has copied; undefined where nothing is. */

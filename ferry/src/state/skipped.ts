@@ -4,7 +4,7 @@ import type { ExpressionBuilder, Kysely } from 'kysely'
 import type { Checkpoint, Rejected } from '../batch/encoding.ts'
 import type { SplitId } from '../contract/split.ts'
 import { type Lease, whileHeld } from './runs.ts'
-import type { Schema, SkippedLine } from './schema.ts'
+import type { RunRow, RunTableRow, Schema, SkippedLine } from './schema.ts'
 import { rowNumber } from './splits.ts'
 
 export interface SkippedRow extends Rejected {
@@ -67,6 +67,44 @@ export async function moveGroup(db: Kysely<Schema>, lease: Lease, from: SkippedG
   })
 }
 
+/** The group of the rows that are left when a group was tried again. */
+export function nextMark(group: SkippedGroup): SkippedGroup {
+  const [mark, times = '0'] = group.mark.split('^') as [string, string?]
+  return { ...group, mark: `${mark}^${Number(times) + 1}` }
+}
+
+/** Ends the retry of a group: what was saved as `next` is what is left of it, under another name. Throws FERRY-5004. */
+export async function settleGroup(
+  db: Kysely<Schema>,
+  lease: Lease,
+  { group, next, left }: { group: SkippedGroup; next: SkippedGroup; left: SkippedGroup },
+): Promise<void> {
+  await whileHeld(db, lease, async tx => {
+    await tx.deleteFrom('skipped').where(ofGroup(lease.run, group)).execute()
+    await tx.updateTable('skipped').set(left).where(ofGroup(lease.run, next)).execute()
+  })
+}
+
+/** The later runs of the job that have copied rows of the same table, or completed it; the newest first. */
+export async function laterCopies(
+  db: Kysely<Schema>,
+  { id, job }: Pick<RunRow, 'id' | 'job'>,
+  { source, destination }: Pick<RunTableRow, 'source' | 'destination'>,
+): Promise<string[]> {
+  const rows = await db
+    .selectFrom('run_table')
+    .innerJoin('run', 'run.id', 'run_table.run')
+    .select('run.id')
+    .where('run.job', '=', job)
+    .where('run.id', '>', id)
+    .where('run_table.source', '=', source)
+    .where('run_table.destination', '=', destination)
+    .where('run_table.rows_copied', '>', 0)
+    .orderBy('run.id', 'desc')
+    .execute()
+  return rows.map(r => r.id)
+}
+
 /** Keeps the rows of a table apart from those of its next increment in the same run. Throws FERRY-5004. */
 export async function closeGroups(db: Kysely<Schema>, lease: Lease, ordinal: number): Promise<void> {
   for (const group of await groupsOf(db, lease.run, ordinal)) {
@@ -76,7 +114,7 @@ export async function closeGroups(db: Kysely<Schema>, lease: Lease, ordinal: num
 
 /** The groups of a table, without those of a retry that was interrupted. */
 export async function groupsOf(db: Kysely<Schema>, run: string, ordinal: number): Promise<SkippedGroup[]> {
-  return db
+  const groups = await db
     .selectFrom('skipped')
     .select(['ordinal', 'split', 'mark'])
     .distinct()
@@ -85,6 +123,9 @@ export async function groupsOf(db: Kysely<Schema>, run: string, ordinal: number)
     .orderBy('split')
     .orderBy('mark')
     .execute()
+  // Those of earlier increments first: a newer version of a row is written over an older one.
+  const age = ({ mark }: SkippedGroup) => Number(/~(\d+)/.exec(mark)?.[1] ?? Infinity)
+  return groups.sort((a, b) => (age(a) === age(b) ? 0 : age(a) - age(b)))
 }
 
 export async function rowsOfGroup(db: Kysely<Schema>, run: string, group: SkippedGroup): Promise<SkippedRow[]> {

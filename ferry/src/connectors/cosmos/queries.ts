@@ -44,9 +44,9 @@ export class CosmosQueryTable extends CosmosTable<QueryOptions> implements Sourc
     const pages = split.spec === '' ? this.together() : this.apart(keptPieces.read(from ?? split.spec), signal)
     for await (const { documents, bytes, checkpoint } of pages) {
       signal.throwIfAborted()
-      const some = documents.slice(0, left)
-      left -= some.length
-      const rows = rowsOf(some, this.reader, this.options)
+      // A document may be several rows.
+      const rows = rowsOf(documents.slice(0, left), this.reader, this.options).slice(0, left)
+      left -= rows.length
       yield {
         kind: 'rows',
         rows,

@@ -156,8 +156,9 @@ class CosmosSourceTable extends CosmosTable implements SourceTable {
       }
       if (page.status === 304 && !this.request.online) continue
       const documents = page.status === 304 ? [] : this.ofSnapshot(documentsIn(page.body), piece).slice(0, left)
-      left -= documents.length
-      const rows = rowsOf(documents, this.reader, this.options)
+      // A document may be several rows.
+      const rows = rowsOf(documents, this.reader, this.options).slice(0, left)
+      left -= rows.length
       const next = [...open, ...following]
       // At the end of the split there is nothing to resume, and what is left of a limit is not in a checkpoint.
       const isResumable = next.length > 0 && this.request.limit === undefined

@@ -28,7 +28,10 @@ export async function connect(
     port: settings.port,
     database: settings.database,
     user: settings.user,
-    password: settings.password,
+    // A function: the driver looks for no password elsewhere, and for no options if there are some.
+    ...(settings.isLimited
+      ? { password: () => settings.password ?? '', options: ' ' }
+      : { password: settings.password }),
     ssl: settings.ssl === 'disable' ? false : { rejectUnauthorized: settings.ssl === 'verify-full' },
     application_name: name,
     connectionTimeoutMillis: settings.connectTimeout * 1000,

@@ -16,7 +16,10 @@ import { PostgresSource } from './source.ts'
 import { isBuiltIn, toLogical, toNative } from './types.ts'
 
 /** PostgreSQL 12 and later. */
-export const postgres: Connector = { ...postgresKind, open: settings => new PostgresStore(readSettings(settings)) }
+export const postgres: Connector = {
+  ...postgresKind,
+  open: (settings, policy) => new PostgresStore(readSettings(settings, policy)),
+}
 
 class PostgresStore implements Store {
   readonly kind = 'postgres'

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { FerryError } from '../../errors.ts'
 import { connect } from './client.ts'
 import type { PostgresSettings } from './settings.ts'
 
@@ -10,6 +11,7 @@ export class ConnectionPool {
   private readonly reads: boolean
   private readonly idle: pg.Client[] = []
   private readonly all = new Set<pg.Client>()
+  private isClosed = false
 
   constructor(
     settings: PostgresSettings,
@@ -30,13 +32,21 @@ export class ConnectionPool {
     if (idle) return idle
     const client = await connect(this.settings, { name: this.name, reads: this.reads })
     this.all.add(client)
-    await this.prepare(client)
-    return client
+    try {
+      await this.prepare(client)
+      // Who closes meanwhile knows nothing of it.
+      if (this.isClosed) throw new FerryError('FERRY-2001', 'the connections are closed')
+      return client
+    } catch (error) {
+      this.drop(client)
+      throw error
+    }
   }
 
   /** Gives a connection back for the next split. */
   release(client: pg.Client): void {
-    this.idle.push(client)
+    if (this.isClosed) this.drop(client)
+    else this.idle.push(client)
   }
 
   /** Closes a connection whose state is unknown: a COPY was broken off, or it failed. */
@@ -55,6 +65,7 @@ export class ConnectionPool {
   }
 
   async close(): Promise<void> {
+    this.isClosed = true
     const clients = [...this.all]
     this.all.clear()
     this.idle.length = 0

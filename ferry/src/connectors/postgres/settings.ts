@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { readServer } from '../../contract/locator.ts'
 import { checkSettings } from '../../contract/settings.ts'
 import { DATABASE, type Kind, type Settings } from '../../contract/store.ts'
+import type { Policy } from '../../policy.ts'
 import { POSTGRES_ENCODINGS } from './encodings.ts'
 
 /** Settings of a PostgreSQL connection. The README's table is checked against this schema. */
@@ -31,11 +32,14 @@ export const settingsSchema = z.strictObject({
     .describe('`off` keeps no ledger table at the destination; `ferry plan` then says which guarantee is left'),
 })
 
-export type PostgresSettings = z.infer<typeof settingsSchema>
+export type PostgresSettings = z.infer<typeof settingsSchema> & {
+  /** True in a server: the driver takes nothing from the environment of the process, and no password from its files. */
+  isLimited?: boolean
+}
 
 /** Checked settings. Throws FERRY-2003 naming the setting. */
-export function readSettings(settings: Settings): PostgresSettings {
-  return checkSettings('postgres', settingsSchema, settings)
+export function readSettings(settings: Settings, { isLimited }: Policy): PostgresSettings {
+  return { ...checkSettings('postgres', settingsSchema, settings), isLimited }
 }
 
 export const postgresKind = {

@@ -30,7 +30,15 @@ export class FileStaging extends LocalStaging {
 
   async committed({ splits }: Committed): Promise<Committed> {
     await this.run.confirm()
-    return { splits, published: this.isMarked() }
+    return { splits, published: await this.isVisible() }
+  }
+
+  /** True if the file at the target is this run's, after an append. */
+  private async isVisible(): Promise<boolean> {
+    if (this.isMarked()) return true
+    const staged = [this.work, ...(await this.formerWork())]
+    for (const folder of staged) if (await isSameFile(this.nameIn(folder), this.target)) return true
+    return false
   }
 
   /** After an append: the link at the target is the file in the folder. */
@@ -80,7 +88,7 @@ export class FileStaging extends LocalStaging {
   }
 
   async discard(): Promise<boolean> {
-    const remains = this.isMarked()
+    const remains = await this.isVisible()
     await this.remove([this.work, ...(await this.formerWork())])
     await this.forget()
     return remains

@@ -111,22 +111,25 @@ export class FolderStaging extends LocalStaging {
     return resumed
   }
 
+  /** The files of earlier copies that this one replaces. */
+  private async earlier(): Promise<string[]> {
+    if (!this.replaces) return []
+    return (await this.visible()).filter(name => !this.names.isOwn(name) && isMade(name))
+  }
+
   protected async reveal(): Promise<void> {
+    // Listed while the run is surely this process's: a process that is suspended behind this removes nothing of a later run.
+    const earlier = await this.earlier()
+    await this.run.confirm()
     await mkdir(this.target, { recursive: true })
     // New files first, old ones last: a reader may see both for a moment, but never none.
     for (const name of await readdir(this.work)) {
       if (!name.startsWith('.')) await rename(join(this.work, name), join(this.target, name))
     }
-    if (this.replaces) await this.removeEarlier()
+    for (const name of earlier) await rm(join(this.target, name), { force: true })
     await syncFolder(this.target)
     await this.mark()
     await this.remove([this.work])
-  }
-
-  /** Removes the files of earlier copies. */
-  private async removeEarlier(): Promise<void> {
-    const earlier = (await this.visible()).filter(name => !this.names.isOwn(name) && isMade(name))
-    for (const name of earlier) await rm(join(this.target, name))
   }
 
   private async visible(): Promise<string[]> {
@@ -153,8 +156,11 @@ export class FolderStaging extends LocalStaging {
    */
   async discard(): Promise<boolean> {
     const remains = this.replaces && (await this.isMoved())
-    if (remains) await this.removeEarlier()
-    else {
+    if (remains) {
+      const earlier = await this.earlier()
+      await this.run.confirm()
+      for (const name of earlier) await rm(join(this.target, name), { force: true })
+    } else {
       const moved = (await this.visible()).filter(name => this.names.isOwn(name))
       for (const name of moved) await rm(join(this.target, name))
     }

@@ -1,7 +1,7 @@
 /** A local folder as a store of objects; `-` is standard input and output. */
 import { constants, createReadStream } from 'node:fs'
 import { access, stat } from 'node:fs/promises'
-import { isAbsolute, join, relative, resolve } from 'node:path'
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
@@ -112,6 +112,18 @@ export class LocalFolder implements ObjectStore {
     }
     const path = this.pathOf(request.object)
     const isFolder = /[/\\]$/.test(request.object) || form.many
+    // Files are staged beside their target.
+    const beside = dirname(resolve(path))
+    const isBeside = this.isOpen ? this.policy.isAllowed(beside) : this.policy.isAllowedWithin(this.folder, beside)
+    if (!isBeside) {
+      throw new FerryError(
+        'FERRY-2006',
+        `${request.object} is the folder of the connection itself, and files are staged beside it`,
+        {
+          hint: 'Copy into a folder or a file in it.',
+        },
+      )
+    }
     // `.` has no name that files could begin with.
     const target = { path: resolve(path), ...form }
     return isFolder ? new FolderStaging(run, request, target) : new FileStaging(run, request, target)
