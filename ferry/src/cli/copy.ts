@@ -40,16 +40,16 @@ export default async function copy([source, destination]: string[], options: Cop
     ...(table ? { tables: table } : {}),
     ...(key ? { keys: key } : {}),
     limits: {
-      ...(parallel === undefined ? {} : { parallel }),
-      ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
-      ...(rowsPerSecond === undefined ? {} : { rowsPerSecond }),
+      parallel,
+      bytesPerSecond,
+      rowsPerSecond,
     },
   })
   await execute(job, {
     json,
     oneOff: true,
-    ...(quiet ? { quiet } : {}),
-    ...(fullRefresh ? { fresh: true } : {}),
+    quiet,
+    fresh: fullRefresh,
     policy: policyOf(options),
   })
 }

@@ -42,9 +42,9 @@ export async function execute(work: CopyJob | { run: string }, options: ExecuteO
       ...('run' in work ? await unfinishedRun(state, work.run) : { job: work }),
       policy: options.policy,
       signal: stop.signal,
-      ...(options.fresh ? { fresh: true } : {}),
-      ...(options.oneOff ? { oneOff: true } : {}),
-      ...(options.only ? { only: options.only } : {}),
+      fresh: options.fresh,
+      oneOff: options.oneOff,
+      only: options.only,
       onStart: run => {
         if (options.json || options.quiet) return
         if (run.resumed) process.stderr.write(`Run ${run.id} goes on where it stopped.\n`)

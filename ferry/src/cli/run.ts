@@ -11,9 +11,9 @@ interface Options extends VariableOptions {
 export default async function run([path]: string[], options: Options): Promise<void> {
   await execute(await jobNamed(path!, options), {
     json: options.json,
-    ...(options.quiet ? { quiet: true } : {}),
-    ...(options.fullRefresh ? { fresh: true } : {}),
-    ...(options.table ? { only: options.table } : {}),
+    quiet: options.quiet,
+    fresh: options.fullRefresh,
+    only: options.table,
     policy: policyOf(options),
   })
 }

@@ -22,9 +22,9 @@ export default async function serve(_: string[], options: Options): Promise<void
     folders: options.folder ?? [],
     variables: options.variable ?? [],
     allowedHosts: options.allowedHost ?? [],
-    ...(options.publicUrl === undefined ? {} : { publicUrl: options.publicUrl }),
+    publicUrl: options.publicUrl,
     most: options.most,
-    ...(options.runMemory === undefined ? {} : { runMemory: options.runMemory }),
+    runMemory: options.runMemory,
     keepDays: options.keepDays,
     logLevel: options.logLevel,
   })

@@ -21,7 +21,7 @@ export default async function verify([path]: string[], options: Options): Promis
     const results = await verifyJob(job, state, policyOf(options), {
       most: options.most,
       onTable: (name, position, of) => status(`verifying ${name} (${position} of ${of})`),
-      ...(options.table ? { only: options.table } : {}),
+      only: options.table,
     })
     status('')
     const equal = results.every(r => r.equal)

@@ -264,8 +264,8 @@ export function wholeSplit(rows: number | undefined, bytes: number | undefined):
       id: 0,
       label: 'all',
       spec: '',
-      ...(rows === undefined ? {} : { rows }),
-      ...(bytes === undefined ? {} : { bytes }),
+      rows,
+      bytes,
     },
   ]
 }

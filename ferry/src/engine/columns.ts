@@ -61,7 +61,7 @@ export function mapColumns(
     type: c.type,
     named: true,
     own: true,
-    ...(c.value === undefined ? {} : { constant: c.value }),
+    constant: c.value,
     ...(c.from === undefined ? {} : { from: source.columns.find(s => s.name === c.from)! }),
   }))
   for (const wanted of wantedColumns(spec, source, own)) {
@@ -111,7 +111,7 @@ function wantedColumns(spec: TableSpec, source: TableInfo, own: Wanted[]): Wante
         to: options.to ?? applyCasing(name, spec.casing),
         from,
         named: true,
-        ...(options.type === undefined ? {} : { type: options.type }),
+        type: options.type,
         ...(options.default === undefined ? {} : { default: String(options.default) }),
       })
     }
@@ -247,7 +247,7 @@ function intoMissing(
   const { missing } = wanted.from
   const column = intoNew(wanted, into, { object: '', columns: [], primaryKey: [] })
   const native = column.native ?? ''
-  alter.push({ kind: 'add', column: wanted.to, native, ...(missing === undefined ? {} : { missing }) })
+  alter.push({ kind: 'add', column: wanted.to, native, missing })
   return { ...column, nullable: true }
 }
 
@@ -328,8 +328,8 @@ function finish(wanted: Wanted, column: MappedColumn): MappedColumn {
   return {
     ...column,
     ...(wanted.from ? { from: wanted.from.name, sourceNative: wanted.from.native } : {}),
-    ...(wanted.constant === undefined ? {} : { constant: wanted.constant }),
-    ...(wanted.default === undefined ? {} : { default: wanted.default }),
+    constant: wanted.constant,
+    default: wanted.default,
   }
 }
 

@@ -239,7 +239,7 @@ async function copyTogether(
 }
 
 function readOptions({ signal, complete }: CopyWork, from: Checkpoint | undefined): Omit<ReadOptions, 'offer'> {
-  return { signal, ...(from === undefined ? {} : { from }), ...(complete === undefined ? {} : { complete }) }
+  return { signal, from, complete }
 }
 
 /** Hands batches over within the limits, until they end or the run is stopped. */

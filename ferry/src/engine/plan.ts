@@ -68,7 +68,7 @@ export async function planTable(
   if (spec.query !== undefined && !sourceStore.abilities.queries) {
     throw new FerryError('FERRY-3006', `${sourceStore.label} has no queries`, { hint: 'Name an object: `from`.' })
   }
-  const named = { object: spec.from, options: spec.read, ...(spec.query === undefined ? {} : { query: spec.query }) }
+  const named = { object: spec.from, options: spec.read, query: spec.query }
   const object = { ...named, drift }
   const asked = destinationStore.existing(target)
   // Errors of the source are reported first.
@@ -112,9 +112,9 @@ export async function planTable(
     ...(source.documents && !whole && drift !== 'ignore'
       ? { known: source.columns.flatMap(c => (c.onRequest ? [] : [c.name])) }
       : {}),
-    ...(spec.where === undefined ? {} : { where: spec.where }),
-    ...(spec.limit === undefined ? {} : { limit: spec.limit }),
-    ...(options.online === undefined ? {} : { online: options.online }),
+    where: spec.where,
+    limit: spec.limit,
+    online: options.online,
   }
   const follows = options.online !== undefined || spec.tracking === 'cdc'
   // Documents have keys of their own; rows of a log are identified by the source's key.
@@ -148,7 +148,7 @@ export async function planTable(
     before: spec.before,
     after: spec.after,
     skipBadRows,
-    ...(existing ? { existing } : {}),
+    existing,
     ...(spec.mergeKind === 'scd2'
       ? {
           history: { keys, ...VERSION, apart: own.map(c => c.name).filter(name => columns.some(c => c.name === name)) },
@@ -203,9 +203,9 @@ export async function planTable(
         : []),
       ...(inOrder ? [`of rows with one key (${keys.join(', ')}) the last one read stands`] : []),
     ],
-    ...(replaces === undefined ? {} : { replaces }),
-    ...(source.guesses ? { guesses: source.guesses } : {}),
-    ...(increment ? { increment: increment.plan } : {}),
+    replaces,
+    guesses: source.guesses,
+    increment: increment?.plan,
     onRowError: spec.onRowError,
     places: placesOf(sessions, read, to),
     ...(read.log ? {} : { shape: shapeOf(source, existing, alter) }),

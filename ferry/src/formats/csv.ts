@@ -77,11 +77,11 @@ export async function describeCsv(set: FileSet, options: ReadOptions): Promise<C
     columns,
     primaryKey: [],
     ...(guesses.length > 0 ? { guesses } : {}),
-    ...(bytes === undefined ? {} : { bytes }),
+    bytes,
     ...(bytes === undefined || file.compression !== 'none' ? {} : { rows }),
   }
   const known = { ...options, encoding: file.encoding }
-  return { info, shape: { ...shape, types }, set, options: known, ...(peeked ? { peeked } : {}) }
+  return { info, shape: { ...shape, types }, set, options: known, peeked }
 }
 
 /** Runs `work`; adds the file's path to an error that names a line. */
@@ -214,7 +214,7 @@ export class CsvSourceTable implements SourceTable {
       // What comes behind it must not become a part of its last record.
       const whole = body.at(-1) === 10 ? body : Buffer.concat([body, Buffer.from(agreement!.lineEnd)])
       const rows = agreement!.records()
-      return { kind: 'bytes', data: whole, bytes: data.length, ...(rows === undefined ? {} : { rows }), ...checkpoint }
+      return { kind: 'bytes', data: whole, bytes: data.length, rows, ...checkpoint }
     }
     try {
       for await (const chunk of source) {
@@ -278,7 +278,7 @@ export class CsvSourceTable implements SourceTable {
       for await (const _ of this.read(split, {
         offer: { encoding: 'rows' },
         signal,
-        ...(from === undefined ? {} : { from }),
+        from,
       }));
       return undefined
     } catch (error) {

@@ -91,10 +91,10 @@ export async function describeJson(
     primaryKey: [],
     documents: {},
     guesses,
-    ...(bytes === undefined ? {} : { bytes }),
-    ...(rows === undefined ? {} : { rows }),
+    bytes,
+    rows,
   }
-  return { info, set, options: own, format, ...(peeked ? { peeked } : {}) }
+  return { info, set, options: own, format, peeked }
 }
 
 /** Learns the members of a file's first records. Gives back how many they were. */

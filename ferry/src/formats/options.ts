@@ -113,7 +113,7 @@ export function fromName(name: string): { format?: Format; compression: Compress
   const format = extension === undefined ? undefined : valueOf(EXTENSIONS, extension)
   return {
     compression,
-    ...(format === undefined ? {} : { format }),
+    format,
     ...(extension === 'tsv' ? { delimiter: '\t' } : {}),
   }
 }

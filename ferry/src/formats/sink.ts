@@ -128,8 +128,8 @@ function outputOf(name: string, options: WriteOptions & { bytes?: number }): Out
     header: options.header,
     nullText: options.nullText,
     nan: options.nan,
-    ...(options.rowsPerFile === undefined ? {} : { rowsPerFile: options.rowsPerFile }),
-    ...(options.bytes === undefined ? {} : { bytesPerFile: options.bytes }),
+    rowsPerFile: options.rowsPerFile,
+    bytesPerFile: options.bytes,
   }
   const { nullText, delimiter, compression } = output
   if (/["\r\n]/.test(nullText) || (format === 'csv' && nullText.includes(delimiter))) {

@@ -93,7 +93,7 @@ export async function splitsOf(
   const add = (piece: Piece, bytes?: number) => {
     const range = piece.start === 0 ? '' : ` from byte ${piece.start}`
     const label = `${piece.path}${range}`
-    splits.push({ id: splits.length, label, spec: form.write(piece), ...(bytes === undefined ? {} : { bytes }) })
+    splits.push({ id: splits.length, label, spec: form.write(piece), bytes })
   }
   for (const { key: path, size } of set.files) {
     // An empty file has no rows, whatever its columns.

@@ -129,7 +129,7 @@ function specOf(job: CopyJob, entry: TableEntry, from: string, names: NamesOfTab
     statements === undefined ? [] : typeof statements === 'string' ? [statements] : statements
   return {
     from,
-    ...(entry.query === undefined ? {} : { query: entry.query }),
+    query: entry.query,
     ...(entry.to === undefined ? {} : { to: fillName(entry.to, from, names) }),
     update: s.update,
     keys: s.keys,
@@ -139,7 +139,7 @@ function specOf(job: CopyJob, entry: TableEntry, from: string, names: NamesOfTab
     where: s.where,
     limit: s.limit,
     ...trackingOf(s),
-    ...(overlap === undefined ? {} : { overlap }),
+    overlap,
     create: s.create,
     deletes: s.deletes,
     mergeKind: s.mergeKind,

@@ -85,7 +85,7 @@ function asTheyAre(columns: TableInfo['columns']): MappedColumn[] {
     name: c.name,
     from: c.name,
     sourceType: c.type,
-    ...(c.native === undefined ? {} : { sourceNative: c.native }),
+    sourceNative: c.native,
     type: c.type,
     nullable: true,
     checked: false,

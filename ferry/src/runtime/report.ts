@@ -42,7 +42,7 @@ export interface TableReport {
 }
 
 export function errorInfo(error: FerryError, table?: string) {
-  return { code: error.code, message: error.message, hint: error.hint, ...(table === undefined ? {} : { table }) }
+  return { code: error.code, message: error.message, hint: error.hint, table }
 }
 
 export function reportOf(

@@ -78,7 +78,7 @@ async function retryTaken(state: State, run: RunRow, lease: Lease, policy: Polic
       }
       if (total.tried === 0) continue
       const [first] = await firstSkipped(state.db, run.id, { ordinals: [plan.ordinal], limit: 1 })
-      report.tables.push({ ...total, ...(first ? { reason: first.reason } : {}) })
+      report.tables.push({ ...total, reason: first?.reason })
     }
   } finally {
     await closeStores(stores)

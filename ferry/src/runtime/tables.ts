@@ -208,10 +208,10 @@ export class RunTables {
   private track(plan: TablePlan): TableProgress {
     const progress: TableProgress = {
       ...noProgress(plan),
-      ...(plan.guesses ? { guesses: plan.guesses } : {}),
-      ...(plan.replaces ? { replaces: plan.replaces } : {}),
-      ...(plan.rows === undefined ? {} : { totalRows: plan.rows }),
-      ...(plan.bytes === undefined ? {} : { totalBytes: plan.bytes }),
+      guesses: plan.guesses,
+      replaces: plan.replaces,
+      totalRows: plan.rows,
+      totalBytes: plan.bytes,
     }
     this.progress.push(progress)
     return progress

@@ -26,7 +26,7 @@ export async function executeNext(
   const { signal, policy } = options
   try {
     const job = await jobOf(state, claimed)
-    const report = await runJob({ state, job, policy, claimed, ...asked, ...(signal ? { signal } : {}) })
+    const report = await runJob({ state, job, policy, claimed, ...asked, signal })
     if (report.status === 'paused' && signal?.aborted) {
       await requeue(state.db, { id: claimed.lease.run, epoch: claimed.lease.epoch }, 'pending')
     }

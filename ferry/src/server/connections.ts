@@ -247,7 +247,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
     const options = optionsOf(read)
     const faults = optionFaults(findKind((await findConnection(state.db, name)).kind), 'read', options, 'read')
     if (faults.length > 0) throw new FerryError('FERRY-6003', toldFaults(faults), { faults })
-    return { object: object ?? '(query)', ...(query === undefined ? {} : { query }), options }
+    return { object: object ?? '(query)', query, options }
   }
 
   app.route({

@@ -127,8 +127,7 @@ export async function giveUp(
   id?: string,
 ): Promise<string | undefined> {
   const row = await db.selectFrom('job').select(['definition', 'one_off']).where('name', '=', job).executeTakeFirst()
-  const found =
-    row && (await lockJob(db, job, row.definition, { ...(id === undefined ? {} : { id }), oneOff: row.one_off === 1 }))
+  const found = row && (await lockJob(db, job, row.definition, { id, oneOff: row.one_off === 1 }))
   if (!found) return undefined
   await cancelTaken(db, found, abandon)
   return found.row.id

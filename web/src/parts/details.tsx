@@ -15,7 +15,7 @@ export function Details({ title, open, wide, children }: Props) {
   return (
     <Dialog>
       <DialogTrigger disableButtonEnhancement>{open}</DialogTrigger>
-      <Question title={title} close="Close" {...(wide ? { wide } : {})}>
+      <Question title={title} close="Close" wide={wide}>
         {children}
       </Question>
     </Dialog>

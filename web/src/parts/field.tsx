@@ -48,7 +48,7 @@ export function SettingField({ setting, value, onChange, fault }: FieldProps) {
         <Input
           type={setting.secret ? 'password' : setting.type === 'number' ? 'number' : 'text'}
           autoComplete="off"
-          {...(placeholder ? { placeholder } : {})}
+          placeholder={placeholder}
           value={value}
           onChange={(_, data) => onChange(data.value)}
         />

@@ -40,5 +40,5 @@ export function RunList({ runs, showJob, maxHeight }: { runs: RunView[]; showJob
     { name: 'Throughput', number: true, cell: r => rate(r.throughput) },
     { name: 'Error', cell: r => r.error && <span title={r.error.message}>{r.error.code}</span> },
   ]
-  return <Grid label="Runs" columns={columns} rows={runs} keyOf={r => r.id} {...(maxHeight ? { maxHeight } : {})} />
+  return <Grid label="Runs" columns={columns} rows={runs} keyOf={r => r.id} maxHeight={maxHeight} />
 }

@@ -135,7 +135,7 @@ export function ScheduleForm({ schedule, name, onDone, onCancel }: Props) {
   })
   const { at, isBeside } = faultsOf(times.error, path => FIELDS.some(f => path === f || path.startsWith(`${f}.`)))
   const text = (label: string, key: 'name' | 'every' | 'at' | 'days' | 'cron', hint?: string) => (
-    <Field label={label} {...(hint ? { hint } : {})} {...shown(at(placeOf(key, words.way)))}>
+    <Field label={label} hint={hint} {...shown(at(placeOf(key, words.way)))}>
       <Input value={words[key]} onChange={(_, d) => set({ [key]: d.value })} />
     </Field>
   )

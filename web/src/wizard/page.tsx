@@ -145,7 +145,7 @@ function Wizard({ start, edited }: { start: Draft; edited?: Edited }) {
               wrong={STEPS.filter(s => wrong.has(s) && s !== 'Review')}
               goTo={setStep}
               onSaved={() => kept.forget()}
-              {...(editing ? { editing } : {})}
+              editing={editing}
             />
           )}
           {step === 'Copy mode' && !isDone(step, draft) && (

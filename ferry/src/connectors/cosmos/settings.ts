@@ -88,9 +88,9 @@ export function parseConnectionString(text: string): { endpoint?: string; key?: 
   const key = parts.get('accountkey')
   const database = parts.get('database')
   return {
-    ...(endpoint === undefined ? {} : { endpoint }),
-    ...(key === undefined ? {} : { key }),
-    ...(database === undefined ? {} : { database }),
+    endpoint,
+    key,
+    database,
   }
 }
 

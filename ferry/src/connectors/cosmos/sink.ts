@@ -92,7 +92,7 @@ export class CosmosSinkTable implements SinkTable {
       id: this.store.containerOf(this.request.object).container,
       partitionKey: keyDefinition([partitionKey].flat()),
       ...(uniqueKeys ? { uniqueKeyPolicy: { uniqueKeys: uniqueKeys.map(k => ({ paths: [k].flat() })) } } : {}),
-      ...(defaultTtl === undefined ? {} : { defaultTtl }),
+      defaultTtl,
     }
   }
 

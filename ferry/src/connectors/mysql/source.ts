@@ -377,6 +377,6 @@ class RowBatches {
     const where = `${error.column === undefined ? '' : `, column ${error.column}`}${place === '' ? '' : `, ${place}`}`
     const reason = `${this.table.object}${where}: ${error.message}`
     if (!this.skip) throw new RowError(error.code, reason, error.column, { hint: error.hint })
-    this.rejected.push({ place, reason, values, ...(error.column === undefined ? {} : { column: error.column }) })
+    this.rejected.push({ place, reason, values, column: error.column })
   }
 }

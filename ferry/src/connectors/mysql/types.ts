@@ -47,7 +47,7 @@ export function toLogical(native: string, tinyInt1: 'bool' | 'int' = 'bool'): t.
     }
     case 'char':
     case 'varchar':
-      return { kind: 'utf8', ...(first === undefined ? {} : { length: first }) }
+      return { kind: 'utf8', length: first }
     case 'json':
       return t.json
     case 'uuid':

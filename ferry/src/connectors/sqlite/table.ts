@@ -56,7 +56,7 @@ export class SqliteSourceTable implements SourceTable {
   async splits(): Promise<Split[]> {
     const { table, request } = this
     if (!table.rowid || request.query !== undefined || request.limit !== undefined) {
-      return [{ id: 0, label: 'all', spec: '', ...(table.rows === undefined ? {} : { rows: table.rows }) }]
+      return [{ id: 0, label: 'all', spec: '', rows: table.rows }]
     }
     // Each alone is a look at one end of the tree; both in one query would be a scan.
     const name = quoteName(table.table)
