@@ -1,7 +1,9 @@
 /** What a server may open is limited; all that copies need still works. */
+import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { loadConnector } from '../ferry/src/connectors/registry.ts'
 import { Policy } from '../ferry/src/policy.ts'
@@ -181,5 +183,45 @@ describe('copies in the folders of a server', () => {
     ).catch(error => ({ errors: [error] }))
     expect(report.errors[0]).toMatchObject({ code: 'FERRY-2006' })
     expect(existsSync(outside)).toBe(false)
+  })
+
+  it('stages no files outside of the folder of a connection', async () => {
+    const { folder, policy, postgres, files } = await stores()
+    for (const to of ['./', '.', '../out/']) {
+      const table = { from: 'public.t', to, write: { format: 'csv' } }
+      const job = { source: postgres, destination: { ...files, folder }, update: 'append', tables: [table] }
+      const report = await copy(job, policy).catch(error => ({ errors: [error] }))
+      expect(report.errors[0], to).toMatchObject({ code: 'FERRY-2006' })
+    }
+    expect(readdirSync(join(folder, '..')).filter(name => name.startsWith(`.${basename(folder)}`))).toEqual([])
+  })
+
+  it('gives no password or option of its environment to a server that somebody names', async () => {
+    const { policy } = await stores()
+    const heard: string[] = []
+    const server = createServer(socket => {
+      socket.on('error', () => {})
+      socket.on('data', data => {
+        heard.push(data.toString('latin1'))
+        // AuthenticationCleartextPassword
+        if (heard.length === 1) socket.write(Buffer.from([82, 0, 0, 0, 8, 0, 0, 0, 3]))
+        else socket.destroy()
+      })
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    Object.assign(process.env, { PGPASSWORD: 'topsecret', PGOPTIONS: '-c x=optsecret' })
+    try {
+      const { port } = server.address() as { port: number }
+      const store = (await loadConnector('postgres')).open({ host: '127.0.0.1', port, user: 'bob' }, policy)
+      await expect(store.test()).rejects.toMatchObject({ code: expect.stringMatching(/^FERRY-200/) })
+      await store.close()
+    } finally {
+      delete process.env.PGPASSWORD
+      delete process.env.PGOPTIONS
+      server.close()
+    }
+    expect(heard.length).toBeGreaterThan(1)
+    expect(heard.join()).not.toMatch(/topsecret|optsecret/)
   })
 })
