@@ -32,7 +32,7 @@ process.stdout.on('error', error => {
   if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(process.exitCode ?? 0)
   throw error
 })
-// Nobody reads progress and errors any more; the copy continues.
+// The reader of progress and errors has gone: the copy continues.
 process.stderr.on('error', error => {
   if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error
 })

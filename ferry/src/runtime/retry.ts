@@ -21,12 +21,12 @@ import {
   firstSkipped,
   groupsOf,
   laterCopies,
+  moveGroup,
   nextMark,
   replaceGroup,
   rowsOfGroup,
   type SkippedGroup,
   type SkippedRow,
-  settleGroup,
 } from '../state/skipped.ts'
 import { type EditedRow, replaceRows } from './skipped.ts'
 import { closeStores, openStores, type Stores } from './stores.ts'
@@ -66,10 +66,10 @@ async function retryTaken(state: State, run: RunRow, lease: Lease, policy: Polic
       const plan = tablePlans.read(row.plan)
       const total = { table: plan.from, tried: 0, copied: 0, left: 0 }
       const groups = await groupsOf(state.db, run.id, plan.ordinal)
-      const rules = groups.length === 0 ? { inserts: false } : await rulesOf(state, run, plan, row)
+      const isOvertaken = groups.length > 0 && (await wasOvertaken(state, run, plan, row))
       for (const group of groups) {
         const { tried, left } = await retryGroup(
-          { db: state.db, run, lease, stores, plan, inserts: rules.inserts || group.mark.includes('~') },
+          { db: state.db, run, lease, stores, plan, inserts: isOvertaken || group.mark.includes('~') },
           group,
         )
         total.tried += tried
@@ -97,13 +97,13 @@ interface RetryContext {
 }
 
 /**
- * What a later run of the job has done with the table. Throws FERRY-5006 if it has copied all rows again: those that were skipped
+ * True if a later run of the job has copied rows of the table. Throws FERRY-5006 if it has copied all rows again: those that were skipped
  * are skipped rows of that run now, or are copied.
  */
-async function rulesOf(state: State, run: RunRow, plan: TablePlan, row: RunTableRow): Promise<{ inserts: boolean }> {
+async function wasOvertaken(state: State, run: RunRow, plan: TablePlan, row: RunTableRow): Promise<boolean> {
   const later = await laterCopies(state.db, run, row)
   // An online copy asks the source for its rows as they are now.
-  if (later.length === 0 || plan.read.online) return { inserts: false }
+  if (later.length === 0 || plan.read.online) return false
   if (plan.write.update === 'overwrite' || !plan.increment) {
     throw new FerryError(
       'FERRY-5006',
@@ -113,7 +113,7 @@ async function rulesOf(state: State, run: RunRow, plan: TablePlan, row: RunTable
       },
     )
   }
-  return { inserts: true }
+  return true
 }
 
 /**
@@ -153,7 +153,7 @@ async function retryGroup(context: RetryContext, group: SkippedGroup): Promise<{
     )
     // The ledger entry must outlive this: without it the rows would be written again.
     const left = nextMark(group)
-    await settleGroup(db, lease, { group, next, left })
+    await moveGroup(db, lease, { from: next, to: left, replaces: group })
     await sink.forget()
     return { tried: rows.length, left: (await rowsOfGroup(db, run.id, left)).length }
   } finally {

@@ -59,29 +59,21 @@ export async function putGroup(
   for (const some of inChunks(lines)) await tx.insertInto('skipped').values(some).execute()
 }
 
-/** Puts one group in the place of another one, which has no rows afterwards. Throws FERRY-5004. */
-export async function moveGroup(db: Kysely<Schema>, lease: Lease, from: SkippedGroup, to: SkippedGroup): Promise<void> {
-  await whileHeld(db, lease, async tx => {
-    await tx.deleteFrom('skipped').where(ofGroup(lease.run, to)).execute()
-    await tx.updateTable('skipped').set(to).where(ofGroup(lease.run, from)).execute()
-  })
-}
-
 /** The group of the rows that are left when a group was tried again. */
 export function nextMark(group: SkippedGroup): SkippedGroup {
   const [mark, times = '0'] = group.mark.split('^') as [string, string?]
   return { ...group, mark: `${mark}^${Number(times) + 1}` }
 }
 
-/** Ends the retry of a group: what was saved as `next` is what is left of it, under another name. Throws FERRY-5004. */
-export async function settleGroup(
+/** Gives a group another name, and removes the one that it takes the place of, if there is one. Throws FERRY-5004. */
+export async function moveGroup(
   db: Kysely<Schema>,
   lease: Lease,
-  { group, next, left }: { group: SkippedGroup; next: SkippedGroup; left: SkippedGroup },
+  { from, to, replaces }: { from: SkippedGroup; to: SkippedGroup; replaces?: SkippedGroup },
 ): Promise<void> {
   await whileHeld(db, lease, async tx => {
-    await tx.deleteFrom('skipped').where(ofGroup(lease.run, group)).execute()
-    await tx.updateTable('skipped').set(left).where(ofGroup(lease.run, next)).execute()
+    if (replaces) await tx.deleteFrom('skipped').where(ofGroup(lease.run, replaces)).execute()
+    await tx.updateTable('skipped').set(to).where(ofGroup(lease.run, from)).execute()
   })
 }
 
@@ -108,7 +100,8 @@ export async function laterCopies(
 /** Keeps the rows of a table apart from those of its next increment in the same run. Throws FERRY-5004. */
 export async function closeGroups(db: Kysely<Schema>, lease: Lease, ordinal: number): Promise<void> {
   for (const group of await groupsOf(db, lease.run, ordinal)) {
-    if (!group.mark.includes('~')) await moveGroup(db, lease, group, { ...group, mark: `${group.mark}~${lease.epoch}` })
+    if (group.mark.includes('~')) continue
+    await moveGroup(db, lease, { from: group, to: { ...group, mark: `${group.mark}~${lease.epoch}` } })
   }
 }
 

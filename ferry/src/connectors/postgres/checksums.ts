@@ -7,7 +7,7 @@ interface Request {
   /** SQL expressions of all columns, and of the keys among them. */
   list: string[]
   keys: string[]
-  /** What comes after FROM. */
+  /** The relation and its filter: the text after `FROM`. */
   from: string
   buckets: number
 }

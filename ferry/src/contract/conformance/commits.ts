@@ -240,7 +240,7 @@ function start(place: Place, update: UpdateMethod, epoch: number, { splits, publ
   return child
 }
 
-/** Waits until a process commits; `known` is then what it has told of its commits, which the state would know. */
+/** Waits until a process begins to commit. `known` gives the commits that it has printed so far, as the state would have them. */
 async function committing(child: ChildProcess, exited: Promise<unknown>): Promise<{ known: () => Committed }> {
   let text = ''
   let begins: () => void = () => {}

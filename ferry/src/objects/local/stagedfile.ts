@@ -35,15 +35,17 @@ export class FileStaging extends LocalStaging {
 
   /** True if the file at the target is this run's, after an append. */
   private async isVisible(): Promise<boolean> {
-    if (this.isMarked()) return true
-    const staged = [this.work, ...(await this.formerWork())]
-    for (const folder of staged) if (await isSameFile(this.nameIn(folder), this.target)) return true
+    return this.isMarked() || this.isLinked([this.work, ...(await this.formerWork())])
+  }
+
+  /** True if the target is a link to the file in one of the folders. */
+  private async isLinked(folders: string[]): Promise<boolean> {
+    for (const folder of folders) if (await isSameFile(this.nameIn(folder), this.target)) return true
     return false
   }
 
-  /** After an append: the link at the target is the file in the folder. */
-  protected async isPublishedIn([last]: string[]): Promise<boolean> {
-    if (last === undefined || !(await isSameFile(this.nameIn(last), this.target))) return false
+  protected async isPublishedIn(former: string[]): Promise<boolean> {
+    if (!(await this.isLinked(former))) return false
     await this.mark()
     return true
   }
@@ -54,6 +56,7 @@ export class FileStaging extends LocalStaging {
   }
 
   protected async reveal(): Promise<void> {
+    await this.run.confirm()
     const whole = this.pathOf()
     if (this.request.update === 'append') {
       // There was no file when the run was planned: one that has come since then is not replaced.

@@ -107,7 +107,6 @@ export abstract class LocalStaging implements Staging {
   async publish(): Promise<void> {
     if (this.isPublished) return
     const work = async () => {
-      await this.run.confirm()
       await this.reveal()
       await syncFolder(this.folder)
       this.isPublished = true
@@ -115,7 +114,7 @@ export abstract class LocalStaging implements Staging {
     return translated(this.target, work())
   }
 
-  /** Makes the staged files visible. Can be repeated after an error. */
+  /** Asks whether the run is still this process's, and makes the staged files visible. Can be repeated after an error. */
   protected abstract reveal(): Promise<void>
 
   async forget(): Promise<void> {
