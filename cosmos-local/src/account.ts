@@ -11,7 +11,7 @@ import { Store } from './store.ts'
 import { Throttle } from './throttle.ts'
 
 export interface AccountOptions {
-  /** The file that the account is kept in; in memory where omitted. */
+  /** The file of the account; in memory if omitted. */
   path?: string
   name?: string
   /** Keys in base64; made up where omitted. */

@@ -34,7 +34,7 @@ function signedResource(path: string[]): { resourceType: string; named: string[]
   return { resourceType: path.at(-1)!, named: path[0] === 'offers' ? [] : path.slice(0, -1) }
 }
 
-/** True for a path by resource ids. Clients tell the two kinds apart by this form of the database's id too. */
+/** True for a path by resource ids. Clients distinguish the two kinds by this form of the database's id, too. */
 function isByRid(path: string[]): boolean {
   const id = path[1]
   if (path[0] !== 'dbs' || id?.length !== DATABASE_RID_LENGTH || !id.endsWith('==')) return false

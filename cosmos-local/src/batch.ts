@@ -32,7 +32,7 @@ export interface OperationResult {
 
 export const MOST_OPERATIONS = 100
 
-/** The operations of a batch's body, each document's text kept as it is. */
+/** The operations of a batch's body, each document's text unchanged. */
 export function parseBatch(text: string): BatchOperation[] {
   const operations: BatchOperation[] = []
   const scanner = new Scanner(text)
@@ -85,7 +85,7 @@ class Scanner {
     if (this.next() !== character) throw badRequest(`The batch is invalid: no ${character} at ${this.at}`)
   }
 
-  /** The text of the value that stands here. */
+  /** The text of the value at this position. */
   value(): string {
     const first = this.peek()
     const start = this.at

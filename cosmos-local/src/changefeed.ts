@@ -19,7 +19,7 @@ export interface FeedRequest {
 export interface FeedPage {
   /** The documents as text. */
   documents: string[]
-  /** From where to go on. */
+  /** The position to resume from. */
   continuation: string
   bytes: number
 }

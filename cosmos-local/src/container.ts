@@ -34,7 +34,7 @@ export interface ContainerRow {
 export interface ContainerRules {
   /** Seconds since 1970. */
   now(): number
-  /** Whether every version is kept, for the all-versions feed. */
+  /** True if every version is stored, for the all-versions feed. */
   keepsVersions: boolean
   /** Whether replaces tell what was there before, as deletes do. */
   keepsReplaced: boolean
@@ -117,12 +117,12 @@ export class Container {
     )
   }
 
-  /** The text that a key is kept under. */
+  /** The text that a key is stored under. */
   keyText(values: KeyValue[]): string {
     return JSON.stringify(values.map(v => (v === undefined ? {} : v)))
   }
 
-  /** Where a key stands in the key space. */
+  /** The position of a key in the key space. */
   epkOf(values: KeyValue[]): string {
     return effectiveKey(values, this.keyDefinition)
   }
@@ -132,7 +132,7 @@ export class Container {
     return row && this.isExpired(row) ? undefined : row
   }
 
-  /** The item as it is kept, expired or not. */
+  /** The stored item, expired or not. */
   private kept(pk: string, id: string): ItemRow | undefined {
     const sql = `SELECT ${ITEM_COLUMNS} FROM items WHERE container = ? AND pk = ? AND id = ?`
     return this.store.get<ItemRow>(sql, this.num, pk, id)
@@ -175,7 +175,7 @@ export class Container {
     }
     const own = this.keyOf(document)
     const pk = this.keyText(own)
-    // A replace may name the item by the key it has; what the document says must then be the same.
+    // A replace may name the item by the key it has; the document's key must then be the same.
     if (key !== undefined && this.keyText(key) !== pk) {
       throw badRequest('PartitionKey extracted from document does not match the one specified in the header', 1001)
     }
@@ -188,9 +188,9 @@ export class Container {
     if (other && !this.isExpired(other)) throw conflict('Entity with the specified id already exists in the system.')
     if (other) this.remove(other, true)
     if (how === 'create' && before) throw conflict('Entity with the specified id already exists in the system.')
-    // An upsert of what is not there creates it, whatever the condition says.
+    // An upsert of what is not there creates it, whatever the condition is.
     if (before) checkEtag(before, conditions)
-    // What has expired and is not swept yet gives way, as a delete that the feed tells.
+    // An expired item that is not removed yet is deleted, and the feed has the delete.
     if (expired) this.remove(kept, true)
     return this.put(document, withoutSystem(text, document), own, before)
   }

@@ -40,7 +40,7 @@ export function checkDefinition(body: JsonObject): ContainerDefinition {
   } as unknown as ContainerDefinition
 }
 
-/** Whether a value says when something expires: a number of seconds, or -1 for never. */
+/** True if a value is a time to live: a number of seconds, or -1 for never. */
 export function isTtl(value: Json): boolean {
   return Number.isInteger(value) && value !== 0 && Number(value) >= -1 && Number(value) <= LONGEST_TTL
 }

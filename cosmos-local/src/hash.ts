@@ -1,5 +1,5 @@
 /**
- * Effective partition keys: where a document stands in the container's key space, as upper-case hex text that compares
+ * Effective partition keys: the position of a document in the container's key space, as upper-case hex text that compares
  * in the order of the ranges. Clients compute them too, to send a bulk request to the right partition.
  */
 

@@ -1,4 +1,4 @@
-/** Documents as text: read for what the server must know, kept as they came, digit for digit. */
+/** Documents as text: read for what the server must know, stored unchanged, digit for digit. */
 import { badRequest } from './errors.ts'
 
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json }
@@ -42,7 +42,7 @@ export function writeExact(value: unknown): string {
   return JSON.stringify(value)
 }
 
-/** The number that an exactly read value stands for, or undefined where it is none. */
+/** The number of an exactly read value, or undefined if it is none. */
 export function numberOf(value: unknown): number | undefined {
   if (typeof value === 'number') return value
   return json.isRawJSON(value) ? Number(value.rawJSON) : undefined

@@ -1,4 +1,4 @@
-/** Resource ids and etags, in the forms that clients take apart. */
+/** Resource ids and etags, in the forms that clients parse. */
 
 /** The etag of an item's version. */
 export function etagOf(row: { num: number; lsn: number; ts: number }): string {

@@ -86,7 +86,7 @@ function route(account: Account, endpoints: string[], request: Request, faults: 
       return database(account, method, path[1]!)
     case 3:
       if (path[2] === 'colls') return containers(account, request, path[1]!)
-      // Users and permissions are not kept here.
+      // Users and permissions are not stored here.
       return emptyList(path[2]!, request)
     case 4:
       if (path[2] !== 'colls') throw notFound()

@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS changes (container INTEGER NOT NULL, part INTEGER NOT
   PRIMARY KEY (container, part, lsn)) WITHOUT ROWID;
 `
 
-/** An item as it is kept. `pk` is its partition key as JSON, `body` its text without system properties. */
+/** A stored item. `pk` is its partition key as JSON, `body` its text without system properties. */
 export interface ItemRow {
   num: number
   part: number
@@ -75,7 +75,7 @@ export class Store {
   private own(path: string): void {
     if (path === ':memory:') return
     try {
-      // In this mode a lock that was taken once is kept.
+      // In this mode a lock is held once it was taken.
       this.db.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT')
     } catch (error) {
       this.db.close()

@@ -137,7 +137,7 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS
 
-/** Characters of a message, and of a hint: a name or a value in it may be of any length, and errors are kept and listed. */
+/** Characters of a message, and of a hint: a name or a value in it may be of any length, and errors are stored and listed. */
 const MOST_MESSAGE = 4000
 
 function shortened(text: string): string {
@@ -175,7 +175,7 @@ export class FerryError extends Error {
   }
 }
 
-/** One row that cannot be copied: the engine stops or skips it, as the table's `onRowError` says. */
+/** One row that cannot be copied: the engine stops or skips it, by the table's `onRowError`. */
 export class RowError extends FerryError {
   readonly column: string | undefined
   /** Position of the row in the batch that was written, where the sink knows it. */
@@ -190,7 +190,7 @@ export class RowError extends FerryError {
   }
 }
 
-/** A fault in a line of a file; `path` and the lines before it are added by whoever knows them. */
+/** A fault in a line of a file; `path` and the number of lines before it are added by callers. */
 export class LineError extends RowError {
   /** From 1, within what was read. */
   readonly line: number

@@ -1,4 +1,4 @@
-/** What schemas say of values that do not fit, in plain words: everything that zod checks says it so. */
+/** Messages for values that do not match a schema, in plain words: every zod schema uses them. */
 import { z } from 'zod'
 import { type Fault, nearest } from './errors.ts'
 

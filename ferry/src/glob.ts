@@ -6,7 +6,7 @@ const MOST_ALTERNATIVES = 256
 
 export type Token = { kind: 'many' } | { kind: 'one' } | { kind: 'of'; has: (char: string) => boolean }
 
-/** `*` and `?` in a name, whatever its case unless `exact` says so. */
+/** `*` and `?` in a name, in any case of letters unless `exact` is true. */
 export function matcher(pattern: string, { exact = false } = {}): (name: string) => boolean {
   const fold = (text: string) => (exact ? text : text.toLowerCase())
   const tokens = [...fold(pattern)].map(plainToken)

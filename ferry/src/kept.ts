@@ -1,5 +1,5 @@
 /**
- * Forms that are kept as JSON between runs, and that another version of Ferry may read: positions, checkpoints, splits. Each
+ * Forms that are saved as JSON between runs, and that another version of Ferry may read: positions, checkpoints, splits. Each
  * is read through its schema, and older ones are brought up to date.
  */
 import { z } from 'zod'
@@ -17,7 +17,7 @@ export class KeptForm<T> {
   private readonly schema: z.ZodType<T>
   private readonly upgrades: Upgrade[]
 
-  /** Version 0 is as version 1 is, where no upgrade says otherwise. */
+  /** Version 0 equals version 1 unless an upgrade is given. */
   constructor(name: string, schema: z.ZodType<T>, upgrades: Upgrade[] = [old => old]) {
     this.name = name
     this.schema = schema
@@ -28,7 +28,7 @@ export class KeptForm<T> {
     return this.upgrades.length
   }
 
-  /** Nothing is kept but what the form says. */
+  /** Properties that the form does not have are dropped. */
   write(value: T): string {
     const plain = JSON.parse(JSON.stringify(value))
     return JSON.stringify({ form: this.name, version: this.version, value: this.schema.parse(plain) })

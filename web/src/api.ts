@@ -25,7 +25,7 @@ import type {
 
 export type * from '../../ferry/src/runtime/schemas.ts'
 
-/** What the server says went wrong: Ferry's code, its words, and what to do. */
+/** An error of the server: Ferry's code, the message, and what to do. */
 export class Problem extends Error {
   readonly code: string
   readonly hint: string

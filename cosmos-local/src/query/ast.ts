@@ -1,4 +1,4 @@
-/** A query as it was understood. Every expression remembers where it stands in the text. */
+/** A parsed query. Every expression has its position in the text. */
 import type { Json } from '../json.ts'
 
 interface Place {

@@ -1,7 +1,7 @@
 /** Whether a query's filter leaves one partition key, so that no client has to allow it several partitions. */
 import type { Expression, Query } from './ast.ts'
 
-/** True if WHERE says what each path of the partition key equals; `keyPaths` are its steps. */
+/** True if WHERE sets each path of the partition key to a value; `keyPaths` are its steps. */
 export function pinsKey(query: Query, keyPaths: string[][]): boolean {
   const [source] = query.from
   if (!source || source.each || source.of?.kind !== 'name') return false

@@ -8,7 +8,7 @@ import { AGGREGATES, aggregatesIn, type Expression, type Query, selected } from 
 import { compile, type Parameters } from './evaluate.ts'
 import { parseQuery } from './parse.ts'
 
-/** Clients put `true`, or the place to go on from, where this stands. */
+/** Clients replace this with `true`, or with the position to resume from. */
 const FILTER = '{documentdb-formattableorderbyquery-filter}'
 
 /** Whether results of several partitions cannot just be put one behind the other. */

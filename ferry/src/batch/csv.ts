@@ -1,7 +1,7 @@
 /**
  * CSV as bytes: where records end, whether another reader takes the same from them, records as texts, rows as CSV.
  *
- * Ferry reads what RFC 4180 says: a quote opens a field only where the field begins, and is a character anywhere else;
+ * Ferry reads CSV by RFC 4180: a quote opens a field only where the field begins, and is a character anywhere else;
  * records end with LF or CR LF. Readers differ in what lies beyond that.
  */
 import { type FerryError, LineError, RowError } from '../errors.ts'

@@ -1,6 +1,6 @@
 import type { Row } from './types.ts'
 
-/** How a CSV stream is written. Every value is one character; `header` says whether the first record names columns. */
+/** How a CSV stream is written. Every value is one character; `header`: true if the first record has the names of the columns. */
 export interface CsvDialect {
   delimiter: string
   quote: string
@@ -28,7 +28,7 @@ export interface DuckdbQuery {
 export type Checkpoint = string
 
 /**
- * A piece of a split on its way. `checkpoint`, where present, is the place right behind this batch: the engine may
+ * A piece of a split in flight. `checkpoint`, where present, is the place right behind this batch: the engine may
  * commit there. `bytes` is the size as read, for progress, throughput and rate limits. Who has written `data` out may
  * call `release`: the source then reads into the same memory again.
  */

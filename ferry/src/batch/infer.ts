@@ -112,7 +112,7 @@ function typeOfJson(text: string, instants: boolean): LogicalType {
   return type.kind === 'utf8' ? json : type
 }
 
-/** The type of an array's items: where some are texts and some are not, they keep apart as JSON alone. */
+/** The type of an array's items: if only some are texts, only JSON distinguishes them. */
 function mergeItems(a: LogicalType | undefined, b: LogicalType): LogicalType {
   const item = mergeGuess(a, b)
   const isText = (type: LogicalType) => type.kind === 'utf8' || type.kind === 'date' || type.kind === 'timestamp'

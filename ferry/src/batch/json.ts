@@ -200,7 +200,7 @@ export function memberTexts(text: string): { key: string; value: string }[] {
   return found
 }
 
-/** What `plan` says where JSON of its own goes into JSON: a null of it and no value are one there. */
+/** What `plan` reports for JSON into JSON: a JSON null and no value are the same there. */
 export function jsonNullNotes(columns: { name: string; sourceType: LogicalType; nullable: boolean }[]): string[] {
   const names = columns.flatMap(c => (c.sourceType.kind === 'json' && c.nullable ? [c.name] : []))
   return names.length === 0 ? [] : [`a JSON null in ${names.join(', ')} is written as no value`]

@@ -229,7 +229,7 @@ function isPlainDecimal(text: string, precision: number, scale: number): boolean
   const point = scale === 0 ? length : length - scale - 1
   const whole = point - start
   if (whole < 1 || whole > precision - scale) return false
-  // A single leading zero is kept, and `-0.00` is 0.00.
+  // A single leading zero stays, and `-0.00` is 0.00.
   if (text.charCodeAt(start) === 48 && (whole > 1 || start === 1)) return false
   for (let i = start; i < length; i++) {
     const c = text.charCodeAt(i)

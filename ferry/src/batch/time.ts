@@ -233,7 +233,7 @@ export function compact(value: bigint): number | bigint {
   return value >= -9007199254740991n && value <= 9007199254740991n ? Number(value) : value
 }
 
-/** An ISO 8601 duration: `P1Y2M3DT4H5M6.5S`; `PT0S` for nothing. Months, days and microseconds stay apart. */
+/** An ISO 8601 duration: `P1Y2M3DT4H5M6.5S`; `PT0S` for nothing. Months, days and microseconds stay separate. */
 export function formatInterval({ months, days, micros }: Interval): string {
   const years = Math.trunc(months / 12)
   const m = months - years * 12

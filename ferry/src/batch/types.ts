@@ -94,7 +94,7 @@ export const timestamp: LogicalType = { kind: 'timestamp', zone: false, unit: 'u
 export const timestamptz: LogicalType = { kind: 'timestamp', zone: true, unit: 'us' }
 export const interval: LogicalType = { kind: 'interval' }
 
-/** A column of a schema. `native` is the store's own name of the type, kept for copies between stores of one kind. */
+/** A column of a schema. `native` is the store's own name of the type, for copies between stores of one kind. */
 export interface Column {
   name: string
   type: LogicalType

@@ -41,7 +41,7 @@ export function probes(from: string, { query, where }: { query?: string; where?:
   return found
 }
 
-/** The error of a probe, which says the setting that is wrong. */
+/** The error of a probe, which names the setting that is wrong. */
 export function ofProbe(error: FerryError, { setting }: Probe): FerryError {
   error.faults.push({ path: setting, message: error.message })
   return error

@@ -1,4 +1,4 @@
-/** Pause, cancel, complete, resume and reset: wishes kept with the run, seen by whichever process executes it. */
+/** Pause, cancel, complete, resume and reset: requests stored with the run, read by the process that executes it. */
 import type { Wish } from '../state/schema.ts'
 import { withBackend } from './backend.ts'
 import { execute } from './execute.ts'

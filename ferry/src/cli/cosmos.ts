@@ -113,7 +113,7 @@ const verb = (wish: Wish) => async (_: string[], words: JobWords) =>
     const row = await findCopyJob(state, words.accountName, words.jobName)
     const asked = await wishForCopyJob(state, row, wish, policyOf(words))
     const alive = isAlive(asked, await databaseNow(state.db))
-    // A job that nobody executes has to go on to drain what is left.
+    // A job that no process executes is resumed to drain what is left.
     if (wish === 'complete' && !alive) startWorker(state, words.accountName, words)
     if (words.wait) await waitForEnd(state, row)
     else if (alive) await effect(state, row, wish)

@@ -10,7 +10,7 @@ export default async function create(
   options: VariableOptions & { json: boolean; replace?: boolean },
 ): Promise<void> {
   const job = withoutSecrets(jobOf(path!, options))
-  // The job is kept with its values put in: only its stores are opened where it runs.
+  // The job is saved with its variables replaced; its stores are opened where it runs.
   const kept = await withBackend(policyOf({}), backend => backend.keep(job, options.replace === true)).catch(error => {
     if (!(error instanceof FerryError) || error.code !== 'FERRY-1008') throw error
     throw new FerryError('FERRY-1008', error.message, { hint: 'Give it another name, or --replace that one.' })

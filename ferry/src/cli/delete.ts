@@ -1,4 +1,4 @@
-/** `ferry delete JOB`: a kept job goes, with its history; what it has copied stays. */
+/** `ferry delete JOB`: deletes a job and its history; the copied rows stay. */
 import { withBackend } from './backend.ts'
 import { policyOf, type VariableOptions } from './job.ts'
 import { printJson } from './output.ts'

@@ -1,4 +1,4 @@
-/** `ferry doctor`: looks for what keeps Ferry from working here, and says what to do about it. */
+/** `ferry doctor`: finds what prevents Ferry from working here, and what to do about it. */
 import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { sql } from 'kysely'

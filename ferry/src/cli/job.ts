@@ -34,7 +34,7 @@ export function jobOf(path: string, options: VariableOptions): CopyJob {
   return readJobFile(path, policyOf(options))
 }
 
-/** A job from a file, or one that is kept, by its name. Throws FERRY-1001 where there is neither. */
+/** A job from a file, or a saved one by its name. Throws FERRY-1001 where there is neither. */
 export async function jobNamed(pathOrName: string, options: VariableOptions): Promise<CopyJob> {
   if (existsSync(pathOrName) || !/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(pathOrName)) return jobOf(pathOrName, options)
   const kept = await withState(state =>

@@ -1,13 +1,13 @@
 /**
  * The ledger that a destination with transactions keeps: one line for each split of a run, written in the transaction
- * of the split's rows. After a crash it says what is there.
+ * of the split's rows. After a crash it shows what is stored.
  *
  * A run belongs to one process at a time, and the fence keeps the others out. It is a line of the table's own that carries
  * the epoch of the process that took the run last. Every transaction of a writer reads it first, with a lock that keeps it
  * from changing; a process that takes the run over raises it, which waits for the transactions of its predecessor. So what
  * the ledger says after that is final, and a process that was suspended and resumes finds a higher epoch, or no fence.
  *
- * Its statements are plain SQL with literals; where stores differ, a {@link LedgerDialect} says it.
+ * Its statements are plain SQL with literals; a {@link LedgerDialect} has what differs between stores.
  */
 import type { Checkpoint } from '../batch/encoding.ts'
 import type { Committed } from '../contract/split.ts'
@@ -36,7 +36,7 @@ export interface LedgerDialect {
   literal(text: string): string
   /** What makes a SELECT keep others from changing its lines until the transaction ends; empty where there is one writer. */
   share: string
-  /** Inserts a line; where it is there already it is changed as `set` says: by its old and by the new values. */
+  /** Inserts a line; if it exists, `set` changes it, from its old and the new values. */
   upsert(name: string, values: string, set: (of: { old: string; fresh: (column: string) => string }) => string): string
 }
 
@@ -183,7 +183,7 @@ export class Ledger {
       const part = Number(line.part)
       const done = Boolean(line.done)
       if (done) ended.add(part)
-      // A line that is claimed and not moved on says nothing.
+      // A line that is claimed but has not advanced has no information.
       if (part < 0 || (!done && line.checkpoint === null)) continue
       const checkpoint = done ? undefined : (line.checkpoint as string)
       splits.set(part, { checkpoint, rows: Number(line.row_count), bytes: Number(line.byte_count) })

@@ -1,4 +1,4 @@
-/** Ranges of whole-numbered keys that follow where rows are, and not how far apart their numbers lie. */
+/** Ranges of integer keys by the number of rows, not by the distance of the numbers. */
 
 /** Both ends are keys of rows, and belong to the range. */
 export interface KeyRange {

@@ -25,7 +25,7 @@ export function isSecret(kind: string, name: string): boolean {
   return field === undefined || isMarked(field)
 }
 
-/** Whether a secret's value only says where the secret is: a variable, or a secret in Azure Key Vault. */
+/** True if a secret's value is only a reference to it: a variable, or a secret in Azure Key Vault. */
 export function isReference(value: unknown): boolean {
   return typeof value === 'string' && /^\$\{\w+\}$|^keyvault:https:\/\//.test(value)
 }

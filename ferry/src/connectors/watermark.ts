@@ -1,5 +1,5 @@
 /**
- * Finding what changed by a column that grows: one way for all stores with a query language. A copy reads the rows
+ * Finding changes by a column that grows, for all stores with a query language. A copy reads the rows
  * beyond the last value of the copy before it, up to the highest value at the time of its plan.
  */
 
@@ -100,7 +100,7 @@ function requireFinite(value: string | null, { name }: TableColumn): string | nu
   })
 }
 
-/** The request that reads no more than the watermark says. */
+/** The request that reads only up to the watermark. */
 export function narrowed(request: ReadRequest, condition: string | undefined): ReadRequest {
   return condition === undefined ? request : { ...request, where: allOf(request.where, condition)! }
 }

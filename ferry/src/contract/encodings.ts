@@ -10,7 +10,7 @@ import type { CsvDialect } from '../batch/encoding.ts'
 import type { LogicalType } from '../batch/types.ts'
 import { logicalType } from '../batch/typeschema.ts'
 
-/** What a sink says of each form beside its name: the source needs it to make the form. */
+/** Parameters of a form, from the sink: the source needs them to write it. */
 export interface Offers {
   /** JavaScript values by position. */
   rows: { encoding: 'rows' }
@@ -48,7 +48,7 @@ const dialect = z.looseObject({
   encoding: z.string(),
 })
 
-/** The schemas of the forms that belong to no store: plans are kept with the form that was chosen. */
+/** The schemas of the forms that belong to no store: plans are saved with the chosen form. */
 export const COMMON_ENCODINGS: Record<string, z.ZodType> = {
   rows: z.object({ encoding: z.literal('rows') }),
   csv: z.object({

@@ -1,7 +1,7 @@
 /** Reading locators: a store, and an object in it, in one word. Each kind of store declares which of them are its own. */
 import { FerryError } from '../errors.ts'
 
-/** What a locator says: the settings of a store, and an object in it where it names one. */
+/** The content of a locator: the settings of a store, and the object if it names one. */
 export interface Located {
   settings: Record<string, unknown>
   object?: string

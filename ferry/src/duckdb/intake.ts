@@ -52,7 +52,7 @@ export class PipeIntake {
       this.failure ??= error
     })
     const done = this.read(this.statement(pipe.path, data)).catch(error => {
-      // What DuckDB says comes before the broken pipe that follows from it.
+      // DuckDB's error is reported rather than the broken pipe that it causes.
       this.failure = error
       socket.destroy()
     })

@@ -1,4 +1,4 @@
-/** Folders for a while: where DuckDB spills, pipes, rows on their way into it. */
+/** Temporary folders: for what DuckDB spills, its pipes, and rows sent to it. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 

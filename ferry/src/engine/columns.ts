@@ -1,4 +1,4 @@
-/** The columns of a table on their way: chosen, renamed, cast, with constants and defaults; every misfit explained. */
+/** The columns of a table in a copy: chosen, renamed, cast, with constants and defaults; every mismatch is explained. */
 import { converter, fit } from '../batch/convert.ts'
 import { formatText, parseText } from '../batch/text.ts'
 import { type LogicalType, parseType, sameType, typeName, utf8 } from '../batch/types.ts'
@@ -25,7 +25,7 @@ export function asItIs({ name, type, native }: Pick<MappedColumn, 'name' | 'type
   return { name, from: name, sourceType: type, type, nullable: true, checked: false, ...own }
 }
 
-/** A column that Ferry adds: a value for all rows of the run, what the source says of each, or null. */
+/** A column that Ferry adds: a value for all rows of the run, a value of the source for each row, or null. */
 export interface OwnColumn {
   name: string
   type: string
@@ -363,7 +363,7 @@ export function chooseKeys(
   return existing && spec.update !== 'merge' ? [] : keys
 }
 
-/** Whether rows of the source may have one key at the destination: where nothing says that they have not. */
+/** True if several rows of the source may have the same key at the destination: nothing rules it out. */
 export function mayShareKeys(source: TableInfo, columns: MappedColumn[], keys: string[]): boolean {
   const given = keys.flatMap(key => columns.find(c => c.name === key && c.default === undefined)?.from ?? [])
   // Documents without an id get one of the source's key.

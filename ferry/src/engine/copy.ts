@@ -158,7 +158,7 @@ export async function copySplit(
   }
 }
 
-/** Work of which some may be under way at one time; the first failure ends it all. */
+/** Tasks of which a limited number runs at a time; the first failure stops all. */
 class InFlight {
   private readonly most: number
   private readonly running = new Set<Promise<void>>()

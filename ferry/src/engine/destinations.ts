@@ -1,4 +1,4 @@
-/** What keeps tables of a job, and its two ends, out of each other's way. */
+/** Checks that no two tables of a job share a destination, and that none is its own source. */
 import type { TableInfo } from '../contract/schema.ts'
 import type { Store } from '../contract/store.ts'
 import { FerryError } from '../errors.ts'

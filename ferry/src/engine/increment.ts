@@ -22,7 +22,7 @@ export interface IncrementPlan {
   /** What is read, for people. */
   range: string
   isEmpty: boolean
-  /** What is kept when the table is copied. */
+  /** What is saved when the table is copied. */
   position: KeptPosition
 }
 
@@ -91,7 +91,7 @@ export function requireMode(spec: TableSpec, { isOnline }: { isOnline: boolean }
   })
 }
 
-/** What is to be read of a table, given the position that is kept of it. */
+/** What to read of a table from its saved position. */
 export async function planIncrement(
   session: SourceSession,
   read: ReadRequest,

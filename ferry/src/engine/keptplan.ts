@@ -1,6 +1,6 @@
 /**
- * The plan of a table as it lies in the state. What connectors add to tables and columns of their own is kept as it is: the
- * schema says what the engine needs of it.
+ * The plan of a table as the state stores it. What connectors add to tables and columns is stored unchanged: the
+ * schema checks only what the engine needs.
  */
 import { z } from 'zod'
 import { logicalType } from '../batch/typeschema.ts'

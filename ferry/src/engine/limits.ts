@@ -43,7 +43,7 @@ export class Shares {
     this.ofAll = ofAll
   }
 
-  /** Takes one for a name: gives back what releases it, or how many are in the way. */
+  /** Takes one for a name: returns the release function, or how many others block it. */
   take(name: string): (() => void) | number {
     const own = this.taken.get(name) ?? 0
     if (own >= this.ofOne) return own

@@ -1,4 +1,4 @@
-/** Memory of rows on their way. */
+/** Memory of rows in flight. */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 

@@ -263,7 +263,7 @@ function requireNames(columns: MappedColumn[], naming: Naming | undefined, to: s
   }
 }
 
-/** The column that says when a row was deleted at the source; null of rows that are there. */
+/** The column with the time when a row was deleted at the source; null for rows that exist. */
 export const DELETED_AT = '_deleted_at'
 
 /** The columns that say when a version of a row was valid. */
@@ -322,7 +322,7 @@ function filesGone(
   return { plan: idlePlan(read, write, spec.from, { plan, notes: [] }) }
 }
 
-/** The whole document, as it is: nothing is taken apart. */
+/** The whole document, unchanged. */
 const WHOLE_DOCUMENT: MappedColumn = {
   name: DOCUMENT,
   from: DOCUMENT,
@@ -341,7 +341,7 @@ function refuseOnline({ sourceStore, destinationStore }: Sessions, source: Sourc
   if (reason !== undefined) throw new FerryError('FERRY-3009', `changes cannot be followed here: ${reason}`)
 }
 
-/** Whether a job says anything of columns. */
+/** True if a job sets anything about columns. */
 function isMapped(spec: TableSpec): boolean {
   const typed = (spec.read as { types?: unknown }).types !== undefined
   return typed || spec.columns !== undefined || spec.constants !== undefined || spec.casing !== 'asIs'

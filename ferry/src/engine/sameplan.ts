@@ -8,7 +8,7 @@ import { FerryError } from '../errors.ts'
 import type { Stores } from './increment.ts'
 import type { OpenTable, Sessions, TablePlan } from './tableplan.ts'
 
-/** Columns with their types; what a text file is guessed to hold is held by the file's own print. */
+/** Columns with their types; the inferred types of a text file are covered by the file's own fingerprint. */
 export function shapeOf(source: TableInfo, existing: TableInfo | undefined, alter: Alteration[] = []): string {
   const altered = new Set(alter.map(a => a.column))
   const of = (columns: TableColumn[]) =>

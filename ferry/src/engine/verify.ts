@@ -148,7 +148,7 @@ class RowChecksums implements Checksums {
     const parts: string[] = new Array(row.length)
     for (let i = 0; i < row.length; i++) {
       parts[i] = texts[i]!(row[i]!)
-      // The length before each text keeps ("a", "bc") apart from ("ab", "c").
+      // The length before each text distinguishes ("a", "bc") from ("ab", "c").
       all += `${parts[i]!.length}:${parts[i]}`
     }
     const digest = hash('md5', all, 'buffer')

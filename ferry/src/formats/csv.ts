@@ -102,7 +102,7 @@ export class CsvSourceTable implements SourceTable {
   private readonly lines = new LineNumbers()
   /** True if rows end with the path of their file. */
   private readonly hasPath: boolean
-  /** Types that the rows encoding reads fields as: what the mapping says a column is read as. */
+  /** Types of the fields in the rows encoding: those that the mapping reads columns as. */
   private readonly readAs: (LogicalType | undefined)[]
 
   constructor(files: CsvFiles, request: ReadRequest) {

@@ -5,7 +5,7 @@ import type { ReadRequest } from '../contract/read.ts'
 import { DOCUMENT } from '../contract/schema.ts'
 import { RowError } from '../errors.ts'
 
-/** What the plan says of the documents of a table. */
+/** What the plan reports about the documents of a table. */
 export class DocumentReader {
   private readonly columns: (Column & { guessed: boolean })[]
   private readonly known: Set<string> | undefined
@@ -13,7 +13,7 @@ export class DocumentReader {
   /** Members that no column asks for. */
   readonly passedOver = new Set<string>()
 
-  /** `columns` are those of the rows; what the request's mapping says of them is heeded. */
+  /** `columns` are those of the rows; the request's mapping is applied to them. */
   constructor(columns: Column[], request: Pick<ReadRequest, 'columns' | 'known'>) {
     const guessed = new Set(request.columns.flatMap(c => (c.guessed && c.from !== undefined ? [c.from] : [])))
     this.columns = columns.map(c => ({ ...c, guessed: guessed.has(c.name) }))

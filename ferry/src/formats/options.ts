@@ -120,7 +120,7 @@ export function fromName(name: string): { format?: Format; compression: Compress
 
 const ENDINGS = { none: '', gzip: '.gz', zstd: '.zst', snappy: '' }
 
-/** The ending of a file's name that says format and compression: `csv.gz`. Parquet compresses its own parts. */
+/** The ending of a file's name for format and compression: `csv.gz`. Parquet compresses its own parts. */
 export function endingOf(format: string, compression: Compression | 'snappy'): string {
   return `${format}${format === 'parquet' ? '' : ENDINGS[compression]}`
 }

@@ -147,7 +147,7 @@ async function columnsOf(db: Duckdb, path: string): Promise<Relation['columns']>
     .map((name, i) => ({ name, type: toLogical(types[i]!), native: types[i]!, nullable: true }))
 }
 
-/** Folders named `key=value` are no columns: what a file holds is what its footer says. */
+/** Folders named `key=value` are not columns: the columns of a file are those of its footer. */
 function parquet(paths: string[], option = ''): string {
   const options = ['hive_partitioning = false', ...(option === '' ? [] : [option])].join(', ')
   return `read_parquet([${paths.map(quotePath).join(', ')}], ${options})`

@@ -163,7 +163,7 @@ function oneLine(text: string): string {
   return text.includes('\n') ? text.replace(/\s*\n\s*/g, ' ') : text
 }
 
-/** A file being written, compressed on the way. */
+/** A file being written, with compression. */
 class OutputFile {
   /** Before compression. */
   bytes = 0

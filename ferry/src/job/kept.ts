@@ -31,7 +31,7 @@ export interface PeekedJob {
 }
 
 /**
- * The same without a check, for those who read many: what was kept was checked, and of large ones checking again would take
+ * The same without a check, for those who read many: saved jobs were checked, and checking large ones again would take
  * longer than all the rest. What cannot be read has nothing: one job keeps no others from their work.
  */
 export function peekJob(definition: string): PeekedJob {

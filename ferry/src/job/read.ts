@@ -22,7 +22,7 @@ export function readJobFile(path: string, policy: Policy): CopyJob {
 
 /**
  * Checks the text of a job. `${NAME}` is replaced everywhere but in source and destination: these may hold secrets, and
- * a job is kept in the state as it is given back here. The options of stores are checked if `kindAt` knows their kinds.
+ * the state stores a job as it is returned here. The options of stores are checked if `kindAt` knows their kinds.
  */
 export function parseJob(text: string, path: string, policy: Policy, kindAt?: KindAt): CopyJob {
   const lines = new LineCounter()

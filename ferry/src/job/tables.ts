@@ -38,7 +38,7 @@ export interface TableSpec
   write: Record<string, unknown>
 }
 
-/** What an audit column says of a row. */
+/** The meaning of an audit column. */
 export type AuditColumn = 'run' | 'job' | 'loadedAt' | 'source'
 
 const AUDIT: Record<AuditColumn, string> = {
@@ -63,7 +63,7 @@ function isPattern(name: string | undefined): boolean {
 export interface NamesOfTables {
   /** Whether the source's own patterns serve: of files. */
   globs: boolean
-  /** A source object's name taken apart. */
+  /** The parts of a source object's name. */
   parts: (object: string) => { schema: string; table: string }
   /** A name as a part of a destination object's name. */
   write: (name: string) => string
@@ -107,7 +107,7 @@ export function expandTables(job: CopyJob, objects: string[], options: NamesOfTa
   return specs
 }
 
-/** What holds where neither the job nor the table says it. */
+/** Defaults, if neither the job nor the table sets the option. */
 export const TABLE_DEFAULTS = {
   update: 'append',
   casing: 'asIs',
@@ -156,7 +156,7 @@ function specOf(job: CopyJob, entry: TableEntry, from: string, names: NamesOfTab
   }
 }
 
-/** A column alone says enough. */
+/** The column alone is enough. */
 function trackingOf({ tracking, incrementalColumn }: TableSettings): Pick<TableSpec, 'tracking' | 'incrementalColumn'> {
   if (tracking === 'cdc') return { tracking }
   return incrementalColumn === undefined ? { tracking } : { tracking: 'watermark', incrementalColumn }

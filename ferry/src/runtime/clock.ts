@@ -34,7 +34,7 @@ export interface Fired {
   /** `schedule:NAME` or `trigger:NAME`. */
   name: string
   outcome: string
-  /** The run that was asked for, or that was in the way. */
+  /** The run that was requested, or the one that blocked it. */
   run?: string
 }
 

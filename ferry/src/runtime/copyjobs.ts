@@ -1,6 +1,6 @@
 /**
- * Copy jobs of an account: kept under a name that is unique there, waiting in the account's queue, and executed one
- * after another by whoever works for it.
+ * Copy jobs of an account: stored under a name that is unique there, queued in the account's queue, and executed one
+ * after another by the processes that work for it.
  */
 import type { Containers } from '../contract/capabilities.ts'
 import type { Store } from '../contract/store.ts'
@@ -34,7 +34,7 @@ export interface CreateOptions {
 
 /**
  * Checks a copy job and keeps it; its run waits in the account's queue. Patterns in the tasks match what the source
- * holds now. Nothing is kept, and nothing made, where a check fails.
+ * holds now. Nothing is saved or created if a check fails.
  */
 export async function createCopyJob(
   state: State,

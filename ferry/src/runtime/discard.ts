@@ -32,7 +32,7 @@ export async function refuseEdited(state: State, row: RunRow): Promise<void> {
 }
 
 /**
- * Removes what an unfinished run that will not go on left at the destination, and lets its counts say what stays there.
+ * Removes what an unfinished run that will not resume left at the destination, and corrects its counts to what stays there.
  * `lease` is this process's.
  */
 export async function abandon(state: State, row: RunRow, lease: runs.Lease, stores: Stores): Promise<runs.Remains> {

@@ -128,7 +128,7 @@ export async function describeJob(db: Kysely<Schema>, name: string): Promise<Job
 
 /** Definitions that were read last, as their files would say them: of large ones reading takes long. */
 const compacted = new Map<string, Record<string, unknown>>()
-/** Characters of all that are kept. */
+/** Characters of all that is stored. */
 const MOST_COMPACTED = 1_000_000
 let compactedSize = 0
 
@@ -164,7 +164,7 @@ export async function describeRun(db: Kysely<Schema>, idOrJob: string): Promise<
   }
 }
 
-/** The next time of a schedule; none of one that a former version has kept and that has no time. */
+/** The next time of a schedule; none if an older version saved a schedule that has no time. */
 async function soon(schedule: CopyJob['schedules'][number], now: number): Promise<number[]> {
   try {
     const times = await nextTimes(schedule, now, 1)

@@ -104,7 +104,7 @@ function settingOf(code: ErrorCode, spec: TableSpec): string | undefined {
   }
 }
 
-/** Where the job says a setting of a table: at the table itself, under `defaults`, or for all. */
+/** Where the job sets an option of a table: at the table itself, under `defaults`, or for all. */
 function placeOf(job: CopyJob, { entry }: TableSpec, path: string): string {
   const [setting, option] = path.split('.') as [keyof CopyJob['defaults'], string?]
   const says = (settings: TableSettings | undefined) => {
@@ -116,13 +116,13 @@ function placeOf(job: CopyJob, { entry }: TableSpec, path: string): string {
   return says(job.defaults) ? 'defaults.' : says(job) ? '' : `tables.${entry}.`
 }
 
-/** How many splits are at work at one time: as the job says, else what processors and stores can use. */
+/** How many splits are at work at one time: from the job, else what processors and stores can use. */
 export function parallelOf(job: CopyJob, { source, destination }: Stores): number {
   const own = Math.max(2, Math.min(8, availableParallelism()))
   return job.limits.parallel ?? Math.max(own, source.throttle?.parallel ?? 0, destination.throttle?.parallel ?? 0)
 }
 
-/** What the job as a whole says about the plan of each of its tables. */
+/** Settings of the whole job that the plan of each table needs. */
 export function planOptions(
   job: CopyJob,
   stores: Stores,

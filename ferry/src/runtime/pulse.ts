@@ -7,7 +7,7 @@ import { type Sample, samplesOf } from '../state/texts.ts'
 
 /** How often. */
 export const PULSE_MS = 1000
-/** Moments that are kept of a run; when there are more, every second one goes. */
+/** Most samples stored for a run; beyond that, every second one is dropped. */
 const MOST_SAMPLES = 240
 
 /** Seconds of work, rows and bytes at a moment. */
@@ -29,7 +29,7 @@ export class Pulse {
     this.before = this.samples.at(-1)?.[0] ?? 0
   }
 
-  /** Ends with the beat that is under way: what is written then is written last. */
+  /** Waits for the write in progress, which is the last one. */
   settled: Promise<void> = Promise.resolve()
 
   /** Keeps what has changed since the last beat. */

@@ -46,7 +46,7 @@ export interface RunOptions {
 /** How often an online copy that has caught up looks for new columns that no change has shown. */
 const COLUMNS_MS = 15_000
 
-/** Runs a job to its end. Throws only what kept the run from starting; everything later is in the report. */
+/** Runs a job to its end. Throws only errors that prevent the start; later errors are in the report. */
 export async function runJob(options: RunOptions): Promise<RunReport> {
   const { state, job } = options
   const db = state.db

@@ -43,7 +43,7 @@ const MOST_LOOKS = 200
 const RETIRE_MEMORY = 250_000_000
 /** Looks come behind the server and its runs. */
 const NICE = 10
-/** Nobody is kept waiting beside for longer without a look. */
+/** Longest wait for a free process. */
 const IDLE_MS = 60_000
 
 /** What a scout answers. */
@@ -159,7 +159,7 @@ export class Scouts {
       else end.reject(new FerryError(answer.error.code as never, answer.error.message, answer.error))
     }
     const onExit = () => end.reject(tooMuch())
-    // One that ends soon is kept: starting another costs more than its end.
+    // A process that ends soon is awaited: starting another one costs more.
     const onAbort = () => {
       grace = setTimeout(() => kill(new FerryError('FERRY-2001', GONE)), GRACE_MS)
     }

@@ -22,7 +22,7 @@ export interface Access {
   policy: Policy
 }
 
-/** What an endpoint of a job stands for, variables put in. */
+/** The store of an endpoint of a job, with variables replaced. */
 export async function resolveEndpoint(spec: EndpointSpec, state: State | undefined, policy: Policy): Promise<Locator> {
   if (typeof spec === 'string') return parseStore(withVariables(spec, policy))
   if ('connection' in spec && state) {

@@ -101,7 +101,7 @@ export class RunTables {
   /** True if tables that an earlier try has copied are copied on: one that fails again and again holds no other one back. */
   private get copiesOn(): boolean {
     const { job, row, drift, stores } = this.context
-    // Objects that a run writes apart have names of the run: a second increment would take those of the first one.
+    // Objects of a run are named by the run: a second increment in it would reuse the names of the first.
     const isApart = stores.destination.abilities.writesApart
     return job.mode === 'incremental' && row.state === 'failed' && !drift.hasBegun && !isApart
   }
@@ -143,7 +143,7 @@ export class RunTables {
       return this.keep(made)
     }
     const made = await this.planAgain(sessions, plan, {
-      // From its own place: the log has moved beyond the one that is kept.
+      // From its own position: the log has moved beyond the saved one.
       resumesAt: { increment: plan.increment!, log: plan.read.log! },
     })
     if (!('source' in made)) throw new FerryError('FERRY-9000', `${plan.from} has nothing to follow`)

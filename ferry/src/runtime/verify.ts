@@ -41,7 +41,7 @@ export async function verifyJob(
       const specs = await tablesOf(job, stores, options.only)
       for (const [ordinal, spec] of specs.entries()) {
         options.onTable?.(spec.from, ordinal + 1, specs.length)
-        // Of Ferry's own columns the source knows nothing, nor of rows that are kept although they were deleted.
+        // The source has neither Ferry's own columns nor the deleted rows that the destination keeps.
         const plain: TableSpec = { ...spec, audit: {}, deletes: 'apply', mergeKind: 'scd1', truncate: false }
         const identity = { run: 'verify', job: job.name }
         const { plan } = await planTable(sessions, plain, ordinal, { identity, rowsOnly: false, onlyReads: true })

@@ -1,6 +1,6 @@
 /**
- * Secrets that stay in Azure Key Vault: a setting `keyvault:https://NAME.vault.azure.net/secrets/SECRET` stands for what
- * the vault holds, asked for when a store is opened and kept nowhere. Who asks is found as Azure's tools find it: the
+ * Secrets that stay in Azure Key Vault: a setting `keyvault:https://NAME.vault.azure.net/secrets/SECRET` means what
+ * the vault holds; it is read when a store is opened, and stored nowhere. Who asks is found as Azure's tools find it: the
  * environment's service principal, a workload's or a machine's managed identity, or who is signed in with `az login`.
  */
 import { FerryError } from '../errors.ts'
@@ -42,7 +42,7 @@ async function secretOf(reference: string, policy: Policy): Promise<string> {
   const { SecretClient } = await import('@azure/keyvault-secrets')
   const isOwn = process.env.AZURE_AUTHORITY_HOST !== undefined
   const credential = new DefaultAzureCredential({ disableInstanceDiscovery: isOwn } as object)
-  // A vault's own name says that it is one; another place is named on purpose.
+  // A host of Azure's is a vault by its name; any other host must be allowed explicitly.
   const client = new SecretClient(vault!, credential, { disableChallengeResourceVerification: !isVault(vault!) })
   try {
     const { value } = await asOurselves(() => client.getSecret(name!, version === undefined ? {} : { version }))

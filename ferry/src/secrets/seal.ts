@@ -1,5 +1,5 @@
 /**
- * Secrets that are kept in the state: AES-256-GCM under a key that is not there. The key comes from FERRY_KEY, else from
+ * Secrets in the state: AES-256-GCM under a key that is stored elsewhere. The key comes from FERRY_KEY, else from
  * a file of the state's folder that only its owner reads, made when it is first needed.
  */
 import { createCipheriv, createDecipheriv, createHash, randomBytes, timingSafeEqual } from 'node:crypto'
@@ -35,7 +35,7 @@ export class Seal {
     return new Seal(keyOf(readFileSync(path, 'utf8').trim(), path))
   }
 
-  /** The secret as it is kept. It opens under the same name only. */
+  /** The encrypted secret. It can be decrypted under the same name only. */
   close(name: string, secret: string): string {
     const nonce = randomBytes(NONCE_BYTES)
     const cipher = createCipheriv('aes-256-gcm', this.key, nonce).setAAD(Buffer.from(name))

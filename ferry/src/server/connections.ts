@@ -131,7 +131,7 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
       if (seen !== undefined) requireUnchanged(before ?? (await findConnection(state.db, name)), seen)
       const input = read(request.body)
       const settings = merged(input, before)
-      // Settings are checked before anything is kept.
+      // Settings are checked before anything is saved.
       requireValid(input.kind, settings, policy)
       for (const [key, value] of Object.entries(settings)) {
         if (isSecret(input.kind, key) && typeof value === 'string' && !isReference(value) && !isSealed(value)) {

@@ -1,4 +1,4 @@
-/** Jobs: kept, edited, planned, run, reset; and what their tables have come to. */
+/** Jobs: created, edited, planned, run, reset; and the totals of their tables. */
 import type { FastifyReply } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import type { Kysely } from 'kysely'
@@ -34,7 +34,7 @@ const nameParams = z.object({ name: z.string().max(200) })
 const MOST_JOB = 500_000
 const LONG_JOB = 20_000
 const JOB_TYPES = ['application/json', 'application/yaml']
-/** A job as JSON, or its text as YAML: which of them, the content type says. */
+/** A job as JSON, or its text as YAML, by the content type. */
 const jobBody = z.union([z.string().min(1), z.record(z.string(), z.unknown())])
 
 export const jobRoutes: FastifyPluginAsyncZod<{

@@ -7,7 +7,7 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * Throws FERRY-6003 for a text of JSON whose values lie too deep within one another, or where a key stands twice in an
+ * Throws FERRY-6003 for a text of JSON whose values lie too deep within one another, or where a key occurs twice in an
  * object: of these JSON keeps the last one, silently.
  */
 export function refuseUnclear(text: string): void {

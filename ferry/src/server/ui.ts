@@ -36,7 +36,7 @@ export async function addUi(app: FastifyInstance, ui: FastifyInstance): Promise<
     await ui.register(fastifyStatic, {
       root: join(folder, 'assets'),
       prefix: '/assets/',
-      // Names hold a print of the content.
+      // Names contain a hash of the content.
       immutable: true,
       maxAge: '365d',
       index: false,

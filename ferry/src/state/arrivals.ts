@@ -50,7 +50,7 @@ export async function settledOf(
   }
   for (const { path, fingerprint: print } of there) {
     const row = known.get(path)
-    // A moment that lies in the future was kept before the clock went back.
+    // A time in the future was saved before the clock was set back.
     if (row?.print === print && (row.fired === 1 || row.since <= now)) continue
     await db
       .insertInto('arrival')

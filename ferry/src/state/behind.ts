@@ -1,4 +1,4 @@
-/** Jobs that run behind others: each behind one that is there, and none, by way of others, behind itself. */
+/** Jobs that run behind others: each behind one that exists, and none behind itself, directly or through others. */
 import type { Kysely } from 'kysely'
 import { FerryError } from '../errors.ts'
 import { peekJob } from '../job/kept.ts'

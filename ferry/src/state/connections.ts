@@ -1,4 +1,4 @@
-/** Named connections in the state. Secrets are kept as `${NAME}` only, and resolved when a store is opened. */
+/** Named connections in the state. Secrets are stored as `${NAME}` only, and resolved when a store is opened. */
 import { createHash } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { z } from 'zod'

@@ -15,7 +15,7 @@ export interface State {
   readonly db: Kysely<Schema>
   /** The folder for logs, and for the state if it is a file. */
   readonly home: string
-  /** Throws where nothing can be kept any more: a full disk, a file that was taken away. */
+  /** Throws if nothing can be stored any more: a full disk, a file that was removed. */
   check(): Promise<void>
   close(): Promise<void>
 }

@@ -1,4 +1,4 @@
-/** Versions before the table `skipped` kept the rows that a run skipped in files of the state's folder. */
+/** Versions before the table `skipped` stored the rows that a run skipped in files of the state's folder. */
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Kysely } from 'kysely'

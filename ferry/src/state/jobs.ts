@@ -1,4 +1,4 @@
-/** Jobs kept in the state. */
+/** Jobs in the state. */
 import type { Kysely } from 'kysely'
 import { FerryError, nearest } from '../errors.ts'
 import { peekJob } from '../job/kept.ts'
@@ -76,7 +76,7 @@ export async function jobsWith(db: Kysely<Schema>, connection: string): Promise<
 
 /**
  * Removes a job with its history. Throws FERRY-1009 where others run behind it; FERRY-5001 while it runs; FERRY-5006 where a
- * run is unfinished, unless `force` says that what the run left at the destination may stay there; FERRY-6008 where it was
+ * run is unfinished, unless `force` allows what the run left at the destination to stay there; FERRY-6008 where it was
  * changed since `seen`.
  */
 export async function deleteJob(

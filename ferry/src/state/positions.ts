@@ -31,7 +31,7 @@ export async function keepPosition(db: Kysely<Schema>, position: Omit<PositionRo
     .execute()
 }
 
-/** Makes the next run copy everything again: of all tables, or of some. Gives back what was kept. */
+/** Makes the next run copy everything again: of all tables, or of some. Gives back the deleted positions. */
 export async function resetPositions(db: Kysely<Schema>, job: string, only?: string[]): Promise<PositionRow[]> {
   const kept = await positionsOf(db, job)
   const chosen = kept.filter(p => !only || only.some(o => p.source === o || p.source.endsWith(`.${o}`)))

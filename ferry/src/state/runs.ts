@@ -95,7 +95,7 @@ export async function setState(db: Kysely<Schema>, lease: Lease, state: RunState
   await update(db, lease, { state })
 }
 
-/** What is kept of a run as a whole, and of each of its tables, while it is at work. */
+/** What is stored of a run, and of each of its tables, while it runs. */
 export type Sums = Pick<
   RunRow,
   'rows_read' | 'rows_copied' | 'rows_skipped' | 'bytes_read' | 'bytes_written' | 'tables' | 'tables_done' | 'samples'

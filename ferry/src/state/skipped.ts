@@ -97,7 +97,7 @@ export async function laterCopies(
   return rows.map(r => r.id)
 }
 
-/** Keeps the rows of a table apart from those of its next increment in the same run. Throws FERRY-5004. */
+/** Separates the rows of a table from those of its next increment in the same run. Throws FERRY-5004. */
 export async function closeGroups(db: Kysely<Schema>, lease: Lease, ordinal: number): Promise<void> {
   for (const group of await groupsOf(db, lease.run, ordinal)) {
     if (group.mark.includes('~')) continue

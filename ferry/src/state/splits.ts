@@ -101,6 +101,6 @@ export async function saveProgress(
     .where('id', '=', rowNumber(id))
     .where(eb => eb.exists(eb.selectFrom('held').select('held.id')))
     .executeTakeFirst()
-  // A table without rows has no splits: nothing is kept of its end here.
+  // A table without rows has no splits: its end is not stored here.
   if (Number(result.numUpdatedRows) === 0) await requireHeld(db, lease)
 }

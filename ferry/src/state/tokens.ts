@@ -1,4 +1,4 @@
-/** Who may call the API: tokens with roles, and the sessions of browsers. Only hashes are kept. */
+/** Who may call the API: tokens with roles, and the sessions of browsers. Only hashes are stored. */
 import { createHash, randomBytes } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { FerryError } from '../errors.ts'
@@ -9,7 +9,7 @@ import { databaseNow } from './time.ts'
 const SESSION_MS = 12 * 3600 * 1000
 /** How long without being used. */
 const IDLE_MS = 3600 * 1000
-/** How exactly the last use of a token is kept. */
+/** The resolution of the time of a token's last use. */
 const USED_MS = 60_000
 
 export interface Caller {

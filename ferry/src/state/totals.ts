@@ -1,4 +1,4 @@
-/** What the tables of a job have come to in all of its runs, also in those that are no longer kept. */
+/** Totals of a job's tables over all of its runs, including those that are deleted. */
 import { type Kysely, sql } from 'kysely'
 import type { Schema, TableTotalRow } from './schema.ts'
 

@@ -1,4 +1,4 @@
-/** A new job, written or pasted as its file says it. */
+/** A new job, typed or pasted as YAML. */
 import { Text } from '@fluentui/react-components'
 import { Link, useLocation } from 'wouter'
 import { act } from '../api.ts'

@@ -1,4 +1,4 @@
-/** More about something, in a dialog that what stands for it opens. */
+/** Details in a dialog, opened by a button or a link. */
 import { Dialog, DialogTrigger } from '@fluentui/react-components'
 import type { ReactElement, ReactNode } from 'react'
 import { Question } from './question.tsx'

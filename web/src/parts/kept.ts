@@ -1,4 +1,4 @@
-/** What is being written and not kept by the server yet: it stays through a reload, Back, and in another tab. */
+/** Unsaved input: it survives a reload, Back, and shows in another tab. */
 import { useState } from 'react'
 
 interface Kept<T> {

@@ -12,7 +12,7 @@ import { Surface } from './surface.tsx'
 interface Props {
   title: string
   children: ReactNode
-  /** What the button says that closes it. */
+  /** The label of the button that closes it. */
   close: string
   /** Buttons beside that one. */
   actions?: ReactNode

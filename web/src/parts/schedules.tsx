@@ -29,7 +29,7 @@ export function Schedules({ name }: { name: string }) {
   if (schedules.isError) return <Failure error={schedules.error} />
   if (!schedules.data) return <Spinner label="Loading schedules" />
   const all = schedules.data.map(s => s.schedule as ScheduleValue)
-  // While it is being kept, the list that is shown is the former one: an edit of that would be lost.
+  // While it is being saved, the list that is shown is the former one: an edit of that would be lost.
   const keep = (schedules: ScheduleValue[]) => save.isPending || save.mutate(schedules)
   const replace = (at: number, by?: ScheduleValue) => keep(all.flatMap((s, i) => (i === at ? (by ? [by] : []) : [s])))
   const free = (n = all.length + 1): string =>

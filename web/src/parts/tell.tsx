@@ -7,7 +7,7 @@ export const TOASTER = 'ferry'
 
 /**
  * An action; when it is done what pages show is asked for again, and it is pending until that has come. Where the page
- * itself tells what went wrong, `isTold`, nothing is told twice.
+ * shows the error itself, `isTold`, it is not shown twice.
  */
 export function useAct<V, R>(
   work: (value: V) => Promise<R>,

@@ -70,7 +70,7 @@ export function Triggers({ name }: { name: string }) {
   if (triggers.isError) return <Failure error={triggers.error} />
   if (!triggers.data) return <Spinner label="Loading triggers" />
   const all = triggers.data.map(t => t.trigger as Trigger)
-  // While it is being kept, the list that is shown is the former one: an edit of that would be lost.
+  // While it is being saved, the list that is shown is the former one: an edit of that would be lost.
   const keep = (triggers: Trigger[]) => save.isPending || save.mutate(triggers)
   return (
     <section className={styles.part} aria-label="Triggers">
@@ -191,7 +191,7 @@ interface Props {
   job: string
   edited?: Trigger
   fault: FaultAt
-  /** Whether it is just being kept. */
+  /** True while it is being saved. */
   isBusy: boolean
   onDone: (trigger: Trigger) => void
   onCancel: () => void

@@ -1,4 +1,4 @@
-/** A job as its file says it, to read or to edit. */
+/** A job as YAML, to read or to edit. */
 import { Button, Field, makeStyles, Text, Textarea, tokens } from '@fluentui/react-components'
 import { Failure } from './failure.tsx'
 import { useKept } from './kept.ts'

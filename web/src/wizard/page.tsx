@@ -77,7 +77,7 @@ function Wizard({ start, edited }: { start: Draft; edited?: Edited }) {
   const editing = edited && { name: edited.name, version: kept.base }
   const draft = kept.value
   const [step, setStep] = useState<Step>(editing ? 'Review' : 'Source')
-  /** A form of this step that is begun and not kept: leaving it would lose what is in it. */
+  /** A form of this step with unsaved input: leaving it would lose it. */
   const [isOpen, setIsOpen] = useState(false)
   const body = useRef<HTMLElement>(null)
   const isFirst = useRef(true)

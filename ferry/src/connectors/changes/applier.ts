@@ -20,7 +20,7 @@ const MOVED = 'ferry_moved'
 /** The ledger's number for the feed: those of ranges are smaller, since a table that is followed has few of them. */
 const FEED = 1_000_000
 
-/** The way of a sink table into changes of a log. `within` runs work on the connection for everything but rows. */
+/** What the changes of a log need of a sink table. `within` runs work on the connection for everything but rows. */
 export function changeSink(
   target: ChangeTarget,
   within: <T>(work: (client: LedgerClient) => Promise<T>) => Promise<T>,
@@ -50,7 +50,7 @@ export function noteApplied(target: ChangeTarget, { splits }: Committed): void {
   for (const [part, { checkpoint }] of splits) target.applied.set(part as number, checkpoint ?? null)
 }
 
-/** What the ledger of a table says, with the feed by its name. */
+/** The ledger of a table, with the feed by its name. */
 export function withFeed({ splits, published }: Committed, { follows }: WriteRequest): Committed {
   const feed = follows?.log ? splits.get(FEED) : undefined
   if (!feed) return { splits, published }
@@ -102,7 +102,7 @@ class ChangeWriter extends GatheringWriter {
     await this.upsert(table, await table.stage('writes', table.columns, select, writes), '1 = 1')
   }
 
-  /** That a row of the live table and a staged one have one key, the former one where `was` says so. */
+  /** The condition that a row of the live table and a staged one have the same key; the previous key if `was` is true. */
   private match(table: ChangeTable, was = false): string {
     const { request } = this.target
     return matchKeys(request.keys, looseKeys(request), table, was ? { theirs: former } : {})
@@ -117,7 +117,7 @@ class ChangeWriter extends GatheringWriter {
     await this.removeStaged(table, stage, '1 = 1')
   }
 
-  /** The place of the column that says when a row was deleted; -1 where deletes are not marked. */
+  /** The index of the column with the time of the delete; -1 if deletes are not marked. */
   private get markAt(): number {
     const { columns, follows } = this.target.request
     return follows?.deletes === 'mark' ? columns.findIndex(c => c.name === follows.deletedAt) : -1

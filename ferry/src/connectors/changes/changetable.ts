@@ -16,12 +16,12 @@ export interface ChangeTable {
   /** The columns as their values are staged, in the order of the mapping. */
   columns: StagedColumn[]
   quote(name: string): string
-  /** Fills a temporary table, made as `select` says it; gives back its name. */
+  /** Fills a temporary table with the result of `select`; gives back its name. */
   stage(kind: string, columns: StagedColumn[], select: string, rows: Row[]): Promise<string>
   run(sql: string): Promise<void>
   /** The first row that a query gives. */
   first(sql: string): Promise<Record<string, unknown> | undefined>
-  /** Does the work, or undoes it where it puts a unique value twice; says whether it was undone. */
+  /** Does the work, or rolls it back if it inserts a unique value twice; true if it was rolled back. */
   undoneWhereUnique(work: () => Promise<void>): Promise<boolean>
   dialect: ChangeDialect
 }

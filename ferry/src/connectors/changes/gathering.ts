@@ -8,7 +8,7 @@ import { FerryError, placed, RowError } from '../../errors.ts'
 import type { Ledger, LedgerClient } from '../ledger.ts'
 import type { ChangeTable } from './changetable.ts'
 
-/** What a sink table says of itself, so that changes can be applied to it. */
+/** What the changes need to know of a sink table. */
 export interface ChangeTarget {
   request: WriteRequest
   ledger: Ledger | undefined
@@ -18,7 +18,7 @@ export interface ChangeTarget {
   ensureLedger(): Promise<void>
   /** Why the row's values cannot be written, as far as it is known without the server. */
   refuses?(row: Row): RowError | undefined
-  /** Runs the work in a transaction: all of it is kept, or none. */
+  /** Runs the work in a transaction. */
   transaction(work: (table: ChangeTable, client: Pick<LedgerClient, 'query'>) => Promise<void>): Promise<void>
 }
 

@@ -167,7 +167,7 @@ export class TableLog<P> {
     return { changes: bytes, unit: 'bytes', ...(time === undefined ? {} : { since: Math.floor(time / 1000) }) }
   }
 
-  /** Everything of the table before a place is kept at the destination. */
+  /** Everything of the table before a position is stored at the destination. */
   confirm(table: LogTable<P>, at: P): void {
     table.confirmed = this.later(table.confirmed, at)
     this.stream?.confirm(this.first([...this.kept, ...[...this.tables.values()].map(t => t.confirmed)]))
@@ -180,7 +180,7 @@ export class TableLog<P> {
     this.stream = undefined
   }
 
-  // What the stream says.
+  // What the stream reported.
 
   /** The server has sent everything before this place. */
   caughtUp(at: P): void {

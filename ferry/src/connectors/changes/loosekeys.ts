@@ -55,7 +55,7 @@ export function oneKey(object: string, column: string, ours: unknown, theirs: un
   })
 }
 
-/** What `plan` says of such keys. */
+/** What `plan` reports about such keys. */
 export function looseNotes(request: WriteRequest): string[] {
   const loose = request.update === 'merge' ? looseKeys(request) : []
   if (loose.length === 0) return []

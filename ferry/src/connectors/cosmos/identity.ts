@@ -13,7 +13,7 @@ import { asOurselves } from '../../network.ts'
 import type { Policy } from '../../policy.ts'
 import type { CosmosSettings } from './settings.ts'
 
-/** What a request says of who sends it: the `authorization` header, and the date that it was made for. */
+/** The identity of the sender of a request: the `authorization` header, and the date that it was made for. */
 export interface Identity {
   headers(method: string, type: string, link: string): Promise<Record<string, string>>
 }

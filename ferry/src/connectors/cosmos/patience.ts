@@ -1,7 +1,7 @@
 /** Retries with growing waits up to a limit, and reports why requests wait. */
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** How long something is tried again where the service says that it is busy or away. */
+/** How long a request is retried while the service is busy or unavailable. */
 const PATIENCE_MS = 120_000
 const FIRST_MS = 20
 const LONGEST_MS = 5000
@@ -28,7 +28,7 @@ export class Patience {
     return this.since !== undefined && Date.now() - this.since > PATIENCE_MS
   }
 
-  /** Waits before the next try: as long as the service says, where it does. Throws when it is ended from outside. */
+  /** Waits before the next try, as long as the service asks for. Throws if it is aborted. */
   async wait(why: string, ms: number | undefined, signal: AbortSignal | undefined): Promise<void> {
     this.since ??= Date.now()
     this.waits.set(this.name, { why, since: this.since })

@@ -61,7 +61,7 @@ export type CosmosSettings = Omit<
   policy: Policy
 }
 
-/** Settings checked, the connection string taken apart. Throws FERRY-2003. */
+/** Checks the settings and parses the connection string. Throws FERRY-2003. */
 export function readSettings(settings: Settings, policy: Policy): CosmosSettings {
   const { connectionString, ...rest } = checkSettings('cosmos', settingsSchema, settings)
   const named = connectionString === undefined ? {} : parseConnectionString(connectionString)

@@ -142,7 +142,7 @@ export class CosmosSinkTable implements SinkTable {
       : new PlaceIds(this.run.run, this.request, split, from)
   }
 
-  /** What the log of a database says: how far it is applied the state knows, and applying it again does no harm. */
+  /** Changes of a database's log: the state stores how far they are applied, and applying them again has no effect. */
   get changes(): ChangeSink | undefined {
     if (!this.takesChanges) return undefined
     return {

@@ -29,7 +29,7 @@ import { explain, type WireResponse } from './wire.ts'
 const ALL_VERSIONS = 'all versions'
 /** How often a feed without news is asked again. */
 const POLL_MS = 250
-/** How often its place is kept while there is none. */
+/** How often the position is saved while there are no changes. */
 const IDLE_COMMIT_MS = 60_000
 const FEED = { latest: 'Incremental Feed', all: 'Full-Fidelity Feed' }
 /** The form of all versions that clients of the service ask for. */

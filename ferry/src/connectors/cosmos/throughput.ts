@@ -84,7 +84,7 @@ class PartitionRate {
   /** When what was taken so far is paid for. */
   private paidAt = 0
   private lowered = 0
-  /** How much longer to wait than the service says. */
+  /** How much longer to wait than the service asks for. */
   private patience = 1
   /** The rate that was refused last. */
   private refusedAt = Infinity

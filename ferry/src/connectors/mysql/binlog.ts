@@ -51,7 +51,7 @@ const EVENT = {
 const CHANGED = ['write', 'update', 'delete'] as const
 
 const HEADER = 19
-/** How soon the server says that there is nothing more, in nanoseconds. */
+/** Heartbeat period of the server, in nanoseconds. */
 const HEARTBEAT_NS = 20_000_000
 
 interface Packet {
@@ -115,7 +115,7 @@ export class BinlogStream implements LogStream<number> {
   /** Starts the dump at a byte of the file. */
   async start(byte: number): Promise<void> {
     const { connection } = this
-    // Events with checksums as they are kept, GTIDs too, and a sign of life as soon as there is nothing more.
+    // Events with their checksums, GTIDs, and heartbeats when there are no more events.
     await query(
       connection,
       'SET @master_binlog_checksum = @@global.binlog_checksum, @source_binlog_checksum = @@global.binlog_checksum',
@@ -152,7 +152,7 @@ export class BinlogStream implements LogStream<number> {
     this.stream.resume()
   }
 
-  /** The server says by itself when there is nothing more. */
+  /** The server sends a heartbeat when there are no more events. */
   ask(): void {}
 
   /** The server keeps its log for a time of its own. */

@@ -85,7 +85,7 @@ function columnOf(row: Answer, json: Set<string>, settings: MysqlSettings): Mysq
   const native = json.has(name) ? 'json' : `${row.type}${marked}`
   return {
     name,
-    // MySQL's own JSON is kept by its values, MariaDB's as its text.
+    // MySQL stores JSON by its values, MariaDB as its text.
     type: row.type === 'json' ? jsonb : toLogical(native, settings.tinyInt1),
     native,
     // A zero that is read as null needs a place for it.

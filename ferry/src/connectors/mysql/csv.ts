@@ -16,7 +16,7 @@ export class CsvPackets {
   private at = 0
   private readonly cursor = { at: 0 }
 
-  /** `quoted` says which columns are texts, which may hold anything. */
+  /** `quoted`: the columns that are texts, which may contain anything. */
   constructor(quoted: boolean[]) {
     this.quoted = quoted
   }

@@ -187,7 +187,7 @@ export class LoadEncoder {
   }
 }
 
-/** The part of LOAD DATA that says what becomes of the fields. */
+/** The part of LOAD DATA that assigns the fields to columns. */
 export function fieldsInto(columns: WrittenColumn[], quote: (name: string) => string): string {
   const targets = columns.map((c, i) => (setter(c) === undefined ? quote(c.name) : `@ferry${i}`))
   const set = columns.flatMap((c, i) => {

@@ -1,4 +1,4 @@
-/** How columns are asked for: expressions that give every type a text that says all of it. */
+/** How columns are selected: expressions that give every type as a text without loss. */
 import { fit } from '../../batch/convert.ts'
 import type { Offer } from '../../contract/encodings.ts'
 import type { MappedColumn } from '../../contract/schema.ts'

@@ -20,7 +20,7 @@ const TURNED = [
   [0, 6],
 ] as const
 
-/** UUIDs of the versions 1 to 5 are kept with their parts in the other order, those of columns of old servers all. */
+/** UUIDs of the versions 1 to 5 are stored with their parts in reverse order; in columns of old servers, all are. */
 function uuidText(bytes: Buffer, native: string): string {
   const isTurned = native.includes('old') || (bytes[6]! >= 0x80 && bytes[8]! >= 1 && bytes[8]! <= 0x80)
   const parts = isTurned ? TURNED.map(([at, size]) => bytes.subarray(at, at + size)) : [bytes]

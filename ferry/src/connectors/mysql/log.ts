@@ -1,4 +1,4 @@
-/** Following tables through the binary log: what it must be like, and what is kept between copies. */
+/** Following tables through the binary log: its requirements, and what is saved between copies. */
 
 import { z } from 'zod'
 import type { ReadRequest } from '../../contract/read.ts'
@@ -24,7 +24,7 @@ const logPlan = z.object({
 export type LogPlan = z.output<typeof logPlan>
 export const logPlans = new KeptForm('plan of a MySQL log', logPlan)
 
-/** What is kept between copies. */
+/** What is saved between copies. */
 const logMark = z.object({
   server: z.string(),
   base: z.string(),

@@ -1,6 +1,6 @@
 /**
  * Rows of a query's result as the server sends them: packets of length-prefixed texts. They are read where they lie,
- * either into values or into CSV, without a JavaScript object for a row on the way.
+ * either into values or into CSV, without a JavaScript object for each row.
  *
  * Source: https://mariadb.com/kb/en/resultset-row/
  */

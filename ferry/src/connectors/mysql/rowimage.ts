@@ -171,7 +171,7 @@ export class RowImages {
     })
   }
 
-  /** One image: the columns that `present` says. Gives back the row, and the places of the values that it lacks. */
+  /** One image: the columns in `present`. Gives back the row, and the places of the values that it lacks. */
   read(buffer: Buffer, cursor: { at: number }, present: boolean[]): { row: Row; missing: number[] | undefined } {
     const row: Row = new Array(this.width).fill(null)
     for (const { at, value } of this.missing) row[at] = value
@@ -373,18 +373,18 @@ function stringReader(column: MysqlColumn, metadata: number): Read {
     })
   }
   const network = /^(uuid|inet6|inet4)\b/.exec(column.native)?.[1]
-  // Zeros at the end are not kept, as of a BINARY.
+  // Trailing zeros are not stored, as for BINARY.
   if (network) {
     const width = metadata & 0xff
     const text = FIXED[network]!
     return (b, c) => text(Buffer.concat([sized(b, c, 1), Buffer.alloc(width)], width), column.native)
   }
-  // Two bits of the length are kept, turned over, in the type.
+  // Two bits of the length are stored, inverted, in the type.
   const most = (((metadata >> 4) & 0x300) ^ 0x300) + (metadata & 0xff)
   const read = textual(column, most > 255 ? 2 : 1)
   if (column.type.kind !== 'binary' || isGeometry(column.native)) return read
   const width = Number(/\((\d+)\)/.exec(column.native)?.[1] ?? 1)
-  // Zeros at the end of a BINARY are not kept.
+  // Trailing zeros of a BINARY are not stored.
   return (b, c) => Buffer.concat([read(b, c) as Buffer, Buffer.alloc(width)], width)
 }
 
@@ -433,7 +433,7 @@ function dayOf(year: number, month: number, day: number, settings: MysqlSettings
   return month === 0 || day === 0 ? zeroDate(settings) : daysFromCivil(year, month, day)
 }
 
-/** Microseconds of a fraction with so many digits, kept in as few bytes as it takes. */
+/** Microseconds of a fraction with so many digits, stored in as few bytes as possible. */
 function fraction(buffer: Buffer, cursor: { at: number }, digits: number): number {
   const size = (digits + 1) >> 1
   if (size === 0) return 0

@@ -101,7 +101,7 @@ export function toNative(type: t.LogicalType): string {
       return 'time(6)'
     case 'timestamp': {
       const word = `datetime(${type.unit === 'ms' ? 3 : 6})`
-      // TIMESTAMP ends in 2038: instants are kept as UTC, and marked as such.
+      // TIMESTAMP ends in 2038: instants are stored in UTC, and marked as such.
       return type.zone ? `${word} COMMENT '${UTC}'` : word
     }
     case 'interval':

@@ -54,7 +54,7 @@ class Bytes {
     }
   }
 
-  /** The bytes so far as a message; the next ones go into a new buffer, since these are on their way to a socket. */
+  /** The bytes so far as a message; the next ones go into a new buffer, since these are being sent. */
   take(): Buffer {
     const taken = this.buffer.subarray(0, this.at)
     sealMessage(taken)

@@ -36,7 +36,7 @@ const logPlan = z.object({
 export type LogPlan = z.output<typeof logPlan>
 export const logPlans = new KeptForm('plan of a PostgreSQL log', logPlan)
 
-/** What is kept between copies. */
+/** What is saved between copies. */
 const logMark = z.object({
   slot: z.string(),
   lsn: z.string(),

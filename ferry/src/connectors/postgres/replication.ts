@@ -23,7 +23,7 @@ export async function connectForReplication(settings: PostgresSettings): Promise
   return connect(settings, { replication: 'database' })
 }
 
-/** Makes a slot. It waits for the transactions that are under way. */
+/** Creates a slot. The server waits for the running transactions. */
 export async function createSlot(client: pg.Client, name: string, temporary: boolean): Promise<Slot> {
   const kind = temporary ? 'TEMPORARY LOGICAL' : 'LOGICAL'
   const { rows } = await client.query(`CREATE_REPLICATION_SLOT ${quoteName(name)} ${kind} pgoutput (SNAPSHOT 'export')`)
@@ -67,7 +67,7 @@ export class SlotStream implements LogStream<Lsn> {
     ;(client as unknown as { query(submittable: SlotStream): void }).query(this)
   }
 
-  /** That everything up to here is kept elsewhere: the server may forget it. */
+  /** Confirms that everything up to here is stored elsewhere: the server may drop it. */
   confirm(lsn: Lsn): void {
     if (lsn <= this.confirmed) return
     this.confirmed = lsn

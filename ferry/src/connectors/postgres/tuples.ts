@@ -38,7 +38,7 @@ export class RowOfTuple {
     const former = old && this.row(old)
     let unchanged = this.unchanged(tuple)
     if (unchanged && whole) {
-      // The row as it was says what has stayed.
+      // The previous row has the values that did not change.
       for (const at of unchanged) row[at] = former![at]!
       unchanged = undefined
     }

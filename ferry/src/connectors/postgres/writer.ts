@@ -101,7 +101,7 @@ export class PostgresSplitWriter extends LoadWriter<PostgresTarget> {
     if (request.skipBadRows) await client.query(`TRUNCATE ${MERGE}`)
   }
 
-  /** Rows that are known to have a key each, until the server says that they have not. */
+  /** Rows that are assumed to have distinct keys, until the server reports otherwise. */
   private async upsert(staged: number): Promise<void> {
     const { client, connection, table } = this
     const { request, live, columnNames: columns, overriding, loose } = table

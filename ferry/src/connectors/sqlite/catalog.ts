@@ -65,7 +65,7 @@ export function describe(db: DatabaseSync, spec: ObjectSpec): SqliteTable | unde
     columns,
     primaryKey: key.map(c => c.name as string),
     ...untyped(columns),
-    // Numbers far apart say nothing of how many rows there are.
+    // The distance of keys does not tell the number of rows.
     ...(typeof rows === 'number' && rows < 1e10 ? { rows } : rows === null ? { rows: 0 } : {}),
   }
 }

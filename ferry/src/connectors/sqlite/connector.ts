@@ -60,7 +60,7 @@ class SqliteStore implements Store {
   }
 
   created(column: Column, kind: string): { type: LogicalType; native: string } {
-    // ANY is what it says in STRICT tables only.
+    // ANY has its own meaning in STRICT tables only.
     const own = kind === 'sqlite' && column.native && !/^any$/i.test(column.native)
     const native = own ? column.native! : toNative(column.type)
     return { type: toLogical(native), native }

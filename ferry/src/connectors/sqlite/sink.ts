@@ -137,7 +137,7 @@ class SqliteSinkTable extends OneConnectionTable implements SqliteTarget {
     await this.within(async client => {
       const there = await client.query(`SELECT name FROM pragma_table_info(${quoteText(this.name)})`)
       for (const { kind, column, native, missing } of this.request.alter ?? []) {
-        // A declared type says nothing of what SQLite can hold: wider values fit as they are.
+        // A declared type does not limit what SQLite can store: wider values fit unchanged.
         if (kind === 'widen' || there.some(c => c.name === column)) continue
         const fill = missing === undefined ? '' : ` DEFAULT ${quoteText(missing)}`
         await client.query(`ALTER TABLE ${this.live} ADD COLUMN ${quoteName(column)} ${native}${fill}`)

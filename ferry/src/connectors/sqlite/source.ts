@@ -70,7 +70,7 @@ export class SqliteSource implements SourceSession {
     }
     const queries: WatermarkQueries = {
       name,
-      // Values have types of their own in SQLite: they are kept as its literals.
+      // Each value has its own type in SQLite: they are saved as its literals.
       literal: text => text,
       highest: async condition => {
         // `quote` ends a text at its first NUL.

@@ -174,7 +174,7 @@ export function commits({ kind, make, isLocked, isWhole, kills = 4 }: Subject, u
     const kept = remains ? numbered(10, 15, 1000) : []
     expect(await found(place)).toEqual([...numbered(0, 10), ...kept].sort())
     expect(await (await open(place)).objects()).toEqual(objects)
-    // Nothing of it is in the way of the next run.
+    // Nothing of it blocks the next run.
     const later = await begin(place, { run: '20260102T000000.000-abcd' })
     expect(later.committed).toEqual(NOTHING)
     await write(later, rowsOf(20, 25))

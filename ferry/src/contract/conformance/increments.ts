@@ -95,7 +95,7 @@ export function increments({ kind, make }: Subject): void {
       const session = await store.source()
       const since = { keys: ['id'], others: [], column: 'n', again: false, ...(after === undefined ? {} : { after }) }
       const { read, position } = await session.increment!(request, since)
-      // A process that goes on later opens its source anew.
+      // A process that resumes later opens its source again.
       await session.close()
       await meanwhile()
       const later = await store.source()

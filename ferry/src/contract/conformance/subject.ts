@@ -21,7 +21,7 @@ export interface Place {
   object: (name: string) => string
   /** The pattern of all objects, where the store has patterns of its own. */
   all?: string
-  /** What a job says of its objects, in `read` and in `write`. */
+  /** Options of its objects, in `read` and in `write`. */
   read?: Record<string, unknown>
   write?: Record<string, unknown>
 }

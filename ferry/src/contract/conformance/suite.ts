@@ -1,5 +1,5 @@
 /**
- * The suite that every store passes. What a kind declares in its abilities is what is tried; a store says in about ten lines
+ * The suite that every store passes. What a kind declares in its abilities is what is tried; a store gives in about ten lines
  * how one of it is made, and which values it may refuse. All else it must take, and give back as it was.
  */
 import fc from 'fast-check'

@@ -45,7 +45,7 @@ export function objectOf({ databaseName, containerName }: Container): string {
   return `${databaseName}/${containerName}`
 }
 
-/** The copy job that the words mean: upserts, and a document that cannot be written is kept instead of ending it. */
+/** The copy job that the words mean: upserts, and a document that cannot be written is skipped and stored, and does not end the job. */
 export function jobOf(words: CopyJobWords): CopyJob {
   return jobSchema.parse({
     name: nameOf(words.account, words.jobName),
