@@ -10,6 +10,7 @@ export default defineConfig({
       'test/wrong/**',
       'test/vercel/**',
       'test/mariadb/**',
+      'test/objects/**',
       'test/clients/**',
       'test/browser/**',
       '**/node_modules/**',

@@ -30,7 +30,11 @@ describe('a kind of store', () => {
 
   it('is imported by no other one, and by the registry alone', () => {
     const found = files('ferry/src/**/*.ts').flatMap(({ path, text }) =>
-      [...text.matchAll(/from '([^']*\/)?(postgres|mysql|sqlite|duckdb|cosmos|files)\/([^']+)'/g)].flatMap(match => {
+      [
+        ...text.matchAll(
+          /from '([^']*\/)?(postgres|mysql|sqlite|duckdb|cosmos|files|s3|azureblob|gcs|sftp|http)\/([^']+)'/g,
+        ),
+      ].flatMap(match => {
         const [, before = '', kind] = match
         const isOwnFolder = path.startsWith(`ferry/src/connectors/${kind}/`)
         const isEngine = /(\.\.\/)+$/.test(before) && kind === 'duckdb' && !before.endsWith('connectors/')
@@ -98,8 +102,8 @@ describe('what is allowed', () => {
       'ferry/src/connectors/registry.ts ',
       'ferry/src/connectors/registry.ts ',
       'ferry/src/connectors/registry.ts ',
-      'ferry/src/connectors/cosmos/identity.ts AZURE_AUTHORITY_HOST',
-      'ferry/src/connectors/cosmos/identity.ts AZURE_AUTHORITY_HOST',
+      'ferry/src/connectors/entra.ts AZURE_AUTHORITY_HOST',
+      'ferry/src/connectors/entra.ts AZURE_AUTHORITY_HOST',
       'ferry/src/secrets/keyvault.ts AZURE_AUTHORITY_HOST',
       // The default of a parameter.
       'ferry/src/secrets/seal.ts ',

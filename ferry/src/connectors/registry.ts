@@ -6,11 +6,13 @@ import { valueOf } from '../batch/valueof.ts'
 import { COMMON_ENCODINGS } from '../contract/encodings.ts'
 import type { Connector, Kind, Store } from '../contract/store.ts'
 import { FerryError, nearest } from '../errors.ts'
+import { azureblobKind } from './azureblob/settings.ts'
 import { cosmosKind } from './cosmos/settings.ts'
 import { duckdbKind } from './duckdb/settings.ts'
 import { filesKind } from './files/settings.ts'
 import { mysqlKind } from './mysql/settings.ts'
 import { postgresKind } from './postgres/settings.ts'
+import { s3Kind } from './s3/settings.ts'
 import { sqliteKind } from './sqlite/settings.ts'
 
 const STORES: [kind: Kind, load: () => Promise<Connector>][] = [
@@ -19,6 +21,8 @@ const STORES: [kind: Kind, load: () => Promise<Connector>][] = [
   [sqliteKind, async () => (await import('./sqlite/connector.ts')).sqlite],
   [duckdbKind, async () => (await import('./duckdb/connector.ts')).duckdb],
   [cosmosKind, async () => (await import('./cosmos/connector.ts')).cosmos],
+  [s3Kind, async () => (await import('./s3/connector.ts')).s3],
+  [azureblobKind, async () => (await import('./azureblob/connector.ts')).azureblob],
   [filesKind, async () => (await import('./files/connector.ts')).files],
 ]
 

@@ -13,7 +13,7 @@ import {
 import accessors from '@duckdb/node-api/lib/vectors/dataAccessors.js'
 import { type ErrorCode, FerryError, placed, RowError, TAKEN_HINT } from '../errors.ts'
 import type { Policy } from '../policy.ts'
-import { makeScratch, removeScratch } from './scratch.ts'
+import { makeScratch, removeScratch } from '../scratch.ts'
 
 // A byte order mark is a character of a text like any other: the package's own decoder leaves the first one out.
 Object.assign(accessors, { textDecoder: new TextDecoder('utf-8', { ignoreBOM: true }) })

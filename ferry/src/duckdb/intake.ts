@@ -7,11 +7,11 @@ import { RecordEnds } from '../batch/csv.ts'
 import { FERRY_CSV } from '../batch/encoding.ts'
 import type { LogicalType, Row } from '../batch/types.ts'
 import { FerryError, RowError } from '../errors.ts'
+import { makeScratch, removeScratch } from '../scratch.ts'
 import { drained } from '../streams.ts'
 import { type Duckdb, quoteName, quotePath, translate } from './engine.ts'
 import { toNative } from './logical.ts'
 import { NamedPipe } from './pipe.ts'
-import { makeScratch, removeScratch } from './scratch.ts'
 import { valueWriter } from './vectors.ts'
 
 /** Longest CSV record that DuckDB is asked to take, and how much of the pipe it reads at a time. */

@@ -7,7 +7,7 @@ import { closeSync, constants, openSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { FerryError } from '../errors.ts'
-import { makeScratch, removeScratch } from './scratch.ts'
+import { makeScratch, removeScratch } from '../scratch.ts'
 
 /** Whether there are named pipes; `FERRY_PIPES=off` where the temporary folder cannot hold any. */
 export const hasPipes = process.platform !== 'win32' && process.env.FERRY_PIPES !== 'off'

@@ -18,6 +18,17 @@ export interface FileSet {
   files: ObjectHead[]
 }
 
+const byKey = new WeakMap<ObjectHead[], Map<string, ObjectHead>>()
+
+/** A file of a set by its key. Throws FERRY-3001 if the set has none. */
+export function headIn({ files }: FileSet, key: string): ObjectHead {
+  const known = byKey.get(files) ?? new Map(files.map(f => [f.key, f]))
+  byKey.set(files, known)
+  const found = known.get(key)
+  if (found) return found
+  throw new FerryError('FERRY-3001', `${key} was there when the run was planned, and is gone`)
+}
+
 /** True for standard input, which is the only file of its set. */
 export function isStream({ files }: FileSet): boolean {
   return files[0]!.size === undefined
@@ -37,13 +48,15 @@ export function filled({ files }: FileSet): string[] {
 /** A text that changes if a file does, so that positions in the files no longer hold; undefined for a stream. */
 export function fingerprintOf(set: FileSet): string | undefined {
   if (isStream(set)) return undefined
-  const all = set.files.map(f => `${f.key} ${f.size} ${f.modified}`).join('\n')
+  const all = set.files.map(f => `${f.key} ${f.size} ${f.version ?? f.modified}`).join('\n')
   return hash('sha256', all, 'hex').slice(0, 32)
 }
 
 /** A text file, and how its bytes are read. */
 export interface TextFile {
   store: ObjectStore
+  head: ObjectHead
+  /** The key, for messages. */
   path: string
   /** True if it can be read once. */
   isStream: boolean
@@ -54,7 +67,7 @@ export interface TextFile {
 /** Reads a file's bytes as UTF-8. Throws FERRY-4003 for what is not in the encoding, FERRY-4004 for a damaged file. */
 export async function* readBytes(file: TextFile, range: ByteRange, signal?: AbortSignal): AsyncGenerator<Buffer> {
   if (range.end !== undefined && range.end <= range.start) return
-  const raw = file.store.readRange(file.path, range, { chunk: CHUNK, signal })
+  const raw = file.store.readRange(file.head, range, { chunk: CHUNK, signal })
   try {
     for await (const chunk of await decoded(raw, file)) yield chunk as Buffer
   } catch (error) {

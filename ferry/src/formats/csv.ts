@@ -160,7 +160,7 @@ export class CsvSourceTable implements SourceTable {
   }
 
   /** The ends of the pieces of a file: ends of records. */
-  private async cut({ store, path }: TextFile, size: number): Promise<number[]> {
+  private async cut({ store, head }: TextFile, size: number): Promise<number[]> {
     const { splitBytes } = this.request
     if (size < splitBytes * 1.5) return [size]
     // Only what is before a line feed shows whether it is inside quotes: the file is read through once.
@@ -168,7 +168,7 @@ export class CsvSourceTable implements SourceTable {
     const found: number[] = []
     let start = 0
     let at = 0
-    for await (const data of store.readRange(path, { start: 0 }, { chunk: Math.min(1 << 20, splitBytes) })) {
+    for await (const data of store.readRange(head, { start: 0 }, { chunk: Math.min(1 << 20, splitBytes) })) {
       const chunk = data as Buffer
       const last = ends.last(chunk)
       if (last > 0 && at + last - start >= splitBytes) {

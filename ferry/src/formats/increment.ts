@@ -6,8 +6,11 @@ import { KeptForm } from '../kept.ts'
 import type { ObjectHead } from '../objects/store.ts'
 import type { FileSet } from './bytes.ts'
 
-/** Path of each file that was copied, with its modification time (nanoseconds since 1970) and size. */
-const position = z.record(z.string(), z.tuple([z.string(), z.number()]))
+/** Path of each file that was copied, with its modification time (nanoseconds since 1970), its size, and its version. */
+const position = z.record(
+  z.string(),
+  z.union([z.tuple([z.string(), z.number(), z.string()]), z.tuple([z.string(), z.number()])]),
+)
 type Position = z.output<typeof position>
 const positions = new KeptForm('list of copied files', position)
 /** Paths of the files that a copy reads. */
@@ -19,21 +22,22 @@ export function newFiles(files: ObjectHead[], request: ReadRequest, after: strin
   // Entries of files that are gone stay: the files may come back, as in a folder that is mounted.
   const position: Position = { ...before }
   const fresh: string[] = []
-  for (const { key, modified, size } of files) {
+  for (const { key, modified, size, version } of files) {
     if (size === undefined) {
       throw new FerryError('FERRY-3012', 'standard input is read once: it has no earlier copy to go on from')
     }
-    const found: [string, number] = [String(modified), size]
+    const known: [string, number] = [String(modified), size]
+    const found: Position[string] = version === undefined ? known : [...known, version]
     if (before[key]?.join() === found.join()) continue
     position[key] = found
     fresh.push(key)
   }
-  const known = Object.keys(before).length
+  const copied = Object.keys(before).length
   return {
     read: { ...request, part: parts.write(fresh) },
     position: positions.write(position),
     isEmpty: after !== undefined && fresh.length === 0,
-    range: `${fresh.length} files that are new or changed${known === 0 ? '' : `; ${known} are known`}`,
+    range: `${fresh.length} files that are new or changed${copied === 0 ? '' : `; ${copied} are known`}`,
     notes: [],
   }
 }

@@ -10,7 +10,7 @@ import type { SourceTable } from '../contract/source.ts'
 import type { Split } from '../contract/split.ts'
 import { FerryError, RowError } from '../errors.ts'
 import { KeptForm } from '../kept.ts'
-import type { ObjectStore } from '../objects/store.ts'
+import type { ObjectHead, ObjectStore } from '../objects/store.ts'
 import {
   bytesOf,
   type FileSet,
@@ -311,10 +311,10 @@ export class JsonSourceTable implements SourceTable {
   }
 
   /** The ends of the pieces of a file. A line feed always ends a record: each end is behind the first one after a piece's bytes. */
-  private async cut({ store, path }: TextFile, size: number): Promise<number[]> {
+  private async cut({ store, head }: TextFile, size: number): Promise<number[]> {
     const ends: number[] = []
     for (let start = 0; start < size; start = ends.at(-1)!) {
-      ends.push(await lineEnd(store, path, Math.min(start + this.request.splitBytes, size), size))
+      ends.push(await lineEnd(store, head, Math.min(start + this.request.splitBytes, size), size))
     }
     return ends
   }
@@ -374,13 +374,14 @@ export class JsonSourceTable implements SourceTable {
 }
 
 /** The place behind the first line feed at or after `from`, in bytes; `size` if there is none. */
-async function lineEnd(store: ObjectStore, path: string, from: number, size: number): Promise<number> {
-  if (from >= size) return size
-  let at = from
-  for await (const chunk of store.readRange(path, { start: from, end: size }, { chunk: 1 << 16 })) {
-    const found = (chunk as Buffer).indexOf(10)
-    if (found >= 0) return at + found + 1
-    at += (chunk as Buffer).length
+async function lineEnd(store: ObjectStore, head: ObjectHead, from: number, size: number): Promise<number> {
+  // Most lines end soon: little is asked for at first.
+  for (let at = from, window = 1 << 16; at < size; window *= 4) {
+    for await (const chunk of store.readRange(head, { start: at, end: Math.min(at + window, size) })) {
+      const found = (chunk as Buffer).indexOf(10)
+      if (found >= 0) return at + found + 1
+      at += (chunk as Buffer).length
+    }
   }
   return size
 }

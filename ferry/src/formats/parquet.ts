@@ -46,7 +46,7 @@ export async function describeParquet(
 ): Promise<ParquetFiles> {
   try {
     const paths = new Map<string, string>()
-    for (const { key } of set.files) paths.set(key, await set.store.localFile(key))
+    for (const head of set.files) paths.set(head.key, await set.store.localFile(head))
     const columnsIn = (key: string) => columnsOf(db, paths.get(key)!)
     const [first, ...others] = [...paths.keys()]
     const columns = await columnsIn(first!)

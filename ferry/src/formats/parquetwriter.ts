@@ -7,10 +7,10 @@ import type { CommitResult, Refused, SplitWriter } from '../contract/sink.ts'
 import { Duckdb, quoteName, quotePath, quoteText, translate } from '../duckdb/engine.ts'
 import { PipeIntake, RowIntake } from '../duckdb/intake.ts'
 import { toNative } from '../duckdb/logical.ts'
-import { makeScratch, removeScratch } from '../duckdb/scratch.ts'
 import { FerryError, RowError } from '../errors.ts'
 import type { StagedFile } from '../objects/staging.ts'
 import type { Policy } from '../policy.ts'
+import { makeScratch, removeScratch } from '../scratch.ts'
 import type { FilesTarget, Parts } from './target.ts'
 
 export class ParquetWriter implements SplitWriter {
@@ -161,8 +161,8 @@ export class ParquetWriter implements SplitWriter {
     const place = this.table.target
     try {
       const result = await this.finish(counts)
+      await this.staged.reached(checkpoint, this.parts)
       if (checkpoint === undefined) await this.close()
-      else await this.staged.reached(checkpoint, this.parts)
       return result
     } catch (error) {
       await this.close()

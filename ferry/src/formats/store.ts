@@ -68,7 +68,10 @@ export class FilesStore implements Store {
   readonly arrivals = {
     find: async (pattern: string) => {
       const found = await this.store.find(pattern)
-      return found.map(({ key, size, modified }) => ({ path: key, fingerprint: `${size}-${modified}` }))
+      return found.map(({ key, size, modified, version }) => ({
+        path: key,
+        fingerprint: version ?? `${size}-${modified}`,
+      }))
     },
   }
 
@@ -193,5 +196,6 @@ export class FilesStore implements Store {
     const db = await this.duckdb?.catch(() => undefined)
     this.duckdb = undefined
     await db?.close()
+    await this.store.close()
   }
 }

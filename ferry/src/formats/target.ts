@@ -30,6 +30,6 @@ export interface Parts {
   create(part: number): Promise<ObjectWriter>
   /** Only if files can be staged. */
   createFile(part: number): Promise<StagedFile>
-  /** Records that there are so many finished parts at a checkpoint. */
-  reached(checkpoint: Checkpoint, parts: number): Promise<void>
+  /** Records that there are so many finished parts at a checkpoint, or at the end. */
+  reached(checkpoint: Checkpoint | undefined, parts: number): Promise<void>
 }

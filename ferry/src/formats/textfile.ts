@@ -5,7 +5,7 @@ import type { ReadRequest } from '../contract/read.ts'
 import type { Split } from '../contract/split.ts'
 import { FerryError } from '../errors.ts'
 import type { KeptForm } from '../kept.ts'
-import { encodingOf, type FileSet, isStream, isUtf8Name, readBytes, type TextFile } from './bytes.ts'
+import { encodingOf, type FileSet, headIn, isStream, isUtf8Name, readBytes, type TextFile } from './bytes.ts'
 import { fromName, type ReadOptions } from './options.ts'
 
 /** How much of a file is looked at to infer what it is. */
@@ -14,7 +14,8 @@ export const SAMPLE_BYTES = 1 << 20
 /** A file of a set, as the options and its name say it is. */
 export function fileOf(set: FileSet, path: string, options: ReadOptions): TextFile {
   const compression = options.compression ?? fromName(path).compression
-  return { store: set.store, path, isStream: isStream(set), compression, encoding: options.encoding ?? 'utf-8' }
+  const head = headIn(set, path)
+  return { store: set.store, head, path, isStream: isStream(set), compression, encoding: options.encoding ?? 'utf-8' }
 }
 
 /** The same, in the encoding that the first bytes show if the options name none; with what was inferred. */
@@ -68,9 +69,9 @@ export class LineNumbers {
   }
 }
 
-async function count({ store, path }: TextFile, end: number): Promise<number> {
+async function count({ store, head }: TextFile, end: number): Promise<number> {
   let lines = 0
-  for await (const chunk of store.readRange(path, { start: 0, end })) lines += countLines(chunk as Buffer)
+  for await (const chunk of store.readRange(head, { start: 0, end })) lines += countLines(chunk as Buffer)
   return lines
 }
 

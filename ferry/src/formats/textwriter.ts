@@ -106,7 +106,7 @@ export class TextWriter implements SplitWriter {
     // An empty table is a file too: its header, or an empty array.
     if (this.part === 0) await this.current()
     await this.finishFile()
-    if (checkpoint !== undefined) await this.parts.reached(checkpoint, this.part)
+    await this.parts.reached(checkpoint, this.part)
     const { bytesWritten } = this
     this.bytesWritten = 0
     return { bytesWritten }

@@ -3,7 +3,7 @@
 /** `ending` has no dot at its beginning: `csv.gz`. */
 export class PartNames {
   /** What the names of all objects of the run begin with. */
-  private readonly prefix: string
+  readonly prefix: string
   private readonly ending: string
 
   constructor(folder: string, run: string, ending: string) {

@@ -44,8 +44,8 @@ export interface Staging {
    * back how many parts stay.
    */
   begin(split: number, from: Checkpoint | undefined): Promise<number>
-  /** Records that a split has so many parts at a checkpoint, all of them finished. */
-  reached(split: number, checkpoint: Checkpoint, parts: number): Promise<void>
+  /** Records that a split has so many parts at a checkpoint, or at its end, all of them finished. */
+  reached(split: number, checkpoint: Checkpoint | undefined, parts: number): Promise<void>
   /** Stages a part of a split; parts are 1, 2, 3 ... */
   create(split: number, part: number): Promise<ObjectWriter>
   /** The same for a writer of files; undefined if nothing but streams can be staged. */

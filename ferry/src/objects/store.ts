@@ -11,6 +11,8 @@ export interface ObjectHead {
   size: number | undefined
   /** Nanoseconds since 1970; 0 for a stream. */
   modified: bigint
+  /** Changes whenever the bytes do; undefined for files, which have no such mark. */
+  version?: string
 }
 
 /** A part of an object, in bytes: `end` is excluded, and the end of the object if omitted. */
@@ -37,12 +39,20 @@ export interface ObjectStore {
   identityOf(name: string): string
   /** An object as it is now; undefined if there is none. */
   head(key: string): Promise<ObjectHead | undefined>
-  /** The bytes of an object, at most `chunk` at a time. The reader destroys the stream. */
-  readRange(key: string, range: ByteRange, options?: { chunk?: number; signal?: AbortSignal | undefined }): Readable
+  /**
+   * The bytes of an object, at most `chunk` at a time. The reader destroys the stream, which fails with FERRY-5005 if the
+   * object is no longer the version of `head`.
+   */
+  readRange(
+    head: ObjectHead,
+    range: ByteRange,
+    options?: { chunk?: number; signal?: AbortSignal | undefined },
+  ): Readable
   /** A local file with the bytes of an object, for readers that take no others; valid until the store is closed. */
-  localFile(key: string): Promise<string>
+  localFile(head: ObjectHead): Promise<string>
   /** The error of reading or writing an object as an error of Ferry, or as it is. */
   explain(error: unknown, key: string): unknown
   /** Where one run writes one table. `request.object` ends with a slash, or `many` is true, for a folder of objects. */
   stage(run: RunIdentity, request: WriteRequest, form: { ending: string; many: boolean }): Staging
+  close(): Promise<void>
 }

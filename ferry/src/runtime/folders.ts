@@ -2,10 +2,10 @@
 import { statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
-import { makeScratch, removeScratch } from '../duckdb/scratch.ts'
 import { FerryError } from '../errors.ts'
 import { guardNetwork } from '../network.ts'
 import type { Policy } from '../policy.ts'
+import { makeScratch, removeScratch } from '../scratch.ts'
 import { ferryHome } from '../state/database.ts'
 
 /**

@@ -1,6 +1,7 @@
 /** The official SDK, for what is put together from several partitions. Loaded only when it is needed. */
+
+import { credentialOf } from '../entra.ts'
 import type { CosmosContainer } from './container.ts'
-import { credentialOf } from './identity.ts'
 import type { CosmosSettings } from './settings.ts'
 
 /** The results of a query over all partitions, page by page. */
@@ -15,7 +16,7 @@ export async function* pagesOfSdk(
   const connectionPolicy = { preferredLocations: preferredRegions, enableEndpointDiscovery: endpointDiscovery }
   const client = new CosmosClient(
     key === undefined
-      ? { endpoint, aadCredentials: await credentialOf(settings), connectionPolicy }
+      ? { endpoint, aadCredentials: await credentialOf('cosmos', settings), connectionPolicy }
       : { endpoint, key, connectionPolicy },
   )
   try {

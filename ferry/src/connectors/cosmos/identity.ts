@@ -5,12 +5,10 @@
  * https://learn.microsoft.com/azure/data-factory/connector-azure-cosmos-db
  */
 import { createHmac } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
 import type { TokenCredential } from '@azure/identity'
-import { wrongSettings } from '../../contract/settings.ts'
 import { FerryError } from '../../errors.ts'
 import { asOurselves } from '../../network.ts'
-import type { Policy } from '../../policy.ts'
+import { credentialOf, firstLine } from '../entra.ts'
 import type { CosmosSettings } from './settings.ts'
 
 /** The identity of the sender of a request: the `authorization` header, and the date that it was made for. */
@@ -20,21 +18,6 @@ export interface Identity {
 
 /** A token is fetched anew so long before it ends. */
 const EARLY_MS = 5 * 60_000
-
-/** Where each cloud's identities sign in. */
-export const AUTHORITIES = {
-  AzurePublic: 'https://login.microsoftonline.com',
-  AzureChina: 'https://login.chinacloudapi.cn',
-  AzureUsGovernment: 'https://login.microsoftonline.us',
-  AzureGermany: 'https://login.microsoftonline.de',
-} as const
-
-/** The cloud that an account is in, by its name. */
-function cloudOf(endpoint: string): keyof typeof AUTHORITIES {
-  if (/\.azure\.cn\b/.test(endpoint)) return 'AzureChina'
-  if (/\.azure\.us\b/.test(endpoint)) return 'AzureUsGovernment'
-  return /\.azure\.de\b|\.cloudapi\.de\b/.test(endpoint) ? 'AzureGermany' : 'AzurePublic'
-}
 
 /** The identity that the settings name: a key where there is one. */
 export function identityOf(settings: CosmosSettings): Identity {
@@ -87,7 +70,7 @@ class TokenIdentity implements Identity {
   }
 
   private async fetch(): Promise<void> {
-    this.credential ??= credentialOf(this.settings)
+    this.credential ??= credentialOf('cosmos', this.settings)
     const { origin } = new URL(this.settings.endpoint)
     try {
       const credential = await this.credential
@@ -105,58 +88,5 @@ class TokenIdentity implements Identity {
         cause: error,
       })
     }
-  }
-}
-
-function firstLine(error: unknown): string {
-  return (error as Error).message.split('\n')[0]!
-}
-
-/** The Entra identity that the settings name, for this connector's own requests and for the SDK. */
-export async function credentialOf(settings: CosmosSettings): Promise<TokenCredential> {
-  const { ClientCertificateCredential, ClientSecretCredential, ManagedIdentityCredential } = await import(
-    '@azure/identity'
-  )
-  const { servicePrincipalId: client, servicePrincipalCredential: secret, tenant, azureCloudType } = settings
-  if (client === undefined) {
-    const { managedIdentity = 'system' } = settings
-    return managedIdentity === 'system'
-      ? new ManagedIdentityCredential()
-      : new ManagedIdentityCredential({ clientId: managedIdentity })
-  }
-  if (tenant === undefined || secret === undefined) {
-    const missing = tenant === undefined ? 'tenant' : 'servicePrincipalCredential'
-    throw wrongSettings('cosmos', [missing, 'is missing: a service principal needs it'])
-  }
-  const authorityHost = process.env.AZURE_AUTHORITY_HOST ?? AUTHORITIES[azureCloudType ?? cloudOf(settings.endpoint)]
-  // Another authority than Microsoft's own is not known to the directory of authorities.
-  const options = { authorityHost, disableInstanceDiscovery: process.env.AZURE_AUTHORITY_HOST !== undefined }
-  if (settings.servicePrincipalCredentialType !== 'ServicePrincipalCert') {
-    return new ClientSecretCredential(tenant, client, secret, options)
-  }
-  const certificate = await pemOf(secret, settings.policy)
-  return new ClientCertificateCredential(tenant, client, { certificate }, options)
-}
-
-/** A certificate with its key as PEM: from PEM, a path to a file, or PKCS #12 in base64 as Key Vault gives it. */
-async function pemOf(text: string, policy: Policy): Promise<string> {
-  if (text.includes('-----BEGIN')) return text
-  const isFile = text.length < 4096 && existsSync(text) && policy.isAllowed(text)
-  const bytes = isFile ? readFileSync(policy.pathOf(text)) : Buffer.from(text, 'base64')
-  if (bytes.includes('-----BEGIN')) return bytes.toString('utf8')
-  const { default: forge } = await import('node-forge')
-  try {
-    const archive = forge.pkcs12.pkcs12FromAsn1(forge.asn1.fromDer(bytes.toString('binary')), '')
-    const bags = (type: string) => archive.getBags({ bagType: type })[type] ?? []
-    const { pkcs8ShroudedKeyBag, keyBag, certBag } = forge.pki.oids
-    const key = [...bags(pkcs8ShroudedKeyBag!), ...bags(keyBag!)][0]?.key
-    const certificates = bags(certBag!).flatMap(b => (b.cert ? [forge.pki.certificateToPem(b.cert)] : []))
-    if (!key || certificates.length === 0) throw new Error('it holds no key with a certificate')
-    return [forge.pki.privateKeyToPem(key), ...certificates].join('\n')
-  } catch (error) {
-    throw new FerryError('FERRY-2003', `cosmos connection: servicePrincipalCredential: ${firstLine(error)}`, {
-      hint: 'Give a certificate with its private key: PEM, the path of such a file, or PKCS #12 in base64 without password.',
-      cause: error,
-    })
   }
 }

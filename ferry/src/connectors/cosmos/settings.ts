@@ -3,6 +3,7 @@ import { type Located, urlOf, withObject } from '../../contract/locator.ts'
 import { checkSettings, wrongSettings } from '../../contract/settings.ts'
 import { DATABASE, type Kind, type Settings } from '../../contract/store.ts'
 import type { Policy } from '../../policy.ts'
+import { ENTRA_FIELDS } from '../entra.ts'
 import { readSchema, writeSchema } from './options.ts'
 
 /** Settings of an Azure Cosmos DB for NoSQL connection. The README's table is checked against this schema. */
@@ -14,25 +15,7 @@ export const settingsSchema = z.strictObject({
     .optional()
     .describe('`AccountEndpoint=...;AccountKey=...;Database=...`; secret, by reference')
     .meta({ secret: true }),
-  tenant: z.string().optional().describe('Of a service principal: the directory, by id or domain name'),
-  servicePrincipalId: z.string().optional().describe('Of a service principal: its client id'),
-  servicePrincipalCredentialType: z
-    .enum(['ServicePrincipalKey', 'ServicePrincipalCert'])
-    .default('ServicePrincipalKey')
-    .describe('What the credential is'),
-  servicePrincipalCredential: z
-    .string()
-    .optional()
-    .describe('Secret, or certificate with key (PEM, its path, PKCS #12 in base64); secret, by reference')
-    .meta({ secret: true }),
-  azureCloudType: z
-    .enum(['AzurePublic', 'AzureChina', 'AzureUsGovernment', 'AzureGermany'])
-    .optional()
-    .describe("Where the service principal signs in; the account's cloud where omitted"),
-  managedIdentity: z
-    .string()
-    .optional()
-    .describe('`system`, or the client id of a user-assigned identity; `system` where nothing else is given'),
+  ...ENTRA_FIELDS,
   database: z.string().optional().describe('The database of containers that are named without one'),
   preferredRegions: z.array(z.string()).default([]).describe('Regions to read from, the nearest first'),
   endpointDiscovery: z

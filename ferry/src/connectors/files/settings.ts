@@ -3,8 +3,7 @@ import { z } from 'zod'
 import { urlOf } from '../../contract/locator.ts'
 import { checkSettings } from '../../contract/settings.ts'
 import type { Kind, Settings } from '../../contract/store.ts'
-import { DUCKDB_ENCODINGS } from '../../duckdb/encodings.ts'
-import { readSchema, writeSchema } from '../../formats/options.ts'
+import { OF_FILES } from '../../formats/kind.ts'
 import type { Policy } from '../../policy.ts'
 
 /** Settings of a files connection. The README's table is checked against this schema. */
@@ -16,7 +15,7 @@ export const filesKind = {
   kind: 'files',
   label: 'Files',
   settings: settingsSchema,
-  options: { read: readSchema, write: writeSchema },
+  ...OF_FILES,
   locators: {
     schemes: ['file'],
     rest: true,
@@ -26,17 +25,6 @@ export const filesKind = {
     },
     // Standard input and output are in no folder.
     storeOf: ({ object }) => (object === '-' ? {} : { folder: object }),
-  },
-  encodings: DUCKDB_ENCODINGS,
-  tellsChanges: false,
-  abilities: {
-    update: ['overwrite', 'append'],
-    transactional: false,
-    queries: false,
-    knowsNew: true,
-    patterns: true,
-    arrivals: true,
-    writesApart: true,
   },
   /** Gives back the folder. */
   check(settings: Settings, policy: Policy): string {

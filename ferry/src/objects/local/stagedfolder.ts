@@ -65,7 +65,9 @@ export class FolderStaging extends LocalStaging {
     return join(this.work, `.${split}.json`)
   }
 
-  async reached(split: number, checkpoint: Checkpoint, parts: number): Promise<void> {
+  async reached(split: number, checkpoint: Checkpoint | undefined, parts: number): Promise<void> {
+    // At the end of a split all of its files are staged, and none is looked for by its checkpoint.
+    if (checkpoint === undefined) return
     const work = async () => {
       const all = (await this.partsAt(split)).set(checkpoint, parts)
       const path = this.checkpointsOf(split)

@@ -146,7 +146,7 @@ export abstract class LocalStaging implements Staging {
   abstract committed(known: Committed): Promise<Committed>
   abstract discard(): Promise<boolean>
   abstract begin(split: number, from: Checkpoint | undefined): Promise<number>
-  abstract reached(split: number, checkpoint: Checkpoint, parts: number): Promise<void>
+  abstract reached(split: number, checkpoint: Checkpoint | undefined, parts: number): Promise<void>
 }
 
 /** The names in a folder; none if it does not exist yet. */

@@ -82,7 +82,7 @@ export class LocalFolder implements ObjectStore {
   }
 
   readRange(
-    key: string,
+    { key }: ObjectHead,
     { start, end }: ByteRange,
     { chunk = CHUNK, signal }: { chunk?: number; signal?: AbortSignal | undefined } = {},
   ): Readable {
@@ -95,7 +95,7 @@ export class LocalFolder implements ObjectStore {
     })
   }
 
-  async localFile(key: string): Promise<string> {
+  async localFile({ key }: ObjectHead): Promise<string> {
     return key
   }
 
@@ -128,6 +128,8 @@ export class LocalFolder implements ObjectStore {
     const target = { path: resolve(path), ...form }
     return isFolder ? new FolderStaging(run, request, target) : new FileStaging(run, request, target)
   }
+
+  async close(): Promise<void> {}
 }
 
 async function headOf(path: string): Promise<ObjectHead | undefined> {

@@ -1,7 +1,6 @@
-/** What the conformance suite needs of files, in every format: as single files, and as folders. */
-import { temporaryFolder } from '../../../../test/support.ts'
-import type { Subject } from '../../contract/conformance/subject.ts'
-import { filesKind } from './settings.ts'
+/** What the conformance suite needs of stores of files, in every format: as single files, and as folders. */
+import type { Place, Subject } from '../contract/conformance/subject.ts'
+import type { Kind } from '../contract/store.ts'
 
 const noNumber = (text: string) => /NaN|[Ii]nf/.test(text)
 const JSON_REFUSES = { float32: noNumber, float64: noNumber, numeric: noNumber }
@@ -21,24 +20,35 @@ export const ENDINGS = Object.keys(REFUSES)
 /** Formats of one kind of writer commit in the same way. */
 const killed = ['csv', 'parquet']
 
-const subject = (ending: string) => ({
-  kind: filesKind,
+const subject = (kind: Kind, ending: string) => ({
+  kind,
   evolves: false,
   refuses: REFUSES[ending]!,
   ...(killed.includes(ending) ? {} : { kills: 0 }),
 })
-const place = async () => ({ endpoint: { kind: 'files', folder: temporaryFolder() } })
 
-export function fileOf(ending: string): Subject {
-  const make = async () => ({ ...(await place()), object: (name: string) => `${name}.${ending}`, all: `*.${ending}` })
-  return { ...subject(ending), isWhole: true, make }
+/** An empty place: the settings of a connection. */
+export type Endpoint = () => Promise<Place['endpoint']>
+
+export function fileOf(ending: string, kind: Kind, endpoint: Endpoint): Subject {
+  const make = async () => ({
+    endpoint: await endpoint(),
+    object: (name: string) => `${name}.${ending}`,
+    all: `*.${ending}`,
+  })
+  return { ...subject(kind, ending), isWhole: true, make }
 }
 
 /** A folder, into which each run writes files of its own. */
-export function folderOf(ending: string): Subject {
+export function folderOf(ending: string, kind: Kind, endpoint: Endpoint): Subject {
   const [format, compression] = ending.split('.') as [string, string | undefined]
   const packed = { gz: 'gzip', zst: 'zstd' }[compression ?? '']
   const forms = { read: { format }, write: { format, ...(packed ? { compression: packed } : {}) } }
-  const make = async () => ({ ...(await place()), object: (name: string) => `${name}/`, all: '*/*', ...forms })
-  return { ...subject(ending), make }
+  const make = async () => ({
+    endpoint: await endpoint(),
+    object: (name: string) => `${name}/`,
+    all: '*/*',
+    ...forms,
+  })
+  return { ...subject(kind, ending), make }
 }

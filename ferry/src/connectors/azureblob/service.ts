@@ -1,0 +1,231 @@
+/**
+ * Azure Blob Storage. An object is a block blob: its blocks are stored one by one, and no reader sees them before a list of
+ * them is committed.
+ *
+ * Sources: https://learn.microsoft.com/rest/api/storageservices/put-block,
+ * https://learn.microsoft.com/rest/api/storageservices/put-block-list
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import type { Readable } from 'node:stream'
+import {
+  AnonymousCredential,
+  type BlobGetPropertiesResponse,
+  BlobServiceClient,
+  type BlockBlobClient,
+  type ContainerClient,
+  newPipeline,
+  StorageSharedKeyCredential,
+} from '@azure/storage-blob'
+import { asOurselves } from '../../network.ts'
+import {
+  type Listing,
+  ObjectChanged,
+  ObjectExists,
+  type ObjectService,
+  type RemoteHead,
+  type Reveal,
+  type Staged,
+} from '../../objects/remote/service.ts'
+import { each } from '../../objects/remote/staging.ts'
+import { credentialOf } from '../entra.ts'
+import { explainBlob } from './errors.ts'
+import type { BlobSettings } from './settings.ts'
+
+const MIB = 1 << 20
+const PARTS_OF_A_SIZE = 5000
+const LARGEST_PART = 128 * MIB
+/** Metadata names are identifiers of C#. */
+const WRITER = 'ferryrun'
+
+export class BlobService implements ObjectService {
+  readonly label: string
+  readonly place: string
+  readonly longestKey = 1024
+  readonly mostParts = 50_000
+  readonly guarantee = 'exactly once: lists of blocks are committed when all are stored'
+  private readonly settings: BlobSettings
+  private client: Promise<ContainerClient> | undefined
+
+  constructor(settings: BlobSettings) {
+    this.settings = settings
+    const { endpoint, container, account } = settings
+    const { host } = new URL(endpoint)
+    this.label = `az://${account ?? host}/${container}`
+    this.place = `azureblob:${endpoint.replace(/\/$/, '')}/${container}`
+  }
+
+  private container(): Promise<ContainerClient> {
+    this.client ??= this.connect()
+    return this.client
+  }
+
+  private async connect(): Promise<ContainerClient> {
+    const { endpoint, container, account, accountKey, sasToken, isAnonymous } = this.settings
+    const options = { retryOptions: { maxTries: 2, tryTimeoutInMs: 120_000 } }
+    const query = sasToken === undefined ? '' : `?${sasToken.replace(/^\?/, '')}`
+    const url = `${endpoint.replace(/\/$/, '')}${query}`
+    const open = (credential: Parameters<typeof newPipeline>[0]) =>
+      new BlobServiceClient(url, newPipeline(credential, options)).getContainerClient(container)
+    if (accountKey !== undefined) return open(new StorageSharedKeyCredential(account!, accountKey))
+    if (sasToken !== undefined || isAnonymous) return open(new AnonymousCredential())
+    const token = await credentialOf('azureblob', this.settings)
+    return open({ getToken: (scopes, how) => asOurselves(() => token.getToken(scopes, how)) })
+  }
+
+  private async blob(key: string): Promise<BlockBlobClient> {
+    return (await this.container()).getBlockBlobClient(key)
+  }
+
+  partSize(part: number): number {
+    return Math.min(LARGEST_PART, 8 * MIB * 2 ** Math.floor((part - 1) / PARTS_OF_A_SIZE))
+  }
+
+  async test(): Promise<string> {
+    const container = await this.container()
+    await container.listBlobsFlat({ prefix: this.settings.folder }).byPage({ maxPageSize: 1 }).next()
+    return `container ${this.settings.container}`
+  }
+
+  async *list(prefix: string, shallow: boolean): AsyncGenerator<Listing> {
+    const container = await this.container()
+    const named = prefix === '' ? {} : { prefix }
+    const pages = shallow
+      ? container.listBlobsByHierarchy('/', named).byPage({ maxPageSize: 5000 })
+      : container.listBlobsFlat(named).byPage({ maxPageSize: 5000 })
+    for await (const { segment } of pages) {
+      const folders = (segment as { blobPrefixes?: { name: string }[] }).blobPrefixes ?? []
+      yield {
+        // Folders of ADLS are blobs without bytes beside those in them.
+        objects: segment.blobItems
+          .filter(b => b.metadata?.hdi_isfolder !== 'true' && b.properties.contentLength !== undefined)
+          .map(({ name, properties }) => ({
+            key: name,
+            size: properties.contentLength!,
+            modified: nanoseconds(properties.lastModified),
+            version: properties.etag.replaceAll('"', ''),
+          })),
+        folders: folders.map(f => f.name),
+      }
+    }
+  }
+
+  async head(key: string): Promise<RemoteHead | undefined> {
+    const found = await this.propertiesOf(key)
+    if (!found || found.metadata?.hdi_isfolder === 'true') return undefined
+    return {
+      key,
+      size: found.contentLength!,
+      modified: nanoseconds(found.lastModified),
+      version: found.etag!.replaceAll('"', ''),
+    }
+  }
+
+  async writer(key: string): Promise<string | undefined> {
+    return (await this.propertiesOf(key))?.metadata?.[WRITER]
+  }
+
+  private async propertiesOf(key: string): Promise<BlobGetPropertiesResponse | undefined> {
+    // The empty name is the container's own.
+    if (key === '') return undefined
+    try {
+      return await (await this.blob(key)).getProperties()
+    } catch (error) {
+      if (statusOf(error) === 404 && codeOf(error) !== 'ContainerNotFound') return undefined
+      throw error
+    }
+  }
+
+  async read(
+    key: string,
+    start: number,
+    end: number,
+    { version, signal }: { version: string; signal?: AbortSignal },
+  ): Promise<Readable> {
+    const blob = await this.blob(key)
+    try {
+      const { readableStreamBody } = await blob.download(start, end - start, {
+        conditions: { ifMatch: `"${version}"` },
+        // Broken streams are opened again above.
+        maxRetryRequests: 0,
+        ...(signal ? { abortSignal: signal } : {}),
+      })
+      return readableStreamBody as Readable
+    } catch (error) {
+      if ([404, 412, 416].includes(statusOf(error) ?? 0) && codeOf(error) !== 'ContainerNotFound') {
+        throw new ObjectChanged(key)
+      }
+      throw error
+    }
+  }
+
+  async put(key: string, bytes: Buffer): Promise<void> {
+    await (await this.blob(key)).upload(bytes, bytes.length)
+  }
+
+  async remove(keys: string[]): Promise<void> {
+    await each(keys, async key => (await this.blob(key)).deleteIfExists({ deleteSnapshots: 'include' }))
+  }
+
+  /** The identities of blocks begin with it: two uploads to one name take nothing from each other. */
+  async stage(): Promise<string> {
+    return randomBytes(12).toString('hex')
+  }
+
+  async putPart({ key, id }: { key: string; id: string }, part: number, bytes: Buffer): Promise<string> {
+    const block = Buffer.from(`${id}${String(part).padStart(8, '0')}`).toString('base64')
+    // A blob without bytes has no blocks.
+    if (bytes.length === 0) return ''
+    const transactionalContentMD5 = createHash('md5').update(bytes).digest()
+    await (await this.blob(key)).stageBlock(block, bytes, bytes.length, { transactionalContentMD5 })
+    return block
+  }
+
+  async reveal({ key, parts }: Staged, { by, ifAbsent }: Reveal): Promise<void> {
+    const blob = await this.blob(key)
+    const { accessTier } = this.settings
+    try {
+      await blob.commitBlockList(
+        parts.filter(p => p !== ''),
+        {
+          metadata: { [WRITER]: by },
+          ...(accessTier ? { tier: accessTier } : {}),
+          ...(ifAbsent ? { conditions: { ifNoneMatch: '*' } } : {}),
+        },
+      )
+    } catch (error) {
+      // An answer that was lost: its blocks are committed already, or are those of the blob itself.
+      const isGone = codeOf(error) === 'InvalidBlockList' || codeOf(error) === 'InvalidBlobOrBlock'
+      if (isGone && (await this.writer(key)) === by) return
+      if (codeOf(error) === 'BlobAlreadyExists' || statusOf(error) === 412) throw new ObjectExists(key)
+      throw error
+    }
+  }
+
+  /**
+   * Blocks that no list names are seen by nobody. The service removes them when a list of other ones is committed, else after
+   * a week; removing them at once would show an empty blob for a moment.
+   */
+  async drop(): Promise<void> {}
+
+  async staged(): Promise<{ key: string; id: string }[]> {
+    return []
+  }
+
+  explain(error: unknown, key: string): unknown {
+    return explainBlob(error, key, this.settings)
+  }
+
+  async close(): Promise<void> {}
+}
+
+function nanoseconds(time: Date | undefined): bigint {
+  return BigInt(time?.getTime() ?? 0) * 1_000_000n
+}
+
+function statusOf(error: unknown): number | undefined {
+  return (error as { statusCode?: number }).statusCode
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as { code?: string }).code
+}

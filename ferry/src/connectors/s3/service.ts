@@ -1,0 +1,264 @@
+/**
+ * Amazon S3 and services that speak it. An object is a multipart upload, which no reader sees before it is completed.
+ *
+ * Sources: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html,
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+ */
+import type { Readable } from 'node:stream'
+import * as aws from '@aws-sdk/client-s3'
+import { defaultProvider } from '@aws-sdk/credential-provider-node'
+import { asOurselves } from '../../network.ts'
+import {
+  type Listing,
+  ObjectChanged,
+  ObjectExists,
+  type ObjectService,
+  type RemoteHead,
+  type Reveal,
+  type Staged,
+} from '../../objects/remote/service.ts'
+import { explainS3 } from './errors.ts'
+import type { S3Settings } from './settings.ts'
+
+const MIB = 1 << 20
+/** Parts of one size before they become larger. */
+const PARTS_OF_A_SIZE = 1000
+const LARGEST_PART = 128 * MIB
+/** Keys of one request to delete. */
+const DELETED_AT_ONCE = 1000
+const WRITER = 'ferry-run'
+
+export class S3Service implements ObjectService {
+  readonly label: string
+  readonly place: string
+  readonly longestKey = 1024
+  readonly mostParts = 10_000
+  readonly guarantee = 'exactly once: uploads are completed when all are stored'
+  private readonly settings: S3Settings
+  private readonly client: aws.S3Client
+  /** What every request names. */
+  private readonly common: { Bucket: string; RequestPayer?: 'requester' }
+
+  constructor(settings: S3Settings) {
+    this.settings = settings
+    const { bucket, endpoint, region, pathStyle, credentials, checksum } = settings
+    this.label = `s3://${bucket}`
+    this.place = `s3:${endpoint ?? 'aws'}/${bucket}`
+    this.common = { Bucket: bucket, ...(settings.requesterPays ? { RequestPayer: 'requester' as const } : {}) }
+    const chain = defaultProvider()
+    this.client = new aws.S3Client({
+      ...(endpoint === undefined ? {} : { endpoint, region: region ?? 'us-east-1' }),
+      ...(region === undefined ? {} : { region }),
+      ...(endpoint === undefined ? { followRegionRedirects: true } : {}),
+      forcePathStyle: pathStyle,
+      credentials: this.keys() ?? (() => asOurselves(() => chain())),
+      ...(credentials === 'anonymous' ? { signer: { sign: async (request: never) => request } } : {}),
+      requestChecksumCalculation: checksum === 'none' ? 'WHEN_REQUIRED' : 'WHEN_SUPPORTED',
+      responseChecksumValidation: 'WHEN_REQUIRED',
+      requestHandler: { connectionTimeout: 10_000, socketTimeout: 120_000 },
+    })
+  }
+
+  private keys() {
+    const { credentials, accessKeyId, secretAccessKey, sessionToken } = this.settings
+    // Requests of nobody are not signed.
+    if (credentials === 'anonymous') return { accessKeyId: '', secretAccessKey: '' }
+    if (credentials === 'machine') return undefined
+    return {
+      accessKeyId: accessKeyId!,
+      secretAccessKey: secretAccessKey!,
+      ...(sessionToken === undefined ? {} : { sessionToken }),
+    }
+  }
+
+  /** Of uploads of a size that is not known: larger ones come later. */
+  partSize(part: number): number {
+    if (this.settings.partSize !== undefined) return this.settings.partSize
+    return Math.min(LARGEST_PART, 8 * MIB * 2 ** Math.floor((part - 1) / PARTS_OF_A_SIZE))
+  }
+
+  async test(): Promise<string> {
+    await this.client.send(new aws.ListObjectsV2Command({ ...this.common, MaxKeys: 1, Prefix: this.settings.folder }))
+    return `bucket ${this.settings.bucket}`
+  }
+
+  async *list(prefix: string, shallow: boolean): AsyncGenerator<Listing> {
+    let token: string | undefined
+    do {
+      const page: aws.ListObjectsV2CommandOutput = await this.client.send(
+        new aws.ListObjectsV2Command({
+          ...this.common,
+          Prefix: prefix,
+          // XML cannot hold every character of a key.
+          EncodingType: 'url',
+          ...(shallow ? { Delimiter: '/' } : {}),
+          ...(token === undefined ? {} : { ContinuationToken: token }),
+        }),
+      )
+      yield {
+        objects: (page.Contents ?? []).map(o => ({
+          key: decoded(o.Key!),
+          size: o.Size!,
+          modified: nanoseconds(o.LastModified),
+          version: o.ETag!,
+        })),
+        folders: (page.CommonPrefixes ?? []).map(p => decoded(p.Prefix!)),
+      }
+      token = page.NextContinuationToken
+    } while (token !== undefined)
+  }
+
+  async head(key: string): Promise<RemoteHead | undefined> {
+    const found = await this.headOf(key)
+    if (!found) return undefined
+    return { key, size: found.ContentLength!, modified: nanoseconds(found.LastModified), version: found.ETag! }
+  }
+
+  async writer(key: string): Promise<string | undefined> {
+    return (await this.headOf(key))?.Metadata?.[WRITER]
+  }
+
+  private async headOf(key: string): Promise<aws.HeadObjectCommandOutput | undefined> {
+    try {
+      return await this.client.send(new aws.HeadObjectCommand({ ...this.common, Key: key }))
+    } catch (error) {
+      if (statusOf(error) === 404) return undefined
+      throw error
+    }
+  }
+
+  async read(
+    key: string,
+    start: number,
+    end: number,
+    { version, signal }: { version: string; signal?: AbortSignal },
+  ): Promise<Readable> {
+    const range = `bytes=${start}-${end - 1}`
+    try {
+      const { Body } = await this.client.send(
+        new aws.GetObjectCommand({ ...this.common, Key: key, Range: range, IfMatch: version }),
+        signal ? { abortSignal: signal } : {},
+      )
+      return Body as Readable
+    } catch (error) {
+      if ([404, 412, 416].includes(statusOf(error) ?? 0) && !/NoSuchBucket/.test((error as Error).name)) {
+        throw new ObjectChanged(key)
+      }
+      throw error
+    }
+  }
+
+  async put(key: string, bytes: Buffer): Promise<void> {
+    await this.client.send(new aws.PutObjectCommand({ ...this.common, ...this.written, Key: key, Body: bytes }))
+  }
+
+  /** How objects are stored. */
+  private get written() {
+    const { serverSideEncryption, kmsKeyId, storageClass } = this.settings
+    return {
+      ...(serverSideEncryption ? { ServerSideEncryption: serverSideEncryption } : {}),
+      ...(kmsKeyId ? { SSEKMSKeyId: kmsKeyId } : {}),
+      ...(storageClass ? { StorageClass: storageClass as aws.StorageClass } : {}),
+    }
+  }
+
+  async remove(keys: string[]): Promise<void> {
+    for (let at = 0; at < keys.length; at += DELETED_AT_ONCE) {
+      const Objects = keys.slice(at, at + DELETED_AT_ONCE).map(Key => ({ Key }))
+      const { Errors = [] } = await this.client.send(
+        new aws.DeleteObjectsCommand({ ...this.common, Delete: { Objects, Quiet: true } }),
+      )
+      const [first] = Errors.filter(e => e.Code !== 'NoSuchKey')
+      if (first) throw Object.assign(new Error(`${first.Key}: ${first.Message ?? first.Code}`), { name: first.Code })
+    }
+  }
+
+  async stage(key: string, by: string): Promise<string> {
+    const { UploadId } = await this.client.send(
+      new aws.CreateMultipartUploadCommand({
+        ...this.common,
+        ...this.written,
+        Key: key,
+        Metadata: { [WRITER]: by },
+        ...(this.settings.checksum === 'crc32' ? { ChecksumAlgorithm: 'CRC32' as const } : {}),
+      }),
+    )
+    return UploadId!
+  }
+
+  async putPart({ key, id }: { key: string; id: string }, part: number, bytes: Buffer): Promise<string> {
+    const stored = await this.client.send(
+      new aws.UploadPartCommand({ ...this.common, Key: key, UploadId: id, PartNumber: part, Body: bytes }),
+    )
+    return `${stored.ETag!} ${stored.ChecksumCRC32 ?? ''}`.trim()
+  }
+
+  async reveal({ key, id, parts }: Staged, { by, ifAbsent }: Reveal): Promise<void> {
+    try {
+      await this.client.send(
+        new aws.CompleteMultipartUploadCommand({
+          ...this.common,
+          Key: key,
+          UploadId: id,
+          ...(ifAbsent ? { IfNoneMatch: '*' } : {}),
+          MultipartUpload: {
+            Parts: parts.map((part, i) => {
+              const [ETag, ChecksumCRC32] = part.split(' ')
+              return { PartNumber: i + 1, ETag, ...(ChecksumCRC32 ? { ChecksumCRC32 } : {}) }
+            }),
+          },
+        }),
+      )
+    } catch (error) {
+      // An answer that was lost: the upload is completed, and gone.
+      if ((error as Error).name === 'NoSuchUpload' && (await this.writer(key)) === by) return
+      if (statusOf(error) === 412) throw new ObjectExists(key)
+      throw error
+    }
+  }
+
+  async drop({ key, id }: { key: string; id: string }): Promise<void> {
+    await this.client
+      .send(new aws.AbortMultipartUploadCommand({ ...this.common, Key: key, UploadId: id }))
+      .catch(error => {
+        if (error.name !== 'NoSuchUpload') throw error
+      })
+  }
+
+  async staged(prefix: string): Promise<{ key: string; id: string }[]> {
+    const found: { key: string; id: string }[] = []
+    let marker: { KeyMarker?: string; UploadIdMarker?: string } = {}
+    for (;;) {
+      const page: aws.ListMultipartUploadsCommandOutput = await this.client.send(
+        new aws.ListMultipartUploadsCommand({ ...this.common, Prefix: prefix, EncodingType: 'url', ...marker }),
+      )
+      for (const { Key, UploadId } of page.Uploads ?? []) found.push({ key: decoded(Key!), id: UploadId! })
+      if (!page.IsTruncated || page.NextKeyMarker === undefined) return found
+      marker = {
+        KeyMarker: decoded(page.NextKeyMarker),
+        ...(page.NextUploadIdMarker ? { UploadIdMarker: page.NextUploadIdMarker } : {}),
+      }
+    }
+  }
+
+  explain(error: unknown, key: string): unknown {
+    return explainS3(error, key, this.settings)
+  }
+
+  async close(): Promise<void> {
+    this.client.destroy()
+  }
+}
+
+/** A key as listings with `EncodingType: url` have it. */
+function decoded(key: string): string {
+  return decodeURIComponent(key.replaceAll('+', ' '))
+}
+
+function nanoseconds(time: Date | undefined): bigint {
+  return BigInt(time?.getTime() ?? 0) * 1_000_000n
+}
+
+function statusOf(error: unknown): number | undefined {
+  return (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode
+}

@@ -1,0 +1,105 @@
+/** Objects by pattern. What is listed is only what can match: each segment of the pattern narrows the prefix. */
+import { FerryError } from '../../errors.ts'
+import { alternatives, isMagic, matches, segmentTokens } from '../../glob.ts'
+import type { ObjectService, RemoteHead } from './service.ts'
+
+/** The most objects that one pattern finds. */
+export const MOST_OBJECTS = 2_000_000
+
+/** Yields the objects whose keys match a pattern below a folder (empty, or with a slash at its end); each once, in no order. */
+export async function* findObjects(
+  service: ObjectService,
+  folder: string,
+  pattern: string,
+): AsyncGenerator<RemoteHead[]> {
+  const all = alternatives(pattern)
+  // Several alternatives may find the same object.
+  const seen = all.length > 1 ? new Set<string>() : undefined
+  for (const one of all) {
+    const segments = one.split('/').filter(s => s !== '' && s !== '.')
+    if (segments.includes('..')) throw new FerryError('FERRY-2006', `${pattern} leads out of the folder`)
+    for await (const found of walk(service, folder, segments)) {
+      const fresh = seen ? found.filter(o => !seen.has(o.key) && seen.add(o.key)) : found
+      if (fresh.length > 0) yield fresh
+    }
+  }
+}
+
+async function* walk(service: ObjectService, before: string, segments: string[]): AsyncGenerator<RemoteHead[]> {
+  const first = segments.findIndex(isMagic)
+  if (first < 0) {
+    const head = await service.head(before + segments.join('/'))
+    if (head) yield [head]
+    return
+  }
+  const prefix = [before, ...segments.slice(0, first).map(s => `${s}/`)].join('')
+  const [segment, ...rest] = segments.slice(first) as [string, ...string[]]
+  if (segment === '**') {
+    yield* deep(service, prefix, rest)
+    return
+  }
+  const tokens = segmentTokens(segment)
+  const literal = /^[^*?[]*/.exec(segment)![0]
+  const fits = (name: string) => isShown(name, segment) && matches(tokens, [...name])
+  for await (const { objects, folders } of service.list(prefix + literal, true)) {
+    if (rest.length === 0) {
+      const found = objects.filter(o => fits(o.key.slice(prefix.length)))
+      if (found.length > 0) yield found
+      continue
+    }
+    for (const name of folders) {
+      if (fits(name.slice(prefix.length, -1))) yield* walk(service, name, rest)
+    }
+  }
+}
+
+/** `**`: any number of folders. All below the prefix is listed at once. */
+async function* deep(service: ObjectService, prefix: string, rest: string[]): AsyncGenerator<RemoteHead[]> {
+  const tokens = rest.map(segment => (segment === '**' ? undefined : segmentTokens(segment)))
+  const literal = rest.length === 1 && !isMagic(rest[0]!) ? rest[0] : undefined
+  const fits = (key: string) => {
+    const names = key.slice(prefix.length).split('/')
+    if (literal !== undefined && names.at(-1) !== literal) return false
+    if (names.slice(0, -1).some(name => name.startsWith('.'))) return false
+    if (names.at(-1)!.startsWith('.') && !rest.at(-1)?.startsWith('.')) return false
+    return matchesDeep(tokens, names)
+  }
+  for await (const { objects } of service.list(prefix, false)) {
+    const found = objects.filter(o => fits(o.key))
+    if (found.length > 0) yield found
+  }
+}
+
+type Tokens = ReturnType<typeof segmentTokens>
+
+/** True if the names of a path match segments behind a `**`, where undefined is another `**`. */
+function matchesDeep(segments: (Tokens | undefined)[], names: string[]): boolean {
+  // One row for each number of names: which numbers of segments they can match.
+  let reachable = new Set([0, ...following(segments, 0)])
+  for (const name of names) {
+    const next = new Set<number>()
+    // The leading `**` takes any name.
+    next.add(0)
+    for (const at of reachable) {
+      if (at >= segments.length) continue
+      const tokens = segments[at]
+      if (tokens === undefined) next.add(at)
+      else if (matches(tokens, [...name])) next.add(at + 1)
+    }
+    for (const at of [...next]) for (const more of following(segments, at)) next.add(more)
+    reachable = next
+  }
+  return segments.length === 0 || reachable.has(segments.length)
+}
+
+/** A `**` may match no name. */
+function following(segments: (Tokens | undefined)[], at: number): number[] {
+  const found: number[] = []
+  for (let i = at; i < segments.length && segments[i] === undefined; i++) found.push(i + 1)
+  return found
+}
+
+/** Names that begin with a dot are hidden, unless the pattern begins with one. */
+function isShown(name: string, segment: string): boolean {
+  return !name.startsWith('.') || segment.startsWith('.')
+}

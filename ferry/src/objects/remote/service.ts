@@ -1,0 +1,91 @@
+/** What a kind of store of objects does over the network. Everything above it is common to all kinds: see {@link RemoteStore}. */
+import type { Readable } from 'node:stream'
+import { z } from 'zod'
+import type { ObjectHead } from '../store.ts'
+
+/** An object in a remote store. Keys have no slash at their beginning. */
+export interface RemoteHead extends ObjectHead {
+  size: number
+  /** Changes whenever the bytes do: an entity tag, or a generation. */
+  version: string
+}
+
+/** Bytes that are stored durably under a key where no reader sees them, until they are revealed. Saved as JSON. */
+export const stagedSchema = z.object({
+  key: z.string(),
+  /** Identifies the upload; its meaning is the service's. */
+  id: z.string(),
+  /** Identifies the parts, in their order; their meaning is the service's. */
+  parts: z.array(z.string()),
+  /** In bytes. */
+  size: z.number(),
+})
+export type Staged = z.output<typeof stagedSchema>
+
+export interface Listing {
+  objects: RemoteHead[]
+  /** Only of shallow listings: what the keys below it begin with, each with a slash at its end. */
+  folders: string[]
+}
+
+/** Precondition of a write: the object must not exist. */
+export interface Reveal {
+  /** Recorded with the object, so that a process that takes the run over knows what was revealed. */
+  by: string
+  /** Throws {@link ObjectExists} if there is an object already. */
+  ifAbsent: boolean
+}
+
+/** The object that must not exist does. */
+export class ObjectExists extends Error {}
+
+export interface ObjectService {
+  /** Identifies the store in messages, without secrets. */
+  readonly label: string
+  /** The same text for all settings that lead to the same objects. */
+  readonly place: string
+  /** The longest key, in bytes of UTF-8. */
+  readonly longestKey: number
+  /** The size of the parts of an upload, all but the last one, in bytes; `part` is 1, 2, 3 ... */
+  partSize(part: number): number
+  /** The most parts of one object. */
+  readonly mostParts: number
+  /** What `plan` says of how objects appear. */
+  readonly guarantee: string
+  /** Connects, and gives back what answered, for people. */
+  test(): Promise<string>
+  /**
+   * Objects whose keys begin with a prefix, page by page, sorted by key. A shallow listing has those without a slash behind
+   * the prefix alone, and the folders beside them.
+   */
+  list(prefix: string, shallow: boolean): AsyncIterable<Listing>
+  /** Undefined if there is no such object. */
+  head(key: string): Promise<RemoteHead | undefined>
+  /** The `by` of {@link Reveal} of an object; undefined if it has none, or if there is no object. */
+  writer(key: string): Promise<string | undefined>
+  /**
+   * The bytes of an object, `end` excluded. Fails with {@link ObjectChanged} if the object is another version. The stream may
+   * break at any byte: the caller opens it again.
+   */
+  read(key: string, start: number, end: number, options: { version: string; signal?: AbortSignal }): Promise<Readable>
+  /** Writes a small object at once. */
+  put(key: string, bytes: Buffer): Promise<void>
+  /** Removes objects. Does nothing for those that do not exist. */
+  remove(keys: string[]): Promise<void>
+  /** Begins an object under a key. Gives back the identity of the upload. */
+  stage(key: string, by: string): Promise<string>
+  /** Stores a part durably; parts may be stored in any order, some at a time. Gives back what identifies it. */
+  putPart(upload: { key: string; id: string }, part: number, bytes: Buffer): Promise<string>
+  /** Makes a staged object visible, whole. Does nothing if it was revealed before. */
+  reveal(staged: Staged, how: Reveal): Promise<void>
+  /** Releases what was staged. Throws nothing if it is gone. */
+  drop(upload: { key: string; id: string }): Promise<void>
+  /** What was staged under keys that begin with a prefix, and is not revealed. */
+  staged(prefix: string): Promise<{ key: string; id: string }[]>
+  /** An error of the service as an error of Ferry, or as it is. */
+  explain(error: unknown, key: string): unknown
+  close(): Promise<void>
+}
+
+/** The object is no longer the version that was found. */
+export class ObjectChanged extends Error {}

@@ -1,0 +1,206 @@
+import { z } from 'zod'
+import type { Checkpoint } from '../../batch/encoding.ts'
+import type { Committed } from '../../contract/split.ts'
+import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
+import { FerryError } from '../../errors.ts'
+import { KeptForm } from '../../kept.ts'
+import { isMade, PartNames } from '../partnames.ts'
+import type { ObjectWriter } from '../staging.ts'
+import { type ObjectService, type Staged, stagedSchema } from './service.ts'
+import { each, RemoteStaging, type RemoteTarget } from './staging.ts'
+import type { PartBuffers } from './upload.ts'
+
+/** What is staged of a split: its parts, and how many of them there are at each checkpoint; at the end of the split, null. */
+const manifest = z.object({
+  parts: z.array(stagedSchema),
+  checkpoints: z.array(z.tuple([z.string().nullable(), z.number()])),
+})
+type Manifest = z.output<typeof manifest>
+const manifests = new KeptForm('manifest of a split', manifest)
+
+/** A folder that each run adds objects to. Their names follow from run, split and part. */
+export class FolderStaging extends RemoteStaging {
+  readonly shape = 'folder'
+  private readonly names: PartNames
+  /** Those of splits that this process writes. */
+  private readonly writing = new Map<number, Manifest>()
+
+  constructor(
+    service: ObjectService,
+    buffers: PartBuffers,
+    what: { run: RunIdentity; request: WriteRequest },
+    target: RemoteTarget,
+  ) {
+    super(service, buffers, what, target)
+    const folder = /([^/]*)\/$/.exec(target.key)?.[1]
+    this.names = new PartNames(folder || 'part', what.run.run, target.ending)
+  }
+
+  get description(): string {
+    return `objects ${this.target}${this.names.of(0, 1)} ...`
+  }
+
+  /** True if objects of earlier copies are removed when this one is published. */
+  private get replaces(): boolean {
+    return this.request.update === 'overwrite' || this.request.truncate
+  }
+
+  /** The manifests of each split, by the last process that wrote one, none of a later process. */
+  private async manifestKeys(): Promise<Map<number, string>> {
+    const latest = new Map<number, { epoch: number; key: string }>()
+    for (const key of await this.keysBelow(this.hidden)) {
+      const [, epoch, split] = /^(\d+)\/(\d+)\.json$/.exec(key.slice(this.hidden.length))?.map(Number) ?? []
+      if (epoch === undefined || split === undefined || epoch > this.run.epoch) continue
+      if (epoch >= (latest.get(split)?.epoch ?? 0)) latest.set(split, { epoch, key })
+    }
+    return new Map([...latest].map(([split, { key }]) => [split, key]))
+  }
+
+  private async manifests(): Promise<Map<number, Manifest>> {
+    const found = new Map<number, Manifest>()
+    await each([...(await this.manifestKeys())], async ([split, key]) => {
+      const read = await this.readManifest(key, manifests)
+      if (read) found.set(split, read)
+    })
+    return found
+  }
+
+  async prepare(known: Committed): Promise<Committed> {
+    await this.run.confirm()
+    if (await this.isMarked()) {
+      this.isPublished = true
+      return { splits: known.splits, published: true }
+    }
+    const resumed: Committed['splits'] = new Map()
+    if (known.splits.size === 0) return { splits: resumed, published: false }
+    const found = await this.manifests()
+    for (const [id, split] of known.splits) {
+      // A split of which the parts at its checkpoint are not known is written again.
+      const staged = typeof id === 'number' ? found.get(id) : undefined
+      if (staged && partsAt(staged, split.checkpoint) !== undefined) resumed.set(id, split)
+    }
+    return { splits: resumed, published: false }
+  }
+
+  async begin(split: number, from: Checkpoint | undefined): Promise<number> {
+    const key = (await this.manifestKeys()).get(split)
+    const found = (key === undefined ? undefined : await this.readManifest(key, manifests)) ?? {
+      parts: [],
+      checkpoints: [],
+    }
+    const staged = from === undefined ? 0 : partsAt(found, from)
+    if (staged === undefined) {
+      throw new FerryError(
+        'FERRY-5005',
+        `${this.target}: the objects of split ${split} at its checkpoint are not known`,
+      )
+    }
+    await this.drop(found.parts.slice(staged))
+    const checkpoints = found.checkpoints.filter(([at, count]) => at !== null && count <= staged)
+    this.writing.set(split, { parts: found.parts.slice(0, staged), checkpoints })
+    return staged
+  }
+
+  async create(split: number, part: number): Promise<ObjectWriter> {
+    const { parts } = this.writing.get(split)!
+    return this.begins(`${this.key}${this.names.of(split, part)}`, staged => {
+      parts[part - 1] = staged
+    })
+  }
+
+  async reached(split: number, checkpoint: Checkpoint | undefined, parts: number): Promise<void> {
+    const own = this.writing.get(split)!
+    own.checkpoints.push([checkpoint ?? null, parts])
+    await this.writeManifest(`${this.hidden}${this.run.epoch}/${split}.json`, manifests, own)
+  }
+
+  async committed({ splits }: Committed): Promise<Committed> {
+    await this.run.confirm()
+    return { splits, published: (await this.isMarked()) || (this.replaces && (await this.isMoved())) }
+  }
+
+  /** The names in the folder, without hidden ones. */
+  private async visible(): Promise<string[]> {
+    const names = (await this.keysBelow(this.key, true)).map(key => key.slice(this.key.length))
+    return names.filter(name => name !== '' && !name.startsWith('.'))
+  }
+
+  private keysOf(names: string[]): string[] {
+    return names.map(name => `${this.key}${name}`)
+  }
+
+  /** True if all objects of this run are revealed: those of earlier copies may be gone. */
+  private async isMoved(): Promise<boolean> {
+    if (await this.isMarked()) return true
+    const staged = await this.staged()
+    const there = new Set(this.keysOf(await this.visible()))
+    return staged.length > 0 && staged.every(({ key }) => there.has(key))
+  }
+
+  private async staged(): Promise<Staged[]> {
+    return [...(await this.manifests()).values()].flatMap(m => m.parts)
+  }
+
+  /** The objects of earlier copies that this one replaces. */
+  private async earlier(): Promise<string[]> {
+    if (!this.replaces) return []
+    return this.keysOf((await this.visible()).filter(name => !this.names.isOwn(name) && isMade(name)))
+  }
+
+  protected async show(): Promise<void> {
+    // Listed while the run is surely this process's: a process that is suspended behind this removes nothing of a later run.
+    const earlier = await this.earlier()
+    const found = await this.manifests()
+    await this.run.confirm()
+    const open = [...found].find(([, m]) => partsAt(m, undefined) === undefined)
+    if (open) throw new FerryError('FERRY-5007', `${this.target}: split ${open[0]} is not staged to its end`)
+    // New objects first, old ones last: a reader may see both for a moment, but never none.
+    await this.reveal(
+      [...found.values()].flatMap(m => m.parts),
+      false,
+    )
+    await this.remove(earlier)
+    await this.mark()
+    // What processes that were killed have begun.
+    await this.drop(await this.leftovers())
+  }
+
+  private leftovers(): Promise<{ key: string; id: string }[]> {
+    const prefix = `${this.key}${this.names.prefix}`
+    return this.call(prefix, () => this.service.staged(prefix))
+  }
+
+  /** Throws FERRY-3018 if the folder is to be replaced and holds objects that no copy has made. */
+  async requireRoom(): Promise<string | undefined> {
+    if (!this.replaces) return undefined
+    const { object } = this.request
+    const there = await this.visible()
+    const foreign = there.find(name => !isMade(name))
+    if (foreign === undefined) {
+      return there.length === 0 ? undefined : `${there.length} objects of earlier copies in ${object}`
+    }
+    throw new FerryError('FERRY-3018', `${object} holds ${foreign}, which no copy has made: it would be deleted`, {
+      hint: 'Copy into a folder of its own, or with update: append.',
+    })
+  }
+
+  /**
+   * Also removes objects that are revealed already. If objects of earlier copies may be gone, the run is published instead:
+   * otherwise nothing would be left.
+   */
+  async discard(): Promise<boolean> {
+    const remains = this.replaces && (await this.isMoved())
+    const earlier = remains ? await this.earlier() : []
+    await this.run.confirm()
+    if (remains) await this.remove(earlier)
+    else await this.remove(this.keysOf((await this.visible()).filter(name => this.names.isOwn(name))))
+    await this.drop(await this.leftovers())
+    await this.forget()
+    return remains
+  }
+}
+
+/** How many parts there are at a checkpoint, or at the end of the split; undefined if it was not reached. */
+function partsAt({ checkpoints }: Manifest, checkpoint: Checkpoint | undefined): number | undefined {
+  return checkpoints.findLast(([at]) => at === (checkpoint ?? null))?.[1]
+}

@@ -1,0 +1,172 @@
+/** A store of objects that is reached over the network: what all kinds have in common, over what each {@link ObjectService} does. */
+import { createWriteStream } from 'node:fs'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
+import { FerryError } from '../../errors.ts'
+import { isMagic } from '../../glob.ts'
+import type { Policy } from '../../policy.ts'
+import { makeScratch, removeScratch } from '../../scratch.ts'
+import type { Staging } from '../staging.ts'
+import type { ByteRange, ObjectHead, ObjectStore } from '../store.ts'
+import { findObjects, MOST_OBJECTS } from './find.ts'
+import { readSection } from './reader.ts'
+import type { ObjectService, RemoteHead } from './service.ts'
+import { FolderStaging } from './stagedfolder.ts'
+import { ObjectStaging } from './stagedobject.ts'
+import { PartBuffers, retried } from './upload.ts'
+
+/** The most names that a listing of a whole store gives. */
+const MOST_NAMES = 100_000
+/** Parts that are stored at one time, by all writers of a store. */
+const PARTS_AT_ONCE = 8
+
+export class RemoteStore implements ObjectStore {
+  private readonly service: ObjectService
+  /** What the keys begin with that names are relative to: empty, or with a slash at its end. */
+  private readonly folder: string
+  private readonly policy: Policy
+  private readonly buffers = new PartBuffers(PARTS_AT_ONCE)
+  private scratch: string | undefined
+  private readonly spooled = new Map<string, Promise<string>>()
+
+  constructor(service: ObjectService, folder: string, policy: Policy) {
+    this.service = service
+    this.folder = folder === '' ? '' : `${folder.replace(/^\/+|\/+$/g, '')}/`
+    this.policy = policy
+  }
+
+  get label(): string {
+    return this.service.label
+  }
+
+  get place(): string {
+    return this.service.place
+  }
+
+  test(): Promise<string> {
+    return this.call('', () => this.service.test())
+  }
+
+  private call<T>(key: string, work: () => Promise<T>): Promise<T> {
+    return retried(this.service, key === '' ? this.label : key, work)
+  }
+
+  /** The key of a name. Throws FERRY-2006 for a name that leads out of the folder of the connection. */
+  private keyOf(name: string): string {
+    const segments = name.split('/').filter(s => s !== '' && s !== '.')
+    if (segments.includes('..')) {
+      throw new FerryError('FERRY-2006', `${name} leads out of the folder of the connection`, {
+        hint: `Its folder is ${this.label}/${this.folder}: name what is in it.`,
+      })
+    }
+    const end = /\/$/.test(name) && segments.length > 0 ? '/' : ''
+    return `${this.folder}${segments.join('/')}${end}`
+  }
+
+  async names(pattern: string): Promise<string[]> {
+    const found: string[] = []
+    for await (const page of findObjects(this.service, this.folder, pattern)) {
+      found.push(...page.filter(o => this.isShown(o.key)).map(o => o.key.slice(this.folder.length)))
+      if (found.length > MOST_NAMES) {
+        throw new FerryError('FERRY-1003', `more than ${MOST_NAMES} objects match`, { hint: 'Name a folder.' })
+      }
+    }
+    return found.sort()
+  }
+
+  /** Hidden objects have a name in their path that begins with a dot. */
+  private isShown(key: string): boolean {
+    return !/(^|\/)\./.test(key.slice(this.folder.length)) && !key.endsWith('/')
+  }
+
+  async find(name: string): Promise<ObjectHead[]> {
+    const key = this.keyOf(name)
+    const found: RemoteHead[] = []
+    const isFolder = key === this.folder || key.endsWith('/')
+    const single = isFolder || name.includes('*') ? undefined : await this.call(key, () => this.service.head(key))
+    if (single) return [single]
+    const take = (page: RemoteHead[]) => {
+      for (const one of page) if (this.isShown(one.key)) found.push(one)
+      if (found.length > MOST_OBJECTS) throw new FerryError('FERRY-1003', `more than ${MOST_OBJECTS} objects match`)
+    }
+    const isPattern = !isFolder && name.split('/').some(isMagic)
+    await this.call(key, async () => {
+      found.length = 0
+      if (isPattern) {
+        for await (const page of findObjects(this.service, this.folder, name)) take(page)
+      } else {
+        const prefix = isFolder ? key : `${key}/`
+        for await (const { objects } of this.service.list(prefix, true)) take(objects)
+      }
+    })
+    return found.sort((a, b) => (a.key < b.key ? -1 : 1))
+  }
+
+  identityOf(name: string): string {
+    return this.keyOf(name).replace(/\/$/, '')
+  }
+
+  head(key: string): Promise<ObjectHead | undefined> {
+    return this.call(key, () => this.service.head(key))
+  }
+
+  readRange(
+    head: ObjectHead,
+    { start, end }: ByteRange,
+    { signal }: { signal?: AbortSignal | undefined } = {},
+  ): Readable {
+    const section = { start, end: Math.min(end ?? Infinity, head.size!) }
+    if (section.end <= section.start) return Readable.from([])
+    return readSection(this.service, { key: head.key, version: head.version! }, section, signal)
+  }
+
+  localFile(head: ObjectHead): Promise<string> {
+    const name = `${head.version} ${head.key}`
+    const known = this.spooled.get(name) ?? this.spool(head, this.spooled.size)
+    this.spooled.set(name, known)
+    known.catch(() => this.spooled.delete(name))
+    return known
+  }
+
+  private async spool(head: ObjectHead, number: number): Promise<string> {
+    this.scratch ??= makeScratch(this.policy.scratch, 'objects')
+    const path = join(this.scratch, String(number))
+    try {
+      await pipeline(this.readRange(head, { start: 0 }), createWriteStream(path))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+      throw new FerryError('FERRY-4006', `${head.key} does not fit on the disk here: ${path}`, {
+        hint: 'Parquet is read through a file of this machine: make room, or set TMPDIR to a larger disk.',
+        cause: error,
+      })
+    }
+    return path
+  }
+
+  explain(error: unknown, key: string): unknown {
+    return this.service.explain(error, key)
+  }
+
+  stage(run: RunIdentity, request: WriteRequest, { ending, many }: { ending: string; many: boolean }): Staging {
+    const named = this.keyOf(request.object)
+    const isFolder = many || named.endsWith('/') || named === this.folder
+    const key = isFolder && named !== '' && !named.endsWith('/') ? `${named}/` : named
+    if (Buffer.byteLength(key) > this.service.longestKey - 100) {
+      throw new FerryError('FERRY-3015', `${request.object}: names have at most ${this.service.longestKey} bytes here`)
+    }
+    const target = { key, ending, scratch: this.policy.scratch }
+    const what = { run, request }
+    return isFolder
+      ? new FolderStaging(this.service, this.buffers, what, target)
+      : new ObjectStaging(this.service, this.buffers, what, target)
+  }
+
+  async close(): Promise<void> {
+    if (this.scratch) removeScratch(this.scratch)
+    this.scratch = undefined
+    this.spooled.clear()
+    await this.service.close()
+  }
+}
