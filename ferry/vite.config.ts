@@ -23,6 +23,8 @@ export default defineConfig({
     external: [
       '@duckdb/node-api',
       'pg-native',
+      // It has native code that is used where it could be built.
+      'ssh2',
       'fastify',
       'pino',
       'prom-client',

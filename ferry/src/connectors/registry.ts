@@ -10,9 +10,11 @@ import { azureblobKind } from './azureblob/settings.ts'
 import { cosmosKind } from './cosmos/settings.ts'
 import { duckdbKind } from './duckdb/settings.ts'
 import { filesKind } from './files/settings.ts'
+import { gcsKind } from './gcs/settings.ts'
 import { mysqlKind } from './mysql/settings.ts'
 import { postgresKind } from './postgres/settings.ts'
 import { s3Kind } from './s3/settings.ts'
+import { sftpKind } from './sftp/settings.ts'
 import { sqliteKind } from './sqlite/settings.ts'
 
 const STORES: [kind: Kind, load: () => Promise<Connector>][] = [
@@ -23,6 +25,8 @@ const STORES: [kind: Kind, load: () => Promise<Connector>][] = [
   [cosmosKind, async () => (await import('./cosmos/connector.ts')).cosmos],
   [s3Kind, async () => (await import('./s3/connector.ts')).s3],
   [azureblobKind, async () => (await import('./azureblob/connector.ts')).azureblob],
+  [gcsKind, async () => (await import('./gcs/connector.ts')).gcs],
+  [sftpKind, async () => (await import('./sftp/connector.ts')).sftp],
   [filesKind, async () => (await import('./files/connector.ts')).files],
 ]
 

@@ -120,8 +120,8 @@ export class BlobService implements ObjectService {
     }
   }
 
-  async writer(key: string): Promise<string | undefined> {
-    return (await this.propertiesOf(key))?.metadata?.[WRITER]
+  async isRevealed(key: string, by: string): Promise<boolean> {
+    return (await this.propertiesOf(key))?.metadata?.[WRITER] === by
   }
 
   private async propertiesOf(key: string): Promise<BlobGetPropertiesResponse | undefined> {
@@ -195,7 +195,7 @@ export class BlobService implements ObjectService {
     } catch (error) {
       // An answer that was lost: its blocks are committed already, or are those of the blob itself.
       const isGone = codeOf(error) === 'InvalidBlockList' || codeOf(error) === 'InvalidBlobOrBlock'
-      if (isGone && (await this.writer(key)) === by) return
+      if (isGone && (await this.isRevealed(key, by))) return
       if (codeOf(error) === 'BlobAlreadyExists' || statusOf(error) === 412) throw new ObjectExists(key)
       throw error
     }

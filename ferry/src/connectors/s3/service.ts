@@ -114,8 +114,8 @@ export class S3Service implements ObjectService {
     return { key, size: found.ContentLength!, modified: nanoseconds(found.LastModified), version: found.ETag! }
   }
 
-  async writer(key: string): Promise<string | undefined> {
-    return (await this.headOf(key))?.Metadata?.[WRITER]
+  async isRevealed(key: string, by: string): Promise<boolean> {
+    return (await this.headOf(key))?.Metadata?.[WRITER] === by
   }
 
   private async headOf(key: string): Promise<aws.HeadObjectCommandOutput | undefined> {
@@ -211,7 +211,7 @@ export class S3Service implements ObjectService {
       )
     } catch (error) {
       // An answer that was lost: the upload is completed, and gone.
-      if ((error as Error).name === 'NoSuchUpload' && (await this.writer(key)) === by) return
+      if ((error as Error).name === 'NoSuchUpload' && (await this.isRevealed(key, by))) return
       if (statusOf(error) === 412) throw new ObjectExists(key)
       throw error
     }

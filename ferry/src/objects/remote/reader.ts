@@ -117,8 +117,16 @@ function changed(key: string): FerryError {
 export function isTransient(error: unknown): boolean {
   const e = error as { $metadata?: { httpStatusCode?: number }; statusCode?: number; status?: number; code?: unknown }
   const status = e.$metadata?.httpStatusCode ?? e.statusCode ?? e.status
-  if (status === undefined || status < 400) return true
+  // The numbers of SFTP are answers, and no broken connections.
+  if (status === undefined) return typeof e.code !== 'number'
+  if (status < 400) return true
   return status === 408 || status === 429 || status >= 500
+}
+
+/** True where nobody listens, or the name is wrong: that is tried again a few times only. */
+export function isUnreachable(error: unknown): boolean {
+  const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } }
+  return [code, cause?.code].some(c => ['ENOTFOUND', 'ECONNREFUSED', 'REQUEST_SEND_ERROR'].includes(String(c)))
 }
 
 /** Waits before the next attempt, longer each time, at random so that not all readers ask at one moment. */

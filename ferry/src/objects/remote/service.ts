@@ -28,12 +28,14 @@ export interface Listing {
   folders: string[]
 }
 
-/** Precondition of a write: the object must not exist. */
+/** How a staged object is made visible. */
 export interface Reveal {
   /** Recorded with the object, so that a process that takes the run over knows what was revealed. */
   by: string
   /** Throws {@link ObjectExists} if there is an object already. */
   ifAbsent: boolean
+  /** True if the key is the run's own: whatever is there was revealed by it. */
+  isOwn: boolean
 }
 
 /** The object that must not exist does. */
@@ -61,8 +63,8 @@ export interface ObjectService {
   list(prefix: string, shallow: boolean): AsyncIterable<Listing>
   /** Undefined if there is no such object. */
   head(key: string): Promise<RemoteHead | undefined>
-  /** The `by` of {@link Reveal} of an object; undefined if it has none, or if there is no object. */
-  writer(key: string): Promise<string | undefined>
+  /** True if the object under a key was revealed with this `by`. */
+  isRevealed(key: string, by: string): Promise<boolean>
   /**
    * The bytes of an object, `end` excluded. Fails with {@link ObjectChanged} if the object is another version. The stream may
    * break at any byte: the caller opens it again.
@@ -76,6 +78,8 @@ export interface ObjectService {
   stage(key: string, by: string): Promise<string>
   /** Stores a part durably; parts may be stored in any order, some at a time. Gives back what identifies it. */
   putPart(upload: { key: string; id: string }, part: number, bytes: Buffer): Promise<string>
+  /** Called when all parts are stored, where that alone is not durable. */
+  seal?(upload: { key: string; id: string }): Promise<void>
   /** Makes a staged object visible, whole. Does nothing if it was revealed before. */
   reveal(staged: Staged, how: Reveal): Promise<void>
   /** Releases what was staged. Throws nothing if it is gone. */

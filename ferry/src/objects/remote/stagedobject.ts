@@ -60,7 +60,11 @@ export class ObjectStaging extends RemoteStaging {
 
   /** True if the object at the target is this run's. */
   private async isVisible(): Promise<boolean> {
-    return (await this.isMarked()) || (await this.call(this.key, () => this.service.writer(this.key))) === this.by
+    return (await this.isMarked()) || (await this.isRevealed())
+  }
+
+  private isRevealed(): Promise<boolean> {
+    return this.call(this.key, () => this.service.isRevealed(this.key, this.by))
   }
 
   private async dropUploads(isMeant: (epoch: number) => boolean): Promise<void> {
@@ -84,9 +88,8 @@ export class ObjectStaging extends RemoteStaging {
     const isNew = this.request.update === 'append'
     await this.reveal([staged], isNew).catch(async error => {
       if (!(error instanceof ObjectExists)) throw error
-      const writer = await this.call(this.key, () => this.service.writer(this.key))
       // Another process of this run has published: these are the rows that the state has counted.
-      if (writer === this.by) return this.reveal([staged], false)
+      if (await this.isRevealed()) return this.reveal([staged], false)
       throw new FerryError('FERRY-3006', `${this.target} has come into being since the run was planned`, {
         hint: 'Use update: overwrite, or copy to another name.',
       })

@@ -120,7 +120,7 @@ export abstract class RemoteStaging implements Staging {
   }
 
   protected async reveal(staged: Staged[], ifAbsent: boolean): Promise<void> {
-    const how = { by: this.by, ifAbsent }
+    const how = { by: this.by, ifAbsent, isOwn: this.shape === 'folder' }
     await each(staged, one => this.call(one.key, () => this.service.reveal(one, how)))
   }
 

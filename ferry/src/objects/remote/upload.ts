@@ -1,11 +1,13 @@
 /** Stages one object: bytes are gathered into parts, which are stored some at a time. */
 import { FerryError } from '../../errors.ts'
 import type { ObjectWriter } from '../staging.ts'
-import { isTransient, pause } from './reader.ts'
+import { isTransient, isUnreachable, pause } from './reader.ts'
 import type { ObjectService, Staged } from './service.ts'
 
 /** Attempts to store one part. */
 const ATTEMPTS = 8
+/** The same where nobody listens. */
+const ATTEMPTS_TO_REACH = 4
 
 /** Memory for parts, shared by all writers of a store. Buffers are used again: fresh ones would stay with the process. */
 export class PartBuffers {
@@ -133,6 +135,8 @@ export class Upload implements ObjectWriter {
     }
     await Promise.all(this.storing)
     if (this.failure) throw this.failure.error
+    const { key, id } = this
+    if (this.service.seal) await retried(this.service, key, async () => this.service.seal!({ key, id }))
     this.onStored({ key: this.key, id: this.id, parts: this.parts, size: this.size })
   }
 
@@ -157,7 +161,8 @@ export async function retried<T>(
       return await work()
     } catch (error) {
       if (error instanceof FerryError) throw error
-      if (failures >= ATTEMPTS || !isTransient(error) || signal?.aborted) throw service.explain(error, key)
+      const most = isUnreachable(error) ? ATTEMPTS_TO_REACH : ATTEMPTS
+      if (failures >= most || !isTransient(error) || signal?.aborted) throw service.explain(error, key)
       await pause(failures, signal)
     }
   }

@@ -1,0 +1,270 @@
+/**
+ * Google Cloud Storage, by its JSON API. An upload is hidden objects, one for each part, of which the service composes the
+ * object at once.
+ *
+ * Sources: https://cloud.google.com/storage/docs/json_api/v1, https://cloud.google.com/storage/docs/composite-objects
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { asOurselves } from '../../network.ts'
+import {
+  type Listing,
+  ObjectChanged,
+  ObjectExists,
+  type ObjectService,
+  type RemoteHead,
+  type Reveal,
+  type Staged,
+} from '../../objects/remote/service.ts'
+import { each } from '../../objects/remote/staging.ts'
+import { explainGcs, type GcsError } from './errors.ts'
+import type { GcsSettings } from './settings.ts'
+
+const MIB = 1 << 20
+/** Objects that one request composes. */
+const COMPOSED_AT_ONCE = 32
+const WRITER = 'ferry-run'
+/** The folder of uploads, beside their objects. */
+const UPLOADS = '.ferry-uploads/'
+const FIELDS = 'name,size,updated,generation,metadata'
+const SCOPE = 'https://www.googleapis.com/auth/devstorage.read_write'
+const REQUEST_MS = 120_000
+
+interface Resource {
+  name: string
+  size: string
+  updated: string
+  generation: string
+  metadata?: Record<string, string>
+}
+
+export class GcsService implements ObjectService {
+  readonly label: string
+  readonly place: string
+  readonly longestKey = 1024
+  readonly mostParts = COMPOSED_AT_ONCE ** 3
+  readonly guarantee = 'exactly once: objects are composed when all of their parts are stored'
+  private readonly settings: GcsSettings
+  private readonly objects: string
+  private readonly uploads: string
+  private token: Promise<() => Promise<string | undefined>> | undefined
+
+  constructor(settings: GcsSettings) {
+    this.settings = settings
+    const { bucket, endpoint } = settings
+    this.label = `gs://${bucket}`
+    this.place = `gcs:${endpoint}/${bucket}`
+    this.objects = `${endpoint}/storage/v1/b/${encodeURIComponent(bucket)}/o`
+    this.uploads = `${endpoint}/upload/storage/v1/b/${encodeURIComponent(bucket)}/o`
+  }
+
+  /** Gives a token for each request; undefined for requests of nobody. */
+  private async tokens(): Promise<() => Promise<string | undefined>> {
+    const { credentials, serviceAccountKey } = this.settings
+    if (credentials === 'anonymous') return async () => undefined
+    const { GoogleAuth } = await import('google-auth-library')
+    const auth = new GoogleAuth({
+      scopes: SCOPE,
+      ...(credentials === 'key' ? { credentials: JSON.parse(serviceAccountKey!) } : {}),
+    })
+    return async () => (await asOurselves(() => auth.getAccessToken())) ?? undefined
+  }
+
+  private async request(url: string, { method = 'GET', body, headers = {}, signal }: Words = {}): Promise<Response> {
+    this.token ??= this.tokens()
+    const token = await (await this.token)()
+    const { userProject } = this.settings
+    const project = userProject === undefined ? '' : `${url.includes('?') ? '&' : '?'}userProject=${userProject}`
+    const response = await fetch(`${url}${project}`, {
+      method,
+      headers: { ...headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
+      // The time of a body is limited where it is read.
+      signal: signal ?? AbortSignal.timeout(REQUEST_MS),
+      ...(body === undefined ? {} : { body: body as string }),
+    })
+    if (response.ok) return response
+    const text = await response.text()
+    throw Object.assign(new Error(messageOf(text) ?? response.statusText), { status: response.status }) as GcsError
+  }
+
+  private urlOf(key: string): string {
+    return `${this.objects}/${encodeURIComponent(key)}`
+  }
+
+  partSize(): number {
+    return 8 * MIB
+  }
+
+  async test(): Promise<string> {
+    await this.request(`${this.objects}?maxResults=1&fields=prefixes`)
+    return `bucket ${this.settings.bucket}`
+  }
+
+  async *list(prefix: string, shallow: boolean): AsyncGenerator<Listing> {
+    let token: string | undefined
+    do {
+      const query = new URLSearchParams({
+        prefix,
+        maxResults: '1000',
+        fields: `items(${FIELDS}),prefixes,nextPageToken`,
+        ...(shallow ? { delimiter: '/' } : {}),
+        ...(token === undefined ? {} : { pageToken: token }),
+      })
+      const page = (await (await this.request(`${this.objects}?${query}`)).json()) as {
+        items?: Resource[]
+        prefixes?: string[]
+        nextPageToken?: string
+      }
+      yield { objects: (page.items ?? []).map(headOf), folders: page.prefixes ?? [] }
+      token = page.nextPageToken
+    } while (token !== undefined && token !== '')
+  }
+
+  private async resource(key: string): Promise<Resource | undefined> {
+    if (key === '') return undefined
+    try {
+      return (await (await this.request(`${this.urlOf(key)}?fields=${FIELDS}`)).json()) as Resource
+    } catch (error) {
+      if ((error as GcsError).status === 404) return undefined
+      throw error
+    }
+  }
+
+  async head(key: string): Promise<RemoteHead | undefined> {
+    const found = await this.resource(key)
+    return found && headOf(found)
+  }
+
+  async isRevealed(key: string, by: string): Promise<boolean> {
+    return (await this.resource(key))?.metadata?.[WRITER] === by
+  }
+
+  async read(
+    key: string,
+    start: number,
+    end: number,
+    { version, signal }: { version: string; signal?: AbortSignal },
+  ): Promise<Readable> {
+    // Without this a compressed object would be sent otherwise than it is stored.
+    const headers = { range: `bytes=${start}-${end - 1}`, 'accept-encoding': 'gzip' }
+    try {
+      const response = await this.request(`${this.urlOf(key)}?alt=media&ifGenerationMatch=${version}`, {
+        headers,
+        ...(signal ? { signal } : {}),
+      })
+      return Readable.fromWeb(response.body as never)
+    } catch (error) {
+      if ([404, 412, 416].includes((error as GcsError).status)) throw new ObjectChanged(key)
+      throw error
+    }
+  }
+
+  async put(key: string, bytes: Buffer): Promise<void> {
+    await this.request(`${this.uploads}?uploadType=media&name=${encodeURIComponent(key)}&fields=name`, {
+      method: 'POST',
+      body: bytes,
+      headers: {
+        'content-type': 'application/octet-stream',
+        'x-goog-hash': `md5=${createHash('md5').update(bytes).digest('base64')}`,
+      },
+    })
+  }
+
+  async remove(keys: string[]): Promise<void> {
+    await each(keys, async key => {
+      await this.request(this.urlOf(key), { method: 'DELETE' }).catch(error => {
+        if ((error as GcsError).status !== 404) throw error
+      })
+    })
+  }
+
+  async stage(key: string): Promise<string> {
+    const folder = key.slice(0, key.lastIndexOf('/') + 1)
+    return `${folder}${UPLOADS}${key.slice(folder.length)}/${randomBytes(12).toString('hex')}/`
+  }
+
+  async putPart({ id }: { key: string; id: string }, part: number, bytes: Buffer): Promise<string> {
+    const name = `${id}${String(part).padStart(6, '0')}`
+    await this.put(name, bytes)
+    return name
+  }
+
+  async reveal({ key, id, parts }: Staged, { by, ifAbsent }: Reveal): Promise<void> {
+    try {
+      let left = parts
+      for (let round = 1; left.length > COMPOSED_AT_ONCE; round++) left = await this.composeGroups(id, round, left)
+      await this.compose(left, key, { metadata: { [WRITER]: by } }, ifAbsent)
+    } catch (error) {
+      const { status } = error as GcsError
+      // An answer that was lost: the object is composed, and its parts are removed.
+      if (status === 404 && (await this.isRevealed(key, by))) return
+      if (status === 412) throw new ObjectExists(key)
+      throw error
+    }
+    await this.drop({ id })
+  }
+
+  /** Composes groups of parts into larger ones, in their order. */
+  private async composeGroups(id: string, round: number, parts: string[]): Promise<string[]> {
+    const groups = Array.from({ length: Math.ceil(parts.length / COMPOSED_AT_ONCE) }, (_, i) => ({
+      name: `${id}${round}-${i}`,
+      of: parts.slice(i * COMPOSED_AT_ONCE, (i + 1) * COMPOSED_AT_ONCE),
+    }))
+    await each(groups, ({ name, of }) => this.compose(of, name, {}, false))
+    return groups.map(g => g.name)
+  }
+
+  private async compose(parts: string[], key: string, more: { metadata?: Record<string, string> }, ifAbsent: boolean) {
+    const { storageClass } = this.settings
+    const destination = { ...more, ...(storageClass ? { storageClass } : {}) }
+    const condition = ifAbsent ? '&ifGenerationMatch=0' : ''
+    await this.request(`${this.urlOf(key)}/compose?fields=name${condition}`, {
+      method: 'POST',
+      body: JSON.stringify({ sourceObjects: parts.map(name => ({ name })), destination }),
+      headers: { 'content-type': 'application/json' },
+    })
+  }
+
+  async drop({ id }: { id: string }): Promise<void> {
+    for await (const { objects } of this.list(id, false)) await this.remove(objects.map(o => o.key))
+  }
+
+  async staged(prefix: string): Promise<{ key: string; id: string }[]> {
+    const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1)
+    const found = new Map<string, string>()
+    for await (const { objects } of this.list(`${folder}${UPLOADS}${prefix.slice(folder.length)}`, false)) {
+      for (const { key: part } of objects) {
+        const id = part.slice(0, part.lastIndexOf('/') + 1)
+        const name = id.slice(folder.length + UPLOADS.length).split('/')[0]!
+        found.set(id, `${folder}${name}`)
+      }
+    }
+    return [...found].map(([id, key]) => ({ key, id }))
+  }
+
+  explain(error: unknown, key: string): unknown {
+    return explainGcs(error, key, this.settings)
+  }
+
+  async close(): Promise<void> {}
+}
+
+interface Words {
+  method?: string
+  body?: Buffer | string
+  headers?: Record<string, string>
+  signal?: AbortSignal
+}
+
+function headOf({ name, size, updated, generation }: Resource): RemoteHead {
+  return { key: name, size: Number(size), modified: BigInt(Date.parse(updated)) * 1_000_000n, version: generation }
+}
+
+/** The message of an answer of the API. */
+function messageOf(text: string): string | undefined {
+  try {
+    return (JSON.parse(text) as { error?: { message?: string } }).error?.message
+  } catch {
+    return text.slice(0, 300) || undefined
+  }
+}

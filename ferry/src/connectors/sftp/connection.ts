@@ -1,0 +1,134 @@
+/** One connection to a server, opened when it is needed and again when it was lost. */
+import { existsSync, readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import type { Client, SFTPWrapper } from 'ssh2'
+import { FerryError } from '../../errors.ts'
+import { fingerprint, isKnown } from './hostkeys.ts'
+import type { SftpSettings } from './settings.ts'
+
+const CONNECT_MS = 20_000
+const ALIVE_MS = 15_000
+
+/** True if the server says that there is no such file. */
+export const isMissing = (error: unknown): boolean => (error as { code?: unknown }).code === 2
+
+export class SftpConnection {
+  private readonly settings: SftpSettings
+  private current: Promise<SFTPWrapper> | undefined
+  private client: Client | undefined
+
+  constructor(settings: SftpSettings) {
+    this.settings = settings
+  }
+
+  /** Throws FERRY-2001 to FERRY-2004. */
+  session(): Promise<SFTPWrapper> {
+    const opening = this.current ?? this.connect()
+    this.current = opening
+    opening.catch(() => {
+      if (this.current === opening) this.current = undefined
+    })
+    return opening
+  }
+
+  private async connect(): Promise<SFTPWrapper> {
+    const { Client } = await import('ssh2')
+    const { host, port, user, password, passphrase, hostKey, policy } = this.settings
+    const client = new Client()
+    this.client = client
+    let shown = ''
+    const expected = hostKey ?? (policy.isLimited ? '' : knownHosts())
+    return new Promise((resolve, reject) => {
+      const refuse = (error: Error & { level?: string }) => {
+        client.end()
+        reject(explained(error, { host, port, user, shown }))
+      }
+      client.on('error', refuse)
+      client.on('close', () => {
+        this.current = undefined
+        refuse(Object.assign(new Error('the connection was closed'), { code: 'ECONNRESET' }))
+      })
+      client.on('ready', () => {
+        client.sftp((error, sftp) => {
+          if (error) return refuse(error)
+          sftp.setMaxListeners(0)
+          resolve(sftp)
+        })
+      })
+      const key = this.privateKey()
+      client.connect({
+        host,
+        port,
+        username: user,
+        readyTimeout: CONNECT_MS,
+        keepaliveInterval: ALIVE_MS,
+        ...(password === undefined ? {} : { password }),
+        ...(key === undefined ? {} : { privateKey: key }),
+        ...(passphrase === undefined ? {} : { passphrase }),
+        // The agent of the user at a terminal.
+        ...(key === undefined && password === undefined && !policy.isLimited
+          ? { agent: policy.valueOf('SSH_AUTH_SOCK') }
+          : {}),
+        hostVerifier: (offered: Buffer) => {
+          if (isKnown(expected, offered, { host, port })) return true
+          shown = fingerprint(offered)
+          return false
+        },
+      })
+    })
+  }
+
+  private privateKey(): string | undefined {
+    const { privateKey, policy } = this.settings
+    if (privateKey === undefined || privateKey.includes('-----BEGIN')) return privateKey
+    try {
+      return readFileSync(policy.pathOf(privateKey.replace(/^~(?=\/)/, homedir())), 'utf8')
+    } catch (error) {
+      if (error instanceof FerryError) throw error
+      throw new FerryError('FERRY-2003', `sftp connection: privateKey: ${(error as Error).message}`, {
+        hint: 'Give the key itself, or the path of its file.',
+        cause: error,
+      })
+    }
+  }
+
+  close(): void {
+    this.client?.end()
+    this.current = undefined
+  }
+}
+
+function knownHosts(): string {
+  const path = join(homedir(), '.ssh', 'known_hosts')
+  return existsSync(path) ? readFileSync(path, 'utf8') : ''
+}
+
+function explained(
+  error: Error & { level?: string; code?: string },
+  { host, port, user, shown }: { host: string; port: number; user: string; shown: string },
+): Error {
+  if (error instanceof FerryError) return error
+  const place = `sftp://${user}@${host}:${port}`
+  if (shown !== '') {
+    return new FerryError('FERRY-2002', `${place}: the key of the server is not known: ${shown}`, {
+      hint: `Ask who runs the server whether this is its key; then set hostKey: "${shown}".`,
+    })
+  }
+  if (error.level === 'client-authentication') {
+    return new FerryError('FERRY-2002', `${place}: ${error.message}`, {
+      hint: 'Check user, password and privateKey, and that the server takes this way to sign in.',
+      cause: error,
+    })
+  }
+  if (/private ?key|passphrase|Encrypted/i.test(error.message)) {
+    return new FerryError('FERRY-2003', `${place}: ${error.message}`, {
+      hint: 'Check privateKey and passphrase.',
+      cause: error,
+    })
+  }
+  if (error.level === 'client-timeout' || /^(ECONN|ENOTFOUND|EHOST|ENET|EAI|ETIMEDOUT)/.test(error.code ?? '')) {
+    return Object.assign(new Error(`${place}: ${error.message}`), { code: error.code ?? 'ETIMEDOUT' })
+  }
+  return new FerryError('FERRY-2001', `${place}: ${error.message}`, { cause: error })
+}
