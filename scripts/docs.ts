@@ -6,14 +6,19 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
 import { type LogicalType, parseType, typeName } from '../ferry/src/batch/types.ts'
+import { settingsSchema as azureblobSettings } from '../ferry/src/connectors/azureblob/settings.ts'
 import * as cosmosOptions from '../ferry/src/connectors/cosmos/options.ts'
 import { settingsSchema as cosmosSettings } from '../ferry/src/connectors/cosmos/settings.ts'
 import { settingsSchema as duckdbSettings } from '../ferry/src/connectors/duckdb/settings.ts'
 import { settingsSchema as filesSettings } from '../ferry/src/connectors/files/settings.ts'
+import { settingsSchema as gcsSettings } from '../ferry/src/connectors/gcs/settings.ts'
+import { settingsSchema as httpSettings } from '../ferry/src/connectors/http/settings.ts'
 import { settingsSchema as mysqlSettings } from '../ferry/src/connectors/mysql/settings.ts'
 import * as mysqlTypes from '../ferry/src/connectors/mysql/types.ts'
 import { settingsSchema as postgresSettings } from '../ferry/src/connectors/postgres/settings.ts'
 import * as postgresTypes from '../ferry/src/connectors/postgres/types.ts'
+import { settingsSchema as s3Settings } from '../ferry/src/connectors/s3/settings.ts'
+import { settingsSchema as sftpSettings } from '../ferry/src/connectors/sftp/settings.ts'
 import { settingsSchema as sqliteSettings } from '../ferry/src/connectors/sqlite/settings.ts'
 import * as sqliteTypes from '../ferry/src/connectors/sqlite/types.ts'
 import * as duckdbTypes from '../ferry/src/duckdb/logical.ts'
@@ -188,6 +193,11 @@ const MADE: Record<string, string | Record<string, string>> = {
     write: options(writeSchema),
     types: types(t => duckdbTypes.toNative(duckdbTypes.heldByParquet(t)), duckdbTypes.heldByParquet),
   },
+  'ferry/src/connectors/azureblob/README.md': { settings: settings(azureblobSettings) },
+  'ferry/src/connectors/gcs/README.md': { settings: settings(gcsSettings) },
+  'ferry/src/connectors/http/README.md': { settings: settings(httpSettings) },
+  'ferry/src/connectors/s3/README.md': { settings: settings(s3Settings) },
+  'ferry/src/connectors/sftp/README.md': { settings: settings(sftpSettings) },
 }
 
 /** The files as they should be. */

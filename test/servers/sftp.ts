@@ -81,7 +81,8 @@ export async function startSftp(): Promise<SftpServer> {
         user: username,
         privateKey: readFileSync(own, 'utf8'),
         hostKey: readFileSync(`${host}.pub`, 'utf8').trim(),
-        folder: path,
+        // Keys are from the root, with or without its slash; links of the server are not known here.
+        folder: path.slice(1),
       }
     },
     stop: async () => {

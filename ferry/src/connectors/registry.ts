@@ -11,6 +11,7 @@ import { cosmosKind } from './cosmos/settings.ts'
 import { duckdbKind } from './duckdb/settings.ts'
 import { filesKind } from './files/settings.ts'
 import { gcsKind } from './gcs/settings.ts'
+import { httpKind } from './http/settings.ts'
 import { mysqlKind } from './mysql/settings.ts'
 import { postgresKind } from './postgres/settings.ts'
 import { s3Kind } from './s3/settings.ts'
@@ -27,6 +28,7 @@ const STORES: [kind: Kind, load: () => Promise<Connector>][] = [
   [azureblobKind, async () => (await import('./azureblob/connector.ts')).azureblob],
   [gcsKind, async () => (await import('./gcs/connector.ts')).gcs],
   [sftpKind, async () => (await import('./sftp/connector.ts')).sftp],
+  [httpKind, async () => (await import('./http/connector.ts')).http],
   [filesKind, async () => (await import('./files/connector.ts')).files],
 ]
 

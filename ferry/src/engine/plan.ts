@@ -30,7 +30,8 @@ import type { IdleTable, OpenTable, PlanOptions, Sessions, TablePlan } from './t
 
 function requireUpdate({ update }: TableSpec, { kind, abilities }: Store): void {
   if (abilities.update.includes(update)) return
-  throw new FerryError('FERRY-3006', `${kind} takes no ${update}: it takes ${abilities.update.join(', ')}`)
+  const takes = abilities.update.length === 0 ? 'it is a source only' : `it takes ${abilities.update.join(', ')}`
+  throw new FerryError('FERRY-3006', `${kind} takes no ${update}: ${takes}`)
 }
 
 /** Where a table goes. */

@@ -50,6 +50,8 @@ export class SftpConnection {
         refuse(Object.assign(new Error('the connection was closed'), { code: 'ECONNRESET' }))
       })
       client.on('ready', () => {
+        // Requests are small: none waits for the acknowledgement of the one before.
+        client.setNoDelay(true)
         client.sftp((error, sftp) => {
           if (error) return refuse(error)
           sftp.setMaxListeners(0)

@@ -332,7 +332,7 @@ export class SftpService implements ObjectService {
 
 /** Keys are paths from the root. */
 function pathOf(key: string): string {
-  return `/${key.replace(/\/$/, '')}`
+  return `/${key.replace(/^\/|\/$/g, '')}`
 }
 
 function parentOf(key: string): string {

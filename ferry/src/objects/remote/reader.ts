@@ -15,6 +15,9 @@ const FIRST_BYTES = 1 << 20
 /** Requests at one time for one reader: one stream is limited by the distance to the store, not by its bandwidth. */
 const AHEAD = 3
 
+/** What reading needs of a service. */
+export type SectionReader = Pick<ObjectService, 'read' | 'explain'>
+
 export interface Section {
   start: number
   end: number
@@ -22,7 +25,7 @@ export interface Section {
 
 /** The bytes of a section of an object. The stream fails with FERRY-5005 if the object changes. */
 export function readSection(
-  service: ObjectService,
+  service: SectionReader,
   head: Pick<RemoteHead, 'key' | 'version'>,
   { start, end }: Section,
   signal: AbortSignal | undefined,
@@ -39,7 +42,7 @@ export function readSection(
 
 /** One request for all, and another one for what is left when it breaks. */
 async function* once(
-  service: ObjectService,
+  service: SectionReader,
   { key, version }: Pick<RemoteHead, 'key' | 'version'>,
   { start, end }: Section,
   signal: AbortSignal,
@@ -75,7 +78,7 @@ async function* once(
 
 /** Parts of the section, some at a time, given back in their order. */
 async function* ahead(
-  service: ObjectService,
+  service: SectionReader,
   head: Pick<RemoteHead, 'key' | 'version'>,
   { start, end }: Section,
   signal: AbortSignal,

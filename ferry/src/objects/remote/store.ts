@@ -1,18 +1,15 @@
 /** A store of objects that is reached over the network: what all kinds have in common, over what each {@link ObjectService} does. */
-import { createWriteStream } from 'node:fs'
-import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { isMagic } from '../../glob.ts'
 import type { Policy } from '../../policy.ts'
-import { makeScratch, removeScratch } from '../../scratch.ts'
 import type { Staging } from '../staging.ts'
 import type { ByteRange, ObjectHead, ObjectStore } from '../store.ts'
 import { findObjects, MOST_OBJECTS } from './find.ts'
 import { readSection } from './reader.ts'
 import type { ObjectService, RemoteHead } from './service.ts'
+import { Spool } from './spool.ts'
 import { FolderStaging } from './stagedfolder.ts'
 import { ObjectStaging } from './stagedobject.ts'
 import { PartBuffers, retried } from './upload.ts'
@@ -28,13 +25,13 @@ export class RemoteStore implements ObjectStore {
   private readonly folder: string
   private readonly policy: Policy
   private readonly buffers = new PartBuffers(PARTS_AT_ONCE)
-  private scratch: string | undefined
-  private readonly spooled = new Map<string, Promise<string>>()
+  private readonly spool: Spool
 
   constructor(service: ObjectService, folder: string, policy: Policy) {
     this.service = service
     this.folder = folder === '' ? '' : `${folder.replace(/^\/+|\/+$/g, '')}/`
     this.policy = policy
+    this.spool = new Spool(policy)
   }
 
   get label(): string {
@@ -123,26 +120,7 @@ export class RemoteStore implements ObjectStore {
   }
 
   localFile(head: ObjectHead): Promise<string> {
-    const name = `${head.version} ${head.key}`
-    const known = this.spooled.get(name) ?? this.spool(head, this.spooled.size)
-    this.spooled.set(name, known)
-    known.catch(() => this.spooled.delete(name))
-    return known
-  }
-
-  private async spool(head: ObjectHead, number: number): Promise<string> {
-    this.scratch ??= makeScratch(this.policy.scratch, 'objects')
-    const path = join(this.scratch, String(number))
-    try {
-      await pipeline(this.readRange(head, { start: 0 }), createWriteStream(path))
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
-      throw new FerryError('FERRY-4006', `${head.key} does not fit on the disk here: ${path}`, {
-        hint: 'Parquet is read through a file of this machine: make room, or set TMPDIR to a larger disk.',
-        cause: error,
-      })
-    }
-    return path
+    return this.spool.fileOf(head, () => this.readRange(head, { start: 0 }))
   }
 
   explain(error: unknown, key: string): unknown {
@@ -164,9 +142,7 @@ export class RemoteStore implements ObjectStore {
   }
 
   async close(): Promise<void> {
-    if (this.scratch) removeScratch(this.scratch)
-    this.scratch = undefined
-    this.spooled.clear()
+    this.spool.close()
     await this.service.close()
   }
 }

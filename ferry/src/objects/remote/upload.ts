@@ -151,7 +151,7 @@ export class Upload implements ObjectWriter {
 
 /** Repeats a request that failed for a moment. Throws the error as one of Ferry's. */
 export async function retried<T>(
-  service: ObjectService,
+  service: Pick<ObjectService, 'explain'>,
   key: string,
   work: () => Promise<T>,
   signal?: AbortSignal,
