@@ -27,7 +27,7 @@ describe('each row is there once, and nothing else', { timeout: 900_000 }, () =>
     const everything = async () => {
       const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket }))
       const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket }))
-      // An upload that nobody completes is left behind as well.
+      // An upload that is not completed is a leftover as well.
       return [...Contents.map(o => o.Key!), ...Uploads.map(u => `.ferry-upload of ${u.Key}`)]
     }
     await killUploads({ endpoint, everything }, KILLS, seed)

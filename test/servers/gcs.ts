@@ -1,5 +1,5 @@
 /** A server that speaks Google Cloud Storage: fake-gcs-server, which `npm run test:servers` installs. */
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { until } from '../support.ts'
 import { programOf } from './go.ts'
 import { freePort } from './postgres.ts'
@@ -10,9 +10,6 @@ export interface GcsServer {
   bucket(): Promise<{ kind: string } & Record<string, string>>
   stop(): Promise<void>
 }
-
-export const hasGcs = (): boolean =>
-  spawnSync(programOf('fake-gcs-server'), ['-h'], { stdio: 'ignore' }).error === undefined
 
 export async function startGcs(): Promise<GcsServer> {
   const port = await freePort()

@@ -1,5 +1,5 @@
 /** A server that speaks S3, over a folder: versitygw, which `npm run test:servers` installs. */
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,8 +13,6 @@ export interface S3Server {
   bucket(): { kind: string; bucket: string } & Record<string, string>
   stop(): Promise<void>
 }
-
-export const hasS3 = (): boolean => spawnSync(programOf('versitygw'), ['--version'], { stdio: 'ignore' }).status === 0
 
 export async function startS3(): Promise<S3Server> {
   const folder = mkdtempSync(join(tmpdir(), 'ferry-s3-'))

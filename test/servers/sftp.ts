@@ -1,6 +1,6 @@
 /** OpenSSH's server, from Debian's packages, with keys of its own. */
 import { spawn, spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
@@ -19,8 +19,6 @@ export interface SftpServer {
   folder(): { kind: string; host: string; port: number } & Record<string, unknown>
   stop(): Promise<void>
 }
-
-export const hasSftp = (): boolean => existsSync(SSHD)
 
 export async function startSftp(): Promise<SftpServer> {
   const folder = mkdtempSync(join(tmpdir(), 'ferry-sftp-'))

@@ -25,7 +25,12 @@ export interface Locators {
 export function urlOf(text: string): URL {
   const url = URL.parse(text)
   if (url) return url
-  throw new FerryError('FERRY-1006', `${text.replace(/\/\/.*@/, '//***@')} is not a URL`)
+  throw notLocator(text, 'a URL')
+}
+
+/** FERRY-1006: the text, without its password, is not of a form. */
+export function notLocator(text: string, form: string): FerryError {
+  return new FerryError('FERRY-1006', `${text.replace(/\/\/.*@/, '//***@')} is not ${form}`)
 }
 
 /** `postgres://user@host:5432/db#schema.table`: the settings of a server, others as parameters. */

@@ -1,4 +1,5 @@
 /** Names of the objects that runs write into a folder: they follow from run, split and part. */
+import { FerryError } from '../errors.ts'
 
 /** `ending` has no dot at its beginning: `csv.gz`. */
 export class PartNames {
@@ -29,4 +30,17 @@ export class PartNames {
 /** True if a name is one that a run gives. */
 export function isMade(name: string): boolean {
   return /-\d{8}T\d{9}[0-9a-f]{4}-\d{5,}-\d{4,}\.[a-z]+(\.gz|\.zst)?$/.test(name)
+}
+
+/**
+ * What an overwrite of a folder replaces, for people; undefined if there is nothing. `things`: what the objects are called.
+ * Throws FERRY-3018 if the folder holds some that no copy has made.
+ */
+export function replacedOf(folder: string, names: string[], things: string): string | undefined {
+  const foreign = names.find(name => !isMade(name))
+  if (foreign === undefined)
+    return names.length === 0 ? undefined : `${names.length} ${things} of earlier copies in ${folder}`
+  throw new FerryError('FERRY-3018', `${folder} holds ${foreign}, which no copy has made: it would be deleted`, {
+    hint: 'Copy into a folder of its own, or with update: append.',
+  })
 }

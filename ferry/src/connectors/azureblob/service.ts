@@ -18,7 +18,9 @@ import {
 } from '@azure/storage-blob'
 import { asOurselves } from '../../network.ts'
 import {
+  growingPart,
   type Listing,
+  nanosecondsOf,
   ObjectChanged,
   ObjectExists,
   type ObjectService,
@@ -31,9 +33,7 @@ import { credentialOf } from '../entra.ts'
 import { explainBlob } from './errors.ts'
 import type { BlobSettings } from './settings.ts'
 
-const MIB = 1 << 20
 const PARTS_OF_A_SIZE = 5000
-const LARGEST_PART = 128 * MIB
 /** Metadata names are identifiers of C#. */
 const WRITER = 'ferryrun'
 
@@ -77,7 +77,7 @@ export class BlobService implements ObjectService {
   }
 
   partSize(part: number): number {
-    return Math.min(LARGEST_PART, 8 * MIB * 2 ** Math.floor((part - 1) / PARTS_OF_A_SIZE))
+    return growingPart(part, PARTS_OF_A_SIZE)
   }
 
   async test(): Promise<string> {
@@ -101,7 +101,7 @@ export class BlobService implements ObjectService {
           .map(({ name, properties }) => ({
             key: name,
             size: properties.contentLength!,
-            modified: nanoseconds(properties.lastModified),
+            modified: nanosecondsOf(properties.lastModified),
             version: properties.etag.replaceAll('"', ''),
           })),
         folders: folders.map(f => f.name),
@@ -115,7 +115,7 @@ export class BlobService implements ObjectService {
     return {
       key,
       size: found.contentLength!,
-      modified: nanoseconds(found.lastModified),
+      modified: nanosecondsOf(found.lastModified),
       version: found.etag!.replaceAll('"', ''),
     }
   }
@@ -202,8 +202,8 @@ export class BlobService implements ObjectService {
   }
 
   /**
-   * Blocks that no list names are seen by nobody. The service removes them when a list of other ones is committed, else after
-   * a week; removing them at once would show an empty blob for a moment.
+   * No reader sees uncommitted blocks. The service removes them when other blocks of the blob are committed, else after a
+   * week; removing them at once would show an empty blob for a moment.
    */
   async drop(): Promise<void> {}
 
@@ -216,10 +216,6 @@ export class BlobService implements ObjectService {
   }
 
   async close(): Promise<void> {}
-}
-
-function nanoseconds(time: Date | undefined): bigint {
-  return BigInt(time?.getTime() ?? 0) * 1_000_000n
 }
 
 function statusOf(error: unknown): number | undefined {

@@ -1,10 +1,11 @@
 import { z } from 'zod'
-import { type Located, urlOf, withObject } from '../../contract/locator.ts'
+import { type Located, notLocator, withObject } from '../../contract/locator.ts'
 import { checkSettings, wrongSettings } from '../../contract/settings.ts'
 import type { Kind, Settings } from '../../contract/store.ts'
 import { FerryError } from '../../errors.ts'
 import { OF_FILES } from '../../formats/kind.ts'
 import type { Policy } from '../../policy.ts'
+import { connectionStringParts } from '../connectionstring.ts'
 import { ENTRA_FIELDS } from '../entra.ts'
 
 /** Settings of an Azure Blob Storage connection. The README's table is checked against this schema. */
@@ -77,12 +78,7 @@ interface Named {
 }
 
 function parseConnectionString(text: string): Named {
-  const parts = new Map<string, string>()
-  for (const part of text.split(';')) {
-    const at = part.indexOf('=')
-    // A key ends with `=` signs of its own: only the first one separates.
-    if (at > 0) parts.set(part.slice(0, at).trim().toLowerCase(), part.slice(at + 1).trim())
-  }
+  const parts = connectionStringParts(text)
   if (parts.get('usedevelopmentstorage') === 'true') {
     throw wrongSettings('azureblob', [
       'connectionString',
@@ -108,11 +104,13 @@ function readLocator(text: string): Located {
   const [, scheme, authority = '', rest = ''] = /^([a-z]+):\/\/([^/]*)\/?(.*)$/is.exec(text) ?? []
   if (scheme?.toLowerCase() === 'az') {
     const [, container = '', object = ''] = /^([^/]*)\/?(.*)$/s.exec(rest)!
-    if (authority === '' || container === '') urlOf('')
+    if (authority === '' || container === '') throw notLocator(text, 'az://ACCOUNT/CONTAINER/NAME')
     return withObject({ account: authority, container }, object)
   }
   const [, container, account, suffix] = /^([^@]+)@([^.]+)\.(?:dfs|blob)\.(.+)$/.exec(authority) ?? []
-  if (container === undefined) urlOf('')
+  if (container === undefined) {
+    throw notLocator(text, `${scheme}://CONTAINER@ACCOUNT.dfs.core.windows.net/NAME`)
+  }
   const endpoint = suffix === 'core.windows.net' ? {} : { endpoint: `https://${account}.blob.${suffix}` }
   return withObject({ account, container, ...endpoint }, rest)
 }

@@ -3,6 +3,7 @@ import { type Located, urlOf, withObject } from '../../contract/locator.ts'
 import { checkSettings, wrongSettings } from '../../contract/settings.ts'
 import { DATABASE, type Kind, type Settings } from '../../contract/store.ts'
 import type { Policy } from '../../policy.ts'
+import { connectionStringParts } from '../connectionstring.ts'
 import { ENTRA_FIELDS } from '../entra.ts'
 import { readSchema, writeSchema } from './options.ts'
 
@@ -61,12 +62,7 @@ export function readSettings(settings: Settings, policy: Policy): CosmosSettings
 
 /** `AccountEndpoint=...;AccountKey=...;Database=...`, in any order and case. */
 export function parseConnectionString(text: string): { endpoint?: string; key?: string; database?: string } {
-  const parts = new Map<string, string>()
-  for (const part of text.split(';')) {
-    const at = part.indexOf('=')
-    // A key ends with `=` signs of its own: only the first one separates.
-    if (at > 0) parts.set(part.slice(0, at).trim().toLowerCase(), part.slice(at + 1).trim())
-  }
+  const parts = connectionStringParts(text)
   const endpoint = parts.get('accountendpoint')
   const key = parts.get('accountkey')
   const database = parts.get('database')

@@ -9,6 +9,7 @@ import { Readable } from 'node:stream'
 import { asOurselves } from '../../network.ts'
 import {
   type Listing,
+  nanosecondsOf,
   ObjectChanged,
   ObjectExists,
   type ObjectService,
@@ -58,7 +59,7 @@ export class GcsService implements ObjectService {
     this.uploads = `${endpoint}/upload/storage/v1/b/${encodeURIComponent(bucket)}/o`
   }
 
-  /** Gives a token for each request; undefined for requests of nobody. */
+  /** Gives a token for each request; undefined if requests are anonymous. */
   private async tokens(): Promise<() => Promise<string | undefined>> {
     const { credentials, serviceAccountKey } = this.settings
     if (credentials === 'anonymous') return async () => undefined
@@ -257,7 +258,7 @@ interface Words {
 }
 
 function headOf({ name, size, updated, generation }: Resource): RemoteHead {
-  return { key: name, size: Number(size), modified: BigInt(Date.parse(updated)) * 1_000_000n, version: generation }
+  return { key: name, size: Number(size), modified: nanosecondsOf(new Date(updated)), version: generation }
 }
 
 /** The message of an answer of the API. */

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { urlOf, withObject } from '../../contract/locator.ts'
+import { notLocator, withObject } from '../../contract/locator.ts'
 import { checkSettings, wrongSettings } from '../../contract/settings.ts'
 import type { Kind, Settings } from '../../contract/store.ts'
 import { FerryError } from '../../errors.ts'
@@ -69,7 +69,7 @@ export const gcsKind = {
     schemes: ['gs', 'gcs'],
     read: text => {
       const [, bucket = '', object = ''] = /^[a-z]+:\/\/([^/]*)\/?(.*)$/is.exec(text) ?? []
-      if (bucket === '' || bucket.includes('@')) urlOf('')
+      if (bucket === '' || bucket.includes('@')) throw notLocator(text, 'gs://BUCKET/NAME')
       return withObject({ bucket }, object)
     },
   },

@@ -99,14 +99,8 @@ export class HttpStore implements ObjectStore {
     })
   }
 
-  readRange(
-    head: ObjectHead,
-    { start, end }: ByteRange,
-    { signal }: { signal?: AbortSignal | undefined } = {},
-  ): Readable {
-    const section = { start, end: Math.min(end ?? Infinity, head.size!) }
-    if (section.end <= section.start) return Readable.from([])
-    return readSection(this.reader, { key: head.key, version: head.version! }, section, signal)
+  readRange(head: ObjectHead, range: ByteRange, { signal }: { signal?: AbortSignal | undefined } = {}): Readable {
+    return readSection(this.reader, head, range, signal)
   }
 
   private async read(

@@ -9,7 +9,9 @@ import * as aws from '@aws-sdk/client-s3'
 import { defaultProvider } from '@aws-sdk/credential-provider-node'
 import { asOurselves } from '../../network.ts'
 import {
+  growingPart,
   type Listing,
+  nanosecondsOf,
   ObjectChanged,
   ObjectExists,
   type ObjectService,
@@ -20,10 +22,8 @@ import {
 import { explainS3 } from './errors.ts'
 import type { S3Settings } from './settings.ts'
 
-const MIB = 1 << 20
 /** Parts of one size before they become larger. */
 const PARTS_OF_A_SIZE = 1000
-const LARGEST_PART = 128 * MIB
 /** Keys of one request to delete. */
 const DELETED_AT_ONCE = 1000
 const WRITER = 'ferry-run'
@@ -61,7 +61,7 @@ export class S3Service implements ObjectService {
 
   private keys() {
     const { credentials, accessKeyId, secretAccessKey, sessionToken } = this.settings
-    // Requests of nobody are not signed.
+    // Anonymous requests are not signed.
     if (credentials === 'anonymous') return { accessKeyId: '', secretAccessKey: '' }
     if (credentials === 'machine') return undefined
     return {
@@ -74,7 +74,7 @@ export class S3Service implements ObjectService {
   /** Of uploads of a size that is not known: larger ones come later. */
   partSize(part: number): number {
     if (this.settings.partSize !== undefined) return this.settings.partSize
-    return Math.min(LARGEST_PART, 8 * MIB * 2 ** Math.floor((part - 1) / PARTS_OF_A_SIZE))
+    return growingPart(part, PARTS_OF_A_SIZE)
   }
 
   async test(): Promise<string> {
@@ -99,7 +99,7 @@ export class S3Service implements ObjectService {
         objects: (page.Contents ?? []).map(o => ({
           key: decoded(o.Key!),
           size: o.Size!,
-          modified: nanoseconds(o.LastModified),
+          modified: nanosecondsOf(o.LastModified),
           version: o.ETag!,
         })),
         folders: (page.CommonPrefixes ?? []).map(p => decoded(p.Prefix!)),
@@ -111,7 +111,7 @@ export class S3Service implements ObjectService {
   async head(key: string): Promise<RemoteHead | undefined> {
     const found = await this.headOf(key)
     if (!found) return undefined
-    return { key, size: found.ContentLength!, modified: nanoseconds(found.LastModified), version: found.ETag! }
+    return { key, size: found.ContentLength!, modified: nanosecondsOf(found.LastModified), version: found.ETag! }
   }
 
   async isRevealed(key: string, by: string): Promise<boolean> {
@@ -253,10 +253,6 @@ export class S3Service implements ObjectService {
 /** A key as listings with `EncodingType: url` have it. */
 function decoded(key: string): string {
   return decodeURIComponent(key.replaceAll('+', ' '))
-}
-
-function nanoseconds(time: Date | undefined): bigint {
-  return BigInt(time?.getTime() ?? 0) * 1_000_000n
 }
 
 function statusOf(error: unknown): number | undefined {

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { urlOf, withObject } from '../../contract/locator.ts'
+import { notLocator, withObject } from '../../contract/locator.ts'
 import { checkSettings, wrongSettings } from '../../contract/settings.ts'
 import type { Kind, Settings } from '../../contract/store.ts'
 import { OF_FILES } from '../../formats/kind.ts'
@@ -98,7 +98,7 @@ export const s3Kind = {
     /** `s3://BUCKET/KEY`: what is behind the bucket is a name, a folder or a pattern, as it is. */
     read: text => {
       const [, bucket = '', object = ''] = /^[a-z0-9]+:\/\/([^/]*)\/?(.*)$/is.exec(text) ?? []
-      if (bucket === '' || bucket.includes('@')) urlOf('')
+      if (bucket === '' || bucket.includes('@')) throw notLocator(text, 's3://BUCKET/KEY')
       return withObject({ bucket }, object)
     },
   },

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { urlOf, withObject } from '../../contract/locator.ts'
+import { notLocator, urlOf, withObject } from '../../contract/locator.ts'
 import { checkSettings, wrongSettings } from '../../contract/settings.ts'
 import type { Kind, Settings } from '../../contract/store.ts'
 import { OF_FILES } from '../../formats/kind.ts'
@@ -57,7 +57,7 @@ export const sftpKind = {
     read: text => {
       const [, authority = '', object = ''] = /^sftp:\/\/([^/]*)\/?(.*)$/is.exec(text) ?? []
       const { hostname, port, username, password } = urlOf(`sftp://${authority}`)
-      if (hostname === '') urlOf('')
+      if (hostname === '') throw notLocator(text, 'sftp://USER@HOST/PATH')
       return withObject(
         {
           host: hostname,

@@ -7,7 +7,7 @@ import type { Committed } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
-import { isMade, PartNames } from '../partnames.ts'
+import { isMade, PartNames, replacedOf } from '../partnames.ts'
 import { LocalStaging, type LocalTarget, namesIn, syncFolder } from './staging.ts'
 import { translated } from './writer.ts'
 
@@ -140,16 +140,7 @@ export class FolderStaging extends LocalStaging {
 
   /** Throws FERRY-3018 if the folder is to be replaced and holds files that no copy has made. */
   async requireRoom(): Promise<string | undefined> {
-    if (!this.replaces) return undefined
-    const { object } = this.request
-    const there = await this.visible()
-    const foreign = there.find(name => !isMade(name))
-    if (foreign === undefined) {
-      return there.length === 0 ? undefined : `${there.length} files of earlier copies in ${object}`
-    }
-    throw new FerryError('FERRY-3018', `${object} holds ${foreign}, which no copy has made: it would be deleted`, {
-      hint: 'Copy into a folder of its own, or with update: append.',
-    })
+    return this.replaces ? replacedOf(this.request.object, await this.visible(), 'files') : undefined
   }
 
   /**

@@ -12,57 +12,75 @@ export async function* findObjects(
   folder: string,
   pattern: string,
 ): AsyncGenerator<RemoteHead[]> {
-  const all = alternatives(pattern)
+  const all = alternatives(pattern).map(one => placeOf(folder, one))
   // Several alternatives may find the same object.
   const seen = all.length > 1 ? new Set<string>() : undefined
-  for (const one of all) {
-    const segments = one.split('/').filter(s => s !== '' && s !== '.')
-    if (segments.includes('..')) throw new FerryError('FERRY-2006', `${pattern} leads out of the folder`)
-    for await (const found of walk(service, folder, segments)) {
-      const fresh = seen ? found.filter(o => !seen.has(o.key) && seen.add(o.key)) : found
-      if (fresh.length > 0) yield fresh
-    }
+  const fresh = (found: RemoteHead[]) => (seen ? found.filter(o => !seen.has(o.key) && seen.add(o.key)) : found)
+  /** What is behind a `**`, by the prefix before it: all of them are answered by one listing. */
+  const deeps = new Map<string, string[][]>()
+  for (const { prefix, segments } of all) {
+    if (segments[0] === '**') deeps.set(prefix, [...(deeps.get(prefix) ?? []), segments.slice(1)])
+    else for await (const found of walk(service, prefix, segments)) yield fresh(found)
+  }
+  for (const [prefix, rests] of deeps) for await (const found of deep(service, prefix, rests)) yield fresh(found)
+}
+
+/** What keys begin with that match a pattern, and the segments behind it, of which the first one is a pattern. */
+function placeOf(folder: string, pattern: string): { prefix: string; segments: string[] } {
+  const segments = pattern.split('/').filter(s => s !== '' && s !== '.')
+  if (segments.includes('..')) throw new FerryError('FERRY-2006', `${pattern} leads out of the folder`)
+  return literal(folder, segments)
+}
+
+/** Moves segments that are no patterns into the prefix. */
+function literal(before: string, segments: string[]): { prefix: string; segments: string[] } {
+  const first = segments.findIndex(isMagic)
+  if (first < 0) return { prefix: before + segments.join('/'), segments: [] }
+  return {
+    prefix: [before, ...segments.slice(0, first).map(s => `${s}/`)].join(''),
+    segments: segments.slice(first),
   }
 }
 
-async function* walk(service: ObjectService, before: string, segments: string[]): AsyncGenerator<RemoteHead[]> {
-  const first = segments.findIndex(isMagic)
-  if (first < 0) {
-    const head = await service.head(before + segments.join('/'))
+async function* walk(service: ObjectService, prefix: string, segments: string[]): AsyncGenerator<RemoteHead[]> {
+  const [segment, ...rest] = segments
+  if (segment === undefined) {
+    const head = await service.head(prefix)
     if (head) yield [head]
     return
   }
-  const prefix = [before, ...segments.slice(0, first).map(s => `${s}/`)].join('')
-  const [segment, ...rest] = segments.slice(first) as [string, ...string[]]
   if (segment === '**') {
-    yield* deep(service, prefix, rest)
+    yield* deep(service, prefix, [rest])
     return
   }
   const tokens = segmentTokens(segment)
-  const literal = /^[^*?[]*/.exec(segment)![0]
+  const beginning = /^[^*?[]*/.exec(segment)![0]
   const fits = (name: string) => isShown(name, segment) && matches(tokens, [...name])
-  for await (const { objects, folders } of service.list(prefix + literal, true)) {
+  for await (const { objects, folders } of service.list(prefix + beginning, true)) {
     if (rest.length === 0) {
       const found = objects.filter(o => fits(o.key.slice(prefix.length)))
       if (found.length > 0) yield found
       continue
     }
     for (const name of folders) {
-      if (fits(name.slice(prefix.length, -1))) yield* walk(service, name, rest)
+      if (!fits(name.slice(prefix.length, -1))) continue
+      const below = literal(name, rest)
+      yield* walk(service, below.prefix, below.segments)
     }
   }
 }
 
-/** `**`: any number of folders. All below the prefix is listed at once. */
-async function* deep(service: ObjectService, prefix: string, rest: string[]): AsyncGenerator<RemoteHead[]> {
-  const tokens = rest.map(segment => (segment === '**' ? undefined : segmentTokens(segment)))
-  const literal = rest.length === 1 && !isMagic(rest[0]!) ? rest[0] : undefined
+/** `**`: any number of folders. All below the prefix is listed once; an object is found by any of the patterns `rests`. */
+async function* deep(service: ObjectService, prefix: string, rests: string[][]): AsyncGenerator<RemoteHead[]> {
+  const patterns = rests.map(rest => ({
+    tokens: rest.map(segment => (segment === '**' ? undefined : segmentTokens(segment))),
+    showsHidden: rest.at(-1)?.startsWith('.') === true,
+  }))
   const fits = (key: string) => {
     const names = key.slice(prefix.length).split('/')
-    if (literal !== undefined && names.at(-1) !== literal) return false
     if (names.slice(0, -1).some(name => name.startsWith('.'))) return false
-    if (names.at(-1)!.startsWith('.') && !rest.at(-1)?.startsWith('.')) return false
-    return matchesDeep(tokens, names)
+    const isHidden = names.at(-1)!.startsWith('.')
+    return patterns.some(p => (!isHidden || p.showsHidden) && matchesDeep(p.tokens, names))
   }
   for await (const { objects } of service.list(prefix, false)) {
     const found = objects.filter(o => fits(o.key))

@@ -1,6 +1,8 @@
 /** Reads an object to its end, whatever breaks on the way: the stream is opened again at the byte where it broke. */
 import { Readable } from 'node:stream'
+import { setTimeout } from 'node:timers/promises'
 import { FerryError } from '../../errors.ts'
+import type { ByteRange, ObjectHead } from '../store.ts'
 import { ObjectChanged, type ObjectService, type RemoteHead } from './service.ts'
 
 /** Attempts without a byte of progress. */
@@ -18,18 +20,21 @@ const AHEAD = 3
 /** What reading needs of a service. */
 export type SectionReader = Pick<ObjectService, 'read' | 'explain'>
 
-export interface Section {
+interface Section {
   start: number
   end: number
 }
 
-/** The bytes of a section of an object. The stream fails with FERRY-5005 if the object changes. */
+/** The bytes of a range of an object, of which the head has a version. Fails with FERRY-5005 if the object changes. */
 export function readSection(
   service: SectionReader,
-  head: Pick<RemoteHead, 'key' | 'version'>,
-  { start, end }: Section,
+  { key, version, size }: ObjectHead,
+  { start, end: last = Infinity }: ByteRange,
   signal: AbortSignal | undefined,
 ): Readable {
+  const end = Math.min(last, size!)
+  if (end <= start) return Readable.from([])
+  const head = { key, version: version! }
   const stop = new AbortController()
   const ended = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
   const bytes = end - start <= 2 * AHEAD_BYTES ? once : ahead
@@ -126,7 +131,7 @@ export function isTransient(error: unknown): boolean {
   return status === 408 || status === 429 || status >= 500
 }
 
-/** True where nobody listens, or the name is wrong: that is tried again a few times only. */
+/** True if the host is unknown or refuses connections: such requests are retried a few times only. */
 export function isUnreachable(error: unknown): boolean {
   const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } }
   return [code, cause?.code].some(c => ['ENOTFOUND', 'ECONNREFUSED', 'REQUEST_SEND_ERROR'].includes(String(c)))
@@ -134,7 +139,6 @@ export function isUnreachable(error: unknown): boolean {
 
 /** Waits before the next attempt, longer each time, at random so that not all readers ask at one moment. */
 export async function pause(failures: number, signal: AbortSignal | undefined): Promise<void> {
-  const { setTimeout } = await import('node:timers/promises')
   const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (failures - 1))
   await setTimeout(wait * (0.5 + Math.random() / 2), undefined, signal ? { signal } : {})
 }

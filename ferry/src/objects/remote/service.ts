@@ -93,3 +93,17 @@ export interface ObjectService {
 
 /** The object is no longer the version that was found. */
 export class ObjectChanged extends Error {}
+
+const MIB = 1 << 20
+const SMALLEST_PART = 8 * MIB
+const LARGEST_PART = 128 * MIB
+
+/** The size of parts where the object's size is not known: twice as much after each `count` of them, in bytes. */
+export function growingPart(part: number, count: number): number {
+  return Math.min(LARGEST_PART, SMALLEST_PART * 2 ** Math.floor((part - 1) / count))
+}
+
+/** A time as listings have it, in nanoseconds since 1970; 0 if the service gives none. */
+export function nanosecondsOf(time: Date | undefined): bigint {
+  return BigInt(time?.getTime() ?? 0) * 1_000_000n
+}

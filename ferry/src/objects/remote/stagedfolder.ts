@@ -4,7 +4,7 @@ import type { Committed } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
-import { isMade, PartNames } from '../partnames.ts'
+import { isMade, PartNames, replacedOf } from '../partnames.ts'
 import type { ObjectWriter } from '../staging.ts'
 import { type ObjectService, type Staged, stagedSchema } from './service.ts'
 import { each, RemoteStaging, type RemoteTarget } from './staging.ts'
@@ -172,16 +172,7 @@ export class FolderStaging extends RemoteStaging {
 
   /** Throws FERRY-3018 if the folder is to be replaced and holds objects that no copy has made. */
   async requireRoom(): Promise<string | undefined> {
-    if (!this.replaces) return undefined
-    const { object } = this.request
-    const there = await this.visible()
-    const foreign = there.find(name => !isMade(name))
-    if (foreign === undefined) {
-      return there.length === 0 ? undefined : `${there.length} objects of earlier copies in ${object}`
-    }
-    throw new FerryError('FERRY-3018', `${object} holds ${foreign}, which no copy has made: it would be deleted`, {
-      hint: 'Copy into a folder of its own, or with update: append.',
-    })
+    return this.replaces ? replacedOf(this.request.object, await this.visible(), 'objects') : undefined
   }
 
   /**

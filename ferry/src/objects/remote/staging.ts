@@ -104,7 +104,7 @@ export abstract class RemoteStaging implements Staging {
     const head = await this.call(key, () => this.service.head(key))
     if (!head) return undefined
     const chunks: Buffer[] = []
-    for await (const chunk of readSection(this.service, head, { start: 0, end: head.size }, undefined)) {
+    for await (const chunk of readSection(this.service, head, { start: 0 }, undefined)) {
       chunks.push(chunk as Buffer)
     }
     return form.read(Buffer.concat(chunks).toString('utf8'))

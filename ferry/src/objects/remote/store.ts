@@ -1,5 +1,5 @@
 /** A store of objects that is reached over the network: what all kinds have in common, over what each {@link ObjectService} does. */
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { isMagic } from '../../glob.ts'
@@ -109,14 +109,8 @@ export class RemoteStore implements ObjectStore {
     return this.call(key, () => this.service.head(key))
   }
 
-  readRange(
-    head: ObjectHead,
-    { start, end }: ByteRange,
-    { signal }: { signal?: AbortSignal | undefined } = {},
-  ): Readable {
-    const section = { start, end: Math.min(end ?? Infinity, head.size!) }
-    if (section.end <= section.start) return Readable.from([])
-    return readSection(this.service, { key: head.key, version: head.version! }, section, signal)
+  readRange(head: ObjectHead, range: ByteRange, { signal }: { signal?: AbortSignal | undefined } = {}): Readable {
+    return readSection(this.service, head, range, signal)
   }
 
   localFile(head: ObjectHead): Promise<string> {

@@ -6,7 +6,7 @@ import type { ObjectService, Staged } from './service.ts'
 
 /** Attempts to store one part. */
 const ATTEMPTS = 8
-/** The same where nobody listens. */
+/** Attempts if the host is unknown or refuses connections. */
 const ATTEMPTS_TO_REACH = 4
 
 /** Memory for parts, shared by all writers of a store. Buffers are used again: fresh ones would stay with the process. */
