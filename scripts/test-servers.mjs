@@ -57,6 +57,23 @@ if (present.includes('python')) {
   run(process.execPath, [join(root, 'test', 'torture', 'fuzz', 'main.ts'), '--cases', '30', '--seed', '1', ...known])
 }
 
+console.log('Stores of objects: Amazon S3, Google Cloud Storage, SFTP')
+const servers = ['github.com/versity/versitygw/cmd/versitygw@v1.8.0', 'github.com/fsouza/fake-gcs-server@v1.56.1']
+const folder = join(root, 'node_modules', '.go')
+const sshd = () => existsSync('/usr/sbin/sshd')
+const installed = module => {
+  if (existsSync(join(folder, module.split('/').at(-1).split('@')[0]))) return true
+  console.log(`installs ${module}`)
+  const env = { ...process.env, GOBIN: folder }
+  return spawnSync('go', ['install', module], { cwd: root, env, stdio: 'inherit' }).status === 0
+}
+if (present.includes('go') && servers.every(installed) && debian('openssh-server', sshd)) {
+  run('npx', ['vitest', 'run', '--config', join('test', 'objects', 'vitest.config.ts')])
+} else if (process.env.CI) {
+  console.error('A server of these cannot be had: CI has to test these stores')
+  process.exit(1)
+} else console.log('skipped: they need Go 1.25 or newer, and openssh-server')
+
 console.log('The web UI in Chromium')
 const chromium = () => ['/usr/bin/chromium', process.env.CHROMIUM ?? ''].some(path => existsSync(path))
 if (debian('chromium', chromium)) {

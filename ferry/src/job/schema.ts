@@ -4,7 +4,12 @@ import { scheduleSchema, triggerSchema } from './schedules.ts'
 
 /** Names and words; statements may be longer. */
 const text = z.string().min(1).max(4000)
-const statement = z.string().min(1).max(200_000)
+/** No store's statement holds a NUL character: some end there in silence. */
+export const statement = z
+  .string()
+  .min(1)
+  .max(200_000)
+  .refine(words => !words.includes('\0'), { message: 'a NUL character is in it' })
 const scalar = z.union([z.string().max(100_000), z.number(), z.boolean()])
 
 /** Either a named connection, a locator, or a kind with its settings. */

@@ -15,6 +15,7 @@ import { toldFaults } from '../faults.ts'
 import { optionFaults } from '../job/check.ts'
 import { parseStore } from '../job/locator.ts'
 import { withVariables } from '../job/read.ts'
+import { statement } from '../job/schema.ts'
 import type { Policy } from '../policy.ts'
 import {
   type ConnectorView,
@@ -62,7 +63,7 @@ const ofName = { name: z.string().max(100).optional().describe('Of the connectio
 const nameParams = z.object({ name: z.string().max(200) })
 const objectQuery = z.strictObject({
   object: z.string().min(1).max(1000).optional(),
-  query: z.string().min(1).max(50_000).optional().describe('For admins'),
+  query: statement.max(50_000).optional().describe('For admins'),
   read: z.string().max(4000).optional().describe('What a job would say under `read`, as JSON: `{"format": "csv"}`'),
 })
 

@@ -84,6 +84,8 @@ function classify(e: Error & { errcode?: number; code?: string }): ErrorCode {
   if (e.code === 'EACCES' || e.code === 'EPERM' || e.code === 'EROFS') return 'FERRY-2004'
   if (/no such table/.test(e.message)) return 'FERRY-3001'
   if (/no such column|has no column/.test(e.message)) return 'FERRY-3002'
+  // A comment alone, or nothing: Node finds that, not SQLite.
+  if (/contains no statements/.test(e.message)) return 'FERRY-3016'
   switch ((e.errcode ?? 0) & 0xff) {
     case 3:
     case 8:

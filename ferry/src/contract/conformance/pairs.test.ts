@@ -128,6 +128,7 @@ describe.each(Object.keys(STORES).filter(name => isDue(name)))('%s', name => {
         'SELECT * FROM t; SELECT 1',
       ],
       'SELECT 1 AS a) AS x, (SELECT 2 AS b',
+      ...[' ', ';', '-- nothing', '/* open'],
     ]) {
       const [error] = await problemsOf({ query })
       expect(error?.code, query).toMatch(/^FERRY-30(01|02|06|14|16)$/)
