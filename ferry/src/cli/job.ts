@@ -53,10 +53,14 @@ export async function jobNamed(pathOrName: string, options: VariableOptions): Pr
 export function oneOffJob(source: string, destination: string, settings: Record<string, unknown>): CopyJob {
   const from = parseLocator(source)
   const to = parseLocator(destination)
-  const { tables, query, format, toFormat, read, ...rest } = settings
+  const { tables, query, format, toFormat: _, read, ...rest } = settings
+  const isBinary = format === 'binary'
+  // Files as they are stay what they are, where the destination has files.
+  const toFormat = settings.toFormat ?? (isBinary && kindOf(to.kind).abilities.patterns ? 'binary' : undefined)
   // Limits may change between a run and its resumption.
   const same = { ...settings, limits: {} }
-  const objects = (tables as string[] | undefined) ?? (from.object === undefined ? ['*'] : [from.object])
+  const all = isBinary ? './' : '*'
+  const objects = (tables as string[] | undefined) ?? (from.object === undefined ? [all] : [from.object])
   // Relative paths are others in another folder.
   const isRelative = [from, to].some(({ settings: s }) =>
     [s.path, s.folder].some(p => typeof p === 'string' && !isAbsolute(p)),
@@ -67,6 +71,7 @@ export function oneOffJob(source: string, destination: string, settings: Record<
     query === undefined
       ? objects.map(object => ({
           from: object,
+          ...(to.object === undefined && toFormat === 'binary' ? { to: './' } : {}),
           ...(to.object === undefined ? {} : { to: target(to, objects, from.kind, toFormat as string | undefined) }),
         }))
       : [{ query, to: to.object ?? 'query' }]

@@ -66,7 +66,7 @@ const size = (value: string) => {
   throw new InvalidArgumentError('A size such as 4GB.')
 }
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent']
-const FORMATS = ['csv', 'tsv', 'jsonl', 'json', 'parquet']
+const FORMATS = ['csv', 'tsv', 'jsonl', 'json', 'parquet', 'binary']
 const choice = (flags: string, description: string, choices: string[]) =>
   new Option(flags, `${description}: ${choices.join(', ')}`).choices(choices)
 /** A choice that is taken in any case, as `az` takes it. */

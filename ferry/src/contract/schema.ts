@@ -41,6 +41,8 @@ export interface TableInfo {
   documents?: { identity?: string[][] }
   /** The names of all objects that are read, if `object` is a pattern or a folder. */
   parts?: string[]
+  /** True if all that is below the object is read, too. */
+  deep?: boolean
   /** What the store inferred since the job does not state it (a delimiter, a type), for people to check. */
   guesses?: string[]
   /** Estimates, for progress and splits. */

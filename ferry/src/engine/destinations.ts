@@ -38,7 +38,8 @@ export function requireNotIntoItself(
   const key = to.names.key(target)
   // A file may be in the folder that it is copied into.
   const own = source && [source.object, ...(source.parts ?? [])].find(o => isWithin(from.names.key(o), key))
-  if (own !== undefined) {
+  const isBelow = source?.deep === true && isWithin(key, from.names.key(source.object))
+  if (own !== undefined || isBelow) {
     throw new FerryError('FERRY-3017', `${source!.object} would be copied into itself: ${target} is at the same place`)
   }
   const why = onlyReads ? undefined : to.refusesReading?.()

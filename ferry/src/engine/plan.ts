@@ -370,7 +370,7 @@ function negotiate(source: SourceTable, sink: SinkTable, rowsOnly: boolean): { o
     }
     passedOver.push(`${encoding}: ${reason}`)
   }
-  throw new FerryError('FERRY-9000', 'the two stores share no encoding')
+  throw new FerryError('FERRY-3006', `the destination takes nothing that the source gives (${passedOver.join('; ')})`)
 }
 
 async function noObject(store: Store, name: string): Promise<FerryError> {

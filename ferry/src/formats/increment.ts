@@ -1,53 +1,103 @@
-/** Files that are new or changed since an earlier copy, by the modification time and size of each. */
+/** Files that are new or changed since an earlier copy, by modification time, size and version of each. */
 import { z } from 'zod'
 import type { Increment, ReadRequest } from '../contract/read.ts'
 import { FerryError } from '../errors.ts'
 import { KeptForm } from '../kept.ts'
-import type { ObjectHead } from '../objects/store.ts'
+import { findAll, type ObjectHead, type ObjectStore } from '../objects/store.ts'
 import type { FileSet } from './bytes.ts'
+import { keyMark, Marks, stateMark } from './marks.ts'
 
-/** Path of each file that was copied, with its modification time (nanoseconds since 1970), its size, and its version. */
-const position = z.record(
-  z.string(),
-  z.union([z.tuple([z.string(), z.number(), z.string()]), z.tuple([z.string(), z.number()])]),
-)
-type Position = z.output<typeof position>
-const positions = new KeptForm('list of copied files', position)
-/** Paths of the files that a copy reads. */
-const parts = new KeptForm('list of files to copy', z.array(z.string()))
+/** Modification time (nanoseconds since 1970), size, and version. */
+const state = z.union([z.tuple([z.string(), z.number(), z.string()]), z.tuple([z.string(), z.number()])])
+const older = z.record(z.string(), state)
+/** What is known of the files that were copied: see `Marks`. */
+const positions = new KeptForm('list of copied files', z.object({ marks: z.string() }), [
+  old => old,
+  old => {
+    const marks = new Marks()
+    for (const [key, [modified, size, version]] of Object.entries(older.parse(old))) {
+      marks.set(keyMark(key), stateMark({ modified: BigInt(modified), size, version }))
+    }
+    return { marks: marks.write() }
+  },
+])
+/** The files that a copy reads: their keys, or marks of them where there are many. */
+const parts = new KeptForm('list of files to copy', z.union([z.array(z.string()), z.object({ marks: z.string() })]))
+/** So many are kept by name, so that messages can name them. */
+const MOST_NAMES = 10_000
 
 /** The files that a copy reads, and what the next one knows of them. `after` is the position of the copy before. */
-export function newFiles(files: ObjectHead[], request: ReadRequest, after: string | undefined): Increment {
-  const before = after === undefined ? {} : positions.read(after)
+export async function newFiles(
+  pages: AsyncIterable<ObjectHead[]>,
+  request: ReadRequest,
+  after: string | undefined,
+): Promise<Increment> {
   // Entries of files that are gone stay: the files may come back, as in a folder that is mounted.
-  const position: Position = { ...before }
-  const fresh: string[] = []
-  for (const { key, modified, size, version } of files) {
-    if (size === undefined) {
-      throw new FerryError('FERRY-3012', 'standard input is read once: it has no earlier copy to go on from')
+  const known = new Marks(after === undefined ? undefined : positions.read(after).marks)
+  const copied = known.size
+  const names: string[] = []
+  const fresh = new Marks()
+  let count = 0
+  for await (const page of pages) {
+    for (const head of page) {
+      if (head.size === undefined) {
+        throw new FerryError('FERRY-3012', 'standard input is read once: it has no earlier copy to go on from')
+      }
+      const key = keyMark(head.key)
+      const state = stateMark(head)
+      if (!known.set(key, state)) continue
+      count++
+      if (names.length < MOST_NAMES) names.push(head.key)
+      fresh.set(key, state)
     }
-    const known: [string, number] = [String(modified), size]
-    const found: Position[string] = version === undefined ? known : [...known, version]
-    if (before[key]?.join() === found.join()) continue
-    position[key] = found
-    fresh.push(key)
   }
-  const copied = Object.keys(before).length
+  const part = count <= MOST_NAMES ? names.sort() : { marks: fresh.write() }
   return {
-    read: { ...request, part: parts.write(fresh) },
-    position: positions.write(position),
-    isEmpty: after !== undefined && fresh.length === 0,
-    range: `${fresh.length} files that are new or changed${copied === 0 ? '' : `; ${copied} are known`}`,
+    read: { ...request, part: parts.write(part) },
+    position: positions.write({ marks: known.write() }),
+    isEmpty: after !== undefined && count === 0,
+    range: `${count} files that are new or changed${copied === 0 ? '' : `; ${copied} are known`}`,
     notes: [],
   }
 }
 
-/** The files of a set that the request names, or all if it names none. Throws FERRY-3001 if one is gone since. */
-export function partOf(set: FileSet, { part }: ReadRequest): FileSet {
-  if (part === undefined) return set
-  const chosen = new Set(parts.read(part))
-  const files = set.files.filter(f => chosen.delete(f.key))
-  const [gone] = chosen
-  if (gone !== undefined) throw new FerryError('FERRY-3001', `${gone} was there when the run was planned, and is gone`)
-  return { ...set, files }
+/** Yields the files that the request names, or all if it names none. Throws FERRY-3001 if one is gone since. */
+export async function* partOf(pages: AsyncIterable<ObjectHead[]>, { part }: ReadRequest): AsyncGenerator<ObjectHead[]> {
+  if (part === undefined) {
+    yield* pages
+    return
+  }
+  const named = parts.read(part)
+  if (Array.isArray(named)) {
+    const chosen = new Set(named)
+    for await (const page of pages) yield page.filter(f => chosen.delete(f.key))
+    const [gone] = chosen
+    if (gone !== undefined)
+      throw new FerryError('FERRY-3001', `${gone} was there when the run was planned, and is gone`)
+    return
+  }
+  const marks = new Marks(named.marks)
+  let found = 0
+  for await (const page of pages) {
+    const chosen = page.filter(f => marks.has(keyMark(f.key)))
+    found += chosen.length
+    yield chosen
+  }
+  if (found < marks.size) {
+    const gone = marks.size - found
+    throw new FerryError(
+      'FERRY-3001',
+      `${gone} of ${marks.size} files that were there when the run was planned are gone`,
+    )
+  }
+}
+
+/** The files that a request names, sorted by key. Undefined if there are none. */
+export async function filesOf(store: ObjectStore, request: ReadRequest): Promise<FileSet | undefined> {
+  const list = async (name: string) => {
+    const found = await store.list(name)
+    return { ...found, pages: partOf(found.pages, request) }
+  }
+  const files = await findAll({ list }, request.object)
+  return files.length === 0 ? undefined : { name: request.object, store, files }
 }

@@ -6,7 +6,7 @@ import { checkOptions } from '../contract/settings.ts'
 import { FerryError } from '../errors.ts'
 import { parseSize, sizeOf } from '../size.ts'
 
-export type Format = 'csv' | 'jsonl' | 'json' | 'parquet'
+export type Format = 'csv' | 'jsonl' | 'json' | 'parquet' | 'binary'
 export type Compression = 'none' | 'gzip' | 'zstd'
 
 const delimiter = z
@@ -14,9 +14,14 @@ const delimiter = z
   .length(1)
   .refine(d => !/[\r\n"\0]/.test(d), 'must be a character that stands between fields')
 
+const format = z
+  .enum(['csv', 'tsv', 'jsonl', 'json', 'parquet', 'binary'])
+  .optional()
+  .describe('Where the name does not tell it; `binary`: files as they are, unread')
+
 export const readSchema = z
   .strictObject({
-    format: z.enum(['csv', 'tsv', 'jsonl', 'json', 'parquet']).optional().describe('Where the name does not tell it'),
+    format,
     compression: z
       .enum(['none', 'gzip', 'zstd'])
       .optional()
@@ -39,6 +44,10 @@ export const readSchema = z
     names: z.array(z.string().min(1)).optional().describe('CSV: names of the columns, in place of those of the header'),
     nullText: z.string().default('').describe('CSV: unquoted text that stands for null'),
     sample: z.number().int().positive().default(10_000).describe('Records that types are found out from'),
+    hierarchy: z
+      .enum(['preserve', 'flatten'])
+      .default('preserve')
+      .describe('Binary: whether files keep their folders, or come into one, each with a hash of its path in its name'),
     nanoseconds: z
       .enum(['refuse', 'cut'])
       .default('refuse')
@@ -54,7 +63,7 @@ export const readSchema = z
   })
 
 export const writeSchema = z.strictObject({
-  format: z.enum(['csv', 'tsv', 'jsonl', 'json', 'parquet']).optional().describe('Where the name does not tell it'),
+  format,
   compression: z
     .enum(['none', 'gzip', 'zstd', 'snappy'])
     .optional()
@@ -66,6 +75,8 @@ export const writeSchema = z.strictObject({
     .enum(['refuse', 'null', 'string'])
     .default('refuse')
     .describe('JSON: what becomes of NaN and the infinities, which JSON has no numbers for'),
+  merge: z.boolean().default(false).describe('Binary: one file of all, one after the other'),
+  deleteAfter: z.boolean().default(false).describe('Binary: remove each file at the source when its copy is stored'),
   rowsPerFile: z.number().int().positive().optional().describe('Begin a new file after so many rows'),
   bytesPerFile: z
     .union([z.number().positive(), z.string()])
@@ -138,6 +149,6 @@ export function formatOf(name: string, options: { format?: string | undefined })
   const format = named ?? fromName(name).format
   if (format) return format
   throw new FerryError('FERRY-2003', `${name}: the name does not tell the format`, {
-    hint: 'Say it: format csv, jsonl, json or parquet (ferry copy: --format, --to-format).',
+    hint: 'Say it: format csv, jsonl, json, parquet or binary (ferry copy: --format, --to-format).',
   })
 }

@@ -9,11 +9,13 @@ import type { RunIdentity, WriteRequest } from '../contract/write.ts'
 import type { Duckdb } from '../duckdb/engine.ts'
 import { heldByParquet, toNative } from '../duckdb/logical.ts'
 import { FerryError } from '../errors.ts'
-import type { ObjectStore } from '../objects/store.ts'
+import { findAll, type ObjectStore } from '../objects/store.ts'
 import type { Policy } from '../policy.ts'
+import { BinarySourceTable, describeFiles } from './binary.ts'
+import { binarySink } from './binarysink.ts'
 import type { FileSet } from './bytes.ts'
 import { CsvSourceTable, describeCsv } from './csv.ts'
-import { newFiles, partOf } from './increment.ts'
+import { filesOf, newFiles } from './increment.ts'
 import { describeJson, JsonSourceTable } from './json.ts'
 import { endingOf, formatOf, KNOWN_FILES, readOptions, stem, writeOptions } from './options.ts'
 import { FilesSinkTable } from './sink.ts'
@@ -50,7 +52,11 @@ export class FilesStore implements Store {
 
   /** Text formats do not keep what was written: the words of the job are given to the reader, and nothing is guessed. */
   readBack({ options, columns }: Pick<WriteRequest, 'options' | 'columns'>): Record<string, unknown> {
-    const { format, compression, delimiter, header = true, nullText } = options
+    const { format, compression, delimiter, header = true, nullText, merge } = options
+    if (format === 'binary') {
+      if (!merge) return { format }
+      throw new FerryError('FERRY-3006', 'files that are merged into one cannot be compared with what they were')
+    }
     const given = Object.entries({ format, delimiter, header, nullText }).filter(([, value]) => value !== undefined)
     const types = Object.fromEntries(columns.map(c => [c.name, typeName(c.type)]))
     const packed = compression === 'gzip' || compression === 'zstd' ? { compression } : {}
@@ -67,7 +73,7 @@ export class FilesStore implements Store {
 
   readonly arrivals = {
     find: async (pattern: string) => {
-      const found = await this.store.find(pattern)
+      const found = await findAll(this.store, pattern)
       return found.map(({ key, size, modified, version }) => ({
         path: key,
         fingerprint: version ?? `${size}-${modified}`,
@@ -78,8 +84,10 @@ export class FilesStore implements Store {
   async describe(spec: ObjectSpec): Promise<TableInfo | undefined> {
     if (spec.query !== undefined)
       throw new FerryError('FERRY-3001', 'files have no queries: use a .duckdb file as the source')
-    const set = await this.find(spec.object)
-    if (!set) return undefined
+    if (isBinary(spec)) return describeFiles(await this.store.list(spec.object, { deep: true }), spec.object)
+    const files = await findAll(this.store, spec.object)
+    if (files.length === 0) return undefined
+    const set = { name: spec.object, store: this.store, files }
     const { info } = await this.reader(set, spec)
     if (info.columns.some(c => c.name === FILE_PATH)) {
       throw new FerryError('FERRY-3015', `${spec.object}: its column ${FILE_PATH} has the name of Ferry's own`)
@@ -89,11 +97,6 @@ export class FilesStore implements Store {
       parts: set.files.map(f => f.key),
       columns: [...info.columns, { name: FILE_PATH, type: utf8, nullable: false, onRequest: true }],
     }
-  }
-
-  private async find(name: string): Promise<FileSet | undefined> {
-    const files = await this.store.find(name)
-    return files.length === 0 ? undefined : { name, store: this.store, files }
   }
 
   private async reader(set: FileSet, spec: ObjectSpec) {
@@ -109,6 +112,8 @@ export class FilesStore implements Store {
         const described = await describeJson(set, options, format, spec.drift === 'evolve')
         return { info: described.info, open: async (request: ReadRequest) => new JsonSourceTable(described, request) }
       }
+      case 'binary':
+        throw new FerryError('FERRY-9000', 'files as they are have no reader')
       case 'parquet': {
         // DuckDB is loaded only where it takes part.
         const { describeParquet, ParquetSourceTable } = await import('./parquet.ts')
@@ -142,6 +147,7 @@ export class FilesStore implements Store {
   readonly names: Names = {
     defaultObject: ({ table }, options) => {
       const { format = 'parquet', compression = 'none' } = writeOptions(options)
+      if (format === 'binary') return `${this.names.part(table)}/`
       return `${this.names.part(table)}.${endingOf(format, compression)}`
     },
     parts: object => {
@@ -162,9 +168,10 @@ export class FilesStore implements Store {
   async source(): Promise<SourceSession> {
     return {
       table: async (request: ReadRequest): Promise<SourceTable> => {
-        const set = await this.find(request.object)
+        if (isBinary(request)) return new BinarySourceTable(this.store, request, readOptions(request.options))
+        const set = await filesOf(this.store, request)
         if (!set) throw new FerryError('FERRY-3001', `there is no file ${request.object}`)
-        return (await this.reader(partOf(set, request), request)).open(request)
+        return (await this.reader(set, request)).open(request)
       },
       increment: async (request: ReadRequest, since: Since): Promise<Increment> => {
         if (since.column !== undefined || since.overlap) {
@@ -172,7 +179,8 @@ export class FilesStore implements Store {
             hint: 'Leave incrementalColumn and overlap out.',
           })
         }
-        return newFiles(await this.store.find(request.object), request, since.after)
+        const { pages } = await this.store.list(request.object, { deep: isBinary(request) })
+        return newFiles(pages, request, since.after)
       },
       close: async () => {},
     }
@@ -180,8 +188,11 @@ export class FilesStore implements Store {
 
   async sink(run: RunIdentity): Promise<SinkSession> {
     return {
-      table: async (request: WriteRequest): Promise<SinkTable> =>
-        new FilesSinkTable(run, request, this.store, writeOptions(request.options), this.policy),
+      table: async (request: WriteRequest): Promise<SinkTable> => {
+        const options = writeOptions(request.options)
+        if (options.format === 'binary') return binarySink(run, request, this.store, options)
+        return new FilesSinkTable(run, request, this.store, options, this.policy)
+      },
       close: async () => {},
     }
   }
@@ -199,3 +210,5 @@ export class FilesStore implements Store {
     await this.store.close()
   }
 }
+
+const isBinary = ({ options }: ObjectSpec): boolean => options.format === 'binary'

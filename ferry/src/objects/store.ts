@@ -1,6 +1,8 @@
 /** Stores of objects: files in a folder, later blobs in a container. Formats know nothing else of where their bytes are. */
 import type { Readable } from 'node:stream'
 import type { RunIdentity, WriteRequest } from '../contract/write.ts'
+import type { FileTarget } from './files.ts'
+import type { ObjectService } from './remote/service.ts'
 import type { Staging } from './staging.ts'
 
 /** An object as a listing gives it. */
@@ -13,6 +15,26 @@ export interface ObjectHead {
   modified: bigint
   /** Changes whenever the bytes do; undefined for files, which have no such mark. */
   version?: string
+}
+
+/** What a store keeps with an object beside its bytes. */
+export interface ObjectAbout {
+  contentType?: string
+  contentEncoding?: string
+  contentLanguage?: string
+  contentDisposition?: string
+  cacheControl?: string
+  metadata?: Record<string, string>
+}
+
+/** The objects that a name means. */
+export interface Found {
+  /** What all of their keys begin with: the folder that paths of files are relative to, with a slash at its end, or nothing. */
+  base: string
+  /** True if the name is that of one object. */
+  single: boolean
+  /** In no order; each object once. Pages may be empty. */
+  pages: AsyncIterable<ObjectHead[]>
 }
 
 /** A part of an object, in bytes: `end` is excluded, and the end of the object if omitted. */
@@ -31,10 +53,11 @@ export interface ObjectStore {
   /** The names, relative to the store, of the objects that match a pattern; sorted. */
   names(pattern: string): Promise<string[]>
   /**
-   * The objects that a name means: one object, those directly in a folder, or those that match a pattern. Sorted by key,
-   * without hidden ones; empty if there are none. Throws FERRY-2006 for what may not be read.
+   * The objects that a name means: one object, those directly in a folder, or those that match a pattern; without hidden ones.
+   * `deep`: a folder means all that is below it, hidden or not, but for what Ferry itself keeps there. Throws FERRY-2006 for what
+   * may not be read.
    */
-  find(name: string): Promise<ObjectHead[]>
+  list(name: string, how?: { deep: boolean }): Promise<Found>
   /** Identifies an object: the same text for all of its names, in all connections of the same place. */
   identityOf(name: string): string
   /** An object as it is now; undefined if there is none. */
@@ -50,9 +73,29 @@ export interface ObjectStore {
   ): Readable
   /** A local file with the bytes of an object, for readers that take no others; valid until the store is closed. */
   localFile(head: ObjectHead): Promise<string>
+  /** The service behind a remote store, which may copy objects by itself. */
+  readonly remote?: ObjectService
+  /** Of stores whose objects have no version: throws FERRY-5005 if an object is no longer that of `head`. */
+  requireSame?(head: ObjectHead): Promise<void>
+  /** What is kept with an object; undefined if the store keeps nothing. */
+  about?(head: ObjectHead): Promise<ObjectAbout>
+  /** Removes an object if it still is the version of `head`; otherwise throws FERRY-5005. Does nothing if it is gone. */
+  remove(head: ObjectHead): Promise<void>
   /** The error of reading or writing an object as an error of Ferry, or as it is. */
   explain(error: unknown, key: string): unknown
   /** Where one run writes one table. `request.object` ends with a slash, or `many` is true, for a folder of objects. */
   stage(run: RunIdentity, request: WriteRequest, form: { ending: string; many: boolean }): Staging
+  /** Where one run puts files as they are, below a folder. */
+  files(run: RunIdentity, folder: string, ordinal: number): FileTarget
   close(): Promise<void>
 }
+
+/** The objects that a name means, sorted by key. */
+export async function findAll(store: Pick<ObjectStore, 'list'>, name: string): Promise<ObjectHead[]> {
+  const all: ObjectHead[] = []
+  for await (const page of (await store.list(name)).pages) for (const head of page) all.push(head)
+  return all.sort((a, b) => (a.key < b.key ? -1 : 1))
+}
+
+/** True if Ferry itself keeps something under this name while it works. */
+export const isFerrys = (path: string): boolean => /(^|[/\\])\.([^/\\]*\.)?ferry-/.test(path)

@@ -12,7 +12,10 @@ import {
   type BlobGetPropertiesResponse,
   BlobServiceClient,
   type BlockBlobClient,
+  type BlockBlobUploadOptions,
   type ContainerClient,
+  type ContainerListBlobFlatSegmentResponse,
+  type ContainerListBlobHierarchySegmentResponse,
   newPipeline,
   StorageSharedKeyCredential,
 } from '@azure/storage-blob'
@@ -29,6 +32,8 @@ import {
   type Staged,
 } from '../../objects/remote/service.ts'
 import { each } from '../../objects/remote/staging.ts'
+import { retried } from '../../objects/remote/upload.ts'
+import type { ObjectAbout } from '../../objects/store.ts'
 import { credentialOf } from '../entra.ts'
 import { explainBlob } from './errors.ts'
 import type { BlobSettings } from './settings.ts'
@@ -42,6 +47,7 @@ export class BlobService implements ObjectService {
   readonly place: string
   readonly longestKey = 1024
   readonly mostParts = 50_000
+  readonly keepsAbout = true
   readonly guarantee = 'exactly once: lists of blocks are committed when all are stored'
   private readonly settings: BlobSettings
   private client: Promise<ContainerClient> | undefined
@@ -89,10 +95,15 @@ export class BlobService implements ObjectService {
   async *list(prefix: string, shallow: boolean): AsyncGenerator<Listing> {
     const container = await this.container()
     const named = prefix === '' ? {} : { prefix }
-    const pages = shallow
-      ? container.listBlobsByHierarchy('/', named).byPage({ maxPageSize: 5000 })
-      : container.listBlobsFlat(named).byPage({ maxPageSize: 5000 })
-    for await (const { segment } of pages) {
+    for (let continuationToken: string | undefined; ; ) {
+      const how = { maxPageSize: 5000, ...(continuationToken ? { continuationToken } : {}) }
+      const next = () =>
+        shallow
+          ? container.listBlobsByHierarchy('/', named).byPage(how).next()
+          : container.listBlobsFlat(named).byPage(how).next()
+      const { value, done } = await retried<IteratorResult<Page, Page | undefined>>(this, prefix, next)
+      if (done || value === undefined) return
+      const { segment } = value
       const folders = (segment as { blobPrefixes?: { name: string }[] }).blobPrefixes ?? []
       yield {
         // Folders of ADLS are blobs without bytes beside those in them.
@@ -106,6 +117,8 @@ export class BlobService implements ObjectService {
           })),
         folders: folders.map(f => f.name),
       }
+      continuationToken = value.continuationToken
+      if (!continuationToken) return
     }
   }
 
@@ -158,8 +171,43 @@ export class BlobService implements ObjectService {
     }
   }
 
-  async put(key: string, bytes: Buffer): Promise<void> {
-    await (await this.blob(key)).upload(bytes, bytes.length)
+  async about(key: string): Promise<ObjectAbout> {
+    const found = await this.propertiesOf(key)
+    if (!found) throw new ObjectChanged(key)
+    const { contentType, contentEncoding, contentLanguage, contentDisposition, cacheControl, metadata } = found
+    return { contentType, contentEncoding, contentLanguage, contentDisposition, cacheControl, metadata }
+  }
+
+  async put(key: string, bytes: Buffer, about?: ObjectAbout): Promise<void> {
+    const { accessTier } = this.settings
+    await (await this.blob(key)).upload(bytes, bytes.length, {
+      ...wordsOf(about),
+      ...(accessTier && about ? { tier: accessTier } : {}),
+    })
+  }
+
+  /** Of one account: another one would have to be given a signed address. */
+  async copyFrom(from: ObjectService, { key: source, version }: RemoteHead, key: string): Promise<boolean> {
+    const { endpoint, accountKey, sasToken, accessTier } = this.settings
+    const isOwn = from instanceof BlobService && from.settings.endpoint === endpoint
+    if (!isOwn || (accountKey === undefined && sasToken === undefined)) return false
+    const at = await from.blob(source)
+    try {
+      const begun = await (await this.blob(key)).beginCopyFromURL(at.url, {
+        sourceConditions: { ifMatch: `"${version}"` },
+        intervalInMs: 200,
+        ...(accessTier ? { tier: accessTier } : {}),
+      })
+      const { copyStatus } = await begun.pollUntilDone()
+      if (copyStatus !== 'success') throw new Error(`the service says that copying ${source} is ${copyStatus}`)
+    } catch (error) {
+      if ([404, 412].includes(statusOf(error) ?? 0) && codeOf(error) !== 'ContainerNotFound')
+        throw new ObjectChanged(source)
+      // A signature that is for one container only: the bytes pass through here.
+      if ([401, 403].includes(statusOf(error) ?? 0)) return false
+      throw error
+    }
+    return true
   }
 
   async remove(keys: string[]): Promise<void> {
@@ -180,14 +228,15 @@ export class BlobService implements ObjectService {
     return block
   }
 
-  async reveal({ key, parts }: Staged, { by, ifAbsent }: Reveal): Promise<void> {
+  async reveal({ key, parts }: Staged, { by, ifAbsent, about }: Reveal): Promise<void> {
     const blob = await this.blob(key)
     const { accessTier } = this.settings
     try {
       await blob.commitBlockList(
         parts.filter(p => p !== ''),
         {
-          metadata: { [WRITER]: by },
+          ...wordsOf(about),
+          ...(by === undefined ? {} : { metadata: { ...about?.metadata, [WRITER]: by } }),
           ...(accessTier ? { tier: accessTier } : {}),
           ...(ifAbsent ? { conditions: { ifNoneMatch: '*' } } : {}),
         },
@@ -195,7 +244,7 @@ export class BlobService implements ObjectService {
     } catch (error) {
       // An answer that was lost: its blocks are committed already, or are those of the blob itself.
       const isGone = codeOf(error) === 'InvalidBlockList' || codeOf(error) === 'InvalidBlobOrBlock'
-      if (isGone && (await this.isRevealed(key, by))) return
+      if (isGone && by !== undefined && (await this.isRevealed(key, by))) return
       if (codeOf(error) === 'BlobAlreadyExists' || statusOf(error) === 412) throw new ObjectExists(key)
       throw error
     }
@@ -216,6 +265,24 @@ export class BlobService implements ObjectService {
   }
 
   async close(): Promise<void> {}
+}
+
+type Page = ContainerListBlobFlatSegmentResponse | ContainerListBlobHierarchySegmentResponse
+
+/** What is kept with a blob, in the words of the service. */
+function wordsOf(about: ObjectAbout | undefined): BlockBlobUploadOptions {
+  if (!about) return {}
+  const { contentType, contentEncoding, contentLanguage, contentDisposition, cacheControl, metadata } = about
+  return {
+    blobHTTPHeaders: {
+      ...(contentType ? { blobContentType: contentType } : {}),
+      ...(contentEncoding ? { blobContentEncoding: contentEncoding } : {}),
+      ...(contentLanguage ? { blobContentLanguage: contentLanguage } : {}),
+      ...(contentDisposition ? { blobContentDisposition: contentDisposition } : {}),
+      ...(cacheControl ? { blobCacheControl: cacheControl } : {}),
+    },
+    ...(metadata ? { metadata: metadata } : {}),
+  }
 }
 
 function statusOf(error: unknown): number | undefined {

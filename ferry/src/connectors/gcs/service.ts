@@ -18,6 +18,8 @@ import {
   type Staged,
 } from '../../objects/remote/service.ts'
 import { each } from '../../objects/remote/staging.ts'
+import { retried } from '../../objects/remote/upload.ts'
+import type { ObjectAbout } from '../../objects/store.ts'
 import { explainGcs, type GcsError } from './errors.ts'
 import type { GcsSettings } from './settings.ts'
 
@@ -27,6 +29,7 @@ const COMPOSED_AT_ONCE = 32
 const WRITER = 'ferry-run'
 /** The folder of uploads, beside their objects. */
 const UPLOADS = '.ferry-uploads/'
+const ABOUT = ['contentType', 'contentEncoding', 'contentLanguage', 'contentDisposition', 'cacheControl'] as const
 const FIELDS = 'name,size,updated,generation,metadata'
 const SCOPE = 'https://www.googleapis.com/auth/devstorage.read_write'
 const REQUEST_MS = 120_000
@@ -38,12 +41,14 @@ interface Resource {
   generation: string
   metadata?: Record<string, string>
 }
+type Details = Resource & Partial<Record<(typeof ABOUT)[number], string>>
 
 export class GcsService implements ObjectService {
   readonly label: string
   readonly place: string
   readonly longestKey = 1024
   readonly mostParts = COMPOSED_AT_ONCE ** 3
+  readonly keepsAbout = true
   readonly guarantee = 'exactly once: objects are composed when all of their parts are stored'
   private readonly settings: GcsSettings
   private readonly objects: string
@@ -111,7 +116,8 @@ export class GcsService implements ObjectService {
         ...(shallow ? { delimiter: '/' } : {}),
         ...(token === undefined ? {} : { pageToken: token }),
       })
-      const page = (await (await this.request(`${this.objects}?${query}`)).json()) as {
+      const ask = async () => (await this.request(`${this.objects}?${query}`)).json()
+      const page = (await retried(this, prefix, ask)) as {
         items?: Resource[]
         prefixes?: string[]
         nextPageToken?: string
@@ -160,15 +166,64 @@ export class GcsService implements ObjectService {
     }
   }
 
-  async put(key: string, bytes: Buffer): Promise<void> {
-    await this.request(`${this.uploads}?uploadType=media&name=${encodeURIComponent(key)}&fields=name`, {
+  async about(key: string): Promise<ObjectAbout> {
+    const fields = `${FIELDS},${ABOUT.join(',')}`
+    const found = (await (await this.request(`${this.urlOf(key)}?fields=${fields}`)).json()) as Details
+    const { metadata } = found
+    const said = ABOUT.flatMap(name => (found[name] === undefined ? [] : [[name, found[name]]]))
+    return { ...Object.fromEntries(said), ...(metadata ? { metadata } : {}) }
+  }
+
+  async put(key: string, bytes: Buffer, about?: ObjectAbout): Promise<void> {
+    const md5 = createHash('md5').update(bytes).digest('base64')
+    const type = about?.contentType ?? 'application/octet-stream'
+    if (!about) {
+      await this.request(`${this.uploads}?uploadType=media&name=${encodeURIComponent(key)}&fields=name`, {
+        method: 'POST',
+        body: bytes,
+        headers: { 'content-type': type, 'x-goog-hash': `md5=${md5}` },
+      })
+      return
+    }
+    const border = randomBytes(16).toString('hex')
+    const resource = JSON.stringify({ ...this.written, ...about, name: key, md5Hash: md5 })
+    const head = `--${border}\r\ncontent-type: application/json; charset=UTF-8\r\n\r\n${resource}\r\n--${border}\r\ncontent-type: ${type}\r\n\r\n`
+    await this.request(`${this.uploads}?uploadType=multipart&fields=name`, {
       method: 'POST',
-      body: bytes,
-      headers: {
-        'content-type': 'application/octet-stream',
-        'x-goog-hash': `md5=${createHash('md5').update(bytes).digest('base64')}`,
-      },
+      body: Buffer.concat([Buffer.from(head), bytes, Buffer.from(`\r\n--${border}--`)]),
+      headers: { 'content-type': `multipart/related; boundary=${border}` },
     })
+  }
+
+  /** How objects are stored. */
+  private get written() {
+    const { storageClass } = this.settings
+    return storageClass ? { storageClass } : {}
+  }
+
+  async copyFrom(from: ObjectService, { key: source, version }: RemoteHead, key: string): Promise<boolean> {
+    const isOwn = from instanceof GcsService && from.settings.endpoint === this.settings.endpoint
+    const isSame = isOwn && from.settings.credentials === this.settings.credentials
+    if (!isSame || from.settings.serviceAccountKey !== this.settings.serviceAccountKey) return false
+    const { storageClass } = this.settings
+    const body = storageClass ? JSON.stringify({ ...(await from.about(source)), storageClass }) : '{}'
+    const target = `/rewriteTo/b/${encodeURIComponent(this.settings.bucket)}/o/${encodeURIComponent(key)}`
+    try {
+      for (let token = ''; ; ) {
+        const more = token === '' ? '' : `&rewriteToken=${encodeURIComponent(token)}`
+        const url = `${from.urlOf(source)}${target}?ifSourceGenerationMatch=${version}${more}`
+        const headers = { 'content-type': 'application/json' }
+        const answer = await this.request(url, { method: 'POST', headers, ...(storageClass ? { body } : {}) })
+        const { done, rewriteToken } = (await answer.json()) as { done: boolean; rewriteToken?: string }
+        if (done) return true
+        token = rewriteToken!
+      }
+    } catch (error) {
+      const { status } = error as GcsError
+      if (status === 404 || status === 412) throw new ObjectChanged(source)
+      if (status === 403) return false
+      throw error
+    }
   }
 
   async remove(keys: string[]): Promise<void> {
@@ -190,15 +245,16 @@ export class GcsService implements ObjectService {
     return name
   }
 
-  async reveal({ key, id, parts }: Staged, { by, ifAbsent }: Reveal): Promise<void> {
+  async reveal({ key, id, parts }: Staged, { by, ifAbsent, about }: Reveal): Promise<void> {
     try {
       let left = parts
       for (let round = 1; left.length > COMPOSED_AT_ONCE; round++) left = await this.composeGroups(id, round, left)
-      await this.compose(left, key, { metadata: { [WRITER]: by } }, ifAbsent)
+      const own = by === undefined ? {} : { metadata: { ...about?.metadata, [WRITER]: by } }
+      await this.compose(left, key, { ...about, ...own }, ifAbsent)
     } catch (error) {
       const { status } = error as GcsError
       // An answer that was lost: the object is composed, and its parts are removed.
-      if (status === 404 && (await this.isRevealed(key, by))) return
+      if (status === 404 && by !== undefined && (await this.isRevealed(key, by))) return
       if (status === 412) throw new ObjectExists(key)
       throw error
     }
@@ -215,9 +271,8 @@ export class GcsService implements ObjectService {
     return groups.map(g => g.name)
   }
 
-  private async compose(parts: string[], key: string, more: { metadata?: Record<string, string> }, ifAbsent: boolean) {
-    const { storageClass } = this.settings
-    const destination = { ...more, ...(storageClass ? { storageClass } : {}) }
+  private async compose(parts: string[], key: string, more: ObjectAbout, ifAbsent: boolean) {
+    const destination = { ...more, ...this.written }
     const condition = ifAbsent ? '&ifGenerationMatch=0' : ''
     await this.request(`${this.urlOf(key)}/compose?fields=name${condition}`, {
       method: 'POST',

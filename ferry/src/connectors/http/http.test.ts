@@ -4,6 +4,7 @@ import { buffer } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { policy } from '../../../../test/support.ts'
+import { findAll } from '../../objects/store.ts'
 import { HttpStore } from './objects.ts'
 
 const CONTENT = Buffer.from(Array.from({ length: 300_000 }, (_, i) => `${i},row ${i}\n`).join(''))
@@ -37,7 +38,7 @@ function ranged(request: IncomingMessage, response: ServerResponse, etag = '"1"'
 }
 
 const read = async (store: HttpStore, start = 0) => {
-  const [head] = await store.find('rows.csv')
+  const [head] = await findAll(store, 'rows.csv')
   return buffer(store.readRange(head!, { start }))
 }
 
@@ -101,11 +102,11 @@ describe('files of a web server', () => {
     ]
     for (const [status, code] of statuses) {
       const store = await served((_, response) => response.writeHead(status).end())
-      await expect(store.find('rows.csv')).rejects.toMatchObject({ code })
+      await expect(findAll(store, 'rows.csv')).rejects.toMatchObject({ code })
     }
     const missing = await served((_, response) => response.writeHead(404).end())
-    expect(await missing.find('rows.csv')).toEqual([])
-    await expect(missing.find('*.csv')).rejects.toMatchObject({ code: 'FERRY-3001' })
+    expect(await findAll(missing, 'rows.csv')).toEqual([])
+    await expect(findAll(missing, '*.csv')).rejects.toMatchObject({ code: 'FERRY-3001' })
     expect(() => missing.identityOf('../secret')).toThrow(/leads out/)
   })
 })

@@ -6,12 +6,13 @@
 import { Readable } from 'node:stream'
 import { type ErrorCode, FerryError } from '../../errors.ts'
 import { isMagic } from '../../glob.ts'
+import type { FileTarget } from '../../objects/files.ts'
 import { readSection, type SectionReader } from '../../objects/remote/reader.ts'
 import { ObjectChanged } from '../../objects/remote/service.ts'
 import { Spool } from '../../objects/remote/spool.ts'
 import { retried } from '../../objects/remote/upload.ts'
 import type { Staging } from '../../objects/staging.ts'
-import type { ByteRange, ObjectHead, ObjectStore } from '../../objects/store.ts'
+import type { ByteRange, Found, ObjectHead, ObjectStore } from '../../objects/store.ts'
 import type { Policy } from '../../policy.ts'
 import type { HttpSettings } from './settings.ts'
 
@@ -65,12 +66,15 @@ export class HttpStore implements ObjectStore {
     return []
   }
 
-  async find(name: string): Promise<ObjectHead[]> {
+  async list(name: string): Promise<Found> {
     if (name.endsWith('/') || isMagic(name.replace(/\?.*$/s, ''))) {
       throw new FerryError('FERRY-3001', `${name}: a web server lists no files`, { hint: 'Name each file.' })
     }
     const head = await this.head(name)
-    return head ? [head] : []
+    const pages = async function* () {
+      if (head) yield [head]
+    }
+    return { base: name.slice(0, name.replace(/[?#].*$/s, '').lastIndexOf('/') + 1), single: true, pages: pages() }
   }
 
   identityOf(name: string): string {
@@ -150,7 +154,19 @@ export class HttpStore implements ObjectStore {
   }
 
   stage(): Staging {
-    throw new FerryError('FERRY-3006', `${this.label}: a web server is a source only`, {
+    throw this.isSource()
+  }
+
+  files(): FileTarget {
+    throw this.isSource()
+  }
+
+  async remove(): Promise<void> {
+    throw this.isSource()
+  }
+
+  private isSource(): FerryError {
+    return new FerryError('FERRY-3006', `${this.label}: a web server is a source only`, {
       hint: 'Copy into a folder, or into an object store.',
     })
   }

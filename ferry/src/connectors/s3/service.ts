@@ -19,6 +19,9 @@ import {
   type Reveal,
   type Staged,
 } from '../../objects/remote/service.ts'
+import { each } from '../../objects/remote/staging.ts'
+import { retried } from '../../objects/remote/upload.ts'
+import type { ObjectAbout } from '../../objects/store.ts'
 import { explainS3 } from './errors.ts'
 import type { S3Settings } from './settings.ts'
 
@@ -27,12 +30,16 @@ const PARTS_OF_A_SIZE = 1000
 /** Keys of one request to delete. */
 const DELETED_AT_ONCE = 1000
 const WRITER = 'ferry-run'
+/** What the service copies in one request takes long where it is large: parts are copied side by side. In bytes. */
+const COPIED_AT_ONCE = 256 << 20
+const COPIED_PART = 128 << 20
 
 export class S3Service implements ObjectService {
   readonly label: string
   readonly place: string
   readonly longestKey = 1024
   readonly mostParts = 10_000
+  readonly keepsAbout = true
   readonly guarantee = 'exactly once: uploads are completed when all are stored'
   private readonly settings: S3Settings
   private readonly client: aws.S3Client
@@ -85,16 +92,15 @@ export class S3Service implements ObjectService {
   async *list(prefix: string, shallow: boolean): AsyncGenerator<Listing> {
     let token: string | undefined
     do {
-      const page: aws.ListObjectsV2CommandOutput = await this.client.send(
-        new aws.ListObjectsV2Command({
-          ...this.common,
-          Prefix: prefix,
-          // XML cannot hold every character of a key.
-          EncodingType: 'url',
-          ...(shallow ? { Delimiter: '/' } : {}),
-          ...(token === undefined ? {} : { ContinuationToken: token }),
-        }),
-      )
+      const command = new aws.ListObjectsV2Command({
+        ...this.common,
+        Prefix: prefix,
+        // XML cannot hold every character of a key.
+        EncodingType: 'url',
+        ...(shallow ? { Delimiter: '/' } : {}),
+        ...(token === undefined ? {} : { ContinuationToken: token }),
+      })
+      const page: aws.ListObjectsV2CommandOutput = await retried(this, prefix, () => this.client.send(command))
       yield {
         objects: (page.Contents ?? []).map(o => ({
           key: decoded(o.Key!),
@@ -148,8 +154,70 @@ export class S3Service implements ObjectService {
     }
   }
 
-  async put(key: string, bytes: Buffer): Promise<void> {
-    await this.client.send(new aws.PutObjectCommand({ ...this.common, ...this.written, Key: key, Body: bytes }))
+  async about(key: string): Promise<ObjectAbout> {
+    const found = await this.headOf(key)
+    if (!found) throw new ObjectChanged(key)
+    return {
+      contentType: found.ContentType,
+      contentEncoding: found.ContentEncoding,
+      contentLanguage: found.ContentLanguage,
+      contentDisposition: found.ContentDisposition,
+      cacheControl: found.CacheControl,
+      metadata: found.Metadata,
+    }
+  }
+
+  async put(key: string, bytes: Buffer, about?: ObjectAbout): Promise<void> {
+    const words = { ...this.common, ...this.written, ...wordsOf(about), Key: key, Body: bytes }
+    await this.client.send(new aws.PutObjectCommand(words))
+  }
+
+  async copyFrom(from: ObjectService, { key: source, version, size }: RemoteHead, key: string): Promise<boolean> {
+    if (!(from instanceof S3Service) || from.account !== this.account) return false
+    const path = `${from.settings.bucket}/${source}`.split('/').map(encodeURIComponent).join('/')
+    const what = { ...this.common, Key: key, CopySource: path, CopySourceIfMatch: version }
+    try {
+      if (size <= COPIED_AT_ONCE) await this.client.send(new aws.CopyObjectCommand({ ...what, ...this.written }))
+      else await this.copyInParts(what, size, await from.about(source))
+    } catch (error) {
+      if ([404, 412].includes(statusOf(error) ?? 0) && !/NoSuchBucket/.test((error as Error).name)) {
+        throw new ObjectChanged(source)
+      }
+      // Keys that may not read there: the bytes pass through here.
+      if (statusOf(error) === 403 || statusOf(error) === 501) return false
+      throw error
+    }
+    return true
+  }
+
+  private async copyInParts(
+    what: { Bucket: string; Key: string; CopySource: string; CopySourceIfMatch: string },
+    size: number,
+    about: ObjectAbout,
+  ): Promise<void> {
+    const { Key: key } = what
+    const id = await this.stage(key, { about })
+    try {
+      const bytes = Math.max(COPIED_PART, Math.ceil(size / this.mostParts))
+      const numbers = Array.from({ length: Math.ceil(size / bytes) }, (_, i) => i)
+      const parts: string[] = []
+      await each(numbers, async i => {
+        const CopySourceRange = `bytes=${i * bytes}-${Math.min(size, (i + 1) * bytes) - 1}`
+        const command = new aws.UploadPartCopyCommand({ ...what, UploadId: id, PartNumber: i + 1, CopySourceRange })
+        const { CopyPartResult } = await retried(this, key, () => this.client.send(command))
+        parts[i] = `${CopyPartResult!.ETag!} ${CopyPartResult!.ChecksumCRC32 ?? ''}`.trim()
+      })
+      await this.reveal({ key, id, parts, size }, { ifAbsent: false, isOwn: true })
+    } catch (error) {
+      await this.drop({ key, id }).catch(() => undefined)
+      throw error
+    }
+  }
+
+  /** Where and as whom: objects can be copied between services of which it is the same. */
+  private get account(): string {
+    const { endpoint, region, credentials, accessKeyId } = this.settings
+    return [endpoint, region, credentials, accessKeyId].join(' ')
   }
 
   /** How objects are stored. */
@@ -173,13 +241,14 @@ export class S3Service implements ObjectService {
     }
   }
 
-  async stage(key: string, by: string): Promise<string> {
+  async stage(key: string, { by, about }: Pick<Reveal, 'by' | 'about'>): Promise<string> {
     const { UploadId } = await this.client.send(
       new aws.CreateMultipartUploadCommand({
         ...this.common,
         ...this.written,
+        ...wordsOf(about),
         Key: key,
-        Metadata: { [WRITER]: by },
+        ...(by === undefined ? {} : { Metadata: { ...about?.metadata, [WRITER]: by } }),
         ...(this.settings.checksum === 'crc32' ? { ChecksumAlgorithm: 'CRC32' as const } : {}),
       }),
     )
@@ -211,7 +280,7 @@ export class S3Service implements ObjectService {
       )
     } catch (error) {
       // An answer that was lost: the upload is completed, and gone.
-      if ((error as Error).name === 'NoSuchUpload' && (await this.isRevealed(key, by))) return
+      if ((error as Error).name === 'NoSuchUpload' && by !== undefined && (await this.isRevealed(key, by))) return
       if (statusOf(error) === 412) throw new ObjectExists(key)
       throw error
     }
@@ -247,6 +316,25 @@ export class S3Service implements ObjectService {
 
   async close(): Promise<void> {
     this.client.destroy()
+  }
+}
+
+/** What is kept with an object, in the words of the service. */
+function wordsOf({
+  contentType,
+  contentEncoding,
+  contentLanguage,
+  contentDisposition,
+  cacheControl,
+  metadata,
+}: ObjectAbout = {}) {
+  return {
+    ContentType: contentType,
+    ContentEncoding: contentEncoding,
+    ContentLanguage: contentLanguage,
+    ContentDisposition: contentDisposition,
+    CacheControl: cacheControl,
+    Metadata: metadata,
   }
 }
 

@@ -15,6 +15,7 @@ import {
   type Reveal,
   type Staged,
 } from '../../objects/remote/service.ts'
+import { retried } from '../../objects/remote/upload.ts'
 import { isMissing, SftpConnection } from './connection.ts'
 import { explainSftp } from './errors.ts'
 import type { SftpSettings } from './settings.ts'
@@ -31,6 +32,7 @@ export class SftpService implements ObjectService {
   readonly place: string
   readonly longestKey = 1024
   readonly mostParts = 1_000_000
+  readonly keysArePaths = true
   readonly guarantee = 'exactly once: files are renamed when they are whole'
   private readonly settings: SftpSettings
   private readonly connection: SftpConnection
@@ -85,12 +87,13 @@ export class SftpService implements ObjectService {
   }
 
   private async *walk(folder: string, name: string, shallow: boolean): AsyncGenerator<Listing> {
-    const entries = await this.call<{ filename: string; attrs: Stats }[]>((s, done) =>
-      s.readdir(pathOf(folder), done),
-    ).catch(error => {
-      if (isMissing(error)) return []
-      throw error
-    })
+    const ask = () => this.call<{ filename: string; attrs: Stats }[]>((s, done) => s.readdir(pathOf(folder), done))
+    const entries = await retried(this, folder, () =>
+      ask().catch(error => {
+        if (isMissing(error)) return []
+        throw error
+      }),
+    )
     const objects: RemoteHead[] = []
     const folders: string[] = []
     entries.sort((a, b) => (a.filename < b.filename ? -1 : 1))
@@ -177,6 +180,11 @@ export class SftpService implements ObjectService {
     await this.putPart({ id }, 1, bytes)
     await this.seal({ id })
     await this.replace(id, pathOf(key))
+  }
+
+  async setModified(key: string, modified: bigint): Promise<void> {
+    const seconds = Number(modified / 1_000_000_000n)
+    await this.call((s, done) => s.utimes(pathOf(key), seconds, seconds, done))
   }
 
   async remove(keys: string[]): Promise<void> {
@@ -286,13 +294,13 @@ export class SftpService implements ObjectService {
     const staged = await this.stat(id)
     // An answer that was lost: the file is renamed already.
     if (!staged) {
-      if (isOwn ? await this.stat(path) : await this.isRevealed(key, by)) return
+      if (isOwn ? await this.stat(path) : by !== undefined && (await this.isRevealed(key, by))) return
       throw Object.assign(new Error(`${id} is gone`), { code: 2 })
     }
     if (isOwn) return this.replace(id, path)
     // A rename keeps size and time: the next process knows the file by them.
     const { size, mtime } = staged
-    await this.put(this.shownBy(key, by), Buffer.from(JSON.stringify({ id, size, mtime })))
+    if (by !== undefined) await this.put(this.shownBy(key, by), Buffer.from(JSON.stringify({ id, size, mtime })))
     if (!ifAbsent) return this.replace(id, path)
     if (await this.stat(path)) throw new ObjectExists(key)
     await this.call((s, done) => s.rename(id, path, done)).catch(async error => {

@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { join, parse, resolve, sep } from 'node:path'
 import { FerryError } from '../../errors.ts'
 import { alternatives, isMagic, matches, segmentTokens } from '../../glob.ts'
+import { isFerrys, type ObjectHead } from '../store.ts'
 
 /** The most files that one pattern finds. */
 const MOST_FILES = 100_000
@@ -54,4 +55,24 @@ async function walk(path: string, segments: string[], going: Walk): Promise<void
       if (entry.isDirectory()) await walk(join(path, name), segments, going)
     } else if (matches(tokens, [...name])) await walk(join(path, name), rest, going)
   }
+}
+
+/** All files below a folder, hidden ones too, but for what Ferry keeps there. Links to files count as what they lead to. */
+export async function* below(folder: string, isSeen: (path: string) => boolean): AsyncGenerator<ObjectHead[]> {
+  const entries = await readdir(folder, { withFileTypes: true })
+  const shown = entries.filter(({ name }) => !isFerrys(name) && isSeen(join(folder, name)))
+  const files = shown.filter(entry => !entry.isDirectory()).map(({ name }) => join(folder, name))
+  const heads = await Promise.all(files.map(headOf))
+  yield heads.filter(head => head !== undefined)
+  // Links to folders could lead around in circles.
+  for (const entry of shown) if (entry.isDirectory()) yield* below(join(folder, entry.name), isSeen)
+}
+
+/** Undefined for what is no file, or is gone. */
+export async function headOf(path: string): Promise<ObjectHead | undefined> {
+  const info = await stat(path, { bigint: true }).catch(error => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  return info?.isFile() ? { key: path, size: Number(info.size), modified: info.mtimeNs } : undefined
 }

@@ -1,21 +1,27 @@
 /** A local folder as a store of objects; `-` is standard input and output. */
 import { constants, createReadStream } from 'node:fs'
-import { access, stat } from 'node:fs/promises'
-import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
+import { access, rm, stat } from 'node:fs/promises'
+import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
+import { isMagic } from '../../glob.ts'
 import { type Policy, realOf } from '../../policy.ts'
+import type { FileTarget } from '../files.ts'
 import type { Staging } from '../staging.ts'
-import type { ByteRange, ObjectHead, ObjectStore } from '../store.ts'
+import type { ByteRange, Found, ObjectHead, ObjectStore } from '../store.ts'
 import { translate } from './errors.ts'
-import { find } from './find.ts'
+import { LocalFiles } from './files.ts'
+import { below, find, headOf } from './find.ts'
 import { FileStaging } from './stagedfile.ts'
 import { FolderStaging } from './stagedfolder.ts'
 import { StandardOutput } from './standard.ts'
+import { translated } from './writer.ts'
 
 const STANDARD = '-'
 const CHUNK = 1 << 18
+/** Files that are looked at together. */
+const PAGE = 1000
 
 export class LocalFolder implements ObjectStore {
   readonly label: string
@@ -54,20 +60,35 @@ export class LocalFolder implements ObjectStore {
     return all.map(path => relative(folder, path)).sort()
   }
 
-  async find(name: string): Promise<ObjectHead[]> {
+  async list(name: string, { deep } = { deep: false }): Promise<Found> {
     if (name === STANDARD) {
       this.policy.requireNoServer('standard input and output')
-      return [{ key: STANDARD, size: undefined, modified: 0n }]
+      return { base: '', single: true, pages: pagesOf([{ key: STANDARD, size: undefined, modified: 0n }]) }
     }
     const path = this.pathOf(name)
     const single = await stat(path).catch(() => undefined)
-    const paths = single?.isFile()
-      ? [path]
-      : // The name of a folder is no pattern, and neither is that of the connection.
-        await (single?.isDirectory() ? find('*', path, this.isSeen) : find(name, this.folder, this.isSeen))
+    if (single?.isFile()) {
+      const base = join(dirname(path), sep)
+      return { base, single: true, pages: this.heads([path]) }
+    }
+    // The name of a folder is no pattern, and neither is that of the connection.
+    if (single?.isDirectory()) {
+      const pages = deep ? below(path, this.isSeen) : this.heads(await find('*', path, this.isSeen))
+      return { base: join(resolve(path), sep), single: false, pages }
+    }
+    const segments = name.split(/[/\\]/)
+    const plain = segments.slice(0, Math.max(0, segments.findIndex(isMagic))).join(sep)
+    const base = join(resolve(this.pathOf(plain === '' && !isAbsolute(name) ? '.' : plain || sep)), sep)
+    return { base, single: false, pages: this.heads(await find(name, this.folder, this.isSeen)) }
+  }
+
+  private async *heads(paths: string[]): AsyncGenerator<ObjectHead[]> {
     const isHidden = (p: string) => /(^|[/\\])\.(?!\.?([/\\]|$))/.test(relative(this.folder, p))
-    const heads = await Promise.all(paths.filter(p => !isHidden(p)).map(p => headOf(p)))
-    return heads.filter(head => head !== undefined).sort((a, b) => (a.key < b.key ? -1 : 1))
+    const shown = paths.filter(p => !isHidden(p))
+    for (let at = 0; at < shown.length; at += PAGE) {
+      const page = await Promise.all(shown.slice(at, at + PAGE).map(headOf))
+      yield page.filter(head => head !== undefined)
+    }
   }
 
   identityOf(name: string): string {
@@ -93,6 +114,24 @@ export class LocalFolder implements ObjectStore {
       ...(end === undefined ? {} : { end: end - 1 }),
       ...(signal ? { signal } : {}),
     })
+  }
+
+  async requireSame(head: ObjectHead): Promise<void> {
+    const now = await this.head(head.key)
+    if (now && now.size === head.size && now.modified === head.modified) return
+    throw new FerryError('FERRY-5005', `${head.key} was changed or removed after it was listed`, {
+      hint: 'Run again: the file is then read as it is now.',
+    })
+  }
+
+  async remove(head: ObjectHead): Promise<void> {
+    if (!(await this.head(head.key))) return
+    await this.requireSame(head)
+    await translated(head.key, rm(this.policy.pathOf(head.key)))
+  }
+
+  files(run: RunIdentity, folder: string, ordinal: number): FileTarget {
+    return new LocalFiles(resolve(this.pathOf(folder)), path => this.pathOf(path), run, ordinal)
   }
 
   async localFile({ key }: ObjectHead): Promise<string> {
@@ -132,7 +171,6 @@ export class LocalFolder implements ObjectStore {
   async close(): Promise<void> {}
 }
 
-async function headOf(path: string): Promise<ObjectHead | undefined> {
-  const info = await stat(path, { bigint: true })
-  return info.isFile() ? { key: path, size: Number(info.size), modified: info.mtimeNs } : undefined
+async function* pagesOf(heads: ObjectHead[]): AsyncGenerator<ObjectHead[]> {
+  yield heads
 }

@@ -2,6 +2,7 @@
 import { FerryError } from '../../errors.ts'
 import { alternatives, isMagic, matches, segmentTokens } from '../../glob.ts'
 import type { ObjectService, RemoteHead } from './service.ts'
+import { retried } from './upload.ts'
 
 /** The most objects that one pattern finds. */
 export const MOST_OBJECTS = 2_000_000
@@ -45,7 +46,7 @@ function literal(before: string, segments: string[]): { prefix: string; segments
 async function* walk(service: ObjectService, prefix: string, segments: string[]): AsyncGenerator<RemoteHead[]> {
   const [segment, ...rest] = segments
   if (segment === undefined) {
-    const head = await service.head(prefix)
+    const head = await retried(service, prefix, () => service.head(prefix))
     if (head) yield [head]
     return
   }

@@ -1,7 +1,7 @@
 /** What a kind of store of objects does over the network. Everything above it is common to all kinds: see {@link RemoteStore}. */
 import type { Readable } from 'node:stream'
 import { z } from 'zod'
-import type { ObjectHead } from '../store.ts'
+import type { ObjectAbout, ObjectHead } from '../store.ts'
 
 /** An object in a remote store. Keys have no slash at their beginning. */
 export interface RemoteHead extends ObjectHead {
@@ -30,8 +30,10 @@ export interface Listing {
 
 /** How a staged object is made visible. */
 export interface Reveal {
-  /** Recorded with the object, so that a process that takes the run over knows what was revealed. */
-  by: string
+  /** Recorded with the object, so that a process that takes the run over knows what was revealed; nothing if omitted. */
+  by?: string
+  /** Kept with the object. */
+  about?: ObjectAbout | undefined
   /** Throws {@link ObjectExists} if there is an object already. */
   ifAbsent: boolean
   /** True if the key is the run's own: whatever is there was revealed by it. */
@@ -58,7 +60,8 @@ export interface ObjectService {
   test(): Promise<string>
   /**
    * Objects whose keys begin with a prefix, page by page, sorted by key. A shallow listing has those without a slash behind
-   * the prefix alone, and the folders beside them.
+   * the prefix alone, and the folders beside them. Requests are repeated where that helps: pages of a listing that begins
+   * again need not be the same.
    */
   list(prefix: string, shallow: boolean): AsyncIterable<Listing>
   /** Undefined if there is no such object. */
@@ -71,11 +74,23 @@ export interface ObjectService {
    */
   read(key: string, start: number, end: number, options: { version: string; signal?: AbortSignal }): Promise<Readable>
   /** Writes a small object at once. */
-  put(key: string, bytes: Buffer): Promise<void>
+  put(key: string, bytes: Buffer, about?: ObjectAbout): Promise<void>
+  /** True if keys are paths of folders: empty names and `..` are none. */
+  readonly keysArePaths?: boolean
+  /** True if `about` can be kept. */
+  readonly keepsAbout?: boolean
+  about?(key: string): Promise<ObjectAbout>
+  /** Sets when a file was changed, in nanoseconds since 1970: only of stores where that is not the service's own. */
+  setModified?(key: string, modified: bigint): Promise<void>
+  /**
+   * Copies an object of another service, with what is kept with it, without its bytes passing through here. False if that is not
+   * possible. Throws {@link ObjectChanged} if it is another version.
+   */
+  copyFrom?(from: ObjectService, head: RemoteHead, key: string): Promise<boolean>
   /** Removes objects. Does nothing for those that do not exist. */
   remove(keys: string[]): Promise<void>
-  /** Begins an object under a key. Gives back the identity of the upload. */
-  stage(key: string, by: string): Promise<string>
+  /** Begins an object under a key; `by` and `about` as in `Reveal`. Gives back the identity of the upload. */
+  stage(key: string, recorded: Pick<Reveal, 'by' | 'about'>): Promise<string>
   /** Stores a part durably; parts may be stored in any order, some at a time. Gives back what identifies it. */
   putPart(upload: { key: string; id: string }, part: number, bytes: Buffer): Promise<string>
   /** Called when all parts are stored, where that alone is not durable. */

@@ -5,12 +5,11 @@ import { join } from 'node:path'
 import type { Checkpoint } from '../../batch/encoding.ts'
 import type { Committed } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
-import type { KeptForm } from '../../kept.ts'
 import { makeScratch, removeScratch } from '../../scratch.ts'
 import type { ObjectWriter, StagedFile, Staging } from '../staging.ts'
-import { readSection } from './reader.ts'
+import { Keeper } from './keeper.ts'
 import type { ObjectService, Staged } from './service.ts'
-import { type PartBuffers, retried, Upload } from './upload.ts'
+import { type PartBuffers, Upload } from './upload.ts'
 
 /** Requests at one time where many objects are revealed, dropped or read. */
 const AT_ONCE = 16
@@ -24,12 +23,11 @@ export interface RemoteTarget {
   scratch: string
 }
 
-export abstract class RemoteStaging implements Staging {
+export abstract class RemoteStaging extends Keeper implements Staging {
   abstract readonly shape: 'file' | 'folder'
   abstract readonly description: string
   readonly target: string
   readonly guarantee: string
-  protected readonly service: ObjectService
   protected readonly run: RunIdentity
   protected readonly request: WriteRequest
   protected readonly key: string
@@ -45,7 +43,7 @@ export abstract class RemoteStaging implements Staging {
     { run, request }: { run: RunIdentity; request: WriteRequest },
     { key, scratch }: RemoteTarget,
   ) {
-    this.service = service
+    super(service)
     this.buffers = buffers
     this.run = run
     this.request = request
@@ -79,40 +77,6 @@ export abstract class RemoteStaging implements Staging {
 
   protected async mark(): Promise<void> {
     await this.call(this.marker, () => this.service.put(this.marker, Buffer.alloc(0)))
-  }
-
-  /** A request, repeated where that helps. */
-  protected call<T>(key: string, work: () => Promise<T>): Promise<T> {
-    return retried(this.service, key, work)
-  }
-
-  /** The keys below a prefix. */
-  protected async keysBelow(prefix: string, shallow = false): Promise<string[]> {
-    return this.call(prefix, async () => {
-      const keys: string[] = []
-      for await (const page of this.service.list(prefix, shallow)) keys.push(...page.objects.map(o => o.key))
-      return keys
-    })
-  }
-
-  protected async remove(keys: string[]): Promise<void> {
-    if (keys.length > 0) await this.call(keys[0]!, () => this.service.remove(keys))
-  }
-
-  /** A manifest; undefined if there is none. */
-  protected async readManifest<T>(key: string, form: KeptForm<T>): Promise<T | undefined> {
-    const head = await this.call(key, () => this.service.head(key))
-    if (!head) return undefined
-    const chunks: Buffer[] = []
-    for await (const chunk of readSection(this.service, head, { start: 0 }, undefined)) {
-      chunks.push(chunk as Buffer)
-    }
-    return form.read(Buffer.concat(chunks).toString('utf8'))
-  }
-
-  protected async writeManifest<T>(key: string, form: KeptForm<T>, value: T): Promise<void> {
-    const bytes = Buffer.from(form.write(value))
-    await this.call(key, () => this.service.put(key, bytes))
   }
 
   protected async drop(uploads: { key: string; id: string }[]): Promise<void> {

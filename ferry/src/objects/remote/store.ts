@@ -4,11 +4,13 @@ import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { isMagic } from '../../glob.ts'
 import type { Policy } from '../../policy.ts'
+import type { FileTarget } from '../files.ts'
 import type { Staging } from '../staging.ts'
-import type { ByteRange, ObjectHead, ObjectStore } from '../store.ts'
+import { type ByteRange, type Found, isFerrys, type ObjectAbout, type ObjectHead, type ObjectStore } from '../store.ts'
+import { RemoteFiles } from './files.ts'
 import { findObjects, MOST_OBJECTS } from './find.ts'
 import { readSection } from './reader.ts'
-import type { ObjectService, RemoteHead } from './service.ts'
+import type { Listing, ObjectService, RemoteHead } from './service.ts'
 import { Spool } from './spool.ts'
 import { FolderStaging } from './stagedfolder.ts'
 import { ObjectStaging } from './stagedobject.ts'
@@ -78,31 +80,56 @@ export class RemoteStore implements ObjectStore {
     return !/(^|\/)\./.test(key.slice(this.folder.length)) && !key.endsWith('/')
   }
 
-  async find(name: string): Promise<ObjectHead[]> {
+  async list(name: string, { deep } = { deep: false }): Promise<Found> {
     const key = this.keyOf(name)
-    const found: RemoteHead[] = []
     const isFolder = key === this.folder || key.endsWith('/')
-    const single = isFolder || name.includes('*') ? undefined : await this.call(key, () => this.service.head(key))
-    if (single) return [single]
-    const take = (page: RemoteHead[]) => {
-      for (const one of page) if (this.isShown(one.key)) found.push(one)
-      if (found.length > MOST_OBJECTS) throw new FerryError('FERRY-1003', `more than ${MOST_OBJECTS} objects match`)
+    const one = isFolder || name.includes('*') ? undefined : await this.call(key, () => this.service.head(key))
+    if (one) return { base: key.slice(0, key.lastIndexOf('/') + 1), single: true, pages: pagesOf([one]) }
+    const segments = name.split('/')
+    if (!isFolder && segments.some(isMagic)) {
+      const plain = segments.slice(0, segments.findIndex(isMagic)).join('/')
+      const base = plain === '' ? this.folder : `${this.keyOf(plain)}/`
+      return { base, single: false, pages: this.shown(findObjects(this.service, this.folder, name)) }
     }
-    const isPattern = !isFolder && name.split('/').some(isMagic)
-    await this.call(key, async () => {
-      found.length = 0
-      if (isPattern) {
-        for await (const page of findObjects(this.service, this.folder, name)) take(page)
-      } else {
-        const prefix = isFolder ? key : `${key}/`
-        for await (const { objects } of this.service.list(prefix, true)) take(objects)
-      }
-    })
-    return found.sort((a, b) => (a.key < b.key ? -1 : 1))
+    const base = isFolder ? key : `${key}/`
+    const all = objectsOf(this.service.list(base, !deep))
+    return { base, single: false, pages: deep ? kept(all, base) : this.shown(all) }
+  }
+
+  private async *shown(pages: AsyncIterable<RemoteHead[]>): AsyncGenerator<RemoteHead[]> {
+    let found = 0
+    for await (const page of pages) {
+      found += page.length
+      if (found > MOST_OBJECTS) throw new FerryError('FERRY-1003', `more than ${MOST_OBJECTS} objects match`)
+      yield page.filter(one => this.isShown(one.key))
+    }
+  }
+
+  get remote(): ObjectService {
+    return this.service
+  }
+
+  async about({ key }: ObjectHead): Promise<ObjectAbout> {
+    return this.call(key, async () => (await this.service.about?.(key)) ?? {})
+  }
+
+  async remove(head: ObjectHead): Promise<void> {
+    const now = await this.head(head.key)
+    if (!now) return
+    if (now.version !== head.version) {
+      throw new FerryError('FERRY-5005', `${head.key} was changed after it was copied, and stays`)
+    }
+    await this.call(head.key, () => this.service.remove([head.key]))
+  }
+
+  files(run: RunIdentity, folder: string, ordinal: number): FileTarget {
+    const key = this.keyOf(folder)
+    const prefix = key === '' || key.endsWith('/') ? key : `${key}/`
+    return new RemoteFiles(this.service, this.buffers, prefix, run, ordinal)
   }
 
   identityOf(name: string): string {
-    return this.keyOf(name).replace(/\/$/, '')
+    return `/${this.keyOf(name).replace(/\/$/, '')}`
   }
 
   head(key: string): Promise<ObjectHead | undefined> {
@@ -139,4 +166,19 @@ export class RemoteStore implements ObjectStore {
     this.spool.close()
     await this.service.close()
   }
+}
+
+async function* objectsOf(listings: AsyncIterable<Listing>): AsyncGenerator<RemoteHead[]> {
+  for await (const { objects } of listings) yield objects
+}
+
+/** Everything but what Ferry keeps for itself, and marks of folders, which have no bytes. */
+async function* kept(pages: AsyncIterable<RemoteHead[]>, base: string): AsyncGenerator<RemoteHead[]> {
+  for await (const page of pages) {
+    yield page.filter(({ key }) => !isFerrys(key.slice(base.length)) && !key.endsWith('/'))
+  }
+}
+
+async function* pagesOf(heads: RemoteHead[]): AsyncGenerator<RemoteHead[]> {
+  yield heads
 }

@@ -2,7 +2,7 @@
 import { FerryError } from '../../errors.ts'
 import type { ObjectWriter } from '../staging.ts'
 import { isTransient, isUnreachable, pause } from './reader.ts'
-import type { ObjectService, Staged } from './service.ts'
+import type { ObjectService, Reveal, Staged } from './service.ts'
 
 /** Attempts to store one part. */
 const ATTEMPTS = 8
@@ -72,14 +72,14 @@ export class Upload implements ObjectWriter {
     this.onStored = onStored
   }
 
-  /** `by`: what will be recorded with the object: see `Reveal`. */
+  /** `by` and `about`: what will be recorded with the object: see `Reveal`. */
   static async begin(
     service: ObjectService,
     buffers: PartBuffers,
-    { key, by }: { key: string; by: string },
+    { key, ...recorded }: { key: string } & Pick<Reveal, 'by' | 'about'>,
     onStored: (staged: Staged) => void,
   ): Promise<Upload> {
-    const id = await retried(service, key, () => service.stage(key, by))
+    const id = await retried(service, key, () => service.stage(key, recorded))
     return new Upload(service, buffers, { key, id }, onStored)
   }
 
