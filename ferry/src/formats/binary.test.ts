@@ -15,7 +15,7 @@ const folders: FilePlace = {
     readdirSync(String(folder), { recursive: true, withFileTypes: true })
       .filter(e => e.isFile())
       .map(e => e.name),
-  cannot: /\.\.\//,
+  arePaths: true,
 }
 
 const azurite = await startAzurite()

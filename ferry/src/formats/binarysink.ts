@@ -103,12 +103,13 @@ class FilesBelow implements SinkTable {
     const stop = new AbortController()
     const ended = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
     const done: { path: string; file: SourceFile }[] = []
+    const going: Going = { failure: undefined, stop: () => stop.abort() }
     const put = async (path: string, file: SourceFile) => {
       if (!moved.has(path)) await this.put(path, file, ended)
       if (this.deletes) done.push({ path, file })
     }
     return {
-      write: batch => this.write(batch, put, () => stop.abort()),
+      write: batch => this.write(batch, put, going),
       commit: async () => {
         await this.remove(split.id, done.splice(0))
         return {}
@@ -120,30 +121,29 @@ class FilesBelow implements SinkTable {
   private async write(
     batch: Batch,
     put: (path: string, file: SourceFile) => Promise<void>,
-    stop: () => void,
+    going: Going,
   ): Promise<Refused[]> {
     const { rows, files } = batch as RowBatch
     const refused: Refused[] = []
-    let failure: { error: unknown } | undefined
     const work = rows.map(async (row, index) => {
       const path = row[0] as string
       const file = files![index]!
       await this.memory.use(Math.min(LARGE, Math.max(SMALL, file.head.size!)), async () => {
-        if (failure) return
+        if (going.failure) return
         try {
           await put(path, file)
         } catch (error) {
           const isOne = error instanceof FerryError && OF_ONE_FILE.test(error.code)
           if (isOne && this.request.skipBadRows) refused.push({ index, error })
-          else if (!failure) {
-            failure = { error: isOne ? placed(error, index) : error }
-            stop()
+          else if (!going.failure) {
+            going.failure = { error: isOne ? placed(error, index) : error }
+            going.stop()
           }
         }
       })
     })
     await Promise.all(work)
-    if (failure) throw failure.error
+    if (going.failure) throw going.failure.error
     return refused
   }
 
@@ -176,6 +176,12 @@ class FilesBelow implements SinkTable {
     await this.target.clear()
     return true
   }
+}
+
+/** What the writers of one split share: the first failure stops all of them. */
+interface Going {
+  failure: { error: unknown } | undefined
+  stop: () => void
 }
 
 function placed(error: FerryError, index: number): RowError {

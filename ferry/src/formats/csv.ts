@@ -3,10 +3,10 @@ import { parseRecords, RecordEnds } from '../batch/csv.ts'
 import { CsvAgreement, type FieldForm } from '../batch/csvagreement.ts'
 import { type Batch, type CsvDialect, NotAsBytes, type Rejected } from '../batch/encoding.ts'
 import type { Column, LogicalType } from '../batch/types.ts'
-import { typeName, utf8 } from '../batch/types.ts'
+import { typeName } from '../batch/types.ts'
 import type { Offer } from '../contract/encodings.ts'
 import type { ReadRequest, ReadOptions as SplitRead } from '../contract/read.ts'
-import { FILE_PATH, type TableInfo } from '../contract/schema.ts'
+import type { TableInfo } from '../contract/schema.ts'
 import type { SourceTable } from '../contract/source.ts'
 import type { Split } from '../contract/split.ts'
 import { FerryError, LineError } from '../errors.ts'
@@ -22,6 +22,7 @@ import {
   type TextFile,
 } from './bytes.ts'
 import { Beginning, type LineRejected, type RecordForm, RecordParser, withoutMark } from './csvrecords.ts'
+import { FileColumns, partitionColumns } from './filecolumns.ts'
 import { type CsvShape, inferCsv, uniqueNames } from './infer.ts'
 import { fromName, type ReadOptions } from './options.ts'
 import { Peeked } from './peek.ts'
@@ -42,6 +43,7 @@ export interface CsvFiles {
   info: TableInfo
   shape: CsvShape
   set: FileSet
+  partitions: Column[]
   options: ReadOptions
   /** Standard input: the bytes that were looked at come again when it is read. */
   peeked?: Peeked
@@ -63,10 +65,12 @@ export async function describeCsv(set: FileSet, options: ReadOptions): Promise<C
     nullable: true,
     inferred: declaredType(options, name) === undefined,
   }))
-  const unknown = Object.keys(options.types ?? {}).find(name => !shape.names.includes(name))
+  const partitions = partitionColumns(set, options, columns)
+  const names = [...shape.names, ...partitions.map(p => p.name)]
+  const unknown = Object.keys(options.types ?? {}).find(name => !names.includes(name))
   if (unknown !== undefined && shape.names.length > 0) {
     throw new FerryError('FERRY-3002', `read.types: ${path} has no column ${unknown}`, {
-      hint: `Its columns: ${shape.names.join(', ')}.`,
+      hint: `Its columns: ${names.join(', ')}.`,
     })
   }
   const bytes = bytesOf(set)
@@ -74,14 +78,14 @@ export async function describeCsv(set: FileSet, options: ReadOptions): Promise<C
   const guesses = [...guessed, ...shape.guesses]
   const info: TableInfo = {
     object: set.name,
-    columns,
+    columns: [...columns, ...partitions],
     primaryKey: [],
     ...(guesses.length > 0 ? { guesses } : {}),
     bytes,
     ...(bytes === undefined || file.compression !== 'none' ? {} : { rows }),
   }
   const known = { ...options, encoding: file.encoding }
-  return { info, shape: { ...shape, types }, set, options: known, peeked }
+  return { info, shape: { ...shape, types }, set, partitions, options: known, peeked }
 }
 
 /** Runs `work`; adds the file's path to an error that names a line. */
@@ -100,8 +104,8 @@ export class CsvSourceTable implements SourceTable {
   private readonly files: CsvFiles
   private readonly request: ReadRequest
   private readonly lines = new LineNumbers()
-  /** True if rows end with the path of their file. */
-  private readonly hasPath: boolean
+  /** What rows end with. */
+  private readonly tail: FileColumns
   /** Types of the fields in the rows encoding: those that the mapping reads columns as. */
   private readonly readAs: (LogicalType | undefined)[]
 
@@ -110,11 +114,8 @@ export class CsvSourceTable implements SourceTable {
     this.request = request
     const { names } = files.shape
     this.readAs = names.map(name => request.columns.find(c => c.from === name)?.sourceType)
-    this.rowColumns = readColumns(names, request)
-    this.hasPath = request.columns.some(c => c.from === FILE_PATH)
-    if (this.hasPath) {
-      this.rowColumns.push({ name: FILE_PATH, type: utf8, nullable: false })
-    }
+    this.tail = new FileColumns(files.partitions, request)
+    this.rowColumns = [...readColumns(names, request), ...this.tail.columns]
     if (request.where !== undefined) {
       throw new FerryError('FERRY-3006', 'files have no filter: `where` needs a store with a query language')
     }
@@ -185,8 +186,7 @@ export class CsvSourceTable implements SourceTable {
     const file = fileOf(this.files.set, piece.path, this.files.options)
     const start = from === undefined ? piece.start : Number(from)
     const agreement = offer.encoding === 'csv' ? this.agreement(offer) : undefined
-    const parser =
-      offer.encoding === 'csv' ? undefined : new RecordParser(this.recordForm, this.hasPath ? [piece.path] : [])
+    const parser = offer.encoding === 'csv' ? undefined : new RecordParser(this.recordForm, this.tail.of(piece.path))
     const beginning = start === 0 ? new Beginning(this.files.shape) : undefined
     const ends = new RecordEnds(this.files.shape.dialect)
     const source =

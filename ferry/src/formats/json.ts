@@ -2,10 +2,10 @@
 import type { Batch, Rejected } from '../batch/encoding.ts'
 import { MemberTypes } from '../batch/infer.ts'
 import { members } from '../batch/json.ts'
-import { type Column, json, type Row, typeName, utf8 } from '../batch/types.ts'
+import { type Column, json, type Row, typeName } from '../batch/types.ts'
 import type { Offer } from '../contract/encodings.ts'
 import type { ReadRequest, ReadOptions as SplitRead } from '../contract/read.ts'
-import { DOCUMENT, FILE_PATH, type TableInfo } from '../contract/schema.ts'
+import { DOCUMENT, type TableInfo } from '../contract/schema.ts'
 import type { SourceTable } from '../contract/source.ts'
 import type { Split } from '../contract/split.ts'
 import { FerryError, RowError } from '../errors.ts'
@@ -23,6 +23,7 @@ import {
   type TextFile,
 } from './bytes.ts'
 import { DocumentReader } from './documents.ts'
+import { FileColumns, partitionColumns } from './filecolumns.ts'
 import type { ReadOptions } from './options.ts'
 import { Peeked } from './peek.ts'
 import {
@@ -42,6 +43,7 @@ const MOST_FILES = 100
 export interface JsonFiles {
   info: TableInfo
   set: FileSet
+  partitions: Column[]
   options: ReadOptions
   format: 'jsonl' | 'json'
   peeked?: Peeked
@@ -69,8 +71,12 @@ export async function describeJson(
     const file = fileOf(set, other, own)
     await learn(types, file, format, { file, ...most })
   }
-  const known = new Map(types.columns.map(c => [c.name, c.type]))
-  for (const name of Object.keys(options.types ?? {})) known.set(name, declaredType(options, name)!)
+  const inside = types.columns.map(c => ({ ...c, nullable: true }))
+  const partitions = partitionColumns(set, options, inside)
+  const known = new Map(inside.map(c => [c.name, c.type]))
+  const outside = new Set(partitions.map(p => p.name))
+  for (const name of Object.keys(options.types ?? {}))
+    if (!outside.has(name)) known.set(name, declaredType(options, name)!)
   const columns = [...known].map(([name, type]) => ({
     name,
     type,
@@ -87,14 +93,15 @@ export async function describeJson(
   const guesses = [...guessed, ...(found.length > 0 ? [`members and types of ${looked}: ${found.join(', ')}`] : [])]
   const info: TableInfo = {
     object: set.name,
-    columns,
+    columns: [...columns, ...partitions],
     primaryKey: [],
-    documents: {},
+    // A document has no place for what its folders say.
+    ...(partitions.length === 0 ? { documents: {} } : {}),
     guesses,
     bytes,
     rows,
   }
-  return { info, set, options: own, format, peeked }
+  return { info, set, partitions, options: own, format, peeked }
 }
 
 /** Learns the members of a file's first records. Gives back how many they were. */
@@ -269,6 +276,8 @@ export class JsonSourceTable implements SourceTable {
   readonly rowColumns: Column[]
   /** Those of them that come from the objects. */
   private readonly inside: Column[]
+  /** What rows end with. */
+  private readonly tail: FileColumns
   private readonly reader: DocumentReader
   private readonly files: JsonFiles
   private readonly request: ReadRequest
@@ -283,12 +292,12 @@ export class JsonSourceTable implements SourceTable {
     const whole = request.columns.some(c => c.from === DOCUMENT)
     const columns = whole ? [{ name: DOCUMENT, type: json, nullable: false }] : files.info.columns
     this.inside = readColumns(
-      columns.map(c => c.name),
+      columns.filter(c => !files.partitions.some(p => p.name === c.name)).map(c => c.name),
       request,
     )
-    const named = request.columns.some(c => c.from === FILE_PATH)
+    this.tail = new FileColumns(files.partitions, request)
     this.reader = new DocumentReader(this.inside, request)
-    this.rowColumns = named ? [...this.inside, { name: FILE_PATH, type: utf8, nullable: false }] : this.inside
+    this.rowColumns = [...this.inside, ...this.tail.columns]
   }
 
   refuses(offer: Offer): string | undefined {
@@ -327,7 +336,7 @@ export class JsonSourceTable implements SourceTable {
     const source = this.files.peeked?.rest() ?? readBytes(file, range, signal)
     let at = start
     let left = this.request.limit ?? Infinity
-    const tail = this.rowColumns === this.inside ? [] : [piece.path]
+    const tail = this.tail.of(piece.path)
     for await (const { objects, bytes } of objectTexts(source, file, this.files.format, start, false)) {
       const rows: Row[] = []
       const rejected: Rejected[] = []

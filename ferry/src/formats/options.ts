@@ -44,6 +44,10 @@ export const readSchema = z
     names: z.array(z.string().min(1)).optional().describe('CSV: names of the columns, in place of those of the header'),
     nullText: z.string().default('').describe('CSV: unquoted text that stands for null'),
     sample: z.number().int().positive().default(10_000).describe('Records that types are found out from'),
+    partitions: z
+      .boolean()
+      .default(false)
+      .describe('Whether names of folders such as `year=2026` are columns of the rows in them'),
     hierarchy: z
       .enum(['preserve', 'flatten'])
       .default('preserve')

@@ -1,15 +1,16 @@
 /** Parquet files as a source, through DuckDB. */
 
-import { VARCHAR } from '@duckdb/node-api'
+import { type DuckDBType, VARCHAR } from '@duckdb/node-api'
 import { z } from 'zod'
 import type { Batch, CsvDialect } from '../batch/encoding.ts'
-import { type Column, utf8 } from '../batch/types.ts'
+import type { Column, LogicalType } from '../batch/types.ts'
 import type { Offer } from '../contract/encodings.ts'
 import type { ReadRequest, ReadOptions as SplitRead } from '../contract/read.ts'
 import { FILE_PATH, type TableColumn, type TableInfo } from '../contract/schema.ts'
 import type { ChecksumTarget, SourceTable, StoreChecksums } from '../contract/source.ts'
 import type { Split } from '../contract/split.ts'
-import { type Duckdb, quoteName, quotePath, translate } from '../duckdb/engine.ts'
+import { type Duckdb, quoteName, quotePath, quoteText, translate } from '../duckdb/engine.ts'
+import { toNative } from '../duckdb/logical.ts'
 import {
   checksums,
   csvDialect,
@@ -22,15 +23,20 @@ import {
 import { toLogical } from '../duckdb/types.ts'
 import { FerryError } from '../errors.ts'
 import { KeptForm } from '../kept.ts'
-import { bytesOf, type FileSet, fingerprintOf } from './bytes.ts'
+import { each } from '../objects/each.ts'
+import type { ByteRange, ObjectHead, ObjectStore } from '../objects/store.ts'
+import { bytesOf, type FileSet, fingerprintOf, headIn } from './bytes.ts'
+import { FileColumns, partitionColumns } from './filecolumns.ts'
 import type { ReadOptions } from './options.ts'
 
 export interface ParquetFiles {
   info: TableInfo
   set: FileSet
-  /** The keys of the files, each with the path of a local file that has its bytes. */
+  /** The keys of the files, each with the path of a local file that has its footer, at least. */
   paths: Map<string, string>
   columns: Relation['columns']
+  /** By the folders of the files. */
+  partitions: Relation['columns']
   /** Of files that lack some of the columns: which. */
   lacking: Map<string, string[]>
   /** Whether they are made of many row groups of fewer rows than DuckDB works on at a time. */
@@ -46,8 +52,12 @@ export async function describeParquet(
 ): Promise<ParquetFiles> {
   try {
     const paths = new Map<string, string>()
-    for (const head of set.files) paths.set(head.key, await set.store.localFile(head))
-    const columnsIn = (key: string) => columnsOf(db, paths.get(key)!)
+    for (const head of set.files) paths.set(head.key, '')
+    await each(set.files, async head => {
+      const { path } = await set.store.localFile(head, () => footerOf(set.store, head))
+      paths.set(head.key, path)
+    })
+    const columnsIn = (key: string) => columnsOf(db, paths.get(key)!, key)
     const [first, ...others] = [...paths.keys()]
     const columns = await columnsIn(first!)
     const lacking = new Map<string, string[]>()
@@ -91,6 +101,8 @@ export async function describeParquet(
     )
     const unreadable = new Map<string, TableColumn['unreadable']>()
     const cut = new Set<string>()
+    const partitions = partitionColumns(set, options, columns)
+    const natives = await nativesOf(db, partitions)
     for (const path of paths.values()) {
       const faults = await faultsOf(db, path, options.nanoseconds === 'cut')
       for (const [name, fault] of faults.unreadable) unreadable.set(name, fault)
@@ -98,17 +110,21 @@ export async function describeParquet(
     }
     const info: TableInfo = {
       object: set.name,
-      columns: columns.map(c => {
-        const fault = unreadable.get(c.name)
-        return { name: c.name, type: c.type, nullable: true, ...(fault ? { unreadable: fault } : {}) }
-      }),
+      columns: [
+        ...columns.map(c => {
+          const fault = unreadable.get(c.name)
+          return { name: c.name, type: c.type, nullable: true, ...(fault ? { unreadable: fault } : {}) }
+        }),
+        ...partitions,
+      ],
       ...(cut.size > 0 ? { guesses: [`${[...cut].join(', ')} to microseconds: what is finer is cut`] } : {}),
       primaryKey: [],
       bytes: bytesOf(set)!,
       rows: Number(count?.rows ?? 0),
     }
     const tiny = Number(count?.groups ?? 0) > 100 && info.rows! < Number(count!.groups) * VECTOR_ROWS
-    return { info, set, paths, columns, lacking, tiny }
+    const apart = partitions.map((p, i) => ({ ...p, native: natives[i]! }))
+    return { info, set, paths, columns, partitions: apart, lacking, tiny }
   } catch (error) {
     throw translate(error, set.name)
   }
@@ -139,8 +155,59 @@ async function faultsOf(db: Duckdb, path: string, cutsNanoseconds: boolean) {
   return { unreadable, cut }
 }
 
-async function columnsOf(db: Duckdb, path: string): Promise<Relation['columns']> {
-  const result = await db.run(`SELECT * FROM ${parquet([path])} LIMIT 0`)
+/** The types of DuckDB's own for columns. */
+async function nativesOf(db: Duckdb, columns: { type: LogicalType }[]) {
+  if (columns.length === 0) return []
+  const result = await db.run(`SELECT ${columns.map(c => `NULL::${toNative(c.type)}`).join(', ')}`)
+  return result.columnTypes()
+}
+
+/** What reads the footer of a file alone needs: its end, and the mark at its beginning. */
+async function footerOf(store: ObjectStore, head: ObjectHead): Promise<ByteRange[]> {
+  const size = head.size!
+  const start = Math.max(0, size - FOOTER_BYTES)
+  const chunks: Buffer[] = []
+  for await (const chunk of store.readRange(head, { start })) chunks.push(chunk as Buffer)
+  const end = Buffer.concat(chunks)
+  // What is no Parquet file is refused by who reads it.
+  const isWhole = end.length >= 8 && end.toString('latin1', end.length - 4) === 'PAR1'
+  const footer = isWhole ? size - 8 - end.readUInt32LE(end.length - 8) : start
+  return [{ start: 0, end: 4 }, { start: Math.min(start, Math.max(0, footer)) }]
+}
+
+interface RowGroup {
+  /** Row numbers within the file, the last one excluded. */
+  from: number
+  to: number
+  /** The bytes of each column in it. */
+  columns: { name: string; start: number; end: number }[]
+}
+
+/** The row groups of a file, by its footer. */
+async function rowGroupsOf(db: Duckdb, path: string): Promise<RowGroup[]> {
+  const rows = await db.all(`
+    SELECT row_group_id::INTEGER AS id, row_group_num_rows::DOUBLE AS rows, path_in_schema AS name,
+      total_compressed_size::DOUBLE AS bytes, data_page_offset::DOUBLE AS data, dictionary_page_offset::DOUBLE AS dictionary
+    FROM parquet_metadata(${quotePath(path)}) ORDER BY row_group_id`)
+  const groups: RowGroup[] = []
+  let last: unknown
+  for (const { id, rows: count, name, bytes, data, dictionary } of rows) {
+    if (id !== last) {
+      const from = groups.at(-1)?.to ?? 0
+      groups.push({ from, to: from + Number(count), columns: [] })
+      last = id
+    }
+    const start = Number(dictionary) > 0 ? Math.min(Number(dictionary), Number(data)) : Number(data)
+    groups.at(-1)!.columns.push({ name: String(name).split(', ')[0]!, start, end: start + Number(bytes) })
+  }
+  return groups
+}
+
+async function columnsOf(db: Duckdb, path: string, key: string): Promise<Relation['columns']> {
+  const result = await db.run(`SELECT * FROM ${parquet([path])} LIMIT 0`).catch(error => {
+    // The name of a file that only has a part of it tells nobody anything.
+    throw new Error(String(error.message).replaceAll(path, key), { cause: error })
+  })
   const types = result.columnTypes()
   return result
     .columnNames()
@@ -153,6 +220,8 @@ function parquet(paths: string[], option = ''): string {
   return `read_parquet([${paths.map(quotePath).join(', ')}], ${options})`
 }
 
+/** Footers are rarely longer. */
+const FOOTER_BYTES = 64 << 10
 /** Rows of a row group as DuckDB and most writers make them: splits are cut at their multiples. */
 const GROUP_ROWS = 122_880
 /** Rows that DuckDB works on at a time. */
@@ -177,33 +246,58 @@ export class ParquetSourceTable implements SourceTable {
   private readonly files: ParquetFiles
   private readonly request: ReadRequest
   private readonly db: () => Promise<Duckdb>
+  private readonly fileColumns: FileColumns
 
   constructor(files: ParquetFiles, request: ReadRequest, db: () => Promise<Duckdb>) {
     this.files = files
     this.request = request
     this.db = db
+    this.fileColumns = new FileColumns(files.partitions, request)
     this.rowColumns = rowColumns(this.whole, request.columns)
   }
 
-  /** The files with these keys as a relation of DuckDB. */
-  private relation(keys: string[], ...option: string[]): Relation {
-    const named = this.request.columns.some(c => c.from === FILE_PATH)
-    const columns = named
-      ? [...this.files.columns, { name: FILE_PATH, type: utf8, native: VARCHAR, nullable: false }]
-      : this.files.columns
-    const options = [...(named ? [`filename = '${FILE_PATH}'`] : []), ...option]
-    const { lacking } = this.files
-    if (lacking.size > 0 && keys.length > 1) options.push('union_by_name = true')
-    const sql = parquet(
-      keys.map(key => this.files.paths.get(key)!),
-      options.join(', '),
+  /** The files with these keys as a relation of DuckDB; `path` is the local file of the only one, if it is not that of the footer. */
+  private relation(keys: string[], { option, path }: { option?: string; path?: string } = {}): Relation {
+    const { lacking, paths, partitions, columns: own } = this.files
+    const [key] = keys
+    const isOne = keys.length === 1
+    const added = this.fileColumns.columns.map(
+      c => partitions.find(p => p.name === c.name) ?? { ...c, native: VARCHAR as DuckDBType },
     )
-    const missing = keys.length === 1 ? (lacking.get(keys[0]!) ?? []) : []
-    const natives = missing.map(name => `NULL::${columns.find(c => c.name === name)!.native} AS ${quoteName(name)}`)
-    const relation = natives.length === 0 ? sql : `(SELECT *, ${natives.join(', ')} FROM ${sql})`
+    const columns = [...own, ...added]
+    // Of one file its path and its folders are constants.
+    const options = [...(!isOne && this.namesFile ? [`filename = '${FILE_PATH}'`] : []), ...(option ? [option] : [])]
+    if (lacking.size > 0 && !isOne) options.push('union_by_name = true')
+    const sql = parquet(isOne && path !== undefined ? [path] : keys.map(k => paths.get(k)!), options.join(', '))
+    const missing = isOne ? (lacking.get(key!) ?? []) : []
+    const texts = isOne ? this.fileColumns.textsOf(key!) : []
+    const constants = [
+      ...missing.map(name => `NULL::${own.find(c => c.name === name)!.native} AS ${quoteName(name)}`),
+      ...added.flatMap(({ name, native }, i) => {
+        // Of several files DuckDB itself names each; what their folders say is read file by file.
+        if (!isOne && name === FILE_PATH) return []
+        const text = texts[i] ?? null
+        return [`${text === null ? 'NULL' : quoteText(text)}::${native} AS ${quoteName(name)}`]
+      }),
+    ]
+    const relation = constants.length === 0 ? sql : `(SELECT *, ${constants.join(', ')} FROM ${sql})`
     // Many threads hold back each row group on its own until those before it are written: of tiny ones, megabytes for a row.
     const setup = this.files.tiny ? ['SET threads = 1'] : []
     return { sql: relation, setup, teardown: setup.map(() => 'RESET threads'), columns }
+  }
+
+  private get namesFile(): boolean {
+    return this.fileColumns.columns.some(c => c.name === FILE_PATH)
+  }
+
+  /** True if files are read one by one: bytes are fetched as they are needed, or rows have what the folders of their file say. */
+  private get isApart(): boolean {
+    return !this.isHere || this.fileColumns.columns.some(c => c.name !== FILE_PATH)
+  }
+
+  /** True if the files are local ones. */
+  private get isHere(): boolean {
+    return [...this.files.paths].every(([key, path]) => key === path)
   }
 
   /** All files. */
@@ -231,10 +325,10 @@ export class ParquetSourceTable implements SourceTable {
     return fingerprintOf(this.files.set)
   }
 
-  /** Ranges of rows within each file: DuckDB reads only the row groups that they touch. A query takes all at once. */
+  /** Ranges of rows within each file: DuckDB reads only the row groups that they touch. A query takes all at once, if they are here. */
   async splits(offer: Offer): Promise<Split[]> {
     const { paths } = this.files
-    if (offer.encoding === 'duckdb-sql' || this.request.limit !== undefined) {
+    if (this.request.limit !== undefined || (offer.encoding === 'duckdb-sql' && !this.isApart)) {
       return [this.split(0, { paths: [...paths.keys()] }, this.files.info.rows ?? 0)]
     }
     const db = await this.db()
@@ -250,8 +344,12 @@ export class ParquetSourceTable implements SourceTable {
         Math.max(1, Math.round((this.request.splitBytes * rows) / (bytes * EXPANSION * GROUP_ROWS))) * GROUP_ROWS
       if (!isCut || rows <= each * 1.5) splits.push(this.split(splits.length, { paths: [key] }, rows))
       else {
-        for (let from = 0; from < rows; from += each) {
-          splits.push(this.split(splits.length, { paths: [key], from, to: from + each }, Math.min(each, rows - from)))
+        // What is not here is fetched by row groups, each of them once.
+        const ends = this.isHere ? [] : (await rowGroupsOf(db, path)).map(group => group.to)
+        for (let from = 0; from < rows; ) {
+          const to = ends.find(end => end >= from + each || end === rows) ?? from + each
+          splits.push(this.split(splits.length, { paths: [key], from, to }, Math.min(to, rows) - from))
+          from = to
         }
       }
     }
@@ -259,6 +357,7 @@ export class ParquetSourceTable implements SourceTable {
   }
 
   checksums(target: ChecksumTarget): StoreChecksums | undefined {
+    if (this.isApart) return undefined
     const open = async () => (await this.db()).sibling()
     return checksums(open, this.whole, this.request, target)
   }
@@ -273,15 +372,59 @@ export class ParquetSourceTable implements SourceTable {
 
   async *read(split: Split, { offer, signal }: SplitRead): AsyncGenerator<Batch> {
     const piece = pieces.read(split.spec)
-    const whole = piece.from === undefined
-    const relation = this.relation(piece.paths)
-    const options = { offer, signal, place: split.label }
-    const open = async () => (await this.db()).sibling()
-    if (whole) yield* readRelation(open, relation, this.request, options)
-    else {
-      const numbered = this.relation(piece.paths, `${ROW_NUMBER} = true`)
-      const condition = `${ROW_NUMBER} >= ${piece.from} AND ${ROW_NUMBER} < ${piece.to}`
-      yield* readRelation(open, numbered, this.request, { ...options, condition })
+    if (!this.isApart) {
+      yield* this.readHere(piece, this.request, { offer, signal, place: split.label })
+      return
     }
+    let left = this.request.limit
+    for (const key of piece.paths) {
+      if (left !== undefined && left <= 0) return
+      const { path, release } = await this.files.set.store.localFile(headIn(this.files.set, key), () =>
+        this.ranges(key, piece),
+      )
+      const request = left === undefined ? this.request : { ...this.request, limit: left }
+      try {
+        for await (const batch of this.readHere({ ...piece, paths: [key] }, request, {
+          offer,
+          signal,
+          place: key,
+          path,
+        })) {
+          if (left !== undefined && batch.kind === 'rows') left -= batch.rows.length
+          yield batch
+        }
+      } finally {
+        await release()
+      }
+    }
+  }
+
+  /** The bytes of a file that a piece of it needs. */
+  private async ranges(key: string, { from = 0, to = Infinity }: Piece): Promise<ByteRange[]> {
+    const { set, paths } = this.files
+    // A filter may read what no row has.
+    if (this.request.where !== undefined) return [{ start: 0 }]
+    const groups = await rowGroupsOf(await this.db(), paths.get(key)!)
+    const wanted = new Set(this.request.columns.map(c => c.from))
+    const chunks = groups
+      .filter(group => group.to > from && group.from < to)
+      .flatMap(group => group.columns.filter(c => wanted.has(c.name)))
+    return [...(await footerOf(set.store, headIn(set, key))), ...chunks]
+  }
+
+  private async *readHere(
+    piece: Piece,
+    request: ReadRequest,
+    { path, ...options }: { offer: Offer; signal: AbortSignal; place: string; path?: string },
+  ): AsyncGenerator<Batch> {
+    const open = async () => (await this.db()).sibling()
+    const at = path === undefined ? {} : { path }
+    if (piece.from === undefined) {
+      yield* readRelation(open, this.relation(piece.paths, at), request, options)
+      return
+    }
+    const numbered = this.relation(piece.paths, { ...at, option: `${ROW_NUMBER} = true` })
+    const condition = `${ROW_NUMBER} >= ${piece.from} AND ${ROW_NUMBER} < ${piece.to}`
+    yield* readRelation(open, numbered, request, { ...options, condition })
   }
 }

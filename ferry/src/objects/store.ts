@@ -43,6 +43,12 @@ export interface ByteRange {
   end?: number
 }
 
+/** A file of this machine with bytes of an object; who asked for it releases it, at the latest when the store is closed. */
+export interface LocalFile {
+  path: string
+  release(): Promise<void>
+}
+
 export interface ObjectStore {
   /** Identifies the store in messages, without secrets: `files:/data`. */
   readonly label: string
@@ -71,8 +77,11 @@ export interface ObjectStore {
     range: ByteRange,
     options?: { chunk?: number; signal?: AbortSignal | undefined },
   ): Readable
-  /** A local file with the bytes of an object, for readers that take no others; valid until the store is closed. */
-  localFile(head: ObjectHead): Promise<string>
+  /**
+   * A local file that has these bytes of an object at their places, for readers that take no others; what is between them is
+   * undefined. `ranges` is not asked where all bytes are here already.
+   */
+  localFile(head: ObjectHead, ranges: () => Promise<ByteRange[]> | ByteRange[]): Promise<LocalFile>
   /** The service behind a remote store, which may copy objects by itself. */
   readonly remote?: ObjectService
   /** Of stores whose objects have no version: throws FERRY-5005 if an object is no longer that of `head`. */

@@ -20,6 +20,7 @@ import {
   StorageSharedKeyCredential,
 } from '@azure/storage-blob'
 import { asOurselves } from '../../network.ts'
+import { each } from '../../objects/each.ts'
 import {
   growingPart,
   type Listing,
@@ -31,7 +32,6 @@ import {
   type Reveal,
   type Staged,
 } from '../../objects/remote/service.ts'
-import { each } from '../../objects/remote/staging.ts'
 import { retried } from '../../objects/remote/upload.ts'
 import type { ObjectAbout } from '../../objects/store.ts'
 import { credentialOf } from '../entra.ts'

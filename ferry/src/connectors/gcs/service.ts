@@ -7,6 +7,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { asOurselves } from '../../network.ts'
+import { each } from '../../objects/each.ts'
 import {
   type Listing,
   nanosecondsOf,
@@ -17,7 +18,6 @@ import {
   type Reveal,
   type Staged,
 } from '../../objects/remote/service.ts'
-import { each } from '../../objects/remote/staging.ts'
 import { retried } from '../../objects/remote/upload.ts'
 import type { ObjectAbout } from '../../objects/store.ts'
 import { explainGcs, type GcsError } from './errors.ts'

@@ -12,7 +12,7 @@ import { ObjectChanged } from '../../objects/remote/service.ts'
 import { Spool } from '../../objects/remote/spool.ts'
 import { retried } from '../../objects/remote/upload.ts'
 import type { Staging } from '../../objects/staging.ts'
-import type { ByteRange, Found, ObjectHead, ObjectStore } from '../../objects/store.ts'
+import type { ByteRange, Found, LocalFile, ObjectHead, ObjectStore } from '../../objects/store.ts'
 import type { Policy } from '../../policy.ts'
 import type { HttpSettings } from './settings.ts'
 
@@ -129,8 +129,8 @@ export class HttpStore implements ObjectStore {
     return response.status === 206 ? body : Readable.from(sliced(body, start, end), { objectMode: false })
   }
 
-  localFile(head: ObjectHead): Promise<string> {
-    return this.spool.fileOf(head, () => this.readRange(head, { start: 0 }))
+  async localFile(head: ObjectHead, ranges: () => Promise<ByteRange[]> | ByteRange[]): Promise<LocalFile> {
+    return this.spool.fileOf(head, await ranges(), range => this.readRange(head, range))
   }
 
   explain(error: unknown, key: string): unknown {

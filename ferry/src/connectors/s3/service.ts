@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream'
 import * as aws from '@aws-sdk/client-s3'
 import { defaultProvider } from '@aws-sdk/credential-provider-node'
 import { asOurselves } from '../../network.ts'
+import { each } from '../../objects/each.ts'
 import {
   growingPart,
   type Listing,
@@ -19,7 +20,6 @@ import {
   type Reveal,
   type Staged,
 } from '../../objects/remote/service.ts'
-import { each } from '../../objects/remote/staging.ts'
 import { retried } from '../../objects/remote/upload.ts'
 import type { ObjectAbout } from '../../objects/store.ts'
 import { explainS3 } from './errors.ts'
@@ -101,6 +101,7 @@ export class S3Service implements ObjectService {
         ...(token === undefined ? {} : { ContinuationToken: token }),
       })
       const page: aws.ListObjectsV2CommandOutput = await retried(this, prefix, () => this.client.send(command))
+      const decoded = decoderOf(page)
       yield {
         objects: (page.Contents ?? []).map(o => ({
           key: decoded(o.Key!),
@@ -301,6 +302,7 @@ export class S3Service implements ObjectService {
       const page: aws.ListMultipartUploadsCommandOutput = await this.client.send(
         new aws.ListMultipartUploadsCommand({ ...this.common, Prefix: prefix, EncodingType: 'url', ...marker }),
       )
+      const decoded = decoderOf(page)
       for (const { Key, UploadId } of page.Uploads ?? []) found.push({ key: decoded(Key!), id: UploadId! })
       if (!page.IsTruncated || page.NextKeyMarker === undefined) return found
       marker = {
@@ -338,9 +340,9 @@ function wordsOf({
   }
 }
 
-/** A key as listings with `EncodingType: url` have it. */
-function decoded(key: string): string {
-  return decodeURIComponent(key.replaceAll('+', ' '))
+/** How keys of a listing are read: not every service encodes them as it was asked to. */
+function decoderOf({ EncodingType }: { EncodingType?: string | undefined }): (key: string) => string {
+  return EncodingType === 'url' ? key => decodeURIComponent(key.replaceAll('+', ' ')) : key => key
 }
 
 function statusOf(error: unknown): number | undefined {

@@ -9,7 +9,7 @@ import { isMagic } from '../../glob.ts'
 import { type Policy, realOf } from '../../policy.ts'
 import type { FileTarget } from '../files.ts'
 import type { Staging } from '../staging.ts'
-import type { ByteRange, Found, ObjectHead, ObjectStore } from '../store.ts'
+import type { ByteRange, Found, LocalFile, ObjectHead, ObjectStore } from '../store.ts'
 import { translate } from './errors.ts'
 import { LocalFiles } from './files.ts'
 import { below, find, headOf } from './find.ts'
@@ -134,8 +134,8 @@ export class LocalFolder implements ObjectStore {
     return new LocalFiles(resolve(this.pathOf(folder)), path => this.pathOf(path), run, ordinal)
   }
 
-  async localFile({ key }: ObjectHead): Promise<string> {
-    return key
+  async localFile({ key }: ObjectHead): Promise<LocalFile> {
+    return { path: key, release: async () => {} }
   }
 
   explain(error: unknown, key: string): unknown {

@@ -4,10 +4,11 @@ import type { Committed } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
+import { each } from '../each.ts'
 import { isMade, PartNames, replacedOf } from '../partnames.ts'
 import type { ObjectWriter } from '../staging.ts'
 import { type ObjectService, type Staged, stagedSchema } from './service.ts'
-import { each, RemoteStaging, type RemoteTarget } from './staging.ts'
+import { RemoteStaging, type RemoteTarget } from './staging.ts'
 import type { PartBuffers } from './upload.ts'
 
 /** What is staged of a split: its parts, and how many of them there are at each checkpoint; at the end of the split, null. */

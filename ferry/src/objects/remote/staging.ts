@@ -6,13 +6,11 @@ import type { Checkpoint } from '../../batch/encoding.ts'
 import type { Committed } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { makeScratch, removeScratch } from '../../scratch.ts'
+import { each } from '../each.ts'
 import type { ObjectWriter, StagedFile, Staging } from '../staging.ts'
 import { Keeper } from './keeper.ts'
 import type { ObjectService, Staged } from './service.ts'
 import { type PartBuffers, Upload } from './upload.ts'
-
-/** Requests at one time where many objects are revealed, dropped or read. */
-const AT_ONCE = 16
 
 export interface RemoteTarget {
   /** The key of the object; of a folder what its keys begin with: empty, or with a slash at its end. */
@@ -140,21 +138,4 @@ export abstract class RemoteStaging extends Keeper implements Staging {
   abstract discard(): Promise<boolean>
   abstract begin(split: number, from: Checkpoint | undefined): Promise<number>
   abstract reached(split: number, checkpoint: Checkpoint | undefined, parts: number): Promise<void>
-}
-
-/** Runs work for each item, some at a time. The first error ends it, when all that has begun has ended. */
-export async function each<T>(items: T[], work: (item: T) => Promise<unknown>): Promise<void> {
-  const left = items.values()
-  let failed = false
-  const lane = async () => {
-    for (const item of left) {
-      if (failed) return
-      await work(item).catch(error => {
-        failed = true
-        throw error
-      })
-    }
-  }
-  const lanes = await Promise.allSettled(Array.from({ length: Math.min(AT_ONCE, items.length) }, lane))
-  for (const one of lanes) if (one.status === 'rejected') throw one.reason
 }

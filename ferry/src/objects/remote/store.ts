@@ -6,7 +6,15 @@ import { isMagic } from '../../glob.ts'
 import type { Policy } from '../../policy.ts'
 import type { FileTarget } from '../files.ts'
 import type { Staging } from '../staging.ts'
-import { type ByteRange, type Found, isFerrys, type ObjectAbout, type ObjectHead, type ObjectStore } from '../store.ts'
+import {
+  type ByteRange,
+  type Found,
+  isFerrys,
+  type LocalFile,
+  type ObjectAbout,
+  type ObjectHead,
+  type ObjectStore,
+} from '../store.ts'
 import { RemoteFiles } from './files.ts'
 import { findObjects, MOST_OBJECTS } from './find.ts'
 import { readSection } from './reader.ts'
@@ -140,8 +148,8 @@ export class RemoteStore implements ObjectStore {
     return readSection(this.service, head, range, signal)
   }
 
-  localFile(head: ObjectHead): Promise<string> {
-    return this.spool.fileOf(head, () => this.readRange(head, { start: 0 }))
+  async localFile(head: ObjectHead, ranges: () => Promise<ByteRange[]> | ByteRange[]): Promise<LocalFile> {
+    return this.spool.fileOf(head, await ranges(), range => this.readRange(head, range))
   }
 
   explain(error: unknown, key: string): unknown {
