@@ -266,7 +266,12 @@ export function binaryCopies(name: string, from: FilePlace, to: FilePlace, seed:
       const store = await storeAt(source)
       const [head] = await pagesOf(store, 'in/sub/deep.csv')
       expect(head).toBeDefined()
-      const stale = { ...head!, size: head!.size, modified: head!.modified - 1n, version: head!.version && 'gone' }
+      const stale = {
+        ...head!,
+        size: head!.size,
+        modified: head!.modified - 1n,
+        version: head!.version && (/^\d+$/.test(head!.version) ? `${head!.version}1` : 'gone'),
+      }
       const target = await storeAt(await to.make())
       const run = { run: 'r', job: 'j', epoch: 1, confirm: async () => {}, holds: async () => {} }
       const files = target.files(run, 'out/', 0)

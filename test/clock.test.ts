@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { scheduleSchema } from '../ferry/src/job/schedules.ts'
 import { jobSchema } from '../ferry/src/job/schema.ts'
 import { nextTimes, timesOf } from '../ferry/src/job/times.ts'
-import { Clock, fireWebhook } from '../ferry/src/runtime/clock.ts'
+import { Clock, calledTrigger, fireCalled } from '../ferry/src/runtime/clock.ts'
 import { look } from '../ferry/src/runtime/looks.ts'
 import { claimRun } from '../ferry/src/state/claims.ts'
 import type { State } from '../ferry/src/state/database.ts'
@@ -258,11 +258,12 @@ describe.each(Object.entries(STATES))('the clock, with its state in %s', (kind, 
           ],
         }),
       )
-      expect(await fireWebhook(state, 'j', 'hook')).toMatchObject({ outcome: 'queued' })
+      const fire = async (name: string) => fireCalled(state, 'j', await calledTrigger(state, 'j', name))
+      expect(await fire('hook')).toMatchObject({ outcome: 'queued' })
       // One that waits is enough.
-      expect(await fireWebhook(state, 'j', 'hook')).toMatchObject({ outcome: 'running' })
-      await expect(fireWebhook(state, 'j', 'off')).rejects.toMatchObject({ code: 'FERRY-1007' })
-      await expect(fireWebhook(state, 'j', 'none')).rejects.toMatchObject({ code: 'FERRY-1007' })
+      expect(await fire('hook')).toMatchObject({ outcome: 'running' })
+      await expect(fire('off')).rejects.toMatchObject({ code: 'FERRY-1007' })
+      await expect(fire('none')).rejects.toMatchObject({ code: 'FERRY-1007' })
     })
   })
 

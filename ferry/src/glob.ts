@@ -84,3 +84,34 @@ export function alternatives(pattern: string): string[] {
 
 /** True if a part of a path is a pattern. */
 export const isMagic = (segment: string) => /[*?[]/.test(segment)
+
+/** The segments of a path's pattern; undefined for `**`, which is any number of folders. */
+export type PathTokens = (Token[] | undefined)[]
+
+export const pathTokens = (segments: string[]): PathTokens =>
+  segments.map(segment => (segment === '**' ? undefined : segmentTokens(segment)))
+
+/** True if the names of a path match. It takes time proportional to their number times that of the segments. */
+export function matchesPath(segments: PathTokens, names: string[]): boolean {
+  // Which numbers of segments the names so far can match.
+  let reachable = new Set([0, ...following(segments, 0)])
+  for (const name of names) {
+    const next = new Set<number>()
+    for (const at of reachable) {
+      if (at >= segments.length) continue
+      const tokens = segments[at]
+      if (tokens === undefined) next.add(at)
+      else if (matches(tokens, [...name])) next.add(at + 1)
+    }
+    for (const at of [...next]) for (const more of following(segments, at)) next.add(more)
+    reachable = next
+  }
+  return reachable.has(segments.length)
+}
+
+/** A `**` may match no name. */
+function following(segments: PathTokens, at: number): number[] {
+  const found: number[] = []
+  for (let i = at; i < segments.length && segments[i] === undefined; i++) found.push(i + 1)
+  return found
+}

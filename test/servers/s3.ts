@@ -9,6 +9,8 @@ import { freePort } from './postgres.ts'
 
 export interface S3Server {
   endpoint: string
+  /** Where its buckets are folders. */
+  folder: string
   /** An empty bucket: the settings of a connection. */
   bucket(): { kind: string; bucket: string } & Record<string, string>
   stop(): Promise<void>
@@ -32,6 +34,7 @@ export async function startS3(): Promise<S3Server> {
   let made = 0
   return {
     endpoint,
+    folder,
     bucket: () => {
       const bucket = `b${process.pid}-${made++}`
       mkdirSync(join(folder, bucket))

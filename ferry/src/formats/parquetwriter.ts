@@ -175,11 +175,12 @@ export class ParquetWriter implements SplitWriter {
     if (this.pipe) {
       await this.pipe.finish()
       this.pipe = undefined
-      await this.finishPart()
+      // A file that was sent to a remote store is no longer here.
       const [count] = await this.db.all(
         `SELECT sum(num_rows)::DOUBLE AS n FROM parquet_file_metadata(${quotePath(this.file!.path)})`,
       )
       this.copied = count!.n as number
+      await this.finishPart()
     } else if (this.isQueried) await this.finishPart()
     else if (this.rowsInFile > 0 || this.parts === 0) await this.writeLast()
     const { copied, gathered, bytesWritten } = this

@@ -84,11 +84,14 @@ export const triggerSchema = z
       .default('10 s')
       .describe('How long a file must stay as it is before it counts as arrived'),
     webhook: z.literal(true).optional().describe('A call of an address with a secret'),
+    events: text
+      .optional()
+      .describe('Objects that a store tells of, as a pattern of their names: `in/**/*.csv`; called with a secret'),
     after: text.optional().describe('Another job, whenever it has completed'),
     overlap: z.enum(['skip', 'queue', 'cancel']).default('queue').describe('As of schedules'),
   })
-  .refine(t => [t.files, t.webhook, t.after].filter(x => x !== undefined).length === 1, {
-    message: 'a trigger has exactly one of files, webhook, after',
+  .refine(t => [t.files, t.webhook, t.events, t.after].filter(x => x !== undefined).length === 1, {
+    message: 'a trigger has exactly one of files, webhook, events, after',
   })
 
 export type Schedule = z.output<typeof scheduleSchema>

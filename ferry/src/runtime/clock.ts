@@ -153,7 +153,7 @@ export class Clock {
   }
 
   private async byTrigger(job: CopyJob, trigger: Trigger, now: number): Promise<Fired | undefined> {
-    if (trigger.webhook) return undefined
+    if (isCalled(trigger)) return undefined
     const known: Known = { job: job.name, name: `trigger:${trigger.name}`, print: printOf(trigger), now }
     const { db } = this.state
     const row = await findFiring(db, known)
@@ -215,18 +215,38 @@ export class Clock {
   }
 }
 
-/** Runs the job of a trigger that was called. Throws FERRY-1007 where there is no such trigger, or it is turned off. */
-export async function fireWebhook(state: State, job: string, name: string): Promise<Answer> {
+/** True for a trigger that others call, with its secret. */
+export const isCalled = (trigger: Trigger): boolean => trigger.webhook === true || trigger.events !== undefined
+
+/** A trigger that is called. Throws FERRY-1007 where there is no such trigger, or it is turned off. */
+export async function calledTrigger(state: State, job: string, name: string): Promise<Trigger> {
   const row = await state.db.selectFrom('job').select('definition').where('name', '=', job).executeTakeFirst()
-  const trigger = row && readJob(row.definition).triggers.find(t => t.name === name && t.webhook)
+  const trigger = row && readJob(row.definition).triggers.find(t => t.name === name && isCalled(t))
   if (!trigger?.enabled) throw new FerryError('FERRY-1007', `there is no trigger "${name}" of a job "${job}"`)
-  const known = { job, name: `trigger:${name}`, print: printOf(trigger), now: await databaseNow(state.db) }
+  return trigger
+}
+
+/** Runs the job of a trigger that was called; `came` is what it was called for. */
+export async function fireCalled(state: State, job: string, trigger: Trigger, came?: string): Promise<Answer> {
+  const known = await knownOf(state, job, trigger)
   return state.db.transaction().execute(async tx => {
     await firingOf(tx, known)
     const answer = await askWithin(tx, job, { by: known.name, overlap: trigger.overlap })
-    await tellOutcome(tx, known, OUTCOMES[answer.outcome](answer.row.id))
+    const outcome = OUTCOMES[answer.outcome](answer.row.id)
+    await tellOutcome(tx, known, came === undefined ? outcome : `${came}: ${outcome}`)
     return answer
   })
+}
+
+/** Keeps something for people as the outcome of a trigger. */
+export async function tellOfTrigger(state: State, job: string, trigger: Trigger, outcome: string): Promise<void> {
+  const known = await knownOf(state, job, trigger)
+  await firingOf(state.db, known)
+  await tellOutcome(state.db, known, outcome)
+}
+
+async function knownOf(state: State, job: string, trigger: Trigger): Promise<Known> {
+  return { job, name: `trigger:${trigger.name}`, print: printOf(trigger), now: await databaseNow(state.db) }
 }
 
 const OUTCOMES: Record<Answer['outcome'], (run: string) => string> = {

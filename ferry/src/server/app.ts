@@ -81,7 +81,9 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
   app.setErrorHandler(onError)
   // Clients say that they send JSON where they send nothing, too.
   const parseJson = app.getDefaultJsonParser('error', 'error')
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+  // Events of stores of objects have a type of their own.
+  const json = ['application/json', 'application/cloudevents+json', 'application/cloudevents-batch+json']
+  app.addContentTypeParser(json, { parseAs: 'string' }, (request, body, done) => {
     if (body === '') return done(null, undefined)
     try {
       refuseUnclear(body as string)

@@ -10,13 +10,14 @@ import { checkJob } from '../job/read.ts'
 import { type Schedule, scheduleSchema, triggerSchema } from '../job/schedules.ts'
 import type { CopyJob } from '../job/schema.ts'
 import { nextTimes } from '../job/times.ts'
-import { fireWebhook } from '../runtime/clock.ts'
+import { calledTrigger, fireCalled, isCalled, tellOfTrigger } from '../runtime/clock.ts'
 import type { Dispatcher } from '../runtime/dispatcher.ts'
 import { describeJob } from '../runtime/overview.ts'
 import { jobView, scheduleView, timesSchema, triggerView } from '../runtime/schemas.ts'
 import type { State } from '../state/database.ts'
 import { findJob, updateJob } from '../state/jobs.ts'
 import { hasHookSecret, isHookSecret, keepHookSecret } from '../state/secrets.ts'
+import { namesMatching, parsed, readNotification } from './notifications.ts'
 import { tellVersion, wantedVersion } from './versions.ts'
 
 const nameParams = z.object({ name: z.string().max(200) })
@@ -132,7 +133,7 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
       return Promise.all(
         job.triggers.map(async trigger => ({
           trigger,
-          hasSecret: trigger.webhook === true && (await hasHookSecret(db, job.name, trigger.name)),
+          hasSecret: isCalled(trigger) && (await hasHookSecret(db, job.name, trigger.name)),
           outcome: firings.get(`trigger:${trigger.name}`)?.outcome || null,
           outcomeAt: firings.get(`trigger:${trigger.name}`)?.outcome_at ?? null,
         })),
@@ -169,7 +170,7 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
     handler: async request => {
       const { name, trigger } = request.params
       const job = readJob((await findJob(db, name)).definition)
-      if (!job.triggers.some(t => t.name === trigger && t.webhook)) {
+      if (!job.triggers.some(t => t.name === trigger && isCalled(t))) {
         throw new FerryError('FERRY-1007', `job ${name} has no trigger "${trigger}" that is called`)
       }
       const secret = randomBytes(24).toString('base64url')
@@ -178,27 +179,93 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
     },
   })
 
-  app.route({
-    method: 'POST',
+  const hook = {
     url: '/hooks/:name/:trigger',
-    // The secret in the header is what admits a caller.
-    config: { role: 'public', rateLimit: { max: 60, timeWindow: '1 minute' } },
+    // The secret is what admits a caller.
+    config: { role: 'public' as const, rateLimit: { max: 600, timeWindow: '1 minute' } },
+  }
+  const callSchema = {
+    tags: ['triggers'],
+    params: triggerParams,
+    querystring: z.object({ secret: z.string().max(600).optional().describe('Where no header can be sent') }),
+    headers: z.object({ authorization: z.string().max(2000).optional() }),
+  }
+
+  /** Throws FERRY-6001 where a call has not the secret: as a bearer token, as the password of any user, or in its address. */
+  async function requireSecret({ params, query, headers }: HookCall): Promise<void> {
+    const [, scheme, words] = /^(Bearer|Basic) +(.+)$/i.exec(headers.authorization ?? '') ?? []
+    const basic = () =>
+      Buffer.from(words!, 'base64')
+        .toString('utf8')
+        .replace(/^[^:]*:/, '')
+    const given = words === undefined ? query.secret : /^basic$/i.test(scheme!) ? basic() : words
+    if (given && (await isHookSecret(state, params.name, params.trigger, given))) return
+    throw new FerryError('FERRY-6001', 'the secret of the trigger is missing or wrong')
+  }
+
+  app.route({
+    ...hook,
+    method: 'POST',
     schema: {
-      tags: ['triggers'],
-      summary: 'Runs the job of a trigger; the secret is sent as a bearer token',
-      params: triggerParams,
-      headers: z.object({ authorization: z.string().max(600).optional() }),
-      response: { 202: z.object({ run: z.string(), outcome: z.enum(['queued', 'resumed', 'running', 'paused']) }) },
+      ...callSchema,
+      summary: 'Runs the job of a trigger; with the secret as a bearer token, a password, or in the address',
+      description: 'A trigger with `events` takes what Azure Event Grid, Amazon S3 and Google Cloud Storage send.',
+      response: {
+        200: z.object({ validationResponse: z.string() }).describe('To Event Grid, which asks whether it is meant'),
+        202: z.object({
+          run: z.string().nullable(),
+          outcome: z.enum(['queued', 'resumed', 'running', 'paused', 'nothing']),
+        }),
+      },
     },
     handler: async (request, reply) => {
-      const { name, trigger } = request.params
-      const given = /^Bearer +(.+)$/i.exec(request.headers.authorization ?? '')?.[1]
-      if (!given || !(await isHookSecret(state, name, trigger, given))) {
-        throw new FerryError('FERRY-6001', 'the secret of the trigger is missing or wrong')
+      await requireSecret(request)
+      const { name } = request.params
+      const trigger = await calledTrigger(state, name, request.params.trigger)
+      let came: string | undefined
+      if (trigger.events !== undefined) {
+        const told = readNotification(typeof request.body === 'string' ? parsed(request.body) : request.body)
+        if (!told) {
+          throw new FerryError('FERRY-6003', 'that is no notification of a store of objects', {
+            hint: 'Event Grid, S3 (by SNS or EventBridge) and Pub/Sub send them; a trigger with `webhook` takes any call.',
+          })
+        }
+        if (told.kind === 'validation') return told.answer
+        if (told.kind === 'confirmation') {
+          await tellOfTrigger(state, name, trigger, `open this address to confirm the subscription: ${told.address}`)
+          return reply.code(202).send({ run: null, outcome: 'nothing' as const })
+        }
+        const names = namesMatching(told.names, trigger.events)
+        if (names.length === 0) return reply.code(202).send({ run: null, outcome: 'nothing' as const })
+        came = names.length === 1 ? names[0]!.slice(0, 500) : `${names.length} objects`
       }
-      const { row, outcome } = await fireWebhook(state, name, trigger)
+      const { row, outcome } = await fireCalled(state, name, trigger, came)
       dispatcher.look()
       return reply.code(202).send({ run: row.id, outcome })
     },
   })
+
+  // How an event in the form of CloudEvents asks whether an address is meant.
+  app.route({
+    ...hook,
+    method: 'OPTIONS',
+    schema: {
+      ...callSchema,
+      hide: true,
+      headers: callSchema.headers.extend({ 'webhook-request-origin': z.string().max(500).optional() }),
+    },
+    handler: async (request, reply) => {
+      await requireSecret(request)
+      await calledTrigger(state, request.params.name, request.params.trigger)
+      const origin = request.headers['webhook-request-origin']
+      if (origin !== undefined) reply.headers({ 'webhook-allowed-origin': origin, 'webhook-allowed-rate': '*' })
+      return reply.code(200).send()
+    },
+  })
+}
+
+interface HookCall {
+  params: { name: string; trigger: string }
+  query: { secret?: string | undefined }
+  headers: { authorization?: string | undefined }
 }

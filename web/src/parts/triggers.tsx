@@ -32,18 +32,20 @@ const useStyles = makeStyles({
 })
 
 /** What of a trigger has a field of its own. */
-const FIELDS = ['name', 'files', 'connection', 'after']
+const FIELDS = ['name', 'files', 'connection', 'events', 'after']
 
 type Trigger = Record<string, unknown> & { name: string }
 
 function wordsFor(t: Record<string, unknown>): string {
   if (t.files) return `files arrive: ${t.files}${t.connection ? ` in ${t.connection}` : ''}`
+  if (t.events) return `a store tells of objects: ${t.events}`
   if (t.after) return `${t.after} has completed`
   return 'it is called'
 }
 
-/** A webhook as a terminal calls it. */
-function callOf({ secret, address }: { secret: string; address: string }): string {
+/** A webhook as a terminal calls it; the address with the secret in it for a store that tells of objects. */
+function callOf({ secret, address }: { secret: string; address: string }, isEvents: boolean): string {
+  if (isEvents) return `${location.origin}${address}?secret=${secret}`
   return `curl -X POST -H 'Authorization: Bearer ${secret}' ${location.origin}${address}`
 }
 
@@ -70,6 +72,7 @@ export function Triggers({ name }: { name: string }) {
   if (triggers.isError) return <Failure error={triggers.error} />
   if (!triggers.data) return <Spinner label="Loading triggers" />
   const all = triggers.data.map(t => t.trigger as Trigger)
+  const isEvents = all.find(t => t.name === secret.variables)?.events !== undefined
   // While it is being saved, the list that is shown is the former one: an edit of that would be lost.
   const keep = (triggers: Trigger[]) => save.isPending || save.mutate(triggers)
   return (
@@ -81,8 +84,9 @@ export function Triggers({ name }: { name: string }) {
       {secret.data && (
         <MessageBar intent="success" layout="multiline">
           <MessageBarBody>
-            Told only now. Call it: <code>{callOf(secret.data)}</code>
-            <CopyButton text={callOf(secret.data)} what="the call" />
+            {isEvents ? 'Told only now. Let the store send its events to: ' : 'Told only now. Call it: '}
+            <code>{callOf(secret.data, isEvents)}</code>
+            <CopyButton text={callOf(secret.data, isEvents)} what="the call" />
           </MessageBarBody>
         </MessageBar>
       )}
@@ -116,7 +120,7 @@ export function Triggers({ name }: { name: string }) {
               cell: (t, i) =>
                 mayEdit && (
                   <>
-                    {t.trigger.webhook === true && (
+                    {(t.trigger.webhook === true || t.trigger.events !== undefined) && (
                       <Confirm
                         title={t.hasSecret ? 'Make another secret?' : 'Make the secret?'}
                         text={t.hasSecret ? 'The previous secret no longer works.' : 'It is shown only once.'}
@@ -203,14 +207,16 @@ function TriggerForm({ job, edited, fault, isBusy, onDone, onCancel }: Props) {
     name: named = '',
     files: pattern,
     webhook,
+    events: told,
     after: former,
     connection: place,
     ...rest
   } = (edited ?? {}) as Partial<Trigger>
   const [name, setName] = useState(named)
-  const [kind, setKind] = useState(webhook ? 'webhook' : former ? 'after' : 'files')
+  const [kind, setKind] = useState(webhook ? 'webhook' : told ? 'events' : former ? 'after' : 'files')
   const [files, setFiles] = useState(String(pattern ?? '*.csv'))
   const [connection, setConnection] = useState(String(place ?? ''))
+  const [events, setEvents] = useState(String(told ?? '**'))
   const [after, setAfter] = useState(String(former ?? ''))
   const connections = useQuery(connectionsQuery)
   const connectors = useQuery(connectorsQuery)
@@ -219,10 +225,12 @@ function TriggerForm({ job, edited, fault, isBusy, onDone, onCancel }: Props) {
     // How long files stay as they are before it runs is of files alone.
     const { settled: _, ...plain } = rest as Record<string, unknown>
     if (kind === 'webhook') return { ...plain, name, webhook: true }
+    if (kind === 'events') return { ...plain, name, events }
     if (kind === 'after') return { ...plain, name, after }
     return { ...rest, name, files, ...(connection ? { connection } : {}) }
   }
-  const isWhole = name.trim() !== '' && (kind !== 'after' || after !== '') && (kind !== 'files' || files !== '')
+  const needed = { files, after, events, webhook: 'a call' }[kind]
+  const isWhole = name.trim() !== '' && needed !== ''
   return (
     <div className={styles.form}>
       <Field label="Name of the trigger" {...shown(fault('name'))}>
@@ -232,6 +240,7 @@ function TriggerForm({ job, edited, fault, isBusy, onDone, onCancel }: Props) {
         <Select value={kind} onChange={(_, d) => setKind(d.value)}>
           <option value="files">files arrive</option>
           <option value="webhook">it is called, with a secret</option>
+          <option value="events">a store tells that objects have arrived</option>
           <option value="after">another job has completed</option>
         </Select>
       </Field>
@@ -255,6 +264,15 @@ function TriggerForm({ job, edited, fault, isBusy, onDone, onCancel }: Props) {
             </Select>
           </Field>
         </>
+      )}
+      {kind === 'events' && (
+        <Field
+          label="Objects"
+          hint="A pattern of their names, such as in/**/*.csv. Event Grid, S3 and Cloud Storage tell of them."
+          {...shown(fault('events'))}
+        >
+          <Input value={events} onChange={(_, d) => setEvents(d.value)} />
+        </Field>
       )}
       {kind === 'after' && (
         <Field label="Job" {...shown(fault('after'))}>

@@ -1,6 +1,8 @@
 /** Copies into a store, as jobs make them. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { policy, until } from '../../../../test/support.ts'
+import { policy, temporaryFolder, until } from '../../../../test/support.ts'
 import type { Column } from '../../batch/types.ts'
 import { runJob } from '../../runtime/run.ts'
 import type { UpdateMethod } from '../write.ts'
@@ -45,6 +47,27 @@ export function writing({ kind, make, evolves, isWhole }: Subject, update: Updat
     add(0, 0)
     await completed(state, job)
     expect(await found(place)).toEqual([])
+  })
+
+  it('takes rows in each form in which a source gives them', async () => {
+    const place = await make()
+    const folder = temporaryFolder()
+    writeFileSync(join(folder, 't.csv'), `id,n\n${Array.from({ length: 300 }, (_, i) => `r${i},${i}\n`).join('')}`)
+    const files = { kind: 'files', folder }
+    const state = await newState()
+    await completed(
+      state,
+      into({ ...place, endpoint: files, object: () => 't.parquet', write: {} }, files, 'overwrite', {
+        table: { from: 't.csv' },
+      }),
+    )
+    for (const [i, from] of ['t.csv', 't.parquet'].entries()) {
+      const name = `form${i}`
+      expect(await completed(state, into(place, files, update, { name, table: { from } })), from).toMatchObject({
+        rowsCopied: 300,
+      })
+      expect(await found(place, name), from).toEqual(numbered(0, 300))
+    }
   })
 
   it('takes an empty table', async () => {

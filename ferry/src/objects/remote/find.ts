@@ -1,6 +1,6 @@
 /** Objects by pattern. What is listed is only what can match: each segment of the pattern narrows the prefix. */
 import { FerryError } from '../../errors.ts'
-import { alternatives, isMagic, matches, segmentTokens } from '../../glob.ts'
+import { alternatives, isMagic, matches, matchesPath, pathTokens, segmentTokens } from '../../glob.ts'
 import type { ObjectService, RemoteHead } from './service.ts'
 import { retried } from './upload.ts'
 
@@ -74,48 +74,19 @@ async function* walk(service: ObjectService, prefix: string, segments: string[])
 /** `**`: any number of folders. All below the prefix is listed once; an object is found by any of the patterns `rests`. */
 async function* deep(service: ObjectService, prefix: string, rests: string[][]): AsyncGenerator<RemoteHead[]> {
   const patterns = rests.map(rest => ({
-    tokens: rest.map(segment => (segment === '**' ? undefined : segmentTokens(segment))),
+    tokens: pathTokens(['**', ...rest]),
     showsHidden: rest.at(-1)?.startsWith('.') === true,
   }))
   const fits = (key: string) => {
     const names = key.slice(prefix.length).split('/')
     if (names.slice(0, -1).some(name => name.startsWith('.'))) return false
     const isHidden = names.at(-1)!.startsWith('.')
-    return patterns.some(p => (!isHidden || p.showsHidden) && matchesDeep(p.tokens, names))
+    return patterns.some(p => (!isHidden || p.showsHidden) && matchesPath(p.tokens, names))
   }
   for await (const { objects } of service.list(prefix, false)) {
     const found = objects.filter(o => fits(o.key))
     if (found.length > 0) yield found
   }
-}
-
-type Tokens = ReturnType<typeof segmentTokens>
-
-/** True if the names of a path match segments behind a `**`, where undefined is another `**`. */
-function matchesDeep(segments: (Tokens | undefined)[], names: string[]): boolean {
-  // One row for each number of names: which numbers of segments they can match.
-  let reachable = new Set([0, ...following(segments, 0)])
-  for (const name of names) {
-    const next = new Set<number>()
-    // The leading `**` takes any name.
-    next.add(0)
-    for (const at of reachable) {
-      if (at >= segments.length) continue
-      const tokens = segments[at]
-      if (tokens === undefined) next.add(at)
-      else if (matches(tokens, [...name])) next.add(at + 1)
-    }
-    for (const at of [...next]) for (const more of following(segments, at)) next.add(more)
-    reachable = next
-  }
-  return segments.length === 0 || reachable.has(segments.length)
-}
-
-/** A `**` may match no name. */
-function following(segments: (Tokens | undefined)[], at: number): number[] {
-  const found: number[] = []
-  for (let i = at; i < segments.length && segments[i] === undefined; i++) found.push(i + 1)
-  return found
 }
 
 /** Names that begin with a dot are hidden, unless the pattern begins with one. */
