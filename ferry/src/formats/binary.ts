@@ -3,7 +3,6 @@
  * Between stores of files the content is not in the row: a file is copied from store to store, by the service itself if it can.
  */
 import { createHash, hash } from 'node:crypto'
-import { basename } from 'node:path/posix'
 import { z } from 'zod'
 import type { Batch, RowBatch } from '../batch/encoding.ts'
 import { binary, type Column, int64, type Row, timestamptz, utf8 } from '../batch/types.ts'
@@ -14,8 +13,7 @@ import type { ChecksumTarget, SourceTable, StoreChecksums } from '../contract/so
 import type { Split } from '../contract/split.ts'
 import { FerryError, RowError } from '../errors.ts'
 import { KeptForm } from '../kept.ts'
-import type { SourceFile } from '../objects/files.ts'
-import type { Found, ObjectHead, ObjectStore } from '../objects/store.ts'
+import type { Found, ObjectHead, ObjectStore, SourceFile } from '../objects/store.ts'
 import { partOf } from './increment.ts'
 import type { ReadOptions as FileOptions } from './options.ts'
 
@@ -103,7 +101,7 @@ export class BinarySourceTable implements SourceTable {
     for await (const page of partOf(pages, this.request)) {
       for (const { key, size, modified, version } of page) {
         if (left-- <= 0) return
-        const path = single ? basename(key.replaceAll('\\', '/')) : key.slice(base.length).replaceAll('\\', '/')
+        const path = single ? baseOf(key.replaceAll('\\', '/')) : key.slice(base.length).replaceAll('\\', '/')
         yield [this.flattens ? flat(path) : path, key, size!, String(modified), version ?? null]
       }
     }
@@ -241,6 +239,8 @@ async function sums(
 
 /** A name in one folder for a path in many: different ones for different paths. */
 function flat(path: string): string {
-  const [, name, ending] = /^(.*?)(\.[^.]*)?$/.exec(basename(path))!
+  const [, name, ending] = /^(.*?)(\.[^.]*)?$/.exec(baseOf(path))!
   return `${name}-${hash('sha256', path, 'hex').slice(0, 10)}${ending ?? ''}`
 }
+
+const baseOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)

@@ -81,10 +81,38 @@ export async function* readBytes(file: TextFile, range: ByteRange, signal?: Abor
 async function decoded(raw: Readable, file: TextFile): Promise<Readable> {
   const compression = file.isStream && file.compression === 'none' ? await compressionOfStream(raw) : file.compression
   const stages: Transform[] = []
-  if (compression === 'gzip') stages.push(createGunzip({ chunkSize: CHUNK }))
+  if (compression === 'gzip') stages.push(...gunzip())
   if (!isUtf8Name(file.encoding)) stages.push(transcode(file.encoding))
   const first = compression === 'zstd' ? Readable.from(unzstd(raw, CHUNK), { objectMode: false }) : raw
   return stages.length === 0 ? first : (pipeline([first, ...stages] as never, () => {}) as unknown as Transform)
+}
+
+/** Decompresses all members of a file. Zeros may pad its end; what stands behind them would be left out. */
+function gunzip(): Transform[] {
+  const engine = createGunzip({ chunkSize: CHUNK })
+  let all = 0
+  let meant = 0
+  const counter = new Transform({
+    transform(chunk: Buffer, _, done) {
+      let last = chunk.length - 1
+      while (last >= 0 && chunk[last] === 0) last--
+      if (last >= 0) meant = all + last + 1
+      all += chunk.length
+      done(null, chunk)
+    },
+  })
+  const end = new Transform({
+    transform: (chunk: Buffer, _, done) => done(null, chunk),
+    flush(done) {
+      const isAll = engine.bytesWritten >= meant
+      done(
+        isAll
+          ? null
+          : Object.assign(new Error(`bytes behind the end, at ${engine.bytesWritten}`), { code: 'Z_DATA_ERROR' }),
+      )
+    },
+  })
+  return [counter, engine, end]
 }
 
 /** The compression that the first bytes of a stream show: it has no name that would. */

@@ -121,6 +121,12 @@ export const KNOWN_FILES = `**/*.{${Object.entries(EXTENSIONS)
 
 /** Format and compression by a file's name: `orders.csv.gz`. */
 export function fromName(name: string): { format?: Format; compression: Compression; delimiter?: string } {
+  const found = byEnding(name)
+  // What follows a name in an address is not of it.
+  return found.format === undefined && name.includes('?') ? byEnding(name.replace(/\?.*$/s, '')) : found
+}
+
+function byEnding(name: string): { format?: Format; compression: Compression; delimiter?: string } {
   const parts = name.toLowerCase().split('.').slice(1)
   const last = parts.at(-1)
   const compression: Compression = last === 'gz' ? 'gzip' : last === 'zst' || last === 'zstd' ? 'zstd' : 'none'
@@ -143,7 +149,8 @@ export function endingOf(format: string, compression: Compression | 'snappy'): s
 /** A file's name without the ending for its format: `orders.csv.gz` and `orders` are both `orders`; `*` is left out. */
 export function stem(file: string): string {
   const ending = new RegExp(`\\.(${Object.keys(EXTENSIONS).join('|')})(\\.(gz|zst|zstd))?$`, 'i')
-  const bare = file.replace(ending, '').replace(/[*?]/g, '')
+  const path = ending.test(file) ? file : file.replace(/\?.*$/s, '')
+  const bare = path.replace(ending, '').replace(/[*?]/g, '')
   return bare === '' ? 'files' : bare
 }
 

@@ -9,7 +9,7 @@ import type { RunIdentity, WriteRequest } from '../contract/write.ts'
 import type { Duckdb } from '../duckdb/engine.ts'
 import { heldByParquet, toNative } from '../duckdb/logical.ts'
 import { FerryError } from '../errors.ts'
-import { findAll, type ObjectStore } from '../objects/store.ts'
+import { findAll, type ObjectHead, type ObjectStore } from '../objects/store.ts'
 import type { Policy } from '../policy.ts'
 import { BinarySourceTable, describeFiles } from './binary.ts'
 import { binarySink } from './binarysink.ts'
@@ -17,7 +17,7 @@ import type { FileSet } from './bytes.ts'
 import { CsvSourceTable, describeCsv } from './csv.ts'
 import { filesOf, newFiles } from './increment.ts'
 import { describeJson, JsonSourceTable } from './json.ts'
-import { endingOf, formatOf, KNOWN_FILES, readOptions, stem, writeOptions } from './options.ts'
+import { endingOf, formatOf, fromName, KNOWN_FILES, readOptions, stem, writeOptions } from './options.ts'
 import { FilesSinkTable } from './sink.ts'
 
 /** Tables as files of a store of objects: CSV, JSON Lines, JSON arrays, Parquet; plain, gzip, zstd. */
@@ -28,6 +28,8 @@ export class FilesStore implements Store {
   private readonly store: ObjectStore
   private readonly policy: Policy
   private duckdb: Promise<Duckdb> | undefined
+  /** The files whose columns were looked at, each as it was then, by object and options. */
+  private readonly planned = new Map<string, Map<string, string>>()
 
   constructor({ kind, abilities }: Kind, store: ObjectStore, policy: Policy) {
     this.kind = kind
@@ -88,6 +90,7 @@ export class FilesStore implements Store {
     const files = await findAll(this.store, spec.object)
     if (files.length === 0) return undefined
     const set = { name: spec.object, store: this.store, files }
+    this.planned.set(nameOf(spec), new Map(files.map(f => [f.key, stateOf(f)])))
     const { info } = await this.reader(set, spec)
     if (info.columns.some(c => c.name === FILE_PATH)) {
       throw new FerryError('FERRY-3015', `${spec.object}: its column ${FILE_PATH} has the name of Ferry's own`)
@@ -101,7 +104,9 @@ export class FilesStore implements Store {
 
   private async reader(set: FileSet, spec: ObjectSpec) {
     const options = readOptions(spec.options)
-    const format = formatOf(set.files[0]!.key, options)
+    // Marks such as `_SUCCESS` are empty, and of no format.
+    const first = set.files.find(f => f.size !== 0 || fromName(f.key).format !== undefined) ?? set.files[0]!
+    const format = formatOf(first.key, options)
     switch (format) {
       case 'csv': {
         const described = await describeCsv(set, options)
@@ -126,6 +131,16 @@ export class FilesStore implements Store {
         return { info: described.info, open }
       }
     }
+  }
+
+  /** Throws FERRY-5005 for a file that is another one than when its columns were looked at. */
+  private requirePlanned({ files }: FileSet, request: ObjectSpec): void {
+    const planned = this.planned.get(nameOf(request))
+    const changed = files.find(f => planned?.has(f.key) && planned.get(f.key) !== stateOf(f))
+    if (!changed) return
+    throw new FerryError('FERRY-5005', `${changed.key} was changed after the run was planned`, {
+      hint: 'Run again: the file is then read as it is now.',
+    })
   }
 
   /** Files are always written anew. */
@@ -171,6 +186,7 @@ export class FilesStore implements Store {
         if (isBinary(request)) return new BinarySourceTable(this.store, request, readOptions(request.options))
         const set = await filesOf(this.store, request)
         if (!set) throw new FerryError('FERRY-3001', `there is no file ${request.object}`)
+        this.requirePlanned(set, request)
         return (await this.reader(set, request)).open(request)
       },
       increment: async (request: ReadRequest, since: Since): Promise<Increment> => {
@@ -210,5 +226,8 @@ export class FilesStore implements Store {
     await this.store.close()
   }
 }
+
+const nameOf = ({ object, options }: ObjectSpec): string => JSON.stringify([object, options])
+const stateOf = ({ size, modified, version }: ObjectHead): string => `${size} ${version ?? modified}`
 
 const isBinary = ({ options }: ObjectSpec): boolean => options.format === 'binary'

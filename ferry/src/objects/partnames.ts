@@ -8,7 +8,7 @@ export class PartNames {
   private readonly ending: string
 
   constructor(folder: string, run: string, ending: string) {
-    this.prefix = `${folder}-${run.replace(/[^A-Za-z0-9]/g, '')}-`
+    this.prefix = `${folder}-${bare(run)}-`
     this.ending = ending
   }
 
@@ -27,10 +27,25 @@ export class PartNames {
   }
 }
 
+const MADE = /-(\d{8}T\d{9}[0-9a-f]{4})-\d{5,}-\d{4,}\.[a-z]+(\.gz|\.zst)?$/
+
 /** True if a name is one that a run gives. */
-export function isMade(name: string): boolean {
-  return /-\d{8}T\d{9}[0-9a-f]{4}-\d{5,}-\d{4,}\.[a-z]+(\.gz|\.zst)?$/.test(name)
+export const isMade = (name: string): boolean => MADE.test(name)
+
+/**
+ * Of names that appeared while a run published: those of runs that began earlier, which it replaces. Two runs that overwrite one
+ * folder at once must not both stay: the later one does. Throws FERRY-5007 for names of a later run.
+ */
+export function overtaken(names: string[], own: string, place: string): string[] {
+  const others = names.filter(name => isMade(name) && !name.includes(`-${bare(own)}-`))
+  const later = others.find(name => MADE.exec(name)![1]! > bare(own))
+  if (later === undefined) return others
+  throw new FerryError('FERRY-5007', `${place}: a later copy has replaced this one while it was published: ${later}`, {
+    hint: 'Let one job write a folder at a time.',
+  })
 }
+
+const bare = (run: string) => run.replace(/[^A-Za-z0-9]/g, '')
 
 /**
  * What an overwrite of a folder replaces, for people; undefined if there is nothing. `things`: what the objects are called.

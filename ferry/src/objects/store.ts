@@ -1,31 +1,9 @@
 /** Stores of objects: files in a folder, later blobs in a container. Formats know nothing else of where their bytes are. */
 import type { Readable } from 'node:stream'
 import type { RunIdentity, WriteRequest } from '../contract/write.ts'
-import type { FileTarget } from './files.ts'
+import type { ObjectAbout, ObjectHead } from './head.ts'
 import type { ObjectService } from './remote/service.ts'
 import type { Staging } from './staging.ts'
-
-/** An object as a listing gives it. */
-export interface ObjectHead {
-  /** The name of the object within its store; for a local file its absolute path. */
-  key: string
-  /** In bytes; undefined for a stream, which has no length and can be read once. */
-  size: number | undefined
-  /** Nanoseconds since 1970; 0 for a stream. */
-  modified: bigint
-  /** Changes whenever the bytes do; undefined for files, which have no such mark. */
-  version?: string
-}
-
-/** What a store keeps with an object beside its bytes. */
-export interface ObjectAbout {
-  contentType?: string
-  contentEncoding?: string
-  contentLanguage?: string
-  contentDisposition?: string
-  cacheControl?: string
-  metadata?: Record<string, string>
-}
 
 /** The objects that a name means. */
 export interface Found {
@@ -48,6 +26,8 @@ export interface LocalFile {
   path: string
   release(): Promise<void>
 }
+
+export type { ObjectAbout, ObjectHead }
 
 export interface ObjectStore {
   /** Identifies the store in messages, without secrets: `files:/data`. */
@@ -99,6 +79,30 @@ export interface ObjectStore {
   close(): Promise<void>
 }
 
+/** A file in another store, or in the same one. */
+export interface SourceFile {
+  store: ObjectStore
+  head: ObjectHead
+}
+
+export interface FileTarget {
+  /** The folder, for messages. */
+  readonly target: string
+  /** Called once for each process that takes the run: removes what former ones left behind. */
+  prepare(): Promise<void>
+  /**
+   * Puts a file under a path below the folder, with slashes; one that is there is replaced at once. Resolves when it is stored
+   * durably. Throws FERRY-5005 if the source is no longer the version of its head, FERRY-3015 for a path that cannot be here.
+   */
+  put(path: string, file: SourceFile, signal: AbortSignal): Promise<void>
+  /** Records, durably, paths of files that are put and are about to be removed at their source. */
+  moving(split: number, paths: string[]): Promise<void>
+  /** The paths that are so recorded for a split. */
+  moved(split: number): Promise<Set<string>>
+  /** Removes all that the run keeps here beside its files. */
+  clear(): Promise<void>
+}
+
 /** The objects that a name means, sorted by key. */
 export async function findAll(store: Pick<ObjectStore, 'list'>, name: string): Promise<ObjectHead[]> {
   const all: ObjectHead[] = []
@@ -108,3 +112,8 @@ export async function findAll(store: Pick<ObjectStore, 'list'>, name: string): P
 
 /** True if Ferry itself keeps something under this name while it works. */
 export const isFerrys = (path: string): boolean => /(^|[/\\])\.([^/\\]*\.)?ferry-/.test(path)
+
+/** True for a path that a folder can hold and that does not lead out of it. */
+export function isPlain(path: string): boolean {
+  return path.split('/').every(name => name !== '' && name !== '.' && name !== '..') && !path.includes('\0')
+}

@@ -21,6 +21,8 @@ import {
 } from '@azure/storage-blob'
 import { asOurselves } from '../../network.ts'
 import { each } from '../../objects/each.ts'
+import { requireRange } from '../../objects/remote/answers.ts'
+import { Pages } from '../../objects/remote/pages.ts'
 import {
   growingPart,
   type Listing,
@@ -48,6 +50,7 @@ export class BlobService implements ObjectService {
   readonly longestKey = 1024
   readonly mostParts = 50_000
   readonly keepsAbout = true
+  readonly secrets: string[]
   readonly guarantee = 'exactly once: lists of blocks are committed when all are stored'
   private readonly settings: BlobSettings
   private client: Promise<ContainerClient> | undefined
@@ -57,6 +60,9 @@ export class BlobService implements ObjectService {
     const { endpoint, container, account } = settings
     const { host } = new URL(endpoint)
     this.label = `az://${account ?? host}/${container}`
+    const { accountKey, sasToken } = settings
+    const signature = new URLSearchParams(sasToken ?? '').get('sig') ?? undefined
+    this.secrets = [accountKey, sasToken, signature].filter(s => s !== undefined)
     this.place = `azureblob:${endpoint.replace(/\/$/, '')}/${container}`
   }
 
@@ -94,7 +100,9 @@ export class BlobService implements ObjectService {
 
   async *list(prefix: string, shallow: boolean): AsyncGenerator<Listing> {
     const container = await this.container()
-    const named = prefix === '' ? {} : { prefix }
+    // Metadata tells which blobs are folders of ADLS.
+    const named = { includeMetadata: true, ...(prefix === '' ? {} : { prefix }) }
+    const watch = new Pages()
     for (let continuationToken: string | undefined; ; ) {
       const how = { maxPageSize: 5000, ...(continuationToken ? { continuationToken } : {}) }
       const next = () =>
@@ -105,7 +113,7 @@ export class BlobService implements ObjectService {
       if (done || value === undefined) return
       const { segment } = value
       const folders = (segment as { blobPrefixes?: { name: string }[] }).blobPrefixes ?? []
-      yield {
+      const listing = {
         // Folders of ADLS are blobs without bytes beside those in them.
         objects: segment.blobItems
           .filter(b => b.metadata?.hdi_isfolder !== 'true' && b.properties.contentLength !== undefined)
@@ -117,6 +125,8 @@ export class BlobService implements ObjectService {
           })),
         folders: folders.map(f => f.name),
       }
+      watch.require(listing, prefix)
+      yield listing
       continuationToken = value.continuationToken
       if (!continuationToken) return
     }
@@ -156,13 +166,21 @@ export class BlobService implements ObjectService {
   ): Promise<Readable> {
     const blob = await this.blob(key)
     try {
-      const { readableStreamBody } = await blob.download(start, end - start, {
+      const { readableStreamBody, contentRange, etag } = await blob.download(start, end - start, {
         conditions: { ifMatch: `"${version}"` },
         // Broken streams are opened again above.
         maxRetryRequests: 0,
         ...(signal ? { abortSignal: signal } : {}),
       })
-      return readableStreamBody as Readable
+      const body = readableStreamBody as Readable
+      try {
+        if (etag !== undefined && etag.replaceAll('"', '') !== version) throw new ObjectChanged(key)
+        requireRange(contentRange, start)
+      } catch (error) {
+        body.destroy()
+        throw error
+      }
+      return body
     } catch (error) {
       if ([404, 412, 416].includes(statusOf(error) ?? 0) && codeOf(error) !== 'ContainerNotFound') {
         throw new ObjectChanged(key)

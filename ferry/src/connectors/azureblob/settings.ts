@@ -51,6 +51,9 @@ const AZURE =
 export function readSettings(settings: Settings, policy: Policy): BlobSettings {
   const { connectionString, anonymous, ...rest } = checkSettings('azureblob', settingsSchema, settings)
   const named: Named = connectionString === undefined ? {} : parseConnectionString(connectionString)
+  if (connectionString !== undefined && named.accountKey === undefined && named.sasToken === undefined) {
+    throw wrongSettings('azureblob', ['connectionString', 'has neither AccountKey nor SharedAccessSignature'])
+  }
   const account = rest.account ?? named.account
   const endpoint = rest.endpoint ?? named.endpoint ?? (account && `https://${account}.blob.core.windows.net`)
   if (endpoint === undefined) throw wrongSettings('azureblob', ['account', 'is missing'])

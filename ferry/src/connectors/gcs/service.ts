@@ -5,9 +5,12 @@
  * Sources: https://cloud.google.com/storage/docs/json_api/v1, https://cloud.google.com/storage/docs/composite-objects
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import { asOurselves } from '../../network.ts'
 import { each } from '../../objects/each.ts'
+import { requireRange } from '../../objects/remote/answers.ts'
+import { Pages } from '../../objects/remote/pages.ts'
+import { send } from '../../objects/remote/request.ts'
 import {
   type Listing,
   nanosecondsOf,
@@ -77,20 +80,29 @@ export class GcsService implements ObjectService {
   }
 
   private async request(url: string, { method = 'GET', body, headers = {}, signal }: Words = {}): Promise<Response> {
-    this.token ??= this.tokens()
-    const token = await (await this.token)()
-    const { userProject } = this.settings
-    const project = userProject === undefined ? '' : `${url.includes('?') ? '&' : '?'}userProject=${userProject}`
-    const response = await fetch(`${url}${project}`, {
+    const words = await this.signed(url, headers)
+    const response = await fetch(words.url, {
       method,
-      headers: { ...headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
+      headers: words.headers,
       // The time of a body is limited where it is read.
       signal: signal ?? AbortSignal.timeout(REQUEST_MS),
       ...(body === undefined ? {} : { body: body as string }),
     })
     if (response.ok) return response
     const text = await response.text()
-    throw Object.assign(new Error(messageOf(text) ?? response.statusText), { status: response.status }) as GcsError
+    throw failed(response.status, response.statusText, text)
+  }
+
+  /** An address and headers, with the identity and who pays. */
+  private async signed(url: string, headers: Record<string, string>) {
+    this.token ??= this.tokens()
+    const token = await (await this.token)()
+    const { userProject } = this.settings
+    const project = userProject === undefined ? '' : `${url.includes('?') ? '&' : '?'}userProject=${userProject}`
+    return {
+      url: `${url}${project}`,
+      headers: { ...headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
+    }
   }
 
   private urlOf(key: string): string {
@@ -108,6 +120,7 @@ export class GcsService implements ObjectService {
 
   async *list(prefix: string, shallow: boolean): AsyncGenerator<Listing> {
     let token: string | undefined
+    const pages = new Pages()
     do {
       const query = new URLSearchParams({
         prefix,
@@ -122,7 +135,9 @@ export class GcsService implements ObjectService {
         prefixes?: string[]
         nextPageToken?: string
       }
-      yield { objects: (page.items ?? []).map(headOf), folders: page.prefixes ?? [] }
+      const listing = { objects: (page.items ?? []).map(headOf), folders: page.prefixes ?? [] }
+      pages.require(listing, prefix)
+      yield listing
       token = page.nextPageToken
     } while (token !== undefined && token !== '')
   }
@@ -153,13 +168,22 @@ export class GcsService implements ObjectService {
     { version, signal }: { version: string; signal?: AbortSignal },
   ): Promise<Readable> {
     // Without this a compressed object would be sent otherwise than it is stored.
-    const headers = { range: `bytes=${start}-${end - 1}`, 'accept-encoding': 'gzip' }
+    const range = { range: `bytes=${start}-${end - 1}`, 'accept-encoding': 'gzip' }
     try {
-      const response = await this.request(`${this.urlOf(key)}?alt=media&ifGenerationMatch=${version}`, {
-        headers,
-        ...(signal ? { signal } : {}),
-      })
-      return Readable.fromWeb(response.body as never)
+      const { url, headers } = await this.signed(`${this.urlOf(key)}?alt=media&ifGenerationMatch=${version}`, range)
+      const response = await send(new URL(url), { headers, ...(signal ? { signal } : {}) })
+      if (response.status >= 300) {
+        const chunks: Buffer[] = []
+        for await (const chunk of response.body) chunks.push(chunk as Buffer)
+        throw failed(response.status, response.statusText, Buffer.concat(chunks).toString('utf8'))
+      }
+      try {
+        requireRange(response.header('content-range'), start)
+      } catch (error) {
+        response.body.destroy()
+        throw error
+      }
+      return response.body
     } catch (error) {
       if ([404, 412, 416].includes((error as GcsError).status)) throw new ObjectChanged(key)
       throw error
@@ -310,6 +334,10 @@ interface Words {
   body?: Buffer | string
   headers?: Record<string, string>
   signal?: AbortSignal
+}
+
+function failed(status: number, statusText: string, text: string): GcsError {
+  return Object.assign(new Error(messageOf(text) ?? statusText), { status }) as GcsError
 }
 
 function headOf({ name, size, updated, generation }: Resource): RemoteHead {

@@ -39,7 +39,7 @@ export function readSettings(settings: Settings, policy: Policy): GcsSettings {
   if (credentials === 'key' && serviceAccountKey === undefined) {
     throw wrongSettings('gcs', ['serviceAccountKey', 'is missing'])
   }
-  if (serviceAccountKey !== undefined && !/^\s*\{/.test(serviceAccountKey)) {
+  if (serviceAccountKey !== undefined && !isKey(serviceAccountKey)) {
     throw wrongSettings('gcs', ['serviceAccountKey', 'is not the JSON of a key'])
   }
   if (policy.isLimited) {
@@ -58,6 +58,15 @@ export function readSettings(settings: Settings, policy: Policy): GcsSettings {
     }
   }
   return { ...checked, credentials: credentials ?? 'machine' }
+}
+
+function isKey(text: string): boolean {
+  try {
+    const key = JSON.parse(text)
+    return typeof key?.private_key === 'string' || typeof key?.type === 'string'
+  } catch {
+    return false
+  }
 }
 
 export const gcsKind = {

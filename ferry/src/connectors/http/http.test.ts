@@ -1,9 +1,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { policy } from '../../../../test/support.ts'
+import { policy, startFerry, temporaryFolder } from '../../../../test/support.ts'
 import { findAll } from '../../objects/store.ts'
 import { HttpStore } from './objects.ts'
 
@@ -92,6 +93,48 @@ describe('files of a web server', () => {
       response.end(request.method === 'HEAD' ? undefined : packed)
     })
     expect((await read(store)).equals(packed)).toBe(true)
+  })
+
+  it('keep them where the server packs them though it was asked not to', async () => {
+    const packed = gzipSync(CONTENT)
+    const store = await served((request, response) => {
+      response.writeHead(200, { 'content-length': packed.length, 'content-encoding': 'gzip', etag: '"1"' })
+      response.end(request.method === 'HEAD' ? undefined : packed)
+    })
+    expect((await read(store)).equals(packed)).toBe(true)
+  })
+
+  it('are those that are named: a # is a part of a name, a query is sent and not shown, a page is no file', async () => {
+    const asked: string[] = []
+    const store = await served((request, response) => {
+      asked.push(request.url!)
+      response.writeHead(403).end()
+    })
+    await expect(findAll(store, 'orders#1.csv?sig=very-secret')).rejects.toThrow(/orders#1\.csv\?…: 403/)
+    expect(asked[0]).toBe('/data/orders%231.csv?sig=very-secret')
+    const page = await served((_, response) => {
+      response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'content-length': '20' })
+      response.end('<html>sign in</html>')
+    })
+    await expect(findAll(page, 'rows.csv')).rejects.toMatchObject({ code: 'FERRY-2007' })
+  })
+
+  it('are read by a job whose locator has a signature', async () => {
+    const server = createServer((request, response) => {
+      if (!request.url!.endsWith('/rows.csv?sig=a%2Fb*')) return response.writeHead(404).end()
+      response.end(ranged(request, response))
+    })
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void server.close(server.closeAllConnections() as never))
+    const { port } = server.address() as AddressInfo
+    const folder = temporaryFolder()
+    const source = `http://127.0.0.1:${port}/data/rows.csv?sig=a%2Fb*`
+    const to = `sqlite:${join(folder, 'to.db')}#rows`
+    const { code, stdout, stderr } = await startFerry(['copy', source, to, '--header', 'no', '--json'], {
+      home: join(folder, 'home'),
+    }).done
+    expect(code, stderr).toBe(0)
+    expect(JSON.parse(stdout).tables[0].rowsCopied).toBe(300_000)
   })
 
   it('are errors with a next step', async () => {

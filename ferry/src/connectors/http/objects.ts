@@ -5,14 +5,14 @@
  */
 import { Readable } from 'node:stream'
 import { type ErrorCode, FerryError } from '../../errors.ts'
-import { isMagic } from '../../glob.ts'
-import type { FileTarget } from '../../objects/files.ts'
+import { requireRange } from '../../objects/remote/answers.ts'
 import { readSection, type SectionReader } from '../../objects/remote/reader.ts'
+import { type Answer, send } from '../../objects/remote/request.ts'
 import { ObjectChanged } from '../../objects/remote/service.ts'
 import { Spool } from '../../objects/remote/spool.ts'
 import { retried } from '../../objects/remote/upload.ts'
 import type { Staging } from '../../objects/staging.ts'
-import type { ByteRange, Found, LocalFile, ObjectHead, ObjectStore } from '../../objects/store.ts'
+import type { ByteRange, FileTarget, Found, LocalFile, ObjectHead, ObjectStore } from '../../objects/store.ts'
 import type { Policy } from '../../policy.ts'
 import type { HttpSettings } from './settings.ts'
 
@@ -37,21 +37,36 @@ export class HttpStore implements ObjectStore {
     this.reader = {
       read: (key, start, end, options) => this.read(key, start, end, options),
       explain: (error, key) => this.explain(error, key),
+      nameOf: key => this.shown(key),
+      secrets: [token, password].filter(s => s !== undefined),
     }
   }
 
   /** Throws FERRY-2006 for a name that leads to another place. */
   private urlOf(name: string): URL {
-    const url = new URL(name, this.base)
+    // A fragment is never sent: here it is a part of a name.
+    const url = new URL(name.replaceAll('#', '%23'), this.base)
     if (url.origin === this.base.origin && url.pathname.startsWith(this.base.pathname)) return url
     throw new FerryError('FERRY-2006', `${name} leads out of ${this.label}`)
   }
 
-  private async request(key: string, init: RequestInit): Promise<Response> {
-    // A redirect to another server gets no identity: fetch itself sees to it.
-    const response = await fetch(this.urlOf(key), { ...init, headers: { ...this.headers, ...init.headers } })
-    if (response.ok) return response
-    await response.body?.cancel()
+  private async request(
+    key: string,
+    { headers, ...init }: { method?: string; headers?: Record<string, string>; signal?: AbortSignal },
+  ): Promise<Answer> {
+    const response = await send(this.urlOf(key), { ...init, headers: { ...this.headers, ...headers } })
+    const { pathname } = this.urlOf(key)
+    if (response.status < 300) {
+      // Who is not signed in is often led to a page, which would be read as rows.
+      if (/^text\/html/i.test(response.header('content-type') ?? '') && !/\.x?html?$/i.test(pathname)) {
+        response.body.destroy()
+        throw new FerryError('FERRY-2007', `${this.shown(key)}: the server answers with a page (text/html)`, {
+          hint: 'It may ask to sign in: check user, password, token and address.',
+        })
+      }
+      return response
+    }
+    response.body.destroy()
     throw Object.assign(new Error(`${response.status} ${response.statusText}`.trim()), { status: response.status })
   }
 
@@ -67,7 +82,7 @@ export class HttpStore implements ObjectStore {
   }
 
   async list(name: string): Promise<Found> {
-    if (name.endsWith('/') || isMagic(name.replace(/\?.*$/s, ''))) {
+    if (name.endsWith('/') || /[*[{]/.test(name.replace(/\?.*$/s, ''))) {
       throw new FerryError('FERRY-3001', `${name}: a web server lists no files`, { hint: 'Name each file.' })
     }
     const head = await this.head(name)
@@ -75,6 +90,11 @@ export class HttpStore implements ObjectStore {
       if (head) yield [head]
     }
     return { base: name.slice(0, name.replace(/[?#].*$/s, '').lastIndexOf('/') + 1), single: true, pages: pages() }
+  }
+
+  /** An address for messages: what follows the name may be a signature. */
+  private shown(key: string): string {
+    return `${this.label}/${key.replace(/\?.*$/s, '?…')}`
   }
 
   identityOf(name: string): string {
@@ -85,7 +105,9 @@ export class HttpStore implements ObjectStore {
     return retried(this.reader, key, async () => {
       const signal = AbortSignal.timeout(REQUEST_MS)
       try {
-        const found = headOf(key, await this.request(key, { method: 'HEAD', signal }))
+        const answer = await this.request(key, { method: 'HEAD', signal })
+        answer.body.destroy()
+        const found = headOf(key, answer)
         if (found.size !== undefined) return found
       } catch (error) {
         const { status } = error as { status?: number }
@@ -94,10 +116,10 @@ export class HttpStore implements ObjectStore {
         if (status === undefined || ![400, 403, 405, 501].includes(status)) throw error
       }
       const response = await this.request(key, { headers: { range: 'bytes=0-0' }, signal })
-      await response.body?.cancel()
+      response.body.destroy()
       const found = headOf(key, response)
       if (found.size !== undefined) return found
-      throw new FerryError('FERRY-2007', `${this.urlOf(key).href}: the server does not tell how long it is`, {
+      throw new FerryError('FERRY-2007', `${this.shown(key)}: the server does not tell how long it is`, {
         hint: 'Load it first, with curl or another program, and copy the file.',
       })
     })
@@ -121,10 +143,11 @@ export class HttpStore implements ObjectStore {
       throw error
     })
     if (headOf(key, response).version !== version) {
-      await response.body?.cancel()
+      response.body.destroy()
       throw new ObjectChanged(key)
     }
-    const body = Readable.fromWeb(response.body as never)
+    const { body } = response
+    if (response.status === 206) requireRange(response.header('content-range'), start)
     // A server without ranges sends everything.
     return response.status === 206 ? body : Readable.from(sliced(body, start, end), { objectMode: false })
   }
@@ -139,7 +162,7 @@ export class HttpStore implements ObjectStore {
     const cause = error.cause as Error | undefined
     if (cause instanceof FerryError) return cause
     const told = (code: ErrorCode, hint?: string) =>
-      new FerryError(code, `${this.label}/${key.replace(/\?.*$/s, '?…')}: ${cause?.message ?? error.message}`, {
+      new FerryError(code, `${this.shown(key)}: ${cause?.message ?? error.message}`, {
         cause: error,
         ...(hint === undefined ? {} : { hint }),
       })
@@ -177,8 +200,8 @@ export class HttpStore implements ObjectStore {
 }
 
 /** What a response says of its object: an entity tag, else time and length, show a change. */
-function headOf(key: string, response: Response): ObjectHead {
-  const header = (name: string) => response.headers.get(name)
+function headOf(key: string, response: Answer): ObjectHead {
+  const { header } = response
   const total = /\/(\d+)$/.exec(header('content-range') ?? '')?.[1]
   const length = total ?? (response.status === 206 ? undefined : header('content-length'))
   const size = length === undefined || length === null ? undefined : Number(length)

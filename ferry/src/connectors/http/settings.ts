@@ -28,7 +28,7 @@ export const httpKind = {
   label: 'HTTP',
   settings: settingsSchema,
   ...OF_FILES,
-  abilities: { ...OF_FILES.abilities, update: [], patterns: false },
+  abilities: { ...OF_FILES.abilities, update: [] },
   locators: {
     schemes: ['http', 'https'],
     read: text => {

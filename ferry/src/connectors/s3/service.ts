@@ -7,8 +7,11 @@
 import type { Readable } from 'node:stream'
 import * as aws from '@aws-sdk/client-s3'
 import { defaultProvider } from '@aws-sdk/credential-provider-node'
+import { FerryError } from '../../errors.ts'
 import { asOurselves } from '../../network.ts'
 import { each } from '../../objects/each.ts'
+import { requireRange } from '../../objects/remote/answers.ts'
+import { Pages } from '../../objects/remote/pages.ts'
 import {
   growingPart,
   type Listing,
@@ -40,6 +43,7 @@ export class S3Service implements ObjectService {
   readonly longestKey = 1024
   readonly mostParts = 10_000
   readonly keepsAbout = true
+  readonly secrets: string[]
   readonly guarantee = 'exactly once: uploads are completed when all are stored'
   private readonly settings: S3Settings
   private readonly client: aws.S3Client
@@ -50,6 +54,7 @@ export class S3Service implements ObjectService {
     this.settings = settings
     const { bucket, endpoint, region, pathStyle, credentials, checksum } = settings
     this.label = `s3://${bucket}`
+    this.secrets = [settings.secretAccessKey, settings.sessionToken].filter(s => s !== undefined)
     this.place = `s3:${endpoint ?? 'aws'}/${bucket}`
     this.common = { Bucket: bucket, ...(settings.requesterPays ? { RequestPayer: 'requester' as const } : {}) }
     const chain = defaultProvider()
@@ -91,6 +96,8 @@ export class S3Service implements ObjectService {
 
   async *list(prefix: string, shallow: boolean): AsyncGenerator<Listing> {
     let token: string | undefined
+    let last: string | undefined
+    const pages = new Pages()
     do {
       const command = new aws.ListObjectsV2Command({
         ...this.common,
@@ -99,26 +106,48 @@ export class S3Service implements ObjectService {
         EncodingType: 'url',
         ...(shallow ? { Delimiter: '/' } : {}),
         ...(token === undefined ? {} : { ContinuationToken: token }),
+        // Where a service has more and does not say how to go on.
+        ...(last === undefined ? {} : { StartAfter: last }),
       })
       const page: aws.ListObjectsV2CommandOutput = await retried(this, prefix, () => this.client.send(command))
+      if (page.IsTruncated === undefined && page.KeyCount === undefined) throw this.odd(`${prefix}*`, 'is no listing')
       const decoded = decoderOf(page)
-      yield {
+      const listing = {
         objects: (page.Contents ?? []).map(o => ({
           key: decoded(o.Key!),
           size: o.Size!,
           modified: nanosecondsOf(o.LastModified),
-          version: o.ETag!,
+          version: o.ETag ?? this.withoutTag(o.Key!),
         })),
         folders: (page.CommonPrefixes ?? []).map(p => decoded(p.Prefix!)),
       }
+      pages.require(listing, prefix)
+      yield listing
       token = page.NextContinuationToken
-    } while (token !== undefined)
+      last = page.IsTruncated && token === undefined ? lastOf(listing) : undefined
+      if (page.IsTruncated && token === undefined && last === undefined) throw this.odd(`${prefix}*`, 'breaks off')
+    } while (token !== undefined || last !== undefined)
+  }
+
+  private odd(key: string, what: string): FerryError {
+    return new FerryError('FERRY-2007', `${this.label}/${key}: what the service answers ${what}`, {
+      hint: 'Check endpoint, and what is between: it may be no service that speaks S3.',
+    })
+  }
+
+  private withoutTag(key: string): never {
+    throw this.odd(key, 'has no ETag, by which a change would be seen')
   }
 
   async head(key: string): Promise<RemoteHead | undefined> {
     const found = await this.headOf(key)
     if (!found) return undefined
-    return { key, size: found.ContentLength!, modified: nanosecondsOf(found.LastModified), version: found.ETag! }
+    return {
+      key,
+      size: found.ContentLength!,
+      modified: nanosecondsOf(found.LastModified),
+      version: found.ETag ?? this.withoutTag(key),
+    }
   }
 
   async isRevealed(key: string, by: string): Promise<boolean> {
@@ -142,11 +171,20 @@ export class S3Service implements ObjectService {
   ): Promise<Readable> {
     const range = `bytes=${start}-${end - 1}`
     try {
-      const { Body } = await this.client.send(
+      const { Body, ContentRange, ETag } = await this.client.send(
         new aws.GetObjectCommand({ ...this.common, Key: key, Range: range, IfMatch: version }),
         signal ? { abortSignal: signal } : {},
       )
-      return Body as Readable
+      const body = Body as Readable
+      try {
+        // Not every service looks at conditions and ranges.
+        if (ETag !== undefined && bare(ETag) !== bare(version)) throw new ObjectChanged(key)
+        requireRange(ContentRange, start)
+      } catch (error) {
+        body.destroy()
+        throw error
+      }
+      return body
     } catch (error) {
       if ([404, 412, 416].includes(statusOf(error) ?? 0) && !/NoSuchBucket/.test((error as Error).name)) {
         throw new ObjectChanged(key)
@@ -265,7 +303,7 @@ export class S3Service implements ObjectService {
 
   async reveal({ key, id, parts }: Staged, { by, ifAbsent }: Reveal): Promise<void> {
     try {
-      await this.client.send(
+      const done = await this.client.send(
         new aws.CompleteMultipartUploadCommand({
           ...this.common,
           Key: key,
@@ -279,6 +317,8 @@ export class S3Service implements ObjectService {
           },
         }),
       )
+      // An answer of somebody else's: the upload may be open still.
+      if (done.ETag === undefined) throw new Error(`the answer does not say that ${key} is complete`)
     } catch (error) {
       // An answer that was lost: the upload is completed, and gone.
       if ((error as Error).name === 'NoSuchUpload' && by !== undefined && (await this.isRevealed(key, by))) return
@@ -338,6 +378,13 @@ function wordsOf({
     CacheControl: cacheControl,
     Metadata: metadata,
   }
+}
+
+const bare = (tag: string) => tag.replaceAll('"', '')
+
+/** The last key or folder of a page. */
+function lastOf({ objects, folders }: Listing): string | undefined {
+  return [...objects.map(o => o.key), ...folders].sort().at(-1)
 }
 
 /** How keys of a listing are read: not every service encodes them as it was asked to. */

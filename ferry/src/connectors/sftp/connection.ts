@@ -17,6 +17,8 @@ export class SftpConnection {
   private readonly settings: SftpSettings
   private current: Promise<SFTPWrapper> | undefined
   private client: Client | undefined
+  private readonly clients = new Set<Client>()
+  private isClosed = false
 
   constructor(settings: SftpSettings) {
     this.settings = settings
@@ -24,6 +26,7 @@ export class SftpConnection {
 
   /** Throws FERRY-2001 to FERRY-2004. */
   session(): Promise<SFTPWrapper> {
+    if (this.isClosed) return Promise.reject(Object.assign(new Error('the store is closed'), { name: 'AbortError' }))
     const opening = this.current ?? this.connect()
     this.current = opening
     opening.catch(() => {
@@ -36,6 +39,8 @@ export class SftpConnection {
     const { Client } = await import('ssh2')
     const { host, port, user, password, passphrase, hostKey, policy } = this.settings
     const client = new Client()
+    this.clients.add(client)
+    const isOwn = () => this.client === client
     this.client = client
     let shown = ''
     const expected = hostKey ?? (policy.isLimited ? '' : knownHosts())
@@ -46,7 +51,9 @@ export class SftpConnection {
       }
       client.on('error', refuse)
       client.on('close', () => {
-        this.current = undefined
+        this.clients.delete(client)
+        // A connection that was opened since stays.
+        if (isOwn()) this.current = undefined
         refuse(Object.assign(new Error('the connection was closed'), { code: 'ECONNRESET' }))
       })
       client.on('ready', () => {
@@ -88,15 +95,22 @@ export class SftpConnection {
       return readFileSync(policy.pathOf(privateKey.replace(/^~(?=\/)/, homedir())), 'utf8')
     } catch (error) {
       if (error instanceof FerryError) throw error
-      throw new FerryError('FERRY-2003', `sftp connection: privateKey: ${(error as Error).message}`, {
-        hint: 'Give the key itself, or the path of its file.',
-        cause: error,
-      })
+      // It may be a key in another form: it is not shown.
+      const why = (error as NodeJS.ErrnoException).code ?? 'it cannot be read'
+      throw new FerryError(
+        'FERRY-2003',
+        `sftp connection: privateKey is no key of OpenSSH or PEM, nor a file (${why})`,
+        {
+          hint: 'Give the key itself, from -----BEGIN on, or the path of its file; a .ppk of PuTTY is made one with puttygen.',
+        },
+      )
     }
   }
 
   close(): void {
-    this.client?.end()
+    this.isClosed = true
+    // Those that are lost and have not noticed, too.
+    for (const client of this.clients) client.end()
     this.current = undefined
   }
 }

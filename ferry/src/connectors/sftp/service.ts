@@ -33,6 +33,7 @@ export class SftpService implements ObjectService {
   readonly longestKey = 1024
   readonly mostParts = 1_000_000
   readonly keysArePaths = true
+  readonly secrets: string[]
   readonly guarantee = 'exactly once: files are renamed when they are whole'
   private readonly settings: SftpSettings
   private readonly connection: SftpConnection
@@ -45,6 +46,7 @@ export class SftpService implements ObjectService {
     const at = `${host}${port === 22 ? '' : `:${port}`}`
     this.label = `sftp://${user}@${at}`
     this.place = `sftp:${at}`
+    this.secrets = [settings.password, settings.passphrase].filter(s => s !== undefined)
     this.connection = new SftpConnection(settings)
   }
 

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import type { RunIdentity } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
-import { type FileTarget, isPlain, type SourceFile } from '../files.ts'
+import { type FileTarget, isPlain, type SourceFile } from '../store.ts'
 import { translated } from './writer.ts'
 
 const moves = new KeptForm('files that are moved', z.array(z.string()))

@@ -7,7 +7,7 @@ import type { Committed } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
-import { isMade, PartNames, replacedOf } from '../partnames.ts'
+import { isMade, overtaken, PartNames, replacedOf } from '../partnames.ts'
 import { LocalStaging, type LocalTarget, namesIn, syncFolder } from './staging.ts'
 import { translated } from './writer.ts'
 
@@ -128,10 +128,25 @@ export class FolderStaging extends LocalStaging {
     for (const name of await readdir(this.work)) {
       if (!name.startsWith('.')) await rename(join(this.work, name), join(this.target, name))
     }
-    for (const name of earlier) await rm(join(this.target, name), { force: true })
+    for (const name of [...earlier, ...(await this.meanwhile(earlier))])
+      await rm(join(this.target, name), { force: true })
     await syncFolder(this.target)
     await this.mark()
     await this.remove([this.work])
+  }
+
+  /** The files that another run has published at the same time. A later one stays in place of this run's. */
+  private async meanwhile(earlier: string[]): Promise<string[]> {
+    if (!this.replaces) return []
+    const known = new Set(earlier)
+    const names = (await this.visible()).filter(name => !known.has(name))
+    try {
+      return overtaken(names, this.run.run, this.target)
+    } catch (error) {
+      for (const name of names.filter(name => this.names.isOwn(name)))
+        await rm(join(this.target, name), { force: true })
+      throw error
+    }
   }
 
   private async visible(): Promise<string[]> {

@@ -13,7 +13,7 @@ export async function* findObjects(
   folder: string,
   pattern: string,
 ): AsyncGenerator<RemoteHead[]> {
-  const all = alternatives(pattern).map(one => placeOf(folder, one))
+  const all = alternatives(pattern).map(one => placeOf(folder, one, service.keysArePaths === true))
   // Several alternatives may find the same object.
   const seen = all.length > 1 ? new Set<string>() : undefined
   const fresh = (found: RemoteHead[]) => (seen ? found.filter(o => !seen.has(o.key) && seen.add(o.key)) : found)
@@ -26,9 +26,15 @@ export async function* findObjects(
   for (const [prefix, rests] of deeps) for await (const found of deep(service, prefix, rests)) yield fresh(found)
 }
 
+/** The parts of a name between slashes. Of a key that is no path each of them counts, empty ones too. */
+export function segmentsOf(name: string, arePaths: boolean): string[] {
+  const segments = name.split('/')
+  return arePaths ? segments.filter(s => s !== '' && s !== '.') : segments
+}
+
 /** What keys begin with that match a pattern, and the segments behind it, of which the first one is a pattern. */
-function placeOf(folder: string, pattern: string): { prefix: string; segments: string[] } {
-  const segments = pattern.split('/').filter(s => s !== '' && s !== '.')
+function placeOf(folder: string, pattern: string, arePaths: boolean): { prefix: string; segments: string[] } {
+  const segments = segmentsOf(pattern, arePaths)
   if (segments.includes('..')) throw new FerryError('FERRY-2006', `${pattern} leads out of the folder`)
   return literal(folder, segments)
 }

@@ -3,10 +3,12 @@ import { Readable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import { FerryError } from '../../errors.ts'
 import type { ByteRange, ObjectHead } from '../store.ts'
+import { told } from './answers.ts'
 import { ObjectChanged, type ObjectService, type RemoteHead } from './service.ts'
 
 /** Attempts without a byte of progress. */
 const ATTEMPTS = 8
+const STALL_MS = 60_000
 const FIRST_WAIT_MS = 100
 const LONGEST_WAIT_MS = 10_000
 
@@ -18,7 +20,12 @@ const FIRST_BYTES = 1 << 20
 const AHEAD = 3
 
 /** What reading needs of a service. */
-export type SectionReader = Pick<ObjectService, 'read' | 'explain'>
+export type SectionReader = Pick<ObjectService, 'read' | 'explain' | 'secrets'> & {
+  /** Without a byte for so long a body is broken, in milliseconds: 60 seconds if omitted. */
+  readonly stallMs?: number
+  /** A key as messages name it. */
+  nameOf?(key: string): string
+}
 
 interface Section {
   start: number
@@ -60,10 +67,13 @@ async function* once(
     try {
       const stream = await service.read(key, at, end, { version, signal })
       try {
-        for await (const chunk of stream) {
-          const bytes = chunk as Buffer
+        for await (const bytes of flowing(stream, service.stallMs ?? STALL_MS)) {
           at += bytes.length
-          if (at > end) throw new FerryError('FERRY-2007', `${key}: the store sent more bytes than were asked for`)
+          if (at > end)
+            throw new FerryError(
+              'FERRY-2007',
+              `${service.nameOf?.(key) ?? key}: the store sent more bytes than were asked for`,
+            )
           yield bytes
         }
       } finally {
@@ -73,11 +83,25 @@ async function* once(
       if (at < end) throw new Error(`the answer ended after ${at - before} of ${end - before} bytes`)
     } catch (error) {
       if (signal.aborted || error instanceof FerryError) throw error
-      if (error instanceof ObjectChanged) throw changed(key)
+      if (error instanceof ObjectChanged) throw changed(service.nameOf?.(key) ?? key)
       failures = at > before ? 1 : failures + 1
-      if (failures >= ATTEMPTS || !isTransient(error)) throw service.explain(error, key)
+      if (failures >= ATTEMPTS || !isTransient(error)) throw told(service, error, key)
       await pause(failures, signal)
     }
+  }
+}
+
+/** The chunks of a stream; fails where none comes for too long. Who reads may take its time. */
+async function* flowing(stream: Readable, stallMs: number): AsyncGenerator<Buffer> {
+  const chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+  for (;;) {
+    const timer = globalThis.setTimeout(
+      () => stream.destroy(new Error(`no byte came for ${stallMs / 1000} s`)),
+      stallMs,
+    )
+    const { value, done } = await chunks.next().finally(() => clearTimeout(timer))
+    if (done) return
+    yield value
   }
 }
 
@@ -121,13 +145,22 @@ function changed(key: string): FerryError {
   })
 }
 
+/** Damage on the way, and bodies that came too slowly, which services call faults of the request. */
+const PASSING = /^(RequestTimeout|BadDigest|Md5Mismatch|Crc64Mismatch|IncompleteBody|XAmzContentSHA256Mismatch)$/
+
 /** True for what passes: broken connections, throttling, errors of the server. Refusals are final. */
 export function isTransient(error: unknown): boolean {
-  const e = error as { $metadata?: { httpStatusCode?: number }; statusCode?: number; status?: number; code?: unknown }
+  const e = error as {
+    name?: string
+    $metadata?: { httpStatusCode?: number }
+    statusCode?: number
+    status?: number
+    code?: unknown
+  }
   const status = e.$metadata?.httpStatusCode ?? e.statusCode ?? e.status
   // The numbers of SFTP are answers, and no broken connections.
   if (status === undefined) return typeof e.code !== 'number'
-  if (status < 400) return true
+  if (status < 400 || PASSING.test(e.name ?? '') || PASSING.test(String(e.code))) return true
   return status === 408 || status === 429 || status >= 500
 }
 

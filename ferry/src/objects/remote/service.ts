@@ -1,7 +1,7 @@
 /** What a kind of store of objects does over the network. Everything above it is common to all kinds: see {@link RemoteStore}. */
 import type { Readable } from 'node:stream'
 import { z } from 'zod'
-import type { ObjectAbout, ObjectHead } from '../store.ts'
+import type { ObjectAbout, ObjectHead } from '../head.ts'
 
 /** An object in a remote store. Keys have no slash at their beginning. */
 export interface RemoteHead extends ObjectHead {
@@ -54,6 +54,8 @@ export interface ObjectService {
   partSize(part: number): number
   /** The most parts of one object. */
   readonly mostParts: number
+  /** What no message may show. */
+  readonly secrets?: readonly string[]
   /** What `plan` says of how objects appear. */
   readonly guarantee: string
   /** Connects, and gives back what answered, for people. */

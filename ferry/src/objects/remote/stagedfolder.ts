@@ -5,7 +5,7 @@ import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
 import { each } from '../each.ts'
-import { isMade, PartNames, replacedOf } from '../partnames.ts'
+import { isMade, overtaken, PartNames, replacedOf } from '../partnames.ts'
 import type { ObjectWriter } from '../staging.ts'
 import { type ObjectService, type Staged, stagedSchema } from './service.ts'
 import { RemoteStaging, type RemoteTarget } from './staging.ts'
@@ -25,6 +25,8 @@ export class FolderStaging extends RemoteStaging {
   private readonly names: PartNames
   /** Those of splits that this process writes. */
   private readonly writing = new Map<number, Manifest>()
+  /** Splits that are staged to their ends, by this process or by former ones. */
+  private readonly ended = new Set<number>()
 
   constructor(
     service: ObjectService,
@@ -70,6 +72,7 @@ export class FolderStaging extends RemoteStaging {
     await this.run.confirm()
     if (await this.isMarked()) {
       this.isPublished = true
+      await this.drop(await this.leftovers())
       return { splits: known.splits, published: true }
     }
     const resumed: Committed['splits'] = new Map()
@@ -78,7 +81,9 @@ export class FolderStaging extends RemoteStaging {
     for (const [id, split] of known.splits) {
       // A split of which the parts at its checkpoint are not known is written again.
       const staged = typeof id === 'number' ? found.get(id) : undefined
-      if (staged && partsAt(staged, split.checkpoint) !== undefined) resumed.set(id, split)
+      if (!staged || partsAt(staged, split.checkpoint) === undefined) continue
+      resumed.set(id, split)
+      if (typeof id === 'number' && split.checkpoint === undefined) this.ended.add(id)
     }
     return { splits: resumed, published: false }
   }
@@ -113,6 +118,7 @@ export class FolderStaging extends RemoteStaging {
     const own = this.writing.get(split)!
     own.checkpoints.push([checkpoint ?? null, parts])
     await this.writeManifest(`${this.hidden}${this.run.epoch}/${split}.json`, manifests, own)
+    if (checkpoint === undefined) this.ended.add(split)
   }
 
   async committed({ splits }: Committed): Promise<Committed> {
@@ -152,7 +158,14 @@ export class FolderStaging extends RemoteStaging {
     // Listed while the run is surely this process's: a process that is suspended behind this removes nothing of a later run.
     const earlier = await this.earlier()
     const found = await this.manifests()
+    for (const [split, own] of this.writing) found.set(split, own)
     await this.run.confirm()
+    const lost = [...this.ended].find(split => !found.has(split))
+    if (lost !== undefined) {
+      throw new FerryError('FERRY-5007', `${this.target}: what is known of split ${lost} is gone from ${this.hidden}`, {
+        hint: 'Something else removes what runs keep there. Run again with --full-refresh.',
+      })
+    }
     const open = [...found].find(([, m]) => partsAt(m, undefined) === undefined)
     if (open) throw new FerryError('FERRY-5007', `${this.target}: split ${open[0]} is not staged to its end`)
     // New objects first, old ones last: a reader may see both for a moment, but never none.
@@ -160,10 +173,23 @@ export class FolderStaging extends RemoteStaging {
       [...found.values()].flatMap(m => m.parts),
       false,
     )
-    await this.remove(earlier)
+    await this.remove([...earlier, ...(await this.meanwhile(earlier))])
     await this.mark()
     // What processes that were killed have begun.
     await this.drop(await this.leftovers())
+  }
+
+  /** The objects that another run has published at the same time. A later one stays in place of this run's. */
+  private async meanwhile(earlier: string[]): Promise<string[]> {
+    if (!this.replaces) return []
+    const known = new Set(earlier)
+    const names = (await this.visible()).filter(name => !known.has(`${this.key}${name}`))
+    try {
+      return this.keysOf(overtaken(names, this.run.run, this.target))
+    } catch (error) {
+      await this.remove(this.keysOf(names.filter(name => this.names.isOwn(name))))
+      throw error
+    }
   }
 
   private leftovers(): Promise<{ key: string; id: string }[]> {

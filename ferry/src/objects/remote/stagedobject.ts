@@ -28,11 +28,12 @@ export class ObjectStaging extends RemoteStaging {
   async create(): Promise<ObjectWriter> {
     const own = this.manifestOf(this.run.epoch)
     const former = await this.readManifest(own, manifests)
-    if (former) await this.drop([former])
+    if (former) await this.dropOf(former)
+    // The next process must find this upload, to drop it: even if this one ends before it knows what to look for.
+    await this.writeManifest(own, manifests, { key: this.key, id: '', parts: [], size: 0 })
     const upload = await this.begins(this.key, staged => {
       this.staged = staged
     })
-    // The next process must find this upload, to drop it.
     await this.writeManifest(own, manifests, { key: this.key, id: upload.id, parts: [], size: 0 })
     return upload
   }
@@ -45,6 +46,8 @@ export class ObjectStaging extends RemoteStaging {
   async prepare(known: Committed): Promise<Committed> {
     if (await this.isVisible()) {
       this.isPublished = true
+      await this.mark()
+      await this.dropUploads(() => true)
       return { splits: known.splits, published: true }
     }
     await this.run.confirm()
@@ -67,12 +70,19 @@ export class ObjectStaging extends RemoteStaging {
     return this.call(this.key, () => this.service.isRevealed(this.key, this.by))
   }
 
+  /** Of an upload that was begun and not named all of its key are meant. */
+  private async dropOf(staged: Staged): Promise<void> {
+    if (staged.id !== '') return this.drop([staged])
+    const found = await this.call(this.key, () => this.service.staged(this.key))
+    await this.drop(found.filter(one => one.key === this.key))
+  }
+
   private async dropUploads(isMeant: (epoch: number) => boolean): Promise<void> {
     for (const key of await this.keysBelow(this.hidden)) {
       const epoch = /(\d+)\.json$/.exec(key.slice(this.hidden.length))?.[1]
       if (epoch === undefined || !isMeant(Number(epoch))) continue
       const staged = await this.readManifest(key, manifests)
-      if (staged) await this.drop([staged])
+      if (staged) await this.dropOf(staged)
       await this.remove([key])
     }
   }

@@ -4,8 +4,8 @@ import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { isMagic } from '../../glob.ts'
 import type { Policy } from '../../policy.ts'
-import type { FileTarget } from '../files.ts'
 import type { Staging } from '../staging.ts'
+import type { FileTarget } from '../store.ts'
 import {
   type ByteRange,
   type Found,
@@ -16,7 +16,7 @@ import {
   type ObjectStore,
 } from '../store.ts'
 import { RemoteFiles } from './files.ts'
-import { findObjects, MOST_OBJECTS } from './find.ts'
+import { findObjects, MOST_OBJECTS, segmentsOf } from './find.ts'
 import { readSection } from './reader.ts'
 import type { Listing, ObjectService, RemoteHead } from './service.ts'
 import { Spool } from './spool.ts'
@@ -62,13 +62,15 @@ export class RemoteStore implements ObjectStore {
 
   /** The key of a name. Throws FERRY-2006 for a name that leads out of the folder of the connection. */
   private keyOf(name: string): string {
-    const segments = name.split('/').filter(s => s !== '' && s !== '.')
+    if (name === '.' || name === './' || name === '') return this.folder
+    const arePaths = this.service.keysArePaths === true
+    const segments = segmentsOf(name, arePaths)
     if (segments.includes('..')) {
       throw new FerryError('FERRY-2006', `${name} leads out of the folder of the connection`, {
         hint: `Its folder is ${this.label}/${this.folder}: name what is in it.`,
       })
     }
-    const end = /\/$/.test(name) && segments.length > 0 ? '/' : ''
+    const end = arePaths && /\/$/.test(name) && segments.length > 0 ? '/' : ''
     return `${this.folder}${segments.join('/')}${end}`
   }
 
@@ -94,8 +96,9 @@ export class RemoteStore implements ObjectStore {
     const one = isFolder || name.includes('*') ? undefined : await this.call(key, () => this.service.head(key))
     if (one) return { base: key.slice(0, key.lastIndexOf('/') + 1), single: true, pages: pagesOf([one]) }
     const segments = name.split('/')
-    if (!isFolder && segments.some(isMagic)) {
-      const plain = segments.slice(0, segments.findIndex(isMagic)).join('/')
+    const first = segments.findIndex(s => isMagic(s) || s.includes('{'))
+    if (!isFolder && first >= 0) {
+      const plain = segments.slice(0, first).join('/')
       const base = plain === '' ? this.folder : `${this.keyOf(plain)}/`
       return { base, single: false, pages: this.shown(findObjects(this.service, this.folder, name)) }
     }

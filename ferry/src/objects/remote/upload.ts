@@ -1,6 +1,7 @@
 /** Stages one object: bytes are gathered into parts, which are stored some at a time. */
 import { FerryError } from '../../errors.ts'
 import type { ObjectWriter } from '../staging.ts'
+import { told } from './answers.ts'
 import { isTransient, isUnreachable, pause } from './reader.ts'
 import type { ObjectService, Reveal, Staged } from './service.ts'
 
@@ -151,7 +152,7 @@ export class Upload implements ObjectWriter {
 
 /** Repeats a request that failed for a moment. Throws the error as one of Ferry's. */
 export async function retried<T>(
-  service: Pick<ObjectService, 'explain'>,
+  service: Pick<ObjectService, 'explain' | 'secrets'>,
   key: string,
   work: () => Promise<T>,
   signal?: AbortSignal,
@@ -162,7 +163,7 @@ export async function retried<T>(
     } catch (error) {
       if (error instanceof FerryError) throw error
       const most = isUnreachable(error) ? ATTEMPTS_TO_REACH : ATTEMPTS
-      if (failures >= most || !isTransient(error) || signal?.aborted) throw service.explain(error, key)
+      if (failures >= most || !isTransient(error) || signal?.aborted) throw told(service, error, key)
       await pause(failures, signal)
     }
   }
