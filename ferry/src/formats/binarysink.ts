@@ -12,7 +12,7 @@ import type { WriteOptions } from './options.ts'
 
 /** What files that are copied at one time may take of memory, about. */
 const MEMORY = 96 << 20
-const SMALL = 2 << 20
+const SMALL = 4 << 20
 const LARGE = 24 << 20
 /** Faults of one file, for which the others need not wait. */
 const OF_ONE_FILE = /^FERRY-(2004|2006|3001|3015|4\d\d\d|5005)$/

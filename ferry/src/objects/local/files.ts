@@ -1,6 +1,6 @@
 /** Files that are put into a local folder: written beside all others in a hidden folder, and renamed when they are whole. */
 import { constants } from 'node:fs'
-import { copyFile, mkdir, open, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises'
+import { copyFile, type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import type { RunIdentity } from '../../contract/write.ts'
@@ -59,13 +59,12 @@ export class LocalFiles implements FileTarget {
     await this.make(dirname(target))
     const part = this.allowed(join(parts, `${this.epoch}-${this.next++}`))
     try {
-      if (store.remote) await this.receive(part, file, signal)
-      else await copyFile(head.key, part, constants.COPYFILE_FICLONE)
-      await store.requireSame?.(head)
-      const seconds = Number(head.modified / 1000n) / 1e6
-      await utimes(part, seconds, seconds)
-      const handle = await open(part, 'r+')
+      // The system itself may make a copy that shares the bytes.
+      if (!store.remote) await copyFile(head.key, part, constants.COPYFILE_FICLONE)
+      const handle = await open(part, store.remote ? 'w' : 'r+')
       try {
+        if (store.remote) await receive(handle, file, signal)
+        await store.requireSame?.(head)
         const { size } = await handle.stat()
         if (size !== head.size) {
           throw new FerryError(
@@ -73,6 +72,8 @@ export class LocalFiles implements FileTarget {
             `${head.key} has ${size} bytes now, and had ${head.size} when it was listed`,
           )
         }
+        const seconds = Number(head.modified / 1000n) / 1e6
+        await handle.utimes(seconds, seconds)
         await handle.sync()
       } finally {
         await handle.close()
@@ -81,18 +82,6 @@ export class LocalFiles implements FileTarget {
     } catch (error) {
       await rm(part, { force: true }).catch(() => undefined)
       throw error
-    }
-  }
-
-  private async receive(part: string, { store, head }: SourceFile, signal: AbortSignal): Promise<void> {
-    const handle = await open(part, 'w')
-    try {
-      for await (const chunk of store.readRange(head, { start: 0 }, { chunk: 1 << 20, signal })) {
-        const data = chunk as Buffer
-        for (let at = 0; at < data.length; ) at += (await handle.write(data, at)).bytesWritten
-      }
-    } finally {
-      await handle.close()
     }
   }
 
@@ -118,4 +107,46 @@ export class LocalFiles implements FileTarget {
   async clear(): Promise<void> {
     await rm(resolve(this.hidden), { recursive: true, force: true })
   }
+}
+
+/** Parts of one file that are fetched at one time, and their size in bytes. */
+const LANES = 4
+const SECTION = 8 << 20
+
+/** Writes the bytes of a remote file, some parts of it at one time. */
+async function receive(handle: FileHandle, { store, head }: SourceFile, signal: AbortSignal): Promise<void> {
+  const size = head.size!
+  const stop = new AbortController()
+  const ended = AbortSignal.any([signal, stop.signal])
+  let next = 0
+  const lane = async () => {
+    while (next < size) {
+      const start = next
+      const end = Math.min(size, start + SECTION)
+      next = end
+      const chunks: Buffer[] = []
+      let bytes = 0
+      for await (const chunk of store.readRange(head, { start, end }, { signal: ended })) {
+        chunks.push(chunk as Buffer)
+        bytes += (chunk as Buffer).length
+      }
+      for (let at = start; bytes > 0; ) {
+        const { bytesWritten } = await handle.writev(chunks, at)
+        at += bytesWritten
+        bytes -= bytesWritten
+        if (bytes > 0) chunks.splice(0, chunks.length, Buffer.concat(chunks).subarray(bytesWritten))
+      }
+    }
+  }
+  const lanes = await Promise.allSettled(
+    Array.from({ length: Math.min(LANES, Math.ceil(size / SECTION)) }, () =>
+      lane().catch(error => {
+        stop.abort()
+        throw error
+      }),
+    ),
+  )
+  const failed = lanes.filter(l => l.status === 'rejected').map(l => l.reason)
+  // What was stopped by another one's failure tells nothing.
+  if (failed.length > 0) throw failed.find(e => e?.name !== 'AbortError') ?? failed[0]
 }

@@ -94,8 +94,8 @@ export class RemoteFiles extends Keeper implements FileTarget {
     signal: AbortSignal,
   ) {
     const chunks: Buffer[] = []
-    for await (const chunk of store.readRange(head, { start: 0 }, { chunk: 1 << 20, signal }))
-      chunks.push(chunk as Buffer)
+    const chunk = Math.max(1, Math.min(1 << 20, head.size!))
+    for await (const data of store.readRange(head, { start: 0 }, { chunk, signal })) chunks.push(data as Buffer)
     await store.requireSame?.(head)
     const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
     requireWhole(head, bytes.length)
