@@ -1,5 +1,5 @@
 /** The web UI in a real browser, over the built pages, a real server and real stores. */
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Page } from 'playwright-core'
@@ -189,7 +189,7 @@ describe('the wizard', () => {
     await page.getByLabel('delimiter').fill('|')
     await page.getByLabel('nullText').fill('NULL')
     await page.getByRole('checkbox', { name: 'Copy odd.txt' }).check()
-    await page.getByRole('button', { name: 'Look at odd.txt' }).click()
+    await page.getByRole('button', { name: 'Look at odd.txt' }).first().click()
     const seen = page.getByRole('table', { name: 'First rows of odd.txt' })
     await seen.getByText('null').waitFor()
     await picture(page, 'wizard-files')
@@ -251,6 +251,45 @@ describe('the wizard', () => {
       expect(yaml).toContain(line)
     }
     expect(yaml).toContain('query: SELECT id, name FROM t WHERE id < 4')
+  })
+
+  it('looks around in folders, and tells what a pattern means', async () => {
+    const folder = temporaryFolder()
+    for (const year of ['2025', '2026']) {
+      mkdirSync(join(folder, 'orders', `year=${year}`), { recursive: true })
+      for (const month of ['01', '02']) {
+        writeFileSync(join(folder, 'orders', `year=${year}`, `${month}.csv`), `id,name\n${year}${month},one\n`)
+      }
+    }
+    writeFileSync(join(folder, 'orders', 'notes.txt'), 'nothing')
+    const server = await startServer({ folder })
+    await server.call('PUT', '/connections/lake', { kind: 'files', settings: { folder } })
+    await server.call('PUT', '/connections/out', { locator: `sqlite:${join(folder, 'd.db')}` })
+    await server.call('PUT', '/connections/web', { kind: 'http', settings: { url: 'http://127.0.0.1:1/' } })
+    const page = await signIn(await openBrowser(), server)
+    await page.getByRole('button', { name: 'New copy job' }).click()
+    await page.getByRole('radio', { name: /^lake/ }).check()
+    await next(page)
+    await page.getByRole('button', { name: 'Open orders/' }).click()
+    await page.getByRole('button', { name: 'Open orders/year=2026/' }).click()
+    await page.getByRole('checkbox', { name: 'Copy orders/year=2026/01.csv' }).waitFor()
+    await page.getByRole('button', { name: 'orders', exact: true }).click()
+    await page.getByText('notes.txt').waitFor()
+    await page.getByLabel('Files by a pattern').fill('orders/year=*/0?.csv')
+    await page.getByText(/^4 files/).waitFor()
+    await page.getByText('orders/year=2025/01.csv, orders/year=2025/02.csv').waitFor()
+    await page.getByRole('button', { name: 'Copy what matches' }).click()
+    await page.getByRole('button', { name: 'Look at orders/year=*/0?.csv' }).click()
+    await page
+      .getByRole('table', { name: /^First rows of/ })
+      .getByText('202501')
+      .waitFor()
+    await picture(page, 'wizard-folders')
+    expect(await seriousFaults(page)).toEqual([])
+    await next(page)
+    // A web server can be read, and no more.
+    await page.getByRole('radio', { name: /^out/ }).waitFor()
+    expect(await page.getByRole('radio', { name: /^web/ }).count()).toBe(0)
   })
 
   it('tells each fault once, beside its field', async () => {

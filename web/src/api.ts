@@ -167,6 +167,31 @@ export const objectsQuery = (connection: string, text: string) =>
       ),
   })
 
+export interface FolderView {
+  folders: string[]
+  files: { name: string; size: number; modified: number }[]
+  more: boolean
+}
+
+/** What is directly in a folder of a connection. */
+export const folderQuery = (connection: string, folder: string) =>
+  queryOptions({
+    queryKey: ['folder', connection, folder],
+    staleTime: 60_000,
+    queryFn: () => call<FolderView>(`/connections/${part(connection)}/folder${search({ folder })}`),
+  })
+
+/** The files that a pattern means. */
+export const matchingQuery = (connection: string, pattern: string) =>
+  queryOptions({
+    queryKey: ['matching', connection, pattern],
+    staleTime: 60_000,
+    queryFn: () =>
+      call<{ files: number; bytes: number; names: string[]; atLeast: boolean }>(
+        `/connections/${part(connection)}/matching${search({ pattern })}`,
+      ),
+  })
+
 /** What is looked at in a store: an object by its name, or a query; with the options of reading it. */
 export interface Looked {
   object?: string

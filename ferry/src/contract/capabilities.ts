@@ -24,6 +24,21 @@ export interface Arrivals {
   find(pattern: string): Promise<{ path: string; fingerprint: string }[]>
 }
 
+/** A store of files in folders, to be looked around in. */
+export interface Folders {
+  /** What is directly in a folder, by names as jobs say them, folders with a slash at their end; at most `most` of each. */
+  list(folder: string, most: number): Promise<FolderView>
+  /** The files that a name or a pattern means: how many, their bytes, and the first `most` names; `atLeast` if it stopped counting. */
+  matching(pattern: string, most: number): Promise<{ files: number; bytes: number; names: string[]; atLeast: boolean }>
+}
+
+export interface FolderView {
+  folders: string[]
+  /** `modified` in milliseconds since 1970; 0 if it is not known. */
+  files: { name: string; size: number; modified: number }[]
+  more: boolean
+}
+
 /** A store whose answers take long or are rationed, so that waiting limits a copy and not the processor. */
 export interface Throttle {
   /** How many splits at work at one time still gain. */

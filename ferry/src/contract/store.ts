@@ -2,7 +2,7 @@ import type { z } from 'zod'
 import type { Column, LogicalType } from '../batch/types.ts'
 import type { FerryError } from '../errors.ts'
 import type { Policy } from '../policy.ts'
-import type { Arrivals, Containers, Documents, KeptLog, Throttle } from './capabilities.ts'
+import type { Arrivals, Containers, Documents, Folders, KeptLog, Throttle } from './capabilities.ts'
 import type { Locators } from './locator.ts'
 import type { Names } from './names.ts'
 import type { ObjectSpec, TableInfo } from './schema.ts'
@@ -113,6 +113,7 @@ export interface Store {
   readonly log?: KeptLog
   readonly documents?: Documents
   readonly arrivals?: Arrivals
+  readonly folders?: Folders
   readonly throttle?: Throttle
   readonly containers?: Containers
   /** Opens the store for reading: one consistent snapshot for all tables, if the store has snapshots. */

@@ -20,6 +20,9 @@ import { describeJson, JsonSourceTable } from './json.ts'
 import { endingOf, formatOf, fromName, KNOWN_FILES, readOptions, stem, writeOptions } from './options.ts'
 import { FilesSinkTable } from './sink.ts'
 
+/** A pattern that matches more files is not counted to its end. */
+const MOST_COUNTED = 100_000
+
 /** Tables as files of a store of objects: CSV, JSON Lines, JSON arrays, Parquet; plain, gzip, zstd. */
 export class FilesStore implements Store {
   readonly kind: string
@@ -80,6 +83,32 @@ export class FilesStore implements Store {
         path: key,
         fingerprint: version ?? `${size}-${modified}`,
       }))
+    },
+  }
+
+  readonly folders = {
+    list: async (folder: string, most: number) => {
+      const found = await this.store.folderAt?.(folder, most)
+      if (!found) throw new FerryError('FERRY-1003', `${this.label} lists no files`)
+      const files = found.objects.map(o => ({
+        name: this.store.nameOf(o.key),
+        size: o.size ?? 0,
+        modified: Number(o.modified / 1_000_000n),
+      }))
+      return { folders: found.folders, files, more: found.more }
+    },
+    matching: async (pattern: string, most: number) => {
+      let [files, bytes] = [0, 0]
+      const names: string[] = []
+      for await (const page of (await this.store.list(pattern)).pages) {
+        for (const { key, size } of page) {
+          files++
+          bytes += size ?? 0
+          if (names.length < most) names.push(this.store.nameOf(key))
+        }
+        if (files >= MOST_COUNTED) return { files, bytes, names, atLeast: true }
+      }
+      return { files, bytes, names: names.sort(), atLeast: false }
     },
   }
 

@@ -44,6 +44,13 @@ export interface ObjectStore {
    * may not be read.
    */
   list(name: string, how?: { deep: boolean }): Promise<Found>
+  /**
+   * What is directly in a folder, hidden names left out: the folders in it, with a slash at their end, and its objects; at most
+   * `most` of each. Undefined of stores that list nothing.
+   */
+  folderAt?(name: string, most: number): Promise<{ folders: string[]; objects: ObjectHead[]; more: boolean }>
+  /** The name of an object in jobs. */
+  nameOf(key: string): string
   /** Identifies an object: the same text for all of its names, in all connections of the same place. */
   identityOf(name: string): string
   /** An object as it is now; undefined if there is none. */

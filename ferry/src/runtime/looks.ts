@@ -3,6 +3,7 @@
  * plain data, since it is done in a process of its own: scouts.ts.
  */
 import { stringify } from 'yaml'
+import type { Folders, FolderView } from '../contract/capabilities.ts'
 import type { ObjectSpec } from '../contract/schema.ts'
 import type { Store } from '../contract/store.ts'
 import { FerryError } from '../errors.ts'
@@ -23,6 +24,11 @@ export type Place = { locator: Locator } | { endpoint: EndpointSpec }
 export interface Looks {
   test: { ask: { at: Place }; answer: string }
   objects: { ask: { at: Place; search: string; limit: number }; answer: { objects: string[]; total: number } }
+  folder: { ask: { at: Place; folder: string; limit: number }; answer: FolderView }
+  matching: {
+    ask: { at: Place; pattern: string; limit: number }
+    answer: Awaited<ReturnType<Folders['matching']>>
+  }
   columns: { ask: { at: Place; spec: ObjectSpec }; answer: ObjectView }
   preview: { ask: { at: Place; spec: ObjectSpec; limit: number }; answer: PreviewView }
   growth: { ask: { at: Place; spec: ObjectSpec; column: string }; answer: GrowthView }
@@ -63,6 +69,8 @@ const DO: { [N in LookName]: Look<N> } = {
       })
       return { objects: shown, total: found.length }
     }),
+  folder: (from, { at, folder, limit }) => within(from, at, store => foldersOf(store).list(folder, limit)),
+  matching: (from, { at, pattern, limit }) => within(from, at, store => foldersOf(store).matching(pattern, limit)),
   columns: (from, { at, spec }) => within(from, at, store => describeObject(store, spec)),
   preview: (from, { at, spec, limit }) => within(from, at, store => previewObject(store, spec, limit)),
   growth: (from, { at, spec, column }) => within(from, at, store => growthOf(store, spec, column)),
@@ -80,6 +88,11 @@ const DO: { [N in LookName]: Look<N> } = {
     return null
   },
   retry: ({ state, policy }, { run }) => retryRun(state, run, policy),
+}
+
+function foldersOf(store: Store): Folders {
+  if (store.folders) return store.folders
+  throw new FerryError('FERRY-1003', `${store.label} has no folders`)
 }
 
 async function within<T>({ state, policy }: Access, at: Place, work: (store: Store) => Promise<T>): Promise<T> {

@@ -19,6 +19,8 @@ const MOST_WAITING = 60
 const PATIENCE_MS: Record<LookName, number> = {
   test: 30_000,
   objects: 30_000,
+  folder: 30_000,
+  matching: 60_000,
   columns: 30_000,
   preview: 30_000,
   growth: 30_000,

@@ -235,6 +235,58 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Sco
     },
   })
 
+  app.route({
+    method: 'GET',
+    url: '/connections/:name/folder',
+    config: { role: 'operator' },
+    schema: {
+      tags: ['connections'],
+      summary: 'The folders and files that are directly in a folder of a connection',
+      params: nameParams,
+      querystring: z.strictObject({
+        folder: z
+          .string()
+          .max(4000)
+          .default('')
+          .describe('Relative to the folder of the connection; all of it if empty'),
+        limit: z.coerce.number().int().min(1).max(1000).default(500),
+      }),
+      response: {
+        200: z.object({
+          folders: z.array(z.string()),
+          files: z.array(z.object({ name: z.string(), size: z.number(), modified: z.number() })),
+          more: z.boolean(),
+        }),
+      },
+    },
+    handler: async (request, reply) => {
+      const { folder, limit } = request.query
+      return scouts.ask('folder', { at: await placeOf(request.params.name), folder, limit }, askerOf(reply))
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/connections/:name/matching',
+    config: { role: 'operator' },
+    schema: {
+      tags: ['connections'],
+      summary: 'The files that a pattern means: how many, their bytes, the first names',
+      params: nameParams,
+      querystring: z.strictObject({
+        pattern: z.string().min(1).max(4000),
+        limit: z.coerce.number().int().min(1).max(1000).default(20),
+      }),
+      response: {
+        200: z.object({ files: z.number(), bytes: z.number(), names: z.array(z.string()), atLeast: z.boolean() }),
+      },
+    },
+    handler: async (request, reply) => {
+      const { pattern, limit } = request.query
+      return scouts.ask('matching', { at: await placeOf(request.params.name), pattern, limit }, askerOf(reply))
+    },
+  })
+
   const specOf = async (
     { params: { name }, caller }: { params: { name: string }; caller?: { role: Role } | undefined },
     { object, query, read }: z.output<typeof objectQuery>,

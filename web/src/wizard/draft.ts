@@ -102,12 +102,14 @@ export function withQuery(draft: Draft): TableDraft[] {
   return [...draft.tables, { key: queryKey(number), query: '', rest: {} }]
 }
 
-/** What is looked at in the source for a table; undefined where that is many: a pattern. */
-export function lookedAt(draft: Draft, table: TableDraft): Looked | undefined {
+/** What is looked at in the source for a table; undefined where that is many: a pattern, unless it means files of one. */
+export function lookedAt(draft: Draft, table: TableDraft, areFiles = false): Looked | undefined {
   const read = { ...(draft.rest.read as Json | undefined), ...(table.rest.read as Json | undefined) }
   const options = Object.keys(read).length > 0 ? { read: JSON.stringify(read) } : {}
   if (table.query !== undefined) return table.query.trim() === '' ? undefined : { query: table.query, ...options }
-  return table.from === undefined || /[*?]/.test(table.from) ? undefined : { object: table.from, ...options }
+  return table.from === undefined || (!areFiles && /[*?]/.test(table.from))
+    ? undefined
+    : { object: table.from, ...options }
 }
 
 /** The settings with another value of one, or without it. */

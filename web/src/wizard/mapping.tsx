@@ -19,9 +19,9 @@ import { Failure } from '../parts/failure.tsx'
 import { type FaultAt, shown, within } from '../parts/faults.ts'
 import { Options } from '../parts/field.tsx'
 import { Grid } from '../parts/grid.tsx'
-import { type ColumnDraft, type Draft, lookedAt, type TableDraft, type Update, withSetting } from './draft.ts'
+import { type ColumnDraft, type Draft, type TableDraft, type Update, withSetting } from './draft.ts'
 import type { StepProps } from './step.ts'
-import { useConnector } from './store.tsx'
+import { useConnector, useLookedAt } from './store.tsx'
 
 const useStyles = makeStyles({
   narrow: { maxWidth: '360px' },
@@ -276,7 +276,7 @@ interface ColumnsProps {
 
 function Columns({ draft, table, fault, onChange }: ColumnsProps) {
   const styles = useStyles()
-  const looked = lookedAt(draft, table)
+  const looked = useLookedAt(draft, table)
   const columns = useQuery({ ...columnsQuery(draft.source, looked ?? {}), enabled: looked !== undefined })
   // Those of a table that is there already; where there is none it is made.
   const there = useQuery({

@@ -18,9 +18,9 @@ import { columnsQuery, growthQuery } from '../api.ts'
 import { Failure } from '../parts/failure.tsx'
 import { shown } from '../parts/faults.ts'
 import { Grid } from '../parts/grid.tsx'
-import { type Draft, lookedAt, type Mode, type TableDraft, withSetting } from './draft.ts'
+import { type Draft, type Mode, type TableDraft, withSetting } from './draft.ts'
 import type { StepProps } from './step.ts'
-import { useConnector } from './store.tsx'
+import { useConnector, useLookedAt } from './store.tsx'
 
 const useStyles = makeStyles({
   narrow: { maxWidth: '420px' },
@@ -138,7 +138,7 @@ export function ModeStep({ draft, set, fault }: StepProps) {
 /** How far the first run comes by a column, and what is to be known of it. */
 function Growth({ draft, table, column }: { draft: Draft; table: TableDraft; column: string }) {
   const styles = useStyles()
-  const looked = lookedAt(draft, table)
+  const looked = useLookedAt(draft, table)
   const growth = useQuery({ ...growthQuery(draft.source, looked ?? {}, column), enabled: looked !== undefined })
   if (looked === undefined) return <Text className={styles.muted}>each of its tables by itself</Text>
   if (growth.isError) return <Text>{growth.error.message}</Text>
@@ -157,7 +157,7 @@ interface Props {
 }
 
 function Tracking({ table, draft, tells, knows, className, onChange }: Props) {
-  const looked = lookedAt(draft, table)
+  const looked = useLookedAt(draft, table)
   const columns = useQuery({ ...columnsQuery(draft.source, looked ?? {}), enabled: looked !== undefined && !knows })
   if (columns.isError) return <Failure error={columns.error} />
   const { tracking, incrementalColumn } = table

@@ -14,9 +14,10 @@ import {
 import { AddRegular, PlugConnectedRegular } from '@fluentui/react-icons'
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
-import { act, type ConnectorView, connectionsQuery, connectorsQuery } from '../api.ts'
+import { act, type ConnectorView, connectionsQuery, connectorsQuery, type Looked } from '../api.ts'
 import { ConnectionForm } from '../parts/connectionform.tsx'
 import { Failure } from '../parts/failure.tsx'
+import { type Draft, lookedAt, type TableDraft } from './draft.ts'
 import type { StepProps } from './step.ts'
 
 /** The kind of a connection's store, with what it can do. */
@@ -25,6 +26,11 @@ export function useConnector(connection: string): ConnectorView | undefined {
   const connectors = useQuery(connectorsQuery)
   const kind = connections.data?.find(c => c.name === connection)?.kind
   return connectors.data?.find(c => c.kind === kind)
+}
+
+/** What is looked at in the source for a table. */
+export function useLookedAt(draft: Draft, table: TableDraft): Looked | undefined {
+  return lookedAt(draft, table, useConnector(draft.source)?.arrivals === true)
 }
 
 const useStyles = makeStyles({ bar: { display: 'flex', gap: '8px', alignItems: 'center' } })
@@ -50,6 +56,9 @@ export function StoreStep({ side, draft, set }: StepProps & { side: 'source' | '
   }
   if (connections.isError) return <Failure error={connections.error} />
   if (!connections.data) return <Spinner label="Loading connections" />
+  // A web server, for example, can be read and no more.
+  const isWritable = (kind: string) => connectors.data?.find(c => c.kind === kind)?.update.length !== 0
+  const choices = connections.data.filter(c => side === 'source' || isWritable(c.kind))
   const title = side === 'source' ? 'Where do rows come from?' : 'Where do rows go to?'
   if (making || connections.data.length === 0) {
     return (
@@ -71,7 +80,7 @@ export function StoreStep({ side, draft, set }: StepProps & { side: 'source' | '
       <Title3 as="h2">{title}</Title3>
       <Field label="Connection">
         <RadioGroup value={chosen} onChange={(_, { value }) => choose(value)}>
-          {connections.data.map(c => (
+          {choices.map(c => (
             <Radio key={c.name} value={c.name} label={`${c.name} (${c.kind}, ${c.label})`} />
           ))}
         </RadioGroup>

@@ -22,8 +22,9 @@ import { shown, within } from '../parts/faults.ts'
 import { Options } from '../parts/field.tsx'
 import { Grid } from '../parts/grid.tsx'
 import { lookedAt, type TableDraft, withQuery, withSetting } from './draft.ts'
+import { Folders } from './folders.tsx'
 import type { StepProps } from './step.ts'
-import { useConnector } from './store.tsx'
+import { useConnector, useLookedAt } from './store.tsx'
 
 const useStyles = makeStyles({
   bar: { display: 'flex', gap: '12px', alignItems: 'center', flexWrap: 'wrap' },
@@ -34,7 +35,50 @@ const useStyles = makeStyles({
   sql: { fontFamily: tokens.fontFamilyMonospace },
 })
 
-export function TablesStep({ draft, set, fault }: StepProps) {
+export function TablesStep(props: StepProps) {
+  const connector = useConnector(props.draft.source)
+  return connector?.arrivals ? <FilesStep {...props} /> : <ObjectsStep {...props} />
+}
+
+/** Files are found by their folders, and by patterns. */
+function FilesStep({ draft, set, fault }: StepProps) {
+  const [looked, setLooked] = useState<string>()
+  const connector = useConnector(draft.source)
+  const named = draft.tables.flatMap(t => t.from ?? [])
+  return (
+    <>
+      <Title3 as="h2">Which files?</Title3>
+      <Options
+        title="How they are read"
+        fields={connector?.read ?? []}
+        value={(draft.rest.read as Record<string, unknown> | undefined) ?? {}}
+        onChange={read => set({ rest: withSetting(draft.rest, 'read', read) })}
+        fault={within(fault, 'read')}
+      />
+      <Folders
+        connection={draft.source}
+        chosen={new Set(named)}
+        looked={looked}
+        onChoose={(names, isChosen) => set({ tables: withChosen(draft.tables, names, isChosen) })}
+        onLook={setLooked}
+      />
+      {looked !== undefined && <Look key={looked} table={draftOf(draft.tables, looked)} draft={draft} set={set} />}
+    </>
+  )
+}
+
+const draftOf = (tables: TableDraft[], name: string): TableDraft =>
+  tables.find(t => t.from === name) ?? { key: name, from: name, rest: {} }
+
+/** The tables with these names, or without them. */
+function withChosen(tables: TableDraft[], names: string[], isChosen: boolean): TableDraft[] {
+  const changed = new Set(names)
+  const chosen = new Set(tables.flatMap(t => t.from ?? []))
+  const kept = tables.filter(t => isChosen || !changed.has(t.from ?? ''))
+  return [...kept, ...(isChosen ? names.filter(n => !chosen.has(n)).map(n => draftOf([], n)) : [])]
+}
+
+function ObjectsStep({ draft, set, fault }: StepProps) {
   const styles = useStyles()
   const [text, setText] = useState('')
   const shown = useDeferredValue(text.toLowerCase())
@@ -48,12 +92,7 @@ export function TablesStep({ draft, set, fault }: StepProps) {
   // Patterns and what is gone are choices too.
   const all = [...new Set([...named, ...objects.data.objects])].sort()
   const found = shown ? all.filter(o => o.toLowerCase().includes(shown)) : all
-  const choose = (names: string[], isChosen: boolean) => {
-    const changed = new Set(names)
-    const kept = draft.tables.filter(t => isChosen || !changed.has(t.from ?? ''))
-    const more = isChosen ? names.filter(n => !chosen.has(n)) : []
-    set({ tables: [...kept, ...more.map((from): TableDraft => ({ key: from, from, rest: {} }))] })
-  }
+  const choose = (names: string[], isChosen: boolean) => set({ tables: withChosen(draft.tables, names, isChosen) })
   const everyShown = found.length > 0 && found.every(o => chosen.has(o))
   const someShown = found.some(o => chosen.has(o))
   return (
@@ -128,14 +167,7 @@ export function TablesStep({ draft, set, fault }: StepProps) {
           },
         ]}
       />
-      {looked !== undefined && (
-        <Look
-          key={looked}
-          table={draft.tables.find(t => t.from === looked) ?? { key: looked, from: looked, rest: {} }}
-          draft={draft}
-          set={set}
-        />
-      )}
+      {looked !== undefined && <Look key={looked} table={draftOf(draft.tables, looked)} draft={draft} set={set} />}
       {connector?.queries && <Queries draft={draft} set={set} fault={fault} />}
     </>
   )
@@ -200,7 +232,7 @@ function Queries({ draft, set, fault }: StepProps) {
 /** The columns of a table, to be chosen from, and its first rows. */
 function Look({ table, draft, set }: Pick<StepProps, 'draft' | 'set'> & { table: TableDraft }) {
   const styles = useStyles()
-  const looked = lookedAt(draft, table)
+  const looked = useLookedAt(draft, table)
   const columns = useQuery({ ...columnsQuery(draft.source, looked ?? {}), enabled: looked !== undefined })
   const preview = useQuery({ ...previewQuery(draft.source, looked ?? {}), enabled: looked !== undefined })
   const object = table.key

@@ -97,6 +97,10 @@ export class HttpStore implements ObjectStore {
     return `${this.label}/${key.replace(/\?.*$/s, '?…')}`
   }
 
+  nameOf(key: string): string {
+    return key
+  }
+
   identityOf(name: string): string {
     return this.urlOf(name).href
   }

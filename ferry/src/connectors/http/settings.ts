@@ -28,7 +28,7 @@ export const httpKind = {
   label: 'HTTP',
   settings: settingsSchema,
   ...OF_FILES,
-  abilities: { ...OF_FILES.abilities, update: [] },
+  abilities: { ...OF_FILES.abilities, update: [], arrivals: false },
   locators: {
     schemes: ['http', 'https'],
     read: text => {

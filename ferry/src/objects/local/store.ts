@@ -1,6 +1,6 @@
 /** A local folder as a store of objects; `-` is standard input and output. */
 import { constants, createReadStream } from 'node:fs'
-import { access, rm, stat } from 'node:fs/promises'
+import { access, readdir, rm, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
@@ -90,6 +90,21 @@ export class LocalFolder implements ObjectStore {
     }
   }
 
+  async folderAt(name: string, most: number) {
+    const path = this.pathOf(name === '' ? '.' : name)
+    const entries = await translated(path, readdir(path, { withFileTypes: true }))
+    const shown = entries.filter(e => !e.name.startsWith('.') && this.isSeen(join(path, e.name))).sort(byName)
+    const inside = shown.filter(e => e.isDirectory()).map(e => `${this.nameOf(join(path, e.name))}/`)
+    const files = shown.filter(e => !e.isDirectory())
+    const heads = await Promise.all(files.slice(0, most).map(e => headOf(join(path, e.name))))
+    const objects = heads.filter(head => head !== undefined)
+    return { folders: inside.slice(0, most), objects, more: inside.length > most || files.length > most }
+  }
+
+  nameOf(key: string): string {
+    return relative(resolve(this.pathOf('.')), key)
+  }
+
   identityOf(name: string): string {
     return name === STANDARD ? name : realOf(resolve(this.folder, name))
   }
@@ -169,6 +184,8 @@ export class LocalFolder implements ObjectStore {
 
   async close(): Promise<void> {}
 }
+
+const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1)
 
 async function* pagesOf(heads: ObjectHead[]): AsyncGenerator<ObjectHead[]> {
   yield heads

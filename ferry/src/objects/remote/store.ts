@@ -139,6 +139,25 @@ export class RemoteStore implements ObjectStore {
     return new RemoteFiles(this.service, this.buffers, prefix, run, ordinal)
   }
 
+  async folderAt(name: string, most: number) {
+    const key = this.keyOf(name)
+    const prefix = key === '' || key.endsWith('/') ? key : `${key}/`
+    const folders: string[] = []
+    const objects: RemoteHead[] = []
+    let more = false
+    for await (const page of this.service.list(prefix, true)) {
+      folders.push(...page.folders.filter(f => this.isShown(f.slice(0, -1))).map(f => this.nameOf(f)))
+      objects.push(...page.objects.filter(o => this.isShown(o.key)))
+      more = folders.length > most || objects.length > most
+      if (more) break
+    }
+    return { folders: folders.slice(0, most), objects: objects.slice(0, most), more }
+  }
+
+  nameOf(key: string): string {
+    return key.slice(this.folder.length)
+  }
+
   identityOf(name: string): string {
     return `/${this.keyOf(name).replace(/\/$/, '')}`
   }
