@@ -199,6 +199,48 @@ describe('from the first call to the end of a run', () => {
     expect((await server.call('GET', '/jobs', undefined, { authorization: `Bearer ${secret}` })).status).toBe(401)
   })
 
+  it('runs behind the notification of a store about an object that is meant', async () => {
+    const { server } = await serverWithJob()
+    await server.call('PUT', '/jobs/job/triggers', [{ name: 'arrived', events: 'in/**/*.csv' }])
+    const made = await server.call<{ secret: string; address: string }>('POST', '/jobs/job/triggers/arrived/secret')
+    const { secret, address } = made.body
+    const blob = (name: string) => [
+      { eventType: 'Microsoft.Storage.BlobCreated', subject: `/blobServices/default/containers/c/blobs/${name}` },
+    ]
+    const send = async (body: unknown, words: { query?: string; headers?: Record<string, string> }) => {
+      const answer = await fetch(`${server.url}${address}${words.query ?? ''}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...words.headers },
+        body: JSON.stringify(body),
+      })
+      return { status: answer.status, body: (await answer.json()) as { run?: string; outcome?: string } }
+    }
+    const inAddress = { query: `?secret=${secret}` }
+    expect((await send(blob('in/a.csv'), {})).status).toBe(401)
+    expect((await send(blob('in/a.csv'), { query: '?secret=wrong' })).status).toBe(401)
+    expect(await send(blob('out/a.csv'), inAddress)).toEqual({ status: 202, body: { run: null, outcome: 'nothing' } })
+    const code = { eventType: 'Microsoft.EventGrid.SubscriptionValidationEvent', data: { validationCode: 'c' } }
+    expect(await send([code], inAddress)).toEqual({ status: 200, body: { validationResponse: 'c' } })
+    expect((await send({ something: 'else' }, inAddress)).status).toBe(400)
+    const basic = Buffer.from(`any:${secret}`).toString('base64')
+    const fired = await send(blob('in/x/a.csv'), { headers: { authorization: `Basic ${basic}` } })
+    expect(fired).toMatchObject({ status: 202, body: { outcome: 'queued' } })
+    await server.waitFor(fired.body.run!, 'completed')
+    // SNS sends text, and asks first.
+    const confirm = { Type: 'SubscriptionConfirmation', SubscribeURL: 'https://sns.example/confirm' }
+    const asked = await send(confirm, { ...inAddress, headers: { 'content-type': 'text/plain' } })
+    expect(asked.status).toBe(202)
+    const { body } = await server.call<{ outcome: string }[]>('GET', '/jobs/job/triggers')
+    expect(body[0]!.outcome).toContain('https://sns.example/confirm')
+    const handshake = await fetch(`${server.url}${address}?secret=${secret}`, {
+      method: 'OPTIONS',
+      headers: { 'webhook-request-origin': 'eventgrid.azure.net' },
+    })
+    expect(handshake.headers.get('webhook-allowed-origin')).toBe('eventgrid.azure.net')
+    // The secret in an address comes into no log.
+    expect(server.log()).not.toContain(secret)
+  })
+
   it('tells live what becomes of a run', async () => {
     const { server } = await serverWithJob(5000)
     const stop = new AbortController()

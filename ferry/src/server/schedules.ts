@@ -187,7 +187,7 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
   const callSchema = {
     tags: ['triggers'],
     params: triggerParams,
-    querystring: z.object({ secret: z.string().max(600).optional().describe('Where no header can be sent') }),
+    querystring: z.strictObject({ secret: z.string().max(600).optional().describe('Where no header can be sent') }),
     headers: z.object({ authorization: z.string().max(2000).optional() }),
   }
 
