@@ -22,15 +22,16 @@ export async function killUploads(place: ObjectPlace, kills: number, seed: numbe
   const folder = temporaryFolder()
   const home = join(folder, 'home')
   const source = new DatabaseSync(join(folder, 'shop.db'))
-  source.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)')
+  source.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, part INTEGER)')
   source.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${ROWS})
-    INSERT INTO t SELECT i, 'name ' || i || ' ' || hex(randomblob(20)) FROM n`)
+    INSERT INTO t SELECT i, 'name ' || i || ' ' || hex(randomblob(20)), i % 3 FROM n`)
   const random = randomOf(seed)
   let hits = 0
   for (const [round, to, write] of [
     ['a', 'out/', { format: 'csv', rowsPerFile: 1000 }],
     ['b', 'whole.csv', {}],
     ['c', 'out/', { format: 'csv', rowsPerFile: 3000 }],
+    ['d', 'parts/', { format: 'csv', partitionBy: ['part'], rowsPerFile: 2000 }],
   ] as const) {
     const job = {
       name: `kills-${round}`,
@@ -42,7 +43,7 @@ export async function killUploads(place: ObjectPlace, kills: number, seed: numbe
     }
     const path = join(folder, `${round}.json`)
     writeFileSync(path, JSON.stringify(job))
-    for (let hit = 0; hit < kills / 3; ) {
+    for (let hit = 0; hit < kills / 4; ) {
       const running = startFerry(['run', path, '--quiet'], { home })
       const ended = { done: false }
       running.done.then(() => {
@@ -71,7 +72,7 @@ export async function killUploads(place: ObjectPlace, kills: number, seed: numbe
     expect({ ...rows }, `rows of ${to}`).toEqual({ n: ROWS, ids: ROWS })
     copied.exec(`ATTACH '${join(folder, 'shop.db')}' AS s`)
     const wrong = copied
-      .prepare('SELECT count(*) AS n FROM t JOIN s.t AS o ON o.id = t.id WHERE o.name <> t.name')
+      .prepare('SELECT count(*) AS n FROM t JOIN s.t AS o ON o.id = t.id WHERE o.name <> t.name OR o.part <> t.part')
       .get()
     expect({ ...wrong }).toEqual({ n: 0 })
     copied.close()
@@ -85,7 +86,8 @@ export async function killUploads(place: ObjectPlace, kills: number, seed: numbe
 function writeBack(folder: string, place: ObjectPlace, from: string, path: string): string {
   const job = join(folder, 'back.json')
   const source = place.endpoint
-  const read = { format: 'csv', types: { id: 'int64', name: 'utf8' } }
+  const folders = from === 'parts/' ? { recursive: true, partitions: true } : {}
+  const read = { format: 'csv', types: { id: 'int64', name: 'utf8', part: 'int64' }, ...folders }
   const tables = [{ from, to: 't', read }]
   const name = `back-${path.slice(-4, -3)}`
   writeFileSync(job, JSON.stringify({ name, source, destination: { kind: 'sqlite', path }, update: 'append', tables }))

@@ -88,6 +88,8 @@ export interface SplitWriter {
    * rows; throws a RowError otherwise. Batches are written one at a time, unless the table has `inFlight`.
    */
   write(batch: Batch): Promise<Refused[]>
+  /** How long rows may wait for a commit, where each costs much; milliseconds and bytes. */
+  readonly patience?: { ms: number; bytes: number }
   /** The number of changes that wait for others to come: nothing is committed meanwhile. */
   readonly held?: number
   /** Writes the changes that wait, since no more are known. Gives back those that the store rejected. */

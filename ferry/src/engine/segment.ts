@@ -120,10 +120,10 @@ export class Segment {
   }
 
   /** True if it is time to commit: much is written, some time has passed, or there is no more for now. */
-  isDue({ held = 0 }: SplitWriter): boolean {
+  isDue({ held = 0, patience = { ms: COMMIT_MS, bytes: COMMIT_BYTES } }: SplitWriter): boolean {
     if (this.behind?.changes === 0) return true
     const since = performance.now() - this.committedAt
-    return held > 0 ? since >= HOLD_MS : this.bytes >= COMMIT_BYTES || since >= COMMIT_MS
+    return held > 0 ? since >= HOLD_MS : this.bytes >= patience.bytes || since >= patience.ms
   }
 
   /** The same for changes, which are held in memory until they are committed. */

@@ -11,7 +11,7 @@ import type { ReadOptions } from './options.ts'
 import { declaredType } from './textfile.ts'
 
 /** The name of a folder for rows without a value, as Hive writes it. */
-const NULL_FOLDER = '__HIVE_DEFAULT_PARTITION__'
+export const NULL_FOLDER = '__HIVE_DEFAULT_PARTITION__'
 
 /** What the names of folders say, by their columns, in the order of the folders. */
 export function partitionsOf(key: string): Map<string, string | null> {

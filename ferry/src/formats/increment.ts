@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Increment, ReadRequest } from '../contract/read.ts'
 import { FerryError } from '../errors.ts'
 import { KeptForm } from '../kept.ts'
-import { findAll, type ObjectHead, type ObjectStore } from '../objects/store.ts'
+import { type Found, findAll, type ObjectHead, type ObjectStore } from '../objects/store.ts'
 import type { FileSet } from './bytes.ts'
 import { keyMark, Marks, stateMark } from './marks.ts'
 
@@ -92,10 +92,22 @@ export async function* partOf(pages: AsyncIterable<ObjectHead[]>, { part }: Read
   }
 }
 
+/** The files that a name means, as the options say: of a folder those in it, or below it; all but hidden ones. */
+export async function listed(store: ObjectStore, name: string, options: Record<string, unknown>): Promise<Found> {
+  if (options.format === 'binary') return store.list(name, { deep: true })
+  if (options.recursive !== true) return store.list(name)
+  const found = await store.list(name, { deep: true })
+  const isShown = ({ key }: ObjectHead) => !/(^|[/\\])\./.test(key.slice(found.base.length))
+  const shown = async function* () {
+    for await (const page of found.pages) yield page.filter(isShown)
+  }
+  return { ...found, pages: shown() }
+}
+
 /** The files that a request names, sorted by key. Undefined if there are none. */
 export async function filesOf(store: ObjectStore, request: ReadRequest): Promise<FileSet | undefined> {
   const list = async (name: string) => {
-    const found = await store.list(name)
+    const found = await listed(store, name, request.options)
     return { ...found, pages: partOf(found.pages, request) }
   }
   const files = await findAll({ list }, request.object)

@@ -44,6 +44,7 @@ export const readSchema = z
     names: z.array(z.string().min(1)).optional().describe('CSV: names of the columns, in place of those of the header'),
     nullText: z.string().default('').describe('CSV: unquoted text that stands for null'),
     sample: z.number().int().positive().default(10_000).describe('Records that types are found out from'),
+    recursive: z.boolean().default(false).describe('Whether the name of a folder means all files below it'),
     partitions: z
       .boolean()
       .default(false)
@@ -79,6 +80,12 @@ export const writeSchema = z.strictObject({
     .enum(['refuse', 'null', 'string'])
     .default('refuse')
     .describe('JSON: what becomes of NaN and the infinities, which JSON has no numbers for'),
+  partitionBy: z
+    .array(z.string().min(1))
+    .min(1)
+    .max(8)
+    .optional()
+    .describe('A folder: columns whose values name folders in it, `year=2026/month=7/`, and which are in no file'),
   merge: z.boolean().default(false).describe('Binary: one file of all, one after the other'),
   deleteAfter: z.boolean().default(false).describe('Binary: remove each file at the source when its copy is stored'),
   rowsPerFile: z.number().int().positive().optional().describe('Begin a new file after so many rows'),

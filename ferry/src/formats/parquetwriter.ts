@@ -1,7 +1,7 @@
 /** Parquet written by DuckDB: from a query, from CSV through pipes, or from rows gathered in a scratch database. */
 import type { DuckDBValue } from '@duckdb/node-api'
 import type { Batch, Checkpoint } from '../batch/encoding.ts'
-import type { Row } from '../batch/types.ts'
+import { type Row, utf8 } from '../batch/types.ts'
 import type { Offer } from '../contract/encodings.ts'
 import type { CommitResult, Refused, SplitWriter } from '../contract/sink.ts'
 import { Duckdb, quoteName, quotePath, quoteText, translate } from '../duckdb/engine.ts'
@@ -11,7 +11,11 @@ import { FerryError, RowError } from '../errors.ts'
 import type { StagedFile } from '../objects/staging.ts'
 import type { Policy } from '../policy.ts'
 import { makeScratch, removeScratch } from '../scratch.ts'
+import { type FolderOf, insidePositions, PATIENCE } from './partitioned.ts'
 import type { FilesTarget, Parts } from './target.ts'
+
+/** The column of gathered rows with the folder of each. */
+const FOLDER = quoteName('$folder')
 
 export class ParquetWriter implements SplitWriter {
   private readonly table: FilesTarget
@@ -31,8 +35,12 @@ export class ParquetWriter implements SplitWriter {
   /** The part that is written, or was written last. */
   private file: StagedFile | undefined
   private isClosed = false
+  private readonly folderOf: FolderOf | undefined
+  readonly patience?: typeof PATIENCE
 
-  private constructor(table: FilesTarget, db: Duckdb, scratch: string, parts: Parts) {
+  private constructor(table: FilesTarget, db: Duckdb, scratch: string, parts: Parts, folderOf: FolderOf | undefined) {
+    this.folderOf = folderOf
+    if (folderOf) this.patience = PATIENCE
     this.table = table
     this.db = db
     this.scratch = scratch
@@ -40,7 +48,13 @@ export class ParquetWriter implements SplitWriter {
     this.parts = parts.staged
   }
 
-  static async open(table: FilesTarget, offer: Offer, policy: Policy, parts: Parts): Promise<ParquetWriter> {
+  static async open(
+    table: FilesTarget,
+    offer: Offer,
+    policy: Policy,
+    parts: Parts,
+    folderOf?: FolderOf,
+  ): Promise<ParquetWriter> {
     const scratch = makeScratch(policy.scratch, 'parquet')
     // Rows are gathered on disk, so that a table of any size stays within DuckDB's memory.
     const path = offer.encoding === 'rows' ? `${scratch}/rows.duckdb` : ':memory:'
@@ -50,9 +64,10 @@ export class ParquetWriter implements SplitWriter {
     if (offer.encoding === 'rows') await db.run('SET threads = 1')
     if (offer.encoding === 'rows') {
       const columns = table.request.columns.map(c => `${quoteName(c.name)} ${toNative(c.type)}`)
+      if (folderOf) columns.push(`${FOLDER} VARCHAR`)
       await db.run(`CREATE TABLE gathered (${columns.join(', ')})`)
     }
-    return new ParquetWriter(table, db, scratch, parts)
+    return new ParquetWriter(table, db, scratch, parts, folderOf)
   }
 
   private get columns() {
@@ -85,8 +100,8 @@ export class ParquetWriter implements SplitWriter {
   }
 
   /** The path of the next part. */
-  private async next(): Promise<string> {
-    this.file = await this.staged.createFile(++this.parts)
+  private async next(folder?: string): Promise<string> {
+    this.file = await this.staged.createFile(++this.parts, folder)
     return this.file.path
   }
 
@@ -120,10 +135,14 @@ export class ParquetWriter implements SplitWriter {
       good = []
     }
     for (let i = 0; i < rows.length; i++) {
-      this.rows ??= await RowIntake.open(this.db, { schema: 'main', table: 'gathered' }, this.columns, true)
+      const { folderOf } = this
+      const columns = folderOf ? [...this.columns, { name: '$folder', type: utf8 }] : this.columns
+      this.rows ??= await RowIntake.open(this.db, { schema: 'main', table: 'gathered' }, columns, true)
       try {
-        good.push(this.rows.convert(rows[i]!, i))
+        const row = rows[i]!
+        good.push(this.rows.convert(folderOf ? [...row, folderOf(row)] : row, i))
       } catch (error) {
+        if (error instanceof RowError) error.index = i
         if (!this.table.request.skipBadRows || !(error instanceof RowError)) throw error
         refused.push({ index: i, error })
         continue
@@ -145,12 +164,27 @@ export class ParquetWriter implements SplitWriter {
   private async finishFile(): Promise<void> {
     this.rows?.close()
     this.rows = undefined
-    const { rowsChanged } = await this.db.run(this.copyTo('SELECT * FROM gathered', await this.next()))
-    this.gathered += rowsChanged
+    if (this.folderOf) await this.finishFolders()
+    else {
+      const { rowsChanged } = await this.db.run(this.copyTo('SELECT * FROM gathered', await this.next()))
+      this.gathered += rowsChanged
+      await this.finishPart()
+    }
     await this.db.run('DELETE FROM gathered')
-    await this.finishPart()
     this.rowsInFile = 0
     this.bytesInFile = 0
+  }
+
+  /** A file for each folder that rows were gathered for. */
+  private async finishFolders(): Promise<void> {
+    const inside = insidePositions(this.table).map(i => quoteName(this.columns[i]!.name))
+    const folders = await this.db.all(`SELECT DISTINCT ${FOLDER} AS folder FROM gathered ORDER BY 1`)
+    for (const { folder } of folders) {
+      const query = `SELECT ${inside.join(', ')} FROM gathered WHERE ${FOLDER} = ${quoteText(String(folder))}`
+      const { rowsChanged } = await this.db.run(this.copyTo(query, await this.next(String(folder))))
+      this.gathered += rowsChanged
+      await this.finishPart()
+    }
   }
 
   private async finishPart(): Promise<void> {
@@ -197,6 +231,8 @@ export class ParquetWriter implements SplitWriter {
   /** What was gathered; an empty table is a file with its columns. */
   private async writeLast(): Promise<void> {
     if (this.parts === 0 && this.rowsInFile === 0) {
+      // A file in no folder would lack their columns.
+      if (this.folderOf) return
       const columns = this.table.request.columns.map(c => `NULL::${toNative(c.type)} AS ${quoteName(c.name)}`)
       await this.db.run(this.copyTo(`SELECT ${columns.join(', ')} LIMIT 0`, await this.next()))
       await this.finishPart()

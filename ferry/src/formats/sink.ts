@@ -10,6 +10,7 @@ import type { Staging } from '../objects/staging.ts'
 import type { ObjectStore } from '../objects/store.ts'
 import type { Policy } from '../policy.ts'
 import { endingOf, formatOf, fromName, type WriteOptions } from './options.ts'
+import { type FolderOf, folderNames, PartitionedWriter } from './partitioned.ts'
 import type { FilesTarget, Output, Parts } from './target.ts'
 import { TextWriter } from './textwriter.ts'
 
@@ -21,6 +22,8 @@ export class FilesSinkTable implements SinkTable, FilesTarget {
   readonly request: WriteRequest
   readonly output: Output
   readonly staging: Staging
+  /** The folder of a row, of a target in partitions. */
+  private readonly folderOf: FolderOf | undefined
   private readonly policy: Policy
 
   constructor(
@@ -40,7 +43,10 @@ export class FilesSinkTable implements SinkTable, FilesTarget {
       throw new FerryError('FERRY-3006', 'files run no SQL: `before` and `after` need a database')
     }
     const { format, compression } = this.output
-    this.staging = store.stage(run, request, { ending: endingOf(format, compression), many: this.rotates })
+    const partitioned = this.output.partitionBy !== undefined
+    const many = this.rotates || partitioned
+    this.staging = store.stage(run, request, { ending: endingOf(format, compression), many, partitioned })
+    this.folderOf = folderNames(this.output, request)
     const { shape } = this.staging
     if (format === 'parquet' && !this.staging.createFile) {
       throw new FerryError('FERRY-3006', 'Parquet needs a file: it cannot be written to standard output', {
@@ -81,7 +87,7 @@ export class FilesSinkTable implements SinkTable, FilesTarget {
 
   get offers(): Offer[] {
     // Rows that may be skipped are looked at one by one; files that are cut by rows or bytes are written from rows.
-    if (this.request.skipBadRows || this.rotates) return [ROWS]
+    if (this.request.skipBadRows || this.rotates || this.output.partitionBy) return [ROWS]
     const types = this.request.columns.map(c => c.type)
     const { format, delimiter, nullText } = this.output
     const hasText = types.every(t => !['list', 'struct', 'map'].includes(t.kind))
@@ -99,13 +105,15 @@ export class FilesSinkTable implements SinkTable, FilesTarget {
     const { staging } = this
     const parts: Parts = {
       staged: await staging.begin(id, from),
-      create: part => staging.create(id, part),
-      createFile: part => staging.createFile!(id, part),
+      create: (part, folder) => staging.create(id, part, folder),
+      createFile: (part, folder) => staging.createFile!(id, part, folder),
       reached: (checkpoint, count) => staging.reached(id, checkpoint, count),
     }
-    if (this.output.format !== 'parquet') return new TextWriter(this, parts)
+    if (this.output.format !== 'parquet') {
+      return this.folderOf ? new PartitionedWriter(this, this.folderOf, parts) : new TextWriter(this, parts)
+    }
     const { ParquetWriter } = await import('./parquetwriter.ts')
-    return ParquetWriter.open(this, offer, this.policy, parts)
+    return ParquetWriter.open(this, offer, this.policy, parts, this.folderOf)
   }
 
   // When files are seen, and what becomes of them after a crash, is the staging's.
@@ -130,6 +138,7 @@ function outputOf(name: string, options: WriteOptions & { bytes?: number }): Out
     nan: options.nan,
     rowsPerFile: options.rowsPerFile,
     bytesPerFile: options.bytes,
+    partitionBy: options.partitionBy,
   }
   const { nullText, delimiter, compression } = output
   if (/["\r\n]/.test(nullText) || (format === 'csv' && nullText.includes(delimiter))) {

@@ -15,7 +15,7 @@ import { BinarySourceTable, describeFiles } from './binary.ts'
 import { binarySink } from './binarysink.ts'
 import type { FileSet } from './bytes.ts'
 import { CsvSourceTable, describeCsv } from './csv.ts'
-import { filesOf, newFiles } from './increment.ts'
+import { filesOf, listed, newFiles } from './increment.ts'
 import { describeJson, JsonSourceTable } from './json.ts'
 import { endingOf, formatOf, fromName, KNOWN_FILES, readOptions, stem, writeOptions } from './options.ts'
 import { FilesSinkTable } from './sink.ts'
@@ -57,7 +57,7 @@ export class FilesStore implements Store {
 
   /** Text formats do not keep what was written: the words of the job are given to the reader, and nothing is guessed. */
   readBack({ options, columns }: Pick<WriteRequest, 'options' | 'columns'>): Record<string, unknown> {
-    const { format, compression, delimiter, header = true, nullText, merge } = options
+    const { format, compression, delimiter, header = true, nullText, merge, partitionBy } = options
     if (format === 'binary') {
       if (!merge) return { format }
       throw new FerryError('FERRY-3006', 'files that are merged into one cannot be compared with what they were')
@@ -65,7 +65,8 @@ export class FilesStore implements Store {
     const given = Object.entries({ format, delimiter, header, nullText }).filter(([, value]) => value !== undefined)
     const types = Object.fromEntries(columns.map(c => [c.name, typeName(c.type)]))
     const packed = compression === 'gzip' || compression === 'zstd' ? { compression } : {}
-    return { encoding: 'utf-8', ...Object.fromEntries(given), ...packed, types }
+    const folders = partitionBy === undefined ? {} : { recursive: true, partitions: true }
+    return { encoding: 'utf-8', ...Object.fromEntries(given), ...packed, ...folders, types }
   }
 
   test(): Promise<string> {
@@ -115,8 +116,8 @@ export class FilesStore implements Store {
   async describe(spec: ObjectSpec): Promise<TableInfo | undefined> {
     if (spec.query !== undefined)
       throw new FerryError('FERRY-3001', 'files have no queries: use a .duckdb file as the source')
-    if (isBinary(spec)) return describeFiles(await this.store.list(spec.object, { deep: true }), spec.object)
-    const files = await findAll(this.store, spec.object)
+    if (isBinary(spec)) return describeFiles(await listed(this.store, spec.object, spec.options), spec.object)
+    const files = await findAll({ list: name => listed(this.store, name, spec.options) }, spec.object)
     if (files.length === 0) return undefined
     const set = { name: spec.object, store: this.store, files }
     this.planned.set(nameOf(spec), new Map(files.map(f => [f.key, stateOf(f)])))
@@ -224,7 +225,7 @@ export class FilesStore implements Store {
             hint: 'Leave incrementalColumn and overlap out.',
           })
         }
-        const { pages } = await this.store.list(request.object, { deep: isBinary(request) })
+        const { pages } = await listed(this.store, request.object, request.options)
         return newFiles(pages, request, since.after)
       },
       close: async () => {},

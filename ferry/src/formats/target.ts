@@ -13,6 +13,8 @@ export interface Output {
   nan: 'refuse' | 'null' | 'string'
   rowsPerFile?: number
   bytesPerFile?: number
+  /** Columns whose values are the names of folders. */
+  partitionBy?: string[]
 }
 
 /** What writers need of the files that they write. */
@@ -27,9 +29,9 @@ export interface FilesTarget {
 export interface Parts {
   /** How many there are already: those of an earlier process, up to the checkpoint that the split is resumed from. */
   readonly staged: number
-  create(part: number): Promise<ObjectWriter>
+  create(part: number, folder?: string): Promise<ObjectWriter>
   /** Only if files can be staged. */
-  createFile(part: number): Promise<StagedFile>
+  createFile(part: number, folder?: string): Promise<StagedFile>
   /** Records that there are so many finished parts at a checkpoint, or at the end. */
   reached(checkpoint: Checkpoint | undefined, parts: number): Promise<void>
 }

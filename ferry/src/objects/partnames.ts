@@ -23,7 +23,7 @@ export class PartNames {
 
   /** True if an object was written by this run. */
   isOwn(name: string): boolean {
-    return name.startsWith(this.prefix)
+    return baseOf(name).startsWith(this.prefix)
   }
 }
 
@@ -44,6 +44,12 @@ export function overtaken(names: string[], own: string, place: string): string[]
     hint: 'Let one job write a folder at a time.',
   })
 }
+
+/** A name without the folders before it. */
+export const baseOf = (name: string): string => name.slice(Math.max(name.lastIndexOf('/'), name.lastIndexOf('\\')) + 1)
+
+/** True for a name below folders that partitions make alone: `year=2026/x.csv`. */
+export const isPartitioned = (name: string): boolean => /^([^/\\.=][^/\\=]*=[^/\\]*[/\\])*[^/\\.][^/\\]*$/.test(name)
 
 const bare = (run: string) => run.replace(/[^A-Za-z0-9]/g, '')
 

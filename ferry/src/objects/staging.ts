@@ -46,8 +46,8 @@ export interface Staging {
   begin(split: number, from: Checkpoint | undefined): Promise<number>
   /** Records that a split has so many parts at a checkpoint, or at its end, all of them finished. */
   reached(split: number, checkpoint: Checkpoint | undefined, parts: number): Promise<void>
-  /** Stages a part of a split; parts are 1, 2, 3 ... */
-  create(split: number, part: number): Promise<ObjectWriter>
+  /** Stages a part of a split; parts are 1, 2, 3 ... `folder`: below the target, with slashes, of a target in partitions. */
+  create(split: number, part: number, folder?: string): Promise<ObjectWriter>
   /** The same for a writer of files; undefined if nothing but streams can be staged. */
-  createFile?(split: number, part: number): Promise<StagedFile>
+  createFile?(split: number, part: number, folder?: string): Promise<StagedFile>
 }

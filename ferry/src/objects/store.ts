@@ -21,6 +21,13 @@ export interface ByteRange {
   end?: number
 }
 
+/** What a run stages: the ending of names, without a dot; whether there are many; whether they are in folders by partition. */
+export interface StagedForm {
+  ending: string
+  many: boolean
+  partitioned?: boolean
+}
+
 /** A file of this machine with bytes of an object; who asked for it releases it, at the latest when the store is closed. */
 export interface LocalFile {
   path: string
@@ -79,8 +86,8 @@ export interface ObjectStore {
   remove(head: ObjectHead): Promise<void>
   /** The error of reading or writing an object as an error of Ferry, or as it is. */
   explain(error: unknown, key: string): unknown
-  /** Where one run writes one table. `request.object` ends with a slash, or `many` is true, for a folder of objects. */
-  stage(run: RunIdentity, request: WriteRequest, form: { ending: string; many: boolean }): Staging
+  /** Where one run writes one table. `request.object` ends with a slash, or `form.many` is true, for a folder of objects. */
+  stage(run: RunIdentity, request: WriteRequest, form: StagedForm): Staging
   /** Where one run puts files as they are, below a folder. */
   files(run: RunIdentity, folder: string, ordinal: number): FileTarget
   close(): Promise<void>

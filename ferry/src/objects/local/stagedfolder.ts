@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
 import type { Checkpoint } from '../../batch/encoding.ts'
 import type { Committed } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
-import { isMade, overtaken, PartNames, replacedOf } from '../partnames.ts'
-import { LocalStaging, type LocalTarget, namesIn, syncFolder } from './staging.ts'
+import { isMade, isPartitioned, overtaken, PartNames, replacedOf } from '../partnames.ts'
+import { filesBelow, LocalStaging, type LocalTarget, namesIn, syncFolder } from './staging.ts'
 import { translated } from './writer.ts'
 
 const checkpoints = new KeptForm('list of parts at checkpoints', z.array(z.tuple([z.string(), z.number()])))
@@ -21,9 +21,11 @@ export class FolderStaging extends LocalStaging {
   readonly shape = 'folder'
   readonly guarantee = 'exactly once: files are moved into the folder when all are whole'
   private readonly names: PartNames
+  private readonly partitioned: boolean
 
   constructor(run: RunIdentity, request: WriteRequest, target: LocalTarget) {
     super(run, request, target)
+    this.partitioned = target.partitioned === true
     this.names = new PartNames(basename(target.path), run.run, target.ending)
   }
 
@@ -36,8 +38,8 @@ export class FolderStaging extends LocalStaging {
     return this.request.update === 'overwrite' || this.request.truncate
   }
 
-  protected pathOf(split: number, part: number): string {
-    return join(this.work, this.names.of(split, part))
+  protected pathOf(split: number, part: number, folder = ''): string {
+    return join(this.work, ...folder.split('/'), this.names.of(split, part))
   }
 
   async begin(split: number, from: Checkpoint | undefined): Promise<number> {
@@ -47,7 +49,8 @@ export class FolderStaging extends LocalStaging {
     }
     const stays = new Set(Array.from({ length: kept }, (_, i) => this.names.of(split, i + 1)))
     const prefix = this.names.ofSplit(split)
-    const found = (await namesIn(this.work)).filter(name => name.startsWith(prefix) && !stays.has(name))
+    const isLeft = (name: string) => name.startsWith(prefix) && !stays.has(name)
+    const found = (await filesBelow(this.work)).filter(path => isLeft(basename(path)))
     for (const name of found) await rm(join(this.work, name))
     return kept
   }
@@ -89,7 +92,7 @@ export class FolderStaging extends LocalStaging {
     const moved = (await this.visible()).some(name => this.names.isOwn(name))
     if (!moved) return false
     const waiting = await Promise.all(
-      [this.work, ...(await this.formerWork())].map(path => readdir(path).catch(() => [])),
+      [this.work, ...(await this.formerWork())].map(path => filesBelow(path).catch(() => [])),
     )
     return waiting.flat().every(name => name.startsWith('.'))
   }
@@ -125,8 +128,10 @@ export class FolderStaging extends LocalStaging {
     await this.run.confirm()
     await mkdir(this.target, { recursive: true })
     // New files first, old ones last: a reader may see both for a moment, but never none.
-    for (const name of await readdir(this.work)) {
-      if (!name.startsWith('.')) await rename(join(this.work, name), join(this.target, name))
+    for (const name of await filesBelow(this.work)) {
+      if (name.startsWith('.')) continue
+      if (dirname(name) !== '.') await mkdir(join(this.target, dirname(name)), { recursive: true })
+      await rename(join(this.work, name), join(this.target, name))
     }
     for (const name of [...earlier, ...(await this.meanwhile(earlier))])
       await rm(join(this.target, name), { force: true })
@@ -150,7 +155,9 @@ export class FolderStaging extends LocalStaging {
   }
 
   private async visible(): Promise<string[]> {
-    return (await namesIn(this.target)).filter(name => !name.startsWith('.'))
+    // Folders that no partition made are somebody else's.
+    const names = await (this.partitioned ? filesBelow(this.target) : namesIn(this.target))
+    return this.partitioned ? names.filter(isPartitioned) : names.filter(name => !name.startsWith('.'))
   }
 
   /** Throws FERRY-3018 if the folder is to be replaced and holds files that no copy has made. */

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { mkdir, open, readdir, rm, stat, writeFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import type { Checkpoint } from '../../batch/encoding.ts'
 import type { Committed } from '../../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
@@ -14,6 +14,8 @@ export interface LocalTarget {
   path: string
   /** The ending of the names of files, without the dot before it. */
   ending: string
+  /** Whether files are in folders by partition. */
+  partitioned?: boolean
 }
 
 /** Files are written into a hidden folder beside their target, and renamed when the run is published. */
@@ -122,14 +124,20 @@ export abstract class LocalStaging implements Staging {
   }
 
   /** The staged path of a part of a split. */
-  protected abstract pathOf(split: number, part: number): string
+  protected abstract pathOf(split: number, part: number, folder?: string): string
 
-  async create(split: number, part: number): Promise<ObjectWriter> {
-    return FileWriter.create(this.pathOf(split, part))
+  async create(split: number, part: number, folder?: string): Promise<ObjectWriter> {
+    return FileWriter.create(await this.placeFor(split, part, folder))
   }
 
-  async createFile(split: number, part: number): Promise<StagedFile> {
-    const path = this.pathOf(split, part)
+  private async placeFor(split: number, part: number, folder: string | undefined): Promise<string> {
+    const path = this.pathOf(split, part, folder)
+    if (folder !== undefined) await translated(path, mkdir(dirname(path), { recursive: true }))
+    return path
+  }
+
+  async createFile(split: number, part: number, folder?: string): Promise<StagedFile> {
+    const path = await this.placeFor(split, part, folder)
     const finish = async () => {
       const handle = await open(path, 'r+')
       try {
@@ -147,6 +155,15 @@ export abstract class LocalStaging implements Staging {
   abstract discard(): Promise<boolean>
   abstract begin(split: number, from: Checkpoint | undefined): Promise<number>
   abstract reached(split: number, checkpoint: Checkpoint | undefined, parts: number): Promise<void>
+}
+
+/** The files below a folder, by their paths in it; none if it does not exist yet. */
+export async function filesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(error => {
+    if (error.code === 'ENOENT') return []
+    throw translate(error, folder)
+  })
+  return entries.filter(e => !e.isDirectory()).map(e => relative(folder, join(e.parentPath, e.name)))
 }
 
 /** The names in a folder; none if it does not exist yet. */

@@ -8,7 +8,7 @@ import { FerryError } from '../../errors.ts'
 import { isMagic } from '../../glob.ts'
 import { type Policy, realOf } from '../../policy.ts'
 import type { Staging } from '../staging.ts'
-import type { ByteRange, FileTarget, Found, LocalFile, ObjectHead, ObjectStore } from '../store.ts'
+import type { ByteRange, FileTarget, Found, LocalFile, ObjectHead, ObjectStore, StagedForm } from '../store.ts'
 import { translate } from './errors.ts'
 import { LocalFiles } from './files.ts'
 import { below, find, headOf } from './find.ts'
@@ -158,7 +158,7 @@ export class LocalFolder implements ObjectStore {
     return code === 'EACCES' || code === 'EPERM' ? translate(error, key) : error
   }
 
-  stage(run: RunIdentity, request: WriteRequest, form: { ending: string; many: boolean }): Staging {
+  stage(run: RunIdentity, request: WriteRequest, form: StagedForm): Staging {
     if (request.object === STANDARD) {
       this.policy.requireNoServer('standard input and output')
       return new StandardOutput(form)

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { z } from 'zod'
 import type { Checkpoint } from '../../batch/encoding.ts'
 import type { Committed } from '../../contract/split.ts'
@@ -5,7 +6,7 @@ import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
 import { each } from '../each.ts'
-import { isMade, overtaken, PartNames, replacedOf } from '../partnames.ts'
+import { isMade, isPartitioned, overtaken, PartNames, replacedOf } from '../partnames.ts'
 import type { ObjectWriter } from '../staging.ts'
 import { type ObjectService, type Staged, stagedSchema } from './service.ts'
 import { RemoteStaging, type RemoteTarget } from './staging.ts'
@@ -18,11 +19,15 @@ const manifest = z.object({
 })
 type Manifest = z.output<typeof manifest>
 const manifests = new KeptForm('manifest of a split', manifest)
+const folders = new KeptForm('folder of partitions', z.object({ folder: z.string() }))
 
 /** A folder that each run adds objects to. Their names follow from run, split and part. */
 export class FolderStaging extends RemoteStaging {
   readonly shape = 'folder'
   private readonly names: PartNames
+  private readonly partitioned: boolean
+  /** Those that are noted. */
+  private readonly folders = new Set<string>()
   /** Those of splits that this process writes. */
   private readonly writing = new Map<number, Manifest>()
   /** Splits that are staged to their ends, by this process or by former ones. */
@@ -35,6 +40,7 @@ export class FolderStaging extends RemoteStaging {
     target: RemoteTarget,
   ) {
     super(service, buffers, what, target)
+    this.partitioned = target.partitioned
     const folder = /([^/]*)\/$/.exec(target.key)?.[1]
     this.names = new PartNames(folder || 'part', what.run.run, target.ending)
   }
@@ -107,9 +113,20 @@ export class FolderStaging extends RemoteStaging {
     return staged
   }
 
-  async create(split: number, part: number): Promise<ObjectWriter> {
+  async create(split: number, part: number, folder?: string): Promise<ObjectWriter> {
     const { parts } = this.writing.get(split)!
-    return this.begins(`${this.key}${this.names.of(split, part)}`, staged => {
+    const below = folder === undefined ? '' : `${folder}/`
+    if (folder !== undefined && !this.folders.has(folder)) {
+      // What a process that is killed leaves in it is found by this note.
+      const note = `${this.hidden}folders/${hash('sha256', folder, 'hex').slice(0, 32)}.json`
+      await this.writeManifest(note, folders, { folder })
+      this.folders.add(folder)
+    }
+    const key = `${this.key}${below}${this.names.of(split, part)}`
+    if (Buffer.byteLength(key) > this.service.longestKey) {
+      throw new FerryError('FERRY-3015', `${key}: names have at most ${this.service.longestKey} bytes here`)
+    }
+    return this.begins(key, staged => {
       parts[part - 1] = staged
     })
   }
@@ -128,8 +145,8 @@ export class FolderStaging extends RemoteStaging {
 
   /** The names in the folder, without hidden ones. */
   private async visible(): Promise<string[]> {
-    const names = (await this.keysBelow(this.key, true)).map(key => key.slice(this.key.length))
-    return names.filter(name => name !== '' && !name.startsWith('.'))
+    const names = (await this.keysBelow(this.key, !this.partitioned)).map(key => key.slice(this.key.length))
+    return names.filter(isPartitioned)
   }
 
   private keysOf(names: string[]): string[] {
@@ -192,9 +209,16 @@ export class FolderStaging extends RemoteStaging {
     }
   }
 
-  private leftovers(): Promise<{ key: string; id: string }[]> {
-    const prefix = `${this.key}${this.names.prefix}`
-    return this.call(prefix, () => this.service.staged(prefix))
+  private async leftovers(): Promise<{ key: string; id: string }[]> {
+    const found: { key: string; id: string }[] = []
+    const noted = await Promise.all(
+      (await this.keysBelow(`${this.hidden}folders/`)).map(key => this.readManifest(key, folders)),
+    )
+    for (const below of ['', ...noted.flatMap(note => (note ? [`${note.folder}/`] : []))]) {
+      const prefix = `${this.key}${below}${this.names.prefix}`
+      found.push(...(await this.call(prefix, () => this.service.staged(prefix))))
+    }
+    return found
   }
 
   /** Throws FERRY-3018 if the folder is to be replaced and holds objects that no copy has made. */

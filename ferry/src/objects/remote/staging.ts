@@ -17,6 +17,8 @@ export interface RemoteTarget {
   key: string
   /** The ending of the names of objects, without the dot before it. */
   ending: string
+  /** Whether objects are in folders by partition. */
+  partitioned: boolean
   /** The folder of this machine for temporary files. */
   scratch: string
 }
@@ -91,11 +93,11 @@ export abstract class RemoteStaging extends Keeper implements Staging {
   }
 
   /** Written here first, and sent when it is whole. */
-  async createFile(split: number, part: number): Promise<StagedFile> {
+  async createFile(split: number, part: number, folder?: string): Promise<StagedFile> {
     this.scratch ??= makeScratch(this.scratchParent, 'objects')
     const path = join(this.scratch, `${split}-${part}`)
     const finish = async () => {
-      const writer = await this.create(split, part)
+      const writer = await this.create(split, part, folder)
       try {
         for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }))
           await writer.write(chunk as Buffer)
@@ -131,7 +133,7 @@ export abstract class RemoteStaging extends Keeper implements Staging {
     await this.remove(await this.keysBelow(this.hidden))
   }
 
-  abstract create(split: number, part: number): Promise<ObjectWriter>
+  abstract create(split: number, part: number, folder?: string): Promise<ObjectWriter>
   abstract requireRoom(): Promise<string | undefined>
   abstract prepare(known: Committed): Promise<Committed>
   abstract committed(known: Committed): Promise<Committed>

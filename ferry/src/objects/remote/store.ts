@@ -14,6 +14,7 @@ import {
   type ObjectAbout,
   type ObjectHead,
   type ObjectStore,
+  type StagedForm,
 } from '../store.ts'
 import { RemoteFiles } from './files.ts'
 import { findObjects, MOST_OBJECTS, segmentsOf } from './find.ts'
@@ -178,14 +179,14 @@ export class RemoteStore implements ObjectStore {
     return this.service.explain(error, key)
   }
 
-  stage(run: RunIdentity, request: WriteRequest, { ending, many }: { ending: string; many: boolean }): Staging {
+  stage(run: RunIdentity, request: WriteRequest, { ending, many, partitioned }: StagedForm): Staging {
     const named = this.keyOf(request.object)
     const isFolder = many || named.endsWith('/') || named === this.folder
     const key = isFolder && named !== '' && !named.endsWith('/') ? `${named}/` : named
     if (Buffer.byteLength(key) > this.service.longestKey - 100) {
       throw new FerryError('FERRY-3015', `${request.object}: names have at most ${this.service.longestKey} bytes here`)
     }
-    const target = { key, ending, scratch: this.policy.scratch }
+    const target = { key, ending, partitioned: partitioned === true, scratch: this.policy.scratch }
     const what = { run, request }
     return isFolder
       ? new FolderStaging(this.service, this.buffers, what, target)
