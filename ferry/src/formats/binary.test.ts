@@ -32,7 +32,6 @@ const blobs: FilePlace = {
 
 const seed = seedOf('files as they are')
 binaryCopies('folders', folders, folders, seed, 4)
-binaryCopies('folders to blobs', folders, blobs, seed, 4)
 binaryCopies('blobs to folders', blobs, folders, seed, 4)
 binaryCopies('blobs', blobs, blobs, seed, 4)
 
