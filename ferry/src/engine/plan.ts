@@ -370,7 +370,9 @@ function negotiate(source: SourceTable, sink: SinkTable, rowsOnly: boolean): { o
     }
     passedOver.push(`${encoding}: ${reason}`)
   }
-  throw new FerryError('FERRY-3006', `the destination takes nothing that the source gives (${passedOver.join('; ')})`)
+  throw new FerryError('FERRY-3006', `the destination takes nothing that the source gives (${passedOver.join('; ')})`, {
+    hint: 'Give both sides the same format, or another one to the destination.',
+  })
 }
 
 async function noObject(store: Store, name: string): Promise<FerryError> {

@@ -19,7 +19,7 @@ const OF_ONE_FILE = /^FERRY-(2004|2006|3001|3015|4\d\d\d|5005)$/
 
 /** Common to both: what files are not, and what they cannot do. */
 function refuse(request: WriteRequest): void {
-  const { before, after, update, truncate, adds, object } = request
+  const { before, after, update, truncate, adds, object, skipBadRows } = request
   if (before.length + after.length > 0) {
     throw new FerryError('FERRY-3006', 'files run no SQL: `before` and `after` need a database')
   }
@@ -27,6 +27,15 @@ function refuse(request: WriteRequest): void {
     throw new FerryError(
       'FERRY-3006',
       `${object}: files as they are replace those of the same name: use update: overwrite`,
+    )
+  }
+  if (adds && skipBadRows) {
+    throw new FerryError(
+      'FERRY-3006',
+      `${object}: a file that is left out would count as copied, and no further run would find it`,
+      {
+        hint: 'Use onRowError: fail in incremental copies of files as they are.',
+      },
     )
   }
   if (truncate) throw new FerryError('FERRY-3006', `${object}: files of other names stay: empty the folder yourself`)
@@ -97,7 +106,10 @@ class FilesBelow implements SinkTable {
     return known
   }
 
-  async open(split: Split, _: Offer, { signal }: WriterWork = {}): Promise<SplitWriter> {
+  async open(split: Split, offer: Offer, { signal }: WriterWork = {}): Promise<SplitWriter> {
+    if (offer.encoding !== 'files') {
+      throw new FerryError('FERRY-3006', `${this.request.object}: files that were left out are copied by a further run`)
+    }
     const moved = this.deletes ? await this.target.moved(split.id) : new Set<string>()
     const stop = new AbortController()
     const ended = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
@@ -162,6 +174,7 @@ class FilesBelow implements SinkTable {
       split,
       done.map(d => d.path),
     )
+    // One that was changed since is another file: it stays.
     for (const { file } of done) await file.store.remove(file.head)
   }
 

@@ -82,8 +82,8 @@ export interface ObjectStore {
   requireSame?(head: ObjectHead): Promise<void>
   /** What is kept with an object; undefined if the store keeps nothing. */
   about?(head: ObjectHead): Promise<ObjectAbout>
-  /** Removes an object if it still is the version of `head`; otherwise throws FERRY-5005. Does nothing if it is gone. */
-  remove(head: ObjectHead): Promise<void>
+  /** Removes an object if it still is the version of `head`. False if it is another one, which stays. */
+  remove(head: ObjectHead): Promise<boolean>
   /** The error of reading or writing an object as an error of Ferry, or as it is. */
   explain(error: unknown, key: string): unknown
   /** Where one run writes one table. `request.object` ends with a slash, or `form.many` is true, for a folder of objects. */

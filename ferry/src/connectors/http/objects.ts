@@ -188,7 +188,7 @@ export class HttpStore implements ObjectStore {
     throw this.isSource()
   }
 
-  async remove(): Promise<void> {
+  async remove(): Promise<boolean> {
     throw this.isSource()
   }
 

@@ -138,10 +138,11 @@ export class LocalFolder implements ObjectStore {
     })
   }
 
-  async remove(head: ObjectHead): Promise<void> {
-    if (!(await this.head(head.key))) return
-    await this.requireSame(head)
-    await translated(head.key, rm(this.policy.pathOf(head.key)))
+  async remove(head: ObjectHead): Promise<boolean> {
+    const now = await this.head(head.key)
+    if (now && (now.size !== head.size || now.modified !== head.modified)) return false
+    if (now) await translated(head.key, rm(this.policy.pathOf(head.key)))
+    return true
   }
 
   files(run: RunIdentity, folder: string, ordinal: number): FileTarget {

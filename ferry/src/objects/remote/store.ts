@@ -125,13 +125,11 @@ export class RemoteStore implements ObjectStore {
     return this.call(key, async () => (await this.service.about?.(key)) ?? {})
   }
 
-  async remove(head: ObjectHead): Promise<void> {
+  async remove(head: ObjectHead): Promise<boolean> {
     const now = await this.head(head.key)
-    if (!now) return
-    if (now.version !== head.version) {
-      throw new FerryError('FERRY-5005', `${head.key} was changed after it was copied, and stays`)
-    }
-    await this.call(head.key, () => this.service.remove([head.key]))
+    if (now && now.version !== head.version) return false
+    if (now) await this.call(head.key, () => this.service.remove([head.key]))
+    return true
   }
 
   files(run: RunIdentity, folder: string, ordinal: number): FileTarget {
