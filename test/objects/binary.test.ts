@@ -42,7 +42,8 @@ const sftp: FilePlace = {
   make: async () => ssh.folder(),
   everything: async ({ folder }) =>
     readdirSync(join('/', String(folder)), { recursive: true, withFileTypes: true })
-      .filter(e => e.isFile())
+      // A folder that Ferry made for itself is a leftover as well.
+      .filter(e => e.isFile() || e.name.startsWith('.ferry-'))
       .map(e => e.name),
   arePaths: true,
 }

@@ -195,7 +195,7 @@ export class SftpService implements ObjectService {
       await this.call((s, done) => s.unlink(pathOf(key), done)).catch(error => {
         if (!isMissing(error)) throw error
       })
-      for (let folder = parentOf(key); /(^|\/)\.ferry-[^/]*(\/\d+)?$/.test(folder); folder = parentOf(folder)) {
+      for (let folder = parentOf(key); /(^|\/)\.ferry-[^/]*(\/[^/]+)?$/.test(folder); folder = parentOf(folder)) {
         emptied.add(folder)
       }
     }
