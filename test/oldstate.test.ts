@@ -1,5 +1,5 @@
 /** A state that was written before kept forms had versions: unfinished runs go on, and later copies go on from theirs. */
-import { writeFileSync } from 'node:fs'
+import { statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, it } from 'vitest'
@@ -129,7 +129,7 @@ it('later copies go on from what the last one kept: a column, the log of a store
     const path = join(folder, 'job.json')
     writeFileSync(path, JSON.stringify({ mode: 'incremental', ...job }))
     const { code, stdout, stderr } = await ferry(['run', path, '--json'], { home })
-    expect(code, stderr).toBe(0)
+    expect(code, `${stdout}${stderr}`).toBe(0)
     return (JSON.parse(stdout) as { rowsCopied: number }).rowsCopied
   }
   const of = (name: string, words: object) => ({
@@ -151,6 +151,12 @@ it('later copies go on from what the last one kept: a column, the log of a store
   for (const job of jobs) expect(await run(job)).toBe(2)
   expect(await run(files)).toBe(1)
   expect(makeOld(home)).toBeGreaterThan(5)
+  // Of files their paths were kept, with time and size of each.
+  const { mtimeNs, size } = statSync(join(folder, 'a.csv'), { bigint: true })
+  const state = new DatabaseSync(join(home, 'state.db'))
+  const kept = JSON.stringify({ [join(folder, 'a.csv')]: [String(mtimeNs), Number(size)] })
+  expect(state.prepare("UPDATE position SET value = ? WHERE job = 'by_files'").run(kept).changes).toBe(1)
+  state.close()
   await client.query('INSERT INTO s VALUES (3, $$c$$)')
   writeFileSync(join(folder, 'b.csv'), 'id\n2\n')
   // A merge reads rows of the last value again.

@@ -180,7 +180,7 @@ export class FolderStaging extends RemoteStaging {
     const lost = [...this.ended].find(split => !found.has(split))
     if (lost !== undefined) {
       throw new FerryError('FERRY-5007', `${this.target}: what is known of split ${lost} is gone from ${this.hidden}`, {
-        hint: 'Something else removes what runs keep there. Run again with --full-refresh.',
+        hint: 'Something else removes what runs keep there. Give the unfinished run up and copy everything anew.',
       })
     }
     const open = [...found].find(([, m]) => partsAt(m, undefined) === undefined)
