@@ -54,7 +54,8 @@ export async function newFiles(
   const part = count <= MOST_NAMES ? names.sort() : { marks: fresh.write() }
   return {
     read: { ...request, part: parts.write(part) },
-    position: positions.write({ marks: known.write() }),
+    // Nothing else is to be kept where nothing came.
+    position: count === 0 && after !== undefined ? after : positions.write({ marks: known.write() }),
     isEmpty: after !== undefined && count === 0,
     range: `${count} files that are new or changed${copied === 0 ? '' : `; ${copied} are known`}`,
     notes: [],

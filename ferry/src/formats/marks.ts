@@ -7,21 +7,28 @@ import type { ObjectHead } from '../objects/store.ts'
 
 const KEY = 16
 const BYTES = 24
+const EACH = 10_000
 
+/** What has the mark, and the bytes of it: used again by the next call. */
+const scratch = { key: Buffer.alloc(32), state: Buffer.alloc(32) }
+
+/** Valid until the next call. */
 export function keyMark(key: string): Buffer {
-  return hash('sha256', key, 'buffer').subarray(0, KEY)
+  scratch.key.write(hash('sha256', key, 'binary'), 0, 32, 'latin1')
+  return scratch.key.subarray(0, KEY)
 }
 
-/** Changes whenever the file does. */
+/** Changes whenever the file does. Valid until the next call. */
 export function stateMark({ modified, size, version }: Pick<ObjectHead, 'modified' | 'size' | 'version'>): Buffer {
-  return hash('sha256', `${modified} ${size} ${version ?? ''}`, 'buffer').subarray(0, BYTES - KEY)
+  scratch.state.write(hash('sha256', `${modified} ${size} ${version ?? ''}`, 'binary'), 0, 32, 'latin1')
+  return scratch.state.subarray(0, BYTES - KEY)
 }
 
 export class Marks {
   /** Sorted. */
-  private readonly sorted: Buffer
-  /** In the order in which they came. */
-  private added = Buffer.alloc(0)
+  private sorted: Buffer
+  /** In the order in which they came, so many in each of the buffers. */
+  private readonly added: Buffer[] = []
   private count = 0
 
   /** `text`: what `write` gave back. */
@@ -42,11 +49,11 @@ export class Marks {
   set(key: Buffer, state: Buffer): boolean {
     const found = this.find(key)
     if (found !== undefined) return replaced(this.sorted, found, state)
-    const at = this.count++ * BYTES
-    if (at + BYTES > this.added.length)
-      this.added = Buffer.concat([this.added], Math.max(1 << 16, this.added.length * 2))
-    key.copy(this.added, at)
-    state.copy(this.added, at + KEY)
+    const at = this.count++
+    if (at % EACH === 0) this.added.push(Buffer.allocUnsafeSlow(EACH * BYTES))
+    const buffer = this.added.at(-1)!
+    key.copy(buffer, (at % EACH) * BYTES)
+    state.copy(buffer, (at % EACH) * BYTES + KEY)
     return true
   }
 
@@ -64,7 +71,10 @@ export class Marks {
   }
 
   write(): string {
-    const { added, count, sorted } = this
+    const { count, sorted } = this
+    const added = Buffer.concat(this.added, count * BYTES)
+    this.added.length = 0
+    this.count = 0
     const order = new Uint32Array(count).map((_, i) => i * BYTES)
     order.sort((a, b) => added.readUInt32BE(a) - added.readUInt32BE(b) || added.compare(added, b, b + KEY, a, a + KEY))
     const all = Buffer.allocUnsafe(sorted.length + count * BYTES)
@@ -78,6 +88,7 @@ export class Marks {
       from = end
     }
     sorted.copy(all, to, from)
+    this.sorted = all
     return all.toString('base64')
   }
 }
