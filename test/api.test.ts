@@ -222,6 +222,18 @@ describe('from the first call to the end of a run', () => {
     const code = { eventType: 'Microsoft.EventGrid.SubscriptionValidationEvent', data: { validationCode: 'c' } }
     expect(await send([code], inAddress)).toEqual({ status: 200, body: { validationResponse: 'c' } })
     expect((await send({ something: 'else' }, inAddress)).status).toBe(400)
+    const cloud = { type: 'Microsoft.Storage.BlobCreated', subject: '/blobServices/default/containers/c/blobs/x.txt' }
+    for (const body of [
+      { Event: 's3:TestEvent' },
+      cloud,
+      { message: { attributes: { eventType: 'OBJECT_FINALIZE', objectId: 'out/x' } } },
+    ]) {
+      expect((await send(body, inAddress)).status, JSON.stringify(body)).toBe(202)
+    }
+    const many = Array.from({ length: 1500 }, (_, i) => blob(`out/${i}.csv`)[0])
+    expect((await send(many, inAddress)).status).toBe(202)
+    expect((await send(many, { query: '?secret=wrong' })).status).toBe(413)
+    expect((await send({ something: 'else' }, { query: '?secret=wrong' })).status).toBe(401)
     const basic = Buffer.from(`any:${secret}`).toString('base64')
     const fired = await send(blob('in/x/a.csv'), { headers: { authorization: `Basic ${basic}` } })
     expect(fired).toMatchObject({ status: 202, body: { outcome: 'queued' } })

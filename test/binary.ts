@@ -262,6 +262,23 @@ export function binaryCopies(name: string, from: FilePlace, to: FilePlace, seed:
       console.log(`${name}: ${hits} kills hit a run that moved files`)
     })
 
+    it('moves nothing onto itself, and removes nothing then', async () => {
+      const own = await from.make()
+      const place = temporaryFolder()
+      writeTree(place, new Map([['a/x.txt', Buffer.from('one')]]))
+      await run(home, jobFile(folder, 'fill-own', local(place), own, { from: './', to: 'in/' }))
+      // The same place by other names, as far as the kind has some.
+      const other = Object.fromEntries(
+        Object.entries(own).map(([name, value]) => [
+          name,
+          name === 'endpoint' ? `${value}/`.replace('127.0.0.1', 'localhost') : value,
+        ]),
+      )
+      const words = { from: 'in/', to: 'in/', write: { deleteAfter: true } }
+      await startFerry(['run', jobFile(folder, 'own', own, other, words), '--quiet'], { home }).done
+      expect((await back(own, 'own', 'in/')).get('a/x.txt')?.toString()).toBe('one')
+    })
+
     it('names a file that changed after it was listed, or skips it', async () => {
       const store = await storeAt(source)
       const [head] = await pagesOf(store, 'in/sub/deep.csv')

@@ -101,7 +101,9 @@ export class BinarySourceTable implements SourceTable {
     for await (const page of partOf(pages, this.request)) {
       for (const { key, size, modified, version } of page) {
         if (left-- <= 0) return
-        const path = single ? baseOf(key.replaceAll('\\', '/')) : key.slice(base.length).replaceAll('\\', '/')
+        if (!key.startsWith(base)) throw new FerryError('FERRY-9000', `${key} is not below ${base}`)
+        const below = slashed(key.slice(base.length))
+        const path = single ? baseOf(below) : below
         yield [this.flattens ? flat(path) : path, key, size!, String(modified), version ?? null]
       }
     }
@@ -239,8 +241,17 @@ async function sums(
 
 /** A name in one folder for a path in many: different ones for different paths. */
 function flat(path: string): string {
-  const [, name, ending] = /^(.*?)(\.[^.]*)?$/.exec(baseOf(path))!
-  return `${name}-${hash('sha256', path, 'hex').slice(0, 10)}${ending ?? ''}`
+  const [, name, ending = ''] = /^(.*?)(\.[^.]*)?$/s.exec(baseOf(path))!
+  const mark = `-${hash('sha256', path, 'hex').slice(0, 10)}`
+  // A name has 255 bytes at most.
+  let short = name!
+  while (Buffer.byteLength(short) + Buffer.byteLength(ending) + mark.length > 250 && short !== '') {
+    short = [...short].slice(0, -1).join('')
+  }
+  return `${short}${mark}${ending}`
 }
+
+/** Elsewhere a backslash is a character of a name. */
+const slashed = (path: string): string => (process.platform === 'win32' ? path.replaceAll('\\', '/') : path)
 
 const baseOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)

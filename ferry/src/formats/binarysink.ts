@@ -49,6 +49,9 @@ export function binarySink(
 ): SinkTable {
   refuse(request)
   const isFolder = /[/\\]$/.test(request.object)
+  if (options.merge && options.deleteAfter) {
+    throw new FerryError('FERRY-3006', `${request.object}: files that are merged stay at their source`)
+  }
   if (isFolder && options.merge) {
     throw new FerryError(
       'FERRY-3006',
@@ -117,7 +120,9 @@ class FilesBelow implements SinkTable {
     const going: Going = { failure: undefined, stop: () => stop.abort() }
     const put = async (path: string, file: SourceFile) => {
       if (!moved.has(path)) await this.put(path, file, ended)
+      // A time that is new shows whether the source is the same file under another name: that is not removed.
       if (this.deletes) done.push({ path, file })
+      else await this.target.setModified(this.name ?? path, file.head.modified)
     }
     return {
       write: batch => this.write(batch, put, going),
@@ -175,7 +180,10 @@ class FilesBelow implements SinkTable {
       done.map(d => d.path),
     )
     // One that was changed since is another file: it stays.
-    for (const { file } of done) await file.store.remove(file.head)
+    for (const { path, file } of done) {
+      await file.store.remove(file.head)
+      await this.target.setModified(this.name ?? path, file.head.modified)
+    }
   }
 
   async publish(): Promise<void> {

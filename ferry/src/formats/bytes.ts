@@ -15,6 +15,8 @@ const CHUNK = 1 << 18
 export interface FileSet {
   name: string
   store: ObjectStore
+  /** What all keys begin with: the folder that is named, or the part of a pattern before its first `*`. */
+  base: string
   files: ObjectHead[]
 }
 

@@ -114,7 +114,7 @@ export class CsvSourceTable implements SourceTable {
     this.request = request
     const { names } = files.shape
     this.readAs = names.map(name => request.columns.find(c => c.from === name)?.sourceType)
-    this.tail = new FileColumns(files.partitions, request)
+    this.tail = new FileColumns(files.set, files.partitions, request)
     this.rowColumns = [...readColumns(names, request), ...this.tail.columns]
     if (request.where !== undefined) {
       throw new FerryError('FERRY-3006', 'files have no filter: `where` needs a store with a query language')

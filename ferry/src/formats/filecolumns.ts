@@ -37,7 +37,7 @@ function unescaped(text: string): string {
  */
 export function partitionColumns(set: FileSet, options: ReadOptions, own: { name: string }[]): TableColumn[] {
   if (!options.partitions) return []
-  const [first, ...others] = set.files.map(({ key }) => ({ key, values: partitionsOf(key) }))
+  const [first, ...others] = set.files.map(({ key }) => ({ key, values: partitionsOf(key.slice(set.base.length)) }))
   const names = [...first!.values.keys()]
   const odd = others.find(({ values }) => [...values.keys()].join('/') !== names.join('/'))
   if (odd) {
@@ -74,7 +74,10 @@ export class FileColumns {
   /** In the order in which rows have them. */
   readonly columns: Column[]
 
-  constructor(partitions: Pick<Column, 'name' | 'type' | 'nullable'>[], { columns }: ReadRequest) {
+  private readonly base: string
+
+  constructor({ base }: FileSet, partitions: Pick<Column, 'name' | 'type' | 'nullable'>[], { columns }: ReadRequest) {
+    this.base = base
     this.columns = [...partitions, { name: FILE_PATH, type: utf8, nullable: false }].flatMap(column => {
       const mapped = columns.find(c => c.from === column.name)
       return mapped ? [{ name: column.name, type: mapped.sourceType, nullable: column.nullable }] : []
@@ -84,7 +87,7 @@ export class FileColumns {
   /** Throws a RowError for a text that is not of the type that was declared. */
   of(key: string): Row {
     if (this.columns.length === 0) return []
-    const values = partitionsOf(key)
+    const values = partitionsOf(key.slice(this.base.length))
     return this.columns.map(({ name, type }) => {
       const text = name === FILE_PATH ? key : values.get(name)
       return text === null || text === undefined ? null : parseText(text, type)
@@ -93,7 +96,7 @@ export class FileColumns {
 
   /** The same as texts. */
   textsOf(key: string): (string | null)[] {
-    const values = partitionsOf(key)
+    const values = partitionsOf(key.slice(this.base.length))
     return this.columns.map(({ name }) => (name === FILE_PATH ? key : (values.get(name) ?? null)))
   }
 }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Increment, ReadRequest } from '../contract/read.ts'
 import { FerryError } from '../errors.ts'
 import { KeptForm } from '../kept.ts'
-import { type Found, findAll, type ObjectHead, type ObjectStore } from '../objects/store.ts'
+import { type Found, type ObjectHead, type ObjectStore, sorted } from '../objects/store.ts'
 import type { FileSet } from './bytes.ts'
 import { keyMark, Marks, stateMark } from './marks.ts'
 
@@ -63,7 +63,10 @@ export async function newFiles(
 }
 
 /** Yields the files that the request names, or all if it names none. Throws FERRY-3001 if one is gone since. */
-export async function* partOf(pages: AsyncIterable<ObjectHead[]>, { part }: ReadRequest): AsyncGenerator<ObjectHead[]> {
+export async function* partOf(
+  pages: AsyncIterable<ObjectHead[]>,
+  { part }: Pick<ReadRequest, 'part'>,
+): AsyncGenerator<ObjectHead[]> {
   if (part === undefined) {
     yield* pages
     return
@@ -106,11 +109,11 @@ export async function listed(store: ObjectStore, name: string, options: Record<s
 }
 
 /** The files that a request names, sorted by key. Undefined if there are none. */
-export async function filesOf(store: ObjectStore, request: ReadRequest): Promise<FileSet | undefined> {
-  const list = async (name: string) => {
-    const found = await listed(store, name, request.options)
-    return { ...found, pages: partOf(found.pages, request) }
-  }
-  const files = await findAll({ list }, request.object)
-  return files.length === 0 ? undefined : { name: request.object, store, files }
+export async function filesOf(
+  store: ObjectStore,
+  request: Pick<ReadRequest, 'object' | 'options' | 'part'>,
+): Promise<FileSet | undefined> {
+  const found = await listed(store, request.object, request.options)
+  const files = await sorted(partOf(found.pages, request))
+  return files.length === 0 ? undefined : { name: request.object, store, base: found.base, files }
 }

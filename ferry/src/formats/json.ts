@@ -295,7 +295,7 @@ export class JsonSourceTable implements SourceTable {
       columns.filter(c => !files.partitions.some(p => p.name === c.name)).map(c => c.name),
       request,
     )
-    this.tail = new FileColumns(files.partitions, request)
+    this.tail = new FileColumns(files.set, files.partitions, request)
     this.reader = new DocumentReader(this.inside, request)
     this.rowColumns = [...this.inside, ...this.tail.columns]
   }

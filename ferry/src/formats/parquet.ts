@@ -159,7 +159,7 @@ export class ParquetSourceTable implements SourceTable {
     this.files = files
     this.request = request
     this.db = db
-    this.fileColumns = new FileColumns(files.partitions, request)
+    this.fileColumns = new FileColumns(files.set, files.partitions, request)
     this.rowColumns = rowColumns(this.whole, request.columns)
   }
 

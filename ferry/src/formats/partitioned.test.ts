@@ -81,4 +81,24 @@ describe('partitions', { timeout: 120_000 }, () => {
       })
     }
   }
+
+  it('of a column whose name begins with a dot, and of whole documents: no row is hidden', async () => {
+    const folder = temporaryFolder()
+    writeFileSync(join(folder, 'in.jsonl'), '{"id":1,".p":"x"}\n{"id":2,".p":"y"}\n')
+    const job = {
+      name: 'dots',
+      source: { kind: 'files', folder },
+      destination: { kind: 'files', folder: join(folder, 'lake') },
+      update: 'overwrite',
+      tables: [{ from: 'in.jsonl', to: 'out/', write: { format: 'jsonl', partitionBy: ['.p'] } }],
+    }
+    const path = join(folder, 'job.json')
+    writeFileSync(path, JSON.stringify(job))
+    for (const command of ['run', 'run', 'verify']) {
+      const answer = await startFerry([command, path], { home: join(folder, 'home') }).done
+      expect(answer.code, `${answer.stdout}${answer.stderr}`).toBe(0)
+    }
+    const folders = filesIn(join(folder, 'lake/out')).map(f => f.slice(0, f.lastIndexOf('/')))
+    expect(folders).toEqual(['%2Ep=x', '%2Ep=y'])
+  })
 })

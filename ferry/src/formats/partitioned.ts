@@ -37,7 +37,8 @@ export function folderNames({ partitionBy }: Output, { columns, object }: WriteR
     if (['binary', 'json', 'list', 'struct', 'map', 'interval', 'float'].includes(type.kind)) {
       throw new FerryError('FERRY-3006', `write.partitionBy: ${name} is ${type.kind}, whose values name no folders`)
     }
-    return { name: escaped(name), column: name, at, type }
+    // A folder whose name begins with a dot would be hidden.
+    return { name: escaped(name).replace(/^\./, '%2E'), column: name, at, type }
   })
   if (chosen.length === columns.length) {
     throw new FerryError('FERRY-3006', `write.partitionBy: ${object} would have no columns besides`)

@@ -103,6 +103,17 @@ describe('folders as columns', () => {
     })
   }
 
+  it('are those below what was named', async () => {
+    const folder = temporaryFolder()
+    const path = join(folder, 'env=prod/po/year=2026/a.csv')
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, 'id\n1\n')
+    const store = new FilesStore(filesKind, new LocalFolder(folder, policy), policy)
+    const options = { partitions: true, recursive: true, format: 'csv' }
+    const info = await store.describe({ object: 'env=prod/po/', options })
+    expect(info!.columns.filter(c => !c.onRequest).map(c => c.name)).toEqual(['id', 'year'])
+  })
+
   it('stops where files have other folders, or a column of the same name', async () => {
     const folder = temporaryFolder()
     const put = (path: string, text: string) => {

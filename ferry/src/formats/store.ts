@@ -117,9 +117,9 @@ export class FilesStore implements Store {
     if (spec.query !== undefined)
       throw new FerryError('FERRY-3001', 'files have no queries: use a .duckdb file as the source')
     if (isBinary(spec)) return describeFiles(await listed(this.store, spec.object, spec.options), spec.object)
-    const files = await findAll({ list: name => listed(this.store, name, spec.options) }, spec.object)
-    if (files.length === 0) return undefined
-    const set = { name: spec.object, store: this.store, files }
+    const set = await filesOf(this.store, spec)
+    if (!set) return undefined
+    const { files } = set
     this.planned.set(nameOf(spec), new Map(files.map(f => [f.key, stateOf(f)])))
     const { info } = await this.reader(set, spec)
     if (info.columns.some(c => c.name === FILE_PATH)) {
@@ -179,7 +179,9 @@ export class FilesStore implements Store {
   }
 
   readonly documents = {
-    takes: ({ object, options }: ObjectSpec) => ['jsonl', 'json'].includes(formatOf(object, writeOptions(options))),
+    // Whole documents have no columns that folders could be named by.
+    takes: ({ object, options }: ObjectSpec) =>
+      options.partitionBy === undefined && ['jsonl', 'json'].includes(formatOf(object, writeOptions(options))),
   }
 
   created(column: Column, _kind: string, target: ObjectSpec): { type: LogicalType; native: string } {

@@ -109,6 +109,8 @@ export interface FileTarget {
    * durably. Throws FERRY-5005 if the source is no longer the version of its head, FERRY-3015 for a path that cannot be here.
    */
   put(path: string, file: SourceFile, signal: AbortSignal): Promise<void>
+  /** Gives a file that was put the time of its source, where that can be. */
+  setModified(path: string, modified: bigint): Promise<void>
   /** Records, durably, paths of files that are put and are about to be removed at their source. */
   moving(split: number, paths: string[]): Promise<void>
   /** The paths that are so recorded for a split. */
@@ -119,13 +121,21 @@ export interface FileTarget {
 
 /** The objects that a name means, sorted by key. */
 export async function findAll(store: Pick<ObjectStore, 'list'>, name: string): Promise<ObjectHead[]> {
+  return sorted((await store.list(name)).pages)
+}
+
+/** The objects of all pages, sorted by key. */
+export async function sorted(pages: AsyncIterable<ObjectHead[]>): Promise<ObjectHead[]> {
   const all: ObjectHead[] = []
-  for await (const page of (await store.list(name)).pages) for (const head of page) all.push(head)
+  for await (const page of pages) for (const head of page) all.push(head)
   return all.sort((a, b) => (a.key < b.key ? -1 : 1))
 }
 
+/** What Ferry's own names end in that it uses while it works: of a run, or of uploads. */
+const OWN = /(^|[/\\])\.([^/\\]*\.)?ferry-(uploads([/\\]|$)|upload-|\d{8}T\d{6}\.\d{3}-[0-9a-f]{4})/
+
 /** True if Ferry itself keeps something under this name while it works. */
-export const isFerrys = (path: string): boolean => /(^|[/\\])\.([^/\\]*\.)?ferry-/.test(path)
+export const isFerrys = (path: string): boolean => OWN.test(path)
 
 /** True for a path that a folder can hold and that does not lead out of it. */
 export function isPlain(path: string): boolean {

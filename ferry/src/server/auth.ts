@@ -24,6 +24,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The least role that may call the route; `public` needs none. */
     role?: Role | 'public'
+    /** The name of a caller of a public route who may send a large body; undefined for others. */
+    admits?(request: FastifyRequest): Promise<string | undefined>
   }
   interface FastifyRequest {
     caller: (Caller & { csrf?: string }) | undefined

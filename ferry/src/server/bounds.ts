@@ -143,7 +143,7 @@ function addLargeBodies(app: FastifyInstance): void {
       throw Object.assign(new Error(`a body is taken as it is, and not as ${packed.slice(0, 40)}`), { statusCode: 415 })
     }
     if (encoding === undefined && Number(length ?? 0) <= SMALL_BODY) return
-    const name = request.caller?.name
+    const name = request.caller?.name ?? (await request.routeOptions.config?.admits?.(request))
     // Nobody sends much without a token.
     if (name === undefined) {
       reply.header('connection', 'close')

@@ -18,6 +18,7 @@ export type Notification =
   | { kind: 'created'; names: string[] }
 
 const text = z.string().max(8000)
+const address = z.url({ protocol: /^https$/ }).max(8000)
 
 const gridEvent = z.object({
   eventType: text.optional(),
@@ -32,7 +33,7 @@ const eventBridge = z.object({
   'detail-type': text,
   detail: z.object({ object: z.object({ key: text }) }),
 })
-const sns = z.object({ Type: text, Message: z.string().optional(), SubscribeURL: text.optional() })
+const sns = z.object({ Type: text, Message: z.string().optional(), SubscribeURL: address.optional() })
 const pubsub = z.object({ message: z.object({ attributes: z.record(z.string(), text) }) })
 
 const BLOB_SUBJECT = /^\/blobServices\/default\/containers\/[^/]+\/blobs\/(.+)$/s
@@ -49,6 +50,8 @@ export function readNotification(body: unknown, depth = 0): Notification | undef
     const made = awsFound.data.Records.filter(r => /^(s3:)?ObjectCreated:/.test(r.eventName))
     return { kind: 'created', names: made.map(r => unescaped(r.s3.object.key)) }
   }
+  // What S3 sends when notifications are turned on.
+  if (z.object({ Event: z.literal('s3:TestEvent') }).safeParse(body).success) return { kind: 'created', names: [] }
   const bridge = eventBridge.safeParse(body)
   if (bridge.success) {
     const isMade = bridge.data['detail-type'] === 'Object Created'
@@ -58,6 +61,7 @@ export function readNotification(body: unknown, depth = 0): Notification | undef
   if (wrapped.success && depth === 0) {
     const { Type, Message, SubscribeURL } = wrapped.data
     if (Type === 'SubscriptionConfirmation' && SubscribeURL) return { kind: 'confirmation', address: SubscribeURL }
+    if (Type === 'UnsubscribeConfirmation') return { kind: 'created', names: [] }
     return Message === undefined ? undefined : readNotification(parsed(Message), depth + 1)
   }
   const push = pubsub.safeParse(body)

@@ -20,6 +20,9 @@ import { hasHookSecret, isHookSecret, keepHookSecret } from '../state/secrets.ts
 import { namesMatching, parsed, readNotification } from './notifications.ts'
 import { tellVersion, wantedVersion } from './versions.ts'
 
+/** The bytes of one notification: Event Grid sends up to 1 MB. */
+const MOST_EVENTS = 1_100_000
+
 const nameParams = z.object({ name: z.string().max(200) })
 
 export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispatcher }> = async (
@@ -182,7 +185,17 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
   const hook = {
     url: '/hooks/:name/:trigger',
     // The secret is what admits a caller.
-    config: { role: 'public' as const, rateLimit: { max: 600, timeWindow: '1 minute' } },
+    config: {
+      role: 'public' as const,
+      rateLimit: { max: 600, timeWindow: '1 minute' },
+      // Stores send many events in one body: who has the secret may.
+      admits: async (request: FastifyRequest) => {
+        const call = request as unknown as HookCall
+        const { name, trigger } = call.params
+        return (await hasSecret(call)) ? `hook ${name}/${trigger}` : undefined
+      },
+    },
+    bodyLimit: MOST_EVENTS,
   }
   const callSchema = {
     tags: ['triggers'],
@@ -191,15 +204,20 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
     headers: z.object({ authorization: z.string().max(2000).optional() }),
   }
 
-  /** Throws FERRY-6001 where a call has not the secret: as a bearer token, as the password of any user, or in its address. */
-  async function requireSecret({ params, query, headers }: HookCall): Promise<void> {
+  /** Whether a call has the secret: as a bearer token, as the password of any user, or in its address. */
+  async function hasSecret({ params, query, headers }: HookCall): Promise<boolean> {
     const [, scheme, words] = /^(Bearer|Basic) +(.+)$/i.exec(headers.authorization ?? '') ?? []
     const basic = () =>
       Buffer.from(words!, 'base64')
         .toString('utf8')
         .replace(/^[^:]*:/, '')
     const given = words === undefined ? query.secret : /^basic$/i.test(scheme!) ? basic() : words
-    if (given && (await isHookSecret(state, params.name, params.trigger, given))) return
+    return given !== undefined && given !== '' && (await isHookSecret(state, params.name, params.trigger, given))
+  }
+
+  /** Throws FERRY-6001. */
+  async function requireSecret(call: HookCall): Promise<void> {
+    if (await hasSecret(call)) return
     throw new FerryError('FERRY-6001', 'the secret of the trigger is missing or wrong')
   }
 
@@ -209,6 +227,7 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
     schema: {
       ...callSchema,
       summary: 'Runs the job of a trigger; with the secret as a bearer token, a password, or in the address',
+      body: z.unknown().optional().describe('What a store tells; of a trigger with `webhook` anything'),
       description: 'A trigger with `events` takes what Azure Event Grid, Amazon S3 and Google Cloud Storage send.',
       response: {
         200: z.object({ validationResponse: z.string() }).describe('To Event Grid, which asks whether it is meant'),

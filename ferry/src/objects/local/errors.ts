@@ -18,6 +18,8 @@ export function translate(error: unknown, place: string): FerryError {
       return new FerryError('FERRY-2005', `${place}: whoever read it has gone`, { cause: error })
     case 'ENAMETOOLONG':
       return new FerryError('FERRY-3015', message, { cause: error })
+    case 'EEXIST':
+      return new FerryError('FERRY-3015', `${message}: a file is where a folder is needed`, { cause: error })
     case 'ELOOP':
     case 'EISDIR':
     case 'ENOTDIR':

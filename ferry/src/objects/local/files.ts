@@ -1,12 +1,13 @@
 /** Files that are put into a local folder: written beside all others in a hidden folder, and renamed when they are whole. */
 import { constants } from 'node:fs'
-import { copyFile, type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { copyFile, type FileHandle, mkdir, open, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import type { RunIdentity } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
 import { type FileTarget, isPlain, type SourceFile } from '../store.ts'
+import { isSameFile } from './staging.ts'
 import { translated } from './writer.ts'
 
 const moves = new KeptForm('files that are moved', z.array(z.string()))
@@ -59,9 +60,13 @@ export class LocalFiles implements FileTarget {
     await this.make(dirname(target))
     const part = this.allowed(join(parts, `${this.epoch}-${this.next++}`))
     try {
+      if (!store.remote && (await isSameFile(head.key, target))) {
+        throw new FerryError('FERRY-3017', `${head.key} would be copied into itself: ${target} is the same file`)
+      }
       // The system itself may make a copy that shares the bytes.
       if (!store.remote) await copyFile(head.key, part, constants.COPYFILE_FICLONE)
-      const handle = await open(part, store.remote ? 'w' : 'r+')
+      // A copy may be one that only can be read.
+      const handle = await open(part, store.remote ? 'w' : 'r')
       try {
         if (store.remote) await receive(handle, file, signal)
         await store.requireSame?.(head)
@@ -72,8 +77,6 @@ export class LocalFiles implements FileTarget {
             `${head.key} has ${size} bytes now, and had ${head.size} when it was listed`,
           )
         }
-        const seconds = Number(head.modified / 1000n) / 1e6
-        await handle.utimes(seconds, seconds)
         await handle.sync()
       } finally {
         await handle.close()
@@ -83,6 +86,12 @@ export class LocalFiles implements FileTarget {
       await rm(part, { force: true }).catch(() => undefined)
       throw error
     }
+  }
+
+  async setModified(path: string, modified: bigint): Promise<void> {
+    const target = this.allowed(join(this.target, ...path.split('/')))
+    const seconds = Number(modified / 1000n) / 1e6
+    await translated(target, utimes(target, seconds, seconds))
   }
 
   private movesOf(split: number): string {

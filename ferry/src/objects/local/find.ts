@@ -4,6 +4,7 @@ import { join, parse, resolve, sep } from 'node:path'
 import { FerryError } from '../../errors.ts'
 import { alternatives, isMagic, matches, segmentTokens } from '../../glob.ts'
 import { isFerrys, type ObjectHead } from '../store.ts'
+import { translate } from './errors.ts'
 
 /** The most files that one pattern finds. */
 const MOST_FILES = 100_000
@@ -59,7 +60,16 @@ async function walk(path: string, segments: string[], going: Walk): Promise<void
 
 /** All files below a folder, hidden ones too, but for what Ferry keeps there. Links to files count as what they lead to. */
 export async function* below(folder: string, isSeen: (path: string) => boolean): AsyncGenerator<ObjectHead[]> {
-  const entries = await readdir(folder, { withFileTypes: true })
+  const entries = await readdir(folder, { withFileTypes: true }).catch(error => {
+    throw translate(error, folder)
+  })
+  // Their bytes are lost: nothing could open them.
+  const odd = entries.find(({ name }) => name.includes('\ufffd'))
+  if (odd) {
+    throw new FerryError('FERRY-3015', `${join(folder, odd.name)}: its name is not in UTF-8`, {
+      hint: 'Rename it, for example with convmv, or copy others by a pattern.',
+    })
+  }
   const shown = entries.filter(({ name }) => !isFerrys(name) && isSeen(join(folder, name)))
   const files = shown.filter(entry => !entry.isDirectory()).map(({ name }) => join(folder, name))
   const heads = await Promise.all(files.map(headOf))
@@ -71,8 +81,9 @@ export async function* below(folder: string, isSeen: (path: string) => boolean):
 /** Undefined for what is no file, or is gone. */
 export async function headOf(path: string): Promise<ObjectHead | undefined> {
   const info = await stat(path, { bigint: true }).catch(error => {
-    if (error.code === 'ENOENT') return undefined
-    throw error
+    // A link to nowhere, or around in a circle, is no file.
+    if (error.code === 'ENOENT' || error.code === 'ELOOP') return undefined
+    throw translate(error, path)
   })
   return info?.isFile() ? { key: path, size: Number(info.size), modified: info.mtimeNs } : undefined
 }

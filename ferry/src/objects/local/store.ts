@@ -67,23 +67,25 @@ export class LocalFolder implements ObjectStore {
     const path = this.pathOf(name)
     const single = await stat(path).catch(() => undefined)
     if (single?.isFile()) {
-      const base = join(dirname(path), sep)
-      return { base, single: true, pages: this.heads([path]) }
+      const whole = resolve(path)
+      return { base: join(dirname(whole), sep), single: true, pages: this.heads([whole], true) }
     }
     // The name of a folder is no pattern, and neither is that of the connection.
     if (single?.isDirectory()) {
-      const pages = deep ? below(path, this.isSeen) : this.heads(await find('*', path, this.isSeen))
+      const pages = deep ? below(resolve(path), this.isSeen) : this.heads(await find('*', path, this.isSeen))
       return { base: join(resolve(path), sep), single: false, pages }
     }
     const segments = name.split(/[/\\]/)
-    const plain = segments.slice(0, Math.max(0, segments.findIndex(isMagic))).join(sep)
+    const first = segments.findIndex(s => isMagic(s) || s.includes('{'))
+    const plain = segments.slice(0, Math.max(0, first)).join(sep)
     const base = join(resolve(this.pathOf(plain === '' && !isAbsolute(name) ? '.' : plain || sep)), sep)
     return { base, single: false, pages: this.heads(await find(name, this.folder, this.isSeen)) }
   }
 
-  private async *heads(paths: string[]): AsyncGenerator<ObjectHead[]> {
+  /** `named`: whether they are shown whatever their names. */
+  private async *heads(paths: string[], named = false): AsyncGenerator<ObjectHead[]> {
     const isHidden = (p: string) => /(^|[/\\])\.(?!\.?([/\\]|$))/.test(relative(this.folder, p))
-    const shown = paths.filter(p => !isHidden(p))
+    const shown = paths.filter(p => named || !isHidden(p))
     for (let at = 0; at < shown.length; at += PAGE) {
       const page = await Promise.all(shown.slice(at, at + PAGE).map(headOf))
       yield page.filter(head => head !== undefined)

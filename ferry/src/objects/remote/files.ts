@@ -54,7 +54,11 @@ export class RemoteFiles extends Keeper implements FileTarget {
     const size = file.head.size!
     if (size > this.service.partSize(1)) await this.noted(key, () => this.putWhole(key, file, signal))
     else await this.putWhole(key, file, signal)
-    await this.call(key, async () => this.service.setModified?.(key, file.head.modified), signal)
+  }
+
+  async setModified(path: string, modified: bigint): Promise<void> {
+    const key = `${this.folder}${path}`
+    await this.call(key, async () => this.service.setModified?.(key, modified))
   }
 
   /** Uploads of parts may be left behind by a process that is killed: the next one finds them by a note. */
