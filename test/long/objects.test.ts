@@ -4,7 +4,7 @@ import { killUploads } from '../objectkills.ts'
 import { seedOf } from '../seed.ts'
 import { startAzurite } from '../servers/azurite.ts'
 
-const KILLS = Number(process.env.FERRY_KILLS ?? 9)
+const KILLS = Number(process.env.FERRY_KILLS ?? 8)
 
 it('Azure Blob Storage: each row is there once, and nothing else', { timeout: 900_000 }, async ({ onTestFinished }) => {
   const azurite = await startAzurite()

@@ -10,7 +10,7 @@ import { startS3 } from '../servers/s3.ts'
 import { startSftp } from '../servers/sftp.ts'
 
 const seed = seedOf('files as they are')
-const KILLS = Number(process.env.FERRY_KILLS ?? 6)
+const KILLS = Number(process.env.FERRY_KILLS ?? 3)
 const [amazon, google, ssh] = await Promise.all([startS3(), startGcs(), startSftp()])
 afterAll(() => Promise.all([amazon, google, ssh].map(server => server.stop())))
 

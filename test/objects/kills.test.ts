@@ -9,7 +9,7 @@ import { startGcs } from '../servers/gcs.ts'
 import { startS3 } from '../servers/s3.ts'
 import { startSftp } from '../servers/sftp.ts'
 
-const KILLS = Number(process.env.FERRY_KILLS ?? 9)
+const KILLS = Number(process.env.FERRY_KILLS ?? 8)
 const seed = seedOf('killed uploads')
 
 describe('each row is there once, and nothing else', { timeout: 900_000 }, () => {
