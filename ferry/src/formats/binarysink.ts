@@ -175,13 +175,16 @@ class FilesBelow implements SinkTable {
   /** Removes copied files at the source. A process that takes the run over knows them by what is recorded first. */
   private async remove(split: number, done: { path: string; file: SourceFile }[]): Promise<void> {
     if (done.length === 0) return
-    await this.target.moving(
+    const { key } = await this.target.moving(
       split,
       done.map(d => d.path),
     )
     // One that was changed since is another file: it stays.
+    // Where the source shows what was written just now, both are one store under two names: a file that was put onto itself stays.
+    const isOne = await shows(done[0]!.file.store, key)
     for (const { path, file } of done) {
-      await file.store.remove(file.head)
+      const isItself = isOne && bare(this.target.keyOf(this.name ?? path)) === bare(file.head.key)
+      if (!isItself) await file.store.remove(file.head)
       await this.target.setModified(this.name ?? path, file.head.modified)
     }
   }
@@ -202,6 +205,16 @@ class FilesBelow implements SinkTable {
 interface Going {
   failure: { error: unknown } | undefined
   stop: () => void
+}
+
+const bare = (key: string): string => key.replace(/^\/+/, '')
+
+/** True if a store has an object under a key of another one, which may write it with a slash before it. */
+async function shows(store: ObjectStore, key: string): Promise<boolean> {
+  for (const one of new Set([key, bare(key), `/${bare(key)}`])) {
+    if (await store.head(one).catch(() => undefined)) return true
+  }
+  return false
 }
 
 function placed(error: FerryError, index: number): RowError {

@@ -111,8 +111,10 @@ export interface FileTarget {
   put(path: string, file: SourceFile, signal: AbortSignal): Promise<void>
   /** Gives a file that was put the time of its source, where that can be. */
   setModified(path: string, modified: bigint): Promise<void>
-  /** Records, durably, paths of files that are put and are about to be removed at their source. */
-  moving(split: number, paths: string[]): Promise<void>
+  /** Records, durably, paths of files that are put and are about to be removed at their source; gives back where. */
+  moving(split: number, paths: string[]): Promise<{ key: string }>
+  /** The key of a path: as `ObjectHead.key` has it. */
+  keyOf(path: string): string
   /** The paths that are so recorded for a split. */
   moved(split: number): Promise<Set<string>>
   /** Removes all that the run keeps here beside its files. */

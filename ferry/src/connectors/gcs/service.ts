@@ -179,6 +179,8 @@ export class GcsService implements ObjectService {
       }
       try {
         requireRange(response.header('content-range'), start)
+        const generation = response.header('x-goog-generation')
+        if (generation !== undefined && generation !== version) throw new ObjectChanged(key)
       } catch (error) {
         response.body.destroy()
         throw error

@@ -98,11 +98,16 @@ export class LocalFiles implements FileTarget {
     return join(this.hidden, `${split}.json`)
   }
 
-  async moving(split: number, paths: string[]): Promise<void> {
+  keyOf(path: string): string {
+    return join(this.target, ...path.split('/'))
+  }
+
+  async moving(split: number, paths: string[]): Promise<{ key: string }> {
     await this.make(this.hidden)
     const path = this.movesOf(split)
     await writeFile(`${path}.tmp`, moves.write(paths), { flush: true })
     await rename(`${path}.tmp`, path)
+    return { key: path }
   }
 
   async moved(split: number): Promise<Set<string>> {

@@ -130,8 +130,14 @@ export class RemoteFiles extends Keeper implements FileTarget {
     return `${this.hidden}moved/${split}.json`
   }
 
-  async moving(split: number, paths: string[]): Promise<void> {
-    await this.writeManifest(this.movesOf(split), moves, paths)
+  async moving(split: number, paths: string[]): Promise<{ key: string }> {
+    const key = this.movesOf(split)
+    await this.writeManifest(key, moves, paths)
+    return { key }
+  }
+
+  keyOf(path: string): string {
+    return `${this.folder}${path}`
   }
 
   async moved(split: number): Promise<Set<string>> {
