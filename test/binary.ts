@@ -14,7 +14,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadConnector } from '../ferry/src/connectors/registry.ts'
-import type { ObjectStore } from '../ferry/src/objects/store.ts'
+import type { ObjectAbout, ObjectStore } from '../ferry/src/objects/store.ts'
 import { Policy } from '../ferry/src/policy.ts'
 import { newestRun } from './crash.ts'
 import { randomOf } from './seed.ts'
@@ -316,4 +316,25 @@ async function copied(home: string): Promise<number> {
   const { stdout } = await startFerry(['show', 'new', '--json'], { home }).done
   const { tables } = JSON.parse(stdout) as { tables: { rowsCopied?: number; rows_copied?: number }[] }
   return Number(tables[0]!.rowsCopied ?? tables[0]!.rows_copied ?? 0)
+}
+
+/** What is kept with an object comes along, whether the service copies by itself or the bytes pass through here. */
+export async function keepsAbout(place: FilePlace, sizes: readonly number[], about: ObjectAbout): Promise<void> {
+  const from = await storeAt(await place.make())
+  const run = { run: 'r', job: 'j', epoch: 1, confirm: async () => {}, holds: async () => {} }
+  for (const size of sizes) {
+    const key = `size-${size}`
+    await from.remote!.put(key, Buffer.alloc(size, 1), about)
+    const head = (await from.head(key))!
+    for (const through of [true, false]) {
+      const to = await storeAt(await place.make())
+      // Without the service behind it a store is any other one.
+      const store = through ? Object.create(from, { remote: { value: undefined } }) : from
+      await to.files(run, '', 0).put(key, { store, head }, new AbortController().signal)
+      expect(await to.about!(head), `${size} ${through}`).toMatchObject(about)
+      expect((await to.head(key))?.size).toBe(size)
+      await to.close()
+    }
+  }
+  await from.close()
 }

@@ -1,4 +1,4 @@
-/** Stands before a server and lets its answers go wrong. */
+/** A proxy in front of a server that spoils chosen answers. */
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 

@@ -2,8 +2,8 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3'
-import { afterAll, describe, expect, it } from 'vitest'
-import { binaryCopies, type FilePlace, storeAt } from '../binary.ts'
+import { afterAll, describe, it } from 'vitest'
+import { binaryCopies, type FilePlace, keepsAbout } from '../binary.ts'
 import { seedOf } from '../seed.ts'
 import { startGcs } from '../servers/gcs.ts'
 import { startS3 } from '../servers/s3.ts'
@@ -60,23 +60,7 @@ describe('what is kept with an object', { timeout: 120_000 }, () => {
   ] as const) {
     it(`${name}: it comes along, whether the service copies by itself or the bytes pass through here`, async () => {
       const about = { contentType: 'text/x-odd', metadata: { one: '1', two: 'zwei' } }
-      const from = await storeAt(await place.make())
-      const run = { run: 'r', job: 'j', epoch: 1, confirm: async () => {}, holds: async () => {} }
-      for (const size of sizes) {
-        const key = `size-${size}`
-        await from.remote!.put(key, Buffer.alloc(size, 1), about)
-        const head = (await from.head(key))!
-        for (const through of [true, false]) {
-          const to = await storeAt(await place.make())
-          // Without the service behind it a store is any other one.
-          const store = through ? Object.create(from, { remote: { value: undefined } }) : from
-          await to.files(run, '', 0).put(key, { store, head }, new AbortController().signal)
-          expect(await to.about!(head), `${size} ${through}`).toMatchObject(about)
-          expect((await to.head(key))?.size).toBe(size)
-          await to.close()
-        }
-      }
-      await from.close()
+      await keepsAbout(place, sizes, about)
     })
   }
 })

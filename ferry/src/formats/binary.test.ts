@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, wr
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { binaryCopies, type FilePlace, storeAt } from '../../../test/binary.ts'
+import { binaryCopies, type FilePlace, keepsAbout } from '../../../test/binary.ts'
 import { seedOf } from '../../../test/seed.ts'
 import { startAzurite } from '../../../test/servers/azurite.ts'
 import { startFerry } from '../../../test/support.ts'
@@ -88,22 +88,6 @@ describe('folders', { timeout: 60_000 }, () => {
 describe('what is kept with a blob', () => {
   it('comes along, whether the service copies by itself or the bytes pass through here', async () => {
     const about = { contentType: 'text/x-odd', cacheControl: 'no-cache', metadata: { one: '1', two: 'zwei' } }
-    const from = await storeAt(await azurite.container())
-    for (const size of [10, 20_000_000]) {
-      const key = `size-${size}`
-      await from.remote!.put(key, Buffer.alloc(size, 1), about)
-      const head = (await from.head(key))!
-      const run = { run: 'r', job: 'j', epoch: 1, confirm: async () => {}, holds: async () => {} }
-      for (const through of [true, false]) {
-        const to = await storeAt(await azurite.container())
-        // Without the service behind it a store is any other one.
-        const store = through ? Object.create(from, { remote: { value: undefined } }) : from
-        await to.files(run, '', 0).put(key, { store, head }, new AbortController().signal)
-        expect(await to.about!(head), `${size} ${through}`).toMatchObject(about)
-        expect((await to.head(key))?.size).toBe(size)
-        await to.close()
-      }
-    }
-    await from.close()
+    await keepsAbout(blobs, [10, 20_000_000], about)
   })
 })

@@ -14,6 +14,7 @@ import type { Split } from '../contract/split.ts'
 import { FerryError, RowError } from '../errors.ts'
 import { KeptForm } from '../kept.ts'
 import type { Found, ObjectHead, ObjectStore, SourceFile } from '../objects/store.ts'
+import { gathered } from '../streams.ts'
 import { partOf } from './increment.ts'
 import type { ReadOptions as FileOptions } from './options.ts'
 
@@ -182,10 +183,9 @@ export class BinarySourceTable implements SourceTable {
       error.isPlaced = true
       return error
     }
-    const chunks: Buffer[] = []
-    for await (const chunk of this.store.readRange(head, { start: 0 }, { signal })) chunks.push(chunk as Buffer)
+    const bytes = await gathered(this.store.readRange(head, { start: 0 }, { signal }))
     await this.store.requireSame?.(head)
-    return Buffer.concat(chunks)
+    return bytes
   }
 
   /** Over paths and contents: times are the destination's own. One file may have another name there. */

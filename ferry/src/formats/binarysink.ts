@@ -179,11 +179,11 @@ class FilesBelow implements SinkTable {
       split,
       done.map(d => d.path),
     )
-    // One that was changed since is another file: it stays.
     // Where the source shows what was written just now, both are one store under two names: a file that was put onto itself stays.
     const isOne = await shows(done[0]!.file.store, key)
     for (const { path, file } of done) {
       const isItself = isOne && bare(this.target.keyOf(this.name ?? path)) === bare(file.head.key)
+      // One that was changed since is another file: it stays as well.
       if (!isItself) await file.store.remove(file.head)
       await this.target.setModified(this.name ?? path, file.head.modified)
     }
@@ -250,7 +250,7 @@ class Budget {
   }
 }
 
-/** One file of all, in the order of their keys. It is there when all are in it. */
+/** One file of all, one after the other. It appears when all are in it. */
 class MergedFile implements SinkTable {
   readonly plan
   readonly unit = 'table'

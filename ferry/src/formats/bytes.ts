@@ -89,7 +89,7 @@ async function decoded(raw: Readable, file: TextFile): Promise<Readable> {
   return stages.length === 0 ? first : (pipeline([first, ...stages] as never, () => {}) as unknown as Transform)
 }
 
-/** Decompresses all members of a file. Zeros may pad its end; what stands behind them would be left out. */
+/** Decompresses all members of a file. Zeros may pad its end; other bytes behind the last member are refused. */
 function gunzip(): Transform[] {
   const engine = createGunzip({ chunkSize: CHUNK })
   let all = 0

@@ -80,7 +80,7 @@ export class Marks {
     const all = Buffer.allocUnsafe(sorted.length + count * BYTES)
     let [from, to] = [0, 0]
     for (const at of order) {
-      // What is sorted already stands in runs.
+      // Marks that are sorted already are copied together up to the place of the next one.
       let end = from
       while (end < sorted.length && sorted.compare(added, at, at + KEY, end, end + KEY) < 0) end += BYTES
       to += sorted.copy(all, to, from, end)

@@ -202,9 +202,9 @@ export class ParquetSourceTable implements SourceTable {
     return !this.isHere || this.fileColumns.columns.some(c => c.name !== FILE_PATH)
   }
 
-  /** True if the files are local ones. */
+  /** True if the files are local ones: DuckDB reads them where they are. */
   private get isHere(): boolean {
-    return [...this.files.paths].every(([key, path]) => key === path)
+    return this.files.set.store.fileAt !== undefined
   }
 
   /** All files. */

@@ -6,6 +6,7 @@ import { toNative } from '../duckdb/logical.ts'
 import type { Relation } from '../duckdb/relation.ts'
 import { toLogical } from '../duckdb/types.ts'
 import type { ByteRange, ObjectHead, ObjectStore } from '../objects/store.ts'
+import { gathered } from '../streams.ts'
 
 /** Footers are rarely longer. */
 const FOOTER_BYTES = 64 << 10
@@ -46,9 +47,7 @@ export async function nativesOf(db: Duckdb, columns: { type: LogicalType }[]) {
 export async function footerOf(store: ObjectStore, head: ObjectHead): Promise<ByteRange[]> {
   const size = head.size!
   const start = Math.max(0, size - FOOTER_BYTES)
-  const chunks: Buffer[] = []
-  for await (const chunk of store.readRange(head, { start })) chunks.push(chunk as Buffer)
-  const end = Buffer.concat(chunks)
+  const end = await gathered(store.readRange(head, { start }))
   // What is no Parquet file is refused by who reads it.
   const isWhole = end.length >= 8 && end.toString('latin1', end.length - 4) === 'PAR1'
   const footer = isWhole ? size - 8 - end.readUInt32LE(end.length - 8) : start
@@ -85,7 +84,7 @@ export async function rowGroupsOf(db: Duckdb, path: string): Promise<RowGroup[]>
 
 export async function columnsOf(db: Duckdb, path: string, key: string): Promise<Relation['columns']> {
   const result = await db.run(`SELECT * FROM ${parquet([path])} LIMIT 0`).catch(error => {
-    // The name of a file that only has a part of it tells nobody anything.
+    // Messages name the object, and not the temporary file with its footer.
     throw new Error(String(error.message).replaceAll(path, key), { cause: error })
   })
   const types = result.columnTypes()

@@ -30,6 +30,7 @@ function distant(folder: string) {
       counted.fetched += chunk.length
     })
   const far = Object.assign(store, {
+    fileAt: undefined as never,
     localFile: async (head: ObjectHead, ranges: () => Promise<ByteRange[]> | ByteRange[]) =>
       spool.fileOf(head, await ranges(), range => read(head, range)),
     close: async () => spool.close(),

@@ -1,6 +1,7 @@
 /** Stores of objects: files in a folder, later blobs in a container. Formats know nothing else of where their bytes are. */
 import type { Readable } from 'node:stream'
 import type { RunIdentity, WriteRequest } from '../contract/write.ts'
+import { FerryError } from '../errors.ts'
 import type { ObjectAbout, ObjectHead } from './head.ts'
 import type { ObjectService } from './remote/service.ts'
 import type { Staging } from './staging.ts'
@@ -76,6 +77,8 @@ export interface ObjectStore {
    * undefined. `ranges` is not asked where all bytes are here already.
    */
   localFile(head: ObjectHead, ranges: () => Promise<ByteRange[]> | ByteRange[]): Promise<LocalFile>
+  /** Of a store whose objects are files of this machine: the path to open now. Throws FERRY-2006 for what may not be opened. */
+  fileAt?(head: ObjectHead): string
   /** The service behind a remote store, which may copy objects by itself. */
   readonly remote?: ObjectService
   /** Of stores whose objects have no version: throws FERRY-5005 if an object is no longer that of `head`. */
@@ -142,4 +145,10 @@ export const isFerrys = (path: string): boolean => OWN.test(path)
 /** True for a path that a folder can hold and that does not lead out of it. */
 export function isPlain(path: string): boolean {
   return path.split('/').every(name => name !== '' && name !== '.' && name !== '..') && !path.includes('\0')
+}
+
+/** Throws FERRY-5005 if so many bytes of an object are not all that it had when it was listed. */
+export function requireWhole({ key, size }: ObjectHead, bytes: number): void {
+  if (bytes === size) return
+  throw new FerryError('FERRY-5005', `${key} has ${bytes} bytes now, and had ${size} when it was listed`)
 }

@@ -43,7 +43,7 @@ function wordsFor(t: Record<string, unknown>): string {
   return 'it is called'
 }
 
-/** A webhook as a terminal calls it; the address with the secret in it for a store that tells of objects. */
+/** How a trigger is called: a command for a terminal; for a store that sends events, the address with the secret in it. */
 function callOf({ secret, address }: { secret: string; address: string }, isEvents: boolean): string {
   if (isEvents) return `${location.origin}${address}?secret=${secret}`
   return `curl -X POST -H 'Authorization: Bearer ${secret}' ${location.origin}${address}`

@@ -43,18 +43,12 @@ export function TablesStep(props: StepProps) {
 /** Files are found by their folders, and by patterns. */
 function FilesStep({ draft, set, fault }: StepProps) {
   const [looked, setLooked] = useState<string>()
-  const connector = useConnector(draft.source)
+  const _connector = useConnector(draft.source)
   const named = draft.tables.flatMap(t => t.from ?? [])
   return (
     <>
       <Title3 as="h2">Which files?</Title3>
-      <Options
-        title="How they are read"
-        fields={connector?.read ?? []}
-        value={(draft.rest.read as Record<string, unknown> | undefined) ?? {}}
-        onChange={read => set({ rest: withSetting(draft.rest, 'read', read) })}
-        fault={within(fault, 'read')}
-      />
+      <HowRead draft={draft} set={set} fault={fault} />
       <Folders
         connection={draft.source}
         chosen={new Set(named)}
@@ -64,6 +58,20 @@ function FilesStep({ draft, set, fault }: StepProps) {
       />
       {looked !== undefined && <Look key={looked} table={draftOf(draft.tables, looked)} draft={draft} set={set} />}
     </>
+  )
+}
+
+/** The options of reading, for all tables. */
+function HowRead({ draft, set, fault }: StepProps) {
+  const connector = useConnector(draft.source)
+  return (
+    <Options
+      title="How they are read"
+      fields={connector?.read ?? []}
+      value={(draft.rest.read as Record<string, unknown> | undefined) ?? {}}
+      onChange={read => set({ rest: withSetting(draft.rest, 'read', read) })}
+      fault={within(fault, 'read')}
+    />
   )
 }
 
@@ -99,13 +107,7 @@ function ObjectsStep({ draft, set, fault }: StepProps) {
     <>
       <Title3 as="h2">Which tables?</Title3>
       {all.length === 0 && <Empty title={`${draft.source} holds nothing that could be copied`} />}
-      <Options
-        title="How they are read"
-        fields={connector?.read ?? []}
-        value={(draft.rest.read as Record<string, unknown> | undefined) ?? {}}
-        onChange={read => set({ rest: withSetting(draft.rest, 'read', read) })}
-        fault={within(fault, 'read')}
-      />
+      <HowRead draft={draft} set={set} fault={fault} />
       <div className={styles.bar}>
         <Input
           contentBefore={<SearchRegular />}

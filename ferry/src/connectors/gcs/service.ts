@@ -23,6 +23,7 @@ import {
 } from '../../objects/remote/service.ts'
 import { retried } from '../../objects/remote/upload.ts'
 import type { ObjectAbout } from '../../objects/store.ts'
+import { gathered } from '../../streams.ts'
 import { explainGcs, type GcsError } from './errors.ts'
 import type { GcsSettings } from './settings.ts'
 
@@ -173,9 +174,7 @@ export class GcsService implements ObjectService {
       const { url, headers } = await this.signed(`${this.urlOf(key)}?alt=media&ifGenerationMatch=${version}`, range)
       const response = await send(new URL(url), { headers, ...(signal ? { signal } : {}) })
       if (response.status >= 300) {
-        const chunks: Buffer[] = []
-        for await (const chunk of response.body) chunks.push(chunk as Buffer)
-        throw failed(response.status, response.statusText, Buffer.concat(chunks).toString('utf8'))
+        throw failed(response.status, response.statusText, (await gathered(response.body)).toString('utf8'))
       }
       try {
         requireRange(response.header('content-range'), start)

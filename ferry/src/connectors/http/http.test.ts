@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -6,6 +7,7 @@ import { buffer } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { policy, startFerry, temporaryFolder } from '../../../../test/support.ts'
+import { LocalFolder } from '../../objects/local/store.ts'
 import { findAll } from '../../objects/store.ts'
 import { HttpStore } from './objects.ts'
 
@@ -137,6 +139,16 @@ describe('files of a web server', () => {
     expect(code, stderr).toBe(0)
     const copied = new DatabaseSync(join(folder, 'to.db')).prepare('SELECT count(*) AS n FROM rows').get()
     expect({ ...copied }).toEqual({ n: 300_000 })
+  })
+
+  it('are copied as they are into a folder, and not a file of this machine that has their name', async () => {
+    const store = await served((request, response) => response.end(ranged(request, response)))
+    const [head] = await findAll(store, 'rows.csv')
+    const folder = temporaryFolder()
+    const run = { run: 'r', job: 'j', epoch: 1, confirm: async () => {}, holds: async () => {} }
+    const files = new LocalFolder(folder, policy).files(run, 'out/', 0)
+    await files.put('rows.csv', { store, head: head! }, new AbortController().signal)
+    expect(readFileSync(join(folder, 'out/rows.csv')).equals(CONTENT)).toBe(true)
   })
 
   it('are errors with a next step', async () => {

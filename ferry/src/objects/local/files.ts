@@ -6,7 +6,7 @@ import { z } from 'zod'
 import type { RunIdentity } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
-import { type FileTarget, isPlain, type SourceFile } from '../store.ts'
+import { type FileTarget, isPlain, requireWhole, type SourceFile } from '../store.ts'
 import { isSameFile } from './staging.ts'
 import { translated } from './writer.ts'
 
@@ -21,14 +21,14 @@ export class LocalFiles implements FileTarget {
   private readonly made = new Set<string>()
   private next = 0
 
+  private readonly epoch: number
+
   constructor(folder: string, allowed: (path: string) => string, run: RunIdentity, ordinal: number) {
     this.target = folder
     this.allowed = allowed
     this.hidden = join(folder, `.ferry-${run.run}-${ordinal}`)
     this.epoch = run.epoch
   }
-
-  private readonly epoch: number
 
   async prepare(): Promise<void> {
     await translated(this.target, this.removeParts())
@@ -60,23 +60,19 @@ export class LocalFiles implements FileTarget {
     await this.make(dirname(target))
     const part = this.allowed(join(parts, `${this.epoch}-${this.next++}`))
     try {
-      if (!store.remote && (await isSameFile(head.key, target))) {
+      // Asked when it is opened: a link may lead elsewhere since it was listed.
+      const own = store.fileAt?.(head)
+      if (own !== undefined && (await isSameFile(own, target))) {
         throw new FerryError('FERRY-3017', `${head.key} would be copied into itself: ${target} is the same file`)
       }
       // The system itself may make a copy that shares the bytes.
-      if (!store.remote) await copyFile(head.key, part, constants.COPYFILE_FICLONE)
+      if (own !== undefined) await copyFile(own, part, constants.COPYFILE_FICLONE)
       // A copy may be one that only can be read.
-      const handle = await open(part, store.remote ? 'w' : 'r')
+      const handle = await open(part, own === undefined ? 'w' : 'r')
       try {
-        if (store.remote) await receive(handle, file, signal)
+        if (own === undefined) await receive(handle, file, signal)
         await store.requireSame?.(head)
-        const { size } = await handle.stat()
-        if (size !== head.size) {
-          throw new FerryError(
-            'FERRY-5005',
-            `${head.key} has ${size} bytes now, and had ${head.size} when it was listed`,
-          )
-        }
+        requireWhole(head, (await handle.stat()).size)
         await handle.sync()
       } finally {
         await handle.close()

@@ -132,6 +132,10 @@ export class LocalFolder implements ObjectStore {
     })
   }
 
+  fileAt({ key }: ObjectHead): string {
+    return this.policy.pathOf(key)
+  }
+
   async requireSame(head: ObjectHead): Promise<void> {
     const now = await this.head(head.key)
     if (now && now.size === head.size && now.modified === head.modified) return

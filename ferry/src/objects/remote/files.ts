@@ -4,8 +4,9 @@ import { z } from 'zod'
 import type { RunIdentity } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { KeptForm } from '../../kept.ts'
+import { gathered } from '../../streams.ts'
 import type { ObjectAbout } from '../store.ts'
-import { type FileTarget, isPlain, type SourceFile } from '../store.ts'
+import { type FileTarget, isPlain, requireWhole, type SourceFile } from '../store.ts'
 import { Keeper } from './keeper.ts'
 import { ObjectChanged, type ObjectService, type RemoteHead, type Staged } from './service.ts'
 import { type PartBuffers, Upload } from './upload.ts'
@@ -97,11 +98,9 @@ export class RemoteFiles extends Keeper implements FileTarget {
     about: ObjectAbout | undefined,
     signal: AbortSignal,
   ) {
-    const chunks: Buffer[] = []
     const chunk = Math.max(1, Math.min(1 << 20, head.size!))
-    for await (const data of store.readRange(head, { start: 0 }, { chunk, signal })) chunks.push(data as Buffer)
+    const bytes = await gathered(store.readRange(head, { start: 0 }, { chunk, signal }))
     await store.requireSame?.(head)
-    const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
     requireWhole(head, bytes.length)
     await this.call(key, () => this.service.put(key, bytes, about), signal)
   }
@@ -148,9 +147,4 @@ export class RemoteFiles extends Keeper implements FileTarget {
     await this.prepare()
     await this.remove(await this.keysBelow(this.hidden))
   }
-}
-
-function requireWhole({ key, size }: { key: string; size: number | undefined }, bytes: number): void {
-  if (bytes === size) return
-  throw new FerryError('FERRY-5005', `${key} has ${bytes} bytes now, and had ${size} when it was listed`)
 }

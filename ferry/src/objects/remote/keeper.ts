@@ -1,5 +1,6 @@
 /** The small objects that a run keeps in a remote store beside what it writes, and requests that are repeated where that helps. */
 import type { KeptForm } from '../../kept.ts'
+import { gathered } from '../../streams.ts'
 import { readSection } from './reader.ts'
 import type { ObjectService } from './service.ts'
 import { retried } from './upload.ts'
@@ -33,11 +34,8 @@ export abstract class Keeper {
   protected async readManifest<T>(key: string, form: KeptForm<T>): Promise<T | undefined> {
     const head = await this.call(key, () => this.service.head(key))
     if (!head) return undefined
-    const chunks: Buffer[] = []
-    for await (const chunk of readSection(this.service, head, { start: 0 }, undefined)) {
-      chunks.push(chunk as Buffer)
-    }
-    return form.read(Buffer.concat(chunks).toString('utf8'))
+    const bytes = await gathered(readSection(this.service, head, { start: 0 }, undefined))
+    return form.read(bytes.toString('utf8'))
   }
 
   protected async writeManifest<T>(key: string, form: KeptForm<T>, value: T): Promise<void> {
