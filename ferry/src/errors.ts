@@ -2,7 +2,8 @@
  * Every error that Ferry reports: one code a case, what it means and what to do. `docs/errors.md` is made
  * from this list, and a test holds the two together.
  *
- * 1xxx the job file and its words, 2xxx connections, 3xxx the plan, 4xxx the data, 5xxx runs and state.
+ * 1xxx the job file and its words, 2xxx connections, 3xxx the plan, 4xxx the data, 5xxx runs and state,
+ * 6xxx the server, 7xxx pipelines.
  */
 export const ERRORS = {
   'FERRY-1001': ['The job file cannot be read', 'Check the path and that you may read the file.'],
@@ -132,6 +133,9 @@ export const ERRORS = {
   'FERRY-6006': ['The server cannot be reached', 'Start it: ferry serve; or check its address.'],
   'FERRY-6007': ['The server cannot listen there', 'Choose another address: --port 0 takes a port that is free.'],
   'FERRY-6008': ['Somebody else has changed it meanwhile', 'Load it again, and change what is there now.'],
+  'FERRY-7001': ['An artifact cannot be read', 'Mend the file and the place that the message names.'],
+  'FERRY-7002': ['An expression is not valid', 'Mend it at the position that the message names.'],
+  'FERRY-7003': ['An expression has no value', 'See what the function got; the functions are those of Data Factory.'],
   'FERRY-9000': ['Unexpected error', 'Please report it, with the output of `ferry show RUN --json`.'],
 } as const
 

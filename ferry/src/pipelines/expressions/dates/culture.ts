@@ -1,0 +1,110 @@
+/** Names of months and days, and the patterns of dates, of a culture such as `fr-FR`: those of the CLDR, as in .NET. */
+import { FerryError } from '../../../errors.ts'
+
+export interface Names {
+  months: string[]
+  shortMonths: string[]
+  /** From Sunday on. */
+  days: string[]
+  shortDays: string[]
+  am: string
+  pm: string
+}
+
+export interface Culture {
+  locale: string
+  isDayFirst: boolean
+  /** The standard formats `d`, `D`, `t`, `T`, `M`, `Y` as patterns of .NET. */
+  patterns: { d: string; D: string; t: string; T: string; M: string; Y: string }
+}
+
+const ENGLISH: Culture['patterns'] = {
+  d: 'M/d/yyyy',
+  D: 'dddd, MMMM d, yyyy',
+  t: 'h:mm tt',
+  T: 'h:mm:ss tt',
+  M: 'MMMM d',
+  Y: 'MMMM yyyy',
+}
+
+const cultures = new Map<string, Culture>()
+const names = new Map<string, Names>()
+
+/** Throws FERRY-7003 for a culture that nobody knows. */
+export function culture(name: string): Culture {
+  const known = cultures.get(name)
+  if (known) return known
+  const locale = localeOf(name)
+  const d = patternOf(locale, { dateStyle: 'short' }).replace(/\byy\b/, 'yyyy')
+  const patterns =
+    locale === 'en-US'
+      ? ENGLISH
+      : {
+          d,
+          D: patternOf(locale, { dateStyle: 'full' }),
+          t: patternOf(locale, { timeStyle: 'short' }),
+          T: patternOf(locale, { timeStyle: 'medium' }),
+          M: patternOf(locale, { month: 'long', day: 'numeric' }),
+          Y: patternOf(locale, { month: 'long', year: 'numeric' }),
+        }
+  const found = { locale, isDayFirst: /^[^My]*d/.test(patterns.d), patterns }
+  if (cultures.size < 1000) cultures.set(name, found)
+  return found
+}
+
+function localeOf(name: string): string {
+  try {
+    const [found] = Intl.DateTimeFormat.supportedLocalesOf([name])
+    if (found !== undefined) return found
+  } catch {}
+  throw new FerryError('FERRY-7003', `there is no culture "${name.slice(0, 40)}"`, { hint: 'Name one such as en-US.' })
+}
+
+export function namesOf(name: string): Names {
+  const known = names.get(name)
+  if (known) return known
+  const locale = localeOf(name)
+  const part = (options: Intl.DateTimeFormatOptions, type: string, ms: number) =>
+    new Intl.DateTimeFormat(locale, { timeZone: 'UTC', ...options }).formatToParts(ms).find(p => p.type === type)
+      ?.value ?? ''
+  const months = (month: 'long' | 'short') =>
+    Array.from({ length: 12 }, (_, i) => part({ month, day: 'numeric' }, 'month', Date.UTC(2023, i, 15)))
+  // The first of January 2023 was a Sunday.
+  const days = (weekday: 'long' | 'short') =>
+    Array.from({ length: 7 }, (_, i) => part({ weekday }, 'weekday', Date.UTC(2023, 0, 1 + i)))
+  const half = (hour: number) => part({ hour: 'numeric', hour12: true }, 'dayPeriod', Date.UTC(2023, 0, 1, hour))
+  const found = {
+    months: months('long'),
+    shortMonths: months('short'),
+    days: days('long'),
+    shortDays: days('short'),
+    am: half(3),
+    pm: half(15),
+  }
+  if (names.size < 1000) names.set(name, found)
+  return found
+}
+
+/** The pattern of .NET by which a culture writes the second of January 2003, 04:05:06. */
+function patternOf(locale: string, options: Intl.DateTimeFormatOptions): string {
+  const format = new Intl.DateTimeFormat(locale, { timeZone: 'UTC', ...options })
+  const { hour12 } = format.resolvedOptions()
+  return format
+    .formatToParts(Date.UTC(2003, 0, 2, 4, 5, 6))
+    .map(({ type, value }) => {
+      const two = value.length === 2
+      if (type === 'year') return two ? 'yy' : 'yyyy'
+      if (type === 'month')
+        return /\d/.test(value) ? (two ? 'MM' : 'M') : value.length > 4 || /^J\p{L}+r$/u.test(value) ? 'MMMM' : 'MMM'
+      if (type === 'day') return two ? 'dd' : 'd'
+      if (type === 'weekday') return 'dddd'
+      if (type === 'hour') return (hour12 ? 'h' : 'H').repeat(two ? 2 : 1)
+      if (type === 'minute') return 'mm'
+      if (type === 'second') return 'ss'
+      if (type === 'dayPeriod') return 'tt'
+      return type === 'literal' && /\p{L}/u.test(value) ? value.replace(/\p{L}[\p{L} .]*/gu, "'$&'") : value
+    })
+    .join('')
+    .replaceAll('\u202f', ' ')
+    .replaceAll('\u00a0', ' ')
+}

@@ -1,0 +1,150 @@
+/** Moments as texts, by the standard and custom formats of .NET. */
+import { FerryError } from '../../../errors.ts'
+import { culture, namesOf } from './culture.ts'
+import { type Civil, civilOf, type Instant } from './instant.ts'
+
+type Piece = (civil: Civil, instant: Instant) => string
+
+const MOST_KEPT = 1000
+const kept = new Map<string, Piece[]>()
+
+/** The format of functions that name none. */
+export const ROUND_TRIP = 'yyyy-MM-ddTHH:mm:ss.fffffffK'
+
+/** Formats a moment. Throws FERRY-7003 for a format that .NET does not know either. */
+export function formatInstant(instant: Instant, format: string, locale = 'en-US'): string {
+  const key = `${locale}\0${format}`
+  let pieces = kept.get(key)
+  if (!pieces) {
+    pieces = piecesOf(format, locale)
+    if (kept.size >= MOST_KEPT) kept.clear()
+    kept.set(key, pieces)
+  }
+  const civil = civilOf(instant)
+  let text = ''
+  for (const piece of pieces) text += piece(civil, instant)
+  return text
+}
+
+const FIXED: Record<string, string> = {
+  o: ROUND_TRIP,
+  O: ROUND_TRIP,
+  r: "ddd, dd MMM yyyy HH':'mm':'ss 'GMT'",
+  R: "ddd, dd MMM yyyy HH':'mm':'ss 'GMT'",
+  s: "yyyy'-'MM'-'dd'T'HH':'mm':'ss",
+  u: "yyyy'-'MM'-'dd HH':'mm':'ss'Z'",
+}
+
+function standard(letter: string, locale: string): string | undefined {
+  if (Object.hasOwn(FIXED, letter)) return FIXED[letter]
+  const { d, D, t, T, M, Y } = culture(locale).patterns
+  const all: Record<string, string> = {
+    d,
+    D,
+    t,
+    T,
+    f: `${D} ${t}`,
+    F: `${D} ${T}`,
+    U: `${D} ${T}`,
+    g: `${d} ${t}`,
+    G: `${d} ${T}`,
+    m: M,
+    M,
+    y: Y,
+    Y,
+  }
+  return Object.hasOwn(all, letter) ? all[letter] : undefined
+}
+
+function piecesOf(format: string, locale: string): Piece[] {
+  if (format.length === 1) {
+    const pattern = standard(format, locale)
+    if (pattern === undefined) throw new FerryError('FERRY-7003', `"${format}" is no format of dates`)
+    return custom(pattern, /[rRsuoO]/.test(format) ? 'en-US' : locale)
+  }
+  if (format === '') return custom(standard('G', locale)!, locale)
+  // "%d" is the custom format d.
+  return custom(format, locale)
+}
+
+const two = (n: number) => (n < 10 ? `0${n}` : String(n))
+
+function custom(pattern: string, locale: string): Piece[] {
+  const pieces: Piece[] = []
+  for (let at = 0; at < pattern.length; ) {
+    const letter = pattern[at]!
+    if (letter === '\\') {
+      const next = pattern[at + 1]
+      if (next === undefined) throw new FerryError('FERRY-7003', `the format "${pattern}" ends with \\`)
+      pieces.push(() => next)
+      at += 2
+    } else if (letter === "'" || letter === '"') {
+      const end = pattern.indexOf(letter, at + 1)
+      if (end < 0) throw new FerryError('FERRY-7003', `the format "${pattern}" has a quote that is not closed`)
+      const text = pattern.slice(at + 1, end)
+      pieces.push(() => text)
+      at = end + 1
+    } else if (letter === '%') at++
+    else {
+      let length = 1
+      while (pattern[at + length] === letter) length++
+      const piece = pieceOf(letter, length, locale)
+      if (piece) {
+        pieces.push(piece)
+        at += length
+      } else {
+        pieces.push(() => letter)
+        at++
+      }
+    }
+  }
+  return pieces
+}
+
+function pieceOf(letter: string, length: number, locale: string): Piece | undefined {
+  switch (letter) {
+    case 'd': {
+      if (length === 1) return c => String(c.day)
+      if (length === 2) return c => two(c.day)
+      const { days, shortDays } = namesOf(locale)
+      return length === 3 ? c => shortDays[c.weekday]! : c => days[c.weekday]!
+    }
+    case 'M': {
+      if (length === 1) return c => String(c.month)
+      if (length === 2) return c => two(c.month)
+      const { months, shortMonths } = namesOf(locale)
+      return length === 3 ? c => shortMonths[c.month - 1]! : c => months[c.month - 1]!
+    }
+    case 'y':
+      if (length === 1) return c => String(c.year % 100)
+      if (length === 2) return c => two(c.year % 100)
+      return c => String(c.year).padStart(length, '0')
+    case 'H':
+      return length === 1 ? c => String(c.hour) : c => two(c.hour)
+    case 'h':
+      return length === 1 ? c => String(c.hour % 12 || 12) : c => two(c.hour % 12 || 12)
+    case 'm':
+      return length === 1 ? c => String(c.minute) : c => two(c.minute)
+    case 's':
+      return length === 1 ? c => String(c.second) : c => two(c.second)
+    case 'f':
+    case 'F': {
+      if (length > 7) throw new FerryError('FERRY-7003', 'a format has at most 7 digits of a second')
+      const digits: Piece = (c, { ticks }) =>
+        (String(c.millisecond).padStart(3, '0') + String(ticks).padStart(4, '0')).slice(0, length)
+      return letter === 'f' ? digits : (c, i) => digits(c, i).replace(/0+$/, '')
+    }
+    case 't': {
+      const { am, pm } = namesOf(locale)
+      return length === 1 ? c => (c.hour < 12 ? am : pm).slice(0, 1) : c => (c.hour < 12 ? am : pm)
+    }
+    case 'K':
+      return (_c, { isUtc }) => (isUtc ? 'Z'.repeat(length) : '')
+    case 'z':
+      return () => (length === 1 ? '+0' : length === 2 ? '+00' : '+00:00')
+    case 'g':
+      return () => 'A.D.'
+    default:
+      return undefined
+  }
+}
