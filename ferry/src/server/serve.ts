@@ -11,6 +11,7 @@ import { Scouts } from '../runtime/scouts.ts'
 import { openSqliteBeside } from '../state/beside.ts'
 import { openState, type State } from '../state/database.ts'
 import { forgetAudit, forgetRuns } from '../state/history.ts'
+import { forgetPipelineRuns } from '../state/pipelines.ts'
 import { listTokens, makeToken, removeToken } from '../state/tokens.ts'
 import { type Log, makeLog } from '../telemetry/log.ts'
 import { makeMetrics } from '../telemetry/metrics.ts'
@@ -169,7 +170,7 @@ function startSweeper(state: State, keepDays: number, log: Log): { stop: () => P
   return repeat(SWEEP_MS, async () => {
     const before = new Date(Date.now() - keepDays * 86_400_000)
     try {
-      const forgotten = await forgetRuns(state.db, before)
+      const forgotten = (await forgetRuns(state.db, before)) + (await forgetPipelineRuns(state.db, before))
       await forgetAudit(state.db, before)
       if (forgotten > 0) log.info({ runs: forgotten }, `runs older than ${keepDays} days are forgotten`)
     } catch (error) {

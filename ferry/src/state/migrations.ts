@@ -286,4 +286,63 @@ export const MIGRATIONS: Record<string, Migration> = {
         .execute()
     },
   },
+  '0011_pipelines': {
+    async up(db: Kysely<unknown>) {
+      await db.schema
+        .createTable('pipeline_run')
+        .addColumn('id', 'text', c => c.primaryKey())
+        .addColumn('factory', 'text', c => c.notNull())
+        .addColumn('pipeline', 'text', c => c.notNull())
+        .addColumn('fingerprint', 'text', c => c.notNull())
+        .addColumn('parameters', 'text', c => c.notNull())
+        .addColumn('info', 'text', c => c.notNull())
+        .addColumn('state', 'text', c => c.notNull())
+        .addColumn('wish', 'text')
+        .addColumn('parent_run', 'text')
+        .addColumn('parent_key', 'text')
+        .addColumn('group_id', 'text', c => c.notNull())
+        .addColumn('rerun_of', 'text')
+        .addColumn('epoch', 'integer', c => c.notNull())
+        .addColumn('owner_host', 'text')
+        .addColumn('owner_pid', 'integer')
+        .addColumn('owner_started', 'text')
+        .addColumn('heartbeat_at', 'bigint')
+        .addColumn('created_at', 'text', c => c.notNull())
+        .addColumn('ended_at', 'text')
+        .addColumn('error', 'text')
+        .addColumn('return_value', 'text')
+        .execute()
+      await db.schema
+        .createIndex('pipeline_run_by_parent')
+        .on('pipeline_run')
+        .columns(['parent_run', 'parent_key'])
+        .execute()
+      await db.schema
+        .createIndex('pipeline_run_by_name')
+        .on('pipeline_run')
+        .columns(['factory', 'pipeline', 'id'])
+        .execute()
+      await db.schema
+        .createTable('activity_run')
+        .addColumn('run', 'text', c => c.notNull())
+        .addColumn('key', 'text', c => c.notNull())
+        .addColumn('seq', 'bigint', c => c.notNull())
+        .addColumn('name', 'text', c => c.notNull())
+        .addColumn('type', 'text', c => c.notNull())
+        .addColumn('state', 'text', c => c.notNull())
+        .addColumn('attempt', 'integer', c => c.notNull())
+        .addColumn('started_at', 'bigint', c => c.notNull())
+        .addColumn('ended_at', 'bigint')
+        .addColumn('input', 'text')
+        .addColumn('output', 'text')
+        .addColumn('error', 'text')
+        .addColumn('decision', 'text')
+        .addColumn('effect', 'text')
+        .addColumn('copy', 'text')
+        .addColumn('secure', 'integer', c => c.notNull().defaultTo(0))
+        .addColumn('user_properties', 'text')
+        .addPrimaryKeyConstraint('activity_run_key', ['run', 'key'])
+        .execute()
+    },
+  },
 }

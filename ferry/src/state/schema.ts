@@ -17,6 +17,65 @@ export interface Schema {
   token: TokenRow
   session: SessionRow
   audit: AuditRow
+  pipeline_run: PipelineRunRow
+  activity_run: ActivityRunRow
+}
+
+/** A run of a pipeline of a factory. */
+export interface PipelineRunRow {
+  id: string
+  factory: string
+  pipeline: string
+  /** Names the artifacts as they were when it began: only with the same can it be resumed. */
+  fingerprint: string
+  /** As JSON; with secrets only in sealed form. */
+  parameters: string
+  /** What it was started by, as JSON. */
+  info: string
+  state: 'Queued' | 'InProgress' | 'Succeeded' | 'Failed' | 'Cancelled'
+  wish: 'cancel' | null
+  /** The run and the activity that have started it. */
+  parent_run: string | null
+  parent_key: string | null
+  group_id: string
+  rerun_of: string | null
+  epoch: number
+  owner_host: string | null
+  owner_pid: number | null
+  owner_started: string | null
+  heartbeat_at: number | null
+  created_at: string
+  ended_at: string | null
+  error: string | null
+  return_value: string | null
+}
+
+/** One activity of a run of a pipeline. */
+export interface ActivityRunRow {
+  run: string
+  /** Its path in the run: `ForEach1/3/Copy1`. */
+  key: string
+  /** Grows in the order of the ends. */
+  seq: number
+  name: string
+  type: string
+  state: 'InProgress' | 'Succeeded' | 'Failed' | 'Skipped' | 'Cancelled'
+  attempt: number
+  /** Milliseconds since 1970. */
+  started_at: number
+  ended_at: number | null
+  input: string | null
+  output: string | null
+  error: string | null
+  /** What was decided when it began. */
+  decision: string | null
+  /** The change of a variable. */
+  effect: string | null
+  /** The run of the copy. */
+  copy: string | null
+  /** 1: input and output are sealed. */
+  secure: number
+  user_properties: string | null
 }
 
 /** What a table of a job has come to in all runs that have ended. */

@@ -1,14 +1,19 @@
 /** Expressions as functions: parsed and looked up once, called for each evaluation. */
 import { FerryError, nearest } from '../../errors.ts'
+import type { Clock } from './function.ts'
 import { FUNCTIONS } from './functions.ts'
 import { type Expression, parseTemplate, placeIn, type Template } from './parser.ts'
 import { isObject, requireSize, shownValue, textOf, type Value } from './values.ts'
 
 /** What an expression sees of the run that it is evaluated in: `pipeline`, `activity`, `variables`, `item` and others. */
 export interface Scope {
+  /** Time and chance; undefined for those of the machine. */
+  readonly clock?: Clock
   /** Context functions by their names in lower case. They throw FERRY-7003. */
   readonly functions: ReadonlyMap<string, (args: Value[]) => Value>
 }
+
+export type { Clock } from './function.ts'
 
 export type Evaluate = (scope: Scope) => Value
 
@@ -29,12 +34,18 @@ export const CONTEXT = new Map(
   ].map(name => [name.toLowerCase(), name]),
 )
 
-/** The function of a string of an artifact; undefined for a text without expressions. Throws FERRY-7002. */
-export function compile(template: Template): Evaluate | undefined {
+/** Names of context functions, by the names in lower case. */
+type Context = ReadonlyMap<string, string>
+
+/**
+ * The function of a string of an artifact; undefined for a text without expressions. Throws FERRY-7002, also for the name of a
+ * function that neither the language nor `context` has.
+ */
+export function compile(template: Template, context: Context = CONTEXT): Evaluate | undefined {
   if (template.kind === 'text') return undefined
   const { source } = template
-  if (template.kind === 'expression') return compiled(template.expression, source)
-  const parts = template.parts.map(part => (typeof part === 'string' ? part : compiled(part, source)))
+  if (template.kind === 'expression') return compiled(template.expression, source, context)
+  const parts = template.parts.map(part => (typeof part === 'string' ? part : compiled(part, source, context)))
   return scope => requireSize(parts.map(p => (typeof p === 'string' ? p : textOf(p(scope)))).join(''))
 }
 
@@ -53,22 +64,22 @@ export function evaluateText(source: string, scope: Scope): Value {
   return typeof found === 'string' ? found : found(scope)
 }
 
-function compiled(e: Expression, source: string): Evaluate {
+function compiled(e: Expression, source: string, context: Context): Evaluate {
   switch (e.kind) {
     case 'literal': {
       const { value } = e
       return () => value
     }
     case 'call':
-      return call(e, source)
+      return call(e, source, context)
     case 'member': {
-      const of = compiled(e.of, source)
+      const of = compiled(e.of, source, context)
       const { name, optional, at } = e
       return scope => memberOf(of(scope), name, optional, source, at)
     }
     case 'index': {
-      const of = compiled(e.of, source)
-      const index = compiled(e.index, source)
+      const of = compiled(e.of, source, context)
+      const index = compiled(e.index, source, context)
       const { optional, at } = e
       return scope => {
         const holder = of(scope)
@@ -78,9 +89,9 @@ function compiled(e: Expression, source: string): Evaluate {
   }
 }
 
-function call(e: Extract<Expression, { kind: 'call' }>, source: string): Evaluate {
+function call(e: Extract<Expression, { kind: 'call' }>, source: string, context: Context): Evaluate {
   const name = e.name.toLowerCase()
-  const args = e.args.map(a => compiled(a, source))
+  const args = e.args.map(a => compiled(a, source, context))
   const known = FUNCTIONS.get(name)
   if (known) {
     if (args.length < known.least || args.length > known.most) {
@@ -101,14 +112,14 @@ function call(e: Extract<Expression, { kind: 'call' }>, source: string): Evaluat
     return scope => {
       const values = args.map(a => a(scope))
       try {
-        return of(values)
+        return of(values, scope.clock)
       } catch (error) {
         throw explain(error)
       }
     }
   }
-  if (!CONTEXT.has(name)) {
-    const near = nearest(e.name, [...[...FUNCTIONS.values()].map(f => f.name), ...CONTEXT.values()])
+  if (!context.has(name)) {
+    const near = nearest(e.name, [...[...FUNCTIONS.values()].map(f => f.name), ...context.values()])
     const advice = near ? `: did you mean ${near}?` : ''
     throw fault('FERRY-7002', source, e.at, `there is no function ${e.name}${advice}`)
   }

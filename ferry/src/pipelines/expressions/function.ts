@@ -2,16 +2,25 @@
 import { FerryError } from '../../errors.ts'
 import { shownValue, type Value } from './values.ts'
 
+/** Time and chance as expressions see them. */
+export interface Clock {
+  /** Milliseconds since 1970. */
+  readonly now: number
+  uuid(): string
+  /** A random integer from 0 to below `span`. */
+  below(span: bigint): bigint
+}
+
 export interface FunctionOf {
   name: string
   least: number
   most: number
-  of: (args: Value[]) => Value
+  of: (args: Value[], clock?: Clock) => Value
   /** Gets its arguments unevaluated, so that those that are not needed may fail. */
   lazy?: (args: (() => Value)[]) => Value
 }
 
-export function define(name: string, least: number, most: number, of: (args: Value[]) => Value): FunctionOf {
+export function define(name: string, least: number, most: number, of: FunctionOf['of']): FunctionOf {
   return { name, least, most, of }
 }
 

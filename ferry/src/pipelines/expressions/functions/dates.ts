@@ -23,8 +23,8 @@ export const DATES = [
   adding('addSeconds', 'second'),
   define('addToTime', 3, 4, args => shown(moved(instantAt(args, 0), args, 1, 1), args, 3)),
   define('subtractFromTime', 3, 4, args => shown(moved(instantAt(args, 0), args, 1, -1), args, 3)),
-  define('getFutureTime', 2, 3, args => shown(moved(now(), args, 0, 1), args, 2)),
-  define('getPastTime', 2, 3, args => shown(moved(now(), args, 0, -1), args, 2)),
+  define('getFutureTime', 2, 3, (args, clock) => shown(moved(now(clock?.now), args, 0, 1), args, 2)),
+  define('getPastTime', 2, 3, (args, clock) => shown(moved(now(clock?.now), args, 0, -1), args, 2)),
   define('convertFromUtc', 2, 3, args => shown(fromUtc(instantAt(args, 0), zoneAt(args, 1)), args, 2)),
   define('convertToUtc', 2, 3, args => shown(toUtc(instantAt(args, 0), zoneAt(args, 1)), args, 2)),
   define('convertTimeZone', 3, 4, args => {
@@ -51,7 +51,7 @@ export const DATES = [
   beginning('startOfHour', 'hour'),
   beginning('startOfMonth', 'month'),
   define('ticks', 1, 1, args => ticksOf(instantAt(args, 0))),
-  define('utcNow', 0, 1, args => shown(now(), args, 0)),
+  define('utcNow', 0, 1, (args, clock) => shown(now(clock?.now), args, 0)),
 ]
 
 const MOST_PARSED = 2000

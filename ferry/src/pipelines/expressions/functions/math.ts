@@ -31,13 +31,13 @@ export const MATH = [
   ),
   extreme('max', (a, b) => a > b),
   extreme('min', (a, b) => a < b),
-  define('rand', 2, 2, args => {
+  define('rand', 2, 2, (args, clock) => {
     const least = integerAt(args, 0)
     const beyond = integerAt(args, 1)
     if (beyond <= least) throw wrongArgument(1, `more than ${least}`, beyond)
     const span = beyond - least
-    if (span >= 2n ** 48n) throw wrongArgument(1, 'at most 2^48 beyond the first', beyond)
-    return least + BigInt(randomInt(Number(span)))
+    if (span >= 2n ** 40n) throw wrongArgument(1, 'at most 2^40 beyond the first', beyond)
+    return least + (clock?.below(span) ?? BigInt(randomInt(Number(span))))
   }),
   define('range', 2, 2, args => {
     const start = integerAt(args, 0)

@@ -27,8 +27,8 @@ export const STRINGS = [
     if (sought === '') return BigInt(Math.max(0, text.length - 1))
     return BigInt(folded(text).lastIndexOf(folded(sought)))
   }),
-  define('guid', 0, 1, args => {
-    const id = randomUUID()
+  define('guid', 0, 1, (args, clock) => {
+    const id = clock?.uuid() ?? randomUUID()
     const format = optionalText(args, 0) ?? 'D'
     const digits = id.replaceAll('-', '')
     if (/^n$/i.test(format)) return digits

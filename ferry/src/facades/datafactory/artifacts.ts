@@ -1,0 +1,87 @@
+/** The artifacts of a factory: what they are, and where they come from. */
+import { createHash } from 'node:crypto'
+import { FerryError, nearest } from '../../errors.ts'
+
+export const CATEGORIES = [
+  'pipeline',
+  'dataset',
+  'linkedService',
+  'trigger',
+  'dataflow',
+  'integrationRuntime',
+  'credential',
+] as const
+export type Category = (typeof CATEGORIES)[number]
+
+export interface Artifact {
+  category: Category
+  name: string
+  /** The artifact's `properties`, as they are. */
+  properties: Record<string, unknown>
+  /** The path of the file that it comes from. */
+  file: string
+  /** The JSON path of `properties` in it: `$.properties`, `$.resources[3].properties`. */
+  path: string
+  /** Parameters of a template that it needs and that have no value. */
+  missing: string[]
+}
+
+export class Factory {
+  readonly name: string
+  readonly artifacts: readonly Artifact[]
+  readonly globalParameters: Record<string, unknown>
+  private readonly byName = new Map<string, Artifact>()
+
+  constructor(name: string, artifacts: readonly Artifact[], globalParameters: Record<string, unknown>) {
+    this.name = name
+    this.artifacts = artifacts
+    this.globalParameters = globalParameters
+    for (const artifact of artifacts) {
+      const key = keyOf(artifact.category, artifact.name)
+      const other = this.byName.get(key)
+      if (other) {
+        throw new FerryError(
+          'FERRY-7001',
+          `${artifact.file}: ${artifact.category} ${artifact.name} is in ${other.file} already: names differ in more than case`,
+        )
+      }
+      this.byName.set(key, artifact)
+    }
+  }
+
+  get(category: Category, name: string): Artifact | undefined {
+    return this.byName.get(keyOf(category, name))
+  }
+
+  /** Throws FERRY-7007 with the nearest name. */
+  require(category: Category, name: string): Artifact {
+    const found = this.get(category, name)
+    if (found) return found
+    const names = this.named(category)
+    const near = nearest(name, names)
+    throw new FerryError('FERRY-7007', `there is no ${category} ${name}${near ? `: did you mean ${near}?` : ''}`, {
+      hint:
+        names.length > 0
+          ? `There are: ${names.slice(0, 20).join(', ')}${names.length > 20 ? ', ...' : ''}`
+          : 'There is none.',
+    })
+  }
+
+  named(category: Category): string[] {
+    return this.artifacts.filter(a => a.category === category).map(a => a.name)
+  }
+
+  /** Names all artifacts as they are. */
+  get fingerprint(): string {
+    const all = this.artifacts
+      .map(a => [a.category, a.name, a.properties])
+      .sort((a, b) => (String(a) < String(b) ? -1 : 1))
+    const plain = (_key: string, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value)
+    return createHash('sha256')
+      .update(JSON.stringify([all, this.globalParameters], plain))
+      .digest('hex')
+  }
+}
+
+/** Data Factory finds artifacts in any case. */
+const keyOf = (category: Category, name: string) => `${category}/${name.toLowerCase()}`

@@ -1,0 +1,263 @@
+/** Executing runs of pipelines that the state keeps: new ones, those that a process has left, and those that they start. */
+import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { asFerryError, FerryError } from '../errors.ts'
+import { Seal } from '../secrets/seal.ts'
+import type { State } from '../state/database.ts'
+import {
+  childRun,
+  endPipeline,
+  newPipelineRun,
+  type PipelineLease,
+  pulsePipeline,
+  releasePipeline,
+  takePipelineRun,
+} from '../state/pipelines.ts'
+import type { PipelineRunRow } from '../state/schema.ts'
+import type { ActivityKind } from './activity.ts'
+import { ActivityFailure, Stopped } from './errors.ts'
+import { parseValue, printValue, type ValueObject } from './expressions/values.ts'
+import type { Pipeline } from './model.ts'
+import { type ChildRequest, type Host, type RunEnd, type RunInfo, runPipeline } from './runner.ts'
+import { StateJournal } from './statejournal.ts'
+
+/** The artifacts that runs are of. */
+export interface Program {
+  /** The name of the factory. */
+  readonly factory: string
+  /** Names all artifacts as they are: a run is only resumed with the same. */
+  readonly fingerprint: string
+  readonly globalParameters: ValueObject
+  /** Throws FERRY-7007. */
+  pipeline(name: string): Pipeline
+  kind(type: string): ActivityKind | undefined
+}
+
+export interface Execution {
+  state: State
+  program: Program
+  /** Stops all runs so that they can be resumed. */
+  signal: AbortSignal
+  /** Told when a run begins or is resumed. */
+  onStart?: ((run: PipelineRunRow, resumed: boolean) => void) | undefined
+}
+
+/** How often a run shows a sign of life and looks for wishes. */
+const PULSE_MS = 500
+
+export interface Ended {
+  run: string
+  state: 'Succeeded' | 'Failed' | 'Cancelled' | 'InProgress'
+  error?: RunEnd['error']
+  returnValue?: RunEnd['returnValue']
+}
+
+/** Runs that are executed here and not waited for by the run that has started them. */
+export type Background = Set<Promise<unknown>>
+
+/** Makes a run of a pipeline. Parameters are sealed: some of them may be secrets. */
+export async function createRun(
+  { state, program }: Execution,
+  pipeline: string,
+  parameters: ValueObject,
+  more: {
+    trigger: RunInfo['trigger']
+    parent?: RunInfo['parent']
+    groupId?: string
+    rerunOf?: string
+  },
+): Promise<PipelineRunRow> {
+  return newPipelineRun(state.db, {
+    factory: program.factory,
+    pipeline,
+    fingerprint: fingerprintOf(program, pipeline, parameters),
+    parameters: sealed(state, parameters),
+    info: printValue({ trigger: more.trigger, parent: more.parent ?? null } as unknown as ValueObject),
+    parent_run: more.parent?.run ?? null,
+    parent_key: more.parent?.key ?? null,
+    group_id: more.groupId ?? null,
+    rerun_of: more.rerunOf ?? null,
+  })
+}
+
+/** Names a run: its artifacts, its pipeline, and its parameters but for secrets. */
+export function fingerprintOf(program: Program, pipeline: string, parameters: ValueObject): string {
+  const { parameters: declared } = program.pipeline(pipeline)
+  const open = Object.entries(parameters)
+    .filter(([name]) => declared[name]?.type.toLowerCase() !== 'securestring')
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+  const text = `${program.fingerprint}\0${pipeline}\0${printValue(Object.fromEntries(open))}`
+  return createHash('sha256').update(text).digest('hex')
+}
+
+const SEALED = 'parameters of a pipeline'
+
+function sealed(state: State, parameters: ValueObject): string {
+  if (Object.keys(parameters).length === 0) return '{}'
+  return Seal.open(state.home).close(SEALED, printValue(parameters))
+}
+
+/** The parameters that a run was given. */
+export function parametersOf(state: State, row: Pick<PipelineRunRow, 'parameters'>): ValueObject {
+  if (row.parameters === '{}') return {}
+  return parseValue(Seal.open(state.home).reveal(SEALED, row.parameters)) as ValueObject
+}
+
+export function infoOf(row: PipelineRunRow): RunInfo {
+  const { trigger, parent } = parseValue(row.info) as unknown as Pick<RunInfo, 'trigger'> & {
+    parent: RunInfo['parent'] | null
+  }
+  return {
+    id: row.id,
+    groupId: row.group_id,
+    factory: row.factory,
+    startedAt: Date.parse(row.created_at),
+    trigger,
+    parent: parent ?? undefined,
+  }
+}
+
+/** Executes a run that this process has made or taken, to its end. */
+export async function executeRun(execution: Execution, row: PipelineRunRow, resumed: boolean): Promise<Ended> {
+  const { state, program, signal, onStart } = execution
+  const lease: PipelineLease = { run: row.id, epoch: row.epoch }
+  const stop = new AbortController()
+  const onStop = () => stop.abort('stop')
+  if (signal.aborted) onStop()
+  signal.addEventListener('abort', onStop, { once: true })
+  const ended = new AbortController()
+  const pulse = beat(state, lease, stop, ended.signal)
+  const background: Background = new Set()
+  try {
+    if (row.fingerprint !== fingerprintOf(program, row.pipeline, parametersOf(state, row))) {
+      throw new FerryError('FERRY-5009', `the artifacts of ${row.factory} have changed since run ${row.id} began`, {
+        hint: `Cancel it: ferry adf cancel ${row.id}; then run the pipeline again.`,
+      })
+    }
+    onStart?.(row, resumed)
+    const end = await runOne(execution, row, lease, stop.signal, background)
+    await Promise.all(background)
+    const error = end.error ? printValue({ ...end.error } as unknown as ValueObject) : null
+    await endPipeline(state.db, lease, {
+      state: end.state,
+      error,
+      return_value: end.returnValue === undefined ? null : printValue(end.returnValue),
+    })
+    return { run: row.id, ...end }
+  } catch (error) {
+    await Promise.allSettled(background)
+    return await interrupted(state, lease, error)
+  } finally {
+    signal.removeEventListener('abort', onStop)
+    ended.abort()
+    await pulse
+  }
+}
+
+async function interrupted(state: State, lease: PipelineLease, error: unknown): Promise<Ended> {
+  if (error instanceof Stopped && error.how === 'stop') {
+    await releasePipeline(state.db, lease)
+    return { run: lease.run, state: 'InProgress' }
+  }
+  if (error instanceof Stopped) {
+    await endPipeline(state.db, lease, { state: 'Cancelled', error: null, return_value: null })
+    return { run: lease.run, state: 'Cancelled' }
+  }
+  const { code, message } = asFerryError(error)
+  // Somebody else has the run, or its artifacts are others: it is not ended here.
+  if (code === 'FERRY-5004' || code === 'FERRY-5009' || code === 'FERRY-5013') {
+    if (code === 'FERRY-5009') await releasePipeline(state.db, lease)
+    throw error
+  }
+  const failure = { activity: '', error: { errorCode: code, message, failureType: 'UserError', target: '' }, message }
+  await endPipeline(state.db, lease, { state: 'Failed', error: printValue(failure), return_value: null })
+  return { run: lease.run, state: 'Failed', error: failure }
+}
+
+async function runOne(
+  execution: Execution,
+  row: PipelineRunRow,
+  lease: PipelineLease,
+  signal: AbortSignal,
+  background: Background,
+): Promise<RunEnd> {
+  const { state, program } = execution
+  const journal = await StateJournal.open(state, lease)
+  const host: Host = {
+    globalParameters: program.globalParameters,
+    kind: type => program.kind(type),
+    runPipeline: request => runChild({ ...execution, signal: execution.signal }, request, signal, background),
+  }
+  const pipeline = program.pipeline(row.pipeline)
+  return runPipeline(pipeline, parametersOf(state, row), { info: infoOf(row), host, journal, signal })
+}
+
+/** A pipeline that another one has started: the same run after a process has ended. */
+async function runChild(
+  execution: Execution,
+  { name, parameters, wait, parent, info }: ChildRequest,
+  signal: AbortSignal,
+  background: Background,
+): Promise<ValueObject> {
+  const { state, program } = execution
+  program.pipeline(name)
+  const known = await childRun(state.db, parent.run, parent.key)
+  const isOpen = known?.state === 'InProgress' || known?.state === 'Queued'
+  const row = isOpen
+    ? await takePipelineRun(state.db, known.id)
+    : known && known.state === 'Succeeded'
+      ? known
+      : await createRun(execution, name, parameters, { trigger: info.trigger, parent, groupId: info.groupId })
+  const output: ValueObject = { pipelineName: name, pipelineRunId: row.id }
+  if (row.state === 'Succeeded') return withReturn(output, row.return_value)
+  // A run that is not waited for is not cancelled with the one that has started it.
+  const work = executeRun(
+    { ...execution, signal: wait ? stopping(execution.signal, signal) : execution.signal },
+    row,
+    isOpen,
+  )
+  if (!wait) {
+    background.add(work.catch(() => {}))
+    return output
+  }
+  const end = await work
+  if (end.state === 'InProgress') throw new Stopped('stop')
+  if (signal.aborted && signal.reason === 'cancel') throw new Stopped('cancel')
+  if (end.state !== 'Succeeded') {
+    throw new ActivityFailure(
+      end.error?.error.errorCode ?? end.state,
+      end.error?.message ?? `pipeline ${name} was cancelled`,
+      output,
+    )
+  }
+  return withReturn(output, end.returnValue === undefined ? null : printValue(end.returnValue))
+}
+
+function withReturn(output: ValueObject, value: string | null): ValueObject {
+  return value === null ? output : { ...output, pipelineReturnValue: parseValue(value) }
+}
+
+/** Stops with the process; a parent that is cancelled has its children cancelled by a wish of their own. */
+function stopping(process: AbortSignal, parent: AbortSignal): AbortSignal {
+  const stop = new AbortController()
+  const look = () => {
+    if (process.aborted || parent.reason === 'stop') stop.abort('stop')
+  }
+  process.addEventListener('abort', look, { once: true, signal: stop.signal })
+  parent.addEventListener('abort', look, { once: true, signal: stop.signal })
+  look()
+  return stop.signal
+}
+
+/** Shows signs of life and hears wishes until `ended`. */
+async function beat(state: State, lease: PipelineLease, stop: AbortController, ended: AbortSignal): Promise<void> {
+  while (!ended.aborted) {
+    try {
+      if ((await pulsePipeline(state.db, lease)) === 'cancel') stop.abort('cancel')
+    } catch (error) {
+      // Another process has the run: this one stops where it is.
+      if (asFerryError(error).code === 'FERRY-5004') return stop.abort('stop')
+    }
+    await sleep(PULSE_MS, undefined, { signal: ended }).catch(() => {})
+  }
+}
