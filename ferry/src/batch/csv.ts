@@ -176,12 +176,33 @@ function isEscaped(text: string, from: number, at: number, escape: string): bool
   return count % 2 === 1
 }
 
-/** Rows as CSV text in a dialect, each record closed by a line feed. Throws a RowError that has the row's index. */
-export function csvEncoder(types: LogicalType[], dialect: CsvDialect, names: string[] = []): (rows: Row[]) => string {
+/** How records are written, beyond what a reader has to know. */
+export interface WrittenAs {
+  /** What closes a record. */
+  rowEnd?: '\n' | '\r\n'
+  /** True if every text is in quotes. */
+  quoteAll?: boolean
+}
+
+/**
+ * Rows as CSV text in a dialect, each record closed by `rowEnd`. Where no quotes are used, a text that would need them throws. Throws a
+ * RowError that has the row's index.
+ */
+export function csvEncoder(
+  types: LogicalType[],
+  dialect: CsvDialect,
+  names: string[] = [],
+  { rowEnd = '\n', quoteAll = false }: WrittenAs = {},
+): (rows: Row[]) => string {
   const { delimiter, quote, nullText } = dialect
+  const escape = dialect.escape === '' ? quote : dialect.escape
   const special = new RegExp(`[${escapeClass(delimiter + quote)}\\r\\n]|^\\\\\\.$|^$`)
-  const field = (text: string): string =>
-    special.test(text) || text === nullText ? quote + text.replaceAll(quote, quote + quote) + quote : text
+  const quoted = (text: string): string => {
+    if (quote === '') throw new RowError('FERRY-4001', 'the text needs quotes, and the file is written without any')
+    const escaped = escape === quote ? text : text.replaceAll(escape, escape + escape)
+    return quote + escaped.replaceAll(quote, escape + quote) + quote
+  }
+  const field = (text: string): string => (quoteAll || special.test(text) || text === nullText ? quoted(text) : text)
   const textOf = (value: Exclude<Value, null>, i: number): string => {
     try {
       return formatText(value, types[i]!)
@@ -204,17 +225,19 @@ export function csvEncoder(types: LogicalType[], dialect: CsvDialect, names: str
           out += plain[i] && delimiter === ',' ? text : field(text)
         }
       }
-      out += '\n'
+      out += rowEnd
     }
     return out
   }
 }
 
 /** The header record that names the columns. */
-export function csvHeader(names: string[], dialect: CsvDialect): string {
+export function csvHeader(names: string[], dialect: CsvDialect, written: WrittenAs = {}): string {
   return csvEncoder(
     names.map(() => ({ kind: 'utf8' })),
     { ...dialect, nullText: '\0' },
+    names,
+    written,
   )([names])
 }
 

@@ -30,12 +30,25 @@ export interface Folders {
   list(folder: string, most: number): Promise<FolderView>
   /** The files that a name or a pattern means: how many, their bytes, and the first `most` names; `atLeast` if it stopped counting. */
   matching(pattern: string, most: number): Promise<{ files: number; bytes: number; names: string[]; atLeast: boolean }>
+  /** A file by its name; undefined if there is none. */
+  file(name: string): Promise<FileView | undefined>
+  /** The files that a name or a pattern means; `deep`: a folder means all that is below it. */
+  files(name: string, deep: boolean): AsyncIterable<FileView[]>
+  /** Removes a file if it is still as `file` says. False if it is another one, which stays. */
+  remove(file: FileView): Promise<boolean>
+}
+
+/** A file by the name that jobs have for it. */
+export interface FileView {
+  name: string
+  size: number
+  /** Milliseconds since 1970; 0 if it is not known. */
+  modified: number
 }
 
 export interface FolderView {
   folders: string[]
-  /** `modified` in milliseconds since 1970; 0 if it is not known. */
-  files: { name: string; size: number; modified: number }[]
+  files: FileView[]
   more: boolean
 }
 

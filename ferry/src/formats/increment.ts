@@ -98,6 +98,26 @@ export async function* partOf(
 
 /** The files that a name means, as the options say: of a folder those in it, or below it; all but hidden ones. */
 export async function listed(store: ObjectStore, name: string, options: Record<string, unknown>): Promise<Found> {
+  return changedWithin(await named(store, name, options), options)
+}
+
+/** Only the files that were changed from a moment on, and before another one. */
+function changedWithin(found: Found, { modifiedFrom, modifiedBefore }: Record<string, unknown>): Found {
+  if (modifiedFrom === undefined && modifiedBefore === undefined) return found
+  const at = (moment: unknown) => BigInt(Date.parse(String(moment))) * 1_000_000n
+  const from = modifiedFrom === undefined ? undefined : at(modifiedFrom)
+  const before = modifiedBefore === undefined ? undefined : at(modifiedBefore)
+  const chosen = async function* () {
+    for await (const page of found.pages) {
+      yield page.filter(
+        ({ modified }) => (from === undefined || modified >= from) && (before === undefined || modified < before),
+      )
+    }
+  }
+  return { ...found, pages: chosen() }
+}
+
+async function named(store: ObjectStore, name: string, options: Record<string, unknown>): Promise<Found> {
   if (options.format === 'binary') return store.list(name, { deep: true })
   if (options.recursive !== true) return store.list(name)
   const found = await store.list(name, { deep: true })

@@ -76,6 +76,14 @@ export const writeSchema = z.strictObject({
   delimiter: delimiter.optional().describe('CSV: comma; tab for `tsv`'),
   header: z.boolean().default(true).describe('CSV: whether the first record names the columns'),
   nullText: z.string().default('').describe('CSV: what stands for null'),
+  quote: z.string().max(1).default('"').describe('CSV: empty for none; a text that needs quotes is then rejected'),
+  escape: z
+    .string()
+    .max(1)
+    .optional()
+    .describe('CSV: what stands before a quote inside quotes; the quote where omitted'),
+  quoteAll: z.boolean().default(false).describe('CSV: whether every text is in quotes'),
+  rowEnd: z.enum(['\n', '\r\n']).default('\n').describe('CSV: what ends a record'),
   nan: z
     .enum(['refuse', 'null', 'string'])
     .default('refuse')

@@ -89,10 +89,11 @@ export class FilesSinkTable implements SinkTable, FilesTarget {
     // Rows that may be skipped are looked at one by one; files that are cut by rows or bytes are written from rows.
     if (this.request.skipBadRows || this.rotates || this.output.partitionBy) return [ROWS]
     const types = this.request.columns.map(c => c.type)
-    const { format, delimiter, nullText } = this.output
+    const { format, delimiter, nullText, quote, escape, quoteAll, rowEnd } = this.output
     const hasText = types.every(t => !['list', 'struct', 'map'].includes(t.kind))
     if (format === 'csv') {
-      const isCommon = delimiter === ',' && nullText === ''
+      const isOwn = quote !== '"' || escape !== '"' || quoteAll || rowEnd !== '\n'
+      const isCommon = delimiter === ',' && nullText === '' && !isOwn
       return isCommon && hasText ? [{ encoding: 'csv', types, dialect: FERRY_CSV, misfits: 'kept' }, ROWS] : [ROWS]
     }
     if (format !== 'parquet') return [ROWS]
@@ -135,6 +136,10 @@ function outputOf(name: string, options: WriteOptions & { bytes?: number }): Out
     delimiter: options.delimiter ?? named.delimiter ?? (options.format === 'tsv' ? '\t' : ','),
     header: options.header,
     nullText: options.nullText,
+    quote: options.quote,
+    escape: options.escape ?? options.quote,
+    quoteAll: options.quoteAll,
+    rowEnd: options.rowEnd,
     nan: options.nan,
     rowsPerFile: options.rowsPerFile,
     bytesPerFile: options.bytes,

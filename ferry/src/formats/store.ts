@@ -1,4 +1,5 @@
 import { type Column, type LogicalType, typeName, utf8 } from '../batch/types.ts'
+import type { FileView } from '../contract/capabilities.ts'
 import type { Names } from '../contract/names.ts'
 import type { Increment, ReadRequest, Since } from '../contract/read.ts'
 import { FILE_PATH, type ObjectSpec, type TableInfo } from '../contract/schema.ts'
@@ -91,12 +92,21 @@ export class FilesStore implements Store {
     list: async (folder: string, most: number) => {
       const found = await this.store.folderAt?.(folder, most)
       if (!found) throw new FerryError('FERRY-1003', `${this.label} lists no files`)
-      const files = found.objects.map(o => ({
-        name: this.store.nameOf(o.key),
-        size: o.size ?? 0,
-        modified: Number(o.modified / 1_000_000n),
-      }))
-      return { folders: found.folders, files, more: found.more }
+      return { folders: found.folders, files: found.objects.map(o => this.viewOf(o)), more: found.more }
+    },
+    file: async (name: string) => {
+      const head = await this.only(name)
+      return head && this.viewOf(head)
+    },
+    files: (name: string, deep: boolean) => this.views(name, deep),
+    remove: async (file: FileView) => {
+      const head = await this.only(file.name)
+      return (
+        head !== undefined &&
+        head.size === file.size &&
+        this.viewOf(head).modified === file.modified &&
+        this.store.remove(head)
+      )
     },
     matching: async (pattern: string, most: number) => {
       let [files, bytes] = [0, 0]
@@ -111,6 +121,23 @@ export class FilesStore implements Store {
       }
       return { files, bytes, names: names.sort(), atLeast: false }
     },
+  }
+
+  private viewOf({ key, size, modified }: ObjectHead): FileView {
+    return { name: this.store.nameOf(key), size: size ?? 0, modified: Number(modified / 1_000_000n) }
+  }
+
+  private async *views(name: string, deep: boolean): AsyncGenerator<FileView[]> {
+    const { pages } = await listed(this.store, name, { recursive: deep })
+    for await (const page of pages) yield page.map(head => this.viewOf(head))
+  }
+
+  /** The one object of a name; undefined if there is none, or if it is a folder. */
+  private async only(name: string): Promise<ObjectHead | undefined> {
+    const found = await this.store.list(name)
+    if (!found.single) return undefined
+    for await (const page of found.pages) if (page[0]) return page[0]
+    return undefined
   }
 
   async describe(spec: ObjectSpec): Promise<TableInfo | undefined> {

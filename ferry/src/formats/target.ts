@@ -10,6 +10,10 @@ export interface Output {
   delimiter: string
   header: boolean
   nullText: string
+  quote: string
+  escape: string
+  quoteAll: boolean
+  rowEnd: '\n' | '\r\n'
   nan: 'refuse' | 'null' | 'string'
   rowsPerFile?: number
   bytesPerFile?: number

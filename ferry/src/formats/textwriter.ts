@@ -88,7 +88,7 @@ export class TextWriter implements SplitWriter {
     this.file = new OutputFile(await this.parts.create(this.part), this.output.compression)
     const names = this.table.request.columns.map(c => c.name)
     if (this.output.format === 'csv' && this.output.header) {
-      await this.file.write(Buffer.from(csvHeader(names, dialectOf(this.output))))
+      await this.file.write(Buffer.from(csvHeader(names, dialectOf(this.output), this.output)))
     }
     return this.file
   }
@@ -119,7 +119,8 @@ export class TextWriter implements SplitWriter {
 }
 
 function dialectOf(output: Output) {
-  return { delimiter: output.delimiter, quote: '"', escape: '"', nullText: output.nullText, encoding: 'utf-8' }
+  const { delimiter, quote, escape, nullText } = output
+  return { delimiter, quote, escape, nullText, encoding: 'utf-8' }
 }
 
 function rowText(table: FilesTarget): RowText {
@@ -135,7 +136,7 @@ function rowText(table: FilesTarget): RowText {
   if (table.output.format === 'csv') {
     const types = columns.map(c => c.type)
     const names = columns.map(c => c.name)
-    const encode = csvEncoder(types, dialectOf(table.output), names)
+    const encode = csvEncoder(types, dialectOf(table.output), names, table.output)
     return row => {
       for (let i = 0; i < row.length; i++) {
         const value = row[i]

@@ -1,0 +1,150 @@
+/** Datasets as objects of stores, with the options that their formats have. */
+import { FerryError } from '../../errors.ts'
+import type { EndpointSpec } from '../../job/schema.ts'
+import type { Scope } from '../../pipelines/expressions/evaluate.ts'
+import { isObject, type Value, type ValueObject } from '../../pipelines/expressions/values.ts'
+import type { Parameter, Reference } from '../../pipelines/model.ts'
+import { bindParameters } from '../../pipelines/parameters.ts'
+import { resolve } from '../../pipelines/resolve.ts'
+import type { Factory } from './artifacts.ts'
+import { endpointOf, type Service, serviceOf } from './linkedservices.ts'
+import { type Redirects, redirectedTable } from './redirects.ts'
+
+export interface Dataset {
+  name: string
+  type: string
+  service: Service
+  endpoint: EndpointSpec
+  /** What the dataset names in its store. */
+  at: TablePlace | FilesPlace | RestPlace
+  /** `typeProperties`, evaluated. */
+  properties: ValueObject
+  /** Columns that the dataset declares, by name. */
+  columns: string[]
+}
+
+export interface TablePlace {
+  kind: 'table' | 'documents'
+  /** Undefined where the dataset names none: a query does. */
+  object: string | undefined
+}
+
+export interface FilesPlace {
+  kind: 'files'
+  format: 'csv' | 'json' | 'parquet' | 'binary'
+  /** Bucket, container or file system. */
+  container: string | undefined
+  /** Without slashes at its ends. */
+  folder: string
+  file: string | undefined
+  locationType: string
+}
+
+export interface RestPlace {
+  kind: 'rest'
+  relativeUrl: string
+}
+
+const FORMATS: Record<string, FilesPlace['format']> = {
+  DelimitedText: 'csv',
+  Json: 'json',
+  Parquet: 'parquet',
+  Binary: 'binary',
+}
+
+const TABLES = new Set([
+  'AzurePostgreSqlTable',
+  'PostgreSqlTable',
+  'PostgreSqlV2Table',
+  'AzureMySqlTable',
+  'MySqlTable',
+  'MariaDBTable',
+  'AzureMariaDBTable',
+  'AzureSqlTable',
+  'AzureSqlMITable',
+  'AzureSqlDWTable',
+  'SqlServerTable',
+  'OracleTable',
+  'SnowflakeTable',
+  'AmazonRdsForSqlServerTable',
+  'AmazonRedshiftTable',
+  'RelationalTable',
+  'OdbcTable',
+])
+
+const DOCUMENTS = new Set(['CosmosDbSqlApiCollection', 'DocumentDbCollection'])
+
+/** Why a dataset of a type is nothing that can be read or written; undefined if it can. */
+export function whyNoDataset(type: string): string | undefined {
+  const isKnown = Object.hasOwn(FORMATS, type) || TABLES.has(type) || DOCUMENTS.has(type) || type === 'RestResource'
+  return isKnown ? undefined : `datasets of the type ${type} are not known`
+}
+
+/** A dataset with its parameters put in. Throws FERRY-7003, FERRY-7004, FERRY-7006, FERRY-7007. */
+export function datasetOf(factory: Factory, redirects: Redirects, reference: Reference, scope: Scope): Dataset {
+  const name = String(resolve(reference.referenceName, scope))
+  const artifact = factory.require('dataset', name)
+  const { properties } = artifact
+  const declared = (properties.parameters ?? {}) as Record<string, Parameter>
+  const given = resolve(reference.parameters ?? {}, scope, `dataset ${name}`) as ValueObject
+  const parameters = bindParameters(`dataset ${name}`, declared, given)
+  const own: Scope = { clock: scope.clock, functions: new Map([['dataset', () => parameters]]) }
+  const type = String(properties.type ?? '')
+  const why = whyNoDataset(type)
+  if (why !== undefined) throw new FerryError('FERRY-7006', `dataset ${name}: ${why}`)
+  const service = serviceOf(factory, redirects, properties.linkedServiceName as Reference, own)
+  const typeProperties = resolve(properties.typeProperties ?? {}, own, `dataset ${name}`) as ValueObject
+  const schema = resolve(properties.schema ?? properties.structure ?? [], own)
+  const columns = Array.isArray(schema)
+    ? schema.flatMap(c => (isObject(c) && typeof c.name === 'string' ? [c.name] : []))
+    : []
+  const common = { name: artifact.name, type, service, properties: typeProperties, columns }
+  if (type === 'RestResource') {
+    return { ...common, endpoint: '', at: { kind: 'rest', relativeUrl: textAt(typeProperties, 'relativeUrl') ?? '' } }
+  }
+  return { ...common, endpoint: endpointOf(service), at: placeOf(type, typeProperties, service) }
+}
+
+function textAt(of: ValueObject, name: string): string | undefined {
+  const value: Value | undefined = of[name]
+  if (value === undefined || value === null || value === '') return undefined
+  if (typeof value === 'object') throw new FerryError('FERRY-7001', `${name} of a dataset has to be a text`)
+  return String(value)
+}
+
+function placeOf(type: string, properties: ValueObject, service: Service): TablePlace | FilesPlace {
+  if (DOCUMENTS.has(type)) return { kind: 'documents', object: textAt(properties, 'collectionName') }
+  if (Object.hasOwn(FORMATS, type)) return filesAt(FORMATS[type]!, properties)
+  const table = textAt(properties, 'table')
+  const whole = textAt(properties, 'tableName')
+  const [schema, name] =
+    table !== undefined
+      ? [textAt(properties, 'schema'), table]
+      : whole === undefined
+        ? [undefined, undefined]
+        : partsOf(whole)
+  if (name === undefined) return { kind: 'table', object: undefined }
+  const object = service.redirect
+    ? redirectedTable(service.redirect, schema, name)
+    : schema === undefined
+      ? name
+      : `${schema}.${name}`
+  return { kind: 'table', object }
+}
+
+/** `[dbo].[Orders]`, `"public"."orders"`, `dbo.Orders`. */
+function partsOf(whole: string): [string | undefined, string] {
+  const found = [...whole.matchAll(/\[((?:[^\]]|\]\])*)\]|"((?:[^"]|"")*)"|`([^`]*)`|([^.]+)/g)].map(m =>
+    (m[1]?.replaceAll(']]', ']') ?? m[2]?.replaceAll('""', '"') ?? m[3] ?? m[4]!).trim(),
+  )
+  const name = found.at(-1) ?? whole
+  return [found.length > 1 ? found.at(-2) : undefined, name]
+}
+
+function filesAt(format: FilesPlace['format'], properties: ValueObject): FilesPlace {
+  const location = isObject(properties.location) ? properties.location : {}
+  const container = textAt(location, 'container') ?? textAt(location, 'fileSystem') ?? textAt(location, 'bucketName')
+  const folder = (textAt(location, 'folderPath') ?? '').replaceAll('\\', '/').replace(/^\/+|\/+$/g, '')
+  const file = textAt(location, 'fileName') ?? textAt(location, 'relativeUrl') ?? textAt(location, 'key')
+  return { kind: 'files', format, container, folder, file, locationType: textAt(location, 'type') ?? '' }
+}
