@@ -52,6 +52,11 @@ export class Policy {
     return new Policy(this.limits, this.environment, { ...this.given, ...given })
   }
 
+  /** The values that were given for variables, for a process that works for this one. */
+  get values(): Record<string, string> {
+    return { ...this.given }
+  }
+
   /** True if values for variables are given. */
   get hasValues(): boolean {
     return Object.keys(this.given).length > 0

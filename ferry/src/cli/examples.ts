@@ -24,6 +24,14 @@ export const EXAMPLES: Record<string, string> = {
   worker: 'ferry worker --folder /data',
   doctor: 'ferry doctor',
   tokens: 'ferry tokens add ada --role operator',
+  'adf check': 'ferry adf check ./factory --redirect here.yaml',
+  'adf run': 'ferry adf run --factory ./factory --pipeline nightly --parameter day=2026-11-21',
+  'adf list': 'ferry adf list --pipeline nightly',
+  'adf show': 'ferry adf show 019ac5d2-0b7e-7a40-9d0f-2f6f5f1f0c11 --json',
+  'adf cancel': 'ferry adf cancel 019ac5d2-0b7e-7a40-9d0f-2f6f5f1f0c11',
+  'adf resume': 'ferry adf resume 019ac5d2-0b7e-7a40-9d0f-2f6f5f1f0c11',
+  'adf rerun': 'ferry adf rerun 019ac5d2-0b7e-7a40-9d0f-2f6f5f1f0c11 --from "copy orders"',
+  'adf convert': 'ferry adf convert --factory ./factory --pipeline nightly --activity "copy orders" > orders.json',
   'cosmos copy create':
     'ferry cosmos copy create --job-name orders --dest-account shop --src-nosql database=shop container=orders ' +
     '--dest-nosql database=shop container=orders2 --create-targets',

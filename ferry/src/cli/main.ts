@@ -233,6 +233,8 @@ add('worker', 'executes runs that wait, without a server', () => import('./worke
   .addOption(choice('--log-level <level>', 'what is told', LOG_LEVELS).default('info'))
 // Looks into stores for a server that starts it.
 program.command('scout', { hidden: true }).action(async () => (await import('./scout.ts')).default())
+// Executes the copies of a pipeline.
+program.command('copier', { hidden: true }).action(async () => (await import('./copier.ts')).default())
 add('doctor', 'looks for what keeps Ferry from working here', () => import('./doctor.ts'))
 add('tokens [action] [name]', 'who may call the server: add, list, remove', () => import('./tokens.ts')).addOption(
   choice('--role <role>', 'what it may do', ['viewer', 'operator', 'admin']).default('viewer'),
@@ -291,6 +293,43 @@ waiting(withVariables(ofJob(addCopy('complete', 'end an online copy with what it
 withVariables(ofJob(addCopy('retry', 'write the documents again that could not be written')))
 withVariables(ofJob(addCopy('verify', 'compare source and destination document by document')))
 withVariables(ofAccount(addCopy('work', "execute the account's copy jobs here, one after another")))
+
+const adf = program.command('adf').description('artifacts of Azure Data Factory: checked, and run as they are')
+
+type AdfVerb = keyof typeof import('./adf.ts')
+
+const addAdf = (verb: AdfVerb, words: string, description: string) =>
+  add(words, description, async () => ({ default: (await import('./adf.ts'))[verb] as Action['default'] }), adf)
+const ofFactory = (command: Command) =>
+  withVariables(command)
+    .option('--parameters <file>', 'values for the parameters of a template; may be repeated', list)
+    .option('--redirect <file>', 'where linked services lead instead')
+    .option('--runtime <NAME=local>', 'an integration runtime whose work this machine does; may be repeated', list)
+
+ofFactory(addAdf('check', 'check <factory>', 'list what runs here, what does not, and why')).option(
+  '--all',
+  'also what runs',
+)
+ofFactory(addAdf('run', 'run', 'run a pipeline in the foreground; an unfinished run goes on'))
+  .requiredOption('--factory <folder or template>', 'its folder in git, or an exported template')
+  .requiredOption('--pipeline <name>', 'the pipeline')
+  .option('--parameter <name=value>', 'a parameter of the pipeline; may be repeated', list)
+  .option('--new', 'begin a new run even if one is unfinished')
+  .option('--quiet', 'no progress')
+addAdf('list', 'list', 'runs of pipelines, newest first')
+  .option('--pipeline <name>', 'only of this pipeline')
+  .option('--most <runs>', 'at most so many', count, 20)
+addAdf('show', 'show <run>', 'one run: its activities, with what they got and gave')
+withVariables(addAdf('cancel', 'cancel <run>', 'end a run and its copies for good'))
+withVariables(addAdf('resume', 'resume <run>', 'go on with a run that was left')).option('--quiet', 'no progress')
+withVariables(addAdf('rerun', 'rerun <run>', 'run again what failed, and what comes behind it'))
+  .option('--from <activity>', 'begin with this activity')
+  .option('--quiet', 'no progress')
+ofFactory(addAdf('convert', 'convert', 'print the job of a Copy activity'))
+  .requiredOption('--factory <folder or template>', 'its folder in git, or an exported template')
+  .requiredOption('--pipeline <name>', 'the pipeline')
+  .requiredOption('--activity <name>', 'the Copy activity')
+  .option('--parameter <name=value>', 'a parameter of the pipeline; may be repeated', list)
 
 /** How the command that was called is called. */
 function usageOf(given: string[]): string {

@@ -77,3 +77,14 @@ export interface Containers {
     own: { partitionKey?: string[] | undefined; throughput?: number | undefined },
   ): Promise<void>
 }
+
+/** A store that executes statements in its own language. */
+export interface Statements {
+  /** Executes one statement that gives no rows. Gives back how many rows it changed; undefined if the store does not say. */
+  execute(statement: string): Promise<number | undefined>
+  /** Calls a procedure; a name of a parameter is empty where the store knows them by position only. */
+  call(
+    procedure: string,
+    parameters: { name: string; value: string | number | bigint | boolean | null }[],
+  ): Promise<void>
+}

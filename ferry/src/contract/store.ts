@@ -2,7 +2,7 @@ import type { z } from 'zod'
 import type { Column, LogicalType } from '../batch/types.ts'
 import type { FerryError } from '../errors.ts'
 import type { Policy } from '../policy.ts'
-import type { Arrivals, Containers, Documents, Folders, KeptLog, Throttle } from './capabilities.ts'
+import type { Arrivals, Containers, Documents, Folders, KeptLog, Statements, Throttle } from './capabilities.ts'
 import type { Locators } from './locator.ts'
 import type { Names } from './names.ts'
 import type { ObjectSpec, TableInfo } from './schema.ts'
@@ -116,6 +116,7 @@ export interface Store {
   readonly folders?: Folders
   readonly throttle?: Throttle
   readonly containers?: Containers
+  readonly statements?: Statements
   /** Opens the store for reading: one consistent snapshot for all tables, if the store has snapshots. */
   source(): Promise<SourceSession>
   /** Opens the store for one run to write. */

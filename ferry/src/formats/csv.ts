@@ -2,8 +2,7 @@
 import { parseRecords, RecordEnds } from '../batch/csv.ts'
 import { CsvAgreement, type FieldForm } from '../batch/csvagreement.ts'
 import { type Batch, type CsvDialect, NotAsBytes, type Rejected } from '../batch/encoding.ts'
-import type { Column, LogicalType } from '../batch/types.ts'
-import { typeName } from '../batch/types.ts'
+import { type Column, type LogicalType, typeName, utf8 } from '../batch/types.ts'
 import type { Offer } from '../contract/encodings.ts'
 import type { ReadRequest, ReadOptions as SplitRead } from '../contract/read.ts'
 import type { TableInfo } from '../contract/schema.ts'
@@ -58,7 +57,7 @@ export async function describeCsv(set: FileSet, options: ReadOptions): Promise<C
   requireUtf8(sample.length < SAMPLE_BYTES ? sample : sample.subarray(0, sample.lastIndexOf(10) + 1), file)
   const found = { ...fromName(path), path, isWhole: sample.length < SAMPLE_BYTES }
   const shape = named(path, () => inferCsv(withoutMark(sample).toString('utf8'), options, found))
-  const types = shape.types.map((type, i) => declaredType(options, shape.names[i]!) ?? type)
+  const types = shape.types.map((type, i) => declaredType(options, shape.names[i]!) ?? (options.infer ? type : utf8))
   const columns = shape.names.map((name, i) => ({
     name,
     type: types[i]!,
@@ -75,7 +74,7 @@ export async function describeCsv(set: FileSet, options: ReadOptions): Promise<C
   }
   const bytes = bytesOf(set)
   const rows = sample.length > 0 && bytes !== undefined ? Math.round((bytes * countLines(sample)) / sample.length) : 0
-  const guesses = [...guessed, ...shape.guesses]
+  const guesses = [...guessed, ...(options.infer ? shape.guesses : [])]
   const info: TableInfo = {
     object: set.name,
     columns: [...columns, ...partitions],

@@ -72,19 +72,34 @@ function nested(found: Map<string, string>, name: string): string | undefined {
   for (const [i, step] of steps.entries()) {
     const member = inner.get(step)
     if (i === steps.length - 1 || member === undefined) return member
-    if (!member.startsWith('{')) return undefined
-    inner = new Map(members(member))
+    if (member.startsWith('{')) inner = new Map(members(member))
+    else if (member.startsWith('[')) inner = new Map(elements(member).map((text, at) => [String(at), text]))
+    else return undefined
   }
   return undefined
 }
 
-/** The members of objects inside a document, under the names by which columns ask for them: `address.city`. */
+/** Of longer lists no element has a name of its own in a sample. */
+const MOST_ELEMENTS = 8
+
+/**
+ * The members of objects inside a document, under the names by which columns ask for them: `address.city`, and `cities.0.name` for an
+ * element of a list.
+ */
 export function nestedMembers(found: [string, string][], prefix = ''): [string, string][] {
   return found.flatMap(([name, text]) => {
     const path = `${prefix}${name}`
-    if (!text.startsWith('{')) return prefix === '' ? [] : [[path, text] as [string, string]]
-    const inner = nestedMembers(members(text), `${path}.`)
-    return prefix === '' ? inner : [[path, text] as [string, string], ...inner]
+    const own: [string, string][] = prefix === '' ? [] : [[path, text]]
+    if (text.startsWith('{')) return [...own, ...nestedMembers(members(text), `${path}.`)]
+    if (!text.startsWith('[')) return own
+    const list = elements(text).slice(0, MOST_ELEMENTS)
+    return [
+      ...own,
+      ...nestedMembers(
+        list.map((element, at) => [String(at), element]),
+        `${path}.`,
+      ),
+    ]
   })
 }
 

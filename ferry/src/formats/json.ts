@@ -22,7 +22,7 @@ import {
   requireUtf8,
   type TextFile,
 } from './bytes.ts'
-import { DocumentReader } from './documents.ts'
+import { DocumentReader, nestedMembers, unwound } from './documents.ts'
 import { FileColumns, partitionColumns } from './filecolumns.ts'
 import type { ReadOptions } from './options.ts'
 import { Peeked } from './peek.ts'
@@ -59,7 +59,7 @@ export async function describeJson(
   const { file, guessed } = await fileAsItIs(set, path!, options)
   const own = { ...options, encoding: file.encoding }
   const peeked = Peeked.at(file)
-  const types = new MemberTypes()
+  const types: Learned = { own: new MemberTypes(), nested: new MemberTypes(), unwind: options.unwind }
   const first = await learn(types, peeked ? once(await peeked.sample(SAMPLE_BYTES)) : file, format, {
     file,
     records: whole ? Infinity : options.sample,
@@ -71,7 +71,7 @@ export async function describeJson(
     const file = fileOf(set, other, own)
     await learn(types, file, format, { file, ...most })
   }
-  const inside = types.columns.map(c => ({ ...c, nullable: true }))
+  const inside = types.own.columns.map(c => ({ ...c, nullable: true }))
   const partitions = partitionColumns(set, options, inside)
   const known = new Map(inside.map(c => [c.name, c.type]))
   const outside = new Set(partitions.map(p => p.name))
@@ -83,6 +83,10 @@ export async function describeJson(
     nullable: true,
     inferred: !Object.hasOwn(options.types ?? {}, name),
   }))
+  // Members of objects are copied where a job names them; a member that has their name itself comes first.
+  const nested = types.nested.columns
+    .filter(c => !known.has(c.name) && !outside.has(c.name))
+    .map(c => ({ ...c, nullable: true, inferred: true, onRequest: true }))
   const bytes = bytesOf(set)
   const rows =
     first.bytes > 0 && file.compression === 'none' && bytes !== undefined
@@ -93,10 +97,10 @@ export async function describeJson(
   const guesses = [...guessed, ...(found.length > 0 ? [`members and types of ${looked}: ${found.join(', ')}`] : [])]
   const info: TableInfo = {
     object: set.name,
-    columns: [...columns, ...partitions],
+    columns: [...columns, ...nested, ...partitions],
     primaryKey: [],
-    // A document has no place for what its folders say.
-    ...(partitions.length === 0 ? { documents: {} } : {}),
+    // A document has no place for what its folders say, and an unwound one is no document any more.
+    ...(partitions.length === 0 && options.unwind === undefined ? { documents: {} } : {}),
     guesses,
     bytes,
     rows,
@@ -104,9 +108,15 @@ export async function describeJson(
   return { info, set, partitions, options: own, format, peeked }
 }
 
+interface Learned {
+  own: MemberTypes
+  nested: MemberTypes
+  unwind: string | undefined
+}
+
 /** Learns the members of a file's first records. Gives back how many they were. */
 async function learn(
-  types: MemberTypes,
+  types: Learned,
   from: TextFile | AsyncIterable<Buffer>,
   format: 'jsonl' | 'json',
   { file, records, bytes }: { file: TextFile; records: number; bytes: number },
@@ -117,7 +127,13 @@ async function learn(
     for (const object of step.objects) {
       if (seen.records >= records) break
       seen.records++
-      types.add(membersOf(object.text, `${file.path}, ${format === 'json' ? 'element' : 'line'} ${object.at}`))
+      const place = `${file.path}, ${format === 'json' ? 'element' : 'line'} ${object.at}`
+      const found = membersOf(object.text, place)
+      const { unwind } = types
+      for (const one of unwind === undefined ? [found] : unwound(object.text.trim(), unwind).map(members)) {
+        types.own.add(one)
+        types.nested.add(nestedMembers(one))
+      }
     }
     seen.bytes += step.bytes
     if (seen.bytes >= bytes || seen.records >= records) break
@@ -214,6 +230,8 @@ async function* arrayElements(source: AsyncIterable<Buffer>, file: TextFile, par
   let inString = false
   let escaped = false
   let position = 0
+  /** Objects one after the other, without an array around them. */
+  let isSequence = false
   /** What may come between elements. */
   let next: 'array' | 'first' | 'comma' | 'element' | 'nothing' = 'array'
   const refuse = (what: string) => new FerryError('FERRY-4002', `${file.path}: ${what}`)
@@ -243,10 +261,18 @@ async function* arrayElements(source: AsyncIterable<Buffer>, file: TextFile, par
         if (next === 'array') {
           // The byte order mark.
           if (c === 0xfeff && scan === 0) continue
-          if (c === 123) throw refuse('it is not a JSON array; of objects line by line it is jsonl')
-          if (c !== 91) throw refuse('it is not a JSON array')
-          depth = 1
-          next = 'first'
+          if (c === 123) {
+            start = scan
+            depth = 2
+            isSequence = true
+          } else if (c === 91) {
+            depth = 1
+            next = 'first'
+          } else throw refuse('it is neither a JSON array nor JSON objects')
+        } else if (isSequence) {
+          if (c !== 123) throw refuse(`what follows object ${position} is no object`)
+          start = scan
+          depth = 2
         } else if (c === 93 && (next === 'first' || next === 'comma')) {
           depth = 0
           next = 'nothing'
@@ -266,8 +292,12 @@ async function* arrayElements(source: AsyncIterable<Buffer>, file: TextFile, par
     yield { objects, bytes: chunk.length }
   }
   // An empty file has no elements either.
-  if (partial || next === 'nothing' || (next === 'array' && text === '')) return
-  throw new FerryError('FERRY-4004', `${file.path}: the array is not closed: the file is cut off`)
+  const isClosed = isSequence ? start < 0 : next === 'nothing' || (next === 'array' && text === '')
+  if (partial || isClosed) return
+  throw new FerryError(
+    'FERRY-4004',
+    `${file.path}: the ${isSequence ? 'last object' : 'array'} is not closed: the file is cut off`,
+  )
 }
 
 const pieces = new KeptForm('split of a JSON file', piece)
@@ -343,9 +373,10 @@ export class JsonSourceTable implements SourceTable {
       for (const object of objects) {
         if (rows.length >= left) break
         try {
-          const row = this.row(object.text)
-          row.push(...tail)
-          rows.push(row)
+          for (const row of this.rows(object.text)) {
+            row.push(...tail)
+            rows.push(row)
+          }
         } catch (error) {
           if (!(error instanceof FerryError)) throw error
           const where = await this.where(file, start, object.at)
@@ -357,6 +388,7 @@ export class JsonSourceTable implements SourceTable {
           rejected.push({ place: where, reason: message, raw: object.text })
         }
       }
+      if (rows.length > left) rows.length = left
       at += bytes
       left -= rows.length
       const resumable = piece.end !== undefined && at < piece.end
@@ -376,9 +408,12 @@ export class JsonSourceTable implements SourceTable {
     return `${file.path}, line ${(await this.lines.before(file, start)) + at}`
   }
 
-  private row(text: string): Row {
+  /** The rows of a record: one, or one for each element of the list that is unwound. */
+  private rows(text: string): Row[] {
     requireObject(text)
-    return this.reader.row(text.trim())
+    const { unwind } = this.files.options
+    if (unwind === undefined) return [this.reader.row(text.trim())]
+    return unwound(text.trim(), unwind).map(one => this.reader.row(one))
   }
 }
 

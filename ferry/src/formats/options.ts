@@ -43,12 +43,18 @@ export const readSchema = z
     header: z.boolean().optional().describe('CSV: whether the first record names the columns; found out where omitted'),
     names: z.array(z.string().min(1)).optional().describe('CSV: names of the columns, in place of those of the header'),
     nullText: z.string().default('').describe('CSV: unquoted text that stands for null'),
+    infer: z.boolean().default(true).describe('CSV: whether types are found out; otherwise columns are text'),
     sample: z.number().int().positive().default(10_000).describe('Records that types are found out from'),
     recursive: z.boolean().default(false).describe('Whether the name of a folder means all files below it'),
     partitions: z
       .boolean()
       .default(false)
       .describe('Whether names of folders such as `year=2026` are columns of the rows in them'),
+    unwind: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('JSON: path of an array: a row for each of its elements, as `lines` of an order'),
     hierarchy: z
       .enum(['preserve', 'flatten'])
       .default('preserve')

@@ -18,6 +18,8 @@ export interface ActivityContext {
   readonly signal: AbortSignal
   /** From 1. */
   readonly attempt: number
+  /** True if a failure is final. */
+  readonly isLastAttempt: boolean
   /** When the activity began, in milliseconds since 1970; the same for a process that goes on with it. */
   readonly startedAt: number
   /** Evaluates the expressions in a value. Throws FERRY-7002, FERRY-7003. */

@@ -1,22 +1,26 @@
 /** Executing runs of pipelines that the state keeps: new ones, those that a process has left, and those that they start. */
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { asFerryError, FerryError } from '../errors.ts'
+import { asFerryError, FerryError, nearest } from '../errors.ts'
 import { Seal } from '../secrets/seal.ts'
 import type { State } from '../state/database.ts'
 import {
+  activityRuns,
   childRun,
   endPipeline,
   newPipelineRun,
   type PipelineLease,
   pulsePipeline,
   releasePipeline,
+  saveActivities,
   takePipelineRun,
 } from '../state/pipelines.ts'
 import type { PipelineRunRow } from '../state/schema.ts'
 import type { ActivityKind } from './activity.ts'
 import { ActivityFailure, Stopped } from './errors.ts'
 import { parseValue, printValue, type ValueObject } from './expressions/values.ts'
+import { behind } from './graph.ts'
+import type { ActivityRecord } from './journal.ts'
 import type { Pipeline } from './model.ts'
 import { type ChildRequest, type Host, type RunEnd, type RunInfo, runPipeline } from './runner.ts'
 import { StateJournal } from './statejournal.ts'
@@ -40,6 +44,8 @@ export interface Execution {
   signal: AbortSignal
   /** Told when a run begins or is resumed. */
   onStart?: ((run: PipelineRunRow, resumed: boolean) => void) | undefined
+  /** Told when an activity begins, changes and ends. */
+  onActivity?: ((record: ActivityRecord, run: PipelineRunRow) => void) | undefined
 }
 
 /** How often a run shows a sign of life and looks for wishes. */
@@ -65,6 +71,8 @@ export async function createRun(
     parent?: RunInfo['parent']
     groupId?: string
     rerunOf?: string
+    /** Where the artifacts are, for whoever goes on with the run. */
+    source?: ValueObject
   },
 ): Promise<PipelineRunRow> {
   return newPipelineRun(state.db, {
@@ -72,7 +80,11 @@ export async function createRun(
     pipeline,
     fingerprint: fingerprintOf(program, pipeline, parameters),
     parameters: sealed(state, parameters),
-    info: printValue({ trigger: more.trigger, parent: more.parent ?? null } as unknown as ValueObject),
+    info: printValue({
+      trigger: more.trigger,
+      parent: more.parent ?? null,
+      source: more.source ?? null,
+    } as unknown as ValueObject),
     parent_run: more.parent?.run ?? null,
     parent_key: more.parent?.key ?? null,
     group_id: more.groupId ?? null,
@@ -101,6 +113,63 @@ function sealed(state: State, parameters: ValueObject): string {
 export function parametersOf(state: State, row: Pick<PipelineRunRow, 'parameters'>): ValueObject {
   if (row.parameters === '{}') return {}
   return parseValue(Seal.open(state.home).reveal(SEALED, row.parameters)) as ValueObject
+}
+
+/** Where the artifacts of a run are; undefined if it does not say. */
+export function sourceOf(row: PipelineRunRow): ValueObject | undefined {
+  const { source } = parseValue(row.info) as ValueObject
+  return (source ?? undefined) as ValueObject | undefined
+}
+
+/**
+ * Makes a run that takes over what another one has come to, but for `from` and all that runs behind it; without `from` but for what
+ * failed. Throws FERRY-5006 while the other one is unfinished, FERRY-7007 if there is no such activity.
+ */
+export async function createRerun(
+  execution: Execution,
+  of: PipelineRunRow,
+  from: string | undefined,
+): Promise<PipelineRunRow> {
+  const { state, program } = execution
+  if (of.state === 'InProgress' || of.state === 'Queued') {
+    throw new FerryError('FERRY-5006', `run ${of.id} has not ended: it is ${of.state}`, {
+      hint: `ferry adf resume ${of.id}`,
+    })
+  }
+  const { activities } = program.pipeline(of.pipeline)
+  const rows = await activityRuns(state.db, of.id)
+  const top = new Map(rows.filter(r => !r.key.includes('/')).map(r => [r.name, r.state]))
+  if (from !== undefined && !activities.some(a => a.name === from)) {
+    const near = nearest(
+      from,
+      activities.map(a => a.name),
+    )
+    throw new FerryError(
+      'FERRY-7007',
+      `pipeline ${of.pipeline} has no activity ${from}${near ? `: did you mean ${near}?` : ''}`,
+    )
+  }
+  const begins =
+    from === undefined
+      ? activities.filter(a => !['Succeeded', 'Skipped'].includes(top.get(a.name) ?? '')).map(a => a.name)
+      : [from]
+  const again = new Set(begins.flatMap(name => [...behind(activities, name)]))
+  // A skipped activity is looked at again: what it waits for may end in another way now.
+  for (const { name } of activities) if (from === undefined && top.get(name) === 'Skipped') again.add(name)
+  const kept = rows.filter(r => !again.has(r.key.split('/')[0]!) && r.state !== 'InProgress' && r.state !== 'Cancelled')
+  const info = infoOf(of)
+  const row = await createRun(execution, of.pipeline, parametersOf(state, of), {
+    trigger: info.trigger,
+    groupId: of.group_id,
+    rerunOf: of.id,
+    ...(sourceOf(of) ? { source: sourceOf(of)! } : {}),
+  })
+  await saveActivities(
+    state.db,
+    { run: row.id, epoch: row.epoch },
+    kept.map(r => ({ ...r, run: row.id })),
+  )
+  return row
 }
 
 export function infoOf(row: PipelineRunRow): RunInfo {
@@ -182,7 +251,8 @@ async function runOne(
   background: Background,
 ): Promise<RunEnd> {
   const { state, program } = execution
-  const journal = await StateJournal.open(state, lease)
+  const { onActivity } = execution
+  const journal = await StateJournal.open(state, lease, onActivity && (record => onActivity(record, row)))
   const host: Host = {
     globalParameters: program.globalParameters,
     kind: type => program.kind(type),

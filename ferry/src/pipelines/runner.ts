@@ -247,7 +247,10 @@ class PipelineRun {
     }
     for (;;) {
       try {
-        record.output = await this.attempt(activity, kind, record, place, kind.isContainer ? undefined : limit)
+        record.output = await this.attempt(activity, kind, record, place, {
+          limit: kind.isContainer ? undefined : limit,
+          isLast: record.attempt > retry,
+        })
         return
       } catch (error) {
         if (error instanceof Stopped || isOfState(error) || record.attempt > retry || !isWorthAnother(error))
@@ -265,7 +268,7 @@ class PipelineRun {
     kind: ActivityKind,
     record: ActivityRecord,
     place: Place,
-    limit: number | undefined,
+    { limit, isLast }: { limit: number | undefined; isLast: boolean },
   ): Promise<ValueObject> {
     const stop = new AbortController()
     const onStop = () => stop.abort(this.signal.reason)
@@ -278,7 +281,7 @@ class PipelineRun {
     try {
       this.journal.save(record)
       if (kind.isOutside) await this.journal.flush()
-      const output = await kind.run(this.contextOf(activity, record, place, stop.signal))
+      const output = await kind.run(this.contextOf(activity, record, place, stop.signal, isLast))
       requireSize(output)
       return output
     } catch (error) {
@@ -294,7 +297,13 @@ class PipelineRun {
     }
   }
 
-  private contextOf(activity: Activity, record: ActivityRecord, place: Place, signal: AbortSignal): ActivityContext {
+  private contextOf(
+    activity: Activity,
+    record: ActivityRecord,
+    place: Place,
+    signal: AbortSignal,
+    isLastAttempt: boolean,
+  ): ActivityContext {
     const scope = this.scopeAt(place, record)
     const { typeProperties } = activity
     const save = () => this.journal.save(record)
@@ -306,6 +315,7 @@ class PipelineRun {
       scope,
       signal,
       attempt: record.attempt,
+      isLastAttempt,
       startedAt: record.startedAt,
       resolve: (value, path = '') => resolve(value, scope, path),
       resolveWith: (value, path, item) =>

@@ -13,6 +13,7 @@ const MOST_INPUT = 1_000_000
 export class StateJournal implements Journal {
   private readonly state: State
   private readonly lease: PipelineLease
+  private readonly onSave: ((record: ActivityRecord) => void) | undefined
   private readonly kept = new Map<string, ActivityRecord>()
   readonly effects: Effect[] = []
   private readonly waiting = new Map<string, ActivityRunRow>()
@@ -20,14 +21,19 @@ export class StateJournal implements Journal {
   private failure: unknown
   private seq = 0
 
-  private constructor(state: State, lease: PipelineLease) {
+  private constructor(state: State, lease: PipelineLease, onSave: ((record: ActivityRecord) => void) | undefined) {
     this.state = state
     this.lease = lease
+    this.onSave = onSave
   }
 
   /** The journal of a run, with all that earlier processes have saved. */
-  static async open(state: State, lease: PipelineLease): Promise<StateJournal> {
-    const journal = new StateJournal(state, lease)
+  static async open(
+    state: State,
+    lease: PipelineLease,
+    onSave?: (record: ActivityRecord) => void,
+  ): Promise<StateJournal> {
+    const journal = new StateJournal(state, lease, onSave)
     for (const row of await activityRuns(state.db, lease.run)) {
       const record = journal.recordOf(row)
       journal.seq = Math.max(journal.seq, Number(row.seq))
@@ -45,6 +51,7 @@ export class StateJournal implements Journal {
 
   save(record: ActivityRecord): void {
     this.waiting.set(record.key, this.rowOf(record))
+    this.onSave?.(record)
     this.write()
   }
 
@@ -129,8 +136,9 @@ export class StateJournal implements Journal {
     }
   }
 
+  /** The same in a run that takes over what another one has come to. */
   private nameOf(key: string, what: string): string {
-    return `pipeline/${this.lease.run}/${key}/${what}`
+    return `pipeline/${key}/${what}`
   }
 }
 

@@ -62,6 +62,35 @@ class PostgresStore implements Store {
     positionAt: (position: string, lsn: string) => logMarks.write({ ...logMarks.read(position), lsn }),
   }
 
+  readonly statements = {
+    execute: (statement: string) => this.execute(statement),
+    call: async (
+      procedure: string,
+      parameters: { name: string; value: string | number | bigint | boolean | null }[],
+    ) => {
+      const { escapeIdentifier, escapeLiteral } = await this.catalog()
+      const args = parameters.map(({ name, value }) => {
+        // A literal without a type takes that of the parameter.
+        const text = value === null ? 'NULL' : escapeLiteral(String(value))
+        return name === '' ? text : `${escapeIdentifier(name.replace(/^@/, ''))} => ${text}`
+      })
+      await this.execute(`CALL ${qualified(this.names.parts(procedure))}(${args.join(', ')})`)
+    },
+  }
+
+  private async execute(statement: string): Promise<number | undefined> {
+    const client = await this.catalog()
+    try {
+      const result = await client.query(statement)
+      // A text of several statements has a result for each.
+      const all = Array.isArray(result) ? (result as { rowCount: number | null }[]) : [result]
+      const counts = all.flatMap(r => r.rowCount ?? [])
+      return counts.length === 0 ? undefined : counts.reduce((sum, n) => sum + n, 0)
+    } catch (error) {
+      throw translate(error, 'statement')
+    }
+  }
+
   private async release(positions: string[], kept: string[]): Promise<void> {
     const slotsOf = (marks: string[]) => new Set(marks.flatMap(position => logMarks.find(position)?.slot ?? []))
     const needed = slotsOf(kept)

@@ -30,7 +30,7 @@ export const join = (...parts: (string | undefined)[]) => parts.filter(p => p !=
 
 /** A path in which characters of patterns stand for themselves. */
 export function literal(path: string): string {
-  return path.replace(/[*?{}[\]]/g, '[$&]')
+  return path.replace(/[*?{[]/g, '[$&]')
 }
 
 /** What a source reads of a dataset: a file, a folder, or a pattern. */

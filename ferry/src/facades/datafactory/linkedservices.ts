@@ -281,7 +281,7 @@ const blob: Maker = settings => {
       connectionString: key === undefined ? connectionString : `${connectionString};AccountKey=${key}`,
     })
   }
-  if (sasUri !== undefined && sasUri.startsWith('http')) {
+  if (sasUri?.startsWith('http')) {
     const url = new URL(sasUri)
     const token = settings.text('sasToken') ?? url.search.slice(1)
     return withoutEmpty({

@@ -1,0 +1,150 @@
+import { createHash } from 'node:crypto'
+import { asFerryError } from '../../../errors.ts'
+import type { EndpointSpec } from '../../../job/schema.ts'
+import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
+import { ActivityFailure } from '../../../pipelines/errors.ts'
+import { type ValueObject, valueOf } from '../../../pipelines/expressions/values.ts'
+import { requireBoolean, requireObject } from '../../../pipelines/resolve.ts'
+import { discardRun } from '../../../runtime/discard.ts'
+import type { RunReport } from '../../../runtime/report.ts'
+import { withoutSecrets } from '../../../runtime/stores.ts'
+import { findRun } from '../../../state/runs.ts'
+import { datasetAt, kindsOf, type Running, withStore } from '../context.ts'
+import { copyJobOf } from '../copyjob.ts'
+
+/** A copy, as a run of its own, which a process that goes on with the pipeline resumes. */
+export function copyActivity(around: Running): ActivityKind {
+  return {
+    type: 'Copy',
+    isOutside: true,
+    run: context => copy(around, context),
+  }
+}
+
+async function copy(around: Running, context: ActivityContext): Promise<ValueObject> {
+  const { activity, signal } = context
+  const { state, policy } = around
+  const properties = requireObject(context.resolve(activity.typeProperties), 'typeProperties')
+  const source = datasetAt(around, context, activity.inputs?.[0], 'input')
+  const sink = datasetAt(around, context, activity.outputs?.[0], 'output')
+  const job = await copyJobOf({
+    name: jobName(context),
+    source,
+    sink,
+    properties,
+    kindOf: await kindsOf(around),
+    list: (endpoint, name, read) => listFiles(around, endpoint, name, read),
+  })
+  context.told({
+    source: requireObject(properties.source, 'source'),
+    sink: requireObject(properties.sink, 'sink'),
+    job: valueOf(withoutSecrets(job)),
+  })
+  await context.flush()
+  const started = Date.now()
+  const report = await around.copier.run({ job, signal, onStart: run => context.copies(run) })
+  const isGivenUp =
+    report.status === 'paused' ? signal.reason !== 'stop' : report.status === 'failed' && context.isLastAttempt
+  if (isGivenUp) {
+    await discardRun(state, await findRun(state.db, report.runId), policy)
+  }
+  const output = outputOf(report, { source: source.type, sink: sink.type, started, properties })
+  if (report.status === 'completed') return output
+  const [first] = report.errors
+  throw new ActivityFailure(
+    first?.code ?? 'Cancelled',
+    first ? `${first.message}. ${first.hint}` : `the copy is ${report.status}`,
+    output,
+  )
+}
+
+/** The same for the same activity of the same run: another try and another process resume its copy. */
+function jobName({ runId, key, pipeline }: ActivityContext): string {
+  const print = createHash('sha256').update(`${runId}/${key}`).digest('hex').slice(0, 16)
+  return `adf-${pipeline.replace(/[^A-Za-z0-9._-]/g, '-').slice(0, 60)}-${print}`
+}
+
+const MOST_FILES = 20_000
+
+async function listFiles(
+  around: Running,
+  endpoint: EndpointSpec,
+  name: string,
+  read: Record<string, unknown>,
+): Promise<string[]> {
+  return withStore(around, endpoint, async ({ folders }) => {
+    const names: string[] = []
+    const from = typeof read.modifiedFrom === 'string' ? Date.parse(read.modifiedFrom) : -Infinity
+    const before = typeof read.modifiedBefore === 'string' ? Date.parse(read.modifiedBefore) : Infinity
+    for await (const page of folders!.files(name, read.recursive === true)) {
+      for (const file of page) if (file.modified >= from && file.modified < before) names.push(file.name)
+      if (names.length > MOST_FILES) {
+        throw new ActivityFailure(
+          'FERRY-7006',
+          `${name} means more than ${MOST_FILES} files, each of which would become a file: copy them in parts`,
+        )
+      }
+    }
+    return names.sort()
+  })
+}
+
+/** The report of a run with the names that Data Factory's output has. */
+function outputOf(
+  report: RunReport,
+  { source, sink, started, properties }: { source: string; sink: string; started: number; properties: ValueObject },
+): ValueObject {
+  const isBinary = source === 'Binary'
+  const seconds = Math.max(1, Math.round(report.copyDuration))
+  const isVerified =
+    properties.validateDataConsistency !== undefined &&
+    requireBoolean(properties.validateDataConsistency, 'validateDataConsistency')
+  const isWhole = report.rowsRead === report.rowsCopied + report.rowsSkipped
+  const rows = isBinary
+    ? { filesRead: report.rowsRead, filesWritten: report.rowsCopied }
+    : {
+        rowsRead: report.rowsRead,
+        rowsCopied: report.rowsCopied,
+        ...(report.rowsSkipped > 0 ? { rowsSkipped: report.rowsSkipped } : {}),
+      }
+  const status = report.status === 'completed' ? 'Succeeded' : report.status === 'failed' ? 'Failed' : 'Cancelled'
+  return valueOf({
+    dataRead: report.dataRead,
+    dataWritten: report.dataWritten,
+    ...rows,
+    sourcePeakConnections: report.usedParallelCopies,
+    sinkPeakConnections: report.usedParallelCopies,
+    copyDuration: seconds,
+    throughput: Math.round((report.dataRead / 1024 / Math.max(report.copyDuration, 0.001)) * 1000) / 1000,
+    errors: report.errors.map(e => ({ Code: e.code, Message: e.message, EventType: 0, Category: 5, Data: {} })),
+    effectiveIntegrationRuntime: 'Ferry',
+    usedDataIntegrationUnits: 1,
+    usedParallelCopies: report.usedParallelCopies,
+    executionDetails: [
+      {
+        source: { type: source },
+        sink: { type: sink },
+        status,
+        start: new Date(started).toISOString(),
+        duration: seconds,
+        usedDataIntegrationUnits: 1,
+        usedParallelCopies: report.usedParallelCopies,
+        profile: { queue: { status: 'Completed', duration: 0 }, transfer: { status: 'Completed', duration: seconds } },
+        detailedDurations: { queuingDuration: 0, transferDuration: seconds },
+      },
+    ],
+    dataConsistencyVerification: {
+      VerificationResult: isVerified ? (isWhole ? 'Verified' : 'NotVerified') : 'NotVerified',
+      ...(isVerified ? { InconsistentData: isWhole ? 'None' : 'Found' } : {}),
+    },
+    durationInQueue: { integrationRuntimeQueue: 0 },
+    ferryRunId: report.runId,
+  }) as ValueObject
+}
+
+/** An error of Ferry as the failure of an activity. */
+export function failureOf(error: unknown): ActivityFailure {
+  if (error instanceof ActivityFailure) return error
+  const { code, message, hint } = asFerryError(error)
+  return new ActivityFailure(code, `${message}. ${hint}`)
+}

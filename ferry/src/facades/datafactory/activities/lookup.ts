@@ -1,0 +1,74 @@
+import { FerryError } from '../../../errors.ts'
+import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
+import { isObject, parseValue, type ValueObject } from '../../../pipelines/expressions/values.ts'
+import { requireBoolean, requireInteger, requireObject } from '../../../pipelines/resolve.ts'
+import { jsonRows } from '../../../runtime/rows.ts'
+import { datasetAt, kindsOf, type Surroundings, withStore } from '../context.ts'
+import type { Dataset, FilesPlace } from '../datasets.ts'
+import { type KindOf, optional, placedAt, readOptionsOf, sourceObject } from '../files.ts'
+
+/** Data Factory gives no more either. */
+const MOST_ROWS = 5000
+const MOST_BYTES = 4_000_000
+
+export function lookupActivity(around: Surroundings): ActivityKind {
+  return { type: 'Lookup', isOutside: true, run: context => lookup(around, context) }
+}
+
+async function lookup(around: Surroundings, context: ActivityContext): Promise<ValueObject> {
+  const { typeProperties } = context.activity
+  const dataset = datasetAt(around, context, typeProperties.dataset, 'dataset')
+  const source = requireObject(context.property('source'), 'source')
+  const onlyFirst =
+    typeProperties.firstRowOnly === undefined || requireBoolean(context.property('firstRowOnly'), 'firstRowOnly')
+  const query = optional(source.query) ?? optional(source.sqlReaderQuery)
+  context.told({ dataset: dataset.name, source })
+  const { at } = dataset
+  if (at.kind === 'rest') throw new FerryError('FERRY-7006', 'a Lookup of REST does not run here: use a Web activity')
+  const { endpoint, object, options } =
+    at.kind === 'files'
+      ? filesOf(dataset, at, source, await kindsOf(around))
+      : {
+          endpoint: dataset.endpoint,
+          object: at.object,
+          options: at.kind === 'documents' ? documentsOf(source, query) : {},
+        }
+  const isQuery = query !== undefined && at.kind === 'table'
+  if (object === undefined && !isQuery)
+    throw new FerryError('FERRY-7001', `dataset ${dataset.name} names no table, and the source has no query`)
+  const found = await withStore(around, endpoint, store =>
+    jsonRows(
+      store,
+      { object: object ?? 'query', options, ...(isQuery ? { query } : {}) },
+      { most: onlyFirst ? 1 : MOST_ROWS, bytes: MOST_BYTES },
+    ),
+  )
+  const rows = found.rows.map(row => parseValue(row) as ValueObject)
+  if (onlyFirst) return rows[0] === undefined ? {} : { firstRow: rows[0] }
+  if (found.more) {
+    throw new FerryError('FERRY-7008', `the Lookup finds more than ${MOST_ROWS} rows`, {
+      hint: 'Read fewer: write a query, or use a Copy.',
+    })
+  }
+  return { count: BigInt(rows.length), value: rows }
+}
+
+/** The files that a dataset means, and how they are read: CSV as text. */
+export function filesOf(dataset: Dataset, at: FilesPlace, source: ValueObject, kinds: KindOf) {
+  const place = placedAt(dataset.endpoint, at, kinds)
+  const store = isObject(source.storeSettings) ? source.storeSettings : {}
+  const { object, recursive } = sourceObject(at, place.root, store)
+  const read = readOptionsOf(dataset, isObject(source.formatSettings) ? source.formatSettings : {})
+  const text = at.format === 'csv' ? { infer: false } : {}
+  return { endpoint: place.endpoint, object, options: { ...read, ...text, ...(recursive ? { recursive: true } : {}) } }
+}
+
+function documentsOf({ detectDatetime, pageSize }: ValueObject, query: string | undefined): Record<string, unknown> {
+  return {
+    ...(query === undefined ? {} : { query }),
+    ...(detectDatetime === undefined ? {} : { detectDatetime: requireBoolean(detectDatetime, 'detectDatetime') }),
+    ...(pageSize === undefined || pageSize === null
+      ? {}
+      : { pageSize: requireInteger(pageSize, 'pageSize', -1, 10_000) }),
+  }
+}

@@ -1,0 +1,179 @@
+import { FerryError } from '../../../errors.ts'
+import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
+import { ActivityFailure } from '../../../pipelines/errors.ts'
+import {
+  isObject,
+  parseValue,
+  printValue,
+  textOf,
+  type Value,
+  type ValueObject,
+} from '../../../pipelines/expressions/values.ts'
+import { requireBoolean, requireObject, requireSpan, requireText } from '../../../pipelines/resolve.ts'
+
+const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
+const MOST_BYTES = 4_000_000
+const DEFAULT_TIMEOUT_MS = 60_000
+const MOST_TIMEOUT_MS = 600_000
+/** How long to wait between looks at a request that goes on at the other side, where it does not say. */
+const POLL_SECONDS = 10
+const MOST_REDIRECTS = 20
+
+/** A call of an address; what it may reach is decided where sockets connect. */
+export const webActivity: ActivityKind = { type: 'WebActivity', isOutside: true, run: call }
+
+async function call(context: ActivityContext): Promise<ValueObject> {
+  const { typeProperties } = context.activity
+  const url = requireText(context.property('url'), 'url')
+  const method = requireText(context.property('method'), 'method').toUpperCase()
+  if (!METHODS.includes(method))
+    throw new FerryError('FERRY-7001', `method has to be one of ${METHODS.join(', ')}, and is ${method}`)
+  const parsed = URL.parse(url)
+  if (!parsed || !/^https?:$/.test(parsed.protocol))
+    throw new FerryError('FERRY-7003', `url is no address: ${url.slice(0, 200)}`)
+  if (
+    typeProperties.disableCertValidation !== undefined &&
+    requireBoolean(context.property('disableCertValidation'), 'disableCertValidation')
+  ) {
+    throw new FerryError(
+      'FERRY-7006',
+      'certificates are always checked here: add the one of the server to NODE_EXTRA_CA_CERTS',
+    )
+  }
+  const headers = headersOf(context.property('headers'))
+  authorize(headers, context.property('authentication'))
+  const body = bodyOf(method, context.property('body'), headers)
+  const limit =
+    typeProperties.httpRequestTimeout === undefined
+      ? DEFAULT_TIMEOUT_MS
+      : Math.min(MOST_TIMEOUT_MS, requireSpan(context.property('httpRequestTimeout'), 'httpRequestTimeout'))
+  const waits =
+    typeProperties.turnOffAsync === undefined || !requireBoolean(context.property('turnOffAsync'), 'turnOffAsync')
+  context.told({ url, method, ...(body === undefined ? {} : { body }) })
+  await context.flush()
+  let answer = await request(url, { method, headers, body }, limit, context.signal)
+  while (waits && answer.status === 202 && answer.headers.location !== undefined) {
+    await context.sleep(Number(answer.headers['retry-after'] ?? POLL_SECONDS) * 1000)
+    const next = new URL(answer.headers.location, url).href
+    // Credentials are for the host that they were given for.
+    const own = new URL(next).host === parsed.host ? headers : {}
+    answer = await request(next, { method: 'GET', headers: own, body: undefined }, limit, context.signal)
+  }
+  const output = outputOf(answer)
+  if (answer.status < 400) return output
+  const details = answer.text.slice(0, 1000)
+  throw new ActivityFailure(
+    '2108',
+    `Error calling the endpoint '${withoutSecrets(url)}'. Response status code: '${answer.status}'. More details: ${details}`,
+    output,
+  )
+}
+
+const withoutSecrets = (url: string) => url.replace(/\?.*$/s, '')
+
+function headersOf(given: Value | undefined): Record<string, string> {
+  if (given === undefined || given === null || given === '') return {}
+  return Object.fromEntries(
+    Object.entries(requireObject(given, 'headers')).map(([name, value]) => [
+      name.toLowerCase(),
+      isObject(value) && value.type === 'SecureString' ? textOf(value.value ?? '') : textOf(value),
+    ]),
+  )
+}
+
+function authorize(headers: Record<string, string>, given: Value | undefined): void {
+  if (given === undefined || given === null) return
+  const { type, username, password } = requireObject(given, 'authentication')
+  if (type === 'None' || type === undefined) return
+  if (type !== 'Basic') {
+    throw new FerryError('FERRY-7006', `authentication by ${String(type)} is not known here`, {
+      hint: 'Basic is, and a header of your own.',
+    })
+  }
+  const secret = isObject(password) ? textOf(password.value ?? '') : textOf(password ?? '')
+  headers.authorization = `Basic ${Buffer.from(`${textOf(username ?? '')}:${secret}`).toString('base64')}`
+}
+
+function bodyOf(method: string, given: Value | undefined, headers: Record<string, string>): string | undefined {
+  if (method === 'GET' || given === undefined || given === null) {
+    if (method !== 'GET' && method !== 'DELETE') throw new FerryError('FERRY-7001', `a ${method} needs a body`)
+    return undefined
+  }
+  headers['content-type'] ??= 'application/json'
+  return typeof given === 'object' ? printValue(given) : textOf(given)
+}
+
+interface Answer {
+  status: number
+  headers: Record<string, string>
+  text: string
+}
+
+async function request(
+  url: string,
+  { method, headers, body }: { method: string; headers: Record<string, string>; body: string | undefined },
+  limit: number,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const timer = AbortSignal.timeout(limit)
+  try {
+    let [at, how] = [url, method]
+    for (let hops = 0; ; hops++) {
+      // Redirects are followed by hand: credentials stay with the host that they are for.
+      const same = new URL(at).host === new URL(url).host
+      const sent = same ? headers : { accept: headers.accept ?? '*/*' }
+      const response = await fetch(at, {
+        method: how,
+        headers: sent,
+        redirect: 'manual',
+        signal: AbortSignal.any([signal, timer]),
+        ...(body === undefined || how === 'GET' ? {} : { body }),
+      })
+      const location = response.headers.get('location')
+      if (response.status >= 300 && response.status < 400 && location !== null && hops < MOST_REDIRECTS) {
+        await response.body?.cancel()
+        at = new URL(location, at).href
+        if (response.status === 303) how = 'GET'
+        continue
+      }
+      return { status: response.status, headers: Object.fromEntries(response.headers), text: await bounded(response) }
+    }
+  } catch (error) {
+    if (signal.aborted) throw error
+    if (error instanceof ActivityFailure || error instanceof FerryError) throw error
+    if (timer.aborted) {
+      throw new ActivityFailure(
+        '2128',
+        `No response from the endpoint '${withoutSecrets(url)}' within ${limit / 1000} seconds`,
+      )
+    }
+    const { cause } = error as { cause?: { message?: string } }
+    throw new ActivityFailure(
+      '2108',
+      `Error calling the endpoint '${withoutSecrets(url)}'. Response status code: 'NA - Unknown'. More details: ${cause?.message ?? (error as Error).message}`,
+    )
+  }
+}
+
+async function bounded(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of response.body ?? []) {
+    size += (chunk as Uint8Array).length
+    if (size > MOST_BYTES)
+      throw new ActivityFailure('2001', 'The length of execution output is over limit (around 4MB currently).')
+    chunks.push(chunk as Uint8Array)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function outputOf({ headers, text }: Answer): ValueObject {
+  let found: Value
+  try {
+    found = text.trim() === '' ? {} : parseValue(text)
+  } catch {
+    found = text
+  }
+  const own = isObject(found) ? found : { Response: found }
+  return { ...own, ADFWebActivityResponseHeaders: headers, effectiveIntegrationRuntime: 'Ferry' }
+}

@@ -1,0 +1,59 @@
+/** What activities that move data have in common: the factory, what it is redirected to, and stores that are opened and closed. */
+import type { Store } from '../../contract/store.ts'
+import { FerryError } from '../../errors.ts'
+import type { EndpointSpec } from '../../job/schema.ts'
+import type { ActivityContext } from '../../pipelines/activity.ts'
+import type { Reference } from '../../pipelines/model.ts'
+import type { Policy } from '../../policy.ts'
+import type { Copier } from '../../runtime/copier.ts'
+import { kindsAt, openStore, resolveEndpoint } from '../../runtime/stores.ts'
+import type { State } from '../../state/database.ts'
+import type { Factory } from './artifacts.ts'
+import { type Dataset, datasetOf } from './datasets.ts'
+import type { KindOf } from './files.ts'
+import type { Redirects } from './redirects.ts'
+
+export interface Surroundings {
+  factory: Factory
+  redirects: Redirects
+  state: State
+  policy: Policy
+}
+
+/** The same for what runs: with processes that copy. */
+export interface Running extends Surroundings {
+  copier: Copier
+}
+
+/** The dataset that a property of an activity refers to. Throws FERRY-7001. */
+export function datasetAt(
+  { factory, redirects }: Surroundings,
+  context: ActivityContext,
+  reference: unknown,
+  what: string,
+): Dataset {
+  if (typeof reference !== 'object' || reference === null || !('referenceName' in reference)) {
+    throw new FerryError('FERRY-7001', `activity ${context.activity.name} has no ${what}`)
+  }
+  return datasetOf(factory, redirects, reference as Reference, context.scope)
+}
+
+/** Opens a store for a piece of work, and closes it. */
+export async function withStore<T>(
+  { state, policy }: Surroundings,
+  endpoint: EndpointSpec,
+  work: (store: Store) => Promise<T>,
+): Promise<T> {
+  const store = await openStore(await resolveEndpoint(endpoint, state, policy), policy)
+  try {
+    return await work(store)
+  } finally {
+    await store.close()
+  }
+}
+
+/** The kinds of stores, with named connections looked up once. */
+export async function kindsOf({ state }: Surroundings): Promise<KindOf> {
+  const kinds = await kindsAt(state.db)
+  return endpoint => kinds(endpoint)?.kind
+}

@@ -1,0 +1,360 @@
+/** A copy activity as a copy job. */
+import { FerryError } from '../../errors.ts'
+import { checkJob } from '../../job/read.ts'
+import type { CopyJob, TableEntry } from '../../job/schema.ts'
+import { isObject, type Value, type ValueObject } from '../../pipelines/expressions/values.ts'
+import { requireBoolean, requireInteger, requireList, requireObject } from '../../pipelines/resolve.ts'
+import type { Dataset, FilesPlace, TablePlace } from './datasets.ts'
+import {
+  endingOf,
+  join,
+  type KindOf,
+  literal,
+  optional,
+  placedAt,
+  readOptionsOf,
+  sourceObject,
+  writeOptionsOf,
+} from './files.ts'
+import { mappingOf } from './translator.ts'
+
+export interface CopyOf {
+  /** The name of the job. */
+  name: string
+  source: Dataset
+  sink: Dataset
+  /** `typeProperties` of the activity, evaluated. */
+  properties: ValueObject
+  kindOf: KindOf
+  /** The names of the files that a name or a pattern means, relative to the store. */
+  list(endpoint: CopyJob['source'], name: string, read: Record<string, unknown>): Promise<string[]>
+}
+
+/** Old names of sources and sinks that lead to the same stores. */
+const QUERY_NAMES = ['query', 'sqlReaderQuery', 'oracleReaderQuery', 'sourceQuery']
+
+/** Properties that change nothing about what arrives: how fast it is read and written is planned here. */
+const MOST_PARALLEL = 64
+
+/** The job of a copy activity. Throws FERRY-7001, FERRY-7003, FERRY-7006 for what cannot be the same here. */
+export async function copyJobOf(copy: CopyOf): Promise<CopyJob> {
+  const { source, sink, properties } = copy
+  const from = requireObject(properties.source, 'source')
+  const to = requireObject(properties.sink, 'sink')
+  const isBinary = isFiles(source) && source.at.format === 'binary'
+  if (isFiles(sink) && (sink.at.format === 'binary') !== isBinary) {
+    throw new FerryError(
+      'FERRY-7006',
+      `a binary dataset is copied to a binary one alone: ${source.name} -> ${sink.name}`,
+    )
+  }
+  const read = readOf(copy, from)
+  const write = writeOf(copy, to)
+  const tables = isBinary ? [binary(copy, read, write, to)] : await tabular(copy, read, write, to)
+  const skip = properties.enableSkipIncompatibleRow
+  const parallel = properties.parallelCopies
+  return checkJob({
+    name: copy.name,
+    source: read.endpoint,
+    destination: write.endpoint,
+    mode: 'full',
+    tables,
+    ...(skip !== undefined && requireBoolean(skip, 'enableSkipIncompatibleRow') ? { onRowError: 'skip' } : {}),
+    ...(parallel === undefined || parallel === null
+      ? {}
+      : { limits: { parallel: Math.min(MOST_PARALLEL, requireInteger(parallel, 'parallelCopies', 1, 100_000)) } }),
+  })
+}
+
+type OfFiles = Dataset & { at: FilesPlace }
+const isFiles = (dataset: Dataset): dataset is OfFiles => dataset.at.kind === 'files'
+
+interface Side {
+  endpoint: CopyJob['source']
+  /** The object of a table, or the pattern of files; undefined where a query is the source, or files are named by the copy. */
+  object: string | undefined
+  query?: string | undefined
+  options: Record<string, unknown>
+  /** Where files of the dataset's container begin. */
+  root: string
+  recursive: boolean
+}
+
+function readOf({ source, kindOf }: CopyOf, from: ValueObject): Side {
+  if (isFiles(source)) return readFiles(source, from, kindOf)
+  const { at, name } = source
+  if (at.kind === 'rest') throw new FerryError('FERRY-7006', `dataset ${name}: REST is no source of a copy here yet`)
+  const query = QUERY_NAMES.map(n => optional(from[n])).find(q => q !== undefined)
+  if (optional(from.sqlReaderStoredProcedureName) !== undefined) {
+    throw new FerryError(
+      'FERRY-7006',
+      'a stored procedure is no source of a copy here: write its statement as the query',
+    )
+  }
+  const table = at as TablePlace
+  if (at.kind === 'documents') return readDocuments(source, table, from, query)
+  if (query === undefined && table.object === undefined) {
+    throw new FerryError('FERRY-7001', `dataset ${name} names no table, and the source has no query`)
+  }
+  return {
+    endpoint: source.endpoint,
+    object: query === undefined ? table.object : undefined,
+    query,
+    options: {},
+    root: '',
+    recursive: false,
+  }
+}
+
+function readDocuments(source: Dataset, { object }: TablePlace, from: ValueObject, query: string | undefined): Side {
+  const { endpoint, name } = source
+  if (object === undefined) throw new FerryError('FERRY-7001', `dataset ${name} names no collection`)
+  const size = from.pageSize
+  const regions = from.preferredRegions
+  const isInline = typeof endpoint === 'object' && 'kind' in endpoint
+  return {
+    endpoint:
+      regions !== undefined && regions !== null && isInline
+        ? { ...endpoint, preferredRegions: requireList(regions, 'preferredRegions').map(String) }
+        : endpoint,
+    object,
+    root: '',
+    recursive: false,
+    options: {
+      ...(query === undefined ? {} : { query }),
+      ...(size === undefined || size === null ? {} : { pageSize: requireInteger(size, 'pageSize', -1, 10_000) }),
+      ...(from.detectDatetime === undefined
+        ? {}
+        : { detectDatetime: requireBoolean(from.detectDatetime, 'detectDatetime') }),
+    },
+  }
+}
+
+function readFiles(source: OfFiles, from: ValueObject, kindOf: KindOf): Side {
+  const { endpoint, root } = placedAt(source.endpoint, source.at, kindOf)
+  const store = isObject(from.storeSettings) ? from.storeSettings : { recursive: from.recursive ?? true }
+  const format = isObject(from.formatSettings) ? from.formatSettings : {}
+  const { object, recursive } = sourceObject(source.at, root, store)
+  const options = readOptionsOf(source, format)
+  if (source.at.format === 'csv') options.infer = false
+  if (recursive && source.at.format !== 'binary') options.recursive = true
+  for (const [name, own] of [
+    ['modifiedDatetimeStart', 'modifiedFrom'],
+    ['modifiedDatetimeEnd', 'modifiedBefore'],
+  ] as const) {
+    const moment = optional(store[name])
+    if (moment !== undefined) options[own] = momentOf(moment, name)
+  }
+  if (
+    store.enablePartitionDiscovery !== undefined &&
+    requireBoolean(store.enablePartitionDiscovery, 'enablePartitionDiscovery')
+  ) {
+    options.partitions = true
+  }
+  return { endpoint, object, options, root, recursive }
+}
+
+/** A moment in UTC: without an offset it is UTC in Data Factory. */
+function momentOf(text: string, name: string): string {
+  const ms = Date.parse(
+    /(?:Z|[+-]\d{2}:?\d{2})$/i.test(text)
+      ? text
+      : `${text.includes('T') || text.includes(' ') ? text.replace(' ', 'T') : `${text}T00:00:00`}Z`,
+  )
+  if (Number.isNaN(ms)) throw new FerryError('FERRY-7003', `${name} has to be a date and time, and is ${text}`)
+  return new Date(ms).toISOString()
+}
+
+function writeOf({ sink, kindOf }: CopyOf, to: ValueObject): Side {
+  if (isFiles(sink)) {
+    const { endpoint, root } = placedAt(sink.endpoint, sink.at, kindOf)
+    const format = isObject(to.formatSettings) ? to.formatSettings : {}
+    const { file, folder } = sink.at
+    const object = file === undefined ? undefined : join(root, folder, file)
+    return { endpoint, object, options: writeOptionsOf(sink, format), root: join(root, folder), recursive: false }
+  }
+  const { at, name } = sink
+  if (at.kind === 'rest') throw new FerryError('FERRY-7006', `dataset ${name}: REST is no sink of a copy here yet`)
+  const { object } = at as TablePlace
+  if (object === undefined)
+    throw new FerryError('FERRY-7001', `dataset ${name} names no ${at.kind === 'documents' ? 'collection' : 'table'}`)
+  for (const procedure of ['sqlWriterStoredProcedureName', 'storedProcedureTableTypeParameterName']) {
+    if (optional(to[procedure]) !== undefined) {
+      throw new FerryError(
+        'FERRY-7006',
+        'a stored procedure is no sink of a copy here: copy into a table, and call it behind',
+      )
+    }
+  }
+  return { endpoint: sink.endpoint, object, options: {}, root: '', recursive: false }
+}
+
+/** Files as they are. */
+function binary({ source, sink, properties }: CopyOf, read: Side, write: Side, to: ValueObject): TableEntry | object {
+  const from = requireObject(properties.source, 'source')
+  const store = isObject(from.storeSettings) ? from.storeSettings : {}
+  const behavior = behaviorOf(to)
+  const moves =
+    store.deleteFilesAfterCompletion !== undefined &&
+    requireBoolean(store.deleteFilesAfterCompletion, 'deleteFilesAfterCompletion')
+  const isOne = (source.at as FilesPlace).file !== undefined && !/[*?]/.test(read.object!)
+  const target = write.object ?? `${write.root === '' ? '.' : write.root}/`
+  const merge = behavior === 'MergeFiles' || (write.object !== undefined && !isOne)
+  if (write.object !== undefined && !isOne && behavior !== 'MergeFiles') {
+    throw new FerryError(
+      'FERRY-7006',
+      `dataset ${sink.name} names one file, and dataset ${source.name} may mean many`,
+      {
+        hint: 'Leave fileName of the sink out, or set copyBehavior to MergeFiles.',
+      },
+    )
+  }
+  // Without `recursive` a folder is the files directly in it.
+  const object = !read.recursive && read.object!.endsWith('/') ? `${read.object!}*` : read.object!
+  return {
+    from: object,
+    to: target,
+    update: merge || write.object !== undefined ? 'overwrite' : 'append',
+    read: { ...read.options, ...(behavior === 'FlattenHierarchy' ? { hierarchy: 'flatten' } : {}) },
+    write: { ...write.options, ...(merge ? { merge: true } : {}), ...(moves ? { deleteAfter: true } : {}) },
+  }
+}
+
+function behaviorOf(to: ValueObject): string {
+  const store = isObject(to.storeSettings) ? to.storeSettings : to
+  const behavior = optional(store.copyBehavior) ?? 'PreserveHierarchy'
+  if (['PreserveHierarchy', 'FlattenHierarchy', 'MergeFiles'].includes(behavior)) return behavior
+  throw new FerryError(
+    'FERRY-7001',
+    `copyBehavior has to be PreserveHierarchy, FlattenHierarchy or MergeFiles, and is ${behavior}`,
+  )
+}
+
+async function tabular(copy: CopyOf, read: Side, write: Side, to: ValueObject): Promise<object[]> {
+  const { source, sink, properties } = copy
+  const sourceIsUnnamed = isFiles(source) && source.at.format === 'csv' && read.options.header === false
+  const sinkIsUnnamed = isFiles(sink) && sink.at.format === 'csv' && write.options.header === false
+  const mapping = mappingOf(properties.translator, {
+    sourceIsUnnamed,
+    sinkIsUnnamed,
+    sinkNests: sink.at.kind === 'documents',
+  })
+  const from = requireObject(properties.source, 'source')
+  const added = addedColumns(from.additionalColumns)
+  const { columns, constants, path } = withAdded(mapping.columns, added)
+  const types = isFiles(source) && Object.keys(mapping.sourceTypes).length > 0 ? { types: mapping.sourceTypes } : {}
+  const before = optional(to.preCopyScript)
+  const settings = {
+    ...updateOf(sink, to),
+    ...(columns === undefined ? {} : { columns }),
+    ...(Object.keys(constants).length > 0 ? { constants } : {}),
+    ...(path === undefined ? {} : { audit: { source: path } }),
+    ...(before === undefined ? {} : { before }),
+    narrowing: 'check',
+    // What a file or a document has more than its first ones is left out, as Data Factory does.
+    ...(columns === undefined ? {} : { drift: 'ignore' }),
+    read: { ...read.options, ...types, ...(mapping.unwind === undefined ? {} : { unwind: mapping.unwind }) },
+    write: write.options,
+  }
+  if (!isFiles(sink)) return [{ ...named(read), to: write.object, ...settings }]
+  if (write.object !== undefined) return [{ ...named(read), to: write.object, ...settings, update: 'overwrite' }]
+  return intoFolder(copy, read, write, to, settings)
+}
+
+const named = ({ object, query }: Side) => (query === undefined ? { from: object } : { query })
+
+/** Files that the sink names itself: one for each file of the source, or as many as the copy makes. */
+async function intoFolder(copy: CopyOf, read: Side, write: Side, to: ValueObject, settings: object): Promise<object[]> {
+  const { source, sink } = copy
+  const format = isObject(to.formatSettings) ? to.formatSettings : {}
+  const behavior = behaviorOf(to)
+  const ending = endingOf(sink.at as FilesPlace, write.options, format)
+  const prefix = optional(format.fileNamePrefix)
+  if (
+    !isFiles(source) ||
+    behavior === 'MergeFiles' ||
+    (write.options.rowsPerFile !== undefined && prefix !== undefined)
+  ) {
+    if (behavior === 'MergeFiles' && isFiles(source)) {
+      return [{ ...named(read), to: join(write.root, `${copy.name}.${ending}`), ...settings, update: 'overwrite' }]
+    }
+    return [{ ...named(read), to: `${write.root === '' ? '.' : write.root}/`, ...settings, update: 'append' }]
+  }
+  const files = await copy.list(read.endpoint, read.object!, read.options)
+  if (files.length === 0) throw new FerryError('FERRY-3001', `there is no file ${read.object} (dataset ${source.name})`)
+  const base = baseOf(read.object!)
+  const same = source.at.format === (sink.at as FilesPlace).format
+  return files.map(file => {
+    const relative = file.startsWith(base) ? file.slice(base.length) : file
+    const kept = behavior === 'FlattenHierarchy' ? relative.replaceAll('/', '_') : relative
+    // The name of a file stays; only its ending is that of the format.
+    const target =
+      same && format.fileExtension === undefined ? kept : `${kept.replace(/(\.[^./]+)?(\.gz)?$/i, '')}.${ending}`
+    return { from: literal(file), to: join(write.root, target), ...settings, update: 'overwrite' }
+  })
+}
+
+/** The folder that the paths of files are relative to: what comes before the first pattern. */
+function baseOf(object: string): string {
+  const fixed = object.replace(/\[([*?{[])\]/g, '$1')
+  const at = object.search(/[*?](?!\])/)
+  const head = at < 0 ? fixed : fixed.slice(0, at)
+  return head.slice(0, head.lastIndexOf('/') + 1)
+}
+
+interface Added {
+  name: string
+  value: string
+}
+
+function addedColumns(list: Value | undefined): Added[] {
+  if (list === undefined || list === null) return []
+  return requireList(list, 'additionalColumns').map((one, i) => {
+    const { name, value } = requireObject(one, `additionalColumns[${i}]`)
+    return { name: String(name), value: value === null || value === undefined ? '' : String(value) }
+  })
+}
+
+type Columns = Record<string, { to: string; type?: string }>
+
+/** Columns that the source does not have: constants, the path of a file, copies of other columns. */
+function withAdded(columns: Columns | undefined, added: readonly Added[]) {
+  const constants: Record<string, string> = {}
+  let path: string | undefined
+  const mapped: Columns | undefined = columns && { ...columns }
+  for (const { name, value } of added) {
+    const to = mapped ? mapped[name]?.to : name
+    if (mapped) delete mapped[name]
+    // A mapping that leaves the column out does so on purpose.
+    if (to === undefined) continue
+    const copied = /^\$\$COLUMN:(.*)$/i.exec(value)?.[1]
+    if (/^\$\$FILEPATH$/i.test(value)) path = to
+    else if (copied === undefined) constants[to] = value
+    else if (mapped && !Object.hasOwn(mapped, copied)) mapped[copied] = { to }
+    else
+      throw new FerryError(
+        'FERRY-7006',
+        `the additional column ${name} is a copy of ${copied}, which is copied itself: it comes once here`,
+      )
+  }
+  return { columns: mapped, constants, path }
+}
+
+function updateOf(sink: Dataset, to: ValueObject): Record<string, unknown> {
+  const behavior = (optional(to.writeBehavior) ?? 'insert').toLowerCase()
+  if (sink.at.kind === 'documents') return behavior === 'upsert' ? { update: 'merge' } : { update: 'append' }
+  if (sink.at.kind !== 'table') return {}
+  const create = optional(to.tableOption)?.toLowerCase() === 'autocreate' ? {} : { create: 'never' }
+  const method = (optional(to.writeMethod) ?? '').toLowerCase()
+  if (behavior === 'upsert' || method === 'upsert') {
+    const settings = isObject(to.upsertSettings) ? to.upsertSettings : {}
+    const keys =
+      settings.keys === undefined || settings.keys === null
+        ? []
+        : requireList(settings.keys, 'upsertSettings.keys').map(String)
+    return { update: 'merge', ...create, ...(keys.length > 0 ? { keys } : {}) }
+  }
+  if (behavior !== 'insert')
+    throw new FerryError('FERRY-7006', `writeBehavior ${behavior} is not known here: insert and upsert are`)
+  return { update: 'append', ...create }
+}

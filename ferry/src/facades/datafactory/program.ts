@@ -1,0 +1,67 @@
+/** A factory as a program that runs: its pipelines, and the activities that move data. */
+
+import { CONTROL } from '../../pipelines/activities/registry.ts'
+import type { ActivityKind } from '../../pipelines/activity.ts'
+import { type Known, readPipeline } from '../../pipelines/check.ts'
+import type { Program } from '../../pipelines/execute.ts'
+import { type ValueObject, valueOf } from '../../pipelines/expressions/values.ts'
+import type { Pipeline } from '../../pipelines/model.ts'
+import { copyActivity } from './activities/copy.ts'
+import { deleteActivity, getMetadataActivity, validationActivity } from './activities/files.ts'
+import { lookupActivity } from './activities/lookup.ts'
+import { scriptActivity, storedProcedureActivity } from './activities/statements.ts'
+import { webActivity } from './activities/web.ts'
+import type { Factory } from './artifacts.ts'
+import type { Running } from './context.ts'
+
+const MAKERS: ((around: Running) => ActivityKind)[] = [
+  copyActivity,
+  lookupActivity,
+  getMetadataActivity,
+  deleteActivity,
+  validationActivity,
+  scriptActivity,
+  storedProcedureActivity,
+  () => webActivity,
+]
+
+/** Types of activities that run here; those whose names begin with a point are the runner's own. */
+export const ACTIVITY_TYPES = [
+  ...MAKERS.map(make => make(undefined as unknown as Running).type),
+  ...CONTROL.map(k => k.type).filter(type => !type.startsWith('.')),
+].sort()
+
+const NOT_YET: Record<string, string> = {
+  ExecuteDataFlow: 'mapping data flows are to come',
+  WebHook: 'webhooks are to come',
+}
+
+/** What checks of pipelines know of a factory. */
+export function knownOf(factory: Factory): Known {
+  return {
+    hasKind: type => ACTIVITY_TYPES.includes(type),
+    globals: Object.keys(factory.globalParameters),
+    whyNot: type => (Object.hasOwn(NOT_YET, type) ? NOT_YET[type] : undefined),
+  }
+}
+
+export function programOf(around: Running): Program {
+  const { factory } = around
+  const kinds = new Map(MAKERS.map(make => make(around)).map(kind => [kind.type, kind]))
+  const pipelines = new Map<string, Pipeline>()
+  return {
+    factory: factory.name,
+    fingerprint: factory.fingerprint,
+    globalParameters: valueOf(factory.globalParameters) as ValueObject,
+    kind: type => kinds.get(type),
+    pipeline: name => {
+      const artifact = factory.require('pipeline', name)
+      let found = pipelines.get(artifact.name)
+      if (!found) {
+        found = readPipeline(artifact.name, artifact.properties, artifact.path)
+        pipelines.set(artifact.name, found)
+      }
+      return found
+    },
+  }
+}
