@@ -18,7 +18,7 @@ describe('a kind of store', () => {
     // `files` is a word of triggers and `http` one of the API's description: of the first only the question is looked for.
     const names = KINDS.map(k => k.kind).filter(kind => kind !== 'files' && kind !== 'http')
     const named = new RegExp(`'(${names.join('|')})'|[kK]ind [!=]== 'files'`)
-    const outside = ['batch', 'contract', 'engine', 'job', 'runtime', 'server'].flatMap(f =>
+    const outside = ['batch', 'contract', 'engine', 'job', 'runtime', 'pipelines', 'server'].flatMap(f =>
       files(`ferry/src/${f}/**/*.ts`),
     )
     const found = [...outside, ...files('web/src/**/*.{ts,tsx}')].flatMap(({ path, text }) =>
@@ -124,6 +124,8 @@ describe('layers', () => {
     'engine',
     'state',
     'runtime',
+    'pipelines',
+    'facades',
     'server',
     'cli',
   ]

@@ -46,6 +46,11 @@ export const readSchema = z
     infer: z.boolean().default(true).describe('CSV: whether types are found out; otherwise columns are text'),
     sample: z.number().int().positive().default(10_000).describe('Records that types are found out from'),
     recursive: z.boolean().default(false).describe('Whether the name of a folder means all files below it'),
+    modifiedFrom: z.iso
+      .datetime({ offset: true })
+      .optional()
+      .describe('Only files that were changed at this moment or after it: `2026-01-31T00:00:00Z`'),
+    modifiedBefore: z.iso.datetime({ offset: true }).optional().describe('Only files that were changed before it'),
     partitions: z
       .boolean()
       .default(false)

@@ -1,36 +1,18 @@
 /** One run of a pipeline: its activities in their order, each outcome saved, from the beginning or from where a process ended. */
 import { setTimeout as sleepFor } from 'node:timers/promises'
-import { FerryError, nearest } from '../errors.ts'
+import { FerryError } from '../errors.ts'
 import { CONTROL } from './activities/registry.ts'
-import { RETURN_VALUE } from './activities/simple.ts'
 import type { ActivityContext, ActivityKind, ListEnd, Step } from './activity.ts'
-import { clockOf } from './clock.ts'
 import { type ActivityError, ActivityFailure, activityError, Stopped, targetFailed } from './errors.ts'
-import type { Scope } from './expressions/evaluate.ts'
 import { printValue, type Value, type ValueObject } from './expressions/values.ts'
 import { failedIn, mayRun } from './graph.ts'
-import type { ActivityRecord, Effect, Journal } from './journal.ts'
+import type { ActivityRecord, Journal } from './journal.ts'
 import type { Activity, ActivityState, Pipeline } from './model.ts'
-import { bindParameters, ofType } from './parameters.ts'
+import { bindParameters } from './parameters.ts'
 import { requireInteger, requireSpan, resolve } from './resolve.ts'
+import { outcomeOf, type Place, type RunInfo, RunValues } from './values.ts'
 
-/** What a run knows of itself: `pipeline()` and `trigger()` give it to expressions. */
-export interface RunInfo {
-  id: string
-  groupId: string
-  factory: string
-  /** Milliseconds since 1970. */
-  startedAt: number
-  trigger: {
-    type: string
-    name: string
-    id: string
-    outputs?: ValueObject | undefined
-    scheduledTime?: string | undefined
-  }
-  /** The run whose ExecutePipeline has started this one. */
-  parent?: { pipeline: string; run: string; key: string } | undefined
-}
+export type { RunInfo } from './values.ts'
 
 /** What a run asks of those who execute it. */
 export interface Host {
@@ -66,15 +48,6 @@ const CONTROLS = new Map(CONTROL.map(kind => [kind.type, kind]))
 
 type Ended = Extract<ActivityState, 'Succeeded' | 'Failed' | 'Skipped'>
 
-/** What expressions see at one place of a run. */
-interface Place {
-  /** The path that the keys of activities begin with. */
-  prefix: string
-  outcomes: Map<string, ValueObject>
-  outer: Place | undefined
-  item: { value: Value } | undefined
-}
-
 /** Runs a pipeline to its end. Throws Stopped where `signal` is aborted, with the reason `stop` or `cancel`. */
 export async function runPipeline(
   pipeline: Pipeline,
@@ -91,9 +64,7 @@ class PipelineRun {
   private readonly host: Host
   private readonly journal: Journal
   private readonly signal: AbortSignal
-  private readonly variables = new Map<string, Value>()
-  private readonly self: ValueObject
-  private readonly trigger: ValueObject
+  private readonly values: RunValues
 
   constructor(
     pipeline: Pipeline,
@@ -108,40 +79,15 @@ class PipelineRun {
     this.host = host
     this.journal = journal
     this.signal = signal
-    const { trigger, parent } = info
-    const startTime = roundTrip(info.startedAt)
-    this.self = {
-      DataFactory: info.factory,
-      Pipeline: pipeline.name,
-      RunId: info.id,
-      GroupId: info.groupId,
-      TriggerType: trigger.type,
-      TriggerName: trigger.name,
-      TriggerId: trigger.id,
-      TriggerTime: startTime,
-      TriggeredByPipelineName: parent?.pipeline ?? null,
-      TriggeredByPipelineRunId: parent?.run ?? null,
-      parameters,
-      globalParameters: host.globalParameters,
-    }
-    this.trigger = {
-      name: trigger.name,
-      type: trigger.type,
-      startTime,
-      scheduledTime: trigger.scheduledTime ?? startTime,
-      outputs: trigger.outputs ?? {},
-    }
-    for (const [name, { type, defaultValue }] of Object.entries(pipeline.variables)) {
-      this.variables.set(name, initial(defaultValue, type, name))
-    }
-    for (const effect of journal.effects) this.apply(effect)
+    this.values = new RunValues(pipeline, parameters, info, host.globalParameters)
+    for (const effect of journal.effects) this.values.apply(effect)
   }
 
   async execute(): Promise<RunEnd> {
     const place: Place = { prefix: '', outcomes: new Map(), outer: undefined, item: undefined }
     const failed = await this.list(this.pipeline.activities, place)
     await this.journal.flush()
-    const returnValue = this.variables.get(RETURN_VALUE)
+    const returnValue = this.values.returnValue
     const [first] = failed
     if (first === undefined) return { state: 'Succeeded', returnValue }
     const error = place.outcomes.get(first)!.error as ActivityError
@@ -234,7 +180,7 @@ class PipelineRun {
 
   private async attempts(activity: Activity, kind: ActivityKind, record: ActivityRecord, place: Place): Promise<void> {
     const policy = kind.isContainer ? undefined : activity.policy
-    const scope = this.scopeAt(place, record)
+    const scope = this.values.scopeAt(place, record)
     const retry =
       policy?.retry === undefined ? 0 : requireInteger(resolve(policy.retry, scope), 'policy.retry', 0, 1000)
     const seconds = policy?.retryIntervalInSeconds ?? DEFAULT_RETRY_SECONDS
@@ -304,7 +250,7 @@ class PipelineRun {
     signal: AbortSignal,
     isLastAttempt: boolean,
   ): ActivityContext {
-    const scope = this.scopeAt(place, record)
+    const scope = this.values.scopeAt(place, record)
     const { typeProperties } = activity
     const save = () => this.journal.save(record)
     return {
@@ -319,7 +265,7 @@ class PipelineRun {
       startedAt: record.startedAt,
       resolve: (value, path = '') => resolve(value, scope, path),
       resolveWith: (value, path, item) =>
-        resolve(value, this.scopeAt({ ...place, item: { value: item } }, record), path),
+        resolve(value, this.values.scopeAt({ ...place, item: { value: item } }, record), path),
       property: name => (Object.hasOwn(typeProperties, name) ? resolve(typeProperties[name], scope, name) : undefined),
       decide: make => {
         if (record.decision === undefined) {
@@ -337,7 +283,7 @@ class PipelineRun {
         save()
       },
       change: effect => {
-        this.apply(effect)
+        this.values.apply(effect)
         record.effect = effect
       },
       runAll: (step, activities, item) => this.runAll(record.key, step, activities, item, place),
@@ -380,56 +326,6 @@ class PipelineRun {
     this.journal.save(record)
   }
 
-  private apply(effect: Effect): void {
-    const name = 'set' in effect ? effect.set : effect.append
-    if (name === RETURN_VALUE) {
-      const before = this.variables.get(RETURN_VALUE)
-      this.variables.set(name, { ...((before ?? {}) as ValueObject), ...(effect.value as ValueObject) })
-      return
-    }
-    const declared = this.pipeline.variables[name]
-    if (!declared || !Object.hasOwn(this.pipeline.variables, name)) throw noVariable(name, this.pipeline)
-    if ('set' in effect) {
-      this.variables.set(name, ofType(effect.value, declared.type, `variable ${name}`))
-      return
-    }
-    const list = this.variables.get(name)
-    if (!Array.isArray(list))
-      throw new FerryError('FERRY-7004', `variable ${name} is no array: nothing can be appended to it`)
-    list.push(effect.value)
-  }
-
-  private scopeAt(place: Place, record: ActivityRecord): Scope {
-    const { self, trigger } = this
-    return {
-      clock: clockOf(`${this.info.id}/${record.key}`, record.startedAt),
-      functions: new Map<string, (args: Value[]) => Value>([
-        ['pipeline', () => self],
-        ['trigger', () => trigger],
-        ['triggerbody', () => (trigger.outputs as ValueObject).body ?? trigger.outputs!],
-        ['triggeroutputs', () => trigger.outputs!],
-        ['parameters', args => named(self.parameters as ValueObject, args, 'parameter')],
-        ['variables', args => this.variable(args)],
-        ['activity', args => activityAt(place, args, record)],
-        ...(place.item ? ([['item', () => place.item!.value]] as const) : []),
-      ]),
-    }
-  }
-
-  private variable([name]: Value[]): Value {
-    if (typeof name === 'string') {
-      const found = this.variables.has(name)
-        ? name
-        : [...this.variables.keys()].find(n => n.toLowerCase() === name.toLowerCase())
-      if (found !== undefined) {
-        const value = this.variables.get(found)!
-        // A list that an expression has got does not grow under it.
-        return Array.isArray(value) ? [...value] : value
-      }
-    }
-    throw noVariable(String(name), this.pipeline)
-  }
-
   private async sleep(ms: number, signal: AbortSignal): Promise<void> {
     try {
       await sleepFor(ms, undefined, { signal })
@@ -437,68 +333,6 @@ class PipelineRun {
       this.requireGoing()
       throw new ActivityFailure('ActivityTimedOut', 'the time of the activity is over')
     }
-  }
-}
-
-function initial(value: unknown, type: string, name: string): Value {
-  if (value === undefined) {
-    const empty: Record<string, Value> = {
-      array: [],
-      bool: false,
-      boolean: false,
-      string: '',
-      integer: 0n,
-      int: 0n,
-      float: 0,
-    }
-    const made = empty[type.toLowerCase()] ?? null
-    return Array.isArray(made) ? [] : made
-  }
-  const made = ofType(resolve(value, { functions: new Map() }), type, `the default of variable ${name}`)
-  return Array.isArray(made) ? [...made] : made
-}
-
-function roundTrip(ms: number): string {
-  return new Date(ms).toISOString().replace('Z', '0000Z')
-}
-
-function named(all: ValueObject, [name]: Value[], what: string): Value {
-  if (typeof name === 'string' && Object.hasOwn(all, name)) return all[name]!
-  const near = nearest(String(name), Object.keys(all))
-  throw new FerryError('FERRY-7003', `there is no ${what} ${String(name)}${near ? `: did you mean ${near}?` : ''}`)
-}
-
-function noVariable(name: string, { name: pipeline, variables }: Pipeline): FerryError {
-  const near = nearest(name, Object.keys(variables))
-  return new FerryError(
-    'FERRY-7004',
-    `pipeline ${pipeline} has no variable ${name}${near ? `: did you mean ${near}?` : ''}`,
-  )
-}
-
-function activityAt(place: Place, [name]: Value[], record: ActivityRecord): Value {
-  const names: string[] = []
-  for (let at: Place | undefined = place; at; at = at.outer) {
-    const found = at.outcomes.get(String(name))
-    if (found) return found
-    names.push(...at.outcomes.keys())
-  }
-  const near = nearest(String(name), names)
-  throw new FerryError(
-    'FERRY-7003',
-    `activity ${String(name)} has not run before ${record.name}${near ? `: did you mean ${near}?` : ''}`,
-    { hint: 'Only what an activity depends on has an output that it can use.' },
-  )
-}
-
-/** What `activity('X')` gives. */
-function outcomeOf(record: ActivityRecord): ValueObject {
-  return {
-    output: record.output ?? {},
-    error: record.error ?? null,
-    status: record.state,
-    ActivityRunStart: roundTrip(record.startedAt),
-    ActivityRunEnd: record.endedAt === undefined ? null : roundTrip(record.endedAt),
   }
 }
 
