@@ -28,6 +28,8 @@ export interface ActivityContext {
   resolveWith(value: unknown, path: string, item: Value): Value
   /** A property of the activity, evaluated; undefined if it is not there. */
   property(name: string): Value | undefined
+  /** What was decided before; undefined if nothing was. */
+  readonly decision: Value | undefined
   /** Makes a decision once: a process that goes on with the run gets the same. */
   decide(make: () => Value): Value
   /** Says what the activity got, for people. */

@@ -5,10 +5,13 @@ import { asFerryError, FerryError, nearest } from '../errors.ts'
 import { Seal } from '../secrets/seal.ts'
 import type { State } from '../state/database.ts'
 import {
+  activityRun,
   activityRuns,
   childRun,
   endPipeline,
+  findPipelineRun,
   newPipelineRun,
+  openChildren,
   type PipelineLease,
   pulsePipeline,
   releasePipeline,
@@ -204,7 +207,8 @@ export async function executeRun(execution: Execution, row: PipelineRunRow, resu
       })
     }
     onStart?.(row, resumed)
-    const end = await runOne(execution, row, lease, stop.signal, background)
+    if (resumed) await resumeChildren(execution, row, background)
+    const end = await runOne(execution, row, lease, stop, background)
     await Promise.all(background)
     const error = end.error ? printValue({ ...end.error } as unknown as ValueObject) : null
     await endPipeline(state.db, lease, {
@@ -247,7 +251,7 @@ async function runOne(
   execution: Execution,
   row: PipelineRunRow,
   lease: PipelineLease,
-  signal: AbortSignal,
+  stop: AbortController,
   background: Background,
 ): Promise<RunEnd> {
   const { state, program } = execution
@@ -256,10 +260,10 @@ async function runOne(
   const host: Host = {
     globalParameters: program.globalParameters,
     kind: type => program.kind(type),
-    runPipeline: request => runChild({ ...execution, signal: execution.signal }, request, signal, background),
+    runPipeline: request => runChild(execution, request, stop.signal, background, () => stop.abort('cancel')),
   }
   const pipeline = program.pipeline(row.pipeline)
-  return runPipeline(pipeline, parametersOf(state, row), { info: infoOf(row), host, journal, signal })
+  return runPipeline(pipeline, parametersOf(state, row), { info: infoOf(row), host, journal, signal: stop.signal })
 }
 
 /** A pipeline that another one has started: the same run after a process has ended. */
@@ -268,6 +272,7 @@ async function runChild(
   { name, parameters, wait, parent, info }: ChildRequest,
   signal: AbortSignal,
   background: Background,
+  cancel: () => void,
 ): Promise<ValueObject> {
   const { state, program } = execution
   program.pipeline(name)
@@ -292,7 +297,13 @@ async function runChild(
   }
   const end = await work
   if (end.state === 'InProgress') throw new Stopped('stop')
-  if (signal.aborted && signal.reason === 'cancel') throw new Stopped('cancel')
+  // A wish reaches the child first.
+  const isCancelled =
+    (signal.aborted && signal.reason === 'cancel') || (await findPipelineRun(state.db, parent.run)).wish === 'cancel'
+  if (end.state === 'Cancelled' && isCancelled) {
+    cancel()
+    throw new Stopped('cancel')
+  }
   if (end.state !== 'Succeeded') {
     throw new ActivityFailure(
       end.error?.error.errorCode ?? end.state,
@@ -301,6 +312,17 @@ async function runChild(
     )
   }
   return withReturn(output, end.returnValue === undefined ? null : printValue(end.returnValue))
+}
+
+/** Runs that this one has started without waiting, and that a process has left. */
+async function resumeChildren(execution: Execution, { id }: PipelineRunRow, background: Background): Promise<void> {
+  const { state } = execution
+  for (const child of await openChildren(state.db, id)) {
+    const started = await activityRun(state.db, id, child.parent_key!)
+    if (started?.state !== 'Succeeded') continue
+    const row = await takePipelineRun(state.db, child.id)
+    background.add(executeRun(execution, row, true).catch(() => {}))
+  }
 }
 
 function withReturn(output: ValueObject, value: string | null): ValueObject {

@@ -36,6 +36,8 @@ export interface Journal {
   readonly effects: readonly Effect[]
   /** Saves a record; it is in the state after `flush`, and soon anyway. */
   save(record: ActivityRecord): void
+  /** True if so many records wait to be saved that the run should wait for them. */
+  readonly isFull: boolean
   /** Resolves when all that was saved is in the state. Throws FERRY-5004 if another process has taken the run. */
   flush(): Promise<void>
 }
@@ -44,6 +46,7 @@ export interface Journal {
 export class MemoryJournal implements Journal {
   readonly records = new Map<string, ActivityRecord>()
   readonly effects: Effect[] = []
+  readonly isFull = false
 
   take(key: string): ActivityRecord | undefined {
     return this.records.get(key)

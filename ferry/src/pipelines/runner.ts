@@ -1,5 +1,5 @@
 /** One run of a pipeline: its activities in their order, each outcome saved, from the beginning or from where a process ended. */
-import { setTimeout as sleepFor } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleepFor } from 'node:timers/promises'
 import { FerryError } from '../errors.ts'
 import { CONTROL } from './activities/registry.ts'
 import type { ActivityContext, ActivityKind, ListEnd, Step } from './activity.ts'
@@ -41,6 +41,8 @@ export interface RunEnd {
 const DEFAULT_TIMEOUT_MS = 12 * 3_600_000
 const MOST_TIMEOUT_MS = 90 * 86_400_000
 const DEFAULT_RETRY_SECONDS = 30
+/** How long a run may keep its process to itself. */
+const BREATH_MS = 20
 /** What `activity('X').output` may hold at the most; Data Factory has about 4 MB. */
 const MOST_OUTPUT = 32_000_000
 
@@ -65,6 +67,7 @@ class PipelineRun {
   private readonly journal: Journal
   private readonly signal: AbortSignal
   private readonly values: RunValues
+  private breathed = performance.now()
 
   constructor(
     pipeline: Pipeline,
@@ -125,12 +128,23 @@ class PipelineRun {
     return failedIn(activities, ends)
   }
 
+  /** Lets signs of life, wishes and signals through where activities need nothing but this process. */
+  private async breathe(): Promise<void> {
+    if (performance.now() - this.breathed < BREATH_MS) return
+    await setImmediate()
+    // What waits to be saved does not grow without bounds.
+    if (this.journal.isFull) await this.journal.flush()
+    this.breathed = performance.now()
+    this.requireGoing()
+  }
+
   private requireGoing(): void {
     if (this.signal.aborted) throw new Stopped(this.signal.reason === 'cancel' ? 'cancel' : 'stop')
   }
 
   /** One activity, with its retries; only Stopped and faults of the state are thrown. */
   private async activity(activity: Activity, place: Place, runs: boolean): Promise<Ended> {
+    await this.breathe()
     const key = `${place.prefix}${activity.name}`
     const kept = this.journal.take(key)
     if (kept && (kept.state === 'Succeeded' || kept.state === 'Failed' || kept.state === 'Skipped')) {
@@ -267,6 +281,7 @@ class PipelineRun {
       resolveWith: (value, path, item) =>
         resolve(value, this.values.scopeAt({ ...place, item: { value: item } }, record), path),
       property: name => (Object.hasOwn(typeProperties, name) ? resolve(typeProperties[name], scope, name) : undefined),
+      decision: record.decision,
       decide: make => {
         if (record.decision === undefined) {
           record.decision = make()

@@ -7,8 +7,10 @@ import type { ActivityError } from './errors.ts'
 import { parseValue, printValue, type Value, type ValueObject } from './expressions/values.ts'
 import type { ActivityRecord, Effect, Journal } from './journal.ts'
 
-/** Records that wait to be written: beyond, whoever saves has to wait in `flush`. */
+/** Characters of an input that are saved. */
 const MOST_INPUT = 1_000_000
+/** Records that may wait to be written. */
+const MOST_WAITING = 2000
 
 export class StateJournal implements Journal {
   private readonly state: State
@@ -53,6 +55,10 @@ export class StateJournal implements Journal {
     this.waiting.set(record.key, this.rowOf(record))
     this.onSave?.(record)
     this.write()
+  }
+
+  get isFull(): boolean {
+    return this.waiting.size > MOST_WAITING
   }
 
   async flush(): Promise<void> {

@@ -39,9 +39,13 @@ export class CopierPool implements Copier {
   private readonly waiting: (() => void)[] = []
   private busy = 0
 
-  constructor(policy: Policy, most: number) {
+  private readonly environment: NodeJS.ProcessEnv
+
+  /** `environment` is that of the processes: it says where the state is. */
+  constructor(policy: Policy, most: number, environment: NodeJS.ProcessEnv = process.env) {
     this.policy = policy
     this.most = most
+    this.environment = environment
   }
 
   async run(request: CopyRequest): Promise<RunReport> {
@@ -61,7 +65,7 @@ export class CopierPool implements Copier {
 
   private start(): ChildProcess {
     const child = fork(programPath(), ['copier'], {
-      env: this.policy.forChild(process.env),
+      env: this.policy.forChild(this.environment),
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
     this.all.add(child)

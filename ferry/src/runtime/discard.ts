@@ -130,9 +130,17 @@ async function openIfThere(sink: SinkSession, plan: TablePlan): Promise<SinkTabl
   })
 }
 
-/** Discards an unfinished run that no process executes. Its stores are those that it began with. */
-export async function discardRun(state: State, run: RunRow, policy: Policy): Promise<void> {
-  const stores = await openStores(readJob(run.definition), state, policy)
+/**
+ * Discards an unfinished run that no process executes. Its stores are those that it began with; `job` is its definition where
+ * the state has none of the secrets.
+ */
+export async function discardRun(
+  state: State,
+  run: RunRow,
+  policy: Policy,
+  job = readJob(run.definition),
+): Promise<void> {
+  const stores = await openStores(job, state, policy)
   try {
     await claims.giveUp(state.db, run.job, (row, lease) => abandon(state, row, lease, stores), run.id)
   } finally {

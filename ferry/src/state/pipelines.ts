@@ -204,6 +204,22 @@ export async function activityRuns(db: Kysely<Schema>, run: string, most?: numbe
   return (most === undefined ? query : query.limit(most)).execute()
 }
 
+/** One activity of a run; undefined if it has not begun. */
+export async function activityRun(db: Kysely<Schema>, run: string, key: string): Promise<ActivityRunRow | undefined> {
+  return db.selectFrom('activity_run').selectAll().where('run', '=', run).where('key', '=', key).executeTakeFirst()
+}
+
+/** Unfinished runs that a run has started. */
+export async function openChildren(db: Kysely<Schema>, parent: string): Promise<PipelineRunRow[]> {
+  return db
+    .selectFrom('pipeline_run')
+    .selectAll()
+    .where('parent_run', '=', parent)
+    .where('state', 'in', ['InProgress', 'Queued'])
+    .orderBy('id')
+    .execute()
+}
+
 /** Rows of one statement: SQLite takes 32,766 values. */
 const MOST_ROWS = 500
 

@@ -19,6 +19,10 @@ export const settingsSchema = z.strictObject({
   ...ENTRA_FIELDS,
   database: z.string().optional().describe('The database of containers that are named without one'),
   preferredRegions: z.array(z.string()).default([]).describe('Regions to read from, the nearest first'),
+  unknownRegions: z
+    .enum(['refuse', 'ignore'])
+    .default('refuse')
+    .describe('Where the account has none of `preferredRegions`: stop, or read from its own'),
   endpointDiscovery: z
     .union([z.boolean(), z.enum(['true', 'false'])])
     .default(true)

@@ -149,12 +149,12 @@ export class CosmosWire {
       response,
       this.label,
     )
-    const { preferredRegions, endpointDiscovery } = this.settings
+    const { preferredRegions, unknownRegions, endpointDiscovery } = this.settings
     if (!endpointDiscovery) return { read: own, write: own }
     const bare = (url: string | undefined) => url?.replace(/\/$/, '')
     const same = (a: string, b: string) => a.replaceAll(' ', '').toLowerCase() === b.replaceAll(' ', '').toLowerCase()
     const preferred = preferredRegions.map(r => account.readableLocations?.find(l => same(l.name, r))).find(Boolean)
-    if (preferredRegions.length > 0 && !preferred) {
+    if (preferredRegions.length > 0 && !preferred && unknownRegions === 'refuse') {
       const names = account.readableLocations?.map(l => l.name).join(', ')
       throw new FerryError('FERRY-2003', `${this.label} has no region ${preferredRegions.join(', ')}`, {
         hint: `Its regions: ${names}.`,

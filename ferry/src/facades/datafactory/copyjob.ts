@@ -115,7 +115,11 @@ function readDocuments(source: Dataset, { object }: TablePlace, from: ValueObjec
   return {
     endpoint:
       regions !== undefined && regions !== null && isInline
-        ? { ...endpoint, preferredRegions: requireList(regions, 'preferredRegions').map(String) }
+        ? {
+            ...endpoint,
+            preferredRegions: requireList(regions, 'preferredRegions').map(String),
+            unknownRegions: 'ignore',
+          }
         : endpoint,
     object,
     root: '',
@@ -214,7 +218,7 @@ function binary({ source, sink, properties }: CopyOf, read: Side, write: Side, t
   return {
     from: object,
     to: target,
-    update: merge || write.object !== undefined ? 'overwrite' : 'append',
+    update: 'overwrite',
     read: { ...read.options, ...(behavior === 'FlattenHierarchy' ? { hierarchy: 'flatten' } : {}) },
     write: { ...write.options, ...(merge ? { merge: true } : {}), ...(moves ? { deleteAfter: true } : {}) },
   }

@@ -80,7 +80,11 @@ export const forEach: ActivityKind = {
         failure ??= end.failure
       }
     }
-    await Promise.all(Array.from({ length: isSequential ? 1 : Math.min(batch, items.length) }, work))
+    // All of them are waited for: what is being stopped puts away what it has begun.
+    const lanes = await Promise.allSettled(
+      Array.from({ length: isSequential ? 1 : Math.min(batch, items.length) }, work),
+    )
+    for (const lane of lanes) if (lane.status === 'rejected') throw lane.reason
     requireSuccess(failure)
     return { itemsCount: BigInt(items.length) }
   },

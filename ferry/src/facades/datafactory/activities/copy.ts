@@ -4,6 +4,7 @@ import type { EndpointSpec } from '../../../job/schema.ts'
 import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
 import { ActivityFailure } from '../../../pipelines/errors.ts'
 import { type ValueObject, valueOf } from '../../../pipelines/expressions/values.ts'
+import { keptCopy } from '../../../pipelines/keptcopy.ts'
 import { requireBoolean, requireObject } from '../../../pipelines/resolve.ts'
 import { discardRun } from '../../../runtime/discard.ts'
 import type { RunReport } from '../../../runtime/report.ts'
@@ -27,14 +28,18 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
   const properties = requireObject(context.resolve(activity.typeProperties), 'typeProperties')
   const source = datasetAt(around, context, activity.inputs?.[0], 'input')
   const sink = datasetAt(around, context, activity.outputs?.[0], 'output')
-  const job = await copyJobOf({
-    name: jobName(context),
-    source,
-    sink,
-    properties,
-    kindOf: await kindsOf(around),
-    list: (endpoint, name, read) => listFiles(around, endpoint, name, read),
-  })
+  const made = () =>
+    kindsOf(around).then(kindOf =>
+      copyJobOf({
+        name: jobName(context),
+        source,
+        sink,
+        properties,
+        kindOf,
+        list: (endpoint, name, read) => listFiles(around, endpoint, name, read),
+      }),
+    )
+  const job = await keptCopy(state, context, made)
   context.told({
     source: requireObject(properties.source, 'source'),
     sink: requireObject(properties.sink, 'sink'),
@@ -45,9 +50,7 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
   const report = await around.copier.run({ job, signal, onStart: run => context.copies(run) })
   const isGivenUp =
     report.status === 'paused' ? signal.reason !== 'stop' : report.status === 'failed' && context.isLastAttempt
-  if (isGivenUp) {
-    await discardRun(state, await findRun(state.db, report.runId), policy)
-  }
+  if (isGivenUp) await discardRun(state, await findRun(state.db, report.runId), policy, job)
   const output = outputOf(report, { source: source.type, sink: sink.type, started, properties })
   if (report.status === 'completed') return output
   const [first] = report.errors
