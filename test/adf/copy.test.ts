@@ -475,6 +475,11 @@ describe('a copy that cannot be the same here', () => {
     ],
     ['a list of files', { source: fromCsv({ storeSettings: { ...READ, fileListPath: 'list.txt' } }) }, /fileListPath/],
     [
+      'a property that nobody knows',
+      { source: fromCsv({ storeSettings: { ...READ, fileFilter: '*.csv' } }) },
+      /has fileFilter, which is not known here/,
+    ],
+    [
       'a wrong copyBehavior',
       { sink: { type: 'DelimitedTextSink', storeSettings: { ...WRITE, copyBehavior: 'Merge' } } },
       /copyBehavior has to be/,

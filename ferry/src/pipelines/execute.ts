@@ -260,7 +260,8 @@ async function runOne(
   const host: Host = {
     globalParameters: program.globalParameters,
     kind: type => program.kind(type),
-    runPipeline: request => runChild(execution, request, stop.signal, background, () => stop.abort('cancel')),
+    runPipeline: request =>
+      runChild({ ...execution, source: sourceOf(row) }, request, stop.signal, background, () => stop.abort('cancel')),
   }
   const pipeline = program.pipeline(row.pipeline)
   return runPipeline(pipeline, parametersOf(state, row), { info: infoOf(row), host, journal, signal: stop.signal })
@@ -268,7 +269,7 @@ async function runOne(
 
 /** A pipeline that another one has started: the same run after a process has ended. */
 async function runChild(
-  execution: Execution,
+  execution: Execution & { source: ValueObject | undefined },
   { name, parameters, wait, parent, info }: ChildRequest,
   signal: AbortSignal,
   background: Background,
@@ -282,7 +283,12 @@ async function runChild(
     ? await takePipelineRun(state.db, known.id)
     : known && known.state === 'Succeeded'
       ? known
-      : await createRun(execution, name, parameters, { trigger: info.trigger, parent, groupId: info.groupId })
+      : await createRun(execution, name, parameters, {
+          trigger: info.trigger,
+          parent,
+          groupId: info.groupId,
+          ...(execution.source ? { source: execution.source } : {}),
+        })
   const output: ValueObject = { pipelineName: name, pipelineRunId: row.id }
   if (row.state === 'Succeeded') return withReturn(output, row.return_value)
   // A run that is not waited for is not cancelled with the one that has started it.

@@ -7,6 +7,18 @@ import type { Artifact, Category, Factory } from './artifacts.ts'
 import { whyNoDataset } from './datasets.ts'
 import { REDIRECTED, whyNoStore } from './linkedservices.ts'
 import { knownOf } from './program.ts'
+import {
+  COPY,
+  DATASET,
+  LOCATION,
+  READ_FORMAT,
+  READ_STORE,
+  SINK,
+  SOURCE,
+  unknownIn,
+  WRITE_FORMAT,
+  WRITE_STORE,
+} from './properties.ts'
 import type { Redirects } from './redirects.ts'
 
 export type Verdict = 'runs' | 'runs with a redirect' | 'cannot run'
@@ -129,6 +141,14 @@ class Checker {
     const { properties, path } = artifact
     const why = whyNoDataset(String(properties.type ?? ''))
     if (why !== undefined) fail(checked, `${path}.type`, why)
+    const { typeProperties } = properties as { typeProperties?: { location?: unknown } }
+    if (why === undefined) {
+      for (const { name, message } of unknownIn(typeProperties, DATASET))
+        fail(checked, `${path}.typeProperties.${name}`, message)
+      for (const { name, message } of unknownIn(typeProperties?.location, LOCATION)) {
+        fail(checked, `${path}.typeProperties.location.${name}`, message)
+      }
+    }
     this.reference('linkedService', properties.linkedServiceName, `${path}.linkedServiceName`, checked)
   }
 
@@ -159,10 +179,31 @@ class Checker {
         this.reference('dataset', typeProperties.dataset, `${at}.typeProperties.dataset`, checked)
       if (activity.linkedServiceName)
         this.reference('linkedService', activity.linkedServiceName, `${at}.linkedServiceName`, checked)
+      if (activity.type === 'Copy' || activity.type === 'Lookup') this.sides(activity, `${at}.typeProperties`, checked)
       if (activity.type === 'ExecutePipeline') this.call(activity, at, checked)
       for (const child of childrenOf(activity)) {
         this.activities(child.activities as Activity[], `${at}.typeProperties.${child.at}`, checked)
       }
+    }
+  }
+
+  /** Properties that are not known here, of the source and the sink. */
+  private sides({ type, typeProperties }: Activity, at: string, checked: CheckedArtifact): void {
+    const { source, sink } = typeProperties as { source?: Record<string, unknown>; sink?: Record<string, unknown> }
+    const parts: [string, unknown, Parameters<typeof unknownIn>[1]][] = [
+      ['.source', source, SOURCE],
+      ['.source.storeSettings', source?.storeSettings, READ_STORE],
+      ['.source.formatSettings', source?.formatSettings, READ_FORMAT],
+    ]
+    if (type === 'Copy') {
+      parts.push(['', typeProperties, COPY], ['.sink', sink, SINK])
+      parts.push(
+        ['.sink.storeSettings', sink?.storeSettings, WRITE_STORE],
+        ['.sink.formatSettings', sink?.formatSettings, WRITE_FORMAT],
+      )
+    }
+    for (const [path, of, known] of parts) {
+      for (const { name, message } of unknownIn(of, known)) fail(checked, `${at}${path}.${name}`, message)
     }
   }
 

@@ -16,6 +16,16 @@ import {
   sourceObject,
   writeOptionsOf,
 } from './files.ts'
+import {
+  COPY,
+  READ_FORMAT,
+  READ_STORE,
+  requireKnownProperties,
+  SINK,
+  SOURCE,
+  WRITE_FORMAT,
+  WRITE_STORE,
+} from './properties.ts'
 import { mappingOf } from './translator.ts'
 
 export interface CopyOf {
@@ -41,6 +51,11 @@ export async function copyJobOf(copy: CopyOf): Promise<CopyJob> {
   const { source, sink, properties } = copy
   const from = requireObject(properties.source, 'source')
   const to = requireObject(properties.sink, 'sink')
+  requireKnownProperties(properties, COPY)
+  requireSource(from)
+  requireKnownProperties(to, SINK)
+  requireKnownProperties(to.storeSettings, WRITE_STORE)
+  requireKnownProperties(to.formatSettings, WRITE_FORMAT)
   const isBinary = isFiles(source) && source.at.format === 'binary'
   if (isFiles(sink) && (sink.at.format === 'binary') !== isBinary) {
     throw new FerryError(
@@ -66,6 +81,21 @@ export async function copyJobOf(copy: CopyOf): Promise<CopyJob> {
   })
 }
 
+/** Throws FERRY-7006 if a source has a property that is not known here. */
+export function requireSource(from: ValueObject): void {
+  if (optional(from.sqlReaderStoredProcedureName) !== undefined) {
+    throw new FerryError('FERRY-7006', 'a stored procedure is no source here: write its statement as the query')
+  }
+  if (isObject(from.storeSettings) && optional(from.storeSettings.fileListPath) !== undefined) {
+    throw new FerryError('FERRY-7006', 'a source by fileListPath does not run here', {
+      hint: 'Read the list by a Lookup, and copy its files in a ForEach.',
+    })
+  }
+  requireKnownProperties(from, SOURCE)
+  requireKnownProperties(from.storeSettings, READ_STORE)
+  requireKnownProperties(from.formatSettings, READ_FORMAT)
+}
+
 type OfFiles = Dataset & { at: FilesPlace }
 const isFiles = (dataset: Dataset): dataset is OfFiles => dataset.at.kind === 'files'
 
@@ -85,12 +115,6 @@ function readOf({ source, kindOf }: CopyOf, from: ValueObject): Side {
   const { at, name } = source
   if (at.kind === 'rest') throw new FerryError('FERRY-7006', `dataset ${name}: REST is no source of a copy here yet`)
   const query = QUERY_NAMES.map(n => optional(from[n])).find(q => q !== undefined)
-  if (optional(from.sqlReaderStoredProcedureName) !== undefined) {
-    throw new FerryError(
-      'FERRY-7006',
-      'a stored procedure is no source of a copy here: write its statement as the query',
-    )
-  }
   const table = at as TablePlace
   if (at.kind === 'documents') return readDocuments(source, table, from, query)
   if (query === undefined && table.object === undefined) {

@@ -8,6 +8,7 @@ import { bindParameters } from '../../pipelines/parameters.ts'
 import { resolve } from '../../pipelines/resolve.ts'
 import type { Factory } from './artifacts.ts'
 import { endpointOf, type Service, serviceOf } from './linkedservices.ts'
+import { DATASET, LOCATION, requireKnownProperties } from './properties.ts'
 import { type Redirects, redirectedTable } from './redirects.ts'
 
 export interface Dataset {
@@ -94,6 +95,8 @@ export function datasetOf(factory: Factory, redirects: Redirects, reference: Ref
   if (why !== undefined) throw new FerryError('FERRY-7006', `dataset ${name}: ${why}`)
   const service = serviceOf(factory, redirects, properties.linkedServiceName as Reference, own)
   const typeProperties = resolve(properties.typeProperties ?? {}, own, `dataset ${name}`) as ValueObject
+  requireKnownProperties(typeProperties, DATASET)
+  requireKnownProperties(typeProperties.location, LOCATION)
   const schema = resolve(properties.schema ?? properties.structure ?? [], own)
   const columns = Array.isArray(schema)
     ? schema.flatMap(c => (isObject(c) && typeof c.name === 'string' ? [c.name] : []))

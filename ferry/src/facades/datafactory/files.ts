@@ -39,11 +39,6 @@ export function sourceObject(at: FilesPlace, root: string, store: ValueObject): 
   const wildcardFolder = optional(store.wildcardFolderPath)?.replace(/^\/+|\/+$/g, '')
   const wildcardFile = optional(store.wildcardFileName)
   const prefix = optional(store.prefix)
-  if (store.fileListPath !== undefined && store.fileListPath !== null && store.fileListPath !== '') {
-    throw new FerryError('FERRY-7006', 'a source by fileListPath does not run here', {
-      hint: 'Read the list by a Lookup, and copy its files in a ForEach.',
-    })
-  }
   if (prefix !== undefined) return { object: join(root, `${literal(prefix)}**`), recursive: true }
   if (wildcardFolder !== undefined || wildcardFile !== undefined) {
     const folder = wildcardFolder ?? literal(at.folder)

@@ -4,6 +4,7 @@ import { isObject, parseValue, type ValueObject } from '../../../pipelines/expre
 import { requireBoolean, requireInteger, requireObject } from '../../../pipelines/resolve.ts'
 import { jsonRows } from '../../../runtime/rows.ts'
 import { datasetAt, kindsOf, type Surroundings, withStore } from '../context.ts'
+import { requireSource } from '../copyjob.ts'
 import type { Dataset, FilesPlace } from '../datasets.ts'
 import { type KindOf, optional, placedAt, readOptionsOf, sourceObject } from '../files.ts'
 
@@ -19,6 +20,7 @@ async function lookup(around: Surroundings, context: ActivityContext): Promise<V
   const { typeProperties } = context.activity
   const dataset = datasetAt(around, context, typeProperties.dataset, 'dataset')
   const source = requireObject(context.property('source'), 'source')
+  requireSource(source)
   const onlyFirst =
     typeProperties.firstRowOnly === undefined || requireBoolean(context.property('firstRowOnly'), 'firstRowOnly')
   const query = optional(source.query) ?? optional(source.sqlReaderQuery)
