@@ -23,10 +23,23 @@ import { settingsSchema as sqliteSettings } from '../ferry/src/connectors/sqlite
 import * as sqliteTypes from '../ferry/src/connectors/sqlite/types.ts'
 import * as duckdbTypes from '../ferry/src/duckdb/logical.ts'
 import { ERRORS } from '../ferry/src/errors.ts'
+import { DATASET_TYPES } from '../ferry/src/facades/datafactory/datasets.ts'
+import { REDIRECTED, STORES } from '../ferry/src/facades/datafactory/linkedservices.ts'
+import { ACTIVITY_TYPES } from '../ferry/src/facades/datafactory/program.ts'
+import {
+  COPY,
+  READ_FORMAT,
+  READ_STORE,
+  SINK,
+  SOURCE,
+  WRITE_FORMAT,
+  WRITE_STORE,
+} from '../ferry/src/facades/datafactory/properties.ts'
 import { readSchema, writeSchema } from '../ferry/src/formats/options.ts'
 import { scheduleSchema, triggerSchema } from '../ferry/src/job/schedules.ts'
 import { jobSchema } from '../ferry/src/job/schema.ts'
 import { TABLE_DEFAULTS } from '../ferry/src/job/tables.ts'
+import { FUNCTIONS } from '../ferry/src/pipelines/expressions/functions.ts'
 
 const root = join(import.meta.dirname, '..')
 
@@ -138,6 +151,7 @@ function errors(): string {
     4: 'The data',
     5: 'Runs and state',
     6: 'The server',
+    7: 'Pipelines',
     9: 'Anything else',
   }
   const parts = [
@@ -156,11 +170,34 @@ function errors(): string {
   return `${parts.join('\n')}\n`
 }
 
+const code = (names: Iterable<string>) => [...names].map(name => `\`${name}\``).join(', ')
+
+/** What of Data Factory runs. */
+function dataFactory(): string {
+  const functions = [...FUNCTIONS.values()].map(f => f.name).sort()
+  const properties = [COPY, SOURCE, READ_STORE, READ_FORMAT, SINK, WRITE_STORE, WRITE_FORMAT].map(({ what, names }) => [
+    what,
+    code(names.filter(name => name !== 'type')),
+  ])
+  return table(
+    ['what', 'which'],
+    [
+      ['activities', code(ACTIVITY_TYPES)],
+      ['linked services', code([...STORES].sort())],
+      ['linked services that need a redirect', code([...REDIRECTED].sort())],
+      ['datasets', code(DATASET_TYPES)],
+      ['functions', code(functions)],
+      ...properties.map(([what, names]) => [`properties of ${what === 'copy' ? 'a Copy' : `a ${what}`}`, names!]),
+    ],
+  )
+}
+
 const settings = (schema: z.ZodObject) => options(schema)
 
 /** All made parts by file: the whole file, or its parts by name. */
 const MADE: Record<string, string | Record<string, string>> = {
   'docs/errors.md': errors(),
+  'docs/adf.md': { supported: dataFactory() },
   'docs/job-file.md': { keys: options(jobSchema as unknown as z.ZodObject, TABLE_DEFAULTS) },
   'docs/schedules.md': {
     schedules: options(scheduleSchema as unknown as z.ZodObject),

@@ -40,6 +40,8 @@ export interface ActivityContext {
   change(effect: Effect): void
   /** Runs activities within this one, and says which of them it fails for. */
   runAll(step: Step, activities: readonly Activity[], item?: Value): Promise<ListEnd>
+  /** Parameters for another pipeline without those that it declares as secrets. */
+  shownParameters(pipeline: string, parameters: ValueObject): ValueObject
   /** Runs another pipeline. */
   runPipeline(name: string, parameters: ValueObject, wait: boolean): Promise<ValueObject>
   /** Waits, or throws when the signal is aborted. */

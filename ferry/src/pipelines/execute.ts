@@ -260,6 +260,11 @@ async function runOne(
   const host: Host = {
     globalParameters: program.globalParameters,
     kind: type => program.kind(type),
+    shownParameters: (name, parameters) => {
+      const { parameters: declared } = program.pipeline(name)
+      const isSecret = (key: string) => declared[key]?.type.toLowerCase() === 'securestring'
+      return Object.fromEntries(Object.entries(parameters).map(([key, v]) => [key, isSecret(key) ? '***' : v]))
+    },
     runPipeline: request =>
       runChild({ ...execution, source: sourceOf(row) }, request, stop.signal, background, () => stop.abort('cancel')),
   }

@@ -48,6 +48,7 @@ async function run(
   const host: Host = {
     kind: type => (type === 'Probe' ? kind : undefined),
     globalParameters: { zone: 'eu' },
+    shownParameters: (_, parameters) => parameters,
     runPipeline: async () => ({}),
   }
   const pipeline = readPipeline('p', properties)

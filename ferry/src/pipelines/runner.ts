@@ -19,6 +19,8 @@ export interface Host {
   /** Activities beyond those of the control flow, by type. */
   kind(type: string): ActivityKind | undefined
   readonly globalParameters: ValueObject
+  /** Parameters for a pipeline without those that it declares as secrets. */
+  shownParameters(pipeline: string, parameters: ValueObject): ValueObject
   /** Runs another pipeline as a run of its own; resolves with its output, or when it has begun if it is not waited for. */
   runPipeline(request: ChildRequest): Promise<ValueObject>
 }
@@ -179,6 +181,9 @@ class PipelineRun {
     } catch (error) {
       if (error instanceof Stopped || isOfState(error)) throw error
       record.error = activityError(error, activity.name)
+      // A message may repeat what was asked and what was answered.
+      if (record.secure)
+        record.error.message = 'The details are not shown: the activity keeps its input or output secret.'
       if (error instanceof ActivityFailure && error.output) record.output = error.output
     }
     const state = record.error ? 'Failed' : 'Succeeded'
@@ -302,6 +307,7 @@ class PipelineRun {
         record.effect = effect
       },
       runAll: (step, activities, item) => this.runAll(record.key, step, activities, item, place),
+      shownParameters: (name, parameters) => this.host.shownParameters(name, parameters),
       runPipeline: (name, parameters, wait) =>
         this.host.runPipeline({
           name,

@@ -15,6 +15,7 @@ const MOST_WAITING = 2000
 export class StateJournal implements Journal {
   private readonly state: State
   private readonly lease: PipelineLease
+  private readonly seal: Seal
   private readonly onSave: ((record: ActivityRecord) => void) | undefined
   private readonly kept = new Map<string, ActivityRecord>()
   readonly effects: Effect[] = []
@@ -26,6 +27,7 @@ export class StateJournal implements Journal {
   private constructor(state: State, lease: PipelineLease, onSave: ((record: ActivityRecord) => void) | undefined) {
     this.state = state
     this.lease = lease
+    this.seal = Seal.open(state.home)
     this.onSave = onSave
   }
 
@@ -92,10 +94,9 @@ export class StateJournal implements Journal {
     const { secure } = record
     const text = (value: Value | undefined) => (value === undefined ? null : printValue(value))
     const sealed = (value: string | null, name: string) =>
-      value === null ? null : Seal.open(this.state.home).close(this.nameOf(record.key, name), value)
+      value === null ? null : this.seal.close(this.nameOf(record.key, name), value)
     const input = shortened(text(record.input))
     const output = text(record.output)
-    // The items of a loop and the change of a variable may come from a secret output.
     return {
       run: this.lease.run,
       key: record.key,
@@ -109,8 +110,9 @@ export class StateJournal implements Journal {
       input: secure?.input ? sealed(input, 'input') : input,
       output: secure?.output ? sealed(output, 'output') : output,
       error: text(record.error),
-      decision: text(record.decision),
-      effect: record.effect ? printValue(record.effect as unknown as ValueObject) : null,
+      // The items of a loop and the change of a variable may come from a secret output.
+      decision: sealed(text(record.decision), 'decision'),
+      effect: sealed(record.effect ? printValue(record.effect as unknown as ValueObject) : null, 'effect'),
       copy: record.copy ?? null,
       secure: (secure?.input ? 1 : 0) + (secure?.output ? 2 : 0),
       user_properties: text(record.userProperties),
@@ -120,10 +122,9 @@ export class StateJournal implements Journal {
   private recordOf(row: ActivityRunRow): ActivityRecord {
     const parse = <T>(value: string | null) => (value === null ? undefined : (parseValue(value) as T))
     const secure = Number(row.secure)
-    const output =
-      row.output !== null && (secure & 2) !== 0
-        ? Seal.open(this.state.home).reveal(this.nameOf(row.key, 'output'), row.output)
-        : row.output
+    const revealed = (value: string | null, name: string) =>
+      value === null ? null : this.seal.reveal(this.nameOf(row.key, name), value)
+    const output = (secure & 2) === 0 ? row.output : revealed(row.output, 'output')
     return {
       key: row.key,
       name: row.name,
@@ -134,8 +135,8 @@ export class StateJournal implements Journal {
       endedAt: row.ended_at === null ? undefined : Number(row.ended_at),
       output: parse<ValueObject>(output),
       error: parse<ActivityError>(row.error),
-      decision: parse<Value>(row.decision),
-      effect: parse<Effect & ValueObject>(row.effect),
+      decision: parse<Value>(revealed(row.decision, 'decision')),
+      effect: parse<Effect & ValueObject>(revealed(row.effect, 'effect')),
       copy: row.copy ?? undefined,
       secure: secure === 0 ? undefined : { input: (secure & 1) !== 0, output: (secure & 2) !== 0 },
       userProperties: parse<ValueObject>(row.user_properties),
@@ -144,9 +145,12 @@ export class StateJournal implements Journal {
 
   /** The same in a run that takes over what another one has come to. */
   private nameOf(key: string, what: string): string {
-    return `pipeline/${key}/${what}`
+    return sealName(key, what)
   }
 }
+
+/** Under which a part of an activity is sealed. */
+export const sealName = (key: string, what: string) => `pipeline/${key}/${what}`
 
 /** Inputs are for people. */
 function shortened(text: string | null): string | null {

@@ -75,6 +75,9 @@ const TABLES = new Set([
 
 const DOCUMENTS = new Set(['CosmosDbSqlApiCollection', 'DocumentDbCollection'])
 
+/** Types of datasets that are known. */
+export const DATASET_TYPES = [...Object.keys(FORMATS), ...TABLES, ...DOCUMENTS].sort()
+
 /** Why a dataset of a type is nothing that can be read or written; undefined if it can. */
 export function whyNoDataset(type: string): string | undefined {
   const isKnown = Object.hasOwn(FORMATS, type) || TABLES.has(type) || DOCUMENTS.has(type) || type === 'RestResource'

@@ -141,11 +141,11 @@ export const executePipeline: ActivityKind = {
     const { typeProperties } = context.activity
     const reference = typeProperties.pipeline as { referenceName?: unknown } | undefined
     const name = requireText(context.resolve(reference?.referenceName ?? null, 'pipeline.referenceName'), 'pipeline')
-    const given = context.decide(() => context.resolve(typeProperties.parameters ?? {}, 'parameters'))
+    const given = context.resolve(typeProperties.parameters ?? {}, 'parameters')
     const wait =
       typeProperties.waitOnCompletion === undefined ||
       requireBoolean(context.property('waitOnCompletion'), 'waitOnCompletion')
-    context.told({ pipeline: name, parameters: given })
+    context.told({ pipeline: name, parameters: context.shownParameters(name, requireObject(given, 'parameters')) })
     return context.runPipeline(name, requireObject(given, 'parameters'), wait) as Promise<ValueObject>
   },
 }

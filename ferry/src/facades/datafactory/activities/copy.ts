@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { asFerryError } from '../../../errors.ts'
-import type { EndpointSpec } from '../../../job/schema.ts'
+import { FerryError } from '../../../errors.ts'
+import type { CopyJob, EndpointSpec } from '../../../job/schema.ts'
 import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
 import { ActivityFailure } from '../../../pipelines/errors.ts'
 import { type ValueObject, valueOf } from '../../../pipelines/expressions/values.ts'
@@ -9,6 +9,7 @@ import { requireBoolean, requireObject } from '../../../pipelines/resolve.ts'
 import { discardRun } from '../../../runtime/discard.ts'
 import type { RunReport } from '../../../runtime/report.ts'
 import { withoutSecrets } from '../../../runtime/stores.ts'
+import type { State } from '../../../state/database.ts'
 import { findRun } from '../../../state/runs.ts'
 import { datasetAt, kindsOf, type Running, withStore } from '../context.ts'
 import { copyJobOf } from '../copyjob.ts'
@@ -39,7 +40,7 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
         list: (endpoint, name, read) => listFiles(around, endpoint, name, read),
       }),
     )
-  const job = await keptCopy(state, context, made)
+  const job = await keptCopy(context, made)
   context.told({
     source: requireObject(properties.source, 'source'),
     sink: requireObject(properties.sink, 'sink'),
@@ -47,11 +48,18 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
   })
   await context.flush()
   const started = Date.now()
-  const report = await around.copier.run({ job, signal, onStart: run => context.copies(run) })
+  const facts = { source: source.type, sink: sink.type, started, properties }
+  // Its process may have ended it when the one that executes the pipeline was gone.
+  const ended = await completedRun(state, job.name)
+  if (ended) {
+    context.copies(ended.id)
+    return outputOf(ended, facts)
+  }
+  const report = await executed(around, context, job)
   const isGivenUp =
     report.status === 'paused' ? signal.reason !== 'stop' : report.status === 'failed' && context.isLastAttempt
   if (isGivenUp) await discardRun(state, await findRun(state.db, report.runId), policy, job)
-  const output = outputOf(report, { source: source.type, sink: sink.type, started, properties })
+  const output = outputOf({ ...report, id: report.runId }, facts)
   if (report.status === 'completed') return output
   const [first] = report.errors
   throw new ActivityFailure(
@@ -60,6 +68,60 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
     output,
   )
 }
+
+/** How long the process of a copy may take to end when the one that it works for is gone. */
+const LINGER_MS = 30_000
+
+/** Executes a copy; one whose former process is about to end is waited for. */
+async function executed(around: Running, context: ActivityContext, job: CopyJob): Promise<RunReport> {
+  const { signal } = context
+  for (const began = Date.now(); ; ) {
+    try {
+      return await around.copier.run({ job, signal, onStart: run => context.copies(run) })
+    } catch (error) {
+      const lingers = error instanceof FerryError && error.code === 'FERRY-5001' && Date.now() - began < LINGER_MS
+      if (!lingers) throw error
+      await context.sleep(100)
+    }
+  }
+}
+
+/** The run of a copy that has completed; undefined if it has not. */
+async function completedRun(state: State, job: string): Promise<CopyEnd | undefined> {
+  const run = await state.db
+    .selectFrom('run')
+    .selectAll()
+    .where('job', '=', job)
+    .orderBy('id', 'desc')
+    .executeTakeFirst()
+  if (run?.state !== 'completed') return undefined
+  return {
+    id: run.id,
+    status: run.state,
+    rowsRead: Number(run.rows_read),
+    rowsCopied: Number(run.rows_copied),
+    rowsSkipped: Number(run.rows_skipped),
+    dataRead: Number(run.bytes_read),
+    dataWritten: Number(run.bytes_written),
+    copyDuration: Number(run.worked_ms) / 1000,
+    usedParallelCopies: 1,
+    errors: [],
+  }
+}
+
+/** What the output of a copy is made of. */
+type CopyEnd = Pick<
+  RunReport,
+  | 'status'
+  | 'rowsRead'
+  | 'rowsCopied'
+  | 'rowsSkipped'
+  | 'dataRead'
+  | 'dataWritten'
+  | 'copyDuration'
+  | 'usedParallelCopies'
+  | 'errors'
+> & { id: string }
 
 /** The same for the same activity of the same run: another try and another process resume its copy. */
 function jobName({ runId, key, pipeline }: ActivityContext): string {
@@ -94,7 +156,7 @@ async function listFiles(
 
 /** The report of a run with the names that Data Factory's output has. */
 function outputOf(
-  report: RunReport,
+  report: CopyEnd,
   { source, sink, started, properties }: { source: string; sink: string; started: number; properties: ValueObject },
 ): ValueObject {
   const isBinary = source === 'Binary'
@@ -141,13 +203,6 @@ function outputOf(
       ...(isVerified ? { InconsistentData: isWhole ? 'None' : 'Found' } : {}),
     },
     durationInQueue: { integrationRuntimeQueue: 0 },
-    ferryRunId: report.runId,
+    ferryRunId: report.id,
   }) as ValueObject
-}
-
-/** An error of Ferry as the failure of an activity. */
-export function failureOf(error: unknown): ActivityFailure {
-  if (error instanceof ActivityFailure) return error
-  const { code, message, hint } = asFerryError(error)
-  return new ActivityFailure(code, `${message}. ${hint}`)
 }

@@ -49,7 +49,7 @@ async function call(context: ActivityContext): Promise<ValueObject> {
       : Math.min(MOST_TIMEOUT_MS, requireSpan(context.property('httpRequestTimeout'), 'httpRequestTimeout'))
   const waits =
     typeProperties.turnOffAsync === undefined || !requireBoolean(context.property('turnOffAsync'), 'turnOffAsync')
-  context.told({ url, method, ...(body === undefined ? {} : { body }) })
+  context.told({ url: shown(url), method, ...(body === undefined ? {} : { body }) })
   await context.flush()
   let answer = await request(url, { method, headers, body }, limit, context.signal)
   while (waits && answer.status === 202 && answer.headers.location !== undefined) {
@@ -69,7 +69,13 @@ async function call(context: ActivityContext): Promise<ValueObject> {
   )
 }
 
-const withoutSecrets = (url: string) => url.replace(/\?.*$/s, '')
+const withoutSecrets = (url: string) => url.replace(/\?.*$/s, '').replace(/\/\/[^/@]*@/, '//')
+
+/** An address as it is shown: without a user, and without the values of parameters that grant access. */
+const shown = (url: string) =>
+  url
+    .replace(/\/\/[^/@]*@/, '//')
+    .replace(/([?&](?:sig|code|[^=&]*(?:token|key|secret|password|credential)[^=&]*)=)[^&#]*/gi, '$1***')
 
 function headersOf(given: Value | undefined): Record<string, string> {
   if (given === undefined || given === null || given === '') return {}
