@@ -14,7 +14,7 @@ import {
   READ_FORMAT,
   READ_STORE,
   SINK,
-  SOURCE,
+  sourceNames,
   unknownIn,
   WRITE_FORMAT,
   WRITE_STORE,
@@ -191,7 +191,7 @@ class Checker {
   private sides({ type, typeProperties }: Activity, at: string, checked: CheckedArtifact): void {
     const { source, sink } = typeProperties as { source?: Record<string, unknown>; sink?: Record<string, unknown> }
     const parts: [string, unknown, Parameters<typeof unknownIn>[1]][] = [
-      ['.source', source, SOURCE],
+      ['.source', source, sourceNames(source)],
       ['.source.storeSettings', source?.storeSettings, READ_STORE],
       ['.source.formatSettings', source?.formatSettings, READ_FORMAT],
     ]

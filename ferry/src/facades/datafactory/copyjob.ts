@@ -1,4 +1,5 @@
 /** A copy activity as a copy job. */
+import { basename, dirname } from 'node:path'
 import { FerryError } from '../../errors.ts'
 import { checkJob } from '../../job/read.ts'
 import type { CopyJob, TableEntry } from '../../job/schema.ts'
@@ -22,7 +23,7 @@ import {
   READ_STORE,
   requireKnownProperties,
   SINK,
-  SOURCE,
+  sourceNames,
   WRITE_FORMAT,
   WRITE_STORE,
 } from './properties.ts'
@@ -36,6 +37,8 @@ export interface CopyOf {
   /** `typeProperties` of the activity, evaluated. */
   properties: ValueObject
   kindOf: KindOf
+  /** The file that what a service gives was written to, an object a line. */
+  spooled?: string | undefined
   /** The names of the files that a name or a pattern means, relative to the store. */
   list(endpoint: CopyJob['source'], name: string, read: Record<string, unknown>): Promise<string[]>
 }
@@ -91,7 +94,7 @@ export function requireSource(from: ValueObject): void {
       hint: 'Read the list by a Lookup, and copy its files in a ForEach.',
     })
   }
-  requireKnownProperties(from, SOURCE)
+  requireKnownProperties(from, sourceNames(from))
   requireKnownProperties(from.storeSettings, READ_STORE)
   requireKnownProperties(from.formatSettings, READ_FORMAT)
 }
@@ -110,10 +113,14 @@ interface Side {
   recursive: boolean
 }
 
-function readOf({ source, kindOf }: CopyOf, from: ValueObject): Side {
+function readOf({ source, kindOf, spooled }: CopyOf, from: ValueObject): Side {
+  if (spooled !== undefined) {
+    const endpoint = { kind: 'files', folder: dirname(spooled) }
+    return { endpoint, object: basename(spooled), options: { format: 'jsonl' }, root: '', recursive: false }
+  }
   if (isFiles(source)) return readFiles(source, from, kindOf)
   const { at, name } = source
-  if (at.kind === 'rest') throw new FerryError('FERRY-7006', `dataset ${name}: REST is no source of a copy here yet`)
+  if (at.kind === 'rest') throw new FerryError('FERRY-7006', `dataset ${name}: REST is read by a Copy alone`)
   const query = QUERY_NAMES.map(n => optional(from[n])).find(q => q !== undefined)
   const table = at as TablePlace
   if (at.kind === 'documents') return readDocuments(source, table, from, query)
@@ -270,7 +277,10 @@ async function tabular(copy: CopyOf, read: Side, write: Side, to: ValueObject): 
   const from = requireObject(properties.source, 'source')
   const added = addedColumns(from.additionalColumns)
   const { columns, constants, path } = withAdded(mapping.columns, added)
-  const types = isFiles(source) && Object.keys(mapping.sourceTypes).length > 0 ? { types: mapping.sourceTypes } : {}
+  const types =
+    (isFiles(source) || copy.spooled !== undefined) && Object.keys(mapping.sourceTypes).length > 0
+      ? { types: mapping.sourceTypes }
+      : {}
   const before = optional(to.preCopyScript)
   const settings = {
     ...updateOf(sink, to),

@@ -40,6 +40,28 @@ export const SOURCE: Known = {
   ],
 }
 
+export const REST_SOURCE: Known = {
+  what: 'REST source',
+  names: [
+    'type',
+    'requestMethod',
+    'requestBody',
+    'additionalHeaders',
+    'paginationRules',
+    'httpRequestTimeout',
+    'requestInterval',
+    'additionalColumns',
+    'sourceRetryCount',
+    'sourceRetryWait',
+    ...PACE,
+  ],
+}
+
+/** What is known of a source by its type. */
+export function sourceNames(source: { type?: unknown } | undefined): Known {
+  return source?.type === 'RestSource' ? REST_SOURCE : SOURCE
+}
+
 export const SINK: Known = {
   what: 'sink',
   names: [

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { FerryError } from '../../../errors.ts'
 import type { CopyJob, EndpointSpec } from '../../../job/schema.ts'
 import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
@@ -13,6 +15,8 @@ import type { State } from '../../../state/database.ts'
 import { findRun } from '../../../state/runs.ts'
 import { datasetAt, kindsOf, type Running, withStore } from '../context.ts'
 import { copyJobOf } from '../copyjob.ts'
+import type { Dataset } from '../datasets.ts'
+import { spool } from '../rest.ts'
 
 /** A copy, as a run of its own, which a process that goes on with the pipeline resumes. */
 export function copyActivity(around: Running): ActivityKind {
@@ -29,6 +33,7 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
   const properties = requireObject(context.resolve(activity.typeProperties), 'typeProperties')
   const source = datasetAt(around, context, activity.inputs?.[0], 'input')
   const sink = datasetAt(around, context, activity.outputs?.[0], 'output')
+  const spooled = await spoolOf(around, context, source, properties)
   const made = () =>
     kindsOf(around).then(kindOf =>
       copyJobOf({
@@ -37,6 +42,7 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
         sink,
         properties,
         kindOf,
+        spooled,
         list: (endpoint, name, read) => listFiles(around, endpoint, name, read),
       }),
     )
@@ -58,6 +64,7 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
   const report = await executed(around, context, job)
   const isGivenUp =
     report.status === 'paused' ? signal.reason !== 'stop' : report.status === 'failed' && context.isLastAttempt
+  if (spooled !== undefined && (report.status === 'completed' || isGivenUp)) rmSync(spooled, { force: true })
   if (isGivenUp) await discardRun(state, await findRun(state.db, report.runId), policy, job)
   const output = outputOf({ ...report, id: report.runId }, facts)
   if (report.status === 'completed') return output
@@ -67,6 +74,30 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
     first ? `${first.message}. ${first.hint}` : `the copy is ${report.status}`,
     output,
   )
+}
+
+/** What a REST service gives, in a file beside the state; undefined for other sources. A process that goes on has it already. */
+async function spoolOf(
+  { state }: Running,
+  context: ActivityContext,
+  { at, service }: Dataset,
+  properties: ValueObject,
+): Promise<string | undefined> {
+  if (at.kind !== 'rest') return undefined
+  const folder = join(state.home, 'spool')
+  const path = join(folder, `${jobName(context)}.jsonl`)
+  if (existsSync(path)) return path
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const source = requireObject(properties.source, 'source')
+  const { relativeUrl } = at
+  const { signal } = context
+  // Only what is whole has the name.
+  await spool(
+    { settings: service.properties, relativeUrl, source, signal, sleep: ms => context.sleep(ms) },
+    `${path}.tmp`,
+  )
+  renameSync(`${path}.tmp`, path)
+  return path
 }
 
 /** How long the process of a copy may take to end when the one that it works for is gone. */

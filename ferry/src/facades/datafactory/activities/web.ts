@@ -10,6 +10,7 @@ import {
   type ValueObject,
 } from '../../../pipelines/expressions/values.ts'
 import { requireBoolean, requireObject, requireSpan, requireText } from '../../../pipelines/resolve.ts'
+import { type Answer, request, withoutSecrets } from '../web.ts'
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 const MOST_BYTES = 4_000_000
@@ -17,7 +18,6 @@ const DEFAULT_TIMEOUT_MS = 60_000
 const MOST_TIMEOUT_MS = 600_000
 /** How long to wait between looks at a request that goes on at the other side, where it does not say. */
 const POLL_SECONDS = 10
-const MOST_REDIRECTS = 20
 
 /** A call of an address; what it may reach is decided where sockets connect. */
 export const webActivity: ActivityKind = { type: 'WebActivity', isOutside: true, run: call }
@@ -51,13 +51,17 @@ async function call(context: ActivityContext): Promise<ValueObject> {
     typeProperties.turnOffAsync === undefined || !requireBoolean(context.property('turnOffAsync'), 'turnOffAsync')
   context.told({ url: shown(url), method, ...(body === undefined ? {} : { body }) })
   await context.flush()
-  let answer = await request(url, { method, headers, body }, limit, context.signal)
+  let answer = await request(url, { method, headers, body }, { limit, signal: context.signal, most: MOST_BYTES })
   while (waits && answer.status === 202 && answer.headers.location !== undefined) {
     await context.sleep(Number(answer.headers['retry-after'] ?? POLL_SECONDS) * 1000)
     const next = new URL(answer.headers.location, url).href
     // Credentials are for the host that they were given for.
     const own = new URL(next).host === parsed.host ? headers : {}
-    answer = await request(next, { method: 'GET', headers: own, body: undefined }, limit, context.signal)
+    answer = await request(
+      next,
+      { method: 'GET', headers: own, body: undefined },
+      { limit, signal: context.signal, most: MOST_BYTES },
+    )
   }
   const output = outputOf(answer)
   if (answer.status < 400) return output
@@ -68,8 +72,6 @@ async function call(context: ActivityContext): Promise<ValueObject> {
     output,
   )
 }
-
-const withoutSecrets = (url: string) => url.replace(/\?.*$/s, '').replace(/\/\/[^/@]*@/, '//')
 
 /** An address as it is shown: without a user, and without the values of parameters that grant access. */
 const shown = (url: string) =>
@@ -107,70 +109,6 @@ function bodyOf(method: string, given: Value | undefined, headers: Record<string
   }
   headers['content-type'] ??= 'application/json'
   return typeof given === 'object' ? printValue(given) : textOf(given)
-}
-
-interface Answer {
-  status: number
-  headers: Record<string, string>
-  text: string
-}
-
-async function request(
-  url: string,
-  { method, headers, body }: { method: string; headers: Record<string, string>; body: string | undefined },
-  limit: number,
-  signal: AbortSignal,
-): Promise<Answer> {
-  const timer = AbortSignal.timeout(limit)
-  try {
-    let [at, how] = [url, method]
-    for (let hops = 0; ; hops++) {
-      // Redirects are followed by hand: credentials stay with the host that they are for.
-      const same = new URL(at).host === new URL(url).host
-      const sent = same ? headers : { accept: headers.accept ?? '*/*' }
-      const response = await fetch(at, {
-        method: how,
-        headers: sent,
-        redirect: 'manual',
-        signal: AbortSignal.any([signal, timer]),
-        ...(body === undefined || how === 'GET' ? {} : { body }),
-      })
-      const location = response.headers.get('location')
-      if (response.status >= 300 && response.status < 400 && location !== null && hops < MOST_REDIRECTS) {
-        await response.body?.cancel()
-        at = new URL(location, at).href
-        if (response.status === 303) how = 'GET'
-        continue
-      }
-      return { status: response.status, headers: Object.fromEntries(response.headers), text: await bounded(response) }
-    }
-  } catch (error) {
-    if (signal.aborted) throw error
-    if (error instanceof ActivityFailure || error instanceof FerryError) throw error
-    if (timer.aborted) {
-      throw new ActivityFailure(
-        '2128',
-        `No response from the endpoint '${withoutSecrets(url)}' within ${limit / 1000} seconds`,
-      )
-    }
-    const { cause } = error as { cause?: { message?: string } }
-    throw new ActivityFailure(
-      '2108',
-      `Error calling the endpoint '${withoutSecrets(url)}'. Response status code: 'NA - Unknown'. More details: ${cause?.message ?? (error as Error).message}`,
-    )
-  }
-}
-
-async function bounded(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of response.body ?? []) {
-    size += (chunk as Uint8Array).length
-    if (size > MOST_BYTES)
-      throw new ActivityFailure('2001', 'The length of execution output is over limit (around 4MB currently).')
-    chunks.push(chunk as Uint8Array)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }
 
 function outputOf({ headers, text }: Answer): ValueObject {
