@@ -66,9 +66,13 @@ function setOf(chars: string[]): (char: string) => boolean {
   return char => ranges.some(([from, to]) => char >= from && char <= to) !== isNot
 }
 
+/** No name has it. */
+const SET = '\0'
+
 /** The patterns that `{a,b}` in a pattern expands to, nested ones too. Throws FERRY-1003 for too many. */
 export function alternatives(pattern: string): string[] {
-  let found = [pattern]
+  // A brace in a set stands for itself.
+  let found = [pattern.replaceAll('[{]', SET)]
   for (;;) {
     const next = found.flatMap(one => {
       const [, before, inner, after] = /^(.*?)\{([^{}]*,[^{}]*)\}(.*)$/s.exec(one) ?? []
@@ -77,7 +81,8 @@ export function alternatives(pattern: string): string[] {
     if (next.length > MOST_ALTERNATIVES) {
       throw new FerryError('FERRY-1003', `the pattern stands for more than ${MOST_ALTERNATIVES} others`)
     }
-    if (next.length === found.length && next.every((one, i) => one === found[i])) return found
+    if (next.length === found.length && next.every((one, i) => one === found[i]))
+      return found.map(one => one.replaceAll(SET, '[{]'))
     found = next
   }
 }

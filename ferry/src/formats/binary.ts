@@ -15,7 +15,7 @@ import { FerryError, RowError } from '../errors.ts'
 import { KeptForm } from '../kept.ts'
 import type { Found, ObjectHead, ObjectStore, SourceFile } from '../objects/store.ts'
 import { gathered } from '../streams.ts'
-import { partOf } from './increment.ts'
+import { listed, partOf } from './increment.ts'
 import type { ReadOptions as FileOptions } from './options.ts'
 
 declare module '../contract/encodings.ts' {
@@ -96,7 +96,7 @@ export class BinarySourceTable implements SourceTable {
   }
 
   private async *entries(): AsyncGenerator<Entry> {
-    const { base, pages, single } = await this.store.list(this.request.object, { deep: true })
+    const { base, pages, single } = await listed(this.store, this.request.object, this.request.options)
     this.isSingle = single
     let left = this.request.limit ?? Infinity
     for await (const page of partOf(pages, this.request)) {

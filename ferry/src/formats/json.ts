@@ -50,7 +50,11 @@ export async function describeJson(
   const { file, guessed } = await fileAsItIs(set, path!, options)
   const own = { ...options, encoding: file.encoding }
   const peeked = Peeked.at(file)
-  const types: Learned = { own: new MemberTypes(), nested: new MemberTypes(), unwind: options.unwind }
+  const types: Learned = {
+    own: new MemberTypes({ instants: options.detectDatetime }),
+    nested: new MemberTypes({ instants: options.detectDatetime }),
+    unwind: options.unwind,
+  }
   const first = await learn(types, peeked ? once(await peeked.sample(SAMPLE_BYTES)) : file, format, {
     file,
     records: whole ? Infinity : options.sample,

@@ -55,6 +55,10 @@ export const readSchema = z
       .boolean()
       .default(false)
       .describe('Whether names of folders such as `year=2026` are columns of the rows in them'),
+    detectDatetime: z
+      .boolean()
+      .default(true)
+      .describe('JSON: whether texts such as `2024-01-31T08:00:00Z` become instants in a table'),
     unwind: z
       .string()
       .min(1)

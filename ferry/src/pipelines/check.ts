@@ -19,6 +19,9 @@ export interface Known {
   whyNot(type: string): string | undefined
 }
 
+/** How deep activities may lie in one another. */
+const MOST_DEPTH = 50
+
 /** Where expressions are: what they may refer to. */
 interface Around {
   pipeline: Pipeline
@@ -38,14 +41,20 @@ export function readPipeline(name: string, properties: unknown, place = '$.prope
 }
 
 /** An activity whose inner activities are read too. */
-function withChildren(activity: Activity, pipeline: string): Activity {
+function withChildren(activity: Activity, pipeline: string, depth = 0): Activity {
+  if (depth > MOST_DEPTH) {
+    throw new FerryError(
+      'FERRY-7001',
+      `pipeline ${pipeline}, activity ${activity.name}: activities lie more than ${MOST_DEPTH} deep in one another`,
+    )
+  }
   const children = childrenOf(activity)
   if (children.length === 0) return activity
   const typeProperties = structuredClone(activity.typeProperties)
   const read = (list: unknown, at: string) =>
     (list as unknown[]).map((one, i) => {
       const result = activitySchema.safeParse(one)
-      if (result.success) return withChildren(result.data, pipeline)
+      if (result.success) return withChildren(result.data, pipeline, depth + 1)
       const [issue] = result.error.issues
       throw new FerryError(
         'FERRY-7001',
@@ -80,9 +89,6 @@ export function problemsOf(pipeline: Pipeline, known: Known, place = '$.properti
   }
   collect(pipeline.activities, `${place}.activities`)
   const around: Around = { pipeline, activities, hasItem: false, known, problems }
-  for (const [name, { defaultValue }] of Object.entries(pipeline.variables)) {
-    checkValue(defaultValue, `${place}.variables.${name}.defaultValue`, around)
-  }
   checkList(pipeline.activities, `${place}.activities`, around)
   return problems
 }
@@ -100,6 +106,18 @@ function checkList(list: readonly Activity[], path: string, around: Around): voi
         message: `there is no activity ${dependency.activity} beside ${activity.name}${near ? `: did you mean ${near}?` : ''}`,
       })
     })
+    // What is inactive is neither run nor checked.
+    if (activity.state === 'Inactive') return
+    if (/^(Set|Append)Variable$/.test(activity.type) && activity.typeProperties.setSystemVariable !== true) {
+      const { variableName } = activity.typeProperties
+      const variables = Object.keys(around.pipeline.variables)
+      if (typeof variableName === 'string' && !variableName.includes('@') && !has(variables, variableName)) {
+        problems.push({
+          path: `${at}.typeProperties.variableName`,
+          message: `there is no variable ${variableName}${like(variableName, variables)}`,
+        })
+      }
+    }
     if (!known.hasKind(activity.type)) {
       const why = known.whyNot(activity.type) ?? 'activities of this type do not run here'
       problems.push({ path: `${at}.type`, message: `${activity.type}: ${why}` })

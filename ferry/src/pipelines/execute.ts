@@ -286,16 +286,16 @@ async function runChild(
   const isOpen = known?.state === 'InProgress' || known?.state === 'Queued'
   const row = isOpen
     ? await takePipelineRun(state.db, known.id)
-    : known && known.state === 'Succeeded'
-      ? known
-      : await createRun(execution, name, parameters, {
-          trigger: info.trigger,
-          parent,
-          groupId: info.groupId,
-          ...(execution.source ? { source: execution.source } : {}),
-        })
+    : (known ??
+      (await createRun(execution, name, parameters, {
+        trigger: info.trigger,
+        parent,
+        groupId: info.groupId,
+        ...(execution.source ? { source: execution.source } : {}),
+      })))
   const output: ValueObject = { pipelineName: name, pipelineRunId: row.id }
-  if (row.state === 'Succeeded') return withReturn(output, row.return_value)
+  // It has ended when the process that waited for it was gone.
+  if (known && !isOpen) return endedBefore(name, known, output)
   // A run that is not waited for is not cancelled with the one that has started it.
   const work = executeRun(
     { ...execution, signal: wait ? stopping(execution.signal, signal) : execution.signal },
@@ -323,6 +323,16 @@ async function runChild(
     )
   }
   return withReturn(output, end.returnValue === undefined ? null : printValue(end.returnValue))
+}
+
+function endedBefore(name: string, { state, error, return_value }: PipelineRunRow, output: ValueObject): ValueObject {
+  if (state === 'Succeeded') return withReturn(output, return_value)
+  const failure = error === null ? undefined : (parseValue(error) as unknown as NonNullable<RunEnd['error']>)
+  throw new ActivityFailure(
+    failure?.error.errorCode ?? state,
+    failure?.message ?? `pipeline ${name} was cancelled`,
+    output,
+  )
 }
 
 /** Runs that this one has started without waiting, and that a process has left. */

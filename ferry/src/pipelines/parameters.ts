@@ -5,7 +5,10 @@ import type { Parameter } from './model.ts'
 
 /** The values of parameters: those given, else the defaults. Throws FERRY-7004. */
 export function bindParameters(owner: string, declared: Record<string, Parameter>, given: ValueObject): ValueObject {
-  const unknown = Object.keys(given).find(name => !Object.hasOwn(declared, name))
+  // Data Factory finds parameters in any case.
+  const values = new Map(Object.entries(given).map(([name, value]) => [name.toLowerCase(), value]))
+  const names = new Set(Object.keys(declared).map(name => name.toLowerCase()))
+  const unknown = Object.keys(given).find(name => !names.has(name.toLowerCase()))
   if (unknown !== undefined) {
     const near = nearest(unknown, Object.keys(declared))
     const known = Object.keys(declared).join(', ') || 'none'
@@ -16,7 +19,8 @@ export function bindParameters(owner: string, declared: Record<string, Parameter
   }
   return Object.fromEntries(
     Object.entries(declared).map(([name, { type, defaultValue }]) => {
-      if (Object.hasOwn(given, name)) return [name, ofType(given[name]!, type, `parameter ${name} of ${owner}`)]
+      const value = values.get(name.toLowerCase())
+      if (value !== undefined) return [name, ofType(value, type, `parameter ${name} of ${owner}`)]
       if (defaultValue === undefined) {
         throw new FerryError('FERRY-7004', `${owner} needs a value for its parameter ${name}`, {
           hint: `Give it: --parameter ${name}=...`,

@@ -3,11 +3,10 @@ import { FerryError, nearest } from '../errors.ts'
 import { RETURN_VALUE } from './activities/simple.ts'
 import { clockOf } from './clock.ts'
 import type { Scope } from './expressions/evaluate.ts'
-import type { Value, ValueObject } from './expressions/values.ts'
+import { type Value, type ValueObject, valueOf } from './expressions/values.ts'
 import type { ActivityRecord, Effect } from './journal.ts'
 import type { Pipeline } from './model.ts'
 import { ofType } from './parameters.ts'
-import { resolve } from './resolve.ts'
 
 /** What a run knows of itself: `pipeline()` and `trigger()` give it to expressions. */
 export interface RunInfo {
@@ -87,13 +86,14 @@ export class RunValues {
       this.variables.set(name, { ...((before ?? {}) as ValueObject), ...(effect.value as ValueObject) })
       return
     }
-    const declared = this.pipeline.variables[name]
-    if (!declared || !Object.hasOwn(this.pipeline.variables, name)) throw noVariable(name, this.pipeline)
+    const own = Object.keys(this.pipeline.variables).find(n => n.toLowerCase() === name.toLowerCase())
+    if (own === undefined) throw noVariable(name, this.pipeline)
+    const declared = this.pipeline.variables[own]!
     if ('set' in effect) {
-      this.variables.set(name, ofType(effect.value, declared.type, `variable ${name}`))
+      this.variables.set(own, ofType(effect.value, declared.type, `variable ${own}`))
       return
     }
-    const list = this.variables.get(name)
+    const list = this.variables.get(own)
     if (!Array.isArray(list))
       throw new FerryError('FERRY-7004', `variable ${name} is no array: nothing can be appended to it`)
     list.push(effect.value)
@@ -145,7 +145,7 @@ function initial(value: unknown, type: string, name: string): Value {
     const made = empty[type.toLowerCase()] ?? null
     return Array.isArray(made) ? [] : made
   }
-  const made = ofType(resolve(value, { functions: new Map() }), type, `the default of variable ${name}`)
+  const made = ofType(valueOf(value), type, `the default of variable ${name}`)
   return Array.isArray(made) ? [...made] : made
 }
 
@@ -170,7 +170,8 @@ function noVariable(name: string, { name: pipeline, variables }: Pipeline): Ferr
 function activityAt(place: Place, [name]: Value[], record: ActivityRecord): Value {
   const names: string[] = []
   for (let at: Place | undefined = place; at; at = at.outer) {
-    const found = at.outcomes.get(String(name))
+    const lower = String(name).toLowerCase()
+    const found = at.outcomes.get(String(name)) ?? [...at.outcomes].find(([n]) => n.toLowerCase() === lower)?.[1]
     if (found) return found
     names.push(...at.outcomes.keys())
   }

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { float64, int64 } from '../../batch/types.ts'
 import { stripSemicolon } from '../../batch/usersql.ts'
 import type { ObjectSpec, TableColumn, TableInfo } from '../../contract/schema.ts'
 import { namePart, quoteName, tableName } from './database.ts'
@@ -138,12 +139,39 @@ function hasRowid(db: DatabaseSync, table: string): boolean {
 }
 
 function describeQuery(db: DatabaseSync, query: string): SqliteTable {
-  const statement = db.prepare(stripSemicolon(query))
+  const text = stripSemicolon(query)
+  const statement = db.prepare(text)
   const columns = statement.columns().map(c => ({
     name: c.name,
     type: toLogical(c.type ?? ''),
     native: c.type ?? '',
     nullable: true,
   }))
+  const computed = columns.filter(c => c.native === '')
+  if (computed.length > 0 && new Set(columns.map(c => c.name)).size === columns.length) typesOf(db, text, computed)
   return { object: '(query)', table: '', rowid: false, columns, primaryKey: [] }
+}
+
+/**
+ * Gives columns that a query computes the type of their values, where all of them have one: whole numbers or numbers. SQLite
+ * knows the type of each value only, so that all of them are looked at.
+ */
+function typesOf(db: DatabaseSync, query: string, columns: TableColumn[]): void {
+  const counts = columns.flatMap(({ name }, i) => {
+    const type = `typeof(${quoteName(name)})`
+    return [`count(${quoteName(name)}) AS n${i}`, `sum(${type} = 'integer') AS i${i}`, `sum(${type} = 'real') AS r${i}`]
+  })
+  let found: Record<string, unknown> | undefined
+  try {
+    found = db.prepare(`SELECT ${counts.join(', ')} FROM (${query})`).get()
+  } catch {
+    // What cannot be a part of another query, such as a PRAGMA, keeps its texts.
+    return
+  }
+  for (const [i, column] of columns.entries()) {
+    const [all, integers, reals] = [`n${i}`, `i${i}`, `r${i}`].map(key => Number(found?.[key] ?? 0))
+    if (all === 0) continue
+    if (integers === all) column.type = int64
+    else if (reals === all) column.type = float64
+  }
 }

@@ -2,7 +2,8 @@
 import { basename, dirname, join } from 'node:path'
 import { FerryError } from '../../errors.ts'
 import { compile, type Scope } from '../../pipelines/expressions/evaluate.ts'
-import { parseExpression } from '../../pipelines/expressions/parser.ts'
+import { FUNCTIONS } from '../../pipelines/expressions/functions.ts'
+import { callsIn, parseExpression } from '../../pipelines/expressions/parser.ts'
 import { isObject, plainOf, textOf, type Value, type ValueObject, valueOf } from '../../pipelines/expressions/values.ts'
 import { type Artifact, type Category, Factory } from './artifacts.ts'
 
@@ -28,6 +29,7 @@ interface Template {
 interface Resource {
   type?: unknown
   name?: unknown
+  condition?: unknown
   properties?: unknown
   resources?: Resource[]
 }
@@ -75,16 +77,23 @@ class Reader {
     this.readJson = readJson
   }
 
-  read(template: Template, given: Record<string, unknown>, file: string, path: string, depth: number): void {
+  read(
+    template: Template,
+    given: Record<string, unknown>,
+    file: string,
+    path: string,
+    depth: number,
+    outer?: Scope,
+  ): void {
     if (depth > MOST_DEPTH)
       throw new FerryError('FERRY-7001', `${file}: templates lie more than ${MOST_DEPTH} deep in one another`)
-    const scope = scopeOf(template, given)
-    const walk = (resources: readonly Resource[], at: string, outer: string) => {
+    const scope = outer ?? scopeOf(template, given)
+    const walk = (resources: readonly Resource[], at: string, above: string) => {
       resources.forEach((resource, i) => {
         const place = `${at}[${i}]`
-        this.resource(resource, scope, { file, path: place, outer, depth })
+        this.resource(resource, scope, { file, path: place, outer: above, depth })
         if (Array.isArray(resource.resources)) {
-          walk(resource.resources, `${place}.resources`, `${outer}${String(resource.type)}/`)
+          walk(resource.resources, `${place}.resources`, `${above}${String(resource.type)}/`)
         }
       })
     }
@@ -105,7 +114,12 @@ class Reader {
     if (!match) return
     const kind = (match[1] ?? match[2])?.toLowerCase()
     const missing = new Set<string>()
-    const name = String(evaluated(resource.name, scope, missing, file, `${path}.name`))
+    const name = nameOf(resource.name, scope, file, `${path}.name`)
+    if (
+      resource.condition !== undefined &&
+      evaluated(resource.condition, scope, undefined, file, `${path}.condition`) === false
+    )
+      return
     const properties = evaluated(resource.properties ?? {}, scope, missing, file, `${path}.properties`)
     if (kind === undefined) {
       this.name = name
@@ -136,7 +150,8 @@ class Reader {
 
   /** A template within a template, or beside it in a file of its own. */
   private deployment(resource: Resource, scope: Scope, file: string, path: string, depth: number): void {
-    const { template, templateLink, parameters } = (resource.properties ?? {}) as {
+    const { template, templateLink, parameters, expressionEvaluationOptions } = (resource.properties ?? {}) as {
+      expressionEvaluationOptions?: { scope?: string }
       template?: Template
       templateLink?: { uri?: unknown; relativePath?: unknown }
       parameters?: Record<string, { value?: unknown }>
@@ -150,7 +165,9 @@ class Reader {
       if (missing.size === before) given[name] = value
     }
     if (template) {
-      this.read(template, given, file, `${path}.properties.template`, depth + 1)
+      // Without a word of its own the outer template's parameters and variables are meant.
+      const isInner = /^inner$/i.test(expressionEvaluationOptions?.scope ?? 'outer')
+      this.read(template, given, file, `${path}.properties.template`, depth + 1, isInner ? undefined : scope)
       return
     }
     const uri = templateLink?.relativePath ?? templateLink?.uri
@@ -161,6 +178,20 @@ class Reader {
     const next = join(dirname(file), linked)
     this.read(this.readJson(next) as Template, given, next, '$', depth + 1)
   }
+}
+
+/** The name of a resource. A part that is left open stands for the factory, as in templates of the gallery. */
+function nameOf(given: unknown, scope: Scope, file: string, path: string): string {
+  const functions = new Map(scope.functions)
+  functions.set('parameters', args => {
+    try {
+      return scope.functions.get('parameters')!(args)
+    } catch (error) {
+      if (error instanceof Missing) return String(args[0])
+      throw error
+    }
+  })
+  return String(evaluated(given, { functions }, undefined, file, path))
 }
 
 /** The address of a linked template; the container that it was exported to is of no matter. */
@@ -242,12 +273,19 @@ function evaluated(
     if (value.startsWith('[[')) return value.slice(1)
     try {
       const source = value.slice(1, -1)
-      return plain(compile({ kind: 'expression', expression: parseExpression(source), source }, CONTEXT)!(scope))
+      const expression = parseExpression(source)
+      const unknown = callsIn({ kind: 'expression', expression, source }).find(
+        c => !CONTEXT.has(c.name.toLowerCase()) && !FUNCTIONS.has(c.name.toLowerCase()),
+      )
+      // What only Azure can answer is left open, such as the keys of an account.
+      if (unknown) throw new Missing(`${unknown.name}(...)`)
+      return plain(compile({ kind: 'expression', expression, source }, CONTEXT)!(scope))
     } catch (error) {
       if (error instanceof Missing && missing) {
         missing.add(error.parameter)
         return value
       }
+      if (error instanceof Missing) throw new FerryError('FERRY-7001', `${file}: ${path}: ${error.message}`)
       if (error instanceof FerryError) throw new FerryError('FERRY-7001', `${file}: ${path}: ${error.message}`)
       throw error
     }

@@ -24,6 +24,8 @@ export interface Artifact {
   path: string
   /** Parameters of a template that it needs and that have no value. */
   missing: string[]
+  /** Why it cannot be read. */
+  fault?: string
 }
 
 export class Factory {
@@ -39,13 +41,8 @@ export class Factory {
     for (const artifact of artifacts) {
       const key = keyOf(artifact.category, artifact.name)
       const other = this.byName.get(key)
-      if (other) {
-        throw new FerryError(
-          'FERRY-7001',
-          `${artifact.file}: ${artifact.category} ${artifact.name} is in ${other.file} already: names differ in more than case`,
-        )
-      }
-      this.byName.set(key, artifact)
+      if (other) artifact.fault ??= `${other.file} has a ${artifact.category} of this name, too`
+      else this.byName.set(key, artifact)
     }
   }
 
@@ -56,6 +53,7 @@ export class Factory {
   /** Throws FERRY-7007 with the nearest name. */
   require(category: Category, name: string): Artifact {
     const found = this.get(category, name)
+    if (found?.fault !== undefined) throw new FerryError('FERRY-7001', `${category} ${name}: ${found.fault}`)
     if (found) return found
     const names = this.named(category)
     const near = nearest(name, names)

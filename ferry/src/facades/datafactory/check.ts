@@ -5,7 +5,7 @@ import { type Activity, childrenOf, type Pipeline, type Reference } from '../../
 import type { bindParameters } from '../../pipelines/parameters.ts'
 import type { Artifact, Category, Factory } from './artifacts.ts'
 import { whyNoDataset } from './datasets.ts'
-import { REDIRECTED, whyNoStore } from './linkedservices.ts'
+import { REDIRECTED, runtimeOf, whyNoStore } from './linkedservices.ts'
 import { knownOf } from './program.ts'
 import {
   COPY,
@@ -50,6 +50,8 @@ class Checker {
   private readonly redirects: Redirects
   private readonly known: Known
   private readonly done = new Map<Artifact, CheckedArtifact>()
+  /** Pipelines that lead into no circle. */
+  private readonly straight = new Set<Artifact>()
 
   constructor(factory: Factory, redirects: Redirects) {
     this.factory = factory
@@ -72,6 +74,10 @@ class Checker {
       findings: [],
     }
     this.done.set(artifact, checked)
+    if (artifact.fault !== undefined) {
+      fail(checked, artifact.path, artifact.fault)
+      return checked
+    }
     switch (artifact.category) {
       case 'linkedService':
         this.linkedService(artifact, checked)
@@ -108,12 +114,8 @@ class Checker {
         checked.findings.at(-1)!.message += `: --redirect FILE with linkedServices: { ${name}: ... }`
       return
     }
-    const runtime = (properties.connectVia as { referenceName?: unknown } | undefined)?.referenceName
-    if (
-      typeof runtime === 'string' &&
-      !/^AutoResolve/i.test(runtime) &&
-      !this.redirects.runtimes.has(runtime.toLowerCase())
-    ) {
+    const runtime = runtimeOf(this.factory, properties, this.redirects)
+    if (runtime !== undefined) {
       fail(
         checked,
         `${path}.connectVia`,
@@ -139,7 +141,9 @@ class Checker {
 
   private dataset(artifact: Artifact, checked: CheckedArtifact): void {
     const { properties, path } = artifact
-    const why = whyNoDataset(String(properties.type ?? ''))
+    const linked = (properties.linkedServiceName as { referenceName?: unknown } | undefined)?.referenceName
+    const isRedirected = this.redirects.linkedServices.has(String(linked).toLowerCase())
+    const why = whyNoDataset(String(properties.type ?? ''), isRedirected)
     if (why !== undefined) fail(checked, `${path}.type`, why)
     const { typeProperties } = properties as { typeProperties?: { location?: unknown } }
     if (why === undefined) {
@@ -171,6 +175,7 @@ class Checker {
     for (const [i, activity] of list.entries()) {
       const at = `${path}[${i}]`
       const { typeProperties } = activity
+      if (activity.state === 'Inactive') continue
       for (const side of ['inputs', 'outputs'] as const) {
         for (const [j, r] of (activity[side] ?? []).entries())
           this.reference('dataset', r, `${at}.${side}[${j}]`, checked)
@@ -180,6 +185,28 @@ class Checker {
       if (activity.linkedServiceName)
         this.reference('linkedService', activity.linkedServiceName, `${at}.linkedServiceName`, checked)
       if (activity.type === 'Copy' || activity.type === 'Lookup') this.sides(activity, `${at}.typeProperties`, checked)
+      if (activity.type === 'WebActivity') {
+        const { type } = (typeProperties.authentication ?? {}) as { type?: unknown }
+        if (typeof type === 'string' && !['Basic', 'None'].includes(type) && !type.startsWith('@')) {
+          fail(
+            checked,
+            `${at}.typeProperties.authentication`,
+            `authentication by ${type} is not known here: Basic is, and a header of your own`,
+          )
+        }
+      }
+      if (activity.type === 'Script' && Array.isArray(typeProperties.scripts)) {
+        for (const [j, script] of typeProperties.scripts.entries()) {
+          const { parameters } = (script ?? {}) as { parameters?: unknown }
+          if (Array.isArray(parameters) && parameters.length > 0) {
+            fail(
+              checked,
+              `${at}.typeProperties.scripts[${j}].parameters`,
+              'scripts have no parameters here: put their values into the text by an expression',
+            )
+          }
+        }
+      }
       if (activity.type === 'ExecutePipeline') this.call(activity, at, checked)
       for (const child of childrenOf(activity)) {
         this.activities(child.activities as Activity[], `${at}.typeProperties.${child.at}`, checked)
@@ -250,6 +277,10 @@ class Checker {
     }
     if (referenceName.startsWith('@')) return
     const found = this.factory.get(category, referenceName)
+    if (!found && category === 'linkedService' && this.redirects.linkedServices.has(referenceName.toLowerCase())) {
+      if (checked.verdict === 'runs') checked.verdict = 'runs with a redirect'
+      return
+    }
     if (!found) {
       const near = nearest(referenceName, this.factory.named(category))
       fail(checked, path, `there is no ${category} ${referenceName}${near ? `: did you mean ${near}?` : ''}`)
@@ -274,7 +305,8 @@ class Checker {
     if (verdict === 'cannot run') {
       const [first] = findings
       // A circle of pipelines is told where it is closed.
-      if (first) fail(checked, path, `${category} ${found.name} cannot run: ${first.message}`)
+      if (first)
+        fail(checked, path, `${category} ${found.name} cannot run: ${first.message.split(': --')[0]!.slice(0, 300)}`)
     } else if (verdict === 'runs with a redirect' && checked.verdict === 'runs') checked.verdict = verdict
   }
 
@@ -282,11 +314,12 @@ class Checker {
     const at = path.findIndex(p => p.toLowerCase() === name.toLowerCase())
     if (at >= 0) return [...path.slice(at), name]
     const artifact = this.factory.get('pipeline', name)
-    if (!artifact || path.length > 40) return undefined
+    if (!artifact || this.straight.has(artifact)) return undefined
     for (const called of calledBy(artifact.properties.activities)) {
       const found = this.circle(called, [...path, artifact.name])
       if (found) return found
     }
+    this.straight.add(artifact)
     return undefined
   }
 

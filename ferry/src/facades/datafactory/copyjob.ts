@@ -11,6 +11,7 @@ import {
   join,
   type KindOf,
   literal,
+  momentAt,
   optional,
   placedAt,
   readOptionsOf,
@@ -44,7 +45,7 @@ export interface CopyOf {
 }
 
 /** Old names of sources and sinks that lead to the same stores. */
-const QUERY_NAMES = ['query', 'sqlReaderQuery', 'oracleReaderQuery', 'sourceQuery']
+export const QUERY_NAMES = ['query', 'sqlReaderQuery', 'oracleReaderQuery', 'sourceQuery']
 
 /** Properties that change nothing about what arrives: how fast it is read and written is planned here. */
 const MOST_PARALLEL = 64
@@ -177,8 +178,8 @@ function readFiles(source: OfFiles, from: ValueObject, kindOf: KindOf): Side {
     ['modifiedDatetimeStart', 'modifiedFrom'],
     ['modifiedDatetimeEnd', 'modifiedBefore'],
   ] as const) {
-    const moment = optional(store[name])
-    if (moment !== undefined) options[own] = momentOf(moment, name)
+    const moment = momentAt(store[name], name)
+    if (moment !== undefined) options[own] = moment
   }
   if (
     store.enablePartitionDiscovery !== undefined &&
@@ -187,17 +188,6 @@ function readFiles(source: OfFiles, from: ValueObject, kindOf: KindOf): Side {
     options.partitions = true
   }
   return { endpoint, object, options, root, recursive }
-}
-
-/** A moment in UTC: without an offset it is UTC in Data Factory. */
-function momentOf(text: string, name: string): string {
-  const ms = Date.parse(
-    /(?:Z|[+-]\d{2}:?\d{2})$/i.test(text)
-      ? text
-      : `${text.includes('T') || text.includes(' ') ? text.replace(' ', 'T') : `${text}T00:00:00`}Z`,
-  )
-  if (Number.isNaN(ms)) throw new FerryError('FERRY-7003', `${name} has to be a date and time, and is ${text}`)
-  return new Date(ms).toISOString()
 }
 
 function writeOf({ sink, kindOf }: CopyOf, to: ValueObject): Side {

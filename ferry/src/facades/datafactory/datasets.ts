@@ -20,8 +20,6 @@ export interface Dataset {
   at: TablePlace | FilesPlace | RestPlace
   /** `typeProperties`, evaluated. */
   properties: ValueObject
-  /** Columns that the dataset declares, by name. */
-  columns: string[]
 }
 
 export interface TablePlace {
@@ -79,7 +77,9 @@ const DOCUMENTS = new Set(['CosmosDbSqlApiCollection', 'DocumentDbCollection'])
 export const DATASET_TYPES = [...Object.keys(FORMATS), ...TABLES, ...DOCUMENTS].sort()
 
 /** Why a dataset of a type is nothing that can be read or written; undefined if it can. */
-export function whyNoDataset(type: string): string | undefined {
+export function whyNoDataset(type: string, isRedirected = false): string | undefined {
+  // A table is one wherever it is.
+  if (isRedirected && /Table$/.test(type)) return undefined
   const isKnown = Object.hasOwn(FORMATS, type) || TABLES.has(type) || DOCUMENTS.has(type) || type === 'RestResource'
   return isKnown ? undefined : `datasets of the type ${type} are not known`
 }
@@ -94,21 +94,21 @@ export function datasetOf(factory: Factory, redirects: Redirects, reference: Ref
   const parameters = bindParameters(`dataset ${name}`, declared, given)
   const own: Scope = { clock: scope.clock, functions: new Map([['dataset', () => parameters]]) }
   const type = String(properties.type ?? '')
-  const why = whyNoDataset(type)
-  if (why !== undefined) throw new FerryError('FERRY-7006', `dataset ${name}: ${why}`)
   const service = serviceOf(factory, redirects, properties.linkedServiceName as Reference, own)
+  const why = whyNoDataset(type, service.redirect !== undefined)
+  if (why !== undefined) throw new FerryError('FERRY-7006', `dataset ${name}: ${why}`)
   const typeProperties = resolve(properties.typeProperties ?? {}, own, `dataset ${name}`) as ValueObject
   requireKnownProperties(typeProperties, DATASET)
   requireKnownProperties(typeProperties.location, LOCATION)
-  const schema = resolve(properties.schema ?? properties.structure ?? [], own)
-  const columns = Array.isArray(schema)
-    ? schema.flatMap(c => (isObject(c) && typeof c.name === 'string' ? [c.name] : []))
-    : []
-  const common = { name: artifact.name, type, service, properties: typeProperties, columns }
+
+  const common = { name: artifact.name, type, service, properties: typeProperties }
   if (type === 'RestResource') {
     return { ...common, endpoint: '', at: { kind: 'rest', relativeUrl: textAt(typeProperties, 'relativeUrl') ?? '' } }
   }
-  return { ...common, endpoint: endpointOf(service), at: placeOf(type, typeProperties, service) }
+  const at = placeOf(type, typeProperties, service)
+  const endpoint = endpointOf(service)
+  if (at.kind === 'files' && at.file === undefined) return { ...common, ...wholeAddress(endpoint, at) }
+  return { ...common, endpoint, at }
 }
 
 function textAt(of: ValueObject, name: string): string | undefined {
@@ -147,10 +147,19 @@ function partsOf(whole: string): [string | undefined, string] {
   return [found.length > 1 ? found.at(-2) : undefined, name]
 }
 
+/** An address of the web that is the file itself: its last part is the name. */
+function wholeAddress(endpoint: EndpointSpec, at: FilesPlace): { endpoint: EndpointSpec; at: FilesPlace } {
+  const { kind, url } = (typeof endpoint === 'object' ? endpoint : {}) as { kind?: unknown; url?: unknown }
+  const match = kind === 'http' && typeof url === 'string' ? /^(https?:\/\/[^/]+\/(?:.*\/)?)([^/]+)$/i.exec(url) : null
+  if (!match) return { endpoint, at }
+  return { endpoint: { ...(endpoint as { kind: string }), url: match[1]! }, at: { ...at, file: match[2]! } }
+}
+
 function filesAt(format: FilesPlace['format'], properties: ValueObject): FilesPlace {
   const location = isObject(properties.location) ? properties.location : {}
   const container = textAt(location, 'container') ?? textAt(location, 'fileSystem') ?? textAt(location, 'bucketName')
   const folder = (textAt(location, 'folderPath') ?? '').replaceAll('\\', '/').replace(/^\/+|\/+$/g, '')
-  const file = textAt(location, 'fileName') ?? textAt(location, 'relativeUrl') ?? textAt(location, 'key')
+  const file =
+    textAt(location, 'fileName') ?? textAt(location, 'relativeUrl')?.replace(/^\/+/, '') ?? textAt(location, 'key')
   return { kind: 'files', format, container, folder, file, locationType: textAt(location, 'type') ?? '' }
 }

@@ -28,6 +28,13 @@ export function placedAt(
 
 export const join = (...parts: (string | undefined)[]) => parts.filter(p => p !== undefined && p !== '').join('/')
 
+/** Wildcards of Data Factory: `*`, `?` for one character or none, and `^` before one that stands for itself. */
+export function wildcard(pattern: string): string {
+  const own = (all: string, escaped: string | undefined) =>
+    all === '?' ? '{?,}' : escaped === '^' ? '^' : `[${escaped ?? all}]`
+  return pattern.replace(/\^([*?^])|[?{[]/g, own)
+}
+
 /** A path in which characters of patterns stand for themselves. */
 export function literal(path: string): string {
   return path.replace(/[*?{[]/g, '[$&]')
@@ -41,12 +48,12 @@ export function sourceObject(at: FilesPlace, root: string, store: ValueObject): 
   const prefix = optional(store.prefix)
   if (prefix !== undefined) return { object: join(root, `${literal(prefix)}**`), recursive: true }
   if (wildcardFolder !== undefined || wildcardFile !== undefined) {
-    const folder = wildcardFolder ?? literal(at.folder)
+    const folder = wildcardFolder === undefined ? literal(at.folder) : wildcard(wildcardFolder)
     const deep = recursive && wildcardFile !== undefined ? '**' : undefined
-    return { object: join(root, folder, deep, wildcardFile ?? '*'), recursive }
+    return { object: join(root, folder, deep, wildcardFile === undefined ? '*' : wildcard(wildcardFile)), recursive }
   }
-  if (at.file !== undefined) return { object: join(root, at.folder, at.file), recursive: false }
-  const folder = join(root, at.folder)
+  if (at.file !== undefined) return { object: join(root, literal(at.folder), literal(at.file)), recursive: false }
+  const folder = join(root, literal(at.folder))
   return { object: folder === '' ? './' : `${folder}/`, recursive }
 }
 
@@ -58,16 +65,25 @@ export function optional(value: Value | undefined): string | undefined {
 
 const CODECS: Record<string, string> = { gzip: 'gzip', none: 'none', snappy: 'snappy', zstd: 'zstd' }
 
+function codecOf({ compression, compressionCodec }: ValueObject): string | undefined {
+  return optional(compressionCodec) ?? (isObject(compression) ? optional(compression.type) : undefined)
+}
+
 function compressionOf(properties: ValueObject, dataset: string): string | undefined {
-  const { compression } = properties
-  const codec =
-    optional(properties.compressionCodec) ?? (isObject(compression) ? optional(compression.type) : undefined)
+  const codec = codecOf(properties)
   if (codec === undefined) return undefined
   const known = CODECS[codec.toLowerCase()]
   if (known !== undefined) return known
   throw new FerryError('FERRY-7006', `dataset ${dataset}: files that are packed by ${codec} are not read here`, {
     hint: 'gzip, snappy (Parquet) and none are known.',
   })
+}
+
+/** Files as they are: they are neither packed nor unpacked on their way. */
+function asItIs(properties: ValueObject, dataset: string): Record<string, unknown> {
+  const codec = codecOf(properties)
+  if (codec === undefined || codec.toLowerCase() === 'none') return { format: 'binary' }
+  throw new FerryError('FERRY-7006', `dataset ${dataset}: binary files are neither packed nor unpacked here (${codec})`)
 }
 
 /** Encodings that Ferry reads are those of the WHATWG; Data Factory names some in its own way. */
@@ -81,13 +97,14 @@ function encodingOf(properties: ValueObject): string | undefined {
 /** Options to read files of a dataset. */
 export function readOptionsOf({ at, properties, name }: Dataset, format: ValueObject): Record<string, unknown> {
   const files = at as FilesPlace
-  if (files.format === 'binary') return { format: 'binary' }
+  if (files.format === 'binary') return asItIs(properties, name)
   const compression = compressionOf(properties, name)
   const packed = files.format === 'parquet' || compression === undefined ? {} : { compression }
   if (files.format === 'parquet') return { format: 'parquet' }
   const encoding = encodingOf(properties)
   const coded = encoding === undefined ? {} : { encoding }
-  if (files.format === 'json') return { format: 'json', ...packed, ...coded }
+  // A text of JSON stays a text.
+  if (files.format === 'json') return { format: 'json', detectDatetime: false, ...packed, ...coded }
   const skip = optional(format.skipLineCount)
   if (skip !== undefined && Number(skip) > 0) {
     throw new FerryError('FERRY-7006', `dataset ${name}: skipLineCount is not known here`)
@@ -120,7 +137,7 @@ function csvOf(properties: ValueObject, dataset: string): Record<string, unknown
 /** Options to write files of a dataset. */
 export function writeOptionsOf({ at, properties, name }: Dataset, format: ValueObject): Record<string, unknown> {
   const files = at as FilesPlace
-  if (files.format === 'binary') return { format: 'binary' }
+  if (files.format === 'binary') return asItIs(properties, name)
   const compression = compressionOf(properties, name)
   const packed =
     compression === undefined ? { compression: files.format === 'parquet' ? 'snappy' : 'none' } : { compression }
@@ -169,4 +186,15 @@ export function endingOf(at: FilesPlace, write: Record<string, unknown>, format:
   const { compression } = write
   const packed = at.format !== 'parquet' && compression === 'gzip' ? '.gz' : ''
   return `${at.format === 'csv' ? 'csv' : at.format === 'json' ? 'json' : 'parquet'}${packed}`
+}
+
+/** A moment in UTC, where nothing else is said; undefined if there is none. Throws FERRY-7003. */
+export function momentAt(value: Value | undefined, name: string): string | undefined {
+  const text = optional(value)
+  if (text === undefined) return undefined
+  const hasZone = /(?:Z|[+-]\d{2}:?\d{2})$/i.test(text)
+  const whole = /[T ]/.test(text) ? text.replace(' ', 'T') : `${text}T00:00:00`
+  const ms = Date.parse(hasZone ? text : `${whole}Z`)
+  if (Number.isNaN(ms)) throw new FerryError('FERRY-7003', `${name} has to be a date and time, and is ${text}`)
+  return new Date(ms).toISOString()
 }

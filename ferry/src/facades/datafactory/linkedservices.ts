@@ -36,19 +36,24 @@ export const REDIRECTED = new Set([
 /** A linked service with its parameters put in. Throws FERRY-7003, FERRY-7004, FERRY-7006, FERRY-7007. */
 export function serviceOf(factory: Factory, redirects: Redirects, reference: Reference, scope: Scope): Service {
   const name = String(resolve(reference.referenceName, scope))
+  const redirect = redirects.linkedServices.get(name.toLowerCase())
+  // Templates leave linked services out that whoever imports them has to choose.
+  if (redirect && !factory.get('linkedService', name)) {
+    return { name, type: '', properties: new Settings(name, {}, factory), redirect }
+  }
   const artifact = factory.require('linkedService', name)
-  const redirect = redirects.linkedServices.get(artifact.name.toLowerCase())
   const { properties } = artifact
   const type = String(properties.type ?? '')
   if (!redirect) {
     requireValues(artifact)
-    requireHere(artifact, redirects)
+    requireHere(factory, artifact, redirects)
   }
   const declared = (properties.parameters ?? {}) as Record<string, Parameter>
   const given = resolve(reference.parameters ?? {}, scope, 'parameters') as ValueObject
   const parameters = redirect ? {} : bindParameters(`linked service ${artifact.name}`, declared, given)
   const own: Scope = { clock: scope.clock, functions: new Map([['linkedservice', () => parameters]]) }
-  const typeProperties = withParameters(properties.typeProperties ?? {}, own)
+  // What leads elsewhere is not looked into.
+  const typeProperties = redirect ? {} : withParameters(properties.typeProperties ?? {}, own)
   return {
     name: artifact.name,
     type,
@@ -78,11 +83,23 @@ function requireValues({ name, missing }: Artifact): void {
   )
 }
 
-/** A self-hosted runtime stands where this machine may not reach. */
-function requireHere({ name, properties }: Artifact, redirects: Redirects): void {
+/** The self-hosted runtime that a linked service is reached through; undefined if this machine does its work, or Azure. */
+export function runtimeOf(
+  factory: Factory,
+  properties: Record<string, unknown>,
+  redirects: Redirects,
+): string | undefined {
   const runtime = (properties.connectVia as { referenceName?: unknown } | undefined)?.referenceName
-  if (typeof runtime !== 'string' || /^AutoResolveIntegrationRuntime$/i.test(runtime)) return
-  if (redirects.runtimes.has(runtime.toLowerCase())) return
+  if (typeof runtime !== 'string' || /^AutoResolve/i.test(runtime) || redirects.runtimes.has(runtime.toLowerCase()))
+    return undefined
+  // Azure's own reach what can be reached from anywhere.
+  return factory.get('integrationRuntime', runtime)?.properties.type === 'Managed' ? undefined : runtime
+}
+
+/** A self-hosted runtime stands where this machine may not reach. */
+function requireHere(factory: Factory, { name, properties }: Artifact, redirects: Redirects): void {
+  const runtime = runtimeOf(factory, properties, redirects)
+  if (runtime === undefined) return
   throw new FerryError('FERRY-7006', `linked service ${name} is reached through the runtime ${runtime}`, {
     hint: `If this machine reaches it too: --runtime ${runtime}=local; else send it elsewhere: --redirect FILE.`,
   })

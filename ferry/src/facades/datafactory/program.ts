@@ -22,7 +22,7 @@ const MAKERS: ((around: Running) => ActivityKind)[] = [
   validationActivity,
   scriptActivity,
   storedProcedureActivity,
-  () => webActivity,
+  webActivity,
 ]
 
 /** Types of activities that run here; those whose names begin with a point are the runner's own. */

@@ -1,5 +1,5 @@
 /** Reading a factory: the folders of its git repository, or an exported template of Azure Resource Manager. */
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { FerryError } from '../../errors.ts'
 import type { Policy } from '../../policy.ts'
@@ -24,10 +24,13 @@ export function readFactory(place: string, parameterFiles: readonly string[], po
   if (parameterFiles.length > 0) {
     throw new FerryError('FERRY-7001', `${place} is a folder: files of parameters are those of a template`)
   }
-  return readFolder(path, place)
+  return readFolder(path, place, policy)
 }
 
-function readFolder(root: string, place: string): Factory {
+/** What a folder with an exported template holds. */
+const TEMPLATES = ['ARMTemplateForFactory.json', 'TemplateForWorkspace.json', 'template.json']
+
+function readFolder(root: string, place: string, policy: Policy): Factory {
   const artifacts: Artifact[] = []
   for (const category of CATEGORIES) {
     for (const file of jsonFiles(join(root, category))) {
@@ -48,6 +51,9 @@ function readFolder(root: string, place: string): Factory {
       missing: [],
     })
   }
+  const template = TEMPLATES.map(name => join(root, name)).find(path => existsSync(path))
+  if (artifacts.length === 0 && template !== undefined)
+    return readTemplate(template, [], file => readJson(policy.pathOf(file)))
   if (artifacts.length === 0) {
     throw new FerryError('FERRY-7001', `${place} is no folder of a factory: it has none of ${CATEGORIES.join(', ')}`, {
       hint: 'Name the folder that Data Factory keeps in git, the one with `pipeline` in it, or a template.json.',
@@ -70,6 +76,16 @@ export function globalsOf(declared: unknown): Record<string, unknown> {
 }
 
 function artifactOf(category: Category, file: string): Artifact {
+  try {
+    return readArtifact(category, file)
+  } catch (error) {
+    // The others can be read.
+    const name = basename(file).replace(/\.json$/i, '')
+    return { category, name, properties: {}, file, path: '$', missing: [], fault: (error as FerryError).message }
+  }
+}
+
+function readArtifact(category: Category, file: string): Artifact {
   const content = readJson(file)
   const named = (content as { name?: unknown }).name
   const name = typeof named === 'string' ? named : basename(file).replace(/\.json$/i, '')

@@ -94,13 +94,25 @@ export function requireKnown(redirects: Redirects, factory: Factory): void {
     ['integrationRuntime', [...redirects.runtimes]],
   ] as const) {
     for (const name of names) {
-      const isNamed = factory.get(category, name) !== undefined
+      const isNamed = factory.get(category, name) !== undefined || isReferred(factory, name)
       // Runtimes are often named by linked services alone.
       if (isNamed || category === 'integrationRuntime') continue
       const near = nearest(name, factory.named(category))
       throw new FerryError('FERRY-7007', `a redirect names ${category} ${name}${near ? `: did you mean ${near}?` : ''}`)
     }
   }
+}
+
+/** True if a dataset or an activity refers to a linked service that is not in the factory itself. */
+function isReferred(factory: Factory, name: string): boolean {
+  const wanted = name.toLowerCase()
+  const found = (value: unknown): boolean => {
+    if (typeof value !== 'object' || value === null) return false
+    const { type, referenceName } = value as { type?: unknown; referenceName?: unknown }
+    if (type === 'LinkedServiceReference' && String(referenceName).toLowerCase() === wanted) return true
+    return Object.values(value).some(found)
+  }
+  return factory.artifacts.some(a => found(a.properties))
 }
 
 /** The name of a table at the place that a linked service is redirected to. */

@@ -52,6 +52,7 @@ export function mappingOf(translator: Value | undefined, sides: Sides): Mapping 
   const type = String(t.type ?? 'TabularTranslator')
   if (type !== 'TabularTranslator')
     throw new FerryError('FERRY-7006', `a translator of the type ${type} is not known here`)
+  requirePlain(t)
   const reference =
     typeof t.collectionReference === 'string' && t.collectionReference !== '' ? t.collectionReference : undefined
   const unwind = reference === undefined ? undefined : stepsOf(reference, 'collectionReference').join('.')
@@ -75,6 +76,34 @@ export function mappingOf(translator: Value | undefined, sides: Sides): Mapping 
     if (sourceType !== undefined) sourceTypes[from] = sourceType
   }
   return { columns, unwind, sourceTypes, converts }
+}
+
+/** Throws FERRY-7006 for what would read or write values in another form. */
+function requirePlain(t: ValueObject): void {
+  const settings = isObject(t.typeConversionSettings) ? t.typeConversionSettings : {}
+  const forms = Object.entries(settings).filter(
+    ([name, v]) => /Format$|^culture$/i.test(name) && v !== null && v !== '',
+  )
+  const [first] = forms
+  if (first) {
+    throw new FerryError(
+      'FERRY-7006',
+      `typeConversionSettings.${first[0]} is not known here: texts of dates and numbers are read in one form`,
+      {
+        hint: 'Read them as texts, and convert them in a query or an expression.',
+      },
+    )
+  }
+  if (!Array.isArray(t.mappings)) return
+  for (const [i, mapping] of t.mappings.entries()) {
+    for (const side of ['source', 'sink'] as const) {
+      const of = isObject(mapping) ? mapping[side] : undefined
+      const named = isObject(of)
+        ? (['format', 'culture'] as const).find(n => of[n] !== undefined && of[n] !== null && of[n] !== '')
+        : undefined
+      if (named) throw new FerryError('FERRY-7006', `translator.mappings[${i}].${side}.${named} is not known here`)
+    }
+  }
 }
 
 interface Pair {

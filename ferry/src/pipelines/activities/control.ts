@@ -98,7 +98,6 @@ export const until: ActivityKind = {
     const { typeProperties } = context.activity
     const limit =
       typeProperties.timeout === undefined ? DEFAULT_UNTIL_MS : requireSpan(context.property('timeout'), 'timeout')
-    const began = performance.now()
     for (let turn = 0; ; turn++) {
       const { failure } = await context.runAll(turn, listOf(context, 'activities'))
       // The expression is an activity of its own here: its answer of each turn is kept.
@@ -110,7 +109,7 @@ export const until: ActivityKind = {
         requireSuccess(failure)
         return { iterations: BigInt(turn + 1) }
       }
-      if (performance.now() - began > Math.min(limit, MOST_UNTIL_MS)) {
+      if (Date.now() - context.startedAt > Math.min(limit, MOST_UNTIL_MS)) {
         throw new ActivityFailure(
           'TimedOut',
           `the expression was not true within ${String(typeProperties.timeout ?? '7.00:00:00')}`,

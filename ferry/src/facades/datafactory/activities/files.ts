@@ -6,11 +6,11 @@ import type { Store } from '../../../contract/store.ts'
 import { FerryError } from '../../../errors.ts'
 import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
 import { ActivityFailure } from '../../../pipelines/errors.ts'
-import { isObject, type Value, type ValueObject, valueOf } from '../../../pipelines/expressions/values.ts'
+import { isObject, type ValueObject, valueOf } from '../../../pipelines/expressions/values.ts'
 import { requireBoolean, requireInteger, requireList, requireSpan, requireText } from '../../../pipelines/resolve.ts'
 import { datasetAt, kindsOf, type Surroundings, withStore } from '../context.ts'
 import type { Dataset, FilesPlace } from '../datasets.ts'
-import { join, optional, placedAt, sourceObject } from '../files.ts'
+import { join, momentAt, optional, placedAt, sourceObject } from '../files.ts'
 import { filesOf } from './lookup.ts'
 
 const FIELDS = [
@@ -26,6 +26,9 @@ const FIELDS = [
   'exists',
 ]
 const MOST_CHILDREN = 20_000
+/** Before and behind all times of files. */
+const FIRST = '0001-01-01T00:00:00Z'
+const LAST = '9999-12-31T00:00:00Z'
 
 export function getMetadataActivity(around: Surroundings): ActivityKind {
   return { type: 'GetMetadata', isOutside: true, run: context => getMetadata(around, context) }
@@ -67,8 +70,8 @@ async function ofFiles(
   const { endpoint, root } = placedAt(dataset.endpoint, at, await kindsOf(around))
   const settings = context.property('storeSettings')
   const { modifiedDatetimeStart, modifiedDatetimeEnd } = isObject(settings) ? settings : {}
-  const from = modifiedDatetimeStart ? Date.parse(String(modifiedDatetimeStart)) : -Infinity
-  const before = modifiedDatetimeEnd ? Date.parse(String(modifiedDatetimeEnd)) : Infinity
+  const from = Date.parse(momentAt(modifiedDatetimeStart, 'modifiedDatetimeStart') ?? FIRST)
+  const before = Date.parse(momentAt(modifiedDatetimeEnd, 'modifiedDatetimeEnd') ?? LAST)
   return withStore(around, endpoint, async store => {
     const found = await itemAt(store, join(root, at.folder), at.file)
     if (!found) {
@@ -178,13 +181,15 @@ async function remove(around: Surroundings, context: ActivityContext): Promise<V
     throw new FerryError('FERRY-7006', `dataset ${dataset.name} is no file: only files are deleted`)
   const given = context.property('storeSettings')
   const store: ValueObject = isObject(given) ? { ...given } : {}
-  const recursive = store.recursive !== undefined && requireBoolean(store.recursive, 'recursive')
+  // An older form has it beside the dataset.
+  const said = store.recursive ?? context.property('recursive')
+  const recursive = said !== undefined && said !== null && requireBoolean(said, 'recursive')
   store.recursive = recursive
   const { endpoint, root } = placedAt(dataset.endpoint, at, await kindsOf(around))
   const { object } = sourceObject(at, root, store)
   const isWildcard = optional(store.wildcardFileName) !== undefined || optional(store.wildcardFolderPath) !== undefined
-  const from = momentAt(store.modifiedDatetimeStart, -Infinity)
-  const before = momentAt(store.modifiedDatetimeEnd, Infinity)
+  const from = Date.parse(momentAt(store.modifiedDatetimeStart, 'modifiedDatetimeStart') ?? FIRST)
+  const before = Date.parse(momentAt(store.modifiedDatetimeEnd, 'modifiedDatetimeEnd') ?? LAST)
   context.told({ dataset: dataset.name, object, recursive })
   const deleted: string[] = []
   await withStore(around, endpoint, async ({ folders }) => {
@@ -208,14 +213,6 @@ async function remove(around: Surroundings, context: ActivityContext): Promise<V
     effectiveIntegrationRuntime: 'Ferry',
     executionDuration: Math.round((Date.now() - context.startedAt) / 1000),
   }) as ValueObject
-}
-
-function momentAt(value: Value | undefined, otherwise: number): number {
-  const text = optional(value)
-  if (text === undefined) return otherwise
-  const ms = Date.parse(text)
-  if (Number.isNaN(ms)) throw new FerryError('FERRY-7003', `${text} is no date and time`)
-  return ms
 }
 
 const DEFAULT_VALIDATION_MS = 12 * 3_600_000

@@ -4,7 +4,7 @@ import { isObject, parseValue, type ValueObject } from '../../../pipelines/expre
 import { requireBoolean, requireInteger, requireObject } from '../../../pipelines/resolve.ts'
 import { jsonRows } from '../../../runtime/rows.ts'
 import { datasetAt, kindsOf, type Surroundings, withStore } from '../context.ts'
-import { requireSource } from '../copyjob.ts'
+import { QUERY_NAMES, requireSource } from '../copyjob.ts'
 import type { Dataset, FilesPlace } from '../datasets.ts'
 import { type KindOf, optional, placedAt, readOptionsOf, sourceObject } from '../files.ts'
 
@@ -23,7 +23,7 @@ async function lookup(around: Surroundings, context: ActivityContext): Promise<V
   requireSource(source)
   const onlyFirst =
     typeProperties.firstRowOnly === undefined || requireBoolean(context.property('firstRowOnly'), 'firstRowOnly')
-  const query = optional(source.query) ?? optional(source.sqlReaderQuery)
+  const query = QUERY_NAMES.map(n => optional(source[n])).find(q => q !== undefined)
   context.told({ dataset: dataset.name, source })
   const { at } = dataset
   if (at.kind === 'rest') throw new FerryError('FERRY-7006', 'a Lookup of REST does not run here: use a Web activity')
@@ -45,7 +45,7 @@ async function lookup(around: Surroundings, context: ActivityContext): Promise<V
       { most: onlyFirst ? 1 : MOST_ROWS, bytes: MOST_BYTES },
     ),
   )
-  const rows = found.rows.map(row => parseValue(row) as ValueObject)
+  const rows = found.rows.map(row => withNames(parseValue(row) as ValueObject, options))
   if (onlyFirst) return rows[0] === undefined ? {} : { firstRow: rows[0] }
   if (found.more) {
     throw new FerryError('FERRY-7008', `the Lookup finds more than ${MOST_ROWS} rows`, {
@@ -53,6 +53,12 @@ async function lookup(around: Surroundings, context: ActivityContext): Promise<V
     })
   }
   return { count: BigInt(rows.length), value: rows }
+}
+
+/** Columns without names are called `Prop_0`, `Prop_1` ... in Data Factory. */
+function withNames(row: ValueObject, { header }: Record<string, unknown>): ValueObject {
+  if (header !== false) return row
+  return Object.fromEntries(Object.values(row).map((value, i) => [`Prop_${i}`, value]))
 }
 
 /** The files that a dataset means, and how they are read: CSV as text. */

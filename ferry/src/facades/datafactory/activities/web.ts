@@ -8,8 +8,11 @@ import {
   textOf,
   type Value,
   type ValueObject,
+  valueOf,
 } from '../../../pipelines/expressions/values.ts'
 import { requireBoolean, requireObject, requireSpan, requireText } from '../../../pipelines/resolve.ts'
+import type { Factory } from '../artifacts.ts'
+import type { Surroundings } from '../context.ts'
 import { type Answer, request, withoutSecrets } from '../web.ts'
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
@@ -18,11 +21,14 @@ const DEFAULT_TIMEOUT_MS = 60_000
 const MOST_TIMEOUT_MS = 600_000
 /** How long to wait between looks at a request that goes on at the other side, where it does not say. */
 const POLL_SECONDS = 10
+const MOST_PAUSE_MS = 600_000
 
 /** A call of an address; what it may reach is decided where sockets connect. */
-export const webActivity: ActivityKind = { type: 'WebActivity', isOutside: true, run: call }
+export function webActivity(around: Surroundings): ActivityKind {
+  return { type: 'WebActivity', isOutside: true, run: context => call(around, context) }
+}
 
-async function call(context: ActivityContext): Promise<ValueObject> {
+async function call({ factory }: Surroundings, context: ActivityContext): Promise<ValueObject> {
   const { typeProperties } = context.activity
   const url = requireText(context.property('url'), 'url')
   const method = requireText(context.property('method'), 'method').toUpperCase()
@@ -42,7 +48,7 @@ async function call(context: ActivityContext): Promise<ValueObject> {
   }
   const headers = headersOf(context.property('headers'))
   authorize(headers, context.property('authentication'))
-  const body = bodyOf(method, context.property('body'), headers)
+  const body = bodyOf(method, withArtifacts(factory, context), headers)
   const limit =
     typeProperties.httpRequestTimeout === undefined
       ? DEFAULT_TIMEOUT_MS
@@ -53,7 +59,7 @@ async function call(context: ActivityContext): Promise<ValueObject> {
   await context.flush()
   let answer = await request(url, { method, headers, body }, { limit, signal: context.signal, most: MOST_BYTES })
   while (waits && answer.status === 202 && answer.headers.location !== undefined) {
-    await context.sleep(Number(answer.headers['retry-after'] ?? POLL_SECONDS) * 1000)
+    await context.sleep(pauseOf(answer.headers['retry-after']))
     const next = new URL(answer.headers.location, url).href
     // Credentials are for the host that they were given for.
     const own = new URL(next).host === parsed.host ? headers : {}
@@ -71,6 +77,30 @@ async function call(context: ActivityContext): Promise<ValueObject> {
     `Error calling the endpoint '${withoutSecrets(url)}'. Response status code: '${answer.status}'. More details: ${details}`,
     output,
   )
+}
+
+/** The body, with the definitions of datasets and linked services that the other side is to get. */
+function withArtifacts(factory: Factory, context: ActivityContext): Value | undefined {
+  const body = context.property('body')
+  const named = (['datasets', 'linkedServices'] as const).map(property => {
+    const list = context.property(property)
+    const category = property === 'datasets' ? 'dataset' : 'linkedService'
+    const found = (Array.isArray(list) ? list : []).map(one => {
+      const { name, properties } = factory.require(category, textOf((isObject(one) ? one.referenceName : one) ?? ''))
+      return { name, properties: valueOf(properties) }
+    })
+    return [property, found] as const
+  })
+  const given = named.filter(([, found]) => found.length > 0)
+  if (given.length === 0) return body
+  return { ...requireObject(typeof body === 'string' ? parseValue(body) : body, 'body'), ...Object.fromEntries(given) }
+}
+
+/** How long to wait, in milliseconds: seconds or a date. */
+function pauseOf(header: string | undefined): number {
+  if (header === undefined) return POLL_SECONDS * 1000
+  const ms = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - Date.now()
+  return Number.isNaN(ms) ? POLL_SECONDS * 1000 : Math.min(MOST_PAUSE_MS, Math.max(0, ms))
 }
 
 /** An address as it is shown: without a user, and without the values of parameters that grant access. */
