@@ -70,7 +70,7 @@ export async function runFactory(
     await state.close()
   })
   const program = programOf({ factory, redirects, state, policy, copier })
-  const execution: Execution = { state, program, signal: new AbortController().signal }
+  const execution: Execution = { state, program, policy, signal: new AbortController().signal }
   const trigger = { type: 'Manual', name: 'Manual', id: 'Manual' }
   const row = await createRun(execution, pipeline, valueOf(parameters) as ValueObject, { trigger })
   const end = await executeRun(execution, row, false)

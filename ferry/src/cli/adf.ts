@@ -15,15 +15,17 @@ import {
   type Execution,
   executeRun,
   fingerprintOf,
+  type Program,
+  parametersOf,
   sourceOf,
 } from '../pipelines/execute.ts'
-import { parseValue, plainOf, type ValueObject, valueOf } from '../pipelines/expressions/values.ts'
+import { parseValue, plainOf, printValue, type ValueObject, valueOf } from '../pipelines/expressions/values.ts'
 import { bindParameters, fromCommandLine } from '../pipelines/parameters.ts'
 import type { Policy } from '../policy.ts'
 import { type Copier, CopierPool } from '../runtime/copier.ts'
 import type { State } from '../state/database.ts'
 import {
-  abandonedPipelineRun,
+  abandonedPipelineRuns,
   activityRuns,
   findPipelineRun,
   listPipelineRuns,
@@ -99,11 +101,8 @@ export async function run(_: string[], options: RunOptions): Promise<void> {
       const pipeline = program.pipeline(artifact.name)
       const given = fromCommandLine(options.parameter ?? [], pipeline.parameters)
       const parameters = bindParameters(`pipeline ${pipeline.name}`, pipeline.parameters, given)
-      const own = { ...execution, program }
-      const fingerprint = fingerprintOf(program, pipeline.name, parameters)
-      const left = options.new
-        ? undefined
-        : await abandonedPipelineRun(state.db, { factory: factory.name, pipeline: pipeline.name, fingerprint })
+      const own = { ...execution, program, policy }
+      const left = options.new ? undefined : await leftRun(state, program, pipeline.name, parameters)
       if (left) return executeRun(own, await takePipelineRun(state.db, left.id), true)
       const row = await createRun(own, pipeline.name, parameters, {
         trigger: { type: 'Manual', name: 'Manual', id: 'Manual' },
@@ -111,6 +110,25 @@ export async function run(_: string[], options: RunOptions): Promise<void> {
       })
       return executeRun(own, row, false)
     }),
+  )
+}
+
+/** An unfinished run of the same words, to go on with. Throws FERRY-5009 if its artifacts or redirects were others. */
+async function leftRun(
+  state: State,
+  program: Program,
+  pipeline: string,
+  parameters: ValueObject,
+): Promise<PipelineRunRow | undefined> {
+  const all = await abandonedPipelineRuns(state.db, { factory: program.factory, pipeline })
+  const same = all.find(row => printValue(parametersOf(state, row)) === printValue(parameters))
+  if (!same || same.fingerprint === fingerprintOf(program, pipeline, parameters)) return same
+  throw new FerryError(
+    'FERRY-5009',
+    `run ${same.id} of ${pipeline} is unfinished, and its artifacts or redirects have changed since`,
+    {
+      hint: `Finish it as it began: ferry adf resume ${same.id} with the old artifacts; give it up: ferry adf cancel ${same.id}; or begin another one: --new.`,
+    },
   )
 }
 
@@ -153,7 +171,11 @@ export async function resume([id]: string[], options: OfRun): Promise<void> {
       const found = await findPipelineRun(state.db, id!)
       const opened = reopen(found, options)
       const program = programOf({ ...opened, state, copier: copier(opened.policy) })
-      return executeRun({ ...execution, program }, await takePipelineRun(state.db, found.id), true)
+      return executeRun(
+        { ...execution, program, policy: opened.policy },
+        await takePipelineRun(state.db, found.id),
+        true,
+      )
     }),
   )
 }
@@ -164,7 +186,11 @@ export async function rerun([id]: string[], options: OfRun): Promise<void> {
       const found = await findPipelineRun(state.db, id!)
       const opened = reopen(found, options)
       requireRuns(opened.factory, opened.redirects, found.pipeline)
-      const own = { ...execution, program: programOf({ ...opened, state, copier: copier(opened.policy) }) }
+      const own = {
+        ...execution,
+        policy: opened.policy,
+        program: programOf({ ...opened, state, copier: copier(opened.policy) }),
+      }
       return executeRun(own, await createRerun(own, found, options.from), false)
     }),
   )
@@ -174,7 +200,7 @@ export async function rerun([id]: string[], options: OfRun): Promise<void> {
 async function foreground(
   state: State,
   options: { json: boolean; quiet?: boolean },
-  work: (execution: Omit<Execution, 'program'>, copier: (policy: Policy) => Copier) => Promise<Ended>,
+  work: (execution: Omit<Execution, 'program' | 'policy'>, copier: (policy: Policy) => Copier) => Promise<Ended>,
 ): Promise<void> {
   const stop = new AbortController()
   let signals = 0
@@ -192,7 +218,7 @@ async function foreground(
     return pool
   }
   try {
-    const own: Omit<Execution, 'program'> = {
+    const own: Omit<Execution, 'program' | 'policy'> = {
       state,
       signal: stop.signal,
       onStart: (row, resumed) => {

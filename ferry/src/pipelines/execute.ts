@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { asFerryError, FerryError, nearest } from '../errors.ts'
+import type { Policy } from '../policy.ts'
 import { Seal } from '../secrets/seal.ts'
 import type { State } from '../state/database.ts'
 import {
@@ -14,8 +15,8 @@ import {
   openChildren,
   type PipelineLease,
   pulsePipeline,
+  putActivities,
   releasePipeline,
-  saveActivities,
   takePipelineRun,
 } from '../state/pipelines.ts'
 import type { PipelineRunRow } from '../state/schema.ts'
@@ -24,6 +25,7 @@ import { ActivityFailure, Stopped } from './errors.ts'
 import { parseValue, printValue, type ValueObject } from './expressions/values.ts'
 import { behind } from './graph.ts'
 import type { ActivityRecord } from './journal.ts'
+import { discardCopies } from './keptcopy.ts'
 import type { Pipeline } from './model.ts'
 import { type ChildRequest, type Host, type RunEnd, type RunInfo, runPipeline } from './runner.ts'
 import { StateJournal } from './statejournal.ts'
@@ -43,6 +45,7 @@ export interface Program {
 export interface Execution {
   state: State
   program: Program
+  policy: Policy
   /** Stops all runs so that they can be resumed. */
   signal: AbortSignal
   /** Told when a run begins or is resumed. */
@@ -76,23 +79,31 @@ export async function createRun(
     rerunOf?: string
     /** Where the artifacts are, for whoever goes on with the run. */
     source?: ValueObject
+    /** True if the next process that looks for a run executes it. */
+    queued?: boolean
   },
+  db = state.db,
 ): Promise<PipelineRunRow> {
-  return newPipelineRun(state.db, {
-    factory: program.factory,
-    pipeline,
-    fingerprint: fingerprintOf(program, pipeline, parameters),
-    parameters: sealed(state, parameters),
-    info: printValue({
-      trigger: more.trigger,
-      parent: more.parent ?? null,
-      source: more.source ?? null,
-    } as unknown as ValueObject),
-    parent_run: more.parent?.run ?? null,
-    parent_key: more.parent?.key ?? null,
-    group_id: more.groupId ?? null,
-    rerun_of: more.rerunOf ?? null,
-  })
+  const { queued } = more
+  return newPipelineRun(
+    db,
+    {
+      factory: program.factory,
+      pipeline,
+      fingerprint: fingerprintOf(program, pipeline, parameters),
+      parameters: sealed(state, parameters),
+      info: printValue({
+        trigger: more.trigger,
+        parent: more.parent ?? null,
+        source: more.source ?? null,
+      } as unknown as ValueObject),
+      parent_run: more.parent?.run ?? null,
+      parent_key: more.parent?.key ?? null,
+      group_id: more.groupId ?? null,
+      rerun_of: more.rerunOf ?? null,
+    },
+    { queued },
+  )
 }
 
 /** Names a run: its artifacts, its pipeline, and its parameters but for secrets. */
@@ -161,18 +172,27 @@ export async function createRerun(
   for (const { name } of activities) if (from === undefined && top.get(name) === 'Skipped') again.add(name)
   const kept = rows.filter(r => !again.has(r.key.split('/')[0]!) && r.state !== 'InProgress' && r.state !== 'Cancelled')
   const info = infoOf(of)
-  const row = await createRun(execution, of.pipeline, parametersOf(state, of), {
-    trigger: info.trigger,
-    groupId: of.group_id,
-    rerunOf: of.id,
-    ...(sourceOf(of) ? { source: sourceOf(of)! } : {}),
+  // A process that is killed here leaves no run without what it takes over.
+  return state.db.transaction().execute(async tx => {
+    const row = await createRun(
+      execution,
+      of.pipeline,
+      parametersOf(state, of),
+      {
+        trigger: info.trigger,
+        groupId: of.group_id,
+        rerunOf: of.id,
+        ...(sourceOf(of) ? { source: sourceOf(of)! } : {}),
+      },
+      tx,
+    )
+    await putActivities(
+      tx,
+      { run: row.id, epoch: row.epoch },
+      kept.map(r => ({ ...r, run: row.id })),
+    )
+    return row
   })
-  await saveActivities(
-    state.db,
-    { run: row.id, epoch: row.epoch },
-    kept.map(r => ({ ...r, run: row.id })),
-  )
-  return row
 }
 
 export function infoOf(row: PipelineRunRow): RunInfo {
@@ -219,7 +239,7 @@ export async function executeRun(execution: Execution, row: PipelineRunRow, resu
     return { run: row.id, ...end }
   } catch (error) {
     await Promise.allSettled(background)
-    return await interrupted(state, lease, error)
+    return await interrupted(execution, lease, error)
   } finally {
     signal.removeEventListener('abort', onStop)
     ended.abort()
@@ -227,12 +247,14 @@ export async function executeRun(execution: Execution, row: PipelineRunRow, resu
   }
 }
 
-async function interrupted(state: State, lease: PipelineLease, error: unknown): Promise<Ended> {
+async function interrupted({ state, policy }: Execution, lease: PipelineLease, error: unknown): Promise<Ended> {
   if (error instanceof Stopped && error.how === 'stop') {
     await releasePipeline(state.db, lease)
     return { run: lease.run, state: 'InProgress' }
   }
   if (error instanceof Stopped) {
+    // Copies that wait for another try, and those of a process that was killed.
+    await discardCopies(state, lease.run, policy)
     await endPipeline(state.db, lease, { state: 'Cancelled', error: null, return_value: null })
     return { run: lease.run, state: 'Cancelled' }
   }

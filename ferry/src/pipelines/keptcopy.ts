@@ -1,8 +1,14 @@
 /** The job of a copy as its activity began it: a process that goes on with the run resumes it, and whoever cancels it removes what it left. */
 import { checkJob } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
+import type { Policy } from '../policy.ts'
+import { discardRun } from '../runtime/discard.ts'
+import { Seal } from '../secrets/seal.ts'
+import type { State } from '../state/database.ts'
+import { activityRuns } from '../state/pipelines.ts'
 import type { ActivityContext } from './activity.ts'
 import { printValue, valueOf } from './expressions/values.ts'
+import { sealName } from './statejournal.ts'
 
 /** The job that was kept, else the one that `make` makes, which is kept. The journal seals it: it may hold secrets. */
 export async function keptCopy(context: ActivityContext, make: () => Promise<CopyJob>): Promise<CopyJob> {
@@ -12,7 +18,24 @@ export async function keptCopy(context: ActivityContext, make: () => Promise<Cop
   return job
 }
 
-/** The job of a copy from what its activity keeps, as JSON. */
-export function openCopy(kept: string): CopyJob {
-  return checkJob(JSON.parse(kept))
+const openCopy = (kept: string): CopyJob => checkJob(JSON.parse(kept))
+
+/** Gives up the unfinished run of a copy, and removes what it left; nothing if there is none. */
+export async function discardCopy(state: State, job: CopyJob, policy: Policy): Promise<void> {
+  const run = await state.db
+    .selectFrom('run')
+    .selectAll()
+    .where('job', '=', job.name)
+    .orderBy('id', 'desc')
+    .executeTakeFirst()
+  if (!run || ['completed', 'cancelled'].includes(run.state) || run.given_up === 1) return
+  await discardRun(state, run, policy, job)
+}
+
+/** The same for all copies that a run of a pipeline has begun and not ended. */
+export async function discardCopies(state: State, run: string, policy: Policy): Promise<void> {
+  for (const { key, type, state: activity, decision } of await activityRuns(state.db, run)) {
+    if (type !== 'Copy' || activity !== 'InProgress' || decision === null) continue
+    await discardCopy(state, openCopy(Seal.open(state.home).reveal(sealName(key, 'decision'), decision)), policy)
+  }
 }

@@ -221,7 +221,6 @@ class PipelineRun {
         if (error instanceof Stopped || isOfState(error) || record.attempt > retry || !isWorthAnother(error))
           throw error
         record.attempt++
-        record.copy = undefined
         this.journal.save(record)
         await this.sleep(seconds * 1000, this.signal)
       }

@@ -343,6 +343,29 @@ export const MIGRATIONS: Record<string, Migration> = {
         .addColumn('user_properties', 'text')
         .addPrimaryKeyConstraint('activity_run_key', ['run', 'key'])
         .execute()
+      await db.schema
+        .createTable('pipeline_trigger')
+        .addColumn('factory', 'text', c => c.notNull())
+        .addColumn('name', 'text', c => c.notNull())
+        .addColumn('started', 'integer', c => c.notNull())
+        .addColumn('fingerprint', 'text', c => c.notNull())
+        .addColumn('at', 'bigint', c => c.notNull())
+        .addColumn('outcome', 'text')
+        .addColumn('outcome_at', 'text')
+        .addPrimaryKeyConstraint('pipeline_trigger_key', ['factory', 'name'])
+        .execute()
+      await db.schema
+        .createTable('pipeline_window')
+        .addColumn('factory', 'text', c => c.notNull())
+        .addColumn('trigger', 'text', c => c.notNull())
+        .addColumn('start_at', 'bigint', c => c.notNull())
+        .addColumn('end_at', 'bigint', c => c.notNull())
+        .addColumn('state', 'text', c => c.notNull())
+        .addColumn('run', 'text')
+        .addColumn('attempts', 'integer', c => c.notNull())
+        .addColumn('retry_at', 'bigint')
+        .addPrimaryKeyConstraint('pipeline_window_key', ['factory', 'trigger', 'start_at'])
+        .execute()
     },
   },
 }

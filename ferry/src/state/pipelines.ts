@@ -11,6 +11,8 @@ export interface PipelineLease {
   epoch: number
 }
 
+const NOBODY = { owner_host: null, owner_pid: null, owner_started: null, heartbeat_at: null }
+
 export type NewPipelineRun = Pick<
   PipelineRunRow,
   'factory' | 'pipeline' | 'fingerprint' | 'parameters' | 'info' | 'parent_run' | 'parent_key' | 'rerun_of'
@@ -28,22 +30,26 @@ function runIdAt(ms: number): string {
   )
 }
 
-/** Makes a run, which this process executes. */
-export async function newPipelineRun(db: Kysely<Schema>, run: NewPipelineRun): Promise<PipelineRunRow> {
+/** Makes a run, which this process executes; with `queued` the next process that looks for one. */
+export async function newPipelineRun(
+  db: Kysely<Schema>,
+  run: NewPipelineRun,
+  { queued = false } = {},
+): Promise<PipelineRunRow> {
   const now = await databaseNow(db)
   const id = runIdAt(now)
   const row: PipelineRunRow = {
     ...run,
     id,
     group_id: run.group_id ?? id,
-    state: 'InProgress',
+    state: queued ? 'Queued' : 'InProgress',
     wish: null,
-    epoch: 1,
+    epoch: queued ? 0 : 1,
     created_at: iso(now),
     ended_at: null,
     error: null,
     return_value: null,
-    ...self(now),
+    ...(queued ? NOBODY : self(now)),
   }
   await db.insertInto('pipeline_run').values(row).execute()
   return row
@@ -76,23 +82,22 @@ export async function listPipelineRuns(
   return query.execute()
 }
 
-/** The newest unfinished run of a pipeline that no process executes; undefined if there is none. */
-export async function abandonedPipelineRun(
+/** Unfinished runs of a pipeline that no process executes, newest first. */
+export async function abandonedPipelineRuns(
   db: Kysely<Schema>,
-  of: Pick<PipelineRunRow, 'factory' | 'pipeline' | 'fingerprint'>,
-): Promise<PipelineRunRow | undefined> {
+  of: Pick<PipelineRunRow, 'factory' | 'pipeline'>,
+): Promise<PipelineRunRow[]> {
   const rows = await db
     .selectFrom('pipeline_run')
     .selectAll()
     .where('factory', '=', of.factory)
     .where('pipeline', '=', of.pipeline)
-    .where('fingerprint', '=', of.fingerprint)
     .where('state', '=', 'InProgress')
     .where('parent_run', 'is', null)
     .orderBy('id', 'desc')
     .execute()
   const now = await databaseNow(db)
-  return rows.find(row => !isAlive(row, now))
+  return rows.filter(row => !isAlive(row, now))
 }
 
 /** The run that an activity has started; undefined if it has not. */
@@ -224,42 +229,45 @@ export async function openChildren(db: Kysely<Schema>, parent: string): Promise<
 const MOST_ROWS = 500
 
 /** Saves activities in one transaction, fenced by the run's epoch. Throws FERRY-5004. */
-export async function saveActivities(
-  db: Kysely<Schema>,
+export async function saveActivities(db: Kysely<Schema>, lease: PipelineLease, rows: ActivityRunRow[]): Promise<void> {
+  await db.transaction().execute(tx => putActivities(tx, lease, rows))
+}
+
+/** The same within a transaction. */
+export async function putActivities(
+  tx: Kysely<Schema>,
   { run, epoch }: PipelineLease,
   rows: ActivityRunRow[],
 ): Promise<void> {
-  await db.transaction().execute(async tx => {
-    const [held] = await tx
-      .updateTable('pipeline_run')
-      .set({ epoch })
-      .where('id', '=', run)
-      .where('epoch', '=', epoch)
-      .returning('id')
+  const [held] = await tx
+    .updateTable('pipeline_run')
+    .set({ epoch })
+    .where('id', '=', run)
+    .where('epoch', '=', epoch)
+    .returning('id')
+    .execute()
+  if (!held) throw lost(run)
+  for (let i = 0; i < rows.length; i += MOST_ROWS) {
+    await tx
+      .insertInto('activity_run')
+      .values(rows.slice(i, i + MOST_ROWS))
+      .onConflict(c =>
+        c.columns(['run', 'key']).doUpdateSet(eb => ({
+          seq: eb.ref('excluded.seq'),
+          state: eb.ref('excluded.state'),
+          attempt: eb.ref('excluded.attempt'),
+          ended_at: eb.ref('excluded.ended_at'),
+          input: eb.ref('excluded.input'),
+          output: eb.ref('excluded.output'),
+          error: eb.ref('excluded.error'),
+          decision: eb.ref('excluded.decision'),
+          effect: eb.ref('excluded.effect'),
+          copy: eb.ref('excluded.copy'),
+          user_properties: eb.ref('excluded.user_properties'),
+        })),
+      )
       .execute()
-    if (!held) throw lost(run)
-    for (let i = 0; i < rows.length; i += MOST_ROWS) {
-      await tx
-        .insertInto('activity_run')
-        .values(rows.slice(i, i + MOST_ROWS))
-        .onConflict(c =>
-          c.columns(['run', 'key']).doUpdateSet(eb => ({
-            seq: eb.ref('excluded.seq'),
-            state: eb.ref('excluded.state'),
-            attempt: eb.ref('excluded.attempt'),
-            ended_at: eb.ref('excluded.ended_at'),
-            input: eb.ref('excluded.input'),
-            output: eb.ref('excluded.output'),
-            error: eb.ref('excluded.error'),
-            decision: eb.ref('excluded.decision'),
-            effect: eb.ref('excluded.effect'),
-            copy: eb.ref('excluded.copy'),
-            user_properties: eb.ref('excluded.user_properties'),
-          })),
-        )
-        .execute()
-    }
-  })
+  }
 }
 
 const ENDED: PipelineRunRow['state'][] = ['Succeeded', 'Failed', 'Cancelled']

@@ -19,6 +19,8 @@ export interface Schema {
   audit: AuditRow
   pipeline_run: PipelineRunRow
   activity_run: ActivityRunRow
+  pipeline_trigger: PipelineTriggerRow
+  pipeline_window: PipelineWindowRow
 }
 
 /** A run of a pipeline of a factory. */
@@ -48,6 +50,34 @@ export interface PipelineRunRow {
   ended_at: string | null
   error: string | null
   return_value: string | null
+}
+
+/** A trigger of a factory that was started. */
+export interface PipelineTriggerRow {
+  factory: string
+  name: string
+  /** 1: it fires. */
+  started: number
+  /** What the trigger said then: an edited one begins anew. */
+  fingerprint: string
+  /** Up to when its times are dealt with, in milliseconds since 1970. */
+  at: number
+  /** What came of it last, for people. */
+  outcome: string | null
+  outcome_at: string | null
+}
+
+/** A window of a tumbling window trigger; times in milliseconds since 1970. */
+export interface PipelineWindowRow {
+  factory: string
+  trigger: string
+  start_at: number
+  end_at: number
+  state: 'Waiting' | 'Running' | 'Succeeded' | 'Failed' | 'Cancelled'
+  run: string | null
+  attempts: number
+  /** Not before this it is tried again. */
+  retry_at: number | null
 }
 
 /** One activity of a run of a pipeline. */

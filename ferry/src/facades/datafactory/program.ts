@@ -1,5 +1,6 @@
 /** A factory as a program that runs: its pipelines, and the activities that move data. */
 
+import { createHash } from 'node:crypto'
 import { CONTROL } from '../../pipelines/activities/registry.ts'
 import type { ActivityKind } from '../../pipelines/activity.ts'
 import { type Known, readPipeline } from '../../pipelines/check.ts'
@@ -51,7 +52,12 @@ export function programOf(around: Running): Program {
   const pipelines = new Map<string, Pipeline>()
   return {
     factory: factory.name,
-    fingerprint: factory.fingerprint,
+    // The same artifacts over other stores are another program.
+    fingerprint: createHash('sha256')
+      .update(
+        JSON.stringify([factory.fingerprint, [...around.redirects.linkedServices], [...around.redirects.runtimes]]),
+      )
+      .digest('hex'),
     globalParameters: valueOf(factory.globalParameters) as ValueObject,
     kind: type => kinds.get(type),
     pipeline: name => {

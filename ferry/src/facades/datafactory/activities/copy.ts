@@ -6,13 +6,11 @@ import type { CopyJob, EndpointSpec } from '../../../job/schema.ts'
 import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
 import { ActivityFailure } from '../../../pipelines/errors.ts'
 import { type ValueObject, valueOf } from '../../../pipelines/expressions/values.ts'
-import { keptCopy } from '../../../pipelines/keptcopy.ts'
+import { discardCopy, keptCopy } from '../../../pipelines/keptcopy.ts'
 import { requireBoolean, requireObject } from '../../../pipelines/resolve.ts'
-import { discardRun } from '../../../runtime/discard.ts'
 import type { RunReport } from '../../../runtime/report.ts'
 import { withoutSecrets } from '../../../runtime/stores.ts'
 import type { State } from '../../../state/database.ts'
-import { findRun } from '../../../state/runs.ts'
 import { datasetAt, kindsOf, type Running, withStore } from '../context.ts'
 import { copyJobOf } from '../copyjob.ts'
 import type { Dataset } from '../datasets.ts'
@@ -61,11 +59,15 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
     context.copies(ended.id)
     return outputOf(ended, facts)
   }
-  const report = await executed(around, context, job)
+  const report = await executed(around, context, job).catch(async error => {
+    // A process that has died leaves what it had begun.
+    if (context.isLastAttempt && signal.reason !== 'stop') await discardCopy(state, job, policy)
+    throw error
+  })
   const isGivenUp =
     report.status === 'paused' ? signal.reason !== 'stop' : report.status === 'failed' && context.isLastAttempt
   if (spooled !== undefined && (report.status === 'completed' || isGivenUp)) rmSync(spooled, { force: true })
-  if (isGivenUp) await discardRun(state, await findRun(state.db, report.runId), policy, job)
+  if (isGivenUp) await discardCopy(state, job, policy)
   const output = outputOf({ ...report, id: report.runId }, facts)
   if (report.status === 'completed') return output
   const [first] = report.errors
