@@ -19,27 +19,22 @@ import {
   parametersOf,
   sourceOf,
 } from '../pipelines/execute.ts'
-import { parseValue, plainOf, printValue, type ValueObject, valueOf } from '../pipelines/expressions/values.ts'
+import { plainOf, printValue, type ValueObject, valueOf } from '../pipelines/expressions/values.ts'
 import { bindParameters, fromCommandLine } from '../pipelines/parameters.ts'
 import type { Policy } from '../policy.ts'
 import { type Copier, CopierPool } from '../runtime/copier.ts'
 import type { State } from '../state/database.ts'
-import {
-  abandonedPipelineRuns,
-  activityRuns,
-  findPipelineRun,
-  listPipelineRuns,
-  takePipelineRun,
-} from '../state/pipelines.ts'
-import type { ActivityRunRow, PipelineRunRow } from '../state/schema.ts'
+import { abandonedPipelineRuns, findPipelineRun, takePipelineRun } from '../state/pipelines.ts'
+import type { PipelineRunRow } from '../state/schema.ts'
+import { summaryOf, viewOf } from './adfruns.ts'
 import { policyOf, type VariableOptions } from './job.ts'
-import { EXIT, moment, paint, printError, printJson, seconds, table } from './output.ts'
-import { stateName, withState } from './state.ts'
+import { EXIT, paint, printError, printJson, seconds } from './output.ts'
+import { withState } from './state.ts'
 
 /** Copies at work at one time: each is a process. */
-const MOST_COPIES = 4
+export const MOST_COPIES = 4
 
-interface FactoryOptions extends VariableOptions {
+export interface FactoryOptions extends VariableOptions {
   json: boolean
   parameters?: string[]
   redirect?: string
@@ -52,7 +47,8 @@ interface Opened {
   policy: Policy
 }
 
-function open(place: string, options: FactoryOptions): Opened {
+/** The factory of a command, with what it is redirected to. */
+export function open(place: string, options: FactoryOptions): Opened {
   const policy = policyOf(options)
   const factory = readFactory(place, options.parameters ?? [], policy)
   const redirects = readRedirects(options.redirect, options.runtime ?? [], policy)
@@ -73,8 +69,10 @@ export async function check([place]: string[], options: FactoryOptions & { all?:
   for (const artifact of options.all ? artifacts : artifacts.filter(a => a.verdict !== 'runs')) {
     const colour = artifact.verdict === 'runs' ? '32' : artifact.verdict === 'cannot run' ? '31' : '33'
     out.write(`${paint(colour, artifact.verdict, out)}  ${artifact.category} ${artifact.name}\n`)
-    for (const { path, message } of artifact.findings) {
-      out.write(`    ${message}\n      ${artifact.file} ${path}\n`)
+    // One cause is often met in many places.
+    for (const [message, [first, ...others]] of Map.groupBy(artifact.findings, f => f.message)) {
+      const more = others.length > 0 ? ` and ${others.length} more` : ''
+      out.write(`    ${message}\n      ${artifact.file} ${first!.path}${more}\n`)
     }
   }
   const count = (verdict: string) => artifacts.filter(a => a.verdict === verdict).length
@@ -133,14 +131,15 @@ async function leftRun(
 }
 
 /** Throws FERRY-7006 with all that keeps a pipeline, or one that it executes, from running. */
-function requireRuns(factory: Factory, redirects: Redirects, name: string): void {
+export function requireRuns(factory: Factory, redirects: Redirects, name: string): void {
   const checked = checkFactory(factory, redirects).find(a => a.category === 'pipeline' && a.name === name)!
   if (checked.verdict !== 'cannot run') return
   const all = checked.findings.map(f => `${checked.file} ${f.path}: ${f.message}`)
   throw new FerryError('FERRY-7006', `pipeline ${name} cannot run:\n${all.slice(0, 20).join('\n')}`)
 }
 
-function placeOf(options: RunOptions): ValueObject {
+/** Where a factory is, for whoever goes on with a run. */
+export function placeOf(options: FactoryOptions & { factory: string }): ValueObject {
   const absolute = (path: string) => resolve(path)
   return valueOf({
     factory: absolute(options.factory),
@@ -256,80 +255,6 @@ function printEnd(end: Ended): void {
   }
   if (end.state === 'InProgress') process.stderr.write(`To go on: ferry adf resume ${end.run}\n`)
   if (end.returnValue !== undefined) process.stdout.write(`${JSON.stringify(plainOf(end.returnValue), null, 2)}\n`)
-}
-
-export async function list(_: string[], options: { json: boolean; pipeline?: string; most: number }): Promise<void> {
-  const rows = await withState(state => listPipelineRuns(state.db, { pipeline: options.pipeline, limit: options.most }))
-  if (options.json) return printJson(rows.map(summaryOf))
-  if (rows.length === 0) return void process.stdout.write(`No runs of pipelines yet in ${stateName()}.\n`)
-  const lines = rows.map(r => [r.id, r.factory, r.pipeline, r.state, moment(r.created_at), durationOf(r)])
-  process.stdout.write(`${table(['run', 'factory', 'pipeline', 'status', 'started', 'time'], lines)}\n`)
-}
-
-const durationOf = (r: PipelineRunRow) =>
-  r.ended_at === null ? '' : seconds((Date.parse(r.ended_at) - Date.parse(r.created_at)) / 1000)
-
-const parsed = (text: string | null) => (text === null ? null : plainOf(parseValue(text)))
-
-/** A run with the names that Data Factory has. */
-function summaryOf(r: PipelineRunRow) {
-  const { trigger } = parsed(r.info) as { trigger: { type: string; name: string } }
-  return {
-    runId: r.id,
-    runGroupId: r.group_id,
-    factory: r.factory,
-    pipelineName: r.pipeline,
-    status: r.state,
-    runStart: r.created_at,
-    runEnd: r.ended_at,
-    invokedBy: { name: trigger.name, invokedByType: trigger.type },
-    rerunOf: r.rerun_of,
-    parentRun: r.parent_run,
-    message: (parsed(r.error) as { message?: string } | null)?.message ?? '',
-    returnValue: parsed(r.return_value),
-  }
-}
-
-async function viewOf(state: State, row: PipelineRunRow) {
-  const activities = await activityRuns(state.db, row.id)
-  return { ...summaryOf(row), activities: activities.filter(a => !a.type.startsWith('.')).map(activityView) }
-}
-
-function activityView(a: ActivityRunRow) {
-  const secure = Number(a.secure)
-  return {
-    activityName: a.name,
-    activityType: a.type,
-    key: a.key,
-    status: a.state,
-    activityRunStart: new Date(Number(a.started_at)).toISOString(),
-    activityRunEnd: a.ended_at === null ? null : new Date(Number(a.ended_at)).toISOString(),
-    durationInMs: a.ended_at === null ? null : Number(a.ended_at) - Number(a.started_at),
-    retryAttempt: a.attempt - 1,
-    input: secure & 1 ? '***' : parsed(a.input),
-    output: secure & 2 ? '***' : parsed(a.output),
-    error: parsed(a.error),
-    userProperties: parsed(a.user_properties) ?? {},
-    copyRun: a.copy,
-  }
-}
-
-export async function show([id]: string[], options: { json: boolean }): Promise<void> {
-  const view = await withState(async state => viewOf(state, await findPipelineRun(state.db, id!)))
-  if (options.json) return printJson(view)
-  const out = process.stdout
-  out.write(`${view.pipelineName} of ${view.factory}: ${view.status}\n`)
-  out.write(`  run ${view.runId}, ${moment(view.runStart)}, by ${view.invokedBy.name}\n`)
-  if (view.message !== '') out.write(`  ${view.message}\n`)
-  const lines = view.activities.map(a => [
-    a.key,
-    a.activityType,
-    a.status,
-    a.durationInMs === null ? '' : seconds(a.durationInMs / 1000),
-    a.copyRun ?? '',
-    (a.error as { message?: string } | null)?.message?.slice(0, 100) ?? '',
-  ])
-  if (lines.length > 0) out.write(`\n${table(['activity', 'type', 'status', 'time', 'copy', 'error'], lines)}\n`)
 }
 
 export async function cancel([id]: string[], options: VariableOptions & { json: boolean }): Promise<void> {

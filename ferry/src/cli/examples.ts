@@ -31,6 +31,10 @@ export const EXAMPLES: Record<string, string> = {
   'adf cancel': 'ferry adf cancel 019ac5d2-0b7e-7a40-9d0f-2f6f5f1f0c11',
   'adf resume': 'ferry adf resume 019ac5d2-0b7e-7a40-9d0f-2f6f5f1f0c11',
   'adf rerun': 'ferry adf rerun 019ac5d2-0b7e-7a40-9d0f-2f6f5f1f0c11 --from "copy orders"',
+  'adf triggers': 'ferry adf triggers --factory ./factory',
+  'adf start': 'ferry adf start nightly --factory ./factory',
+  'adf stop': 'ferry adf stop nightly --factory ./factory',
+  'adf watch': 'ferry adf watch --factory ./factory --redirect here.yaml',
   'adf convert': 'ferry adf convert --factory ./factory --pipeline nightly --activity "copy orders" > orders.json',
   'cosmos copy create':
     'ferry cosmos copy create --job-name orders --dest-account shop --src-nosql database=shop container=orders ' +

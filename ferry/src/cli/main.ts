@@ -296,37 +296,51 @@ withVariables(ofAccount(addCopy('work', "execute the account's copy jobs here, o
 
 const adf = program.command('adf').description('artifacts of Azure Data Factory: checked, and run as they are')
 
-type AdfVerb = keyof typeof import('./adf.ts')
+const ADF = {
+  artifacts: () => import('./adf.ts'),
+  runs: () => import('./adfruns.ts'),
+  triggers: () => import('./adftriggers.ts'),
+}
 
-const addAdf = (verb: AdfVerb, words: string, description: string) =>
-  add(words, description, async () => ({ default: (await import('./adf.ts'))[verb] as Action['default'] }), adf)
+/** Adds a command of `ferry adf`: its first word is the function of its file. */
+const addAdf = (words: string, description: string, of: keyof typeof ADF = 'artifacts') => {
+  const verb = words.split(' ')[0]!
+  const load = async () => ({ default: ((await ADF[of]()) as unknown as Record<string, Action['default']>)[verb]! })
+  return add(words, description, load, adf)
+}
 const ofFactory = (command: Command) =>
   withVariables(command)
     .option('--parameters <file>', 'values for the parameters of a template; may be repeated', list)
     .option('--redirect <file>', 'where linked services lead instead')
     .option('--runtime <NAME=local>', 'an integration runtime whose work this machine does; may be repeated', list)
 
-ofFactory(addAdf('check', 'check <factory>', 'list what runs here, what does not, and why')).option(
-  '--all',
-  'also what runs',
-)
-ofFactory(addAdf('run', 'run', 'run a pipeline in the foreground; an unfinished run goes on'))
+ofFactory(addAdf('check <factory>', 'list what runs here, what does not, and why')).option('--all', 'also what runs')
+ofFactory(addAdf('run', 'run a pipeline in the foreground; an unfinished run goes on'))
   .requiredOption('--factory <folder or template>', 'its folder in git, or an exported template')
   .requiredOption('--pipeline <name>', 'the pipeline')
   .option('--parameter <name=value>', 'a parameter of the pipeline; may be repeated', list)
   .option('--new', 'begin a new run even if one is unfinished')
   .option('--quiet', 'no progress')
-addAdf('list', 'list', 'runs of pipelines, newest first')
+addAdf('list', 'runs of pipelines, newest first', 'runs')
   .option('--pipeline <name>', 'only of this pipeline')
   .option('--most <runs>', 'at most so many', count, 20)
-addAdf('show', 'show <run>', 'one run: its activities, with what they got and gave')
-withVariables(addAdf('cancel', 'cancel <run>', 'end a run and its copies for good'))
-withVariables(addAdf('resume', 'resume <run>', 'go on with a run that was left')).option('--quiet', 'no progress')
-withVariables(addAdf('rerun', 'rerun <run>', 'run again what failed, and what comes behind it'))
+addAdf('show <run>', 'one run: its activities, with what they got and gave', 'runs')
+withVariables(addAdf('cancel <run>', 'end a run and its copies for good'))
+withVariables(addAdf('resume <run>', 'go on with a run that was left')).option('--quiet', 'no progress')
+withVariables(addAdf('rerun <run>', 'run again what failed, and what comes behind it'))
   .option('--from <activity>', 'begin with this activity')
   .option('--quiet', 'no progress')
-ofFactory(addAdf('convert', 'convert', 'print the job of a Copy activity'))
-  .requiredOption('--factory <folder or template>', 'its folder in git, or an exported template')
+const withFactory = (command: Command) =>
+  ofFactory(command).requiredOption('--factory <folder or template>', 'its folder in git, or an exported template')
+withFactory(addAdf('triggers', 'triggers of a factory: which are started, and what came of them', 'triggers'))
+withFactory(addAdf('start <trigger>', 'start a trigger; `ferry adf watch` fires it', 'triggers'))
+withFactory(
+  addAdf('stop <trigger>', 'stop a trigger; a tumbling window trigger goes on there when started again', 'triggers'),
+)
+withFactory(
+  addAdf('watch', 'fire the triggers that are started, and execute their runs, until it is ended', 'triggers'),
+)
+withFactory(addAdf('convert', 'print the job of a Copy activity'))
   .requiredOption('--pipeline <name>', 'the pipeline')
   .requiredOption('--activity <name>', 'the Copy activity')
   .option('--parameter <name=value>', 'a parameter of the pipeline; may be repeated', list)

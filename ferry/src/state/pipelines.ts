@@ -100,6 +100,29 @@ export async function abandonedPipelineRuns(
   return rows.filter(row => !isAlive(row, now))
 }
 
+/** Runs of a factory that wait for a process, oldest first, and how many of each pipeline are at work. */
+export async function waitingPipelineRuns(
+  db: Kysely<Schema>,
+  factory: string,
+): Promise<{ waiting: PipelineRunRow[]; atWork: Map<string, number> }> {
+  const rows = await db
+    .selectFrom('pipeline_run')
+    .selectAll()
+    .where('factory', '=', factory)
+    .where('state', 'in', ['Queued', 'InProgress'])
+    .where('parent_run', 'is', null)
+    .orderBy('id')
+    .execute()
+  const now = await databaseNow(db)
+  const atWork = new Map<string, number>()
+  // Those of the command line are gone on with by whoever has begun them.
+  const waiting = rows.filter(
+    row => !isAlive(row, now) && (row.state === 'Queued' || !/"type":"Manual"/.test(row.info)),
+  )
+  for (const row of rows) if (isAlive(row, now)) atWork.set(row.pipeline, (atWork.get(row.pipeline) ?? 0) + 1)
+  return { waiting, atWork }
+}
+
 /** The run that an activity has started; undefined if it has not. */
 export async function childRun(db: Kysely<Schema>, parent: string, key: string): Promise<PipelineRunRow | undefined> {
   return db

@@ -20,6 +20,7 @@ import {
   WRITE_STORE,
 } from './properties.ts'
 import type { Redirects } from './redirects.ts'
+import { readTrigger } from './triggers.ts'
 
 export type Verdict = 'runs' | 'runs with a redirect' | 'cannot run'
 
@@ -323,18 +324,30 @@ class Checker {
     return undefined
   }
 
-  private trigger({ properties, path }: Artifact, checked: CheckedArtifact): void {
+  private trigger(artifact: Artifact, checked: CheckedArtifact): void {
+    const { properties, path } = artifact
     const pipelines = Array.isArray(properties.pipelines) ? properties.pipelines : []
     const one = (properties.pipeline as object | undefined) ?? undefined
     for (const [i, entry] of [...pipelines, ...(one ? [one] : [])].entries()) {
       const { pipelineReference } = (entry ?? {}) as { pipelineReference?: unknown }
       this.reference('pipeline', pipelineReference, `${path}.pipelines[${i}].pipelineReference`, checked)
     }
-    fail(
-      checked,
-      `${path}.type`,
-      `triggers of the type ${String(properties.type)} are to come: start its pipelines by a schedule of your own`,
-    )
+    try {
+      const { pipelines: fired } = readTrigger(artifact)
+      for (const [i, { name, parameters }] of fired.entries()) {
+        const declared = this.factory.get('pipeline', name)?.properties.parameters
+        if (typeof declared !== 'object' || declared === null) continue
+        this.parameters(
+          `pipeline ${name}`,
+          declared as never,
+          Object.keys(parameters),
+          `${path}.pipelines[${i}].parameters`,
+          checked,
+        )
+      }
+    } catch (error) {
+      fail(checked, path, (error as FerryError).message)
+    }
   }
 }
 

@@ -8,7 +8,7 @@ import { ActivityFailure } from '../../pipelines/errors.ts'
 import { isObject, parseValue, textOf, type Value, type ValueObject } from '../../pipelines/expressions/values.ts'
 import { requireInteger, requireSpan } from '../../pipelines/resolve.ts'
 import { optional } from './files.ts'
-import type { Settings } from './linkedservices.ts'
+import type { Settings } from './settings.ts'
 import { stepsOf } from './translator.ts'
 import { type Answer, request } from './web.ts'
 

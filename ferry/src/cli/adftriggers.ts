@@ -1,0 +1,80 @@
+/** `ferry adf triggers|start|stop|watch`. */
+import type { Factory } from '../facades/datafactory/artifacts.ts'
+import { programOf } from '../facades/datafactory/program.ts'
+import { readTrigger } from '../facades/datafactory/triggers.ts'
+import { startTrigger, Watch } from '../facades/datafactory/watch.ts'
+import { CopierPool } from '../runtime/copier.ts'
+import { allTriggers, stopTrigger } from '../state/triggers.ts'
+import { type FactoryOptions, MOST_COPIES, open, placeOf, requireRuns } from './adf.ts'
+import { printJson, table } from './output.ts'
+import { withState } from './state.ts'
+
+type OfTriggers = FactoryOptions & { factory: string }
+
+export async function triggers(_: string[], options: OfTriggers): Promise<void> {
+  const { factory } = open(options.factory, options)
+  const known = await withState(state => allTriggers(state.db, factory.name))
+  const rows = factory.named('trigger').map(name => {
+    const row = known.find(k => k.name === name)
+    const { type } = factory.require('trigger', name).properties
+    return {
+      name,
+      type: String(type),
+      started: row?.started === 1,
+      outcome: row?.outcome ?? '',
+      outcomeAt: row?.outcome_at ?? null,
+    }
+  })
+  if (options.json) return printJson(rows)
+  if (rows.length === 0) return void process.stdout.write(`${factory.name} has no triggers.\n`)
+  const lines = rows.map(r => [r.name, r.type, r.started ? 'started' : 'stopped', r.outcome])
+  process.stdout.write(`${table(['trigger', 'type', 'state', 'last'], lines)}\n`)
+}
+
+export async function start([name]: string[], options: OfTriggers): Promise<void> {
+  const { factory, redirects } = open(options.factory, options)
+  for (const pipeline of firedBy(factory, name!)) requireRuns(factory, redirects, pipeline)
+  await withState(state => startTrigger({ state, factory }, name!))
+  process.stdout.write(`${name} is started: ferry adf watch fires it.\n`)
+}
+
+function firedBy(factory: Factory, name: string): string[] {
+  return readTrigger(factory.require('trigger', name)).pipelines.map(p => factory.require('pipeline', p.name).name)
+}
+
+export async function stop([name]: string[], options: OfTriggers): Promise<void> {
+  const { factory } = open(options.factory, options)
+  const own = factory.require('trigger', name!).name
+  const was = await withState(state => stopTrigger(state.db, factory.name, own))
+  process.stdout.write(was ? `${own} is stopped.\n` : `${own} was not started.\n`)
+}
+
+export async function watch(_: string[], options: OfTriggers): Promise<void> {
+  const { factory, redirects, policy } = open(options.factory, options)
+  await withState(async state => {
+    const ended = new AbortController()
+    const onSignal = () => ended.abort('stop')
+    process.once('SIGINT', onSignal)
+    process.once('SIGTERM', onSignal)
+    const pool = new CopierPool(policy, MOST_COPIES)
+    try {
+      const program = programOf({ factory, redirects, state, policy, copier: pool })
+      process.stderr.write(`Watching the triggers of ${factory.name}.\n`)
+      await new Watch({
+        state,
+        program,
+        policy,
+        factory,
+        signal: ended.signal,
+        source: placeOf(options),
+        onEvent: event => {
+          const { trigger, outcome, run: id } = event
+          if (options.json) process.stdout.write(`${JSON.stringify(event)}\n`)
+          else process.stderr.write(`${[trigger, outcome, id].filter(Boolean).join('  ')}\n`)
+        },
+      }).run()
+    } finally {
+      await pool.close()
+    }
+  })
+}
