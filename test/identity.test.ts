@@ -7,6 +7,7 @@ import type { AddressInfo, Server } from 'node:net'
 import { join } from 'node:path'
 import forge from 'node-forge'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { writeFactory } from './adf/factory.ts'
 import { account } from './cosmos.ts'
 import { ferry, root, temporaryFolder } from './support.ts'
 
@@ -296,3 +297,48 @@ function makeCertificate(): { pem: string; pkcs12: string; publicKey: string } {
     publicKey: forge.pki.publicKeyToPem(keys.publicKey),
   }
 }
+
+describe('a Web activity', () => {
+  it.each([
+    [
+      'a service principal',
+      {
+        type: 'ServicePrincipal',
+        userTenant: principal.tenant,
+        username: 'the-client',
+        password: { type: 'SecureString', value: 'its secret' },
+      },
+      {},
+    ],
+    [
+      'the identity of whoever runs it',
+      { type: 'MSI' },
+      { AZURE_TENANT_ID: principal.tenant, AZURE_CLIENT_ID: 'the-client', AZURE_CLIENT_SECRET: 'its secret' },
+    ],
+  ])('calls as %s', async (_, authentication, own) => {
+    const entra = await authority()
+    const called = await listener(false, () => ({ ok: true }))
+    const activity = {
+      name: 'call',
+      type: 'WebActivity',
+      typeProperties: {
+        url: called.url,
+        method: 'GET',
+        authentication: { ...authentication, resource: 'https://management.azure.com/' },
+      },
+    }
+    const folder = writeFactory({ 'pipeline/p': { activities: [activity] } })
+    const env = { ...own, AZURE_AUTHORITY_HOST: entra.url, NODE_EXTRA_CA_CERTS: certificate }
+    const { code, stderr, stdout } = await ferry(['adf', 'run', '--factory', folder, '--pipeline', 'p', '--json'], {
+      home: temporaryFolder(),
+      env,
+    })
+    expect(code, stderr + stdout).toBe(0)
+    expect(called.sent[0]!.headers.authorization).toBe('Bearer a-token')
+    expect(Object.fromEntries(entra.tokens()[0]!.body)).toMatchObject({
+      client_id: 'the-client',
+      client_secret: 'its secret',
+    })
+    expect(stdout).not.toContain('its secret')
+  })
+})

@@ -236,9 +236,13 @@ describe('check', () => {
         .join()
     expect(
       messages(
-        act('w', 'WebActivity', { url: 'http://x', method: 'GET', authentication: { type: 'MSI', resource: 'x' } }),
+        act('w', 'WebActivity', {
+          url: 'http://x',
+          method: 'GET',
+          authentication: { type: 'ClientCertificate', pfx: 'x' },
+        }),
       ),
-    ).toMatch(/authentication by MSI/)
+    ).toMatch(/authentication by ClientCertificate/)
     expect(messages(act('s', 'SetVariable', { variableName: 'nope', value: 1 }))).toMatch(/no variable nope/)
     expect(
       messages(

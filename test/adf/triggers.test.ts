@@ -69,12 +69,10 @@ async function watching(artifacts: Artifacts) {
     await by.settled()
   }
   const runs = async () =>
-    (await listPipelineRuns(state.db, { limit: 100 }))
-      .reverse()
-      .map(r => ({
-        state: r.state,
-        ...(plainOf(parseValue(r.return_value ?? '{}')) as { a?: string; b?: string; type?: string }),
-      }))
+    (await listPipelineRuns(state.db, { limit: 100 })).reverse().map(r => ({
+      state: r.state,
+      ...(plainOf(parseValue(r.return_value ?? '{}')) as { a?: string; b?: string; type?: string }),
+    }))
   return { state, factory, tick, runs, events, make }
 }
 

@@ -188,11 +188,15 @@ class Checker {
       if (activity.type === 'Copy' || activity.type === 'Lookup') this.sides(activity, `${at}.typeProperties`, checked)
       if (activity.type === 'WebActivity') {
         const { type } = (typeProperties.authentication ?? {}) as { type?: unknown }
-        if (typeof type === 'string' && !['Basic', 'None'].includes(type) && !type.startsWith('@')) {
+        if (
+          typeof type === 'string' &&
+          !['Basic', 'None', 'MSI', 'ServicePrincipal'].includes(type) &&
+          !type.startsWith('@')
+        ) {
           fail(
             checked,
             `${at}.typeProperties.authentication`,
-            `authentication by ${type} is not known here: Basic is, and a header of your own`,
+            `authentication by ${type} is not known here: Basic, MSI and ServicePrincipal are, and a header of your own`,
           )
         }
       }

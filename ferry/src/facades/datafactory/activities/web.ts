@@ -1,4 +1,7 @@
+import type { TokenCredential } from '@azure/identity'
+import { credentialOf } from '../../../connectors/entra.ts'
 import { FerryError } from '../../../errors.ts'
+import { asOurselves } from '../../../network.ts'
 import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
 import { ActivityFailure } from '../../../pipelines/errors.ts'
 import {
@@ -11,6 +14,7 @@ import {
   valueOf,
 } from '../../../pipelines/expressions/values.ts'
 import { requireBoolean, requireObject, requireSpan, requireText } from '../../../pipelines/resolve.ts'
+import type { Policy } from '../../../policy.ts'
 import type { Factory } from '../artifacts.ts'
 import type { Surroundings } from '../context.ts'
 import { type Answer, request, withoutSecrets } from '../web.ts'
@@ -28,7 +32,7 @@ export function webActivity(around: Surroundings): ActivityKind {
   return { type: 'WebActivity', isOutside: true, run: context => call(around, context) }
 }
 
-async function call({ factory }: Surroundings, context: ActivityContext): Promise<ValueObject> {
+async function call({ factory, policy }: Surroundings, context: ActivityContext): Promise<ValueObject> {
   const { typeProperties } = context.activity
   const url = requireText(context.property('url'), 'url')
   const method = requireText(context.property('method'), 'method').toUpperCase()
@@ -47,7 +51,7 @@ async function call({ factory }: Surroundings, context: ActivityContext): Promis
     )
   }
   const headers = headersOf(context.property('headers'))
-  authorize(headers, context.property('authentication'))
+  await authorize(headers, context.property('authentication'), policy)
   const body = bodyOf(method, withArtifacts(factory, context), headers)
   const limit =
     typeProperties.httpRequestTimeout === undefined
@@ -119,17 +123,64 @@ function headersOf(given: Value | undefined): Record<string, string> {
   )
 }
 
-function authorize(headers: Record<string, string>, given: Value | undefined): void {
+/** Adds who calls: a user, a service principal, or the identity that this process has where the factory would use its own. */
+async function authorize(headers: Record<string, string>, given: Value | undefined, policy: Policy): Promise<void> {
   if (given === undefined || given === null) return
-  const { type, username, password } = requireObject(given, 'authentication')
-  if (type === 'None' || type === undefined) return
-  if (type !== 'Basic') {
-    throw new FerryError('FERRY-7006', `authentication by ${String(type)} is not known here`, {
-      hint: 'Basic is, and a header of your own.',
+  const authentication = requireObject(given, 'authentication')
+  const { type = 'None' } = authentication
+  if (type === 'None') return
+  if (type === 'Basic') {
+    const pair = `${textOf(authentication.username ?? '')}:${secretAt(authentication, 'password')}`
+    headers.authorization = `Basic ${Buffer.from(pair).toString('base64')}`
+    return
+  }
+  if (type !== 'MSI' && type !== 'ServicePrincipal') {
+    throw new FerryError('FERRY-7006', `authentication by ${textOf(type)} is not known here`, {
+      hint: 'Basic, MSI and ServicePrincipal are, and a header of your own.',
     })
   }
-  const secret = isObject(password) ? textOf(password.value ?? '') : textOf(password ?? '')
-  headers.authorization = `Basic ${Buffer.from(`${textOf(username ?? '')}:${secret}`).toString('base64')}`
+  const resource = requireText(authentication.resource, 'authentication.resource')
+  const token = await tokenFor(resource, authentication, policy)
+  headers.authorization = `Bearer ${token}`
+}
+
+async function tokenFor(resource: string, authentication: ValueObject, policy: Policy): Promise<string> {
+  const scope = `${resource.replace(/\/$/, '')}/.default`
+  const isOwn = process.env.AZURE_AUTHORITY_HOST !== undefined
+  let credential: TokenCredential
+  if (authentication.type === 'ServicePrincipal') {
+    credential = await credentialOf('web', {
+      endpoint: resource,
+      policy,
+      tenant: requireText(authentication.userTenant ?? authentication.tenant, 'authentication.userTenant'),
+      servicePrincipalId: secretAt(
+        authentication,
+        authentication.username === undefined ? 'servicePrincipalId' : 'username',
+      ),
+      servicePrincipalCredentialType: 'ServicePrincipalKey',
+      servicePrincipalCredential: secretAt(
+        authentication,
+        authentication.password === undefined ? 'servicePrincipalKey' : 'password',
+      ),
+    })
+  } else {
+    policy.requireNoServer('the identity of this machine')
+    const { DefaultAzureCredential } = await import('@azure/identity')
+    credential = new DefaultAzureCredential({ disableInstanceDiscovery: isOwn } as object)
+  }
+  try {
+    const token = await asOurselves(() => credential.getToken(scope))
+    if (token) return token.token
+  } catch (error) {
+    throw new ActivityFailure('2403', `no token for ${resource}: ${(error as Error).message.split('\n')[0]}`)
+  }
+  throw new ActivityFailure('2403', `no token for ${resource}`)
+}
+
+/** A text, or a secret in its form. */
+function secretAt(of: ValueObject, name: string): string {
+  const value = of[name]
+  return isObject(value) ? textOf(value.value ?? '') : textOf(value ?? '')
 }
 
 function bodyOf(method: string, given: Value | undefined, headers: Record<string, string>): string | undefined {
