@@ -15,6 +15,7 @@ import {
   folderService,
   postgresService,
   runFactory,
+  service,
   tableDataset,
 } from './factory.ts'
 
@@ -125,7 +126,7 @@ describe('a copy from CSV', () => {
   })
 
   it('skips rows that do not fit, where that is wanted', async () => {
-    const { artifacts } = files({ 'in/a.csv': 'id\n1\nx\n3\n' })
+    const { artifacts, folder } = files({ 'in/a.csv': 'id\n1\nx\n3\n' })
     const { client, url } = await makeDatabase()
     await client.query('CREATE TABLE t (id int)')
     const output = await copied(
@@ -134,9 +135,18 @@ describe('a copy from CSV', () => {
         source: fromCsv(),
         sink: { type: 'AzurePostgreSqlSink' },
         enableSkipIncompatibleRow: true,
+        logSettings: {
+          enableCopyActivityLog: true,
+          copyActivityLogSettings: { logLevel: 'Warning', enableReliableLogging: false },
+          logLocationSettings: { linkedServiceName: service('files'), path: 'logs/here' },
+        },
       }),
     )
     expect(output).toMatchObject({ rowsRead: 3, rowsCopied: 2, rowsSkipped: 1 })
+    const logs = join(folder, output.logFilePath)
+    const [head, line] = readFileSync(join(logs, readdirSync(logs)[0]!), 'utf8').split('\n')
+    expect(head).toBe('Timestamp,Level,OperationName,OperationItem,Message')
+    expect(line).toMatch(/,Warning,TabularRowSkip,x,"line 3, column id/)
   })
 
   it('adds columns: constants, the path of the file, copies of others', async () => {

@@ -15,6 +15,7 @@ import { datasetAt, kindsOf, type Running, withStore } from '../context.ts'
 import { copyJobOf } from '../copyjob.ts'
 import type { Dataset } from '../datasets.ts'
 import { spool } from '../rest.ts'
+import { writeLog } from './copylog.ts'
 
 /** A copy, as a run of its own, which a process that goes on with the pipeline resumes. */
 export function copyActivity(around: Running): ActivityKind {
@@ -57,7 +58,7 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
   const ended = await completedRun(state, job.name)
   if (ended) {
     context.copies(ended.id)
-    return outputOf(ended, facts)
+    return withLog(around, context, properties, outputOf(ended, facts), { job: job.name, end: ended })
   }
   const report = await executed(around, context, job).catch(async error => {
     // A process that has died leaves what it had begun.
@@ -69,13 +70,28 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
   if (spooled !== undefined && (report.status === 'completed' || isGivenUp)) rmSync(spooled, { force: true })
   if (isGivenUp) await discardCopy(state, job, policy)
   const output = outputOf({ ...report, id: report.runId }, facts)
-  if (report.status === 'completed') return output
+  if (report.status === 'completed') {
+    return withLog(around, context, properties, output, { job: job.name, end: { ...report, id: report.runId } })
+  }
   const [first] = report.errors
   throw new ActivityFailure(
     first?.code ?? 'Cancelled',
     first ? `${first.message}. ${first.hint}` : `the copy is ${report.status}`,
     output,
   )
+}
+
+/** The output with the place of the log, where one is written. */
+async function withLog(
+  around: Running,
+  context: ActivityContext,
+  properties: ValueObject,
+  output: ValueObject,
+  { job, end }: { job: string; end: CopyEnd },
+): Promise<ValueObject> {
+  if (end.rowsSkipped === 0) return output
+  const logFilePath = await writeLog(around, context, properties, { run: end.id, job })
+  return logFilePath === undefined ? output : { ...output, logFilePath }
 }
 
 /** What a REST service gives, in a file beside the state; undefined for other sources. A process that goes on has it already. */
