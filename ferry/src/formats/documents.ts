@@ -81,16 +81,19 @@ function nested(found: Map<string, string>, name: string): string | undefined {
 
 /** Of longer lists no element has a name of its own in a sample. */
 const MOST_ELEMENTS = 8
+/** What lies deeper in one another has no name of its own either. */
+const MOST_DEPTH = 20
 
 /**
  * The members of objects inside a document, under the names by which columns ask for them: `address.city`, and `cities.0.name` for an
  * element of a list.
  */
-export function nestedMembers(found: [string, string][], prefix = ''): [string, string][] {
+export function nestedMembers(found: [string, string][], prefix = '', depth = 0): [string, string][] {
   return found.flatMap(([name, text]) => {
     const path = `${prefix}${name}`
     const own: [string, string][] = prefix === '' ? [] : [[path, text]]
-    if (text.startsWith('{')) return [...own, ...nestedMembers(members(text), `${path}.`)]
+    if (depth >= MOST_DEPTH) return own
+    if (text.startsWith('{')) return [...own, ...nestedMembers(members(text), `${path}.`, depth + 1)]
     if (!text.startsWith('[')) return own
     const list = elements(text).slice(0, MOST_ELEMENTS)
     return [
@@ -98,6 +101,7 @@ export function nestedMembers(found: [string, string][], prefix = ''): [string, 
       ...nestedMembers(
         list.map((element, at) => [String(at), element]),
         `${path}.`,
+        depth + 1,
       ),
     ]
   })
