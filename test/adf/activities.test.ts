@@ -1,4 +1,5 @@
 /** Activities of a factory beside copies, against real stores and a real server. */
+import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -149,6 +150,7 @@ describe('GetMetadata', () => {
               'itemType',
               'size',
               'lastModified',
+              'contentMD5',
             ]),
             get('folder', { folder: 'Folder_A_2' }, ['itemName', 'itemType', 'childItems']),
             get('nothing', { folder: 'Folder_A_2', file: 'nope' }, ['exists', 'size']),
@@ -159,7 +161,13 @@ describe('GetMetadata', () => {
       },
       'p',
     )
-    expect(ran.of('file').output).toMatchObject({ exists: true, itemName: '4.txt', itemType: 'File', size: 5 })
+    expect(ran.of('file').output).toMatchObject({
+      exists: true,
+      itemName: '4.txt',
+      itemType: 'File',
+      size: 5,
+      contentMD5: createHash('md5').update('4.txt').digest('base64'),
+    })
     expect(ran.of('file').output.lastModified).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
     expect(ran.of('folder').output).toEqual({
       itemName: 'Folder_A_2',

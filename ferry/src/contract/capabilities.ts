@@ -34,6 +34,8 @@ export interface Folders {
   file(name: string): Promise<FileView | undefined>
   /** The files that a name or a pattern means; `deep`: a folder means all that is below it. */
   files(name: string, deep: boolean): AsyncIterable<FileView[]>
+  /** The MD5 of a file, in base64: all of its bytes are read. Undefined if there is no such file. */
+  md5(name: string): Promise<string | undefined>
   /** Removes a file if it is still as `file` says. False if it is another one, which stays. */
   remove(file: FileView): Promise<boolean>
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { type Column, type LogicalType, typeName, utf8 } from '../batch/types.ts'
 import type { FileView } from '../contract/capabilities.ts'
 import type { Names } from '../contract/names.ts'
@@ -99,6 +100,13 @@ export class FilesStore implements Store {
       return head && this.viewOf(head)
     },
     files: (name: string, deep: boolean) => this.views(name, deep),
+    md5: async (name: string) => {
+      const head = await this.only(name)
+      if (!head) return undefined
+      const hash = createHash('md5')
+      for await (const chunk of this.store.readRange(head, { start: 0 })) hash.update(chunk as Buffer)
+      return hash.digest('base64')
+    },
     remove: async (file: FileView) => {
       const head = await this.only(file.name)
       return (

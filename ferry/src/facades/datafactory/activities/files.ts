@@ -94,6 +94,7 @@ async function ofFiles(
       ...common,
       itemType: 'File',
       size: found.size,
+      ...(fields.includes('contentMD5') ? { contentMD5: await store.folders!.md5(found.name) } : {}),
       ...(columns && { structure: columns, columnCount: columns.length }),
     })
   })
