@@ -137,8 +137,11 @@ export const ERRORS = {
   'FERRY-7002': ['An expression is not valid', 'Mend it at the position that the message names.'],
   'FERRY-7003': ['An expression has no value', 'See what the function got; the functions are those of Data Factory.'],
   'FERRY-7004': ['A parameter or a variable has no such value', 'Give it a value of its type, or mend its name.'],
-  'FERRY-7005': ['A pipeline failed', 'See its activities: `ferry adf show RUN`; then `ferry adf rerun RUN`.'],
-  'FERRY-7006': ['An artifact cannot run here', 'See `ferry adf check`; the message says what would help.'],
+  'FERRY-7005': ['A pipeline failed', 'See its activities; mend what the failed one names, and run again what failed.'],
+  'FERRY-7006': [
+    'An artifact cannot run here',
+    'The message says what would help; a check of the factory lists all of its kind.',
+  ],
   'FERRY-7007': ['An artifact refers to what is not there', 'Mend the name; the message has the nearest one.'],
   'FERRY-7008': ['A result is larger than an activity may have', 'Read less: fewer rows, or fewer columns.'],
   'FERRY-9000': ['Unexpected error', 'Please report it, with the output of `ferry show RUN --json`.'],
