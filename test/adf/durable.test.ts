@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { cancelPipeline } from '../../ferry/src/pipelines/cancel.ts'
-import { createRerun, executeRun } from '../../ferry/src/pipelines/execute.ts'
+import { executeRun } from '../../ferry/src/pipelines/execute.ts'
+import { createRerun } from '../../ferry/src/pipelines/make.ts'
 import { activityRuns, findPipelineRun, listPipelineRuns, takePipelineRun } from '../../ferry/src/state/pipelines.ts'
 import { account, contents, makeContainer } from '../cosmos.ts'
 import { makeDatabase, policy, startFerry, temporaryFolder, until } from '../support.ts'
@@ -164,6 +165,19 @@ describe('cancel', () => {
     expect(JSON.parse(stdout).status).toBe('Cancelled')
     expect(readdirSync(join(folder, 'out')).filter(f => f.startsWith('.'))).toEqual([])
     expect((await startFerry(['adf', 'cancel', runId], { home }).done).stderr).toMatch(/has ended: Cancelled/)
+  })
+})
+
+describe('pipelines that execute one another by expressions', () => {
+  it('end, however often they do', async () => {
+    const name = { value: "@concat('ma', 'in')", type: 'Expression' }
+    const again = {
+      name: 'again',
+      type: 'ExecutePipeline',
+      typeProperties: { pipeline: { referenceName: name, type: 'PipelineReference' } },
+    }
+    const ran = await runFactory({ 'pipeline/main': { activities: [again] } }, 'main')
+    expect(ran.end.error!.message).toMatch(/execute one another more than 40 deep/)
   })
 })
 

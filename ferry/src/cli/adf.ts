@@ -1,5 +1,6 @@
 /** `ferry adf`: factories of Azure Data Factory, checked and run. */
 import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { FerryError } from '../errors.ts'
 import type { Factory } from '../facades/datafactory/artifacts.ts'
 import { checkFactory } from '../facades/datafactory/check.ts'
@@ -8,23 +9,15 @@ import { programOf } from '../facades/datafactory/program.ts'
 import { readFactory } from '../facades/datafactory/read.ts'
 import { type Redirects, readRedirects, requireKnown } from '../facades/datafactory/redirects.ts'
 import { cancelPipeline } from '../pipelines/cancel.ts'
-import {
-  createRerun,
-  createRun,
-  type Ended,
-  type Execution,
-  executeRun,
-  fingerprintOf,
-  type Program,
-  parametersOf,
-  sourceOf,
-} from '../pipelines/execute.ts'
+import { type Ended, type Execution, executeRun } from '../pipelines/execute.ts'
 import { plainOf, printValue, type ValueObject, valueOf } from '../pipelines/expressions/values.ts'
+import { createRerun, createRun, fingerprintOf, type Program, parametersOf, sourceOf } from '../pipelines/make.ts'
+import type { Pipeline } from '../pipelines/model.ts'
 import { bindParameters, fromCommandLine } from '../pipelines/parameters.ts'
 import type { Policy } from '../policy.ts'
 import { type Copier, CopierPool } from '../runtime/copier.ts'
 import type { State } from '../state/database.ts'
-import { abandonedPipelineRuns, findPipelineRun, takePipelineRun } from '../state/pipelines.ts'
+import { abandonedPipelineRuns, findPipelineRun, takePipelineRun, waitingPipelineRuns } from '../state/pipelines.ts'
 import type { PipelineRunRow } from '../state/schema.ts'
 import { summaryOf, viewOf } from './adfruns.ts'
 import { policyOf, type VariableOptions } from './job.ts'
@@ -102,6 +95,7 @@ export async function run(_: string[], options: RunOptions): Promise<void> {
       const own = { ...execution, program, policy }
       const left = options.new ? undefined : await leftRun(state, program, pipeline.name, parameters)
       if (left) return executeRun(own, await takePipelineRun(state.db, left.id), true)
+      await turnOf(state, program, pipeline, options.json || options.quiet === true)
       const row = await createRun(own, pipeline.name, parameters, {
         trigger: { type: 'Manual', name: 'Manual', id: 'Manual' },
         source: placeOf(options),
@@ -109,6 +103,22 @@ export async function run(_: string[], options: RunOptions): Promise<void> {
       return executeRun(own, row, false)
     }),
   )
+}
+
+/** Waits while as many runs of a pipeline are at work as it allows. */
+async function turnOf(
+  state: State,
+  { factory }: Program,
+  { name, concurrency }: Pipeline,
+  isQuiet: boolean,
+): Promise<void> {
+  if (concurrency === undefined) return
+  for (let told = isQuiet; ; told = true) {
+    const { atWork } = await waitingPipelineRuns(state.db, factory)
+    if ((atWork.get(name) ?? 0) < concurrency) return
+    if (!told) process.stderr.write(`Waits: ${name} has ${concurrency} runs at a time.\n`)
+    await sleep(500)
+  }
 }
 
 /** An unfinished run of the same words, to go on with. Throws FERRY-5009 if its artifacts or redirects were others. */

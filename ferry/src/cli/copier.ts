@@ -7,7 +7,8 @@ import { runJob } from '../runtime/run.ts'
 import { openState } from '../state/database.ts'
 
 export default async function copier(): Promise<void> {
-  const tell = (answer: Answer) => process.send?.(answer)
+  // Who has asked may be gone.
+  const tell = (answer: Answer) => process.send?.(answer, undefined, undefined, () => {})
   // Who has asked is gone: what is committed stays, and is gone on with later.
   process.once('disconnect', () => process.exit(0))
   // The terminal's signals are for the process that this one works for.

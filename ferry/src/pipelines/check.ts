@@ -81,6 +81,9 @@ export function problemsOf(pipeline: Pipeline, known: Known, place = '$.properti
       if (activities.has(activity.name)) {
         problems.push({ path: `${path}[${i}].name`, message: `two activities are called ${activity.name}` })
       }
+      if (activity.name.includes('/')) {
+        problems.push({ path: `${path}[${i}].name`, message: `${activity.name}: the name of an activity has no slash` })
+      }
       activities.add(activity.name)
       for (const child of childrenOf(activity)) {
         collect(child.activities as Activity[], `${path}[${i}].typeProperties.${child.at}`)

@@ -1,50 +1,28 @@
-/** Executing runs of pipelines that the state keeps: new ones, those that a process has left, and those that they start. */
-import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { asFerryError, FerryError, nearest } from '../errors.ts'
+import { asFerryError, FerryError } from '../errors.ts'
 import type { Policy } from '../policy.ts'
-import { Seal } from '../secrets/seal.ts'
 import type { State } from '../state/database.ts'
 import {
   activityRun,
-  activityRuns,
   childRun,
   endPipeline,
   findPipelineRun,
-  newPipelineRun,
   openChildren,
   type PipelineLease,
   pulsePipeline,
-  putActivities,
   releasePipeline,
   takePipelineRun,
 } from '../state/pipelines.ts'
 import type { PipelineRunRow } from '../state/schema.ts'
-import type { ActivityKind } from './activity.ts'
 import { ActivityFailure, Stopped } from './errors.ts'
 import { parseValue, printValue, type ValueObject } from './expressions/values.ts'
-import { behind } from './graph.ts'
 import type { ActivityRecord } from './journal.ts'
 import { discardCopies } from './keptcopy.ts'
-import type { Pipeline } from './model.ts'
-import { type ChildRequest, type Host, type RunEnd, type RunInfo, runPipeline } from './runner.ts'
+import { createRun, fingerprintOf, infoOf, type Making, parametersOf, sourceOf } from './make.ts'
+import { type ChildRequest, type Host, type RunEnd, runPipeline } from './runner.ts'
 import { StateJournal } from './statejournal.ts'
 
-/** The artifacts that runs are of. */
-export interface Program {
-  /** The name of the factory. */
-  readonly factory: string
-  /** Names all artifacts as they are: a run is only resumed with the same. */
-  readonly fingerprint: string
-  readonly globalParameters: ValueObject
-  /** Throws FERRY-7007. */
-  pipeline(name: string): Pipeline
-  kind(type: string): ActivityKind | undefined
-}
-
-export interface Execution {
-  state: State
-  program: Program
+export interface Execution extends Making {
   policy: Policy
   /** Stops all runs so that they can be resumed. */
   signal: AbortSignal
@@ -54,6 +32,8 @@ export interface Execution {
   onActivity?: ((record: ActivityRecord, run: PipelineRunRow) => void) | undefined
 }
 
+/** How deep pipelines may execute one another. */
+const MOST_DEPTH = 40
 /** How often a run shows a sign of life and looks for wishes. */
 const PULSE_MS = 500
 
@@ -66,148 +46,6 @@ export interface Ended {
 
 /** Runs that are executed here and not waited for by the run that has started them. */
 export type Background = Set<Promise<unknown>>
-
-/** Makes a run of a pipeline. Parameters are sealed: some of them may be secrets. */
-export async function createRun(
-  { state, program }: Execution,
-  pipeline: string,
-  parameters: ValueObject,
-  more: {
-    trigger: RunInfo['trigger']
-    parent?: RunInfo['parent']
-    groupId?: string
-    rerunOf?: string
-    /** Where the artifacts are, for whoever goes on with the run. */
-    source?: ValueObject
-    /** True if the next process that looks for a run executes it. */
-    queued?: boolean
-  },
-  db = state.db,
-): Promise<PipelineRunRow> {
-  const { queued } = more
-  return newPipelineRun(
-    db,
-    {
-      factory: program.factory,
-      pipeline,
-      fingerprint: fingerprintOf(program, pipeline, parameters),
-      parameters: sealed(state, parameters),
-      info: printValue({
-        trigger: more.trigger,
-        parent: more.parent ?? null,
-        source: more.source ?? null,
-      } as unknown as ValueObject),
-      parent_run: more.parent?.run ?? null,
-      parent_key: more.parent?.key ?? null,
-      group_id: more.groupId ?? null,
-      rerun_of: more.rerunOf ?? null,
-    },
-    { queued },
-  )
-}
-
-/** Names a run: its artifacts, its pipeline, and its parameters but for secrets. */
-export function fingerprintOf(program: Program, pipeline: string, parameters: ValueObject): string {
-  const { parameters: declared } = program.pipeline(pipeline)
-  const open = Object.entries(parameters)
-    .filter(([name]) => declared[name]?.type.toLowerCase() !== 'securestring')
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-  const text = `${program.fingerprint}\0${pipeline}\0${printValue(Object.fromEntries(open))}`
-  return createHash('sha256').update(text).digest('hex')
-}
-
-const SEALED = 'parameters of a pipeline'
-
-function sealed(state: State, parameters: ValueObject): string {
-  if (Object.keys(parameters).length === 0) return '{}'
-  return Seal.open(state.home).close(SEALED, printValue(parameters))
-}
-
-/** The parameters that a run was given. */
-export function parametersOf(state: State, row: Pick<PipelineRunRow, 'parameters'>): ValueObject {
-  if (row.parameters === '{}') return {}
-  return parseValue(Seal.open(state.home).reveal(SEALED, row.parameters)) as ValueObject
-}
-
-/** Where the artifacts of a run are; undefined if it does not say. */
-export function sourceOf(row: PipelineRunRow): ValueObject | undefined {
-  const { source } = parseValue(row.info) as ValueObject
-  return (source ?? undefined) as ValueObject | undefined
-}
-
-/**
- * Makes a run that takes over what another one has come to, but for `from` and all that runs behind it; without `from` but for what
- * failed. Throws FERRY-5006 while the other one is unfinished, FERRY-7007 if there is no such activity.
- */
-export async function createRerun(
-  execution: Execution,
-  of: PipelineRunRow,
-  from: string | undefined,
-): Promise<PipelineRunRow> {
-  const { state, program } = execution
-  if (of.state === 'InProgress' || of.state === 'Queued') {
-    throw new FerryError('FERRY-5006', `run ${of.id} has not ended: it is ${of.state}`, {
-      hint: `ferry adf resume ${of.id}`,
-    })
-  }
-  const { activities } = program.pipeline(of.pipeline)
-  const rows = await activityRuns(state.db, of.id)
-  const top = new Map(rows.filter(r => !r.key.includes('/')).map(r => [r.name, r.state]))
-  if (from !== undefined && !activities.some(a => a.name === from)) {
-    const near = nearest(
-      from,
-      activities.map(a => a.name),
-    )
-    throw new FerryError(
-      'FERRY-7007',
-      `pipeline ${of.pipeline} has no activity ${from}${near ? `: did you mean ${near}?` : ''}`,
-    )
-  }
-  const begins =
-    from === undefined
-      ? activities.filter(a => !['Succeeded', 'Skipped'].includes(top.get(a.name) ?? '')).map(a => a.name)
-      : [from]
-  const again = new Set(begins.flatMap(name => [...behind(activities, name)]))
-  // A skipped activity is looked at again: what it waits for may end in another way now.
-  for (const { name } of activities) if (from === undefined && top.get(name) === 'Skipped') again.add(name)
-  const kept = rows.filter(r => !again.has(r.key.split('/')[0]!) && r.state !== 'InProgress' && r.state !== 'Cancelled')
-  const info = infoOf(of)
-  // A process that is killed here leaves no run without what it takes over.
-  return state.db.transaction().execute(async tx => {
-    const row = await createRun(
-      execution,
-      of.pipeline,
-      parametersOf(state, of),
-      {
-        trigger: info.trigger,
-        groupId: of.group_id,
-        rerunOf: of.id,
-        ...(sourceOf(of) ? { source: sourceOf(of)! } : {}),
-      },
-      tx,
-    )
-    await putActivities(
-      tx,
-      { run: row.id, epoch: row.epoch },
-      kept.map(r => ({ ...r, run: row.id })),
-    )
-    return row
-  })
-}
-
-export function infoOf(row: PipelineRunRow): RunInfo {
-  const { trigger, parent } = parseValue(row.info) as unknown as Pick<RunInfo, 'trigger'> & {
-    parent: RunInfo['parent'] | null
-  }
-  return {
-    id: row.id,
-    groupId: row.group_id,
-    factory: row.factory,
-    startedAt: Date.parse(row.created_at),
-    trigger,
-    parent: parent ?? undefined,
-  }
-}
 
 /** Executes a run that this process has made or taken, to its end. */
 export async function executeRun(execution: Execution, row: PipelineRunRow, resumed: boolean): Promise<Ended> {
@@ -230,6 +68,8 @@ export async function executeRun(execution: Execution, row: PipelineRunRow, resu
     if (resumed) await resumeChildren(execution, row, background)
     const end = await runOne(execution, row, lease, stop, background)
     await Promise.all(background)
+    // Who cancels in the last moment is heard, too.
+    if ((await pulsePipeline(state.db, lease)) === 'cancel') throw new Stopped('cancel')
     const error = end.error ? printValue({ ...end.error } as unknown as ValueObject) : null
     await endPipeline(state.db, lease, {
       state: end.state,
@@ -304,6 +144,9 @@ async function runChild(
 ): Promise<ValueObject> {
   const { state, program } = execution
   program.pipeline(name)
+  const depth = (info.depth ?? 0) + 1
+  if (depth > MOST_DEPTH)
+    throw new FerryError('FERRY-7006', `pipelines execute one another more than ${MOST_DEPTH} deep`)
   const known = await childRun(state.db, parent.run, parent.key)
   const isOpen = known?.state === 'InProgress' || known?.state === 'Queued'
   const row = isOpen
@@ -312,6 +155,7 @@ async function runChild(
       (await createRun(execution, name, parameters, {
         trigger: info.trigger,
         parent,
+        depth,
         groupId: info.groupId,
         ...(execution.source ? { source: execution.source } : {}),
       })))

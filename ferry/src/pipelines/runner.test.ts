@@ -406,6 +406,7 @@ describe('a pipeline that cannot run', () => {
       })[0],
     ).toMatch(/wait for one another: a -> b -> a/)
     expect(problems({ activities: [act('a'), act('a')] })[0]).toMatch(/two activities are called a/)
+    expect(problems({ activities: [act('a/b')] })[0]).toMatch(/has no slash/)
   })
 
   it('is refused with its parameters where they are wrong', async () => {

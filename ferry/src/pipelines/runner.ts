@@ -85,7 +85,7 @@ class PipelineRun {
     this.journal = journal
     this.signal = signal
     this.values = new RunValues(pipeline, parameters, info, host.globalParameters)
-    for (const effect of journal.effects) this.values.apply(effect)
+    for (const effect of journal.effects) this.values.restore(effect)
   }
 
   async execute(): Promise<RunEnd> {

@@ -23,6 +23,8 @@ export interface RunInfo {
     scheduledTime?: string | undefined
   }
   /** The run whose ExecutePipeline has started this one. */
+  /** How many pipelines have executed one another to come here. */
+  depth?: number
   parent?: { pipeline: string; run: string; key: string } | undefined
 }
 
@@ -76,6 +78,15 @@ export class RunValues {
   /** What the pipeline gives back; undefined if it says nothing. */
   get returnValue(): Value | undefined {
     return this.variables.get(RETURN_VALUE)
+  }
+
+  /** Changes a variable as an activity did that is taken over; one that the pipeline no longer has is passed over. */
+  restore(effect: Effect): void {
+    try {
+      this.apply(effect)
+    } catch (error) {
+      if (!(error instanceof FerryError && error.code === 'FERRY-7004')) throw error
+    }
   }
 
   /** Changes a variable. Throws FERRY-7004. */
