@@ -30,6 +30,7 @@ import {
   COPY,
   READ_FORMAT,
   READ_STORE,
+  REST_SOURCE,
   SINK,
   SOURCE,
   WRITE_FORMAT,
@@ -175,15 +176,14 @@ const code = (names: Iterable<string>) => [...names].map(name => `\`${name}\``).
 /** What of Data Factory runs. */
 function dataFactory(): string {
   const functions = [...FUNCTIONS.values()].map(f => f.name).sort()
-  const properties = [COPY, SOURCE, READ_STORE, READ_FORMAT, SINK, WRITE_STORE, WRITE_FORMAT].map(({ what, names }) => [
-    what,
-    code(names.filter(name => name !== 'type')),
-  ])
+  const properties = [COPY, SOURCE, REST_SOURCE, READ_STORE, READ_FORMAT, SINK, WRITE_STORE, WRITE_FORMAT].map(
+    ({ what, names }) => [what, code(names.filter(name => name !== 'type'))],
+  )
   return table(
     ['what', 'which'],
     [
       ['activities', code(ACTIVITY_TYPES)],
-      ['linked services', code([...STORES].sort())],
+      ['linked services', code([...STORES, 'RestService', 'AzureKeyVault'].sort())],
       ['linked services that need a redirect', code([...REDIRECTED].sort())],
       ['datasets', code(DATASET_TYPES)],
       ['functions', code(functions)],

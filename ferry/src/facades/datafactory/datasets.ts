@@ -74,14 +74,13 @@ const TABLES = new Set([
 const DOCUMENTS = new Set(['CosmosDbSqlApiCollection', 'DocumentDbCollection'])
 
 /** Types of datasets that are known. */
-export const DATASET_TYPES = [...Object.keys(FORMATS), ...TABLES, ...DOCUMENTS].sort()
+export const DATASET_TYPES = [...Object.keys(FORMATS), ...TABLES, ...DOCUMENTS, 'RestResource'].sort()
 
 /** Why a dataset of a type is nothing that can be read or written; undefined if it can. */
 export function whyNoDataset(type: string, isRedirected = false): string | undefined {
   // A table is one wherever it is.
   if (isRedirected && /Table$/.test(type)) return undefined
-  const isKnown = Object.hasOwn(FORMATS, type) || TABLES.has(type) || DOCUMENTS.has(type) || type === 'RestResource'
-  return isKnown ? undefined : `datasets of the type ${type} are not known`
+  return DATASET_TYPES.includes(type) ? undefined : `datasets of the type ${type} are not known`
 }
 
 /** A dataset with its parameters put in. Throws FERRY-7003, FERRY-7004, FERRY-7006, FERRY-7007. */
