@@ -169,9 +169,9 @@ function readDocuments(source: Dataset, { object }: TablePlace, from: ValueObjec
 function readFiles(source: OfFiles, from: ValueObject, kindOf: KindOf): Side {
   const { endpoint, root } = placedAt(source.endpoint, source.at, kindOf)
   const store = isObject(from.storeSettings) ? from.storeSettings : { recursive: from.recursive ?? true }
-  const format = isObject(from.formatSettings) ? from.formatSettings : {}
+  const _format = isObject(from.formatSettings) ? from.formatSettings : {}
   const { object, recursive } = sourceObject(source.at, root, store)
-  const options = readOptionsOf(source, format)
+  const options = readOptionsOf(source)
   if (source.at.format === 'csv') options.infer = false
   if (recursive && source.at.format !== 'binary') options.recursive = true
   for (const [name, own] of [

@@ -95,7 +95,7 @@ function encodingOf(properties: ValueObject): string | undefined {
 }
 
 /** Options to read files of a dataset. */
-export function readOptionsOf({ at, properties, name }: Dataset, format: ValueObject): Record<string, unknown> {
+export function readOptionsOf({ at, properties, name }: Dataset): Record<string, unknown> {
   const files = at as FilesPlace
   if (files.format === 'binary') return asItIs(properties, name)
   const compression = compressionOf(properties, name)
@@ -105,10 +105,6 @@ export function readOptionsOf({ at, properties, name }: Dataset, format: ValueOb
   const coded = encoding === undefined ? {} : { encoding }
   // A text of JSON stays a text.
   if (files.format === 'json') return { format: 'json', detectDatetime: false, ...packed, ...coded }
-  const skip = optional(format.skipLineCount)
-  if (skip !== undefined && Number(skip) > 0) {
-    throw new FerryError('FERRY-7006', `dataset ${name}: skipLineCount is not known here`)
-  }
   return {
     format: 'csv',
     ...packed,

@@ -112,7 +112,7 @@ export const WRITE_STORE: Known = {
   names: ['type', 'copyBehavior', 'blockSizeInMB', 'operationTimeout', 'useTempFileRename', ...PACE],
 }
 
-export const READ_FORMAT: Known = { what: 'formatSettings of a source', names: ['type', 'skipLineCount'] }
+export const READ_FORMAT: Known = { what: 'formatSettings of a source', names: ['type'] }
 
 export const WRITE_FORMAT: Known = {
   what: 'formatSettings of a sink',
@@ -180,9 +180,10 @@ export function unknownIn(of: unknown, { what, names }: Known): { name: string; 
     })
 }
 
-/** Empty values, and switches that are off, change nothing. */
+/** Empty values, zero, and switches that are off change nothing. */
 function isSet(value: unknown): boolean {
   if (value === undefined || value === null || value === '' || value === false) return false
+  if (value === 0 || value === 0n) return false
   return !(typeof value === 'object' && Object.keys(value).length === 0)
 }
 

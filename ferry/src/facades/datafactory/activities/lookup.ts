@@ -66,7 +66,7 @@ export function filesOf(dataset: Dataset, at: FilesPlace, source: ValueObject, k
   const place = placedAt(dataset.endpoint, at, kinds)
   const store = isObject(source.storeSettings) ? source.storeSettings : {}
   const { object, recursive } = sourceObject(at, place.root, store)
-  const read = readOptionsOf(dataset, isObject(source.formatSettings) ? source.formatSettings : {})
+  const read = readOptionsOf(dataset)
   const text = at.format === 'csv' ? { infer: false } : {}
   return { endpoint: place.endpoint, object, options: { ...read, ...text, ...(recursive ? { recursive: true } : {}) } }
 }
