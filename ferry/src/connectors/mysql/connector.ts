@@ -5,9 +5,21 @@ import type { SinkSession } from '../../contract/sink.ts'
 import type { SourceSession } from '../../contract/source.ts'
 import type { Connector, Store } from '../../contract/store.ts'
 import type { RunIdentity } from '../../contract/write.ts'
+import { FerryError } from '../../errors.ts'
 import { placeOfServer } from '../names.ts'
 import { describe, listObjects } from './catalog.ts'
-import { type Connection, connect, cut, labelOf, namePart, qualified, query, splitName, translate } from './client.ts'
+import {
+  type Connection,
+  connect,
+  cut,
+  labelOf,
+  namePart,
+  qualified,
+  query,
+  quoteText,
+  splitName,
+  translate,
+} from './client.ts'
 import { logMarks } from './log.ts'
 import { type MysqlSettings, mysqlKind, readSettings } from './settings.ts'
 import { MysqlSink } from './sink.ts'
@@ -50,6 +62,49 @@ class MysqlStore implements Store {
     } catch (error) {
       throw translate(error, spec.query === undefined ? spec.object : 'query')
     }
+  }
+
+  readonly statements = {
+    execute: (statement: string) => this.execute(statement),
+    call: (procedure: string, parameters: { name: string; value: string | number | bigint | boolean | null }[]) =>
+      this.call(procedure, parameters),
+  }
+
+  private async execute(statement: string): Promise<number | undefined> {
+    const connection = await this.catalog()
+    return new Promise((resolve, reject) => {
+      connection.query(statement, (error, result) => {
+        if (error) reject(translate(error, 'statement'))
+        else resolve((result as { affectedRows?: number }).affectedRows)
+      })
+    })
+  }
+
+  /** Procedures have their arguments by position: the names are those that the server knows. */
+  private async call(
+    procedure: string,
+    parameters: { name: string; value: string | number | bigint | boolean | null }[],
+  ): Promise<void> {
+    const name = splitName(procedure, this.settings)
+    const rows = await query(
+      await this.catalog(),
+      `SELECT PARAMETER_NAME AS name FROM information_schema.PARAMETERS WHERE SPECIFIC_SCHEMA = ${quoteText(name.database)}
+       AND SPECIFIC_NAME = ${quoteText(name.table)} AND PARAMETER_MODE IS NOT NULL ORDER BY ORDINAL_POSITION`,
+    )
+    const known = rows.map(r => String(r.name).toLowerCase())
+    const given = new Map(parameters.map(p => [p.name.replace(/^@/, '').toLowerCase(), p.value]))
+    const unknown = [...given.keys()].find(p => !known.includes(p))
+    if (unknown !== undefined) {
+      throw new FerryError(
+        'FERRY-3016',
+        `${procedure} has no parameter ${unknown}: it has ${known.join(', ') || 'none'}`,
+      )
+    }
+    const args = known.map(p => {
+      const value = given.get(p) ?? null
+      return value === null ? 'NULL' : quoteText(String(value))
+    })
+    await this.execute(`CALL ${qualified(name)}(${args.join(', ')})`)
   }
 
   readonly log = {
