@@ -167,6 +167,31 @@ describe('values', () => {
   })
 })
 
+describe('scripts', () => {
+  it('run in the database that a linked service is redirected to', async () => {
+    const path = join(temporaryFolder(), 'a.db')
+    new DatabaseSync(path).exec('CREATE TABLE t (id INTEGER)')
+    const file = join(temporaryFolder(), 'r.yaml')
+    writeFileSync(file, `linkedServices: { sql: ${path} }`)
+    const script = act(
+      'script',
+      'Script',
+      {
+        scripts: [
+          { type: 'NonQuery', text: 'INSERT INTO t VALUES (1), (2); DELETE FROM t WHERE id = 1' },
+          { type: 'Query', text: 'SELECT * FROM t' },
+        ],
+      },
+      { linkedServiceName: service('sql') },
+    )
+    const artifacts = { 'linkedService/sql': { type: 'AzureSqlDatabase', typeProperties: {} } }
+    const ran = await runFactory({ ...artifacts, 'pipeline/p': { activities: [script] } }, 'p', {
+      redirects: readRedirects(file, [], policy),
+    })
+    expect(ran.of('script').output).toMatchObject({ recordsAffected: 3, resultSets: [{ rows: [{ id: 2 }] }] })
+  })
+})
+
 describe('names', () => {
   it('are found in any case', async () => {
     const ran = await runFactory(

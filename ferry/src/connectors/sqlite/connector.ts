@@ -7,6 +7,7 @@ import type { SinkSession } from '../../contract/sink.ts'
 import type { SourceSession } from '../../contract/source.ts'
 import type { Connector, Store } from '../../contract/store.ts'
 import type { RunIdentity } from '../../contract/write.ts'
+import { FerryError } from '../../errors.ts'
 import { realOf } from '../../policy.ts'
 import type { DatabaseFile } from '../databasefile.ts'
 import { describe, listObjects } from './catalog.ts'
@@ -53,6 +54,25 @@ class SqliteStore implements Store {
     // A destination file that is yet to be made holds nothing.
     if (!existsSync(this.path)) return undefined
     return this.reading(db => describe(db, spec))
+  }
+
+  readonly statements = {
+    execute: async (statement: string): Promise<number | undefined> => {
+      const db = openDatabase(this.file, 'write')
+      try {
+        const before = db.prepare('SELECT total_changes() AS n').get()!.n as number
+        // A text may hold several statements.
+        db.exec(statement)
+        return (db.prepare('SELECT total_changes() AS n').get()!.n as number) - before
+      } catch (error) {
+        throw translate(error, 'statement')
+      } finally {
+        db.close()
+      }
+    },
+    call: async (procedure: string): Promise<never> => {
+      throw new FerryError('FERRY-3016', `${procedure}: SQLite has no procedures`)
+    },
   }
 
   existing(target: ObjectSpec): Promise<TableInfo | undefined> {
