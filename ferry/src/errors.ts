@@ -274,6 +274,12 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
   return best
 }
 
+/** `: did you mean WORD?` for the end of a message about a mistyped word; empty if no known word is near. */
+export function didYouMean(word: string, known: Iterable<string>): string {
+  const near = nearest(word, known)
+  return near ? `: did you mean ${near}?` : ''
+}
+
 function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (let i = 1; i <= a.length; i++) {

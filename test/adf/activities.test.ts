@@ -8,6 +8,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { account, fill, makeContainer } from '../cosmos.ts'
 import { makeDatabase, temporaryFolder } from '../support.ts'
 import {
+  activity,
   after,
   collectionDataset,
   cosmosService,
@@ -21,13 +22,6 @@ import {
   service,
   tableDataset,
 } from './factory.ts'
-
-const activity = (name: string, type: string, typeProperties: object, more: object = {}) => ({
-  name,
-  type,
-  typeProperties,
-  ...more,
-})
 
 describe('Lookup', () => {
   it('gives the first row, or all of them', async () => {

@@ -1,9 +1,9 @@
 /** Copy activities of a factory: what arrives, and what they put out. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { account, contents, fill, makeContainer } from '../cosmos.ts'
-import { makeDatabase, temporaryFolder } from '../support.ts'
+import { makeDatabase } from '../support.ts'
 import {
   type Artifacts,
   collectionDataset,
@@ -13,23 +13,19 @@ import {
   dataset,
   filesDataset,
   folderService,
+  folderWith,
+  fromCsv,
   postgresService,
+  READ,
   runFactory,
   service,
   tableDataset,
+  WRITE,
 } from './factory.ts'
-
-const READ = { type: 'FileServerReadSettings', recursive: true }
-const WRITE = { type: 'FileServerWriteSettings' }
-const fromCsv = (more: object = {}) => ({ type: 'DelimitedTextSource', storeSettings: READ, ...more })
 
 /** A folder with files, a linked service to it, and datasets of all formats. */
 function files(written: Record<string, string>): { folder: string; artifacts: Artifacts } {
-  const folder = temporaryFolder()
-  for (const [path, text] of Object.entries(written)) {
-    mkdirSync(join(folder, path, '..'), { recursive: true })
-    writeFileSync(join(folder, path), text)
-  }
+  const folder = folderWith(written)
   return {
     folder,
     artifacts: {

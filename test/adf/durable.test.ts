@@ -1,5 +1,5 @@
 /** Runs of pipelines that were interrupted, cancelled, and run again. */
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { cancelPipeline } from '../../ferry/src/pipelines/cancel.ts'
@@ -17,6 +17,8 @@ import {
   dataset,
   filesDataset,
   folderService,
+  folderWith,
+  fromCsv,
   postgresService,
   type Ran,
   runFactory,
@@ -24,8 +26,7 @@ import {
   writeFactory,
 } from './factory.ts'
 
-const READ = { type: 'FileServerReadSettings', recursive: true }
-const source = { type: 'DelimitedTextSource', storeSettings: READ }
+const source = fromCsv()
 const call = (name: string, pipeline: string, more: object = {}) => ({
   name,
   type: 'ExecutePipeline',
@@ -33,9 +34,7 @@ const call = (name: string, pipeline: string, more: object = {}) => ({
 })
 
 function csv(rows: number) {
-  const folder = temporaryFolder()
-  mkdirSync(join(folder, 'in'))
-  writeFileSync(join(folder, 'in/a.csv'), `id\n${Array.from({ length: rows }, (_, i) => `${i}\n`).join('')}`)
+  const folder = folderWith({ 'in/a.csv': `id\n${Array.from({ length: rows }, (_, i) => `${i}\n`).join('')}` })
   return { folder, artifacts: { 'linkedService/files': folderService(folder), 'dataset/csv': csvDataset('files') } }
 }
 

@@ -35,6 +35,16 @@ export function writeFactory(artifacts: Artifacts, globals: Record<string, unkno
   return folder
 }
 
+/** A folder with files, by their paths. */
+export function folderWith(files: Record<string, string>): string {
+  const folder = temporaryFolder()
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(join(folder, path, '..'), { recursive: true })
+    writeFileSync(join(folder, path), text)
+  }
+  return folder
+}
+
 export interface RanActivity {
   name: string
   key: string
@@ -102,6 +112,18 @@ export const expression = (value: string) => ({ value, type: 'Expression' })
 export const after = (activity: string, ...dependencyConditions: string[]) => [
   { activity, dependencyConditions: dependencyConditions.length > 0 ? dependencyConditions : ['Succeeded'] },
 ]
+
+/** What sources of files are read by. */
+export const READ = { type: 'FileServerReadSettings', recursive: true }
+export const WRITE = { type: 'FileServerWriteSettings' }
+export const fromCsv = (more: object = {}) => ({ type: 'DelimitedTextSource', storeSettings: READ, ...more })
+
+export const activity = (name: string, type: string, typeProperties: object, more: object = {}) => ({
+  name,
+  type,
+  typeProperties,
+  ...more,
+})
 
 /** A copy activity. */
 export const copyOf = (name: string, input: object, output: object, typeProperties: object, more: object = {}) => ({

@@ -1,5 +1,5 @@
 /** Faults that outsiders found in artifacts of Data Factory, each as a small factory. */
-import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
@@ -8,6 +8,7 @@ import { readFactory } from '../../ferry/src/facades/datafactory/read.ts'
 import { NO_REDIRECTS, readRedirects } from '../../ferry/src/facades/datafactory/redirects.ts'
 import { policy, temporaryFolder } from '../support.ts'
 import {
+  activity as act,
   after,
   copyOf,
   csvDataset,
@@ -15,6 +16,8 @@ import {
   expression,
   filesDataset,
   folderService,
+  folderWith,
+  READ,
   runFactory,
   service,
   tableDataset,
@@ -22,11 +25,7 @@ import {
 } from './factory.ts'
 
 function folder(files: Record<string, string>) {
-  const root = temporaryFolder()
-  for (const [path, text] of Object.entries(files)) {
-    mkdirSync(join(root, path, '..'), { recursive: true })
-    writeFileSync(join(root, path), text)
-  }
+  const root = folderWith(files)
   const artifacts = {
     'linkedService/files': folderService(root),
     'dataset/csv': csvDataset('files'),
@@ -36,13 +35,6 @@ function folder(files: Record<string, string>) {
   return { root, artifacts }
 }
 
-const READ = { type: 'FileServerReadSettings', recursive: true }
-const act = (name: string, type: string, typeProperties: object, more: object = {}) => ({
-  name,
-  type,
-  typeProperties,
-  ...more,
-})
 const remove = (given: object, storeSettings: object) =>
   act('delete', 'Delete', { dataset: dataset('binary', given), storeSettings, enableLogging: false })
 const one = async (artifacts: Record<string, object>, ...activities: object[]) =>

@@ -148,7 +148,7 @@ export function requireRuns(factory: Factory, redirects: Redirects, name: string
   throw new FerryError('FERRY-7006', `pipeline ${name} cannot run:\n${all.slice(0, 20).join('\n')}`)
 }
 
-/** Where a factory is, for whoever goes on with a run. */
+/** Where a factory is: a process that resumes a run reads it there. */
 export function placeOf(options: FactoryOptions & { factory: string }): ValueObject {
   const absolute = (path: string) => resolve(path)
   return valueOf({

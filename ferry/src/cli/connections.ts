@@ -1,5 +1,5 @@
 import { settingNames } from '../connectors/settings.ts'
-import { FerryError, nearest } from '../errors.ts'
+import { didYouMean, FerryError } from '../errors.ts'
 import { parseStore } from '../job/locator.ts'
 import { openStore, resolveEndpoint } from '../runtime/stores.ts'
 import { connectionName, listConnections, removeConnection, saveConnection } from '../state/connections.ts'
@@ -64,8 +64,8 @@ function settingsGiven(kind: string, pairs: string[]): Record<string, string> {
       const name = at < 0 ? pair : pair.slice(0, at)
       if (at > 0 && known.includes(name)) return [name, pair.slice(at + 1)]
       if (at < 1) throw new FerryError('FERRY-1003', `--set ${pair}: write NAME=value`)
-      const near = nearest(name, known)
-      throw new FerryError('FERRY-1003', `${kind} has no setting ${name}${near ? `: did you mean ${near}?` : ''}`, {
+      const near = didYouMean(name, known)
+      throw new FerryError('FERRY-1003', `${kind} has no setting ${name}${near}`, {
         hint: `Its settings: ${known.join(', ')}.`,
       })
     }),

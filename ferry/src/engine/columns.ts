@@ -4,7 +4,7 @@ import { formatText, parseText } from '../batch/text.ts'
 import { type LogicalType, parseType, sameType, typeName, utf8 } from '../batch/types.ts'
 import type { Alteration, MappedColumn, ObjectSpec, TableColumn, TableInfo } from '../contract/schema.ts'
 import type { Store } from '../contract/store.ts'
-import { FerryError, nearest } from '../errors.ts'
+import { didYouMean, FerryError } from '../errors.ts'
 import { applyCasing, type TableSpec } from '../job/tables.ts'
 
 interface Wanted {
@@ -138,8 +138,8 @@ function wantedColumns(spec: TableSpec, source: TableInfo, own: Wanted[]): Wante
 
 function noColumn(name: string, table: TableInfo): FerryError {
   const names = table.columns.map(c => c.name)
-  const near = nearest(name, names)
-  return new FerryError('FERRY-3002', `${table.object} has no column ${name}${near ? `: did you mean ${near}?` : ''}`, {
+  const near = didYouMean(name, names)
+  return new FerryError('FERRY-3002', `${table.object} has no column ${name}${near}`, {
     hint: `Its columns: ${names.join(', ')}.`,
   })
 }

@@ -1,7 +1,7 @@
 /** What is wrong with a pipeline, before anything of it runs. */
-import { FerryError, nearest } from '../errors.ts'
+import { didYouMean, FerryError } from '../errors.ts'
 import { compile } from './expressions/evaluate.ts'
-import { callsIn, type Expression, parseTemplate, type Template } from './expressions/parser.ts'
+import { callsIn, type Expression, expressionsIn, parseTemplate, type Template } from './expressions/parser.ts'
 import { circleIn } from './graph.ts'
 import { type Activity, activitySchema, childrenOf, type Pipeline, pipelineSchema } from './model.ts'
 
@@ -103,10 +103,10 @@ function checkList(list: readonly Activity[], path: string, around: Around): voi
     const at = `${path}[${i}]`
     activity.dependsOn?.forEach((dependency, j) => {
       if (names.has(dependency.activity)) return
-      const near = nearest(dependency.activity, names)
+      const near = didYouMean(dependency.activity, names)
       problems.push({
         path: `${at}.dependsOn[${j}]`,
-        message: `there is no activity ${dependency.activity} beside ${activity.name}${near ? `: did you mean ${near}?` : ''}`,
+        message: `there is no activity ${dependency.activity} beside ${activity.name}${near}`,
       })
     })
     // What is inactive is neither run nor checked.
@@ -117,7 +117,7 @@ function checkList(list: readonly Activity[], path: string, around: Around): voi
       if (typeof variableName === 'string' && !variableName.includes('@') && !has(variables, variableName)) {
         problems.push({
           path: `${at}.typeProperties.variableName`,
-          message: `there is no variable ${variableName}${like(variableName, variables)}`,
+          message: `there is no variable ${variableName}${didYouMean(variableName, variables)}`,
         })
       }
     }
@@ -184,11 +184,11 @@ function checkCall(
   switch (call.name.toLowerCase()) {
     case 'activity':
       if (named !== undefined && !activities.has(named))
-        fault(`there is no activity ${named}${like(named, activities)}`)
+        fault(`there is no activity ${named}${didYouMean(named, activities)}`)
       return
     case 'variables': {
       const names = Object.keys(pipeline.variables)
-      if (named !== undefined && !has(names, named)) fault(`there is no variable ${named}${like(named, names)}`)
+      if (named !== undefined && !has(names, named)) fault(`there is no variable ${named}${didYouMean(named, names)}`)
       return
     }
     case 'item':
@@ -205,38 +205,20 @@ function checkMember(holder: Expression, name: string, around: Around, fault: (m
   const kind = holder.name.toLowerCase()
   if (kind === 'parameters') {
     const names = Object.keys(around.pipeline.parameters)
-    if (!has(names, name)) fault(`pipeline ${around.pipeline.name} has no parameter ${name}${like(name, names)}`)
+    if (!has(names, name)) fault(`pipeline ${around.pipeline.name} has no parameter ${name}${didYouMean(name, names)}`)
   }
   if (kind === 'globalparameters' && !has(around.known.globals, name)) {
-    fault(`the factory has no global parameter ${name}${like(name, around.known.globals)}`)
+    fault(`the factory has no global parameter ${name}${didYouMean(name, around.known.globals)}`)
   }
 }
 
 const has = (names: readonly string[], name: string) => names.some(n => n.toLowerCase() === name.toLowerCase())
 
-function like(name: string, names: Iterable<string>): string {
-  const near = nearest(name, names)
-  return near ? `: did you mean ${near}?` : ''
-}
-
 /** All `holder.name` and `holder['name']` of a template. */
 function membersIn(template: Template): [Expression, string][] {
-  const found: [Expression, string][] = []
-  const walk = (e: Expression): void => {
-    if (e.kind === 'literal') return
-    if (e.kind === 'call') {
-      e.args.forEach(walk)
-      return
-    }
-    if (e.kind === 'member' && !e.optional) found.push([e.of, e.name])
-    if (e.kind === 'index') {
-      if (e.index.kind === 'literal' && typeof e.index.value === 'string' && !e.optional)
-        found.push([e.of, e.index.value])
-      walk(e.index)
-    }
-    walk(e.of)
-  }
-  if (template.kind === 'expression') walk(template.expression)
-  if (template.kind === 'parts') for (const part of template.parts) if (typeof part !== 'string') walk(part)
-  return found
+  return expressionsIn(template).flatMap((e): [Expression, string][] => {
+    if (e.kind === 'member' && !e.optional) return [[e.of, e.name]]
+    if (e.kind !== 'index' || e.optional || e.index.kind !== 'literal') return []
+    return typeof e.index.value === 'string' ? [[e.of, e.index.value]] : []
+  })
 }

@@ -163,16 +163,12 @@ async function runChild(
   // It has ended when the process that waited for it was gone.
   if (known && !isOpen) return endedBefore(name, known, output)
   // A run that is not waited for is not cancelled with the one that has started it.
-  const work = executeRun(
-    { ...execution, signal: wait ? stopping(execution.signal, signal) : execution.signal },
-    row,
-    isOpen,
-  )
   if (!wait) {
-    background.add(work.catch(() => {}))
+    background.add(executeRun(execution, row, isOpen).catch(() => {}))
     return output
   }
-  const end = await work
+  const stop = stopping(execution.signal, signal)
+  const end = await executeRun({ ...execution, signal: stop.signal }, row, isOpen).finally(() => stop.release())
   if (end.state === 'InProgress') throw new Stopped('stop')
   // A wish reaches the child first.
   const isCancelled =
@@ -217,15 +213,16 @@ function withReturn(output: ValueObject, value: string | null): ValueObject {
 }
 
 /** Stops with the process; a parent that is cancelled has its children cancelled by a wish of their own. */
-function stopping(process: AbortSignal, parent: AbortSignal): AbortSignal {
+function stopping(process: AbortSignal, parent: AbortSignal): { signal: AbortSignal; release(): void } {
   const stop = new AbortController()
+  const listening = new AbortController()
   const look = () => {
     if (process.aborted || parent.reason === 'stop') stop.abort('stop')
   }
-  process.addEventListener('abort', look, { once: true, signal: stop.signal })
-  parent.addEventListener('abort', look, { once: true, signal: stop.signal })
+  process.addEventListener('abort', look, { once: true, signal: listening.signal })
+  parent.addEventListener('abort', look, { once: true, signal: listening.signal })
   look()
-  return stop.signal
+  return { signal: stop.signal, release: () => listening.abort() }
 }
 
 /** Shows signs of life and hears wishes until `ended`. */

@@ -1,7 +1,7 @@
 /** Activities that depend on one another: the order in which they run, and what their ends mean for the whole. */
 import type { Activity, ActivityState } from './model.ts'
 
-type Ended = Extract<ActivityState, 'Succeeded' | 'Failed' | 'Skipped'>
+export type Ended = Extract<ActivityState, 'Succeeded' | 'Failed' | 'Skipped'>
 
 /** True if an activity runs, given the ends of those that it depends on; several conditions of one dependency are alternatives. */
 export function mayRun(activity: Activity, ends: ReadonlyMap<string, Ended>): boolean {

@@ -6,6 +6,7 @@ import { discardRun } from '../runtime/discard.ts'
 import { Seal } from '../secrets/seal.ts'
 import type { State } from '../state/database.ts'
 import { activityRuns } from '../state/pipelines.ts'
+import { newestRun } from '../state/runs.ts'
 import type { ActivityContext } from './activity.ts'
 import { printValue, valueOf } from './expressions/values.ts'
 import { sealName } from './statejournal.ts'
@@ -22,12 +23,7 @@ const openCopy = (kept: string): CopyJob => checkJob(JSON.parse(kept))
 
 /** Gives up the unfinished run of a copy, and removes what it left; nothing if there is none. */
 export async function discardCopy(state: State, job: CopyJob, policy: Policy): Promise<void> {
-  const run = await state.db
-    .selectFrom('run')
-    .selectAll()
-    .where('job', '=', job.name)
-    .orderBy('id', 'desc')
-    .executeTakeFirst()
+  const run = await newestRun(state.db, job.name)
   if (!run || ['completed', 'cancelled'].includes(run.state) || run.given_up === 1) return
   await discardRun(state, run, policy, job)
 }

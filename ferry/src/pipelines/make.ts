@@ -1,6 +1,6 @@
 /** Making runs of pipelines: new ones, and those that take over what another one has come to. */
 import { createHash } from 'node:crypto'
-import { FerryError, nearest } from '../errors.ts'
+import { didYouMean, FerryError } from '../errors.ts'
 import { Seal } from '../secrets/seal.ts'
 import type { State } from '../state/database.ts'
 import { activityRuns, newPipelineRun, putActivities } from '../state/pipelines.ts'
@@ -41,7 +41,7 @@ export async function createRun(
     depth?: number
     groupId?: string
     rerunOf?: string
-    /** Where the artifacts are, for whoever goes on with the run. */
+    /** Where the artifacts are: a process that resumes the run reads them there. */
     source?: ValueObject
     /** True if the next process that looks for a run executes it. */
     queued?: boolean
@@ -119,14 +119,11 @@ export async function createRerun(
   const rows = await activityRuns(state.db, of.id)
   const top = new Map(rows.filter(r => !r.key.includes('/')).map(r => [r.name, r.state]))
   if (from !== undefined && !activities.some(a => a.name === from)) {
-    const near = nearest(
+    const near = didYouMean(
       from,
       activities.map(a => a.name),
     )
-    throw new FerryError(
-      'FERRY-7007',
-      `pipeline ${of.pipeline} has no activity ${from}${near ? `: did you mean ${near}?` : ''}`,
-    )
+    throw new FerryError('FERRY-7007', `pipeline ${of.pipeline} has no activity ${from}${near}`)
   }
   const begins =
     from === undefined

@@ -50,7 +50,6 @@ export interface Pipeline extends z.output<typeof pipelineSchema> {
 }
 
 export type ActivityState = 'InProgress' | 'Succeeded' | 'Failed' | 'Skipped' | 'Cancelled'
-export type PipelineState = 'Queued' | 'InProgress' | 'Succeeded' | 'Failed' | 'Cancelled'
 
 /** Activities within an activity, with the names of the properties that hold them. */
 export function childrenOf(activity: Activity): { at: string; activities: unknown }[] {

@@ -1,5 +1,5 @@
 /** Values of parameters and variables, by the types that they are declared with. */
-import { FerryError, nearest } from '../errors.ts'
+import { didYouMean, FerryError } from '../errors.ts'
 import { isObject, parseValue, shownValue, type Value, type ValueObject, valueOf } from './expressions/values.ts'
 import type { Parameter } from './model.ts'
 
@@ -10,12 +10,9 @@ export function bindParameters(owner: string, declared: Record<string, Parameter
   const names = new Set(Object.keys(declared).map(name => name.toLowerCase()))
   const unknown = Object.keys(given).find(name => !names.has(name.toLowerCase()))
   if (unknown !== undefined) {
-    const near = nearest(unknown, Object.keys(declared))
+    const near = didYouMean(unknown, Object.keys(declared))
     const known = Object.keys(declared).join(', ') || 'none'
-    throw new FerryError(
-      'FERRY-7004',
-      `${owner} has no parameter ${unknown}${near ? `: did you mean ${near}?` : ''} (its parameters: ${known})`,
-    )
+    throw new FerryError('FERRY-7004', `${owner} has no parameter ${unknown}${near} (its parameters: ${known})`)
   }
   return Object.fromEntries(
     Object.entries(declared).map(([name, { type, defaultValue }]) => {

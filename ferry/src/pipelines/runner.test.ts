@@ -6,7 +6,8 @@ import { problemsOf, readPipeline } from './check.ts'
 import { ActivityFailure } from './errors.ts'
 import { type Value, type ValueObject, valueOf } from './expressions/values.ts'
 import { MemoryJournal } from './journal.ts'
-import { type Host, type RunInfo, runPipeline } from './runner.ts'
+import { type Host, runPipeline } from './runner.ts'
+import type { RunInfo } from './values.ts'
 
 const INFO: RunInfo = {
   id: '0190a1b2-0000-7000-8000-000000000001',

@@ -5,14 +5,12 @@ import { CONTROL } from './activities/registry.ts'
 import type { ActivityContext, ActivityKind, ListEnd, Step } from './activity.ts'
 import { type ActivityError, ActivityFailure, activityError, Stopped, targetFailed } from './errors.ts'
 import { printValue, type Value, type ValueObject } from './expressions/values.ts'
-import { failedIn, mayRun } from './graph.ts'
+import { type Ended, failedIn, mayRun } from './graph.ts'
 import type { ActivityRecord, Journal } from './journal.ts'
-import type { Activity, ActivityState, Pipeline } from './model.ts'
+import type { Activity, Pipeline } from './model.ts'
 import { bindParameters } from './parameters.ts'
 import { requireInteger, requireSpan, resolve } from './resolve.ts'
 import { outcomeOf, type Place, type RunInfo, RunValues } from './values.ts'
-
-export type { RunInfo } from './values.ts'
 
 /** What a run asks of those who execute it. */
 export interface Host {
@@ -49,8 +47,6 @@ const BREATH_MS = 20
 const MOST_OUTPUT = 32_000_000
 
 const CONTROLS = new Map(CONTROL.map(kind => [kind.type, kind]))
-
-type Ended = Extract<ActivityState, 'Succeeded' | 'Failed' | 'Skipped'>
 
 /** Runs a pipeline to its end. Throws Stopped where `signal` is aborted, with the reason `stop` or `cancel`. */
 export async function runPipeline(

@@ -94,7 +94,7 @@ export class StateJournal implements Journal {
     const { secure } = record
     const text = (value: Value | undefined) => (value === undefined ? null : printValue(value))
     const sealed = (value: string | null, name: string) =>
-      value === null ? null : this.seal.close(this.nameOf(record.key, name), value)
+      value === null ? null : this.seal.close(sealName(record.key, name), value)
     const input = shortened(text(record.input))
     const output = text(record.output)
     return {
@@ -123,7 +123,7 @@ export class StateJournal implements Journal {
     const parse = <T>(value: string | null) => (value === null ? undefined : (parseValue(value) as T))
     const secure = Number(row.secure)
     const revealed = (value: string | null, name: string) =>
-      value === null ? null : this.seal.reveal(this.nameOf(row.key, name), value)
+      value === null ? null : this.seal.reveal(sealName(row.key, name), value)
     const output = (secure & 2) === 0 ? row.output : revealed(row.output, 'output')
     return {
       key: row.key,
@@ -142,14 +142,9 @@ export class StateJournal implements Journal {
       userProperties: parse<ValueObject>(row.user_properties),
     }
   }
-
-  /** The same in a run that takes over what another one has come to. */
-  private nameOf(key: string, what: string): string {
-    return sealName(key, what)
-  }
 }
 
-/** Under which a part of an activity is sealed. */
+/** The name that a part of an activity is sealed under: without the run, as a rerun takes over what another run has come to. */
 export const sealName = (key: string, what: string) => `pipeline/${key}/${what}`
 
 /** Inputs are for people. */

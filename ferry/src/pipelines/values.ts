@@ -1,5 +1,5 @@
 /** What expressions see of a run: its parameters and variables, its trigger, the outcomes of its activities. */
-import { FerryError, nearest } from '../errors.ts'
+import { didYouMean, FerryError } from '../errors.ts'
 import { RETURN_VALUE } from './activities/simple.ts'
 import { clockOf } from './clock.ts'
 import type { Scope } from './expressions/evaluate.ts'
@@ -22,9 +22,9 @@ export interface RunInfo {
     outputs?: ValueObject | undefined
     scheduledTime?: string | undefined
   }
-  /** The run whose ExecutePipeline has started this one. */
   /** How many pipelines have executed one another to come here. */
   depth?: number
+  /** The run whose ExecutePipeline has started this one. */
   parent?: { pipeline: string; run: string; key: string } | undefined
 }
 
@@ -160,22 +160,20 @@ function initial(value: unknown, type: string, name: string): Value {
   return Array.isArray(made) ? [...made] : made
 }
 
-function roundTrip(ms: number): string {
+/** A moment as .NET's round-trip format writes it, in UTC. */
+export function roundTrip(ms: number): string {
   return new Date(ms).toISOString().replace('Z', '0000Z')
 }
 
 function named(all: ValueObject, [name]: Value[], what: string): Value {
   if (typeof name === 'string' && Object.hasOwn(all, name)) return all[name]!
-  const near = nearest(String(name), Object.keys(all))
-  throw new FerryError('FERRY-7003', `there is no ${what} ${String(name)}${near ? `: did you mean ${near}?` : ''}`)
+  const near = didYouMean(String(name), Object.keys(all))
+  throw new FerryError('FERRY-7003', `there is no ${what} ${String(name)}${near}`)
 }
 
 function noVariable(name: string, { name: pipeline, variables }: Pipeline): FerryError {
-  const near = nearest(name, Object.keys(variables))
-  return new FerryError(
-    'FERRY-7004',
-    `pipeline ${pipeline} has no variable ${name}${near ? `: did you mean ${near}?` : ''}`,
-  )
+  const near = didYouMean(name, Object.keys(variables))
+  return new FerryError('FERRY-7004', `pipeline ${pipeline} has no variable ${name}${near}`)
 }
 
 function activityAt(place: Place, [name]: Value[], record: ActivityRecord): Value {
@@ -186,12 +184,10 @@ function activityAt(place: Place, [name]: Value[], record: ActivityRecord): Valu
     if (found) return found
     names.push(...at.outcomes.keys())
   }
-  const near = nearest(String(name), names)
-  throw new FerryError(
-    'FERRY-7003',
-    `activity ${String(name)} has not run before ${record.name}${near ? `: did you mean ${near}?` : ''}`,
-    { hint: 'Only what an activity depends on has an output that it can use.' },
-  )
+  const near = didYouMean(String(name), names)
+  throw new FerryError('FERRY-7003', `activity ${String(name)} has not run before ${record.name}${near}`, {
+    hint: 'Only what an activity depends on has an output that it can use.',
+  })
 }
 
 /** What `activity('X')` gives. */

@@ -4,7 +4,7 @@ import { typeName } from '../batch/types.ts'
 import type { MappedColumn, ObjectSpec, TableInfo } from '../contract/schema.ts'
 import type { SourceSession } from '../contract/source.ts'
 import type { Store } from '../contract/store.ts'
-import { FerryError, nearest } from '../errors.ts'
+import { didYouMean, FerryError } from '../errors.ts'
 import type { GrowthView, ObjectView, PreviewView } from './schemas.ts'
 
 /** So many columns are shown at most. */
@@ -48,8 +48,8 @@ async function described(store: Store, spec: ObjectSpec): Promise<TableInfo> {
     )
   }
   if (info) return info
-  const near = nearest(spec.object, await store.objects().catch(() => []))
-  throw new FerryError('FERRY-3001', `${store.label} has no ${spec.object}${near ? `: did you mean ${near}?` : ''}`)
+  const near = didYouMean(spec.object, await store.objects().catch(() => []))
+  throw new FerryError('FERRY-3001', `${store.label} has no ${spec.object}${near}`)
 }
 
 /** The first rows of an object, as texts. */

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { FerryError } from '../errors.ts'
+import { uuidOf } from '../uuid.ts'
 import { isAlive, self } from './owner.ts'
 import type { ActivityRunRow, PipelineRunRow, Schema } from './schema.ts'
 import { databaseNow, iso } from './time.ts'
@@ -22,12 +23,7 @@ export type NewPipelineRun = Pick<
 function runIdAt(ms: number): string {
   const bytes = Buffer.concat([Buffer.alloc(6), randomBytes(10)])
   bytes.writeUIntBE(ms, 0, 6)
-  bytes[6] = (bytes[6]! & 0x0f) | 0x70
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80
-  const digits = bytes.toString('hex')
-  return [digits.slice(0, 8), digits.slice(8, 12), digits.slice(12, 16), digits.slice(16, 20), digits.slice(20)].join(
-    '-',
-  )
+  return uuidOf(bytes, 7)
 }
 
 /** Makes a run, which this process executes; with `queued` the next process that looks for one. */

@@ -224,9 +224,13 @@ async function wishWithin(tx: Kysely<Schema>, id: string, wish: Wish): Promise<R
 export async function findRun(db: Kysely<Schema>, idOrJob: string): Promise<RunRow> {
   const row =
     (await db.selectFrom('run').selectAll().where('id', '=', idOrJob).executeTakeFirst()) ??
-    (await db.selectFrom('run').selectAll().where('job', '=', idOrJob).orderBy('id', 'desc').executeTakeFirst())
+    (await newestRun(db, idOrJob))
   if (!row) throw new FerryError('FERRY-1007', `there is no run and no job "${idOrJob}"`)
   return row
+}
+
+export async function newestRun(db: Kysely<Schema>, job: string): Promise<RunRow | undefined> {
+  return db.selectFrom('run').selectAll().where('job', '=', job).orderBy('id', 'desc').executeTakeFirst()
 }
 
 export async function runTables(db: Kysely<Schema>, run: string): Promise<RunTableRow[]> {

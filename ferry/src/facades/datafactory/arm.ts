@@ -5,7 +5,7 @@ import { compile, type Scope } from '../../pipelines/expressions/evaluate.ts'
 import { FUNCTIONS } from '../../pipelines/expressions/functions.ts'
 import { callsIn, parseExpression } from '../../pipelines/expressions/parser.ts'
 import { isObject, plainOf, textOf, type Value, type ValueObject, valueOf } from '../../pipelines/expressions/values.ts'
-import { type Artifact, type Category, Factory } from './artifacts.ts'
+import { type Artifact, type Category, Factory, globalsOf } from './artifacts.ts'
 
 const TYPES: Record<string, Category> = {
   pipelines: 'pipeline',
@@ -123,13 +123,11 @@ class Reader {
     const properties = evaluated(resource.properties ?? {}, scope, missing, file, `${path}.properties`)
     if (kind === undefined) {
       this.name = name
-      const { globalParameters } = properties as { globalParameters?: Record<string, { value?: unknown }> }
-      for (const [key, v] of Object.entries(globalParameters ?? {})) this.globals[key] = v?.value ?? null
+      Object.assign(this.globals, globalsOf((properties as { globalParameters?: unknown }).globalParameters))
       return
     }
     if (kind === 'globalparameters') {
-      const all = properties as Record<string, { value?: unknown }>
-      for (const [key, v] of Object.entries(all)) this.globals[key] = v?.value ?? null
+      Object.assign(this.globals, globalsOf(properties))
       return
     }
     const category = Object.hasOwn(TYPES, kind) ? TYPES[kind] : undefined
@@ -180,7 +178,7 @@ class Reader {
   }
 }
 
-/** The name of a resource. A part that is left open stands for the factory, as in templates of the gallery. */
+/** The name of a resource. A parameter without a value gives its own name: templates of the gallery leave the factory's name out. */
 function nameOf(given: unknown, scope: Scope, file: string, path: string): string {
   const functions = new Map(scope.functions)
   functions.set('parameters', args => {
@@ -260,7 +258,7 @@ function scopeOf(template: Template, given: Record<string, unknown>): Scope {
   return scope
 }
 
-/** A value of a template: `[...]` is an expression, `[[` stands for `[`. Parameters without a value are added to `missing`. */
+/** Evaluates a value of a template: `[...]` is an expression, `[[` an escaped `[`. Adds to `missing` the names of parameters that have no value. */
 function evaluated(
   value: unknown,
   scope: Scope,

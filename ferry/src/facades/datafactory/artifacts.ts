@@ -1,6 +1,6 @@
 /** The artifacts of a factory: what they are, and where they come from. */
 import { createHash } from 'node:crypto'
-import { FerryError, nearest } from '../../errors.ts'
+import { didYouMean, FerryError } from '../../errors.ts'
 
 export const CATEGORIES = [
   'pipeline',
@@ -56,8 +56,8 @@ export class Factory {
     if (found?.fault !== undefined) throw new FerryError('FERRY-7001', `${category} ${name}: ${found.fault}`)
     if (found) return found
     const names = this.named(category)
-    const near = nearest(name, names)
-    throw new FerryError('FERRY-7007', `there is no ${category} ${name}${near ? `: did you mean ${near}?` : ''}`, {
+    const near = didYouMean(name, names)
+    throw new FerryError('FERRY-7007', `there is no ${category} ${name}${near}`, {
       hint:
         names.length > 0
           ? `There are: ${names.slice(0, 20).join(', ')}${names.length > 20 ? ', ...' : ''}`
@@ -83,3 +83,11 @@ export class Factory {
 
 /** Data Factory finds artifacts in any case. */
 const keyOf = (category: Category, name: string) => `${category}/${name.toLowerCase()}`
+
+/** `{ a: { type, value } }` as `{ a: value }`. */
+export function globalsOf(declared: unknown): Record<string, unknown> {
+  if (typeof declared !== 'object' || declared === null) return {}
+  return Object.fromEntries(
+    Object.entries(declared).map(([name, v]) => [name, (v as { value?: unknown })?.value ?? null]),
+  )
+}

@@ -1,5 +1,5 @@
 /** What of a factory runs here, artifact by artifact, before anything does. */
-import { type FerryError, nearest } from '../../errors.ts'
+import { didYouMean, type FerryError } from '../../errors.ts'
 import { type Known, problemsOf, readPipeline } from '../../pipelines/check.ts'
 import { type Activity, childrenOf, type Pipeline, type Reference } from '../../pipelines/model.ts'
 import type { bindParameters } from '../../pipelines/parameters.ts'
@@ -262,8 +262,8 @@ class Checker {
     for (const name of given) {
       const has = Object.keys(declared).some(d => d.toLowerCase() === name.toLowerCase())
       if (has) continue
-      const near = nearest(name, Object.keys(declared))
-      fail(checked, `${path}.${name}`, `${owner} has no parameter ${name}${near ? `: did you mean ${near}?` : ''}`)
+      const near = didYouMean(name, Object.keys(declared))
+      fail(checked, `${path}.${name}`, `${owner} has no parameter ${name}${near}`)
     }
     for (const [name, { defaultValue }] of Object.entries(declared)) {
       if (defaultValue === undefined && !given.some(g => g.toLowerCase() === name.toLowerCase())) {
@@ -287,8 +287,8 @@ class Checker {
       return
     }
     if (!found) {
-      const near = nearest(referenceName, this.factory.named(category))
-      fail(checked, path, `there is no ${category} ${referenceName}${near ? `: did you mean ${near}?` : ''}`)
+      const near = didYouMean(referenceName, this.factory.named(category))
+      fail(checked, path, `there is no ${category} ${referenceName}${near}`)
       return
     }
     const declared = found.properties.parameters
@@ -309,7 +309,7 @@ class Checker {
     const { verdict, findings } = this.check(found)
     if (verdict === 'cannot run') {
       const [first] = findings
-      // A circle of pipelines is told where it is closed.
+      // A pipeline of a circle that is still being checked has no finding yet: the circle is reported where it closes.
       if (first)
         fail(checked, path, `${category} ${found.name} cannot run: ${first.message.split(': --')[0]!.slice(0, 300)}`)
     } else if (verdict === 'runs with a redirect' && checked.verdict === 'runs') checked.verdict = verdict

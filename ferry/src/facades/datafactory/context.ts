@@ -3,12 +3,14 @@ import type { Store } from '../../contract/store.ts'
 import { FerryError } from '../../errors.ts'
 import type { EndpointSpec } from '../../job/schema.ts'
 import type { ActivityContext } from '../../pipelines/activity.ts'
+import { ActivityFailure } from '../../pipelines/errors.ts'
 import type { Reference } from '../../pipelines/model.ts'
 import type { Policy } from '../../policy.ts'
 import type { Copier } from '../../runtime/copier.ts'
 import { kindsAt, openStore, resolveEndpoint } from '../../runtime/stores.ts'
 import type { State } from '../../state/database.ts'
 import type { Factory } from './artifacts.ts'
+import type { CopyOf } from './copyjob.ts'
 import { type Dataset, datasetOf } from './datasets.ts'
 import type { KindOf } from './files.ts'
 import type { Redirects } from './redirects.ts'
@@ -50,6 +52,28 @@ export async function withStore<T>(
   } finally {
     await store.close()
   }
+}
+
+const MOST_FILES = 20_000
+
+/** Lists the files that a name or a pattern means: names relative to the store, sorted. Throws FERRY-7006. */
+export function filesIn(around: Surroundings): CopyOf['list'] {
+  return (endpoint, name, read) =>
+    withStore(around, endpoint, async ({ folders }) => {
+      const names: string[] = []
+      const from = typeof read.modifiedFrom === 'string' ? Date.parse(read.modifiedFrom) : -Infinity
+      const before = typeof read.modifiedBefore === 'string' ? Date.parse(read.modifiedBefore) : Infinity
+      for await (const page of folders!.files(name, read.recursive === true)) {
+        for (const file of page) if (file.modified >= from && file.modified < before) names.push(file.name)
+        if (names.length > MOST_FILES) {
+          throw new ActivityFailure(
+            'FERRY-7006',
+            `${name} means more than ${MOST_FILES} files, each of which would become a file: copy them in parts`,
+          )
+        }
+      }
+      return names.sort()
+    })
 }
 
 /** The kinds of stores, with named connections looked up once. */

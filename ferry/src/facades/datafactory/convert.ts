@@ -1,5 +1,5 @@
 /** A Copy activity as a job file. */
-import { FerryError, nearest } from '../../errors.ts'
+import { didYouMean, FerryError } from '../../errors.ts'
 import type { CopyJob } from '../../job/schema.ts'
 import { readPipeline } from '../../pipelines/check.ts'
 import type { Scope } from '../../pipelines/expressions/evaluate.ts'
@@ -9,7 +9,7 @@ import { bindParameters, fromCommandLine } from '../../pipelines/parameters.ts'
 import { resolve } from '../../pipelines/resolve.ts'
 import { withoutSecrets } from '../../runtime/stores.ts'
 import { compactJob } from '../../runtime/views.ts'
-import { kindsOf, type Surroundings, withStore } from './context.ts'
+import { filesIn, kindsOf, type Surroundings } from './context.ts'
 import { copyJobOf } from './copyjob.ts'
 import { datasetOf } from './datasets.ts'
 
@@ -23,14 +23,11 @@ export async function convertCopy(
   const all = allOf(pipeline.activities)
   const activity = all.find(a => a.name.toLowerCase() === wanted.toLowerCase())
   if (!activity) {
-    const near = nearest(
+    const near = didYouMean(
       wanted,
       all.map(a => a.name),
     )
-    throw new FerryError(
-      'FERRY-7007',
-      `pipeline ${name} has no activity ${wanted}${near ? `: did you mean ${near}?` : ''}`,
-    )
+    throw new FerryError('FERRY-7007', `pipeline ${name} has no activity ${wanted}${near}`)
   }
   if (activity.type !== 'Copy')
     throw new FerryError('FERRY-7006', `${activity.name} is no Copy activity: it is ${activity.type}`)
@@ -66,12 +63,7 @@ export async function convertCopy(
     sink: datasetOf(factory, redirects, output, scope),
     properties: resolve(activity.typeProperties, scope) as ValueObject,
     kindOf: await kindsOf(around),
-    list: (endpoint, object, read) =>
-      withStore(around, endpoint, async ({ folders }) => {
-        const names: string[] = []
-        for await (const page of folders!.files(object, read.recursive === true)) names.push(...page.map(f => f.name))
-        return names.sort()
-      }),
+    list: filesIn(around),
   })
   return compactJob(withoutSecrets(job))
 }

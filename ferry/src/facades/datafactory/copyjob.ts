@@ -45,9 +45,13 @@ export interface CopyOf {
 }
 
 /** Old names of sources and sinks that lead to the same stores. */
-export const QUERY_NAMES = ['query', 'sqlReaderQuery', 'oracleReaderQuery', 'sourceQuery']
+const QUERY_NAMES = ['query', 'sqlReaderQuery', 'oracleReaderQuery', 'sourceQuery']
 
-/** Properties that change nothing about what arrives: how fast it is read and written is planned here. */
+/** The query of a source; undefined where the source is a table. */
+export const queryOf = (source: ValueObject): string | undefined =>
+  QUERY_NAMES.map(name => optional(source[name])).find(query => query !== undefined)
+
+/** A job has no more parallel readers than this, whatever `parallelCopies` says. */
 const MOST_PARALLEL = 64
 
 /** The job of a copy activity. Throws FERRY-7001, FERRY-7003, FERRY-7006 for what cannot be the same here. */
@@ -57,9 +61,7 @@ export async function copyJobOf(copy: CopyOf): Promise<CopyJob> {
   const to = requireObject(properties.sink, 'sink')
   requireKnownProperties(properties, COPY)
   requireSource(from)
-  requireKnownProperties(to, SINK)
-  requireKnownProperties(to.storeSettings, WRITE_STORE)
-  requireKnownProperties(to.formatSettings, WRITE_FORMAT)
+  requireSink(to)
   const isBinary = isFiles(source) && source.at.format === 'binary'
   if (isFiles(sink) && (sink.at.format === 'binary') !== isBinary) {
     throw new FerryError(
@@ -100,6 +102,21 @@ export function requireSource(from: ValueObject): void {
   requireKnownProperties(from.formatSettings, READ_FORMAT)
 }
 
+/** The same for a sink. */
+function requireSink(to: ValueObject): void {
+  for (const procedure of ['sqlWriterStoredProcedureName', 'storedProcedureTableTypeParameterName']) {
+    if (optional(to[procedure]) !== undefined) {
+      throw new FerryError(
+        'FERRY-7006',
+        'a stored procedure is no sink of a copy here: copy into a table, and call it behind',
+      )
+    }
+  }
+  requireKnownProperties(to, SINK)
+  requireKnownProperties(to.storeSettings, WRITE_STORE)
+  requireKnownProperties(to.formatSettings, WRITE_FORMAT)
+}
+
 type OfFiles = Dataset & { at: FilesPlace }
 const isFiles = (dataset: Dataset): dataset is OfFiles => dataset.at.kind === 'files'
 
@@ -122,7 +139,7 @@ function readOf({ source, kindOf, spooled }: CopyOf, from: ValueObject): Side {
   if (isFiles(source)) return readFiles(source, from, kindOf)
   const { at, name } = source
   if (at.kind === 'rest') throw new FerryError('FERRY-7006', `dataset ${name}: REST is read by a Copy alone`)
-  const query = QUERY_NAMES.map(n => optional(from[n])).find(q => q !== undefined)
+  const query = queryOf(from)
   const table = at as TablePlace
   if (at.kind === 'documents') return readDocuments(source, table, from, query)
   if (query === undefined && table.object === undefined) {
@@ -141,7 +158,6 @@ function readOf({ source, kindOf, spooled }: CopyOf, from: ValueObject): Side {
 function readDocuments(source: Dataset, { object }: TablePlace, from: ValueObject, query: string | undefined): Side {
   const { endpoint, name } = source
   if (object === undefined) throw new FerryError('FERRY-7001', `dataset ${name} names no collection`)
-  const size = from.pageSize
   const regions = from.preferredRegions
   const isInline = typeof endpoint === 'object' && 'kind' in endpoint
   return {
@@ -156,20 +172,24 @@ function readDocuments(source: Dataset, { object }: TablePlace, from: ValueObjec
     object,
     root: '',
     recursive: false,
-    options: {
-      ...(query === undefined ? {} : { query }),
-      ...(size === undefined || size === null ? {} : { pageSize: requireInteger(size, 'pageSize', -1, 10_000) }),
-      ...(from.detectDatetime === undefined
-        ? {}
-        : { detectDatetime: requireBoolean(from.detectDatetime, 'detectDatetime') }),
-    },
+    options: documentOptionsOf(from, query),
+  }
+}
+
+/** How the documents of a collection are read. */
+export function documentOptionsOf({ detectDatetime, pageSize }: ValueObject, query: string | undefined) {
+  return {
+    ...(query === undefined ? {} : { query }),
+    ...(pageSize === undefined || pageSize === null
+      ? {}
+      : { pageSize: requireInteger(pageSize, 'pageSize', -1, 10_000) }),
+    ...(detectDatetime === undefined ? {} : { detectDatetime: requireBoolean(detectDatetime, 'detectDatetime') }),
   }
 }
 
 function readFiles(source: OfFiles, from: ValueObject, kindOf: KindOf): Side {
   const { endpoint, root } = placedAt(source.endpoint, source.at, kindOf)
   const store = isObject(from.storeSettings) ? from.storeSettings : { recursive: from.recursive ?? true }
-  const _format = isObject(from.formatSettings) ? from.formatSettings : {}
   const { object, recursive } = sourceObject(source.at, root, store)
   const options = readOptionsOf(source)
   if (source.at.format === 'csv') options.infer = false
@@ -203,14 +223,6 @@ function writeOf({ sink, kindOf }: CopyOf, to: ValueObject): Side {
   const { object } = at as TablePlace
   if (object === undefined)
     throw new FerryError('FERRY-7001', `dataset ${name} names no ${at.kind === 'documents' ? 'collection' : 'table'}`)
-  for (const procedure of ['sqlWriterStoredProcedureName', 'storedProcedureTableTypeParameterName']) {
-    if (optional(to[procedure]) !== undefined) {
-      throw new FerryError(
-        'FERRY-7006',
-        'a stored procedure is no sink of a copy here: copy into a table, and call it behind',
-      )
-    }
-  }
   return { endpoint: sink.endpoint, object, options: {}, root: '', recursive: false }
 }
 
@@ -224,7 +236,6 @@ function binary({ source, sink, properties }: CopyOf, read: Side, write: Side, t
     requireBoolean(store.deleteFilesAfterCompletion, 'deleteFilesAfterCompletion')
   const isOne = (source.at as FilesPlace).file !== undefined && !/[*?]/.test(read.object!)
   const target = write.object ?? `${write.root === '' ? '.' : write.root}/`
-  const merge = behavior === 'MergeFiles' || (write.object !== undefined && !isOne)
   if (write.object !== undefined && !isOne && behavior !== 'MergeFiles') {
     throw new FerryError(
       'FERRY-7006',
@@ -241,7 +252,11 @@ function binary({ source, sink, properties }: CopyOf, read: Side, write: Side, t
     to: target,
     update: 'overwrite',
     read: { ...read.options, ...(behavior === 'FlattenHierarchy' ? { hierarchy: 'flatten' } : {}) },
-    write: { ...write.options, ...(merge ? { merge: true } : {}), ...(moves ? { deleteAfter: true } : {}) },
+    write: {
+      ...write.options,
+      ...(behavior === 'MergeFiles' ? { merge: true } : {}),
+      ...(moves ? { deleteAfter: true } : {}),
+    },
   }
 }
 
@@ -298,14 +313,10 @@ async function intoFolder(copy: CopyOf, read: Side, write: Side, to: ValueObject
   const behavior = behaviorOf(to)
   const ending = endingOf(sink.at as FilesPlace, write.options, format)
   const prefix = optional(format.fileNamePrefix)
-  if (
-    !isFiles(source) ||
-    behavior === 'MergeFiles' ||
-    (write.options.rowsPerFile !== undefined && prefix !== undefined)
-  ) {
-    if (behavior === 'MergeFiles' && isFiles(source)) {
-      return [{ ...named(read), to: join(write.root, `${copy.name}.${ending}`), ...settings, update: 'overwrite' }]
-    }
+  if (isFiles(source) && behavior === 'MergeFiles') {
+    return [{ ...named(read), to: join(write.root, `${copy.name}.${ending}`), ...settings, update: 'overwrite' }]
+  }
+  if (!isFiles(source) || (write.options.rowsPerFile !== undefined && prefix !== undefined)) {
     return [{ ...named(read), to: `${write.root === '' ? '.' : write.root}/`, ...settings, update: 'append' }]
   }
   const files = await copy.list(read.endpoint, read.object!, read.options)

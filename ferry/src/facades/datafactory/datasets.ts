@@ -36,7 +36,6 @@ export interface FilesPlace {
   /** Without slashes at its ends. */
   folder: string
   file: string | undefined
-  locationType: string
 }
 
 export interface RestPlace {
@@ -160,5 +159,5 @@ function filesAt(format: FilesPlace['format'], properties: ValueObject): FilesPl
   const folder = (textAt(location, 'folderPath') ?? '').replaceAll('\\', '/').replace(/^\/+|\/+$/g, '')
   const file =
     textAt(location, 'fileName') ?? textAt(location, 'relativeUrl')?.replace(/^\/+/, '') ?? textAt(location, 'key')
-  return { kind: 'files', format, container, folder, file, locationType: textAt(location, 'type') ?? '' }
+  return { kind: 'files', format, container, folder, file }
 }

@@ -28,7 +28,7 @@ export function placedAt(
 
 export const join = (...parts: (string | undefined)[]) => parts.filter(p => p !== undefined && p !== '').join('/')
 
-/** Wildcards of Data Factory: `*`, `?` for one character or none, and `^` before one that stands for itself. */
+/** Wildcards of Data Factory: `*`, `?` for one character or none, and `^` to escape them. */
 export function wildcard(pattern: string): string {
   const own = (all: string, escaped: string | undefined) =>
     all === '?' ? '{?,}' : escaped === '^' ? '^' : `[${escaped ?? all}]`

@@ -39,7 +39,7 @@ export const REDIRECTED = new Set([
 export function serviceOf(factory: Factory, redirects: Redirects, reference: Reference, scope: Scope): Service {
   const name = String(resolve(reference.referenceName, scope))
   const redirect = redirects.linkedServices.get(name.toLowerCase())
-  // Templates leave linked services out that whoever imports them has to choose.
+  // A template leaves out the linked services that are chosen when it is imported.
   if (redirect && !factory.get('linkedService', name)) {
     return { name, type: '', properties: new Settings(name, {}, factory), redirect }
   }
@@ -98,7 +98,7 @@ export function runtimeOf(
   return factory.get('integrationRuntime', runtime)?.properties.type === 'Managed' ? undefined : runtime
 }
 
-/** A self-hosted runtime stands where this machine may not reach. */
+/** A self-hosted runtime may be in a network that this machine does not reach. */
 function requireHere(factory: Factory, { name, properties }: Artifact, redirects: Redirects): void {
   const runtime = runtimeOf(factory, properties, redirects)
   if (runtime === undefined) return

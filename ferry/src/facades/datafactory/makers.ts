@@ -61,29 +61,23 @@ function ssl(mode: string | undefined): string {
   return known[(mode ?? 'require').toLowerCase()] ?? 'require'
 }
 
-const postgres: Maker = settings => {
-  const found = database(settings, {
-    host: ['server', 'host'],
-    port: ['port'],
-    database: ['database'],
-    user: ['username', 'uid', 'userid', 'user'],
-    password: ['password', 'pwd'],
-    ssl: ['sslMode', 'sslmode', 'encryptionmethod'],
-  })
-  return withoutEmpty({ kind: 'postgres', ...found, ssl: ssl(found.ssl) })
-}
+/** The makers of database servers; `encryption` names it as the drivers of their linked services do. */
+const server =
+  (kind: string, encryption: readonly string[]): Maker =>
+  settings => {
+    const found = database(settings, {
+      host: ['server', 'host'],
+      port: ['port'],
+      database: ['database'],
+      user: ['username', 'uid', 'userid', 'user'],
+      password: ['password', 'pwd'],
+      ssl: encryption,
+    })
+    return withoutEmpty({ kind, ...found, ssl: ssl(found.ssl) })
+  }
 
-const mysql: Maker = settings => {
-  const found = database(settings, {
-    host: ['server', 'host'],
-    port: ['port'],
-    database: ['database'],
-    user: ['username', 'uid', 'userid', 'user'],
-    password: ['password', 'pwd'],
-    ssl: ['sslMode', 'sslmode'],
-  })
-  return withoutEmpty({ kind: 'mysql', ...found, ssl: ssl(found.ssl) })
-}
+const postgres = server('postgres', ['sslMode', 'sslmode', 'encryptionmethod'])
+const mysql = server('mysql', ['sslMode', 'sslmode'])
 
 const cosmos: Maker = settings => {
   const connectionString = settings.text('connectionString')

@@ -4,7 +4,7 @@ import { basename, join, resolve } from 'node:path'
 import { FerryError } from '../../errors.ts'
 import type { Policy } from '../../policy.ts'
 import { readTemplate } from './arm.ts'
-import { type Artifact, CATEGORIES, type Category, Factory } from './artifacts.ts'
+import { type Artifact, CATEGORIES, type Category, Factory, globalsOf } from './artifacts.ts'
 
 const MOST_FILES = 20_000
 const MOST_BYTES = 64_000_000
@@ -65,14 +65,6 @@ function readFolder(root: string, place: string, policy: Policy): Factory {
     file === undefined ? {} : (readJson(file) as { name?: unknown; properties?: { globalParameters?: unknown } })
   const name = typeof factory.name === 'string' ? factory.name : basename(root)
   return new Factory(name, artifacts, globalsOf(factory.properties?.globalParameters))
-}
-
-/** `{ a: { type, value } }` as `{ a: value }`. */
-export function globalsOf(declared: unknown): Record<string, unknown> {
-  if (typeof declared !== 'object' || declared === null) return {}
-  return Object.fromEntries(
-    Object.entries(declared).map(([name, v]) => [name, (v as { value?: unknown })?.value ?? null]),
-  )
 }
 
 function artifactOf(category: Category, file: string): Artifact {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import { z } from 'zod'
-import { FerryError, nearest } from '../../errors.ts'
+import { didYouMean, FerryError } from '../../errors.ts'
 import { withVariables } from '../../job/read.ts'
 import type { EndpointSpec } from '../../job/schema.ts'
 import type { Policy } from '../../policy.ts'
@@ -97,8 +97,8 @@ export function requireKnown(redirects: Redirects, factory: Factory): void {
       const isNamed = factory.get(category, name) !== undefined || isReferred(factory, name)
       // Runtimes are often named by linked services alone.
       if (isNamed || category === 'integrationRuntime') continue
-      const near = nearest(name, factory.named(category))
-      throw new FerryError('FERRY-7007', `a redirect names ${category} ${name}${near ? `: did you mean ${near}?` : ''}`)
+      const near = didYouMean(name, factory.named(category))
+      throw new FerryError('FERRY-7007', `a redirect names ${category} ${name}${near}`)
     }
   }
 }

@@ -36,7 +36,7 @@ export async function spool(rest: RestRequest, path: string): Promise<number> {
       for (const one of bare.startsWith('[') ? elements(bare) : [bare]) {
         if (!one.startsWith('{'))
           throw new ActivityFailure('FERRY-4002', `the service gives ${one.slice(0, 40)}, which is no object`)
-        // A line feed in JSON stands between tokens: within texts it is escaped.
+        // In JSON a line feed can only be between tokens: in strings it is escaped.
         if (!file.write(`${one.replaceAll(/\r?\n/g, ' ')}\n`)) await once(file, 'drain')
       }
     }

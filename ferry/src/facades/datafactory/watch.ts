@@ -11,7 +11,7 @@ import { type ValueObject, valueOf } from '../../pipelines/expressions/values.ts
 import { createRun } from '../../pipelines/make.ts'
 import { bindParameters } from '../../pipelines/parameters.ts'
 import { resolve } from '../../pipelines/resolve.ts'
-import type { RunInfo } from '../../pipelines/runner.ts'
+import { type RunInfo, roundTrip } from '../../pipelines/values.ts'
 import { findPipelineRun, takePipelineRun, waitingPipelineRuns } from '../../state/pipelines.ts'
 import type { PipelineTriggerRow, PipelineWindowRow, Schema } from '../../state/schema.ts'
 import { databaseNow, iso } from '../../state/time.ts'
@@ -265,8 +265,6 @@ export class Watch {
       onEvent?.({ trigger, outcome, ...(run ? { run } : {}) })
   }
 }
-
-const roundTrip = (ms: number) => new Date(ms).toISOString().replace('Z', '0000Z')
 
 /** Starts a trigger from now on; a tumbling window trigger from its first window, or where it was stopped. */
 export async function startTrigger(

@@ -1,5 +1,5 @@
 /** Expressions as functions: parsed and looked up once, called for each evaluation. */
-import { FerryError, nearest } from '../../errors.ts'
+import { didYouMean, FerryError } from '../../errors.ts'
 import type { Clock } from './function.ts'
 import { FUNCTIONS } from './functions.ts'
 import { type Expression, parseTemplate, placeIn, type Template } from './parser.ts'
@@ -119,8 +119,7 @@ function call(e: Extract<Expression, { kind: 'call' }>, source: string, context:
     }
   }
   if (!context.has(name)) {
-    const near = nearest(e.name, [...[...FUNCTIONS.values()].map(f => f.name), ...context.values()])
-    const advice = near ? `: did you mean ${near}?` : ''
+    const advice = didYouMean(e.name, [...[...FUNCTIONS.values()].map(f => f.name), ...context.values()])
     throw fault('FERRY-7002', source, e.at, `there is no function ${e.name}${advice}`)
   }
   return scope => {
@@ -171,8 +170,8 @@ function memberOf(of: Value, name: string, optional: boolean, source: string, at
     if (optional) return null
     const names = Object.keys(of)
     const known = names.length > 0 ? `it has ${names.slice(0, 20).join(', ')}` : 'it has none'
-    const like = nearest(name, names)
-    throw refuse(source, at, `there is no property ${name}${like ? `: did you mean ${like}?` : ''} (${known})`)
+    const like = didYouMean(name, names)
+    throw refuse(source, at, `there is no property ${name}${like} (${known})`)
   }
   if (of === null && optional) return null
   throw refuse(source, at, `${shownValue(of)} has no property ${name}`)

@@ -235,12 +235,12 @@ function printLiteral(value: Value): string {
   return String(value)
 }
 
-/** The calls in a template, in the order of the text. */
-export function callsIn(template: Template): Extract<Expression, { kind: 'call' }>[] {
-  const found: Extract<Expression, { kind: 'call' }>[] = []
+/** All expressions of a template, each before those within it, in the order of the text. */
+export function expressionsIn(template: Template): Expression[] {
+  const found: Expression[] = []
   const walk = (e: Expression): void => {
+    found.push(e)
     if (e.kind === 'call') {
-      found.push(e)
       e.args.forEach(walk)
     } else if (e.kind !== 'literal') {
       walk(e.of)
@@ -251,3 +251,6 @@ export function callsIn(template: Template): Extract<Expression, { kind: 'call' 
   if (template.kind === 'parts') for (const part of template.parts) if (typeof part !== 'string') walk(part)
   return found
 }
+
+/** The calls in a template, in the order of the text. */
+export const callsIn = (template: Template) => expressionsIn(template).filter(e => e.kind === 'call')

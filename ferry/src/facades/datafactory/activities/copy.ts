@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { FerryError } from '../../../errors.ts'
-import type { CopyJob, EndpointSpec } from '../../../job/schema.ts'
+import type { CopyJob } from '../../../job/schema.ts'
 import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
 import { ActivityFailure } from '../../../pipelines/errors.ts'
 import { type ValueObject, valueOf } from '../../../pipelines/expressions/values.ts'
@@ -11,7 +11,8 @@ import { requireBoolean, requireObject } from '../../../pipelines/resolve.ts'
 import type { RunReport } from '../../../runtime/report.ts'
 import { withoutSecrets } from '../../../runtime/stores.ts'
 import type { State } from '../../../state/database.ts'
-import { datasetAt, kindsOf, type Running, withStore } from '../context.ts'
+import { newestRun } from '../../../state/runs.ts'
+import { datasetAt, filesIn, kindsOf, type Running } from '../context.ts'
 import { copyJobOf } from '../copyjob.ts'
 import type { Dataset } from '../datasets.ts'
 import { spool } from '../rest.ts'
@@ -42,7 +43,7 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
         properties,
         kindOf,
         spooled,
-        list: (endpoint, name, read) => listFiles(around, endpoint, name, read),
+        list: filesIn(around),
       }),
     )
   const job = await keptCopy(context, made)
@@ -137,12 +138,7 @@ async function executed(around: Running, context: ActivityContext, job: CopyJob)
 
 /** The run of a copy that has completed; undefined if it has not. */
 async function completedRun(state: State, job: string): Promise<CopyEnd | undefined> {
-  const run = await state.db
-    .selectFrom('run')
-    .selectAll()
-    .where('job', '=', job)
-    .orderBy('id', 'desc')
-    .executeTakeFirst()
+  const run = await newestRun(state.db, job)
   if (run?.state !== 'completed') return undefined
   return {
     id: run.id,
@@ -176,31 +172,6 @@ type CopyEnd = Pick<
 function jobName({ runId, key, pipeline }: ActivityContext): string {
   const print = createHash('sha256').update(`${runId}/${key}`).digest('hex').slice(0, 16)
   return `adf-${pipeline.replace(/[^A-Za-z0-9._-]/g, '-').slice(0, 60)}-${print}`
-}
-
-const MOST_FILES = 20_000
-
-async function listFiles(
-  around: Running,
-  endpoint: EndpointSpec,
-  name: string,
-  read: Record<string, unknown>,
-): Promise<string[]> {
-  return withStore(around, endpoint, async ({ folders }) => {
-    const names: string[] = []
-    const from = typeof read.modifiedFrom === 'string' ? Date.parse(read.modifiedFrom) : -Infinity
-    const before = typeof read.modifiedBefore === 'string' ? Date.parse(read.modifiedBefore) : Infinity
-    for await (const page of folders!.files(name, read.recursive === true)) {
-      for (const file of page) if (file.modified >= from && file.modified < before) names.push(file.name)
-      if (names.length > MOST_FILES) {
-        throw new ActivityFailure(
-          'FERRY-7006',
-          `${name} means more than ${MOST_FILES} files, each of which would become a file: copy them in parts`,
-        )
-      }
-    }
-    return names.sort()
-  })
 }
 
 /** The report of a run with the names that Data Factory's output has. */
@@ -248,7 +219,7 @@ function outputOf(
       },
     ],
     dataConsistencyVerification: {
-      VerificationResult: isVerified ? (isWhole ? 'Verified' : 'NotVerified') : 'NotVerified',
+      VerificationResult: isVerified && isWhole ? 'Verified' : 'NotVerified',
       ...(isVerified ? { InconsistentData: isWhole ? 'None' : 'Found' } : {}),
     },
     durationInQueue: { integrationRuntimeQueue: 0 },

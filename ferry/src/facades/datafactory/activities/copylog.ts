@@ -60,7 +60,6 @@ export async function writeLog(
       container,
       folder: rest.join('/'),
       file: undefined,
-      locationType: '',
     } as const
     const { endpoint, root } = placedAt(endpointOf(service), at, await kindsOf(around))
     const name = encodeURIComponent(context.activity.name)

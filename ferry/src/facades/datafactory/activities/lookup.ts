@@ -1,12 +1,12 @@
 import { FerryError } from '../../../errors.ts'
 import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
 import { isObject, parseValue, type ValueObject } from '../../../pipelines/expressions/values.ts'
-import { requireBoolean, requireInteger, requireObject } from '../../../pipelines/resolve.ts'
+import { requireBoolean, requireObject } from '../../../pipelines/resolve.ts'
 import { jsonRows } from '../../../runtime/rows.ts'
 import { datasetAt, kindsOf, type Surroundings, withStore } from '../context.ts'
-import { QUERY_NAMES, requireSource } from '../copyjob.ts'
+import { documentOptionsOf, queryOf, requireSource } from '../copyjob.ts'
 import type { Dataset, FilesPlace } from '../datasets.ts'
-import { type KindOf, optional, placedAt, readOptionsOf, sourceObject } from '../files.ts'
+import { type KindOf, placedAt, readOptionsOf, sourceObject } from '../files.ts'
 
 /** Data Factory gives no more either. */
 const MOST_ROWS = 5000
@@ -23,7 +23,7 @@ async function lookup(around: Surroundings, context: ActivityContext): Promise<V
   requireSource(source)
   const onlyFirst =
     typeProperties.firstRowOnly === undefined || requireBoolean(context.property('firstRowOnly'), 'firstRowOnly')
-  const query = QUERY_NAMES.map(n => optional(source[n])).find(q => q !== undefined)
+  const query = queryOf(source)
   context.told({ dataset: dataset.name, source })
   const { at } = dataset
   if (at.kind === 'rest') throw new FerryError('FERRY-7006', 'a Lookup of REST does not run here: use a Web activity')
@@ -33,7 +33,7 @@ async function lookup(around: Surroundings, context: ActivityContext): Promise<V
       : {
           endpoint: dataset.endpoint,
           object: at.object,
-          options: at.kind === 'documents' ? documentsOf(source, query) : {},
+          options: at.kind === 'documents' ? documentOptionsOf(source, query) : {},
         }
   const isQuery = query !== undefined && at.kind === 'table'
   if (object === undefined && !isQuery)
@@ -69,14 +69,4 @@ export function filesOf(dataset: Dataset, at: FilesPlace, source: ValueObject, k
   const read = readOptionsOf(dataset)
   const text = at.format === 'csv' ? { infer: false } : {}
   return { endpoint: place.endpoint, object, options: { ...read, ...text, ...(recursive ? { recursive: true } : {}) } }
-}
-
-function documentsOf({ detectDatetime, pageSize }: ValueObject, query: string | undefined): Record<string, unknown> {
-  return {
-    ...(query === undefined ? {} : { query }),
-    ...(detectDatetime === undefined ? {} : { detectDatetime: requireBoolean(detectDatetime, 'detectDatetime') }),
-    ...(pageSize === undefined || pageSize === null
-      ? {}
-      : { pageSize: requireInteger(pageSize, 'pageSize', -1, 10_000) }),
-  }
 }

@@ -1,6 +1,6 @@
 /** Time zones by their Windows names, such as `Pacific Standard Time`, or by those of the IANA. */
 import { WINDOWS_TO_IANA_MAP } from 'windows-iana'
-import { FerryError, nearest } from '../../../errors.ts'
+import { didYouMean, FerryError } from '../../../errors.ts'
 import { type Instant, requireRange } from './instant.ts'
 
 /** The zone of the first territory of each Windows name, which is its own. */
@@ -17,14 +17,11 @@ export function zoneOf(name: string): string {
     new Intl.DateTimeFormat('en-US', { timeZone: iana })
     return iana
   } catch {
-    const near = nearest(
+    const near = didYouMean(
       name,
       [...WINDOWS.values()].map(z => z.windowsName),
     )
-    throw new FerryError(
-      'FERRY-7003',
-      `there is no time zone "${name.slice(0, 60)}"${near ? `: did you mean ${near}?` : ''}`,
-    )
+    throw new FerryError('FERRY-7003', `there is no time zone "${name.slice(0, 60)}"${near}`)
   }
 }
 
