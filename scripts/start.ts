@@ -13,7 +13,7 @@ import { makeShop } from './sample.ts'
 
 const root = join(import.meta.dirname, '..')
 process.chdir(root)
-process.env.FERRY_HOME ??= join(root, '.ferry', 'sample')
+process.env.FERRY_HOME ||= join(root, '.ferry', 'sample')
 const program = join('ferry', 'bin', 'ferry.js')
 const data = join(root, 'sample')
 

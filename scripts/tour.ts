@@ -10,7 +10,7 @@ import { makeShop } from './sample.ts'
 
 const root = join(import.meta.dirname, '..')
 process.chdir(root)
-process.env.FERRY_HOME ??= join(root, '.ferry', 'tour')
+process.env.FERRY_HOME ||= join(root, '.ferry', 'tour')
 
 function ferry(...args: string[]): void {
   console.log(`\n$ ferry ${args.map(a => (/[^\w./:=,@#-]/.test(a) ? `'${a}'` : a)).join(' ')}`)

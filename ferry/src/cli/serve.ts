@@ -34,7 +34,7 @@ export default async function serve(_: string[], options: Options): Promise<void
   if (token) {
     lines.push(`Open ${paint('1', `${url}/#token=${token}`, out)}`)
     lines.push(
-      `The token is told only now, and kept in ${process.env.FERRY_HOME ?? '~/.ferry'}/token for your commands.`,
+      `The token is told only now, and kept in ${process.env.FERRY_HOME || '~/.ferry'}/token for your commands.`,
     )
   }
   if (!/^(127\.|localhost$|::1$)/.test(options.host)) {

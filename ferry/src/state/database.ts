@@ -21,7 +21,7 @@ export interface State {
 }
 
 export function ferryHome(environment: NodeJS.ProcessEnv = process.env): string {
-  return environment.FERRY_HOME ?? join(homedir(), '.ferry')
+  return environment.FERRY_HOME || join(homedir(), '.ferry')
 }
 
 /**

@@ -194,3 +194,12 @@ export function momentAt(value: Value | undefined, name: string): string | undef
   if (Number.isNaN(ms)) throw new FerryError('FERRY-7003', `${name} has to be a date and time, and is ${text}`)
   return new Date(ms).toISOString()
 }
+
+/** Tells whether `modifiedDatetimeStart` and `modifiedDatetimeEnd` mean files of a time (milliseconds since 1970). Throws FERRY-7003. */
+export function modifiedRange(settings: ValueObject): (modified: number) => boolean {
+  const start = momentAt(settings.modifiedDatetimeStart, 'modifiedDatetimeStart')
+  const end = momentAt(settings.modifiedDatetimeEnd, 'modifiedDatetimeEnd')
+  const from = start === undefined ? -Infinity : Date.parse(start)
+  const before = end === undefined ? Infinity : Date.parse(end)
+  return modified => modified >= from && modified < before
+}

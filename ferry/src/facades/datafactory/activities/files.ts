@@ -10,7 +10,7 @@ import { isObject, type ValueObject, valueOf } from '../../../pipelines/expressi
 import { requireBoolean, requireInteger, requireList, requireSpan, requireText } from '../../../pipelines/resolve.ts'
 import { datasetAt, kindsOf, type Surroundings, withStore } from '../context.ts'
 import type { Dataset, FilesPlace } from '../datasets.ts'
-import { join, momentAt, optional, placedAt, sourceObject } from '../files.ts'
+import { join, modifiedRange, optional, placedAt, sourceObject } from '../files.ts'
 import { filesOf } from './lookup.ts'
 
 const FIELDS = [
@@ -26,9 +26,6 @@ const FIELDS = [
   'exists',
 ]
 const MOST_CHILDREN = 20_000
-/** Before and behind all times of files. */
-const FIRST = '0001-01-01T00:00:00Z'
-const LAST = '9999-12-31T00:00:00Z'
 
 export function getMetadataActivity(around: Surroundings): ActivityKind {
   return { type: 'GetMetadata', isOutside: true, run: context => getMetadata(around, context) }
@@ -69,9 +66,7 @@ async function ofFiles(
 ): Promise<ValueObject> {
   const { endpoint, root } = placedAt(dataset.endpoint, at, await kindsOf(around))
   const settings = context.property('storeSettings')
-  const { modifiedDatetimeStart, modifiedDatetimeEnd } = isObject(settings) ? settings : {}
-  const from = Date.parse(momentAt(modifiedDatetimeStart, 'modifiedDatetimeStart') ?? FIRST)
-  const before = Date.parse(momentAt(modifiedDatetimeEnd, 'modifiedDatetimeEnd') ?? LAST)
+  const isInRange = modifiedRange(isObject(settings) ? settings : {})
   return withStore(around, endpoint, async store => {
     const found = await itemAt(store, join(root, at.folder), at.file)
     if (!found) {
@@ -81,7 +76,7 @@ async function ofFiles(
     const common = { exists: true, itemName: nameOf(found.name), ...modifiedOf(found.modified) }
     if (found.kind === 'folder') {
       const children = fields.includes('childItems') ? await childrenOf(store, found.name) : []
-      const shown = children.filter(c => c.type === 'Folder' || (c.modified >= from && c.modified < before))
+      const shown = children.filter(c => c.type === 'Folder' || isInRange(c.modified))
       return chosen(fields, dataset.name, {
         ...common,
         itemType: 'Folder',
@@ -189,16 +184,13 @@ async function remove(around: Surroundings, context: ActivityContext): Promise<V
   const { endpoint, root } = placedAt(dataset.endpoint, at, await kindsOf(around))
   const { object } = sourceObject(at, root, store)
   const isWildcard = optional(store.wildcardFileName) !== undefined || optional(store.wildcardFolderPath) !== undefined
-  const from = Date.parse(momentAt(store.modifiedDatetimeStart, 'modifiedDatetimeStart') ?? FIRST)
-  const before = Date.parse(momentAt(store.modifiedDatetimeEnd, 'modifiedDatetimeEnd') ?? LAST)
+  const isInRange = modifiedRange(store)
   context.told({ dataset: dataset.name, object, recursive })
   const deleted: string[] = []
   await withStore(around, endpoint, async ({ folders }) => {
     if (!folders) throw new FerryError('FERRY-7006', `dataset ${dataset.name}: files of this store are not deleted`)
     const all: FileView[] = []
-    for await (const page of folders.files(object, recursive)) {
-      for (const file of page) if (file.modified >= from && file.modified < before) all.push(file)
-    }
+    for await (const page of folders.files(object, recursive)) all.push(...page.filter(f => isInRange(f.modified)))
     for (const file of all) {
       if (context.signal.aborted) throw context.signal.reason
       if (await folders.remove(file)) deleted.push(file.name)
