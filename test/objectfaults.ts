@@ -100,6 +100,14 @@ export function objectFaults(name: string, place: FaultyPlace, seed: number): vo
       expect(refused).toBeGreaterThan(5)
     })
 
+    it('each request is refused four times: steps of several requests come to their end all the same', async () => {
+      const { run, expectExact } = await pair()
+      const isEarly = (_: IncomingMessage, n: number) => (n <= 4 ? place.slowDown : undefined)
+      await within(isEarly, async () => expectDone(await run('there')))
+      expectDone(await run('back'))
+      expectExact()
+    })
+
     it('bodies that break, or end too early and say that they are whole: read on where they broke', async () => {
       const { run, expectExact } = await pair()
       expectDone(await run('there'))

@@ -10,6 +10,7 @@ import { asOurselves } from '../../network.ts'
 import { each } from '../../objects/each.ts'
 import { requireRange } from '../../objects/remote/answers.ts'
 import { Pages } from '../../objects/remote/pages.ts'
+import { isTransient, isUnreachable, pause } from '../../objects/remote/reader.ts'
 import { send } from '../../objects/remote/request.ts'
 import {
   type Listing,
@@ -37,6 +38,7 @@ const ABOUT = ['contentType', 'contentEncoding', 'contentLanguage', 'contentDisp
 const FIELDS = 'name,size,updated,generation,metadata'
 const SCOPE = 'https://www.googleapis.com/auth/devstorage.read_write'
 const REQUEST_MS = 120_000
+const REQUEST_ATTEMPTS = 4
 
 interface Resource {
   name: string
@@ -80,13 +82,29 @@ export class GcsService implements ObjectService {
     return async () => (await asOurselves(() => auth.getAccessToken())) ?? undefined
   }
 
-  private async request(url: string, { method = 'GET', body, headers = {}, signal }: Words = {}): Promise<Response> {
+  /**
+   * Asks up to four times, as the libraries of the other services do: a step of several requests would otherwise begin
+   * anew at each request that fails, and hardly end while many do.
+   */
+  private async request(url: string, words: Words = {}): Promise<Response> {
+    for (let failures = 1; ; failures++) {
+      try {
+        return await this.ask(url, words)
+      } catch (error) {
+        const isSilent = isUnreachable(error) || (error as Error).name === 'TimeoutError'
+        if (failures === REQUEST_ATTEMPTS || isSilent || !isTransient(error)) throw error
+        await pause(failures, undefined)
+      }
+    }
+  }
+
+  private async ask(url: string, { method = 'GET', body, headers = {} }: Words): Promise<Response> {
     const words = await this.signed(url, headers)
     const response = await fetch(words.url, {
       method,
       headers: words.headers,
       // The time of a body is limited where it is read.
-      signal: signal ?? AbortSignal.timeout(REQUEST_MS),
+      signal: AbortSignal.timeout(REQUEST_MS),
       ...(body === undefined ? {} : { body: body as string }),
     })
     if (response.ok) return response
@@ -334,7 +352,6 @@ interface Words {
   method?: string
   body?: Buffer | string
   headers?: Record<string, string>
-  signal?: AbortSignal
 }
 
 function failed(status: number, statusText: string, text: string): GcsError {
