@@ -207,7 +207,7 @@ describe('rerun', () => {
     writeFileSync(join(folder, 'flag'), 'x')
     const { state, execution } = ran
     const again = async (from?: string) => {
-      const row = await createRerun(execution, await findPipelineRun(state.db, ran.end.run), from)
+      const row = await createRerun(execution, await findPipelineRun(state.db, ran.end.run), { from })
       const end = await executeRun(execution, row, false)
       const outputs = new Map((await activityRuns(state.db, row.id)).map(a => [a.name, a.output]))
       return { end, outputs }

@@ -1,9 +1,8 @@
 /** Triggers of a factory: fired by the clock of the test, their runs executed. */
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { programOf } from '../../ferry/src/facades/datafactory/program.ts'
-import { readFactory } from '../../ferry/src/facades/datafactory/read.ts'
-import { NO_REDIRECTS } from '../../ferry/src/facades/datafactory/redirects.ts'
-import { startTrigger, Watch } from '../../ferry/src/facades/datafactory/watch.ts'
+import { startTrigger } from '../../ferry/src/facades/datafactory/fire.ts'
+import { openFactory, sourceSchema } from '../../ferry/src/facades/datafactory/source.ts'
+import { Watch } from '../../ferry/src/facades/datafactory/watch.ts'
 import { parseValue, plainOf } from '../../ferry/src/pipelines/expressions/values.ts'
 import { CopierPool } from '../../ferry/src/runtime/copier.ts'
 import { openState } from '../../ferry/src/state/database.ts'
@@ -42,7 +41,7 @@ const pipeline = (fails = '@false') => ({
   ],
 })
 
-async function watching(artifacts: Artifacts) {
+async function watching(artifacts: Artifacts, source: object = {}) {
   const home = temporaryFolder()
   const state = await openState({ FERRY_HOME: home })
   const copier = new CopierPool(policy, 1)
@@ -50,16 +49,14 @@ async function watching(artifacts: Artifacts) {
     await copier.close()
     await state.close()
   })
-  const factory = readFactory(writeFactory(artifacts), [], policy)
-  const program = programOf({ factory, redirects: NO_REDIRECTS, state, policy, copier })
+  const place = writeFactory(artifacts)
+  const open = () => openFactory(sourceSchema.parse({ factory: place, ...source }), policy)
   const events: string[] = []
   const make = () =>
     new Watch({
       state,
-      program,
-      policy,
-      factory,
-      source: {},
+      copier,
+      open,
       signal: new AbortController().signal,
       onEvent: e => events.push(`${e.trigger}: ${e.outcome}`),
     })
@@ -73,7 +70,7 @@ async function watching(artifacts: Artifacts) {
       state: r.state,
       ...(plainOf(parseValue(r.return_value ?? '{}')) as { a?: string; b?: string; type?: string }),
     }))
-  return { state, factory, tick, runs, events, make }
+  return { state, ...open(), open, place, tick, runs, events, make }
 }
 
 describe('a schedule trigger', () => {

@@ -1,25 +1,23 @@
 /** `ferry adf`: factories of Azure Data Factory, checked and run. */
-import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FerryError } from '../errors.ts'
-import type { Factory } from '../facades/datafactory/artifacts.ts'
 import { checkFactory } from '../facades/datafactory/check.ts'
 import { convertCopy } from '../facades/datafactory/convert.ts'
 import { programOf } from '../facades/datafactory/program.ts'
-import { readFactory } from '../facades/datafactory/read.ts'
-import { type Redirects, readRedirects, requireKnown } from '../facades/datafactory/redirects.ts'
+import { summaryOf, viewOf } from '../facades/datafactory/runs.ts'
+import { keptSource, type Opened, openFactory, reopenFactory, requireRuns } from '../facades/datafactory/source.ts'
 import { cancelPipeline } from '../pipelines/cancel.ts'
 import { type Ended, type Execution, executeRun } from '../pipelines/execute.ts'
-import { plainOf, printValue, type ValueObject, valueOf } from '../pipelines/expressions/values.ts'
-import { createRerun, createRun, fingerprintOf, type Program, parametersOf, sourceOf } from '../pipelines/make.ts'
+import { plainOf, printValue, type ValueObject } from '../pipelines/expressions/values.ts'
+import { createRerun, createRun, fingerprintOf, type Program, parametersOf } from '../pipelines/make.ts'
 import type { Pipeline } from '../pipelines/model.ts'
 import { bindParameters, fromCommandLine } from '../pipelines/parameters.ts'
 import type { Policy } from '../policy.ts'
 import { type Copier, CopierPool } from '../runtime/copier.ts'
+import { findServer } from '../server/beacon.ts'
 import type { State } from '../state/database.ts'
 import { abandonedPipelineRuns, findPipelineRun, takePipelineRun, waitingPipelineRuns } from '../state/pipelines.ts'
 import type { PipelineRunRow } from '../state/schema.ts'
-import { summaryOf, viewOf } from './adfruns.ts'
 import { policyOf, type VariableOptions } from './job.ts'
 import { EXIT, paint, printError, printJson, seconds } from './output.ts'
 import { withState } from './state.ts'
@@ -34,19 +32,10 @@ export interface FactoryOptions extends VariableOptions {
   runtime?: string[]
 }
 
-interface Opened {
-  factory: Factory
-  redirects: Redirects
-  policy: Policy
-}
-
 /** The factory of a command, with what it is redirected to. */
 export function open(place: string, options: FactoryOptions): Opened {
-  const policy = policyOf(options)
-  const factory = readFactory(place, options.parameters ?? [], policy)
-  const redirects = readRedirects(options.redirect, options.runtime ?? [], policy)
-  requireKnown(redirects, factory)
-  return { factory, redirects, policy }
+  const { parameters = [], redirect = null, runtime = [] } = options
+  return openFactory({ factory: place, parameters, redirect, runtime }, policyOf(options))
 }
 
 export async function check([place]: string[], options: FactoryOptions & { all?: boolean }): Promise<void> {
@@ -83,12 +72,14 @@ interface RunOptions extends FactoryOptions {
 }
 
 export async function run(_: string[], options: RunOptions): Promise<void> {
-  const { factory, redirects, policy } = open(options.factory, options)
+  const opened = open(options.factory, options)
+  const { factory, redirects, policy } = opened
   await withState(state =>
     foreground(state, options, async (execution, copier) => {
-      const program = programOf({ factory, redirects, state, policy, copier: copier(policy) })
+      const callbacks = findServer(state.home)?.url
+      const program = programOf({ factory, redirects, state, policy, copier: copier(policy), callbacks })
       const artifact = factory.require('pipeline', options.pipeline)
-      requireRuns(factory, redirects, artifact.name)
+      requireRuns(opened, artifact.name)
       const pipeline = program.pipeline(artifact.name)
       const given = fromCommandLine(options.parameter ?? [], pipeline.parameters)
       const parameters = bindParameters(`pipeline ${pipeline.name}`, pipeline.parameters, given)
@@ -98,7 +89,7 @@ export async function run(_: string[], options: RunOptions): Promise<void> {
       await turnOf(state, program, pipeline, options.json || options.quiet === true)
       const row = await createRun(own, pipeline.name, parameters, {
         trigger: { type: 'Manual', name: 'Manual', id: 'Manual' },
-        source: placeOf(options),
+        source: keptSource(opened.source),
       })
       return executeRun(own, row, false)
     }),
@@ -140,46 +131,19 @@ async function leftRun(
   )
 }
 
-/** Throws FERRY-7006 with all that keeps a pipeline, or one that it executes, from running. */
-export function requireRuns(factory: Factory, redirects: Redirects, name: string): void {
-  const checked = checkFactory(factory, redirects).find(a => a.category === 'pipeline' && a.name === name)!
-  if (checked.verdict !== 'cannot run') return
-  const all = checked.findings.map(f => `${checked.file} ${f.path}: ${f.message}`)
-  throw new FerryError('FERRY-7006', `pipeline ${name} cannot run:\n${all.slice(0, 20).join('\n')}`)
-}
-
-/** Where a factory is: a process that resumes a run reads it there. */
-export function placeOf(options: FactoryOptions & { factory: string }): ValueObject {
-  const absolute = (path: string) => resolve(path)
-  return valueOf({
-    factory: absolute(options.factory),
-    parameters: (options.parameters ?? []).map(absolute),
-    redirect: options.redirect === undefined ? null : absolute(options.redirect),
-    runtime: options.runtime ?? [],
-  }) as ValueObject
-}
-
-/** The factory of a run, from where it was. */
-function reopen(row: PipelineRunRow, options: VariableOptions & { json: boolean }): Opened {
-  const source = plainOf(sourceOf(row) ?? null) as {
-    factory: string
-    parameters: string[]
-    redirect: string | null
-    runtime: string[]
-  } | null
-  if (!source) throw new FerryError('FERRY-5006', `run ${row.id} does not say where its artifacts are`)
-  const { factory, parameters, redirect, runtime } = source
-  return open(factory, { ...options, parameters, runtime, ...(redirect === null ? {} : { redirect }) })
-}
-
 type OfRun = VariableOptions & { json: boolean; quiet?: boolean; from?: string }
 
 export async function resume([id]: string[], options: OfRun): Promise<void> {
   await withState(state =>
     foreground(state, options, async (execution, copier) => {
       const found = await findPipelineRun(state.db, id!)
-      const opened = reopen(found, options)
-      const program = programOf({ ...opened, state, copier: copier(opened.policy) })
+      const opened = reopenFactory(found, policyOf(options))
+      const program = programOf({
+        ...opened,
+        state,
+        copier: copier(opened.policy),
+        callbacks: findServer(state.home)?.url,
+      })
       return executeRun(
         { ...execution, program, policy: opened.policy },
         await takePipelineRun(state.db, found.id),
@@ -193,14 +157,14 @@ export async function rerun([id]: string[], options: OfRun): Promise<void> {
   await withState(state =>
     foreground(state, options, async (execution, copier) => {
       const found = await findPipelineRun(state.db, id!)
-      const opened = reopen(found, options)
-      requireRuns(opened.factory, opened.redirects, found.pipeline)
+      const opened = reopenFactory(found, policyOf(options))
+      requireRuns(opened, found.pipeline)
       const own = {
         ...execution,
         policy: opened.policy,
-        program: programOf({ ...opened, state, copier: copier(opened.policy) }),
+        program: programOf({ ...opened, state, copier: copier(opened.policy), callbacks: findServer(state.home)?.url }),
       }
-      return executeRun(own, await createRerun(own, found, options.from), false)
+      return executeRun(own, await createRerun(own, found, { from: options.from }), false)
     }),
   )
 }

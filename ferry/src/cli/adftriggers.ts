@@ -1,11 +1,10 @@
-/** `ferry adf triggers|start|stop|watch`. */
-import type { Factory } from '../facades/datafactory/artifacts.ts'
-import { programOf } from '../facades/datafactory/program.ts'
-import { readTrigger } from '../facades/datafactory/triggers.ts'
-import { startTrigger, Watch } from '../facades/datafactory/watch.ts'
+import { startTrigger } from '../facades/datafactory/fire.ts'
+import { Watch } from '../facades/datafactory/watch.ts'
 import { CopierPool } from '../runtime/copier.ts'
+import { findServer } from '../server/beacon.ts'
 import { allTriggers, stopTrigger } from '../state/triggers.ts'
-import { type FactoryOptions, MOST_COPIES, open, placeOf, requireRuns } from './adf.ts'
+import { type FactoryOptions, MOST_COPIES, open } from './adf.ts'
+import { policyOf } from './job.ts'
 import { printJson, table } from './output.ts'
 import { withState } from './state.ts'
 
@@ -32,14 +31,9 @@ export async function triggers(_: string[], options: OfTriggers): Promise<void> 
 }
 
 export async function start([name]: string[], options: OfTriggers): Promise<void> {
-  const { factory, redirects } = open(options.factory, options)
-  for (const pipeline of firedBy(factory, name!)) requireRuns(factory, redirects, pipeline)
-  await withState(state => startTrigger({ state, factory }, name!))
+  const opened = open(options.factory, options)
+  await withState(state => startTrigger({ ...opened, state }, name!))
   process.stdout.write(`${name} is started: ferry adf watch fires it.\n`)
-}
-
-function firedBy(factory: Factory, name: string): string[] {
-  return readTrigger(factory.require('trigger', name)).pipelines.map(p => factory.require('pipeline', p.name).name)
 }
 
 export async function stop([name]: string[], options: OfTriggers): Promise<void> {
@@ -50,31 +44,30 @@ export async function stop([name]: string[], options: OfTriggers): Promise<void>
 }
 
 export async function watch(_: string[], options: OfTriggers): Promise<void> {
-  const { factory, redirects, policy } = open(options.factory, options)
+  const policy = policyOf(options)
   await withState(async state => {
     const ended = new AbortController()
     const onSignal = () => ended.abort('stop')
     process.once('SIGINT', onSignal)
     process.once('SIGTERM', onSignal)
-    const pool = new CopierPool(policy, MOST_COPIES)
+    const copier = new CopierPool(policy, MOST_COPIES)
     try {
-      const program = programOf({ factory, redirects, state, policy, copier: pool })
-      process.stderr.write(`Watching the triggers of ${factory.name}.\n`)
-      await new Watch({
+      const watch = new Watch({
         state,
-        program,
-        policy,
-        factory,
+        copier,
         signal: ended.signal,
-        source: placeOf(options),
+        open: () => open(options.factory, options),
+        callbacks: findServer(state.home)?.url,
         onEvent: event => {
           const { trigger, outcome, run: id } = event
           if (options.json) process.stdout.write(`${JSON.stringify(event)}\n`)
           else process.stderr.write(`${[trigger, outcome, id].filter(Boolean).join('  ')}\n`)
         },
-      }).run()
+      })
+      process.stderr.write(`Watching the triggers of ${watch.name}.\n`)
+      await watch.run()
     } finally {
-      await pool.close()
+      await copier.close()
     }
   })
 }

@@ -234,6 +234,11 @@ add('worker', 'executes runs that wait, without a server', () => import('./worke
 // Looks into stores for a server that starts it.
 program.command('scout', { hidden: true }).action(async () => (await import('./scout.ts')).default())
 // Executes the copies of a pipeline.
+program
+  .command('factory-worker <name>', { hidden: true })
+  .requiredOption('--callbacks <url>')
+  .option('--log-level <level>', '', 'info')
+  .action(async (name, options) => (await import('./factoryworker.ts')).default([name], options))
 program.command('copier', { hidden: true }).action(async () => (await import('./copier.ts')).default())
 add('doctor', 'looks for what keeps Ferry from working here', () => import('./doctor.ts'))
 add('tokens [action] [name]', 'who may call the server: add, list, remove', () => import('./tokens.ts')).addOption(

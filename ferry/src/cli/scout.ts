@@ -1,8 +1,8 @@
 /** `ferry scout`: looks into stores for the server that started it. */
 import { asFerryError, FerryError } from '../errors.ts'
+import { type AllLooks, lookAt } from '../facades/looks.ts'
 import { guardNetwork } from '../network.ts'
 import { Policy } from '../policy.ts'
-import { type LookName, type Looks, look } from '../runtime/looks.ts'
 import type { ScoutAnswer } from '../runtime/scouts.ts'
 import { openState } from '../state/database.ts'
 
@@ -21,18 +21,21 @@ export default async function scout(): Promise<void> {
       process.exit(1),
     )
   })
-  process.on('message', async ({ id, name, ask }: { id: number; name: LookName; ask: Looks[LookName]['ask'] }) => {
-    current = id
-    const answer: ScoutAnswer = await look({ state: await state, policy }, name, ask).then(
-      answer => ({ id, answer }),
-      error => {
-        const { code, message, hint, faults } = asFerryError(error)
-        return { id, error: { code, message, hint, faults } }
-      },
-    )
-    current = undefined
-    process.send!(answer)
-  })
+  process.on(
+    'message',
+    async ({ id, name, ask }: { id: number; name: keyof AllLooks; ask: AllLooks[keyof AllLooks]['ask'] }) => {
+      current = id
+      const answer: ScoutAnswer = await lookAt({ state: await state, policy }, name, ask).then(
+        answer => ({ id, answer }),
+        error => {
+          const { code, message, hint, faults } = asFerryError(error)
+          return { id, error: { code, message, hint, faults } }
+        },
+      )
+      current = undefined
+      process.send!(answer)
+    },
+  )
   // The server has ended.
   process.once('disconnect', () => process.exit(0))
   await state

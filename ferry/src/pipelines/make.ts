@@ -107,7 +107,11 @@ export function sourceOf(row: PipelineRunRow): ValueObject | undefined {
 export async function createRerun(
   making: Making,
   of: PipelineRunRow,
-  from: string | undefined,
+  {
+    from,
+    source = sourceOf(of),
+    queued,
+  }: { from?: string | undefined; source?: ValueObject | undefined; queued?: boolean },
 ): Promise<PipelineRunRow> {
   const { state, program } = making
   if (of.state === 'InProgress' || of.state === 'Queued') {
@@ -144,7 +148,8 @@ export async function createRerun(
         trigger: info.trigger,
         groupId: of.group_id,
         rerunOf: of.id,
-        ...(sourceOf(of) ? { source: sourceOf(of)! } : {}),
+        ...(source ? { source } : {}),
+        ...(queued === undefined ? {} : { queued }),
       },
       tx,
     )

@@ -45,6 +45,24 @@ const MOST_NAMES = 1_000_000
 
 export type LookName = keyof Looks
 
+/** How long each look may take. */
+export const PATIENCE_MS: Record<LookName, number> = {
+  test: 30_000,
+  objects: 30_000,
+  folder: 30_000,
+  matching: 60_000,
+  columns: 30_000,
+  preview: 30_000,
+  growth: 30_000,
+  arrivals: 30_000,
+  parse: 10_000,
+  yaml: 10_000,
+  plan: 60_000,
+  reset: 120_000,
+  discard: 120_000,
+  retry: 120_000,
+}
+
 /** Does one look in this process. */
 export async function look<N extends LookName>(
   from: Access,

@@ -9,29 +9,11 @@ import { type Fault, FerryError } from '../errors.ts'
 import type { Policy } from '../policy.ts'
 import { letWait, memoryOf, programPath } from '../program.ts'
 import type { Log } from '../telemetry/log.ts'
-import type { LookName, Looks } from './looks.ts'
 
 /** How many look at one time, for all and for one who asks; and how many wait for them. */
 const MOST = 4
 const MOST_OF_ONE = 2
 const MOST_WAITING = 60
-/** How long a look may take. */
-const PATIENCE_MS: Record<LookName, number> = {
-  test: 30_000,
-  objects: 30_000,
-  folder: 30_000,
-  matching: 60_000,
-  columns: 30_000,
-  preview: 30_000,
-  growth: 30_000,
-  arrivals: 30_000,
-  parse: 10_000,
-  yaml: 10_000,
-  plan: 60_000,
-  reset: 120_000,
-  discard: 120_000,
-  retry: 120_000,
-}
 /** How long a look may last after its caller has gone. */
 const GRACE_MS = 1000
 const GONE = 'nobody waits for it any more'
@@ -67,9 +49,13 @@ interface Scout {
   idle: NodeJS.Timeout | undefined
 }
 
-export class Scouts {
+/** Looks by their names: what each is asked, and what it answers. */
+export type LookTable<L> = { [N in keyof L]: { ask: unknown; answer: unknown } }
+
+export class Scouts<L extends LookTable<L>> {
   private readonly log: Log
   private readonly policy: Policy
+  private readonly patience: Record<keyof L, number>
   private readonly free: Scout[] = []
   private readonly all = new Set<Scout>()
   private readonly slots = new Slots(MOST)
@@ -78,21 +64,22 @@ export class Scouts {
   private nextId = 1
   private stopped = false
 
-  /** `policy` limits what scouts may open. */
-  constructor(log: Log, policy: Policy) {
+  /** `policy` limits what scouts may open; `patience`: how long each look may take, in milliseconds. */
+  constructor(log: Log, policy: Policy, patience: Record<keyof L, number>) {
     this.log = log
     this.policy = policy
+    this.patience = patience
   }
 
   /**
    * Has a scout look. Throws what the look throws; FERRY-2001 where it takes too long, FERRY-4008 too much memory,
    * FERRY-6005 where too many wait.
    */
-  async ask<N extends LookName>(
+  async ask<N extends keyof L>(
     name: N,
-    ask: Looks[N]['ask'],
+    ask: L[N]['ask'],
     { by, signal, aside = work => work() }: Asker,
-  ): Promise<Looks[N]['answer']> {
+  ): Promise<L[N]['answer']> {
     const own = this.own.get(by) ?? new Slots(MOST_OF_ONE)
     if (own.queued >= MOST_WAITING || this.slots.queued >= MOST_WAITING) {
       throw new FerryError('FERRY-6005', 'too many look into stores at this moment', { hint: 'Try again in a moment.' })
@@ -141,23 +128,23 @@ export class Scouts {
     if (at >= 0) this.free.splice(at, 1)
   }
 
-  private async send<N extends LookName>(
+  private async send<N extends keyof L>(
     scout: Scout,
     name: N,
-    ask: Looks[N]['ask'],
+    ask: L[N]['ask'],
     signal: AbortSignal | undefined,
-  ): Promise<Looks[N]['answer']> {
+  ): Promise<L[N]['answer']> {
     const { child } = scout
     clearTimeout(scout.idle)
     const id = this.nextId++
-    const end = Promise.withResolvers<Looks[N]['answer']>()
+    const end = Promise.withResolvers<L[N]['answer']>()
     const kill = (why: FerryError) => {
       child.kill('SIGKILL')
       end.reject(why)
     }
     const onMessage = (answer: ScoutAnswer) => {
       if (answer.id !== id) return
-      if ('answer' in answer) end.resolve(answer.answer as Looks[N]['answer'])
+      if ('answer' in answer) end.resolve(answer.answer as L[N]['answer'])
       else end.reject(new FerryError(answer.error.code as never, answer.error.message, answer.error))
     }
     const onExit = () => end.reject(tooMuch())
@@ -166,10 +153,10 @@ export class Scouts {
       grace = setTimeout(() => kill(new FerryError('FERRY-2001', GONE)), GRACE_MS)
     }
     let grace: NodeJS.Timeout | undefined
-    const seconds = PATIENCE_MS[name] / 1000
+    const seconds = this.patience[name] / 1000
     const late = setTimeout(
       () => kill(new FerryError('FERRY-2001', `it has not answered in ${seconds} s`)),
-      PATIENCE_MS[name],
+      this.patience[name],
     )
     const watch = setInterval(async () => {
       if ((await memoryOf(child.pid)) > MOST_MEMORY) kill(tooMuch())

@@ -13,9 +13,9 @@ import {
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod'
 import manifest from '../../package.json' with { type: 'json' }
+import type { ServerScouts } from '../facades/looks.ts'
 import type { Policy } from '../policy.ts'
 import type { Dispatcher } from '../runtime/dispatcher.ts'
-import type { Scouts } from '../runtime/scouts.ts'
 import type { State } from '../state/database.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -24,8 +24,11 @@ import { addBounds, MOST_BODY } from './bounds.ts'
 import { connectionRoutes } from './connections.ts'
 import { addDiscretion } from './discreet.ts'
 import { type Events, eventRoutes } from './events.ts'
+import { factoryRoutes } from './factories.ts'
+import type { FactoryWorkers } from './factoryworkers.ts'
 import { jobRoutes } from './jobs.ts'
 import { operationRoutes } from './operations.ts'
+import { pipelineRunRoutes } from './pipelineruns.ts'
 import { onError, problemSchema } from './problems.ts'
 import { refuseUnclear } from './records.ts'
 import { runRoutes } from './runs.ts'
@@ -49,7 +52,8 @@ export interface AppOptions {
   policy: Policy
   log: Log
   dispatcher: Dispatcher
-  scouts: Scouts
+  scouts: ServerScouts
+  workers: FactoryWorkers
   events: Events
   metrics: Metrics
   /** Names under which the server answers, without ports. */
@@ -62,7 +66,8 @@ export interface AppOptions {
 }
 
 export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
-  const { state, policy, log, dispatcher, scouts, events, metrics, hosts, secure, behindProxy, isStopping } = options
+  const { state, policy, log, dispatcher, scouts, workers, events, metrics, hosts, secure, behindProxy, isStopping } =
+    options
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     bodyLimit: MOST_BODY,
@@ -109,7 +114,8 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
       info: {
         title: 'Ferry',
         version: manifest.version,
-        description: 'Copy jobs: connections, jobs, runs, schedules, triggers. Errors are problem details (RFC 9457).',
+        description:
+          'Copy jobs: connections, jobs, runs, schedules, triggers; factories of Azure Data Factory and their pipelines. Errors are problem details (RFC 9457).',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
@@ -149,6 +155,8 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
       await api.register(jobRoutes, { state, policy, dispatcher, scouts })
       await api.register(scheduleRoutes, { state, dispatcher })
       await api.register(runRoutes, { state, dispatcher, scouts })
+      await api.register(factoryRoutes, { state, scouts, workers })
+      await api.register(pipelineRunRoutes, { state, scouts, workers })
       await api.register(eventRoutes, { state, events })
     },
     { prefix: '/api/v1' },

@@ -11,6 +11,7 @@ import { findKind, KINDS, kindOf } from '../connectors/registry.ts'
 import { isReference, isSecret } from '../connectors/settings.ts'
 import type { Kind } from '../contract/store.ts'
 import { FerryError } from '../errors.ts'
+import type { ServerScouts } from '../facades/looks.ts'
 import { toldFaults } from '../faults.ts'
 import { optionFaults } from '../job/check.ts'
 import { parseStore } from '../job/locator.ts'
@@ -27,7 +28,6 @@ import {
   previewSchema,
   settingsSchema,
 } from '../runtime/schemas.ts'
-import type { Scouts } from '../runtime/scouts.ts'
 import {
   type Connection,
   connectionName,
@@ -70,7 +70,7 @@ const objectQuery = z.strictObject({
 /** Settings that say where a secret is sent to: with another value it must be given again. */
 const PLACE = ['host', 'port', 'endpoint', 'path', 'folder']
 
-export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Scouts; policy: Policy }> = async (
+export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: ServerScouts; policy: Policy }> = async (
   app,
   { state, scouts, policy },
 ) => {

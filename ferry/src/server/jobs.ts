@@ -6,6 +6,7 @@ import { stringify } from 'yaml'
 import { z } from 'zod'
 import { isReference, isSecret } from '../connectors/settings.ts'
 import { FerryError } from '../errors.ts'
+import type { ServerScouts } from '../facades/looks.ts'
 import { readJob } from '../job/kept.ts'
 import { parseLocator } from '../job/locator.ts'
 import { parseJob } from '../job/read.ts'
@@ -15,7 +16,7 @@ import { startRun } from '../runtime/control.ts'
 import type { Dispatcher } from '../runtime/dispatcher.ts'
 import { describeJob, listJobs } from '../runtime/overview.ts'
 import { jobView, listedJob, planSchema, totalSchema } from '../runtime/schemas.ts'
-import type { Asker, Scouts } from '../runtime/scouts.ts'
+import type { Asker } from '../runtime/scouts.ts'
 import { kindsAt } from '../runtime/stores.ts'
 import { compactJob } from '../runtime/views.ts'
 import { requireNobodyBehind } from '../state/behind.ts'
@@ -41,7 +42,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{
   state: State
   policy: Policy
   dispatcher: Dispatcher
-  scouts: Scouts
+  scouts: ServerScouts
 }> = async (app, { state, policy, dispatcher, scouts }) => {
   const { db } = state
 
@@ -311,7 +312,7 @@ export const jobRoutes: FastifyPluginAsyncZod<{
 }
 
 /** A job as a text; a long one takes time that the server has not. */
-export function yamlOf(definition: object, scouts: Scouts, asker: Asker): Promise<string> | string {
+export function yamlOf(definition: object, scouts: ServerScouts, asker: Asker): Promise<string> | string {
   const isLong = JSON.stringify(definition).length > LONG_JOB
   return isLong ? scouts.ask('yaml', { definition }, asker) : stringify(definition)
 }
@@ -319,7 +320,7 @@ export function yamlOf(definition: object, scouts: Scouts, asker: Asker): Promis
 /** A job from a body. A server keeps no secret in a job. Throws FERRY-1002, FERRY-1003 or FERRY-6003. */
 async function jobOf(
   body: z.output<typeof jobBody>,
-  { db, scouts, policy }: { db: Kysely<Schema>; scouts: Scouts; policy: Policy },
+  { db, scouts, policy }: { db: Kysely<Schema>; scouts: ServerScouts; policy: Policy },
   asker: Asker,
 ): Promise<CopyJob> {
   const text = typeof body === 'string' ? body : JSON.stringify(body)

@@ -1,12 +1,12 @@
 /** Runs: lists with filters, one run with its tables and skipped rows, control. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import type { ServerScouts } from '../facades/looks.ts'
 import { readJob } from '../job/kept.ts'
 import { resumeRun, wishForRun } from '../runtime/control.ts'
 import type { Dispatcher } from '../runtime/dispatcher.ts'
 import { describeRun, listRuns } from '../runtime/overview.ts'
 import { runDetailSchema, runSchema, runStateSchema, skippedSchema, tableSchema } from '../runtime/schemas.ts'
-import type { Scouts } from '../runtime/scouts.ts'
 import { compactJob, describeTables, runView } from '../runtime/views.ts'
 import type { State } from '../state/database.ts'
 import { countStates, findRun } from '../state/runs.ts'
@@ -17,7 +17,7 @@ import { yamlOf } from './jobs.ts'
 
 const idParams = z.object({ id: z.string().max(100).describe("A run's id, or a job's name: its newest run") })
 
-export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispatcher; scouts: Scouts }> = async (
+export const runRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: Dispatcher; scouts: ServerScouts }> = async (
   app,
   { state, dispatcher, scouts },
 ) => {

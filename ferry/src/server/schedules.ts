@@ -206,13 +206,8 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
 
   /** Whether a call has the secret: as a bearer token, as the password of any user, or in its address. */
   async function hasSecret({ params, query, headers }: HookCall): Promise<boolean> {
-    const [, scheme, words] = /^(Bearer|Basic) +(.+)$/i.exec(headers.authorization ?? '') ?? []
-    const basic = () =>
-      Buffer.from(words!, 'base64')
-        .toString('utf8')
-        .replace(/^[^:]*:/, '')
-    const given = words === undefined ? query.secret : /^basic$/i.test(scheme!) ? basic() : words
-    return given !== undefined && given !== '' && (await isHookSecret(state, params.name, params.trigger, given))
+    const given = secretIn(headers.authorization, query.secret)
+    return given !== undefined && (await isHookSecret(state, params.name, params.trigger, given))
   }
 
   /** Throws FERRY-6001. */
@@ -281,6 +276,18 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
       return reply.code(200).send()
     },
   })
+}
+
+/** The secret of a call: a bearer token, the password of any user, or in the address; undefined where there is none. */
+export function secretIn(authorization: string | undefined, inAddress: string | undefined): string | undefined {
+  const [, scheme, words] = /^(Bearer|Basic) +(.+)$/i.exec(authorization ?? '') ?? []
+  if (words === undefined) return inAddress || undefined
+  if (!/^basic$/i.test(scheme!)) return words
+  return (
+    Buffer.from(words, 'base64')
+      .toString('utf8')
+      .replace(/^[^:]*:/, '') || undefined
+  )
 }
 
 interface HookCall {

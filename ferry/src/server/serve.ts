@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { FerryError } from '../errors.ts'
+import { ALL_PATIENCE_MS, type ServerScouts } from '../facades/looks.ts'
 import { Policy } from '../policy.ts'
 import { Clock } from '../runtime/clock.ts'
 import { Dispatcher } from '../runtime/dispatcher.ts'
@@ -18,6 +19,7 @@ import { makeMetrics } from '../telemetry/metrics.ts'
 import { makeApp } from './app.ts'
 import { findServer, leaveBeacon, removeBeacon, tokenFile } from './beacon.ts'
 import { Events } from './events.ts'
+import { FactoryWorkers } from './factoryworkers.ts'
 
 export interface ServeOptions {
   host: string
@@ -69,7 +71,8 @@ export async function serve(options: ServeOptions): Promise<Server> {
       )
     }
     const dispatcher = new Dispatcher(state, log, policy, options.most, options.runMemory ?? memoryHere() / 2)
-    const scouts = new Scouts(log, policy)
+    const workers = new FactoryWorkers(state, log, policy, options.runMemory ?? memoryHere() / 2)
+    const scouts: ServerScouts = new Scouts(log, policy, ALL_PATIENCE_MS)
     const events = new Events(state, log)
     const metrics = makeMetrics(state, { atWork: () => dispatcher.atWork, listeners: () => events.count })
     const publicUrl = options.publicUrl === undefined ? undefined : new URL(options.publicUrl)
@@ -79,6 +82,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       log,
       dispatcher,
       scouts,
+      workers,
       events,
       metrics,
       hosts: hostsOf(options, publicUrl),
@@ -96,6 +100,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     const own = `http://${shown.includes(':') ? `[${shown}]` : shown}:${address.port}`
     leaveBeacon(state.home, own)
     dispatcher.start()
+    workers.start(publicUrl?.origin ?? own)
     const clock = startClock(
       new Clock(state, (endpoint, pattern) => scouts.ask('arrivals', { at: { endpoint }, pattern }, { by: CLOCK })),
       log,
@@ -117,7 +122,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
         await clock.stop()
         await sweeper.stop()
         scouts.stop()
-        await dispatcher.stop()
+        await Promise.all([dispatcher.stop(), workers.stop()])
         await app.close()
         await state.close()
         limits.close()

@@ -368,4 +368,30 @@ export const MIGRATIONS: Record<string, Migration> = {
         .execute()
     },
   },
+  '0012_factories': {
+    async up(db: Kysely<unknown>) {
+      await db.schema
+        .createTable('factory')
+        .addColumn('name', 'text', c => c.primaryKey())
+        .addColumn('source', 'text', c => c.notNull())
+        .addColumn('added_at', 'text', c => c.notNull())
+        .execute()
+      await db.schema
+        .createTable('callback')
+        .addColumn('id', 'text', c => c.primaryKey())
+        .addColumn('run', 'text', c => c.notNull())
+        .addColumn('key', 'text', c => c.notNull())
+        .addColumn('attempt', 'integer', c => c.notNull())
+        .addColumn('called', 'integer', c => c.notNull())
+        .addColumn('body', 'text')
+        .execute()
+      await db.schema.createIndex('callback_by_run').on('callback').columns(['run', 'key', 'attempt']).execute()
+      await db.schema
+        .alterTable('pipeline_run')
+        .addColumn('watched', 'integer', c => c.notNull().defaultTo(0))
+        .execute()
+      await db.schema.createIndex('activity_run_by_seq').on('activity_run').columns(['run', 'seq']).execute()
+      await sql`UPDATE pipeline_run SET watched = 1 WHERE info NOT LIKE '%"type":"Manual"%'`.execute(db)
+    },
+  },
 }

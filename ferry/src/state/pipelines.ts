@@ -39,6 +39,7 @@ export async function newPipelineRun(
     id,
     group_id: run.group_id ?? id,
     state: queued ? 'Queued' : 'InProgress',
+    watched: queued ? 1 : 0,
     wish: null,
     epoch: queued ? 0 : 1,
     created_at: iso(now),
@@ -61,6 +62,9 @@ export async function findPipelineRun(db: Kysely<Schema>, id: string): Promise<P
 export interface Listed {
   factory?: string | undefined
   pipeline?: string | undefined
+  state?: readonly PipelineRunRow['state'][] | undefined
+  /** Runs that are older than this one. */
+  before?: string | undefined
   /** Also those that other pipelines have started. */
   inner?: boolean | undefined
   limit: number
@@ -69,11 +73,13 @@ export interface Listed {
 /** Newest first. */
 export async function listPipelineRuns(
   db: Kysely<Schema>,
-  { factory, pipeline, inner, limit }: Listed,
+  { factory, pipeline, state, before, inner, limit }: Listed,
 ): Promise<PipelineRunRow[]> {
   let query = db.selectFrom('pipeline_run').selectAll().orderBy('id', 'desc').limit(limit)
   if (factory !== undefined) query = query.where('factory', '=', factory)
   if (pipeline !== undefined) query = query.where('pipeline', '=', pipeline)
+  if (state !== undefined) query = query.where('state', 'in', state)
+  if (before !== undefined) query = query.where('id', '<', before)
   if (!inner) query = query.where('parent_run', 'is', null)
   return query.execute()
 }
@@ -112,9 +118,7 @@ export async function waitingPipelineRuns(
   const now = await databaseNow(db)
   const atWork = new Map<string, number>()
   // Those of the command line are gone on with by whoever has begun them.
-  const waiting = rows.filter(
-    row => !isAlive(row, now) && (row.state === 'Queued' || !/"type":"Manual"/.test(row.info)),
-  )
+  const waiting = rows.filter(row => !isAlive(row, now) && Number(row.watched) === 1)
   for (const row of rows) if (isAlive(row, now)) atWork.set(row.pipeline, (atWork.get(row.pipeline) ?? 0) + 1)
   return { waiting, atWork }
 }
@@ -228,6 +232,23 @@ export async function activityRuns(db: Kysely<Schema>, run: string, most?: numbe
   return (most === undefined ? query : query.limit(most)).execute()
 }
 
+/** Activities of a run that were saved behind a place, in the order in which they were; without what they got and gave. */
+export async function changedActivities(
+  db: Kysely<Schema>,
+  run: string,
+  { after, limit }: { after: number; limit: number },
+): Promise<Omit<ActivityRunRow, 'input' | 'output' | 'decision' | 'effect'>[]> {
+  return db
+    .selectFrom('activity_run')
+    .select(['run', 'key', 'seq', 'name', 'type', 'state', 'attempt', 'started_at', 'ended_at', 'error'])
+    .select(['copy', 'secure', 'user_properties'])
+    .where('run', '=', run)
+    .where('seq', '>', after)
+    .orderBy('seq')
+    .limit(limit)
+    .execute()
+}
+
 /** One activity of a run; undefined if it has not begun. */
 export async function activityRun(db: Kysely<Schema>, run: string, key: string): Promise<ActivityRunRow | undefined> {
   return db.selectFrom('activity_run').selectAll().where('run', '=', run).where('key', '=', key).executeTakeFirst()
@@ -306,6 +327,7 @@ export async function forgetPipelineRuns(db: Kysely<Schema>, before: Date): Prom
     const ids = rows.map(r => r.id)
     await db.transaction().execute(async tx => {
       await tx.deleteFrom('activity_run').where('run', 'in', ids).execute()
+      await tx.deleteFrom('callback').where('run', 'in', ids).execute()
       await tx.deleteFrom('pipeline_run').where('id', 'in', ids).execute()
     })
     forgotten += ids.length

@@ -21,6 +21,28 @@ export interface Schema {
   activity_run: ActivityRunRow
   pipeline_trigger: PipelineTriggerRow
   pipeline_window: PipelineWindowRow
+  factory: FactoryRow
+  callback: CallbackRow
+}
+
+/** A factory of Data Factory whose pipelines servers execute. */
+export interface FactoryRow {
+  name: string
+  /** Where its artifacts are and what is redirected, as JSON. */
+  source: string
+  added_at: string
+}
+
+/** A call that an activity of a run waits for. Who knows its id may answer it. */
+export interface CallbackRow {
+  id: string
+  run: string
+  key: string
+  attempt: number
+  /** 1 if the other side was asked. */
+  called: number
+  /** What was sent; null until then. */
+  body: string | null
 }
 
 /** A run of a pipeline of a factory. */
@@ -50,6 +72,8 @@ export interface PipelineRunRow {
   ended_at: string | null
   error: string | null
   return_value: string | null
+  /** 1 if whoever watches the factory executes it; else the command that began it does. */
+  watched: number
 }
 
 /** A trigger of a factory that was started. */

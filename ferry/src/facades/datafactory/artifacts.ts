@@ -69,6 +69,11 @@ export class Factory {
     return this.artifacts.filter(a => a.category === category).map(a => a.name)
   }
 
+  /** The files that artifacts come from. */
+  get files(): string[] {
+    return [...new Set(this.artifacts.map(a => a.file))]
+  }
+
   /** Names all artifacts as they are. */
   get fingerprint(): string {
     const all = this.artifacts

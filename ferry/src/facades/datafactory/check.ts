@@ -3,6 +3,7 @@ import { didYouMean, type FerryError } from '../../errors.ts'
 import { type Known, problemsOf, readPipeline } from '../../pipelines/check.ts'
 import { type Activity, childrenOf, type Pipeline, type Reference } from '../../pipelines/model.ts'
 import type { bindParameters } from '../../pipelines/parameters.ts'
+import { serviceFor } from './arrivals.ts'
 import type { Artifact, Category, Factory } from './artifacts.ts'
 import { whyNoDataset } from './datasets.ts'
 import { REDIRECTED, runtimeOf, whyNoStore } from './linkedservices.ts'
@@ -186,7 +187,7 @@ class Checker {
       if (activity.linkedServiceName)
         this.reference('linkedService', activity.linkedServiceName, `${at}.linkedServiceName`, checked)
       if (activity.type === 'Copy' || activity.type === 'Lookup') this.sides(activity, `${at}.typeProperties`, checked)
-      if (activity.type === 'WebActivity') {
+      if (activity.type === 'WebActivity' || activity.type === 'WebHook') {
         const { type } = (typeProperties.authentication ?? {}) as { type?: unknown }
         if (
           typeof type === 'string' &&
@@ -337,7 +338,12 @@ class Checker {
       this.reference('pipeline', pipelineReference, `${path}.pipelines[${i}].pipelineReference`, checked)
     }
     try {
-      const { pipelines: fired } = readTrigger(artifact)
+      const trigger = readTrigger(artifact)
+      const { pipelines: fired } = trigger
+      if (trigger.kind === 'blobs') {
+        const referenceName = serviceFor(this.factory, this.redirects, trigger)
+        this.reference('linkedService', { referenceName }, `${path}.typeProperties.scope`, checked)
+      }
       for (const [i, { name, parameters }] of fired.entries()) {
         const declared = this.factory.get('pipeline', name)?.properties.parameters
         if (typeof declared !== 'object' || declared === null) continue

@@ -25,6 +25,8 @@ export interface Surroundings {
 /** The same for what runs: with processes that copy. */
 export interface Running extends Surroundings {
   copier: Copier
+  /** The address under which answers to webhooks are received; undefined where nobody receives any. */
+  callbacks?: string | undefined
 }
 
 /** The dataset that a property of an activity refers to. Throws FERRY-7001. */

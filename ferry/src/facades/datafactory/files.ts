@@ -12,7 +12,7 @@ export type KindOf = (endpoint: EndpointSpec) => string | undefined
 /** The endpoint with the container of the dataset in it, and the path that names begin with there. */
 export function placedAt(
   endpoint: EndpointSpec,
-  { container }: FilesPlace,
+  { container }: Pick<FilesPlace, 'container'>,
   kindOf: KindOf,
 ): { endpoint: EndpointSpec; root: string } {
   if (container === undefined) return { endpoint, root: '' }

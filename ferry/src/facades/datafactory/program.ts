@@ -12,6 +12,7 @@ import { deleteActivity, getMetadataActivity, validationActivity } from './activ
 import { lookupActivity } from './activities/lookup.ts'
 import { scriptActivity, storedProcedureActivity } from './activities/statements.ts'
 import { webActivity } from './activities/web.ts'
+import { webHookActivity } from './activities/webhook.ts'
 import type { Factory } from './artifacts.ts'
 import type { Running } from './context.ts'
 
@@ -24,6 +25,7 @@ const MAKERS: ((around: Running) => ActivityKind)[] = [
   scriptActivity,
   storedProcedureActivity,
   webActivity,
+  webHookActivity,
 ]
 
 /** Types of activities that run here; those whose names begin with a point are the runner's own. */
@@ -34,7 +36,6 @@ export const ACTIVITY_TYPES = [
 
 const NOT_YET: Record<string, string> = {
   ExecuteDataFlow: 'mapping data flows are to come',
-  WebHook: 'webhooks are to come',
 }
 
 /** What checks of pipelines know of a factory. */
@@ -46,20 +47,23 @@ export function knownOf(factory: Factory): Known {
   }
 }
 
+/** A factory as a program that runs. */
 export function programOf(around: Running): Program {
-  const { factory } = around
   const kinds = new Map(MAKERS.map(make => make(around)).map(kind => [kind.type, kind]))
+  return { ...artifactProgram(around), kind: type => kinds.get(type) }
+}
+
+/** The same for who makes runs and executes none: it has no activities that move data. */
+export function artifactProgram({ factory, redirects }: Pick<Running, 'factory' | 'redirects'>): Program {
   const pipelines = new Map<string, Pipeline>()
   return {
     factory: factory.name,
     // The same artifacts over other stores are another program.
     fingerprint: createHash('sha256')
-      .update(
-        JSON.stringify([factory.fingerprint, [...around.redirects.linkedServices], [...around.redirects.runtimes]]),
-      )
+      .update(JSON.stringify([factory.fingerprint, [...redirects.linkedServices], [...redirects.runtimes]]))
       .digest('hex'),
     globalParameters: valueOf(factory.globalParameters) as ValueObject,
-    kind: type => kinds.get(type),
+    kind: () => undefined,
     pipeline: name => {
       const artifact = factory.require('pipeline', name)
       let found = pipelines.get(artifact.name)

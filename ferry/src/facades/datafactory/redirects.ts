@@ -1,5 +1,6 @@
 /** What of a factory goes elsewhere here: linked services to connections of Ferry, integration runtimes to this machine. */
 import { readFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { didYouMean, FerryError } from '../../errors.ts'
@@ -23,6 +24,7 @@ const redirectSchema = z.union([
 const fileSchema = z.strictObject({
   linkedServices: z.record(text, redirectSchema).default({}),
   runtimes: z.record(text, z.literal('local')).default({}),
+  storageAccounts: z.record(text, text).default({}),
 })
 
 export interface Redirect {
@@ -35,23 +37,29 @@ export interface Redirects {
   linkedServices: ReadonlyMap<string, Redirect>
   /** Integration runtimes whose work is done on this machine, in lower case. */
   runtimes: ReadonlySet<string>
+  /** Linked services by the storage accounts that triggers watch, in lower case. */
+  storageAccounts: ReadonlyMap<string, string>
 }
 
-export const NO_REDIRECTS: Redirects = { linkedServices: new Map(), runtimes: new Set() }
+export const NO_REDIRECTS: Redirects = { linkedServices: new Map(), runtimes: new Set(), storageAccounts: new Map() }
 
 /** Reads a file of redirects, and names of runtimes as `NAME=local`. Throws FERRY-1001, FERRY-1002, FERRY-1003. */
 export function readRedirects(file: string | undefined, runtimes: readonly string[], policy: Policy): Redirects {
-  const given = file === undefined ? { linkedServices: {}, runtimes: {} } : readFile(file, policy)
+  const given = file === undefined ? fileSchema.parse({}) : readFile(file, policy)
   const local = runtimes.map(pair => {
     const match = /^(.+)=local$/i.exec(pair)
     if (match) return match[1]!
     throw new FerryError('FERRY-1003', `--runtime ${pair}: runtimes are redirected as NAME=local`)
   })
+  const besides = file === undefined ? '' : dirname(resolve(file))
   return {
     linkedServices: new Map(
-      Object.entries(given.linkedServices).map(([name, to]) => [name.toLowerCase(), redirectOf(to)]),
+      Object.entries(given.linkedServices).map(([name, to]) => [name.toLowerCase(), redirectOf(to, besides)]),
     ),
     runtimes: new Set([...Object.keys(given.runtimes), ...local].map(name => name.toLowerCase())),
+    storageAccounts: new Map(
+      Object.entries(given.storageAccounts).map(([account, service]) => [account.toLowerCase(), service]),
+    ),
   }
 }
 
@@ -73,18 +81,30 @@ function readFile(file: string, policy: Policy): z.output<typeof fileSchema> {
   if (result.success) return result.data
   const [issue] = result.error.issues
   throw new FerryError('FERRY-1003', `${file}: ${issue!.path.join('.')}: ${issue!.message}`, {
-    hint: 'linkedServices: { NAME: LOCATOR } or { NAME: { connection, tables } }; runtimes: { NAME: local }.',
+    hint: 'linkedServices: { NAME: LOCATOR } or { NAME: { connection, tables } }; runtimes: { NAME: local }; storageAccounts: { ACCOUNT: LINKED_SERVICE }.',
   })
 }
 
-function redirectOf(to: z.output<typeof redirectSchema>): Redirect {
-  if (typeof to === 'string') return { endpoint: to, tables: {} }
+/** `folder`: where the file of redirects is; paths that are relative begin there. */
+function redirectOf(to: z.output<typeof redirectSchema>, folder: string): Redirect {
+  if (typeof to === 'string') return { endpoint: fromFolder(to, folder), tables: {} }
   const { connection, kind, settings = {}, tables = {} } = to
   const rules = typeof tables === 'string' ? { '*': tables } : tables
   if ((connection === undefined) === (kind === undefined)) {
     throw new FerryError('FERRY-1003', 'a redirect has either `connection` or `kind`')
   }
-  return { endpoint: connection !== undefined ? { connection } : { kind: kind!, ...settings }, tables: rules }
+  if (connection !== undefined) return { endpoint: { connection }, tables: rules }
+  const placed = Object.entries(settings).map(([name, v]) => [
+    name,
+    typeof v === 'string' && (name === 'path' || name === 'folder') ? fromFolder(v, folder) : v,
+  ])
+  return { endpoint: { kind: kind!, ...Object.fromEntries(placed) }, tables: rules }
+}
+
+/** `./x`, also behind the kind of a locator, as a path from a folder. */
+function fromFolder(text: string, folder: string): string {
+  const [, kind = '', path] = /^([a-z][a-z0-9]*:)?(\.{1,2}(?:\/.*)?)$/s.exec(text) ?? []
+  return path === undefined ? text : `${kind}${join(folder, path)}`
 }
 
 /** Throws FERRY-7007 for a redirect that names nothing in the factory: it would be a mistyped one. */

@@ -42,6 +42,29 @@ const tumblingSchema = z.looseObject({
   }),
 })
 
+const blobsSchema = z.looseObject({
+  type: z.literal('BlobEventsTrigger'),
+  pipelines: z.array(pipelineSchema).default([]),
+  typeProperties: z.looseObject({
+    blobPathBeginsWith: z.string().max(2000).optional(),
+    blobPathEndsWith: z.string().max(2000).optional(),
+    ignoreEmptyBlobs: z.boolean().default(false),
+    events: z.array(z.enum(['Microsoft.Storage.BlobCreated', 'Microsoft.Storage.BlobDeleted'])).min(1),
+    scope: z.string().max(2000),
+  }),
+})
+
+const eventsSchema = z.looseObject({
+  type: z.literal('CustomEventsTrigger'),
+  pipelines: z.array(pipelineSchema).default([]),
+  typeProperties: z.looseObject({
+    subjectBeginsWith: z.string().max(2000).default(''),
+    subjectEndsWith: z.string().max(2000).default(''),
+    events: z.array(z.string().min(1).max(500)).min(1),
+    scope: z.string().max(2000),
+  }),
+})
+
 export interface TriggeredPipeline {
   name: string
   parameters: Record<string, unknown>
@@ -71,8 +94,25 @@ export type TriggerOf =
       retryMs: number
       dependsOn: Dependency[]
     }
+  | {
+      kind: 'blobs'
+      pipelines: TriggeredPipeline[]
+      /** The name of the storage account. */
+      account: string
+      container: string
+      /** Beginnings and ends of the names of blobs in it. */
+      begins: string
+      ends: string
+      ignoresEmpty: boolean
+    }
+  | {
+      kind: 'events'
+      pipelines: TriggeredPipeline[]
+      types: string[]
+      subjectBeginsWith: string
+      subjectEndsWith: string
+    }
 
-const NOT_YET = new Set(['BlobEventsTrigger', 'CustomEventsTrigger'])
 const UNIT = { Minute: 60_000, Hour: 3_600_000 }
 
 /** Reads a trigger. Throws FERRY-7001, and FERRY-7006 for a type that does not fire here. */
@@ -83,18 +123,18 @@ export function readTrigger({
   path,
 }: Pick<Artifact, 'name' | 'properties' | 'file' | 'path'>): TriggerOf {
   const type = String(properties.type ?? '')
-  const wrong = (issue: z.core.$ZodIssue) =>
-    new FerryError('FERRY-7001', `trigger ${name}: ${file} ${path}.${issue.path.join('.')}: ${issue.message}`)
+  const read = <T>(schema: z.ZodType<T>): T => {
+    const result = schema.safeParse(properties)
+    if (result.success) return result.data
+    const [issue] = result.error.issues
+    throw new FerryError('FERRY-7001', `trigger ${name}: ${file} ${path}.${issue!.path.join('.')}: ${issue!.message}`)
+  }
   if (type === 'ScheduleTrigger') {
-    const result = scheduleSchema.safeParse(properties)
-    if (!result.success) throw wrong(result.error.issues[0]!)
-    const { pipelines, typeProperties } = result.data
+    const { pipelines, typeProperties } = read(scheduleSchema)
     return { kind: 'schedule', pipelines: pipelines.map(pipelineOf), recurrence: typeProperties.recurrence }
   }
   if (type === 'TumblingWindowTrigger') {
-    const result = tumblingSchema.safeParse(properties)
-    if (!result.success) throw wrong(result.error.issues[0]!)
-    const { pipeline, typeProperties: p } = result.data
+    const { pipeline, typeProperties: p } = read(tumblingSchema)
     if (p.frequency === 'Month')
       throw new FerryError('FERRY-7006', `trigger ${name}: windows of months are not known here`)
     return {
@@ -115,8 +155,37 @@ export function readTrigger({
       })),
     }
   }
-  const why = NOT_YET.has(type) ? 'triggers by events are to come' : `triggers of the type ${type} are not known`
-  throw new FerryError('FERRY-7006', `trigger ${name}: ${why}`)
+  if (type === 'BlobEventsTrigger') return blobsOf(name, read(blobsSchema))
+  if (type === 'CustomEventsTrigger') {
+    const { pipelines, typeProperties: p } = read(eventsSchema)
+    const { subjectBeginsWith, subjectEndsWith, events } = p
+    return { kind: 'events', pipelines: pipelines.map(pipelineOf), types: events, subjectBeginsWith, subjectEndsWith }
+  }
+  throw new FerryError('FERRY-7006', `trigger ${name}: triggers of the type ${type} are not known`)
+}
+
+function blobsOf(name: string, { pipelines, typeProperties: p }: z.output<typeof blobsSchema>): TriggerOf {
+  const refuse = (why: string) => new FerryError('FERRY-7006', `trigger ${name}: ${why}`)
+  if (p.events.includes('Microsoft.Storage.BlobDeleted')) {
+    throw refuse('blobs that are deleted are not seen here: files are found by listing them')
+  }
+  const [, container, begins] = /^\/([^/]+)\/(?:blobs\/(.*))?$/s.exec(p.blobPathBeginsWith ?? '') ?? []
+  if (container === undefined) {
+    throw refuse('blobPathBeginsWith has to name a container here: /CONTAINER/blobs/FOLDER/')
+  }
+  const account = /\/storageAccounts\/([^/]+)$/i.exec(p.scope)?.[1]
+  if (account === undefined) throw refuse(`scope names no storage account: ${p.scope.slice(0, 200)}`)
+  // A container may be named once more before an end: it is the same one.
+  const ends = (p.blobPathEndsWith ?? '').replace(`/${container}/blobs/`, '')
+  return {
+    kind: 'blobs',
+    pipelines: pipelines.map(pipelineOf),
+    account,
+    container,
+    begins: begins ?? '',
+    ends,
+    ignoresEmpty: p.ignoreEmptyBlobs,
+  }
 }
 
 function pipelineOf({ pipelineReference, parameters }: z.output<typeof pipelineSchema>): TriggeredPipeline {
@@ -131,6 +200,6 @@ function signedSpan(text: string): number {
 }
 
 /** Names what a trigger says: an edited one begins anew. */
-export function fingerprintOf({ properties }: Pick<Artifact, 'properties'>): string {
+export function triggerFingerprint({ properties }: Pick<Artifact, 'properties'>): string {
   return createHash('sha256').update(JSON.stringify(properties)).digest('hex')
 }

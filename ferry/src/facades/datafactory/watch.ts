@@ -6,19 +6,22 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Kysely } from 'kysely'
 import { asFerryError, FerryError } from '../../errors.ts'
 import { type Execution, executeRun } from '../../pipelines/execute.ts'
-import type { Scope } from '../../pipelines/expressions/evaluate.ts'
-import { type ValueObject, valueOf } from '../../pipelines/expressions/values.ts'
-import { createRun } from '../../pipelines/make.ts'
-import { bindParameters } from '../../pipelines/parameters.ts'
-import { resolve } from '../../pipelines/resolve.ts'
+import { fingerprintOf, parametersOf } from '../../pipelines/make.ts'
 import { type RunInfo, roundTrip } from '../../pipelines/values.ts'
+import type { Copier } from '../../runtime/copier.ts'
+import { beginWith, settledOf, takeSeen } from '../../state/arrivals.ts'
+import type { State } from '../../state/database.ts'
 import { findPipelineRun, takePipelineRun, waitingPipelineRuns } from '../../state/pipelines.ts'
-import type { PipelineTriggerRow, PipelineWindowRow, Schema } from '../../state/schema.ts'
+import type { PipelineRunRow, PipelineTriggerRow, PipelineWindowRow, Schema } from '../../state/schema.ts'
 import { databaseNow, iso } from '../../state/time.ts'
 import * as triggers from '../../state/triggers.ts'
+import { arrivedBlobs } from './arrivals.ts'
 import type { Factory } from './artifacts.ts'
+import { createTriggered } from './fire.ts'
+import { programOf } from './program.ts'
 import { nextTime } from './recurrence.ts'
-import { fingerprintOf, readTrigger, type TriggeredPipeline, type TriggerOf } from './triggers.ts'
+import { type Opened, stampOf } from './source.ts'
+import { readTrigger, type TriggeredPipeline, type TriggerOf, triggerFingerprint } from './triggers.ts'
 
 /** How often times are looked at. */
 const TICK_MS = 1000
@@ -28,12 +31,27 @@ const MOST_RUNS = 20
 const GRACE_MS = 60_000
 /** Windows that are made at one time. */
 const MOST_WINDOWS = 500
+/** How often files are looked for, and whether those of the factory have changed. */
+const FILES_MS = 5000
+const LOOK_TICKS = 2
 
-export interface Watching extends Execution {
-  factory: Factory
-  source: ValueObject
+export interface Watching {
+  state: State
+  copier: Copier
+  /** Stops all runs so that they can be resumed. */
+  signal: AbortSignal
+  /** Reads the factory: at first, and again when its files have changed. */
+  open: () => Opened
+  /** Where answers to webhooks are received; undefined where nobody does. */
+  callbacks?: string | undefined
   /** Told what was fired, and what went wrong. */
   onEvent?: (event: { trigger: string; outcome: string; run?: string }) => void
+}
+
+interface Current {
+  opened: Opened
+  execution: Execution
+  stamp: string
 }
 
 type Tumbling = Extract<TriggerOf, { kind: 'tumbling' }>
@@ -41,9 +59,55 @@ type Tumbling = Extract<TriggerOf, { kind: 'tumbling' }>
 export class Watch {
   private readonly of: Watching
   private readonly active = new Map<string, Promise<unknown>>()
+  private now: Current
+  private ticks = 0
+  /** What was told of runs that cannot go on, and of the factory, so that it is told once. */
+  private readonly told = new Map<string, string>()
+  /** When files were looked for last, by trigger. */
+  private readonly looked = new Map<string, number>()
 
+  /** Throws what keeps the factory from being read. */
   constructor(of: Watching) {
     this.of = of
+    this.now = this.load()
+  }
+
+  private load(): Current {
+    const { state, copier, signal, callbacks } = this.of
+    const opened = this.of.open()
+    const { policy, factory, redirects } = opened
+    const program = programOf({ factory, redirects, state, policy, copier, callbacks })
+    return { opened, execution: { state, program, policy, signal }, stamp: stampOf(opened) }
+  }
+
+  /** Reads the factory again if its files have changed; while they cannot be read it stays as it was. */
+  private refresh(): void {
+    if (this.ticks++ % LOOK_TICKS !== 0 || stampOf(this.now.opened) === this.now.stamp) return
+    try {
+      const { fingerprint } = this.now.execution.program
+      this.now = this.load()
+      if (this.now.execution.program.fingerprint !== fingerprint) this.once('', 'its artifacts were read again')
+    } catch (error) {
+      const { code, message } = asFerryError(error)
+      this.once('', `its artifacts cannot be read, and stay as they were: ${code} ${message}`)
+    }
+  }
+
+  /** The name of the factory. */
+  get name(): string {
+    return this.factory.name
+  }
+
+  private get factory(): Factory {
+    return this.now.opened.factory
+  }
+
+  /** True if there is nothing to watch, and no run at work. */
+  async isIdle(): Promise<boolean> {
+    const { db } = this.of.state
+    const { waiting } = await waitingPipelineRuns(db, this.factory.name)
+    const started = await triggers.startedTriggers(db, this.factory.name)
+    return this.active.size === 0 && waiting.length === 0 && started.length === 0
   }
 
   /** Watches until the signal is aborted; runs at work are then left to be resumed. */
@@ -63,7 +127,9 @@ export class Watch {
 
   /** Does what is due at `at` (milliseconds since 1970; by the state's clock where omitted). */
   async tick(at?: number): Promise<void> {
-    const { state, factory } = this.of
+    const { state } = this.of
+    this.refresh()
+    const { factory } = this
     const now = at ?? (await databaseNow(state.db))
     for (const row of await triggers.startedTriggers(state.db, factory.name)) {
       try {
@@ -77,16 +143,17 @@ export class Watch {
   }
 
   private async look(row: PipelineTriggerRow, now: number): Promise<void> {
-    const artifact = this.of.factory.require('trigger', row.name)
+    const artifact = this.factory.require('trigger', row.name)
     const trigger = readTrigger(artifact)
-    if (row.fingerprint !== fingerprintOf(artifact)) {
+    if (row.fingerprint !== triggerFingerprint(artifact)) {
       throw new FerryError(
         'FERRY-5009',
         `trigger ${row.name} was edited since it was started: stop it, and start it again`,
       )
     }
     if (trigger.kind === 'schedule') await this.bySchedule(row, trigger, now)
-    else await this.byWindows(row, trigger, now)
+    else if (trigger.kind === 'tumbling') await this.byWindows(row, trigger, now)
+    else if (trigger.kind === 'blobs') await this.byFiles(row, trigger, now)
   }
 
   private async bySchedule(
@@ -128,7 +195,8 @@ export class Watch {
   }
 
   private async byWindows(row: PipelineTriggerRow, trigger: Tumbling, now: number): Promise<void> {
-    const { state, factory } = this.of
+    const { state } = this.of
+    const { factory } = this
     const { size, end, delay } = trigger
     let at = Number(row.at)
     const windows: { start: number; end: number }[] = []
@@ -155,7 +223,8 @@ export class Watch {
 
   /** True if all windows that a window depends on have succeeded. */
   private async isReady(window: PipelineWindowRow, row: PipelineTriggerRow, trigger: Tumbling): Promise<boolean> {
-    const { state, factory } = this.of
+    const { state } = this.of
+    const { factory } = this
     for (const { trigger: other, offset, size } of trigger.dependsOn) {
       const from = Number(window.start_at) + offset
       const to = from + (size ?? trigger.size)
@@ -208,78 +277,109 @@ export class Watch {
     return true
   }
 
-  /** A run that waits, with the parameters that the trigger gives it. */
-  private async createRun(
-    db: Kysely<Schema>,
-    { name, parameters }: TriggeredPipeline,
-    info: RunInfo['trigger'],
-    now: number,
-  ) {
-    const { program, source } = this.of
-    const pipeline = program.pipeline(name)
-    const trigger: ValueObject = {
-      name: info.name,
-      type: info.type,
-      startTime: roundTrip(now),
-      scheduledTime: info.scheduledTime ?? null,
-      outputs: info.outputs ?? {},
+  /** New files, each with a run of its own. */
+  private async byFiles(row: PipelineTriggerRow, trigger: Extract<TriggerOf, { kind: 'blobs' }>, now: number) {
+    const { state } = this.of
+    if (now - (this.looked.get(row.name) ?? 0) < FILES_MS) return
+    this.looked.set(row.name, now)
+    const { db } = state
+    const watcher = { job: `factory:${this.factory.name}`, name: `trigger:${row.name}` }
+    const files = await arrivedBlobs({ ...this.now.opened, state }, trigger)
+    // What is there when it is started has not arrived.
+    if (Number(row.at) < 0) {
+      await db.transaction().execute(async tx => {
+        await beginWith(tx, watcher, files, now)
+        await triggers.moveTrigger(tx, row, now)
+      })
+      return
     }
-    const scope: Scope = { functions: new Map([['trigger', () => trigger]]) }
-    const given = resolve(valueOf(parameters), scope, `parameters of trigger ${info.name}`) as ValueObject
-    const bound = bindParameters(`pipeline ${pipeline.name}`, pipeline.parameters, given)
-    return createRun(this.of, pipeline.name, bound, { trigger: info, source, queued: true }, db)
+    for (const file of await settledOf(db, watcher, files, { now, before: now })) {
+      const cut = file.path.lastIndexOf('/')
+      const body = {
+        folderPath: [trigger.container, file.path.slice(0, Math.max(0, cut))].filter(Boolean).join('/'),
+        fileName: file.path.slice(cut + 1),
+      }
+      const info = {
+        type: 'BlobEventsTrigger',
+        name: row.name,
+        id: row.name,
+        scheduledTime: roundTrip(now),
+        outputs: { body },
+      }
+      const made = await db.transaction().execute(async tx => {
+        if (!(await takeSeen(tx, watcher, [file]))) return undefined
+        const ids: string[] = []
+        for (const pipeline of trigger.pipelines) ids.push((await this.createRun(tx, pipeline, info, now)).id)
+        return ids
+      })
+      for (const run of made ?? []) await this.tell(row.name, `${file.path} has arrived`, run)
+    }
+  }
+
+  private createRun(db: Kysely<Schema>, pipeline: TriggeredPipeline, info: RunInfo['trigger'], now: number) {
+    const { execution, opened } = this.now
+    return createTriggered(execution, opened, { db, pipeline, info, now })
   }
 
   /** Executes runs that wait, and those that a process has left; a pipeline has so many at a time as it says. */
   private async startWaiting(): Promise<void> {
-    const { state, factory, program, signal } = this.of
+    const { state, signal } = this.of
     if (signal.aborted) return
-    const { waiting, atWork } = await waitingPipelineRuns(state.db, factory.name)
+    const { execution } = this.now
+    const { program } = execution
+    const { waiting, atWork } = await waitingPipelineRuns(state.db, program.factory)
     for (const row of waiting) {
       if (this.active.size >= MOST_RUNS) return
       if (this.active.has(row.id)) continue
-      const { concurrency } = program.pipeline(row.pipeline)
-      const busy = atWork.get(row.pipeline) ?? 0
-      if (row.state === 'Queued' && concurrency !== undefined && busy >= concurrency) continue
-      atWork.set(row.pipeline, busy + 1)
-      const work = this.execute(row.id, row.state === 'InProgress')
-      this.active.set(row.id, work)
-      work.finally(() => this.active.delete(row.id))
+      try {
+        const { concurrency } = program.pipeline(row.pipeline)
+        const busy = atWork.get(row.pipeline) ?? 0
+        if (row.state === 'Queued' && concurrency !== undefined && busy >= concurrency) continue
+        atWork.set(row.pipeline, busy + 1)
+        const isLeft = row.state === 'InProgress'
+        // One that has begun goes on with the artifacts that it has begun with.
+        if (isLeft && row.fingerprint !== fingerprintOf(program, row.pipeline, parametersOf(state, row))) {
+          this.once(row.id, `cannot go on: the artifacts of ${program.factory} have changed since it began`)
+          continue
+        }
+        const work = this.execute(execution, row, isLeft)
+        this.active.set(row.id, work)
+        work.finally(() => this.active.delete(row.id))
+      } catch (error) {
+        const { code, message } = asFerryError(error)
+        this.once(row.id, `${code} ${message}`)
+      }
     }
   }
 
-  private async execute(id: string, resumed: boolean): Promise<void> {
+  private async execute(execution: Execution, { id }: PipelineRunRow, resumed: boolean): Promise<void> {
+    const { state, program } = execution
     try {
-      await executeRun(this.of, await takePipelineRun(this.of.state.db, id), resumed)
+      const row = await takePipelineRun(state.db, id)
+      const fingerprint = fingerprintOf(program, row.pipeline, parametersOf(state, row))
+      // Nothing of it has run: it begins with the artifacts as they are now.
+      if (!resumed && row.fingerprint !== fingerprint) {
+        await state.db.updateTable('pipeline_run').set({ fingerprint }).where('id', '=', id).execute()
+      }
+      await executeRun(execution, { ...row, fingerprint: resumed ? row.fingerprint : fingerprint }, resumed)
     } catch (error) {
       const { code, message } = asFerryError(error)
       // Another process was faster.
-      if (code !== 'FERRY-5001' && code !== 'FERRY-5006')
-        this.of.onEvent?.({ trigger: '', outcome: `${code} ${message}`, run: id })
+      if (code !== 'FERRY-5001' && code !== 'FERRY-5006') this.once(id, `${code} ${message}`)
     }
   }
 
+  /** Tells something of a run, or of the factory, once. */
+  private once(run: string, outcome: string): void {
+    if (this.told.get(run) === outcome) return
+    this.told.set(run, outcome)
+    this.of.onEvent?.({ trigger: '', outcome, ...(run === '' ? {} : { run }) })
+  }
+
   private async tell(trigger: string, outcome: string, run?: string): Promise<void> {
-    const { state, factory, onEvent } = this.of
+    const { state, onEvent } = this.of
+    const { factory } = this
     if (await triggers.tellOutcome(state.db, factory.name, trigger, outcome))
       onEvent?.({ trigger, outcome, ...(run ? { run } : {}) })
   }
-}
-
-/** Starts a trigger from now on; a tumbling window trigger from its first window, or where it was stopped. */
-export async function startTrigger(
-  { state, factory }: Pick<Watching, 'state' | 'factory'>,
-  name: string,
-): Promise<void> {
-  const artifact = factory.require('trigger', name)
-  const trigger = readTrigger(artifact)
-  for (const { name: pipeline } of trigger.pipelines) factory.require('pipeline', pipeline)
-  const now = await databaseNow(state.db)
-  await triggers.startTrigger(state.db, {
-    factory: factory.name,
-    name: artifact.name,
-    fingerprint: fingerprintOf(artifact),
-    at: trigger.kind === 'tumbling' ? trigger.start : now,
-    goesOn: trigger.kind === 'tumbling',
-  })
 }

@@ -32,12 +32,17 @@ export function webActivity(around: Surroundings): ActivityKind {
   return { type: 'WebActivity', isOutside: true, run: context => call(around, context) }
 }
 
-async function call({ factory, policy }: Surroundings, context: ActivityContext): Promise<ValueObject> {
+/** Where an activity calls, how, and with which headers: what webs and webhooks have in common. */
+export async function targetOf(
+  context: ActivityContext,
+  methods: readonly string[],
+  policy: Policy,
+): Promise<{ url: string; method: string; headers: Record<string, string> }> {
   const { typeProperties } = context.activity
   const url = requireText(context.property('url'), 'url')
   const method = requireText(context.property('method'), 'method').toUpperCase()
-  if (!METHODS.includes(method))
-    throw new FerryError('FERRY-7001', `method has to be one of ${METHODS.join(', ')}, and is ${method}`)
+  if (!methods.includes(method))
+    throw new FerryError('FERRY-7001', `method has to be one of ${methods.join(', ')}, and is ${method}`)
   const parsed = URL.parse(url)
   if (!parsed || !/^https?:$/.test(parsed.protocol))
     throw new FerryError('FERRY-7003', `url is no address: ${url.slice(0, 200)}`)
@@ -52,6 +57,12 @@ async function call({ factory, policy }: Surroundings, context: ActivityContext)
   }
   const headers = headersOf(context.property('headers'))
   await authorize(headers, context.property('authentication'), policy)
+  return { url, method, headers }
+}
+
+async function call({ factory, policy }: Surroundings, context: ActivityContext): Promise<ValueObject> {
+  const { typeProperties } = context.activity
+  const { url, method, headers } = await targetOf(context, METHODS, policy)
   const body = bodyOf(method, withArtifacts(factory, context), headers)
   const limit =
     typeProperties.httpRequestTimeout === undefined
@@ -66,7 +77,7 @@ async function call({ factory, policy }: Surroundings, context: ActivityContext)
     await context.sleep(pauseOf(answer.headers['retry-after']))
     const next = new URL(answer.headers.location, url).href
     // Credentials are for the host that they were given for.
-    const own = new URL(next).host === parsed.host ? headers : {}
+    const own = new URL(next).host === new URL(url).host ? headers : {}
     answer = await request(
       next,
       { method: 'GET', headers: own, body: undefined },
@@ -74,11 +85,15 @@ async function call({ factory, policy }: Surroundings, context: ActivityContext)
     )
   }
   const output = outputOf(answer)
-  if (answer.status < 400) return output
-  const details = answer.text.slice(0, 1000)
-  throw new ActivityFailure(
+  if (answer.status >= 400) throw refused(url, answer, output)
+  return output
+}
+
+/** A call that was answered by an error. */
+export function refused(url: string, { status, text }: Answer, output?: ValueObject): ActivityFailure {
+  return new ActivityFailure(
     '2108',
-    `Error calling the endpoint '${withoutSecrets(url)}'. Response status code: '${answer.status}'. More details: ${details}`,
+    `Error calling the endpoint '${withoutSecrets(url)}'. Response status code: '${status}'. More details: ${text.slice(0, 1000)}`,
     output,
   )
 }
@@ -108,7 +123,7 @@ function pauseOf(header: string | undefined): number {
 }
 
 /** An address as it is shown: without a user, and without the values of parameters that grant access. */
-const shown = (url: string) =>
+export const shown = (url: string) =>
   url
     .replace(/\/\/[^/@]*@/, '//')
     .replace(/([?&](?:sig|code|[^=&]*(?:token|key|secret|password|credential)[^=&]*)=)[^&#]*/gi, '$1***')

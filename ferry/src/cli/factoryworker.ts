@@ -1,0 +1,60 @@
+/** `ferry factory-worker`: fires the triggers of one factory and executes its runs, for the server that has started it. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { openFactory, sourceSchema } from '../facades/datafactory/source.ts'
+import { Watch } from '../facades/datafactory/watch.ts'
+import { guardNetwork } from '../network.ts'
+import { Policy } from '../policy.ts'
+import { CopierPool } from '../runtime/copier.ts'
+import { findFactory } from '../state/factories.ts'
+import { makeLog } from '../telemetry/log.ts'
+import { MOST_COPIES } from './adf.ts'
+import { withState } from './state.ts'
+
+/** So long without anything to do it stays, for what may come next. */
+const IDLE_MS = 20_000
+const LOOK_MS = 2000
+
+export default async function factoryWorker(
+  [name]: string[],
+  { callbacks, logLevel }: { callbacks: string; logLevel: string },
+): Promise<void> {
+  const log = makeLog(logLevel)
+  const policy = Policy.from(process.env)
+  guardNetwork()
+  const stop = new AbortController()
+  const onSignal = () => stop.abort('stop')
+  process.on('SIGINT', onSignal)
+  process.on('SIGTERM', onSignal)
+  // A server that has crashed sends nothing, but its end of the pipe closes.
+  process.once('disconnect', onSignal)
+  const working = withState(async state => {
+    const copier = new CopierPool(policy, MOST_COPIES)
+    try {
+      const { source } = await findFactory(state.db, name!)
+      const watch = new Watch({
+        state,
+        copier,
+        callbacks,
+        signal: stop.signal,
+        open: () => openFactory(sourceSchema.parse(JSON.parse(source)), policy),
+        onEvent: ({ trigger, outcome, run }) =>
+          log.info({ factory: name, trigger: trigger || undefined, run }, outcome),
+      })
+      const watching = watch.run()
+      for (let idle = 0; !stop.signal.aborted && idle < IDLE_MS; ) {
+        await sleep(LOOK_MS, undefined, { signal: stop.signal }).catch(() => undefined)
+        // Where its artifacts are may have been changed: the next process reads that.
+        const isSame = (await findFactory(state.db, name!).catch(() => undefined))?.source === source
+        idle = !isSame ? IDLE_MS : (await watch.isIdle()) ? idle + LOOK_MS : 0
+      }
+      stop.abort('stop')
+      await watching
+    } finally {
+      await copier.close()
+    }
+  })
+  // The pipe to the server would keep this process alive.
+  await working.finally(() => {
+    if (process.connected) process.disconnect()
+  })
+}
