@@ -6,9 +6,8 @@ import { ERRORS } from '../ferry/src/errors.ts'
 import { pageWords } from '../web/src/words.ts'
 import { root } from './support.ts'
 
-/** What only a terminal is told; pipelines have no pages yet. */
-const TERMINAL =
-  /ferry\/src\/(cli|runtime\/(copyjobs|folders)|server\/serve|pipelines|state\/pipelines|facades)|ferry cosmos copy/
+/** What only a terminal is told. */
+const TERMINAL = /ferry\/src\/(cli|runtime\/(copyjobs|folders)|server\/serve|facades\/cosmos)|ferry cosmos copy/
 
 it('no page shows a command line', () => {
   const hints = Object.values(ERRORS).map(([, hint]) => ({ hint: hint as string, path: 'errors.ts' }))

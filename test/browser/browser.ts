@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright-core'
 import { expect, onTestFinished } from 'vitest'
 import type { TestServer } from '../server.ts'
 import { root } from '../support.ts'
@@ -68,8 +68,8 @@ export async function seriousFaults(page: Page): Promise<string[]> {
     .map(v => `${v.id}: ${v.nodes[0]?.target} ${v.nodes[0]?.html} ${v.nodes[0]?.failureSummary}`)
 }
 
-/** Keeps a picture for the README where FERRY_PICTURES asks for it. */
-export async function picture(page: Page, name: string): Promise<void> {
+/** Keeps a picture for the README where FERRY_PICTURES asks for it: of the page, or of a part of it. */
+export async function picture(page: Page, name: string, part: Page | Locator = page): Promise<void> {
   if (!process.env.FERRY_PICTURES) return
   const folder = join(root, 'docs', 'pictures')
   mkdirSync(folder, { recursive: true })
@@ -79,5 +79,5 @@ export async function picture(page: Page, name: string): Promise<void> {
     .first()
     .waitFor({ state: 'hidden', timeout: 1000 })
     .catch(() => undefined)
-  await page.screenshot({ path: join(folder, `${name}.png`) })
+  await part.screenshot({ path: join(folder, `${name}.png`) })
 }

@@ -112,7 +112,7 @@ export const client = new QueryClient({
 
 const part = encodeURIComponent
 
-function search(parameters: Record<string, string | number | undefined>): string {
+export function search(parameters: Record<string, string | number | undefined>): string {
   const given = Object.entries(parameters).filter(([, v]) => v !== undefined && v !== '')
   return given.length === 0 ? '' : `?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}`
 }

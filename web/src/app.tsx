@@ -17,6 +17,7 @@ import {
 import {
   ClipboardTaskListLtrRegular,
   DatabaseLinkRegular,
+  FlowRegular,
   PersonRegular,
   PulseRegular,
   ShieldKeyholeRegular,
@@ -40,6 +41,10 @@ import { SessionContext } from './parts/session.ts'
 import { TOASTER } from './parts/tell.tsx'
 
 const WizardPage = lazy(() => import('./wizard/page.tsx'))
+const FactoriesPage = lazy(() => import('./pipelines/factories.tsx'))
+const FactoryPage = lazy(() => import('./pipelines/factory.tsx'))
+const PipelinePage = lazy(() => import('./pipelines/pipeline.tsx'))
+const PipelineRunPage = lazy(() => import('./pipelines/run.tsx'))
 const AccessPage = lazy(() => import('./pages/access.tsx'))
 
 const useStyles = makeStyles({
@@ -92,9 +97,13 @@ const useStyles = makeStyles({
 const PLACES = [
   { path: '/jobs', name: 'Jobs', icon: <ClipboardTaskListLtrRegular fontSize={20} /> },
   { path: '/monitor', name: 'Monitor', icon: <PulseRegular fontSize={20} /> },
+  { path: '/factories', name: 'Factories', icon: <FlowRegular fontSize={20} /> },
   { path: '/connections', name: 'Connections', icon: <DatabaseLinkRegular fontSize={20} /> },
   { path: '/access', name: 'Access', icon: <ShieldKeyholeRegular fontSize={20} />, admin: true },
 ]
+
+/** Pages that belong to a place and have addresses of their own. */
+const BEHIND: Record<string, string> = { '/jobs': '/runs', '/factories': '/pipelineruns' }
 
 export function App() {
   const session = useQuery(sessionQuery)
@@ -157,7 +166,7 @@ function Frame({ session }: { session: SessionView }) {
       </div>
       <nav className={styles.nav} aria-label="Pages">
         {PLACES.filter(p => !p.admin || may(session, 'admin')).map(({ path, name, icon }) => {
-          const here = place.startsWith(path) || (path === '/jobs' && place.startsWith('/runs'))
+          const here = place.startsWith(path) || place.startsWith(BEHIND[path] ?? ' ')
           return (
             <Link
               key={path}
@@ -188,6 +197,16 @@ function Frame({ session }: { session: SessionView }) {
             </Route>
             <Route path="/runs/:id">{({ id }) => <RunPage id={decodeURIComponent(id)} />}</Route>
             <Route path="/monitor" component={MonitorPage} />
+            <Route path="/factories" component={FactoriesPage} />
+            <Route path="/factories/:name/pipelines/:pipeline">
+              {({ name, pipeline }) => (
+                <PipelinePage factory={decodeURIComponent(name)} name={decodeURIComponent(pipeline)} />
+              )}
+            </Route>
+            <Route path="/factories/:name/:tab?">
+              {({ name, tab }) => <FactoryPage name={decodeURIComponent(name)} tab={tab ?? 'pipelines'} />}
+            </Route>
+            <Route path="/pipelineruns/:id">{({ id }) => <PipelineRunPage id={decodeURIComponent(id)} />}</Route>
             <Route path="/connections" component={ConnectionsPage} />
             <Route path="/access" component={AccessPage} />
             <Route>

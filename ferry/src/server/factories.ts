@@ -127,14 +127,12 @@ export const factoryRoutes: FastifyPluginAsyncZod<{
       tags: ['factories'],
       summary: 'Runs a pipeline',
       params: ofPipeline,
-      body: z
-        .strictObject({ parameters: z.record(z.string().max(260), z.unknown()).default({}) })
-        .default({ parameters: {} }),
+      body: z.strictObject({ parameters: z.record(z.string().max(260), z.unknown()).optional() }).nullish(),
       response: { 202: pipelineRunSchema },
     },
     handler: async (request, reply) => {
       const { name: factory, pipeline } = request.params
-      const { parameters } = request.body
+      const { parameters = {} } = request.body ?? {}
       const run = await scouts.ask('runPipeline', { factory, pipeline, parameters }, askerOf(reply))
       workers.look()
       return reply.code(202).send(discreetRun(run, request.caller?.role))

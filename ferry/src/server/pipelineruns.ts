@@ -141,11 +141,11 @@ export const pipelineRunRoutes: FastifyPluginAsyncZod<{
       tags: ['pipeline runs'],
       summary: 'Runs again what failed and what comes behind it, or all from one activity on',
       params: ofRun,
-      body: z.strictObject({ from: z.string().min(1).max(260).optional() }).default({}),
+      body: z.strictObject({ from: z.string().min(1).max(260).optional() }).nullish(),
       response: { 202: pipelineRunSchema },
     },
     handler: async (request, reply) => {
-      const run = await scouts.ask('rerunPipeline', { run: request.params.id, from: request.body.from }, askerOf(reply))
+      const run = await scouts.ask('rerunPipeline', { run: request.params.id, from: request.body?.from }, askerOf(reply))
       workers.look()
       return reply.code(202).send(discreetRun(run, request.caller?.role))
     },

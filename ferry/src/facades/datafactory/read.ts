@@ -32,15 +32,17 @@ const TEMPLATES = ['ARMTemplateForFactory.json', 'TemplateForWorkspace.json', 't
 
 function readFolder(root: string, place: string, policy: Policy): Factory {
   const artifacts: Artifact[] = []
+  // A folder may be a link that leads out of where this process may read.
+  const within = (...names: string[]) => policy.pathOf(join(root, ...names))
   for (const category of CATEGORIES) {
-    for (const file of jsonFiles(join(root, category))) {
-      artifacts.push(artifactOf(category, join(root, category, file)))
+    for (const file of jsonFiles(within(category))) {
+      artifacts.push(artifactOf(category, within(category, file)))
       if (artifacts.length > MOST_FILES)
         throw new FerryError('FERRY-7001', `${place} has more than ${MOST_FILES} artifacts`)
     }
   }
   for (const folder of folders(root).filter(f => /\.DataPipeline$/i.test(f))) {
-    const file = join(root, folder, 'pipeline-content.json')
+    const file = within(folder, 'pipeline-content.json')
     const content = readJson(file)
     artifacts.push({
       category: 'pipeline',
@@ -51,7 +53,7 @@ function readFolder(root: string, place: string, policy: Policy): Factory {
       missing: [],
     })
   }
-  const template = TEMPLATES.map(name => join(root, name)).find(path => existsSync(path))
+  const template = TEMPLATES.map(name => within(name)).find(path => existsSync(path))
   if (artifacts.length === 0 && template !== undefined)
     return readTemplate(template, [], file => readJson(policy.pathOf(file)))
   if (artifacts.length === 0) {
@@ -59,8 +61,8 @@ function readFolder(root: string, place: string, policy: Policy): Factory {
       hint: 'Name the folder that Data Factory keeps in git, the one with `pipeline` in it, or a template.json.',
     })
   }
-  const [own] = jsonFiles(join(root, 'factory'))
-  const file = own === undefined ? undefined : join(root, 'factory', own)
+  const [own] = jsonFiles(within('factory'))
+  const file = own === undefined ? undefined : within('factory', own)
   const factory =
     file === undefined ? {} : (readJson(file) as { name?: unknown; properties?: { globalParameters?: unknown } })
   const name = typeof factory.name === 'string' ? factory.name : basename(root)

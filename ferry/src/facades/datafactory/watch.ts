@@ -82,7 +82,10 @@ export class Watch {
 
   /** Reads the factory again if its files have changed; while they cannot be read it stays as it was. */
   private refresh(): void {
-    if (this.ticks++ % LOOK_TICKS !== 0 || stampOf(this.now.opened) === this.now.stamp) return
+    if (this.ticks++ % LOOK_TICKS === 0 && stampOf(this.now.opened) !== this.now.stamp) this.reload()
+  }
+
+  private reload(): void {
     try {
       const { fingerprint } = this.now.execution.program
       this.now = this.load()
@@ -291,6 +294,7 @@ export class Watch {
         await beginWith(tx, watcher, files, now)
         await triggers.moveTrigger(tx, row, now)
       })
+      await this.tell(row.name, `waits for files: ${files.length} are there already`)
       return
     }
     for (const file of await settledOf(db, watcher, files, { now, before: now })) {
@@ -325,20 +329,22 @@ export class Watch {
   private async startWaiting(): Promise<void> {
     const { state, signal } = this.of
     if (signal.aborted) return
-    const { execution } = this.now
-    const { program } = execution
-    const { waiting, atWork } = await waitingPipelineRuns(state.db, program.factory)
+    const { waiting, atWork } = await waitingPipelineRuns(state.db, this.name)
     for (const row of waiting) {
       if (this.active.size >= MOST_RUNS) return
       if (this.active.has(row.id)) continue
       try {
+        // Who has asked for it may have seen artifacts that are newer than those that were read here.
+        if (!this.isOfNow(row) && this.told.get(row.id) === undefined) this.reload()
+        const { execution } = this.now
+        const { program } = execution
         const { concurrency } = program.pipeline(row.pipeline)
         const busy = atWork.get(row.pipeline) ?? 0
         if (row.state === 'Queued' && concurrency !== undefined && busy >= concurrency) continue
         atWork.set(row.pipeline, busy + 1)
         const isLeft = row.state === 'InProgress'
         // One that has begun goes on with the artifacts that it has begun with.
-        if (isLeft && row.fingerprint !== fingerprintOf(program, row.pipeline, parametersOf(state, row))) {
+        if (isLeft && !this.isOfNow(row)) {
           this.once(row.id, `cannot go on: the artifacts of ${program.factory} have changed since it began`)
           continue
         }
@@ -350,6 +356,12 @@ export class Watch {
         this.once(row.id, `${code} ${message}`)
       }
     }
+  }
+
+  /** True if a run is of the artifacts as they were read last. */
+  private isOfNow(row: PipelineRunRow): boolean {
+    const { program, state } = this.now.execution
+    return row.fingerprint === fingerprintOf(program, row.pipeline, parametersOf(state, row))
   }
 
   private async execute(execution: Execution, { id }: PipelineRunRow, resumed: boolean): Promise<void> {
