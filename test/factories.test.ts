@@ -362,6 +362,40 @@ describe('factories in a server', { timeout: 120_000 }, () => {
     expect(called.filter(c => c.what === 'ask')).toHaveLength(1)
   })
 
+  it('copy from a service, and to one, within what the server may open', async () => {
+    const lists: unknown[][] = []
+    const other = createServer((request, response) => {
+      let text = ''
+      request.on('data', chunk => {
+        text += chunk
+      })
+      request.on('end', () => {
+        if (request.method === 'POST') lists.push(JSON.parse(text))
+        response.setHeader('content-type', 'application/json').end('[{"id": 1}, {"id": 2}]')
+      })
+    })
+    await new Promise<void>(resolve => other.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void other.close())
+    const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`
+    const { server } = await serverWith({
+      'linkedService/rest': { type: 'RestService', typeProperties: { url, authenticationType: 'Anonymous' } },
+      'dataset/rest': { type: 'RestResource', linkedServiceName: { referenceName: 'rest' }, typeProperties: {} },
+      'pipeline/p': {
+        activities: [
+          {
+            name: 'copy',
+            type: 'Copy',
+            inputs: [{ referenceName: 'rest' }],
+            outputs: [{ referenceName: 'rest' }],
+            typeProperties: { source: { type: 'RestSource' }, sink: { type: 'RestSink' } },
+          },
+        ],
+      },
+    })
+    expect(await ended(server, await run(server, 'p'))).toMatchObject({ status: 'Succeeded', message: '' })
+    expect(lists).toEqual([[{ id: 1 }, { id: 2 }]])
+  })
+
   it('copy between stores, and never where the server may not write', async () => {
     const data = temporaryFolder()
     const source = new DatabaseSync(join(data, 'shop.db'))

@@ -44,6 +44,34 @@ describe('files', () => {
     expect(found.rows).toEqual([{ n: rows, k: rows, s: (rows * (rows + 1)) / 2 }])
   })
 
+  it.each(['', '.gz'])('lines before the records are no part of them, whatever is in them: t.csv%s', async ending => {
+    const folder = temporaryFolder()
+    const { client, settings } = await makeDatabase()
+    const rows = 20_000
+    const text = `\uFEFFA report "of\r\n\r\n  \n"today\n${awkwardCsv(rows)}`
+    writeFileSync(join(folder, `t.csv${ending}`), ending === '' ? text : gzipSync(text))
+    const { plan, report } = await run(folder, {
+      source: folder,
+      destination: { kind: 'postgres', ...settings },
+      splitSize: '64kB',
+      tables: [{ from: `t.csv${ending}`, to: 'public.t', read: { skipLines: 3 } }],
+    })
+    expect(plan.splits > 5).toBe(ending === '')
+    expect(report).toMatchObject({ rowsRead: rows, rowsCopied: rows })
+    const found = await client.query('SELECT count(DISTINCT id)::int AS k, sum(id)::int AS s FROM t')
+    expect(found.rows).toEqual([{ k: rows, s: (rows * (rows + 1)) / 2 }])
+    // A line that is wrong has its number in the file.
+    writeFileSync(join(folder, 'bad.csv'), 'one\ntwo\nid,note\n1,a\n2,b,c\n')
+    const bad = {
+      source: folder,
+      destination: join(folder, 'o'),
+      tables: [{ from: 'bad.csv', to: 'x.jsonl', read: { skipLines: 2 } }],
+    }
+    writeFileSync(join(folder, 'job.json'), JSON.stringify({ name: 'bad', ...bad }))
+    const { stderr } = await ferry(['run', join(folder, 'job.json')], { home: join(folder, 'home') })
+    expect(stderr).toMatch(/bad\.csv, line 5|bad\.csv:5/)
+  })
+
   it.each(['csv', 'jsonl', 'parquet'])('rows say which of several %s files they are from', async format => {
     const folder = temporaryFolder()
     const { client, settings } = await makeDatabase()

@@ -47,6 +47,12 @@ export class Policy {
     return new Policy(limits, this.environment, this.given)
   }
 
+  /** The same with one folder more; without limits nothing changes. */
+  alsoIn(folder: string): Policy {
+    if (!this.limits) return this
+    return this.limitedTo({ ...this.limits, folders: [...this.limits.folders, folder] })
+  }
+
   /** The same with values for variables, which are used before those of the environment. */
   withValues(given: Record<string, string>): Policy {
     return new Policy(this.limits, this.environment, { ...this.given, ...given })

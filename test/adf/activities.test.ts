@@ -1,6 +1,6 @@
 /** Activities of a factory beside copies, against real stores and a real server. */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -211,6 +211,28 @@ describe('Delete', () => {
     expect(ran.end.error).toBeUndefined()
     expect(ran.of('delete').output).toMatchObject({ filesDeleted: count })
     expect(existsSync(folder) ? left(folder) : []).toEqual(stay)
+  })
+})
+
+describe('what Delete leaves', () => {
+  it('is no empty folder, and a log where one is wanted', async () => {
+    const { artifacts, folder } = tree()
+    mkdirSync(join(folder, 'empty', 'deeper'), { recursive: true })
+    const remove = activity('delete', 'Delete', {
+      dataset: dataset('binary', { folder: 'Folder_A_2' }),
+      storeSettings: { type: 'FileServerReadSettings', recursive: true },
+      enableLogging: true,
+      logStorageSettings: { linkedServiceName: service('files'), path: 'logs/deleted' },
+    })
+    const ran = await runFactory({ ...artifacts, 'pipeline/p': { activities: [remove] } }, 'p')
+    expect(ran.end.error).toBeUndefined()
+    expect(ran.of('delete').output).toMatchObject({ filesDeleted: 5, logPath: 'logs/deleted' })
+    expect(existsSync(folder)).toBe(false)
+    const logs = join(folder, '..', 'logs', 'deleted')
+    const [log] = readdirSync(logs) as string[]
+    const lines = readFileSync(join(logs, log!), 'utf8').trim().split('\n')
+    expect(lines).toHaveLength(6)
+    expect(lines).toContain('Folder_A_2/Folder_B_1/7.csv,File,Deleted,')
   })
 })
 

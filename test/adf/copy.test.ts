@@ -46,6 +46,56 @@ async function copied(artifacts: Artifacts, activity: object) {
   return only!.output
 }
 
+describe('what is read of delimited text', () => {
+  it('begins behind the lines that are skipped', async () => {
+    const { artifacts, folder } = files({ 'in/a.csv': 'made "by hand\n\nyesterday\nid,name\n1,x\n' })
+    const source = fromCsv({ formatSettings: { type: 'DelimitedTextReadSettings', skipLineCount: 2 } })
+    const output = await copied(
+      artifacts,
+      copyOf('copy', dataset('csv', { folder: 'in', file: 'a.csv' }), dataset('json', { file: 'out.json' }), {
+        source,
+        sink: { type: 'JsonSink', storeSettings: WRITE },
+      }),
+    )
+    expect(output).toMatchObject({ rowsRead: 1 })
+    expect(readFileSync(join(folder, 'out.json'), 'utf8')).toBe('{"id":"1","name":"x"}\n')
+  })
+
+  it('are the files of a list', async () => {
+    const { artifacts, folder } = files({
+      'in/a.csv': 'id\n1\n',
+      'in/deep/b.csv': 'id\n2\n',
+      'in/c.csv': 'id\n3\n',
+      'lists/today.txt': 'a.csv\r\ndeep/b.csv\r\n',
+    })
+    const source = fromCsv({ storeSettings: { ...READ, fileListPath: 'lists/today.txt' } })
+    for (const [sink, format] of [
+      ['json', 'JsonSink'],
+      ['csv', 'DelimitedTextSink'],
+    ] as const) {
+      await copied(
+        artifacts,
+        copyOf('copy', dataset('csv', { folder: 'in' }), dataset(sink, { folder: `out-${sink}` }), {
+          source,
+          sink: { type: format, storeSettings: WRITE },
+        }),
+      )
+    }
+    expect((readdirSync(join(folder, 'out-json'), { recursive: true }) as string[]).sort()).toEqual([
+      'a.json',
+      'deep',
+      'deep/b.json',
+    ])
+    expect(readFileSync(join(folder, 'out-csv', 'deep', 'b.csv'), 'utf8')).toBe('id\r\n2\r\n')
+    const missing = copyOf('copy', dataset('csv', { folder: 'in' }), dataset('csv', { folder: 'out' }), {
+      source: fromCsv({ storeSettings: { ...READ, fileListPath: 'lists/none.txt' } }),
+      sink: { type: 'DelimitedTextSink', storeSettings: WRITE },
+    })
+    const ran = await runFactory({ ...artifacts, 'pipeline/p': { activities: [missing] } }, 'p')
+    expect(ran.end.error!.message).toMatch(/none\.txt/)
+  })
+})
+
 describe('a copy from CSV', () => {
   it('gives the output that Data Factory gives', async () => {
     const { artifacts, folder } = files({ 'in/a.csv': 'id,name\n1,x\n2,\n' })
@@ -479,7 +529,6 @@ describe('a copy that cannot be the same here', () => {
       { source: { type: 'AzurePostgreSqlSource', sqlReaderStoredProcedureName: 'p' } },
       /stored procedure is no source/,
     ],
-    ['a list of files', { source: fromCsv({ storeSettings: { ...READ, fileListPath: 'list.txt' } }) }, /fileListPath/],
     [
       'a property that nobody knows',
       { source: fromCsv({ storeSettings: { ...READ, fileFilter: '*.csv' } }) },

@@ -4,9 +4,20 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { temporaryFolder } from '../support.ts'
-import { copyOf, dataset, filesDataset, folderService, runFactory, service } from './factory.ts'
+import {
+  copyOf,
+  csvDataset,
+  dataset,
+  filesDataset,
+  folderService,
+  folderWith,
+  fromCsv,
+  runFactory,
+  service,
+} from './factory.ts'
 
 interface Page {
   body: string
@@ -110,5 +121,84 @@ describe('pages', () => {
     const endless = await serve(() => ({ body: page(1) }))
     const rules = { paginationRules: { 'AbsoluteUrl.{n}': 'RANGE:1::1' } }
     expect((await copied(endless.url, '?n={n}', rules)).ran.end.error!.message).toMatch(/needs an end condition/)
+  })
+})
+
+describe('rows to a service', () => {
+  /** A service that keeps the lists it is sent; the requests whose numbers are in `refused` it answers by 503. */
+  async function taking(refused: number[] = []) {
+    const lists: unknown[][] = []
+    const requests: { method: string; headers: IncomingMessage['headers'] }[] = []
+    const server = createServer((request, response) => {
+      const chunks: Buffer[] = []
+      request.on('data', chunk => chunks.push(chunk))
+      request.on('end', () => {
+        requests.push({ method: request.method!, headers: request.headers })
+        const isRefused = refused.includes(requests.length)
+        const bytes = Buffer.concat(chunks)
+        const text = request.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes
+        if (!isRefused) lists.push(JSON.parse(text.toString()))
+        response.writeHead(isRefused ? 503 : 200).end('{}')
+      })
+    })
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void server.close())
+    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/api`, lists, requests }
+  }
+  async function sent(url: string, sink: object, more: object = {}) {
+    const folder = folderWith({ 'in.csv': `id,name\n${[1, 2, 3, 4, 5].map(i => `${i},row ${i}\n`).join('')}` })
+    return runFactory(
+      {
+        'linkedService/rest': { type: 'RestService', typeProperties: { url, authenticationType: 'Anonymous' } },
+        'linkedService/files': folderService(folder),
+        'dataset/rest': {
+          type: 'RestResource',
+          linkedServiceName: service('rest'),
+          typeProperties: { relativeUrl: 'rows' },
+        },
+        'dataset/csv': csvDataset('files'),
+        'pipeline/p': {
+          activities: [
+            copyOf(
+              'copy',
+              dataset('csv', { file: 'in.csv' }),
+              dataset('rest'),
+              { source: fromCsv(), sink: { type: 'RestSink', requestInterval: 0, ...sink } },
+              more,
+            ),
+          ],
+        },
+      },
+      'p',
+    )
+  }
+  const row = (i: number) => ({ id: String(i), name: `row ${i}` })
+
+  it('are sent as lists, so many in each, with its method and headers', async () => {
+    const { url, lists, requests } = await taking()
+    const ran = await sent(url, {
+      requestMethod: 'PUT',
+      writeBatchSize: 2,
+      additionalHeaders: { 'x-who': 'ferry' },
+      httpCompressionType: 'gzip',
+    })
+    expect(ran.end.error).toBeUndefined()
+    expect(lists).toEqual([[row(1), row(2)], [row(3), row(4)], [row(5)]])
+    expect(requests[0]).toMatchObject({ method: 'PUT', headers: { 'x-who': 'ferry', 'content-encoding': 'gzip' } })
+    expect(ran.of('copy').output).toMatchObject({ rowsRead: 5, rowsCopied: 5 })
+  })
+
+  it('that were taken are not sent again when the activity is tried again', async () => {
+    const { url, lists, requests } = await taking([2])
+    const ran = await sent(url, { writeBatchSize: 2 }, { policy: { retry: 1, retryIntervalInSeconds: 0 } })
+    expect(ran.end.error).toBeUndefined()
+    expect(lists).toEqual([[row(1), row(2)], [row(3), row(4)], [row(5)]])
+    expect(requests).toHaveLength(4)
+  })
+
+  it('that are refused fail the copy', async () => {
+    const { url } = await taking([1])
+    expect((await sent(url, {})).end.error!.message).toMatch(/answers 503/)
+    expect((await sent(url, { requestMethod: 'DELETE' })).end.error!.message).toMatch(/requestMethod has to be one of/)
   })
 })

@@ -1,4 +1,6 @@
 /** `ferry factory-worker`: fires the triggers of one factory and executes its runs, for the server that has started it. */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openFactory, sourceSchema } from '../facades/datafactory/source.ts'
 import { Watch } from '../facades/datafactory/watch.ts'
@@ -19,7 +21,6 @@ export default async function factoryWorker(
   { callbacks, logLevel }: { callbacks: string; logLevel: string },
 ): Promise<void> {
   const log = makeLog(logLevel)
-  const policy = Policy.from(process.env)
   guardNetwork()
   const stop = new AbortController()
   const onSignal = () => stop.abort('stop')
@@ -28,6 +29,10 @@ export default async function factoryWorker(
   // A server that has crashed sends nothing, but its end of the pipe closes.
   process.once('disconnect', onSignal)
   const working = withState(async state => {
+    // What activities get from services, and send to them, is kept there between two processes.
+    const spool = join(state.home, 'spool')
+    mkdirSync(spool, { recursive: true, mode: 0o700 })
+    const policy = Policy.from(process.env).alsoIn(spool)
     const copier = new CopierPool(policy, MOST_COPIES)
     try {
       const { source } = await findFactory(state.db, name!)

@@ -36,6 +36,8 @@ export interface Folders {
   files(name: string, deep: boolean): AsyncIterable<FileView[]>
   /** The MD5 of a file, in base64: all of its bytes are read. Undefined if there is no such file. */
   md5(name: string): Promise<string | undefined>
+  /** Removes a folder and those below it that hold nothing; a store that has folders only where files are has nothing to remove. */
+  removeEmpty(folder: string): Promise<void>
   /** Removes a file if it is still as `file` says. False if it is another one, which stays. */
   remove(file: FileView): Promise<boolean>
 }

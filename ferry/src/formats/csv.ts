@@ -20,7 +20,7 @@ import {
   requireUtf8,
   type TextFile,
 } from './bytes.ts'
-import { Beginning, type LineRejected, type RecordForm, RecordParser, withoutMark } from './csvrecords.ts'
+import { Beginning, type LineRejected, Preamble, type RecordForm, RecordParser, withoutMark } from './csvrecords.ts'
 import { FileColumns, partitionColumns } from './filecolumns.ts'
 import { type CsvShape, inferCsv, uniqueNames } from './infer.ts'
 import { fromName, type ReadOptions } from './options.ts'
@@ -56,7 +56,9 @@ export async function describeCsv(set: FileSet, options: ReadOptions): Promise<C
   // A sample ends anywhere, in the middle of a character too.
   requireUtf8(sample.length < SAMPLE_BYTES ? sample : sample.subarray(0, sample.lastIndexOf(10) + 1), file)
   const found = { ...fromName(path), path, isWhole: sample.length < SAMPLE_BYTES }
-  const shape = named(path, () => inferCsv(withoutMark(sample).toString('utf8'), options, found))
+  const preamble = new Preamble(options.skipLines)
+  const records = preamble.pass(withoutMark(sample))
+  const shape = named(path, preamble.lines, () => inferCsv(records.toString('utf8'), options, found))
   const types = shape.types.map((type, i) => declaredType(options, shape.names[i]!) ?? (options.infer ? type : utf8))
   const columns = shape.names.map((name, i) => ({
     name,
@@ -87,12 +89,12 @@ export async function describeCsv(set: FileSet, options: ReadOptions): Promise<C
   return { info, shape: { ...shape, types }, set, partitions, options: known, peeked }
 }
 
-/** Runs `work`; adds the file's path to an error that names a line. */
-function named<T>(path: string, work: () => T): T {
+/** Runs `work`; adds the file's path, and the lines that come before, to an error that names a line. */
+function named<T>(path: string, before: number, work: () => T): T {
   try {
     return work()
   } catch (error) {
-    throw error instanceof LineError ? error.in(path, 0) : error
+    throw error instanceof LineError ? error.in(path, before) : error
   }
 }
 
@@ -168,8 +170,11 @@ export class CsvSourceTable implements SourceTable {
     const found: number[] = []
     let start = 0
     let at = 0
-    for await (const data of store.readRange(head, { start: 0 }, { chunk: Math.min(1 << 20, splitBytes) })) {
-      const chunk = data as Buffer
+    const preamble = new Preamble(this.files.options.skipLines)
+    const all = store.readRange(head, { start: 0 }, { chunk: Math.min(1 << 20, splitBytes) })
+    for await (const chunk of preamble.of(all as AsyncIterable<Buffer>)) {
+      // The first piece begins with what is left out.
+      at = Math.max(at, preamble.bytes)
       const last = ends.last(chunk)
       if (last > 0 && at + last - start >= splitBytes) {
         start = at + last
@@ -188,9 +193,11 @@ export class CsvSourceTable implements SourceTable {
     const parser = offer.encoding === 'csv' ? undefined : new RecordParser(this.recordForm, this.tail.of(piece.path))
     const beginning = start === 0 ? new Beginning(this.files.shape) : undefined
     const ends = new RecordEnds(this.files.shape.dialect)
-    const source =
+    const preamble = new Preamble(start === 0 ? this.files.options.skipLines : 0)
+    const source = preamble.of(
       this.files.peeked?.rest() ??
-      readBytes(file, piece.end === undefined ? { start } : { start, end: piece.end }, signal)
+        readBytes(file, piece.end === undefined ? { start } : { start, end: piece.end }, signal),
+    )
     const resumable = piece.end !== undefined
     let pending: Buffer[] = []
     let pendingBytes = 0
@@ -198,6 +205,10 @@ export class CsvSourceTable implements SourceTable {
     let left = this.request.limit ?? Infinity
     const emit = async (data: Buffer, last: boolean): Promise<Batch | undefined> => {
       requireUtf8(data, file)
+      if (at === 0) {
+        at = preamble.bytes
+        parser?.skip(preamble.lines)
+      }
       at += data.length
       const body = beginning ? beginning.pass(data, header => this.checkHeader(header, piece.path)) : data
       parser?.skip(countLines(data) - countLines(body))

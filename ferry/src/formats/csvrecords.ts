@@ -40,6 +40,45 @@ export class Beginning {
   }
 }
 
+/** Drops the lines at the beginning of a file that are no records; empty lines go with them and are not counted. */
+export class Preamble {
+  private left: number
+  /** What was dropped. */
+  bytes = 0
+  lines = 0
+
+  constructor(lines: number) {
+    this.left = lines
+  }
+
+  /** What of a chunk comes behind them: of the whole lines in it, and of the last line if it is the end of the file. */
+  pass(chunk: Buffer): Buffer {
+    let at = 0
+    while (this.left > 0 && at < chunk.length) {
+      const end = chunk.indexOf(10, at)
+      const line = chunk.subarray(at, end < 0 ? undefined : end)
+      if (line.some(byte => byte !== 13)) this.seen = true
+      at = end < 0 ? chunk.length : end + 1
+      if (end < 0) break
+      this.lines++
+      if (this.seen) this.left--
+      this.seen = false
+    }
+    this.bytes += at
+    return at === 0 ? chunk : chunk.subarray(at)
+  }
+
+  /** Whether the line that is passed has something in it. */
+  private seen = false
+
+  async *of(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const chunk of source) {
+      const rest = this.left === 0 ? chunk : this.pass(chunk)
+      if (rest.length > 0) yield rest
+    }
+  }
+}
+
 /** Bytes without the byte order mark of UTF-8. */
 export function withoutMark(bytes: Buffer): Buffer {
   return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes

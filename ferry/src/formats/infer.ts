@@ -9,8 +9,6 @@ import type { ReadOptions } from './options.ts'
 export interface CsvShape {
   dialect: CsvDialect
   header: boolean
-  /** Lines before the header, or before the first record where there is none: `sep=;`, empty ones. */
-  preamble: number
   names: string[]
   types: LogicalType[]
   /** What was inferred, for people. */
@@ -40,10 +38,8 @@ export function inferCsv(text: string, options: ReadOptions, sampled: Sampled): 
   }
   const separator = SEPARATOR_LINE.exec(text)
   let rest = separator ? text.slice(separator[0].length) : text
-  let preamble = separator ? 1 : 0
   if (options.header !== false) {
     const empty = /^(\r?\n)+/.exec(rest)?.[0] ?? ''
-    preamble += empty.split('\n').length - 1
     rest = rest.slice(empty.length)
     if (empty !== '') guesses.push('the empty lines before the header are no records')
   }
@@ -62,7 +58,7 @@ export function inferCsv(text: string, options: ReadOptions, sampled: Sampled): 
   const types = names.map((_, i) => typeOfColumn(rows, i) ?? utf8)
   const found = names.flatMap((name, i) => (options.types?.[name] ? [] : [`${name} ${typeName(types[i]!)}`]))
   if (found.length > 0) guesses.push(`types of ${rows.length} records: ${found.join(', ')}`)
-  return { dialect, header, preamble, names, types, guesses }
+  return { dialect, header, names, types, guesses }
 }
 
 /** The first records; one that the sample cuts off is left out. */

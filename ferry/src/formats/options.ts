@@ -41,6 +41,13 @@ export const readSchema = z
       .optional()
       .describe('CSV: what stands before a quote inside quotes; the quote where omitted'),
     header: z.boolean().optional().describe('CSV: whether the first record names the columns; found out where omitted'),
+    skipLines: z
+      .number()
+      .int()
+      .min(0)
+      .max(100_000)
+      .default(0)
+      .describe('CSV: lines at the beginning of each file that are no records; empty ones are not counted'),
     names: z.array(z.string().min(1)).optional().describe('CSV: names of the columns, in place of those of the header'),
     nullText: z.string().default('').describe('CSV: unquoted text that stands for null'),
     infer: z.boolean().default(true).describe('CSV: whether types are found out; otherwise columns are text'),

@@ -107,6 +107,7 @@ export class FilesStore implements Store {
       for await (const chunk of this.store.readRange(head, { start: 0 })) hash.update(chunk as Buffer)
       return hash.digest('base64')
     },
+    removeEmpty: async (folder: string) => this.store.removeEmpty?.(folder),
     remove: async (file: FileView) => {
       const head = await this.only(file.name)
       return (

@@ -87,6 +87,8 @@ export interface ObjectStore {
   about?(head: ObjectHead): Promise<ObjectAbout>
   /** Removes an object if it still is the version of `head`. False if it is another one, which stays. */
   remove(head: ObjectHead): Promise<boolean>
+  /** Removes a folder and those below it that hold nothing; absent where folders are there only with objects in them. */
+  removeEmpty?(folder: string): Promise<void>
   /** The error of reading or writing an object as an error of Ferry, or as it is. */
   explain(error: unknown, key: string): unknown
   /** Where one run writes one table. `request.object` ends with a slash, or `form.many` is true, for a folder of objects. */

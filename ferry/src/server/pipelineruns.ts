@@ -145,7 +145,11 @@ export const pipelineRunRoutes: FastifyPluginAsyncZod<{
       response: { 202: pipelineRunSchema },
     },
     handler: async (request, reply) => {
-      const run = await scouts.ask('rerunPipeline', { run: request.params.id, from: request.body?.from }, askerOf(reply))
+      const run = await scouts.ask(
+        'rerunPipeline',
+        { run: request.params.id, from: request.body?.from },
+        askerOf(reply),
+      )
       workers.look()
       return reply.code(202).send(discreetRun(run, request.caller?.role))
     },

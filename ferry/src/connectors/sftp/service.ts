@@ -205,6 +205,14 @@ export class SftpService implements ObjectService {
     }
   }
 
+  async removeEmpty(folder: string): Promise<void> {
+    for await (const { folders } of this.list(folder === '' ? '' : `${folder}/`, true)) {
+      for (const inner of folders) await this.removeEmpty(inner.replace(/\/$/, ''))
+    }
+    // The server refuses one that holds something.
+    await this.call((s, done) => s.rmdir(pathOf(folder), done)).catch(() => undefined)
+  }
+
   async stage(key: string): Promise<string> {
     const folder = parentOf(key)
     await this.makeFolder(folder)

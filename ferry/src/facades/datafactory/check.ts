@@ -14,7 +14,7 @@ import {
   LOCATION,
   READ_FORMAT,
   READ_STORE,
-  SINK,
+  sinkNames,
   sourceNames,
   unknownIn,
   WRITE_FORMAT,
@@ -229,7 +229,7 @@ class Checker {
       ['.source.formatSettings', source?.formatSettings, READ_FORMAT],
     ]
     if (type === 'Copy') {
-      parts.push(['', typeProperties, COPY], ['.sink', sink, SINK])
+      parts.push(['', typeProperties, COPY], ['.sink', sink, sinkNames(sink)])
       parts.push(
         ['.sink.storeSettings', sink?.storeSettings, WRITE_STORE],
         ['.sink.formatSettings', sink?.formatSettings, WRITE_FORMAT],

@@ -79,7 +79,7 @@ export function filesIn(around: Surroundings): CopyOf['list'] {
 }
 
 /** The kinds of stores, with named connections looked up once. */
-export async function kindsOf({ state }: Surroundings): Promise<KindOf> {
+export async function kindsOf({ state }: Pick<Surroundings, 'state'>): Promise<KindOf> {
   const kinds = await kindsAt(state.db)
   return endpoint => kinds(endpoint)?.kind
 }

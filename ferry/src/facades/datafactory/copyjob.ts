@@ -3,8 +3,9 @@ import { basename, dirname } from 'node:path'
 import { FerryError } from '../../errors.ts'
 import { checkJob } from '../../job/read.ts'
 import type { CopyJob, TableEntry } from '../../job/schema.ts'
-import { isObject, type Value, type ValueObject } from '../../pipelines/expressions/values.ts'
+import { isObject, type ValueObject } from '../../pipelines/expressions/values.ts'
 import { requireBoolean, requireInteger, requireList, requireObject } from '../../pipelines/resolve.ts'
+import { addedColumns, withAdded } from './additional.ts'
 import type { Dataset, FilesPlace, TablePlace } from './datasets.ts'
 import {
   endingOf,
@@ -23,7 +24,7 @@ import {
   READ_FORMAT,
   READ_STORE,
   requireKnownProperties,
-  SINK,
+  sinkNames,
   sourceNames,
   WRITE_FORMAT,
   WRITE_STORE,
@@ -40,6 +41,10 @@ export interface CopyOf {
   kindOf: KindOf
   /** The file that what a service gives was written to, an object a line. */
   spooled?: string | undefined
+  /** The file that what a service is to get is written to, an object a line. */
+  outgoing?: string | undefined
+  /** The files that `fileListPath` of the source names, from the folder of its dataset. */
+  listed?: readonly string[] | undefined
   /** The names of the files that a name or a pattern means, relative to the store. */
   list(endpoint: CopyJob['source'], name: string, read: Record<string, unknown>): Promise<string[]>
 }
@@ -63,6 +68,7 @@ export async function copyJobOf(copy: CopyOf): Promise<CopyJob> {
   requireSource(from)
   requireSink(to)
   const isBinary = isFiles(source) && source.at.format === 'binary'
+  if (isBinary && sink.at.kind === 'rest') throw new FerryError('FERRY-7006', 'files as they are do not go to REST')
   if (isFiles(sink) && (sink.at.format === 'binary') !== isBinary) {
     throw new FerryError(
       'FERRY-7006',
@@ -92,11 +98,6 @@ export function requireSource(from: ValueObject): void {
   if (optional(from.sqlReaderStoredProcedureName) !== undefined) {
     throw new FerryError('FERRY-7006', 'a stored procedure is no source here: write its statement as the query')
   }
-  if (isObject(from.storeSettings) && optional(from.storeSettings.fileListPath) !== undefined) {
-    throw new FerryError('FERRY-7006', 'a source by fileListPath does not run here', {
-      hint: 'Read the list by a Lookup, and copy its files in a ForEach.',
-    })
-  }
   requireKnownProperties(from, sourceNames(from))
   requireKnownProperties(from.storeSettings, READ_STORE)
   requireKnownProperties(from.formatSettings, READ_FORMAT)
@@ -112,7 +113,7 @@ function requireSink(to: ValueObject): void {
       )
     }
   }
-  requireKnownProperties(to, SINK)
+  requireKnownProperties(to, sinkNames(to))
   requireKnownProperties(to.storeSettings, WRITE_STORE)
   requireKnownProperties(to.formatSettings, WRITE_FORMAT)
 }
@@ -131,12 +132,12 @@ interface Side {
   recursive: boolean
 }
 
-function readOf({ source, kindOf, spooled }: CopyOf, from: ValueObject): Side {
+function readOf({ source, kindOf, spooled, listed }: CopyOf, from: ValueObject): Side {
   if (spooled !== undefined) {
     const endpoint = { kind: 'files', folder: dirname(spooled) }
     return { endpoint, object: basename(spooled), options: { format: 'jsonl' }, root: '', recursive: false }
   }
-  if (isFiles(source)) return readFiles(source, from, kindOf)
+  if (isFiles(source)) return readFiles(source, from, kindOf, listed)
   const { at, name } = source
   if (at.kind === 'rest') throw new FerryError('FERRY-7006', `dataset ${name}: REST is read by a Copy alone`)
   const query = queryOf(from)
@@ -187,11 +188,11 @@ export function documentOptionsOf({ detectDatetime, pageSize }: ValueObject, que
   }
 }
 
-function readFiles(source: OfFiles, from: ValueObject, kindOf: KindOf): Side {
+function readFiles(source: OfFiles, from: ValueObject, kindOf: KindOf, listed?: readonly string[]): Side {
   const { endpoint, root } = placedAt(source.endpoint, source.at, kindOf)
   const store = isObject(from.storeSettings) ? from.storeSettings : { recursive: from.recursive ?? true }
-  const { object, recursive } = sourceObject(source.at, root, store)
-  const options = readOptionsOf(source)
+  const { object, recursive } = sourceObject(source.at, root, store, listed)
+  const options: Record<string, unknown> = { ...readOptionsOf(source), ...skippedLines(source.at, from) }
   if (source.at.format === 'csv') options.infer = false
   if (recursive && source.at.format !== 'binary') options.recursive = true
   for (const [name, own] of [
@@ -210,7 +211,14 @@ function readFiles(source: OfFiles, from: ValueObject, kindOf: KindOf): Side {
   return { endpoint, object, options, root, recursive }
 }
 
-function writeOf({ sink, kindOf }: CopyOf, to: ValueObject): Side {
+/** Lines before the records of delimited text. */
+export function skippedLines({ format }: FilesPlace, { formatSettings }: ValueObject): { skipLines?: number } {
+  const given = isObject(formatSettings) ? formatSettings.skipLineCount : undefined
+  if (format !== 'csv' || given === undefined || given === null) return {}
+  return { skipLines: requireInteger(given, 'skipLineCount', 0, 100_000) }
+}
+
+function writeOf({ sink, kindOf, outgoing }: CopyOf, to: ValueObject): Side {
   if (isFiles(sink)) {
     const { endpoint, root } = placedAt(sink.endpoint, sink.at, kindOf)
     const format = isObject(to.formatSettings) ? to.formatSettings : {}
@@ -219,7 +227,10 @@ function writeOf({ sink, kindOf }: CopyOf, to: ValueObject): Side {
     return { endpoint, object, options: writeOptionsOf(sink, format), root: join(root, folder), recursive: false }
   }
   const { at, name } = sink
-  if (at.kind === 'rest') throw new FerryError('FERRY-7006', `dataset ${name}: REST is no sink of a copy here yet`)
+  if (at.kind === 'rest') {
+    const endpoint = { kind: 'files', folder: dirname(outgoing!) }
+    return { endpoint, object: basename(outgoing!), options: { format: 'jsonl' }, root: '', recursive: false }
+  }
   const { object } = at as TablePlace
   if (object === undefined)
     throw new FerryError('FERRY-7001', `dataset ${name} names no ${at.kind === 'documents' ? 'collection' : 'table'}`)
@@ -277,7 +288,7 @@ async function tabular(copy: CopyOf, read: Side, write: Side, to: ValueObject): 
   const mapping = mappingOf(properties.translator, {
     sourceIsUnnamed,
     sinkIsUnnamed,
-    sinkNests: sink.at.kind === 'documents',
+    sinkNests: sink.at.kind === 'documents' || sink.at.kind === 'rest',
   })
   const from = requireObject(properties.source, 'source')
   const added = addedColumns(from.additionalColumns)
@@ -335,53 +346,15 @@ async function intoFolder(copy: CopyOf, read: Side, write: Side, to: ValueObject
 
 /** The folder that the paths of files are relative to: what comes before the first pattern. */
 function baseOf(object: string): string {
-  const fixed = object.replace(/\[([*?{[])\]/g, '$1')
-  const at = object.search(/[*?](?!\])/)
-  const head = at < 0 ? fixed : fixed.slice(0, at)
-  return head.slice(0, head.lastIndexOf('/') + 1)
-}
-
-interface Added {
-  name: string
-  value: string
-}
-
-function addedColumns(list: Value | undefined): Added[] {
-  if (list === undefined || list === null) return []
-  return requireList(list, 'additionalColumns').map((one, i) => {
-    const { name, value } = requireObject(one, `additionalColumns[${i}]`)
-    return { name: String(name), value: value === null || value === undefined ? '' : String(value) }
-  })
-}
-
-type Columns = Record<string, { to: string; type?: string }>
-
-/** Columns that the source does not have: constants, the path of a file, copies of other columns. */
-function withAdded(columns: Columns | undefined, added: readonly Added[]) {
-  const constants: Record<string, string> = {}
-  let path: string | undefined
-  const mapped: Columns | undefined = columns && { ...columns }
-  for (const { name, value } of added) {
-    const to = mapped ? mapped[name]?.to : name
-    if (mapped) delete mapped[name]
-    // A mapping that leaves the column out does so on purpose.
-    if (to === undefined) continue
-    const copied = /^\$\$COLUMN:(.*)$/i.exec(value)?.[1]
-    if (/^\$\$FILEPATH$/i.test(value)) path = to
-    else if (copied === undefined) constants[to] = value
-    else if (mapped && !Object.hasOwn(mapped, copied)) mapped[copied] = { to }
-    else
-      throw new FerryError(
-        'FERRY-7006',
-        `the additional column ${name} is a copy of ${copied}, which is copied itself: it comes once here`,
-      )
-  }
-  return { columns: mapped, constants, path }
+  const at = object.search(/[*?{](?!\])/)
+  const head = at < 0 ? object : object.slice(0, at)
+  return head.slice(0, head.lastIndexOf('/') + 1).replace(/\[([*?{[])\]/g, '$1')
 }
 
 function updateOf(sink: Dataset, to: ValueObject): Record<string, unknown> {
   const behavior = (optional(to.writeBehavior) ?? 'insert').toLowerCase()
   if (sink.at.kind === 'documents') return behavior === 'upsert' ? { update: 'merge' } : { update: 'append' }
+  if (sink.at.kind === 'rest') return { update: 'overwrite' }
   if (sink.at.kind !== 'table') return {}
   const create = optional(to.tableOption)?.toLowerCase() === 'autocreate' ? {} : { create: 'never' }
   const method = (optional(to.writeMethod) ?? '').toLowerCase()

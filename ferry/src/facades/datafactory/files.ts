@@ -41,7 +41,13 @@ export function literal(path: string): string {
 }
 
 /** What a source reads of a dataset: a file, a folder, or a pattern. */
-export function sourceObject(at: FilesPlace, root: string, store: ValueObject): { object: string; recursive: boolean } {
+export function sourceObject(
+  at: FilesPlace,
+  root: string,
+  store: ValueObject,
+  listed?: readonly string[],
+): { object: string; recursive: boolean } {
+  if (listed) return { object: join(root, literal(at.folder), anyOf(listed)), recursive: false }
   const recursive = store.recursive === undefined || requireBoolean(store.recursive, 'recursive')
   const wildcardFolder = optional(store.wildcardFolderPath)?.replace(/^\/+|\/+$/g, '')
   const wildcardFile = optional(store.wildcardFileName)
@@ -55,6 +61,24 @@ export function sourceObject(at: FilesPlace, root: string, store: ValueObject): 
   if (at.file !== undefined) return { object: join(root, literal(at.folder), literal(at.file)), recursive: false }
   const folder = join(root, literal(at.folder))
   return { object: folder === '' ? './' : `${folder}/`, recursive }
+}
+
+/** Files of a list that an object may name: patterns have no more alternatives. */
+const MOST_LISTED = 256
+
+/** One of several paths, as a pattern. */
+function anyOf(paths: readonly string[]): string {
+  if (paths.length === 0) throw new FerryError('FERRY-3001', 'the list of fileListPath names no file')
+  if (paths.length > MOST_LISTED) {
+    throw new FerryError('FERRY-7006', `a list of fileListPath names at most ${MOST_LISTED} files here`, {
+      hint: 'Read the list by a Lookup, and copy its files in a ForEach.',
+    })
+  }
+  const odd = paths.find(path => /[{},]/.test(path))
+  if (odd !== undefined) {
+    throw new FerryError('FERRY-7006', `the list of fileListPath names ${odd}: commas and braces are not known there`)
+  }
+  return paths.length === 1 ? literal(paths[0]!) : `{${paths.map(literal).join(',')}}`
 }
 
 export function optional(value: Value | undefined): string | undefined {

@@ -57,6 +57,28 @@ export const REST_SOURCE: Known = {
   ],
 }
 
+export const REST_SINK: Known = {
+  what: 'REST sink',
+  names: [
+    'type',
+    'requestMethod',
+    'additionalHeaders',
+    'httpRequestTimeout',
+    'requestInterval',
+    'httpCompressionType',
+    'writeBatchSize',
+    'writeBatchTimeout',
+    'sinkRetryCount',
+    'sinkRetryWait',
+    ...PACE,
+  ],
+}
+
+/** What is known of a sink by its type. */
+export function sinkNames(sink: { type?: unknown } | undefined): Known {
+  return sink?.type === 'RestSink' ? REST_SINK : SINK
+}
+
 /** What is known of a source by its type. */
 export function sourceNames(source: { type?: unknown } | undefined): Known {
   return source?.type === 'RestSource' ? REST_SOURCE : SOURCE
@@ -98,6 +120,7 @@ export const READ_STORE: Known = {
     'wildcardFileName',
     'prefix',
     'enablePartitionDiscovery',
+    'fileListPath',
     'modifiedDatetimeStart',
     'modifiedDatetimeEnd',
     'deleteFilesAfterCompletion',
@@ -112,7 +135,7 @@ export const WRITE_STORE: Known = {
   names: ['type', 'copyBehavior', 'blockSizeInMB', 'operationTimeout', 'useTempFileRename', ...PACE],
 }
 
-export const READ_FORMAT: Known = { what: 'formatSettings of a source', names: ['type'] }
+export const READ_FORMAT: Known = { what: 'formatSettings of a source', names: ['type', 'skipLineCount'] }
 
 export const WRITE_FORMAT: Known = {
   what: 'formatSettings of a sink',

@@ -14,7 +14,8 @@ import { type Answer, request } from './web.ts'
 
 const MOST_BYTES = 256_000_000
 const MOST_REQUESTS = 100_000
-const DEFAULT_TIMEOUT_MS = 100_000
+/** What Data Factory waits for an answer. */
+export const DEFAULT_TIMEOUT_MS = 100_000
 const DEFAULT_INTERVAL_MS = 1000
 
 export interface RestRequest {
@@ -53,13 +54,7 @@ async function* pages({ settings, relativeUrl, source, signal, sleep }: RestRequ
   const method = (optional(source.requestMethod) ?? 'GET').toUpperCase()
   if (method !== 'GET' && method !== 'POST')
     throw new FerryError('FERRY-7001', `requestMethod has to be GET or POST, and is ${method}`)
-  const base = settings.require('url').replace(/\/$/, '')
-  const first =
-    relativeUrl === ''
-      ? base
-      : /^https?:/i.test(relativeUrl)
-        ? relativeUrl
-        : `${base}/${relativeUrl.replace(/^\//, '')}`
+  const first = addressOf(settings, relativeUrl)
   const headers = { ...headersOf(source.additionalHeaders), ...authorization(settings), accept: 'application/json' }
   const body = method === 'POST' ? (optional(source.requestBody) ?? '') : undefined
   if (body !== undefined) (headers as Record<string, string>)['content-type'] ??= 'application/json'
@@ -91,14 +86,21 @@ async function* pages({ settings, relativeUrl, source, signal, sleep }: RestRequ
   }
 }
 
-function intervalOf(value: Value | undefined): number {
+/** The address of a dataset in its service. */
+export function addressOf(settings: Settings, relativeUrl: string): string {
+  const base = settings.require('url').replace(/\/$/, '')
+  if (relativeUrl === '') return base
+  return /^https?:/i.test(relativeUrl) ? relativeUrl : `${base}/${relativeUrl.replace(/^\//, '')}`
+}
+
+export function intervalOf(value: Value | undefined): number {
   if (value === undefined || value === null) return DEFAULT_INTERVAL_MS
   return typeof value === 'string' && value.includes(':')
     ? requireSpan(value, 'requestInterval')
     : requireInteger(value, 'requestInterval', 0, 60_000)
 }
 
-function authorization(settings: Settings): Record<string, string> {
+export function authorization(settings: Settings): Record<string, string> {
   const type = settings.text('authenticationType') ?? 'Anonymous'
   if (type === 'Anonymous') return {}
   if (type !== 'Basic')
@@ -108,7 +110,7 @@ function authorization(settings: Settings): Record<string, string> {
 }
 
 /** An object, or lines of `name: value`. */
-function headersOf(given: Value | undefined): Record<string, string> {
+export function headersOf(given: Value | undefined): Record<string, string> {
   if (isObject(given))
     return Object.fromEntries(Object.entries(given).map(([name, v]) => [name.toLowerCase(), textOf(v)]))
   return Object.fromEntries(

@@ -16,7 +16,11 @@ export interface Answer {
 /** Calls an address; credentials stay with the host that they are for. Throws ActivityFailure. */
 export async function request(
   url: string,
-  { method, headers, body }: { method: string; headers: Record<string, string>; body: string | undefined },
+  {
+    method,
+    headers,
+    body,
+  }: { method: string; headers: Record<string, string>; body: string | Uint8Array<ArrayBuffer> | undefined },
   { limit, signal, most }: { limit: number; signal: AbortSignal; most: number },
 ): Promise<Answer> {
   const timer = AbortSignal.timeout(limit)

@@ -1,6 +1,6 @@
 /** A local folder as a store of objects; `-` is standard input and output. */
 import { constants, createReadStream } from 'node:fs'
-import { access, readdir, rm, stat } from 'node:fs/promises'
+import { access, readdir, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { RunIdentity, WriteRequest } from '../../contract/write.ts'
@@ -149,6 +149,16 @@ export class LocalFolder implements ObjectStore {
     if (now && (now.size !== head.size || now.modified !== head.modified)) return false
     if (now) await translated(head.key, rm(this.policy.pathOf(head.key)))
     return true
+  }
+
+  async removeEmpty(folder: string): Promise<void> {
+    const empty = async (path: string): Promise<void> => {
+      const entries = await readdir(path, { withFileTypes: true }).catch(() => [])
+      for (const entry of entries) if (entry.isDirectory()) await empty(join(path, entry.name))
+      // The system refuses one that holds something.
+      await rmdir(path).catch(() => undefined)
+    }
+    await empty(this.pathOf(folder))
   }
 
   files(run: RunIdentity, folder: string, ordinal: number): FileTarget {

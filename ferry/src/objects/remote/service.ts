@@ -91,6 +91,8 @@ export interface ObjectService {
   copyFrom?(from: ObjectService, head: RemoteHead, key: string): Promise<boolean>
   /** Removes objects. Does nothing for those that do not exist. */
   remove(keys: string[]): Promise<void>
+  /** Removes a folder and those below it that hold nothing; absent where folders are there only with objects in them. */
+  removeEmpty?(folder: string): Promise<void>
   /** Begins an object under a key; `by` and `about` as in `Reveal`. Gives back the identity of the upload. */
   stage(key: string, recorded: Pick<Reveal, 'by' | 'about'>): Promise<string>
   /** Stores a part durably; parts may be stored in any order, some at a time. Gives back what identifies it. */

@@ -133,6 +133,10 @@ export class RemoteStore implements ObjectStore {
     return true
   }
 
+  async removeEmpty(folder: string): Promise<void> {
+    await this.service.removeEmpty?.(this.keyOf(folder).replace(/\/$/, ''))
+  }
+
   files(run: RunIdentity, folder: string, ordinal: number): FileTarget {
     const key = this.keyOf(folder)
     const prefix = key === '' || key.endsWith('/') ? key : `${key}/`

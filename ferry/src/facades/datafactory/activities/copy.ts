@@ -15,7 +15,9 @@ import { newestRun } from '../../../state/runs.ts'
 import { datasetAt, filesIn, kindsOf, type Running } from '../context.ts'
 import { copyJobOf } from '../copyjob.ts'
 import type { Dataset } from '../datasets.ts'
+import { listedFiles } from '../filelist.ts'
 import { spool } from '../rest.ts'
+import { deliver } from '../restsink.ts'
 import { writeLog } from './copylog.ts'
 
 /** A copy, as a run of its own, which a process that goes on with the pipeline resumes. */
@@ -34,8 +36,9 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
   const source = datasetAt(around, context, activity.inputs?.[0], 'input')
   const sink = datasetAt(around, context, activity.outputs?.[0], 'output')
   const spooled = await spoolOf(around, context, source, properties)
+  const outgoing = sink.at.kind === 'rest' ? spoolPath(state, context, 'out') : undefined
   const made = () =>
-    kindsOf(around).then(kindOf =>
+    kindsOf(around).then(async kindOf =>
       copyJobOf({
         name: jobName(context),
         source,
@@ -43,9 +46,22 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
         properties,
         kindOf,
         spooled,
+        outgoing,
+        listed: await listedFiles(around, source, properties),
         list: filesIn(around),
       }),
     )
+  const delivered = async () => {
+    if (outgoing === undefined || sink.at.kind !== 'rest') return
+    const words = {
+      settings: sink.service.properties,
+      relativeUrl: sink.at.relativeUrl,
+      sink: requireObject(properties.sink, 'sink'),
+    }
+    const { sleep } = context
+    if (existsSync(outgoing)) await deliver({ ...words, signal, sleep: ms => sleep.call(context, ms) }, outgoing)
+    forget(outgoing)
+  }
   const job = await keptCopy(context, made)
   context.told({
     source: requireObject(properties.source, 'source'),
@@ -59,7 +75,8 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
   const ended = await completedRun(state, job.name)
   if (ended) {
     context.copies(ended.id)
-    return withLog(around, context, properties, outputOf(ended, facts), { job: job.name, end: ended })
+    await delivered()
+    return withLog(around, context, properties, outputOf(ended, facts), ended.id)
   }
   const report = await executed(around, context, job).catch(async error => {
     // A process that has died leaves what it had begun.
@@ -69,10 +86,14 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
   const isGivenUp =
     report.status === 'paused' ? signal.reason !== 'stop' : report.status === 'failed' && context.isLastAttempt
   if (spooled !== undefined && (report.status === 'completed' || isGivenUp)) rmSync(spooled, { force: true })
-  if (isGivenUp) await discardCopy(state, job, policy)
+  if (isGivenUp) {
+    await discardCopy(state, job, policy)
+    if (outgoing !== undefined) forget(outgoing)
+  }
   const output = outputOf({ ...report, id: report.runId }, facts)
   if (report.status === 'completed') {
-    return withLog(around, context, properties, output, { job: job.name, end: { ...report, id: report.runId } })
+    await delivered()
+    return withLog(around, context, properties, output, report.runId)
   }
   const [first] = report.errors
   throw new ActivityFailure(
@@ -88,10 +109,10 @@ async function withLog(
   context: ActivityContext,
   properties: ValueObject,
   output: ValueObject,
-  { job, end }: { job: string; end: CopyEnd },
+  run: string,
 ): Promise<ValueObject> {
-  if (end.rowsSkipped === 0) return output
-  const logFilePath = await writeLog(around, context, properties, { run: end.id, job })
+  if (output.rowsSkipped === undefined) return output
+  const logFilePath = await writeLog(around, context, properties, { run })
   return logFilePath === undefined ? output : { ...output, logFilePath }
 }
 
@@ -103,10 +124,8 @@ async function spoolOf(
   properties: ValueObject,
 ): Promise<string | undefined> {
   if (at.kind !== 'rest') return undefined
-  const folder = join(state.home, 'spool')
-  const path = join(folder, `${jobName(context)}.jsonl`)
+  const path = spoolPath(state, context, 'in')
   if (existsSync(path)) return path
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
   const source = requireObject(properties.source, 'source')
   const { relativeUrl } = at
   const { signal } = context
@@ -117,6 +136,17 @@ async function spoolOf(
   )
   renameSync(`${path}.tmp`, path)
   return path
+}
+
+/** A file beside the state for what an activity gets from a service, or sends to one. */
+function spoolPath({ home }: State, context: ActivityContext, side: 'in' | 'out'): string {
+  const folder = join(home, 'spool')
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  return join(folder, `${jobName(context)}${side === 'in' ? '' : '-out'}.jsonl`)
+}
+
+function forget(outgoing: string): void {
+  for (const path of [outgoing, `${outgoing}.sent`]) rmSync(path, { force: true })
 }
 
 /** How long the process of a copy may take to end when the one that it works for is gone. */

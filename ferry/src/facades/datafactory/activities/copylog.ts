@@ -1,6 +1,7 @@
 /** The log of a copy: the rows that it has skipped, where Data Factory would have written them. */
+import { createHash } from 'node:crypto'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { basename, dirname, join as joinPath } from 'node:path'
+import { join as joinPath } from 'node:path'
 import { csvEncoder } from '../../../batch/csv.ts'
 import { FERRY_CSV } from '../../../batch/encoding.ts'
 import { utf8 } from '../../../batch/types.ts'
@@ -12,7 +13,7 @@ import type { Reference } from '../../../pipelines/model.ts'
 import { requireBoolean } from '../../../pipelines/resolve.ts'
 import { printed } from '../../../runtime/skipped.ts'
 import { kindsOf, type Running } from '../context.ts'
-import { join, optional, placedAt } from '../files.ts'
+import { join, literal, optional, placedAt } from '../files.ts'
 import { endpointOf, serviceOf } from '../linkedservices.ts'
 
 /** Rows that a log has at the most; all of them are kept in the state. */
@@ -42,49 +43,47 @@ export async function writeLog(
   around: Running,
   context: ActivityContext,
   properties: ValueObject,
-  copy: { run: string; job: string },
+  copy: { run: string },
 ): Promise<string | undefined> {
   const place = placeOf(properties)
   if (!place) return undefined
-  const { state, factory, redirects, copier } = around
-  const folder = joinPath(state.home, 'spool', copy.job)
-  const file = joinPath(folder, `${copy.run}.csv`)
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  writeFileSync(file, await textOf(around, copy.run), { mode: 0o600 })
+  return writeLogFile(around, context, {
+    ...place,
+    folders: ['copyactivity-logs', encodeURIComponent(context.activity.name), context.runId],
+    name: `${copy.run}.csv`,
+    text: await textOf(around, copy.run),
+  })
+}
+
+/** Writes a log of an activity into a store; gives back the folder that it is in. */
+export async function writeLogFile(
+  { state, factory, redirects, copier }: Running,
+  context: ActivityContext,
+  log: Place & { folders: string[]; name: string; text: string },
+): Promise<string> {
+  const print = createHash('sha256').update(`${context.runId}/${context.key}`).digest('hex').slice(0, 16)
+  const spool = joinPath(state.home, 'spool', `log-${print}`)
+  mkdirSync(spool, { recursive: true, mode: 0o700 })
+  writeFileSync(joinPath(spool, log.name), log.text, { mode: 0o600 })
   try {
-    const service = serviceOf(factory, redirects, place.linkedServiceName as Reference, context.scope)
-    const [container = '', ...rest] = place.path.replace(/^\/+|\/+$/g, '').split('/')
-    const at = {
-      kind: 'files',
-      format: 'binary',
-      container,
-      folder: rest.join('/'),
-      file: undefined,
-    } as const
-    const { endpoint, root } = placedAt(endpointOf(service), at, await kindsOf(around))
-    const name = encodeURIComponent(context.activity.name)
-    const target = join(root, at.folder, 'copyactivity-logs', name, context.runId, basename(file))
+    const service = serviceOf(factory, redirects, log.linkedServiceName as Reference, context.scope)
+    const [container = '', ...rest] = log.path.replace(/^\/+|\/+$/g, '').split('/')
+    const { endpoint, root } = placedAt(endpointOf(service), { container }, await kindsOf({ state }))
+    const folder = join(...rest, ...log.folders)
+    const binary = { read: { format: 'binary' }, write: { format: 'binary' } }
     const job = checkJob({
-      name: `${copy.job}-log`,
-      source: { kind: 'files', folder: dirname(file) },
+      name: `adf-log-${print}`,
+      source: { kind: 'files', folder: spool },
       destination: endpoint,
-      tables: [
-        {
-          from: basename(file),
-          to: target,
-          update: 'overwrite',
-          read: { format: 'binary' },
-          write: { format: 'binary' },
-        },
-      ],
+      tables: [{ from: literal(log.name), to: join(root, folder, log.name), update: 'overwrite', ...binary }],
     })
     const report = await copier.run({ job, signal: context.signal, onStart: () => {} })
     const [error] = report.errors
     if (error)
       throw new FerryError('FERRY-7005', `the log of ${context.activity.name} cannot be written: ${error.message}`)
-    return join(at.container, at.folder, 'copyactivity-logs', name, context.runId, '')
+    return join(container, folder, '')
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    rmSync(spool, { recursive: true, force: true })
   }
 }
 

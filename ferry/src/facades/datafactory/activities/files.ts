@@ -1,16 +1,26 @@
 /** Activities about files, and about what is there at all: GetMetadata, Delete, Validation. */
 
-import { typeName } from '../../../batch/types.ts'
+import { csvEncoder } from '../../../batch/csv.ts'
+import { FERRY_CSV } from '../../../batch/encoding.ts'
+import { typeName, utf8 } from '../../../batch/types.ts'
 import type { FileView } from '../../../contract/capabilities.ts'
 import type { Store } from '../../../contract/store.ts'
 import { FerryError } from '../../../errors.ts'
 import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
 import { ActivityFailure } from '../../../pipelines/errors.ts'
 import { isObject, type ValueObject, valueOf } from '../../../pipelines/expressions/values.ts'
-import { requireBoolean, requireInteger, requireList, requireSpan, requireText } from '../../../pipelines/resolve.ts'
-import { datasetAt, kindsOf, type Surroundings, withStore } from '../context.ts'
+import {
+  requireBoolean,
+  requireInteger,
+  requireList,
+  requireObject,
+  requireSpan,
+  requireText,
+} from '../../../pipelines/resolve.ts'
+import { datasetAt, kindsOf, type Running, type Surroundings, withStore } from '../context.ts'
 import type { Dataset, FilesPlace } from '../datasets.ts'
 import { join, modifiedRange, optional, placedAt, sourceObject } from '../files.ts'
+import { writeLogFile } from './copylog.ts'
 import { filesOf } from './lookup.ts'
 
 const FIELDS = [
@@ -165,11 +175,11 @@ async function columnsOf(around: Surroundings, dataset: Dataset, at: FilesPlace,
   })
 }
 
-export function deleteActivity(around: Surroundings): ActivityKind {
+export function deleteActivity(around: Running): ActivityKind {
   return { type: 'Delete', isOutside: true, run: context => remove(around, context) }
 }
 
-async function remove(around: Surroundings, context: ActivityContext): Promise<ValueObject> {
+async function remove(around: Running, context: ActivityContext): Promise<ValueObject> {
   const { typeProperties } = context.activity
   const dataset = datasetAt(around, context, typeProperties.dataset, 'dataset')
   const { at } = dataset
@@ -196,8 +206,12 @@ async function remove(around: Surroundings, context: ActivityContext): Promise<V
       if (await folders.remove(file)) deleted.push(file.name)
       else throw new ActivityFailure('FERRY-5005', `${file.name} was changed while it was to be deleted: it stays`)
     }
+    // With all that is in it a folder goes itself.
+    if (recursive && object.endsWith('/') && object !== './' && !isWildcard) await folders.removeEmpty(object)
   })
+  const logPath = await deletionLog(around, context, deleted)
   return valueOf({
+    ...(logPath === undefined ? {} : { logPath }),
     datasetName: dataset.service.type,
     type: dataset.type,
     recursive,
@@ -206,6 +220,23 @@ async function remove(around: Surroundings, context: ActivityContext): Promise<V
     effectiveIntegrationRuntime: 'Ferry',
     executionDuration: Math.round((Date.now() - context.startedAt) / 1000),
   }) as ValueObject
+}
+
+/** Writes the names of what was deleted where the activity wants its log; gives back its path. */
+async function deletionLog(around: Running, context: ActivityContext, deleted: string[]): Promise<string | undefined> {
+  const { enableLogging } = context.activity.typeProperties
+  if (enableLogging === undefined || !requireBoolean(context.property('enableLogging'), 'enableLogging'))
+    return undefined
+  const place = requireObject(context.property('logStorageSettings'), 'logStorageSettings')
+  const line = csvEncoder([utf8, utf8, utf8, utf8], FERRY_CSV)
+  const text = `Name,Category,Status,Error\n${deleted.map(name => line([[name, 'File', 'Deleted', null]])).join('')}`
+  return writeLogFile(around, context, {
+    linkedServiceName: place.linkedServiceName,
+    path: optional(place.path) ?? '',
+    folders: [],
+    name: `${context.runId}-${encodeURIComponent(context.key)}.csv`,
+    text,
+  })
 }
 
 const DEFAULT_VALIDATION_MS = 12 * 3_600_000

@@ -4,9 +4,9 @@ import { isObject, parseValue, type ValueObject } from '../../../pipelines/expre
 import { requireBoolean, requireObject } from '../../../pipelines/resolve.ts'
 import { jsonRows } from '../../../runtime/rows.ts'
 import { datasetAt, kindsOf, type Surroundings, withStore } from '../context.ts'
-import { documentOptionsOf, queryOf, requireSource } from '../copyjob.ts'
+import { documentOptionsOf, queryOf, requireSource, skippedLines } from '../copyjob.ts'
 import type { Dataset, FilesPlace } from '../datasets.ts'
-import { type KindOf, placedAt, readOptionsOf, sourceObject } from '../files.ts'
+import { type KindOf, optional, placedAt, readOptionsOf, sourceObject } from '../files.ts'
 
 /** Data Factory gives no more either. */
 const MOST_ROWS = 5000
@@ -65,8 +65,15 @@ function withNames(row: ValueObject, { header }: Record<string, unknown>): Value
 export function filesOf(dataset: Dataset, at: FilesPlace, source: ValueObject, kinds: KindOf) {
   const place = placedAt(dataset.endpoint, at, kinds)
   const store = isObject(source.storeSettings) ? source.storeSettings : {}
+  if (optional(store.fileListPath) !== undefined) {
+    throw new FerryError('FERRY-7006', `dataset ${dataset.name}: a list of files is read by a Copy alone`)
+  }
   const { object, recursive } = sourceObject(at, place.root, store)
   const read = readOptionsOf(dataset)
   const text = at.format === 'csv' ? { infer: false } : {}
-  return { endpoint: place.endpoint, object, options: { ...read, ...text, ...(recursive ? { recursive: true } : {}) } }
+  return {
+    endpoint: place.endpoint,
+    object,
+    options: { ...read, ...text, ...skippedLines(at, source), ...(recursive ? { recursive: true } : {}) },
+  }
 }
