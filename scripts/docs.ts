@@ -30,6 +30,7 @@ import {
   COPY,
   READ_FORMAT,
   READ_STORE,
+  REST_SINK,
   REST_SOURCE,
   SINK,
   SOURCE,
@@ -176,9 +177,17 @@ const code = (names: Iterable<string>) => [...names].map(name => `\`${name}\``).
 /** What of Data Factory runs. */
 function dataFactory(): string {
   const functions = [...FUNCTIONS.values()].map(f => f.name).sort()
-  const properties = [COPY, SOURCE, REST_SOURCE, READ_STORE, READ_FORMAT, SINK, WRITE_STORE, WRITE_FORMAT].map(
-    ({ what, names }) => [what, code(names.filter(name => name !== 'type'))],
-  )
+  const properties = [
+    COPY,
+    SOURCE,
+    REST_SOURCE,
+    READ_STORE,
+    READ_FORMAT,
+    SINK,
+    REST_SINK,
+    WRITE_STORE,
+    WRITE_FORMAT,
+  ].map(({ what, names }) => [what, code(names.filter(name => name !== 'type'))])
   return table(
     ['what', 'which'],
     [

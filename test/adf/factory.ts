@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import type { Factory } from '../../ferry/src/facades/datafactory/artifacts.ts'
 import { programOf } from '../../ferry/src/facades/datafactory/program.ts'
 import { readFactory } from '../../ferry/src/facades/datafactory/read.ts'
 import { NO_REDIRECTS, type Redirects } from '../../ferry/src/facades/datafactory/redirects.ts'
@@ -71,7 +72,16 @@ export async function runFactory(
   pipeline: string,
   { parameters = {}, redirects = NO_REDIRECTS }: { parameters?: object; redirects?: Redirects } = {},
 ): Promise<Ran> {
-  const factory = readFactory(writeFactory(artifacts, { zone: 'eu' }), [], policy)
+  return runRead(readFactory(writeFactory(artifacts, { zone: 'eu' }), [], policy), pipeline, parameters, redirects)
+}
+
+/** The same with a factory that was read. */
+export async function runRead(
+  factory: Factory,
+  pipeline: string,
+  parameters: object,
+  redirects: Redirects,
+): Promise<Ran> {
   const home = temporaryFolder()
   const environment = { ...process.env, FERRY_HOME: home, FERRY_DATABASE_URL: undefined }
   const state = await openState({ FERRY_HOME: home })

@@ -161,6 +161,7 @@ describe('what is known here of Data Factory', () => {
     // Of a version that this library does not have.
     expect(DATASET_TYPES.filter(type => !datasets.has(type))).toEqual(['PostgreSqlV2Table'])
     const services = typesOf('LinkedService')
-    expect([...STORES, ...REDIRECTED].filter(type => !services.has(type)).sort()).toEqual(['PostgreSqlV2'])
+    const more = ['DataWarehouse', 'Lakehouse', 'PostgreSqlV2']
+    expect([...STORES, ...REDIRECTED].filter(type => !services.has(type)).sort()).toEqual(more)
   })
 })

@@ -7,6 +7,7 @@ import type { Parameter, Reference } from '../../pipelines/model.ts'
 import { bindParameters } from '../../pipelines/parameters.ts'
 import { resolve } from '../../pipelines/resolve.ts'
 import type { Factory } from './artifacts.ts'
+import { INLINE } from './fabric.ts'
 import { endpointOf, type Service, serviceOf } from './linkedservices.ts'
 import { DATASET, LOCATION, requireKnownProperties } from './properties.ts'
 import { type Redirects, redirectedTable } from './redirects.ts'
@@ -90,7 +91,8 @@ export function datasetOf(factory: Factory, redirects: Redirects, reference: Ref
   const declared = (properties.parameters ?? {}) as Record<string, Parameter>
   const given = resolve(reference.parameters ?? {}, scope, `dataset ${name}`) as ValueObject
   const parameters = bindParameters(`dataset ${name}`, declared, given)
-  const own: Scope = { clock: scope.clock, functions: new Map([['dataset', () => parameters]]) }
+  const around = properties[INLINE] === true ? scope.functions : []
+  const own: Scope = { clock: scope.clock, functions: new Map([...around, ['dataset', () => parameters]]) }
   const type = String(properties.type ?? '')
   const service = serviceOf(factory, redirects, properties.linkedServiceName as Reference, own)
   const why = whyNoDataset(type, service.redirect !== undefined)

@@ -33,6 +33,9 @@ export const REDIRECTED = new Set([
   'Db2',
   'Teradata',
   'Odbc',
+  // Of Fabric.
+  'Lakehouse',
+  'DataWarehouse',
 ])
 
 /** A linked service with its parameters put in. Throws FERRY-7003, FERRY-7004, FERRY-7006, FERRY-7007. */

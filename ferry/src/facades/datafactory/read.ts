@@ -6,6 +6,8 @@ import type { Policy } from '../../policy.ts'
 import { readTemplate } from './arm.ts'
 import { type Artifact, CATEGORIES, type Category, Factory, globalsOf } from './artifacts.ts'
 
+import { fromFabric } from './fabric.ts'
+
 const MOST_FILES = 20_000
 const MOST_BYTES = 64_000_000
 
@@ -44,14 +46,15 @@ function readFolder(root: string, place: string, policy: Policy): Factory {
   for (const folder of folders(root).filter(f => /\.DataPipeline$/i.test(f))) {
     const file = within(folder, 'pipeline-content.json')
     const content = readJson(file)
-    artifacts.push({
-      category: 'pipeline',
+    const pipeline = {
+      category: 'pipeline' as const,
       name: folder.replace(/\.DataPipeline$/i, ''),
       properties: propertiesOf(content, file),
       file,
       path: '$.properties',
       missing: [],
-    })
+    }
+    artifacts.push(...fromFabric(pipeline))
   }
   const template = TEMPLATES.map(name => within(name)).find(path => existsSync(path))
   if (artifacts.length === 0 && template !== undefined)
