@@ -36,6 +36,8 @@ describe('who may call', () => {
     expect(open.sort()).toEqual([
       'GET /healthz',
       'GET /readyz',
+      'POST /api/v1/callbacks/{id}',
+      'POST /api/v1/factories/{name}/triggers/{trigger}/events',
       'POST /api/v1/hooks/{name}/{trigger}',
       'POST /api/v1/session',
     ])

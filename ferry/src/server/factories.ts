@@ -1,5 +1,6 @@
 /** Factories of Data Factory: kept, checked, their pipelines and triggers. */
 import { randomBytes } from 'node:crypto'
+import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { FerryError } from '../errors.ts'
@@ -197,7 +198,14 @@ export const factoryRoutes: FastifyPluginAsyncZod<{
   const hook = {
     url: '/factories/:name/triggers/:trigger/events',
     // The secret is what admits a caller.
-    config: { role: 'public' as const, rateLimit: { max: 600, timeWindow: '1 minute' } },
+    config: {
+      role: 'public' as const,
+      rateLimit: { max: 600, timeWindow: '1 minute' },
+      admits: async (request: FastifyRequest) => {
+        const call = request as unknown as Call
+        return (await hasSecret(call)) ? `hook ${call.params.name}/${call.params.trigger}` : undefined
+      },
+    },
     bodyLimit: MOST_EVENTS,
   }
   const callSchema = {
@@ -214,9 +222,12 @@ export const factoryRoutes: FastifyPluginAsyncZod<{
     query: { secret?: string | undefined }
     headers: { authorization?: string | undefined }
   }
-  const requireSecret = async ({ params, query, headers }: Call) => {
+  const hasSecret = async ({ params, query, headers }: Call) => {
     const given = secretIn(headers.authorization, query.secret)
-    if (given !== undefined && (await isHookSecret(state, hookOwner(params.name), params.trigger, given))) return
+    return given !== undefined && (await isHookSecret(state, hookOwner(params.name), params.trigger, given))
+  }
+  const requireSecret = async (call: Call) => {
+    if (await hasSecret(call)) return
     throw new FerryError('FERRY-6001', 'the secret of the trigger is missing or wrong')
   }
 

@@ -11,7 +11,7 @@ import {
   pipelineStates,
 } from '../facades/datafactory/views.ts'
 import type { ServerScouts } from '../facades/looks.ts'
-import { answerCallback } from '../state/callbacks.ts'
+import { answerCallback, isAwaited } from '../state/callbacks.ts'
 import type { State } from '../state/database.ts'
 import { activityRun, changedActivities, findPipelineRun, listPipelineRuns } from '../state/pipelines.ts'
 import type { Role } from '../state/schema.ts'
@@ -159,7 +159,14 @@ export const pipelineRunRoutes: FastifyPluginAsyncZod<{
     method: 'POST',
     url: '/callbacks/:id',
     // Its id is the secret.
-    config: { role: 'public', rateLimit: { max: 600, timeWindow: '1 minute' } },
+    config: {
+      role: 'public',
+      rateLimit: { max: 600, timeWindow: '1 minute' },
+      admits: async ({ params }) => {
+        const { id } = params as z.output<typeof ofRun>
+        return (await isAwaited(db, id)) ? 'callback' : undefined
+      },
+    },
     bodyLimit: MOST_ANSWER,
     schema: {
       tags: ['pipeline runs'],

@@ -44,3 +44,14 @@ export async function answerCallback(db: Kysely<Schema>, id: string, body: strin
     .execute()
   return row !== undefined
 }
+
+/** True if somebody waits for an answer of this id. */
+export async function isAwaited(db: Kysely<Schema>, id: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('callback')
+    .select('id')
+    .where('id', '=', id)
+    .where('body', 'is', null)
+    .executeTakeFirst()
+  return row !== undefined
+}
