@@ -20,7 +20,7 @@ export async function startS3(): Promise<S3Server> {
   const folder = mkdtempSync(join(tmpdir(), 'ferry-s3-'))
   const port = await freePort()
   const env = { ...process.env, ROOT_ACCESS_KEY: 'ferry', ROOT_SECRET_KEY: 'ferrysecret' }
-  const args = ['--port', `127.0.0.1:${port}`, '--quiet', 'posix', folder]
+  const args = ['--port', `127.0.0.1:${port}`, '--quiet', '--keep-alive', 'posix', folder]
   const child = spawn(programOf('versitygw'), args, { env, stdio: ['ignore', 'ignore', 'inherit'] })
   const endpoint = `http://127.0.0.1:${port}`
   await until(
