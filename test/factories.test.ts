@@ -1,5 +1,5 @@
 /** Factories in a server, over HTTP: kept, run, gone on with after a kill, triggered by events and files, webhooks. */
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -88,6 +88,9 @@ describe('factories in a server', { timeout: 120_000 }, () => {
     ]) {
       expect((await server.call('POST', '/factories', { ...body, name: 'other' })).status).toBeGreaterThanOrEqual(400)
     }
+    for (const name of ['-x', '--help', '.', '..', 'a/b']) {
+      expect((await server.call('POST', '/factories', { factory, name })).status, name).toBe(400)
+    }
     expect((await server.call('DELETE', '/factories/mine')).status).toBe(204)
     expect((await server.call<Problem>('GET', '/factories/mine')).status).toBe(404)
   })
@@ -111,6 +114,80 @@ describe('factories in a server', { timeout: 120_000 }, () => {
     expect(
       (await server.call<Problem>('POST', '/factories/tests/pipelines/p/runs', { parameters: { n: 1 } })).body.code,
     ).toBe('FERRY-7001')
+  })
+
+  it('keep every digit of what they are given', async () => {
+    const { server } = await serverWith({
+      'pipeline/p': {
+        parameters: { n: { type: 'int' }, o: { type: 'object' }, d: { type: 'int', defaultValue: 1 } },
+        activities: [returns({ n: '@string(pipeline().parameters.n)', o: '@string(pipeline().parameters.o)' })],
+      },
+    })
+    const text = '{"parameters":{"n":9007199254740993,"o":{"a":9007199254740993,"b":1.0}}}'
+    const answer = await fetch(`${server.url}/api/v1/factories/tests/pipelines/p/runs`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${server.token}`, 'content-type': 'application/json' },
+      body: text,
+    })
+    const { runId } = (await answer.json()) as Run
+    expect((await ended(server, runId)).returnValue).toEqual({
+      n: '9007199254740993',
+      o: '{"a":9007199254740993,"b":1.0}',
+    })
+  })
+
+  it('belong to the factory that they were asked of, whatever becomes of its files', async () => {
+    const says = (who: string) => ({ activities: [returns({ who: `@concat('${who}')` })] })
+    const { server, factory } = await serverWith({
+      'pipeline/p': says('A'),
+      'pipeline/long': { activities: [wait('w', 600)] },
+    })
+    const other = writeFactory({ 'pipeline/p': says('B') })
+    // It is read where it was put instead, at once.
+    const place = join(factory, 'other')
+    renameSync(other, place)
+    const whoNow = async () => (await ended(server, await run(server, 'p'))).returnValue
+    expect(await whoNow()).toEqual({ who: 'A' })
+    for (const [from, who] of [
+      [place, 'B'],
+      [factory, 'A'],
+      [place, 'B'],
+    ] as const) {
+      expect((await server.call('POST', '/factories?replace=true', { factory: from })).status).toBe(200)
+      expect(await whoNow()).toEqual({ who })
+    }
+    expect((await server.call('POST', '/factories?replace=true', { factory })).status).toBe(200)
+    const long = await run(server, 'long')
+    expect((await server.call<Problem>('DELETE', '/factories/tests')).body.code).toBe('FERRY-1009')
+    // One that calls itself otherwise is another one.
+    writeFileSync(join(factory, 'factory', 'tests.json'), '{"name":"others","properties":{}}')
+    expect((await server.call<Problem>('POST', '/factories/tests/pipelines/p/runs')).body.code).toBe('FERRY-7001')
+    await server.call('POST', `/pipelineruns/${long}/cancel`)
+    expect((await ended(server, long)).status).toBe('Cancelled')
+    expect((await server.call('DELETE', '/factories/tests')).status).toBe(204)
+  })
+
+  it('go on although other artifacts were edited, and say so where their own were', async () => {
+    const home = join(temporaryFolder(), 'home')
+    const waits = { activities: [wait('first', 2), { ...wait('second', 1), dependsOn: [{ activity: 'first' }] }] }
+    const { server, factory } = await serverWith({ 'pipeline/p': waits, 'pipeline/q': waits }, {}, { home })
+    const [p, q] = [await run(server, 'p'), await run(server, 'q')]
+    const begun = async (id: string) =>
+      (await server.call<Run>('GET', `/pipelineruns/${id}`)).body.status === 'InProgress'
+    await until(async () => (await begun(p)) && (await begun(q)), 'both to begin')
+    const path = join(factory, 'pipeline', 'q.json')
+    writeFileSync(path, readFileSync(path, 'utf8').replace('"waitTimeInSeconds":1', '"waitTimeInSeconds":0'))
+    server.kill('SIGKILL')
+    await server.gone
+    const again = await startServer({ home, folder: factory })
+    expect((await ended(again, p)).status).toBe('Succeeded')
+    const told = async () => (await again.call<Run>('GET', `/pipelineruns/${q}`)).body
+    await until(async () => /cannot go on/.test((await told()).message), 'it to say so')
+    expect((await told()).status).toBe('InProgress')
+    // Others of its pipeline are not held up.
+    expect((await ended(again, await run(again, 'q'))).status).toBe('Succeeded')
+    await again.call('POST', `/pipelineruns/${q}/cancel`)
+    expect((await ended(again, q)).status).toBe('Cancelled')
   })
 
   it('go on after the server was killed, and nothing that ended runs again', async () => {
@@ -245,6 +322,25 @@ describe('factories in a server', { timeout: 120_000 }, () => {
     const ends = await Promise.all(runs.map(id => ended(server, id)))
     expect(ends.map(e => e.returnValue)).toEqual(['a', 'd'].map(day => ({ day, type: 'CustomEventsTrigger' })))
     expect(await runsOf(server)).toHaveLength(2)
+    // An event whose answer was lost comes again; large ones come too, with all their digits.
+    expect(await (await send([event('a')])).json()).toEqual({ runs: [] })
+    const large = await send([event('e', { data: { day: 'e', more: 'x'.repeat(100_000) } })])
+    expect(((await large.json()) as { runs: string[] }).runs).toHaveLength(1)
+    expect((await server.call<Problem>('POST', '/factories/tests/triggers/nosuch/secret')).body.code).toBe('FERRY-7007')
+    expect((await server.call('POST', '/factories/tests/triggers/ARRIVED/stop')).body).toEqual({ stopped: true })
+    const viewer = await server.call<{ token: string }>('POST', '/tokens', { name: 'looks', role: 'viewer' })
+    const { triggers } = (
+      await server.call<{ triggers: { outcome: string }[] }>('GET', '/factories/tests', undefined, {
+        authorization: `Bearer ${viewer.body.token}`,
+      })
+    ).body
+    expect(triggers.map(t => t.outcome)).toEqual([''])
+    // The secret goes with the factory.
+    await until(async () => (await runsOf(server)).every(x => x.status === 'Succeeded'), 'all to end')
+    const [{ source }] = (await server.call<{ source: object }[]>('GET', '/factories')).body as [{ source: object }]
+    expect((await server.call('DELETE', '/factories/tests')).status).toBe(204)
+    expect((await server.call('POST', '/factories', source)).status).toBe(200)
+    expect((await send([event('z')])).status).toBe(401)
   })
 
   it('wait for files, each of which has a run of its own, and none twice', async () => {
@@ -268,7 +364,10 @@ describe('factories in a server', { timeout: 120_000 }, () => {
           pipelines: [
             {
               pipelineReference: { referenceName: 'p' },
-              parameters: { folder: '@triggerBody().folderPath', file: '@triggerBody().fileName' },
+              parameters: {
+                folder: '@triggerBody().folderPath',
+                file: "@if(startsWith(triggerBody().fileName, '0-'), int('no number'), triggerBody().fileName)",
+              },
             },
           ],
           typeProperties: {
@@ -284,26 +383,23 @@ describe('factories in a server', { timeout: 120_000 }, () => {
       { args: ['--folder', data] },
     )
     expect((await server.call('POST', '/factories/tests/triggers/files/start')).status).toBe(204)
-    const started = async () => {
-      const { body } = await server.call<{ triggers: { outcome: string }[] }>('GET', '/factories/tests')
-      return body.triggers[0]!.outcome
-    }
-    await until(async () => /waits for files/.test(await started()), 'the first look', 60_000)
+    // What comes from now on has arrived, when it is whole.
     for (const name of ['one.csv', 'two.txt', 'three.csv']) writeFileSync(join(data, 'in', name), 'x')
     writeFileSync(join(data, 'in', 'empty.csv'), '')
-    await until(
-      async () => (await runsOf(server)).filter(r => r.status === 'Succeeded').length >= 2,
-      'two runs',
-      60_000,
-    )
     writeFileSync(join(data, 'in', 'old', 'four.csv'), 'x')
-    await until(
-      async () => (await runsOf(server)).filter(r => r.status === 'Succeeded').length >= 3,
-      'a third run',
-      60_000,
-    )
-    const at = (await runsOf(server)).map(r => (r.returnValue as { at: string }).at).sort()
-    expect(at).toEqual(['in/old|four.csv', 'in|one.csv', 'in|three.csv'])
+    writeFileSync(join(data, 'in', '0-bad.csv'), 'x')
+    const growing = setInterval(() => appendFileSync(join(data, 'in', 'grows.csv'), 'a line\n'), 500)
+    const grown = setTimeout(() => clearInterval(growing), 9000)
+    onTestFinished(() => {
+      clearInterval(growing)
+      clearTimeout(grown)
+    })
+    const done = async () => (await runsOf(server)).filter(x => x.status === 'Succeeded')
+    await until(async () => (await done()).length >= 4, 'four runs', 90_000)
+    const at = (await done()).map(x => (x.returnValue as { at: string }).at).sort()
+    expect(at).toEqual(['in/old|four.csv', 'in|grows.csv', 'in|one.csv', 'in|three.csv'])
+    const { body } = await server.call<{ triggers: { outcome: string }[] }>('GET', '/factories/tests')
+    expect(server.log() + body.triggers[0]!.outcome).toMatch(/0-bad\.csv: FERRY-7/)
   })
 
   it('call webhooks, and go on with what is sent back', async () => {
@@ -359,6 +455,8 @@ describe('factories in a server', { timeout: 120_000 }, () => {
       status: 'Failed',
       message: expect.stringContaining('No answer came'),
     })
+    // Nobody waits for what comes too late.
+    expect((await answer('late', {})).status).toBe(404)
     expect(called.filter(c => c.what === 'ask')).toHaveLength(1)
   })
 

@@ -85,7 +85,7 @@ export async function runRead(
   const home = temporaryFolder()
   const environment = { ...process.env, FERRY_HOME: home, FERRY_DATABASE_URL: undefined }
   const state = await openState({ FERRY_HOME: home })
-  const copier = new CopierPool(policy, 2, environment)
+  const copier = new CopierPool(policy, 2, { environment })
   onTestFinished(async () => {
     await copier.close()
     await state.close()

@@ -53,14 +53,14 @@ async function watching(artifacts: Artifacts, source: object = {}) {
   const open = () => openFactory(sourceSchema.parse({ factory: place, ...source }), policy)
   const events: string[] = []
   const make = () =>
-    new Watch({
+    Watch.open({
       state,
       copier,
-      open,
+      open: async () => open(),
       signal: new AbortController().signal,
       onEvent: e => events.push(`${e.trigger}: ${e.outcome}`),
     })
-  const watch = make()
+  const watch = await make()
   const tick = async (at: number, by = watch) => {
     await by.tick(at)
     await by.settled()
@@ -93,7 +93,7 @@ describe('a schedule trigger', () => {
     const next = Math.floor(Date.now() / HOUR + 1) * HOUR
     await w.tick(next - 1000)
     expect(await w.runs()).toEqual([])
-    const other = w.make()
+    const other = await w.make()
     await Promise.all([w.tick(next + 500), w.tick(next + 500, other)])
     const scheduled = new Date(next).toISOString().replace('Z', '0000Z')
     expect(await w.runs()).toEqual([{ state: 'Succeeded', a: scheduled, b: 'x', type: 'ScheduleTrigger' }])

@@ -52,11 +52,11 @@ export async function watch(_: string[], options: OfTriggers): Promise<void> {
     process.once('SIGTERM', onSignal)
     const copier = new CopierPool(policy, MOST_COPIES)
     try {
-      const watch = new Watch({
+      const watch = await Watch.open({
         state,
         copier,
         signal: ended.signal,
-        open: () => open(options.factory, options),
+        open: async () => open(options.factory, options),
         callbacks: findServer(state.home)?.url,
         onEvent: event => {
           const { trigger, outcome, run: id } = event

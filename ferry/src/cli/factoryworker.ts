@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { openFactory, sourceSchema } from '../facades/datafactory/source.ts'
+import { keptFactory } from '../facades/datafactory/looks.ts'
 import { Watch } from '../facades/datafactory/watch.ts'
 import { guardNetwork } from '../network.ts'
 import { Policy } from '../policy.ts'
@@ -18,7 +18,7 @@ const LOOK_MS = 2000
 
 export default async function factoryWorker(
   [name]: string[],
-  { callbacks, logLevel }: { callbacks: string; logLevel: string },
+  { callbacks, copyMemory, logLevel }: { callbacks: string; copyMemory: string; logLevel: string },
 ): Promise<void> {
   const log = makeLog(logLevel)
   guardNetwork()
@@ -33,24 +33,25 @@ export default async function factoryWorker(
     const spool = join(state.home, 'spool')
     mkdirSync(spool, { recursive: true, mode: 0o700 })
     const policy = Policy.from(process.env).alsoIn(spool)
-    const copier = new CopierPool(policy, MOST_COPIES)
+    const copier = new CopierPool(policy, MOST_COPIES, { mostMemory: Number(copyMemory) })
     try {
-      const { source } = await findFactory(state.db, name!)
-      const watch = new Watch({
+      const watch = await Watch.open({
         state,
         copier,
         callbacks,
         signal: stop.signal,
-        open: () => openFactory(sourceSchema.parse(JSON.parse(source)), policy),
+        open: () => keptFactory(state, policy, name!),
         onEvent: ({ trigger, outcome, run }) =>
           log.info({ factory: name, trigger: trigger || undefined, run }, outcome),
       })
       const watching = watch.run()
       for (let idle = 0; !stop.signal.aborted && idle < IDLE_MS; ) {
         await sleep(LOOK_MS, undefined, { signal: stop.signal }).catch(() => undefined)
-        // Where its artifacts are may have been changed: the next process reads that.
-        const isSame = (await findFactory(state.db, name!).catch(() => undefined))?.source === source
-        idle = !isSame ? IDLE_MS : (await watch.isIdle()) ? idle + LOOK_MS : 0
+        const isKept = await findFactory(state.db, name!).then(
+          () => true,
+          () => false,
+        )
+        idle = !isKept ? IDLE_MS : (await watch.isIdle()) ? idle + LOOK_MS : 0
       }
       stop.abort('stop')
       await watching

@@ -237,6 +237,7 @@ program.command('scout', { hidden: true }).action(async () => (await import('./s
 program
   .command('factory-worker <name>', { hidden: true })
   .requiredOption('--callbacks <url>')
+  .requiredOption('--copy-memory <bytes>')
   .option('--log-level <level>', '', 'info')
   .action(async (name, options) => (await import('./factoryworker.ts')).default([name], options))
 program.command('copier', { hidden: true }).action(async () => (await import('./copier.ts')).default())

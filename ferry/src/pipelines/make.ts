@@ -15,8 +15,8 @@ import type { RunInfo } from './values.ts'
 export interface Program {
   /** The name of the factory. */
   readonly factory: string
-  /** Names all artifacts as they are: a run is only resumed with the same. */
-  readonly fingerprint: string
+  /** Names the artifacts that a pipeline uses as they are: a run is only resumed with the same. */
+  fingerprint(pipeline: string): string
   readonly globalParameters: ValueObject
   /** Throws FERRY-7007. */
   pipeline(name: string): Pipeline
@@ -77,7 +77,7 @@ export function fingerprintOf(program: Program, pipeline: string, parameters: Va
   const open = Object.entries(parameters)
     .filter(([name]) => declared[name]?.type.toLowerCase() !== 'securestring')
     .sort(([a], [b]) => (a < b ? -1 : 1))
-  const text = `${program.fingerprint}\0${pipeline}\0${printValue(Object.fromEntries(open))}`
+  const text = `${program.fingerprint(pipeline)}\0${pipeline}\0${printValue(Object.fromEntries(open))}`
   return createHash('sha256').update(text).digest('hex')
 }
 

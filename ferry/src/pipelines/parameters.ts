@@ -30,7 +30,11 @@ export function bindParameters(owner: string, declared: Record<string, Parameter
 
 /** A value as its type has it: texts become what they stand for, as in Data Factory. Throws FERRY-7004. */
 export function ofType(value: Value, type: string, what: string): Value {
-  const wrong = () => new FerryError('FERRY-7004', `${what} has to be of the type ${type}, and is ${shownValue(value)}`)
+  const wrong = () =>
+    new FerryError(
+      'FERRY-7004',
+      `${what} has to be of the type ${type}, and is ${/^secure/i.test(type) ? 'none' : shownValue(value)}`,
+    )
   if (value === null) return null
   switch (type.toLowerCase()) {
     case 'string':

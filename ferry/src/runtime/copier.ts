@@ -7,8 +7,11 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { FerryError } from '../errors.ts'
 import type { CopyJob } from '../job/schema.ts'
 import type { Policy } from '../policy.ts'
-import { programPath } from '../program.ts'
+import { memoryOf, programPath } from '../program.ts'
+import { tooLarge } from './dispatcher.ts'
 import type { RunReport } from './report.ts'
+
+const WATCH_MS = 250
 
 /** What a process is sent, and what it answers. */
 export type Order = { job: CopyJob; values: Record<string, string> } | { stop: true }
@@ -40,12 +43,18 @@ export class CopierPool implements Copier {
   private busy = 0
 
   private readonly environment: NodeJS.ProcessEnv
+  private readonly mostMemory: number
 
-  /** `environment` is that of the processes: it says where the state is. */
-  constructor(policy: Policy, most: number, environment: NodeJS.ProcessEnv = process.env) {
+  /** `environment` is that of the processes: it says where the state is. `mostMemory`: bytes that each may have. */
+  constructor(
+    policy: Policy,
+    most: number,
+    { environment = process.env, mostMemory = Infinity }: { environment?: NodeJS.ProcessEnv; mostMemory?: number } = {},
+  ) {
     this.policy = policy
     this.most = most
     this.environment = environment
+    this.mostMemory = mostMemory
   }
 
   async run(request: CopyRequest): Promise<RunReport> {
@@ -93,11 +102,21 @@ export class CopierPool implements Copier {
           end(() => reject(new FerryError(code, message, { hint })))
         }
       }
+      let taken: number | undefined
+      const watch = setInterval(async () => {
+        const bytes = await memoryOf(child.pid)
+        if (bytes <= this.mostMemory) return
+        taken = bytes
+        child.kill('SIGKILL')
+      }, WATCH_MS)
+      watch.unref()
       const onExit = (code: number | null, killed: NodeJS.Signals | null) => {
+        if (taken !== undefined) return end(() => reject(tooLarge(taken!, this.mostMemory)))
         const how = killed ?? `exit code ${code}`
         end(() => reject(new FerryError('FERRY-5012', `the process of the copy ${job.name} has ended: ${how}`)))
       }
       const end = (settle: () => void) => {
+        clearInterval(watch)
         signal.removeEventListener('abort', onStop)
         child.off('message', onMessage)
         child.off('exit', onExit)

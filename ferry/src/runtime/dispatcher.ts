@@ -167,7 +167,8 @@ async function endUnlessCancelled(db: Kysely<Schema>, lease: Lease, error: Ferry
   await finishRun(db, lease, 'failed', { error: errorInfo(error), unless: 'cancel' })
 }
 
-function tooLarge(bytes: number, most: number): FerryError {
+/** FERRY-5014. */
+export function tooLarge(bytes: number, most: number): FerryError {
   const megabytes = (n: number) => `${Math.round(n / 1e6)} MB`
   return new FerryError('FERRY-5014', `its process had ${megabytes(bytes)} of memory, and may have ${megabytes(most)}`)
 }

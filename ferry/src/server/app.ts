@@ -95,6 +95,7 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
     } catch (error) {
       return done(error as Error)
     }
+    if (request.routeOptions.config.keepsText) request.text = body as string
     return parseJson(request, body as string, done)
   })
   for (const type of ['application/yaml', 'text/yaml', 'text/plain']) {

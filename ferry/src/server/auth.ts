@@ -24,11 +24,15 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The least role that may call the route; `public` needs none. */
     role?: Role | 'public'
+    /** Whether a body is wanted as it was written too: JSON of JavaScript does not hold every number. */
+    keepsText?: boolean
     /** The name of a caller of a public route who may send a large body; undefined for others. */
     admits?(request: FastifyRequest): Promise<string | undefined>
   }
   interface FastifyRequest {
     caller: (Caller & { csrf?: string }) | undefined
+    /** The body as it was written, of a route that wants it. */
+    text: string | undefined
     /** What it is about, where its address does not say it: for the audit. */
     object: string | undefined
   }
@@ -49,6 +53,7 @@ export async function callerOfToken(state: State, token: string): Promise<(Calle
 export function addAuth(app: FastifyInstance, state: State, hosts: Set<string>): void {
   app.decorateRequest('caller', undefined)
   app.decorateRequest('object', undefined)
+  app.decorateRequest('text', undefined)
   const strangers = new Strangers()
   // Before anything else is read: a name that is not this server's may be another site's, led here by its DNS.
   app.addHook('onRequest', async request => {
@@ -103,7 +108,9 @@ const SHOWN = /\/(preview|columns|objects)$/
 
 /** What a request is about: what its address names, or what it keeps or asks for. */
 function objectOf(request: FastifyRequest): string {
-  const named = Object.values((request.params ?? {}) as Record<string, string>)
+  // The id of a callback is a secret.
+  const isSecret = request.routeOptions.url?.includes('/callbacks/') === true
+  const named = isSecret ? [] : Object.values((request.params ?? {}) as Record<string, string>)
   const { object } = request.query as { object?: string }
   const { name, kind, locator } = (request.body ?? {}) as Record<string, unknown>
   const given = [name, typeof locator === 'string' ? withoutPassword(locator) : undefined, kind]

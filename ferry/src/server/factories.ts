@@ -13,10 +13,12 @@ import {
   pipelineViewSchema,
 } from '../facades/datafactory/views.ts'
 import type { ServerScouts } from '../facades/looks.ts'
+import { parseValue, printValue, type ValueObject } from '../pipelines/expressions/values.ts'
 import type { State } from '../state/database.ts'
 import { findFactory, listFactories, removeFactory, saveFactory } from '../state/factories.ts'
+import { openRuns } from '../state/pipelines.ts'
 import type { FactoryRow } from '../state/schema.ts'
-import { isHookSecret, keepHookSecret } from '../state/secrets.ts'
+import { forgetHookSecrets, isHookSecret, keepHookSecret } from '../state/secrets.ts'
 import { stopTrigger } from '../state/triggers.ts'
 import { askerOf } from './asker.ts'
 import type { FactoryWorkers } from './factoryworkers.ts'
@@ -62,7 +64,7 @@ export const factoryRoutes: FastifyPluginAsyncZod<{
       const known = (await listFactories(db)).some(f => f.name === name)
       if (known && !request.query.replace) {
         throw new FerryError('FERRY-1008', `there is a factory ${name} already`, {
-          hint: 'Remove it first, or give this one a name of its own.',
+          hint: 'Give this one a name of its own; or replace that one: ?replace=true.',
         })
       }
       await saveFactory(db, name, JSON.stringify(source))
@@ -83,7 +85,10 @@ export const factoryRoutes: FastifyPluginAsyncZod<{
     handler: async (request, reply) => {
       const { added_at } = await findFactory(db, request.params.name)
       const found = await scouts.ask('factory', { name: request.params.name }, askerOf(reply))
-      return { ...found, addedAt: added_at }
+      // What came of a trigger names files and values.
+      const isViewer = request.caller?.role === 'viewer'
+      const triggers = isViewer ? found.triggers.map(t => ({ ...t, outcome: '' })) : found.triggers
+      return { ...found, triggers, addedAt: added_at }
     },
   })
 
@@ -98,8 +103,17 @@ export const factoryRoutes: FastifyPluginAsyncZod<{
       response: { 204: z.null() },
     },
     handler: async (request, reply) => {
-      await findFactory(db, request.params.name)
-      await removeFactory(db, request.params.name)
+      const { name } = request.params
+      await findFactory(db, name)
+      const open = await openRuns(db, name)
+      if (open.length > 0) {
+        const some = open.slice(0, 3).map(r => r.id)
+        throw new FerryError('FERRY-1009', `${open.length} runs of ${name} are not at their end: ${some.join(', ')}`, {
+          hint: 'Cancel them first.',
+        })
+      }
+      await removeFactory(db, name)
+      await forgetHookSecrets(db, hookOwner(name), [])
       return reply.code(204).send(null)
     },
   })
@@ -123,7 +137,7 @@ export const factoryRoutes: FastifyPluginAsyncZod<{
   app.route({
     method: 'POST',
     url: '/factories/:name/pipelines/:pipeline/runs',
-    config: { role: 'operator' },
+    config: { role: 'operator', keepsText: true },
     schema: {
       tags: ['factories'],
       summary: 'Runs a pipeline',
@@ -133,8 +147,9 @@ export const factoryRoutes: FastifyPluginAsyncZod<{
     },
     handler: async (request, reply) => {
       const { name: factory, pipeline } = request.params
-      const { parameters = {} } = request.body ?? {}
-      const run = await scouts.ask('runPipeline', { factory, pipeline, parameters }, askerOf(reply))
+      const { parameters = {} } = (parseValue(request.text ?? '{}') ?? {}) as { parameters?: ValueObject }
+      const asked = printValue(parameters)
+      const run = await scouts.ask('runPipeline', { factory, pipeline, parameters: asked }, askerOf(reply))
       workers.look()
       return reply.code(202).send(discreetRun(run, request.caller?.role))
     },
@@ -164,7 +179,7 @@ export const factoryRoutes: FastifyPluginAsyncZod<{
     config: { role: 'operator' },
     schema: {
       tags: ['factories'],
-      summary: 'Stops a trigger; false where it was not started',
+      summary: 'Stops a trigger, in any case of its name; false where it was not started',
       params: ofTrigger,
       response: { 200: z.object({ stopped: z.boolean() }) },
     },
@@ -185,9 +200,9 @@ export const factoryRoutes: FastifyPluginAsyncZod<{
       params: ofTrigger,
       response: { 200: z.object({ secret: z.string(), address: z.string() }) },
     },
-    handler: async request => {
-      const { name: factory, trigger } = request.params
-      await findFactory(db, factory)
+    handler: async (request, reply) => {
+      const { name: factory } = request.params
+      const trigger = await scouts.ask('triggerName', { factory, trigger: request.params.trigger }, askerOf(reply))
       const secret = randomBytes(32).toString('base64url')
       await keepHookSecret(state, hookOwner(factory), trigger, secret)
       const address = `/api/v1/factories/${encodeURIComponent(factory)}/triggers/${encodeURIComponent(trigger)}/events`
@@ -200,6 +215,7 @@ export const factoryRoutes: FastifyPluginAsyncZod<{
     // The secret is what admits a caller.
     config: {
       role: 'public' as const,
+      keepsText: true,
       rateLimit: { max: 600, timeWindow: '1 minute' },
       admits: async (request: FastifyRequest) => {
         const call = request as unknown as Call
@@ -246,15 +262,20 @@ export const factoryRoutes: FastifyPluginAsyncZod<{
     },
     handler: async (request, reply) => {
       await requireSecret(request)
-      const told = gridEventsOf(request.body)
+      const told = gridEventsOf(request.text ?? '')
       if (!told) throw new FerryError('FERRY-6003', 'that are no events of Azure Event Grid')
       if ('validation' in told) return { validationResponse: told.validation }
       const { name: factory, trigger } = request.params
-      const runs = await scouts.ask(
-        'events',
-        { factory, trigger, events: told.events },
-        { by: `hook ${factory}/${trigger}` },
-      )
+      const asked = { factory, trigger, events: told.events }
+      const runs = await scouts.ask('events', asked, { by: `hook ${factory}/${trigger}` }).catch(error => {
+        // Who has the secret of a trigger sees no files of the server.
+        if (!(error instanceof FerryError) || !error.code.startsWith('FERRY-7')) throw error
+        request.log.error({ factory, trigger, code: error.code }, error.message)
+        throw new FerryError(
+          error.code,
+          `trigger ${trigger} of ${factory} cannot fire: the log of the server tells why`,
+        )
+      })
       if (runs.length > 0) workers.look()
       return reply.code(202).send({ runs })
     },

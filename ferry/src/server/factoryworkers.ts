@@ -7,6 +7,8 @@ import type { Policy } from '../policy.ts'
 import { letWait, memoryOf, programPath } from '../program.ts'
 import type { State } from '../state/database.ts'
 import { busyFactories } from '../state/factories.ts'
+import { countDeaths, endPipeline } from '../state/pipelines.ts'
+import { MOST_DEATHS } from '../state/queue.ts'
 import type { Log } from '../telemetry/log.ts'
 
 const NICE = 5
@@ -15,6 +17,7 @@ const STOP_MS = 30_000
 const MOST_WAIT_MS = 60_000
 /** A process that has lived so long has not failed at its start. */
 const LIVED_MS = 30_000
+const LEAST_MS = 5000
 
 interface Failing {
   times: number
@@ -74,7 +77,8 @@ export class FactoryWorkers {
 
   private startWorker(name: string): void {
     const { FERRY_TOKEN: _, ...own } = process.env
-    const args = ['factory-worker', name, '--callbacks', this.url, '--log-level', this.log.level]
+    const words = ['--callbacks', this.url, '--copy-memory', String(this.mostMemory), '--log-level', this.log.level]
+    const args = ['factory-worker', ...words, '--', name]
     const child = fork(programPath(), args, {
       env: this.policy.forChild(own),
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -86,13 +90,15 @@ export class FactoryWorkers {
     child.once('exit', (code, signal) => {
       this.workers.delete(name)
       if (this.stopped) return
-      if (code === 0) {
+      const lived = performance.now() - startedAt
+      // One that has nothing to do stays for a while: an end at once is none.
+      if (code === 0 && lived > LEAST_MS) {
         this.failing.delete(name)
         // What came while it ended has not been seen by it.
         return this.look()
       }
-      const lived = performance.now() - startedAt > LIVED_MS
-      const times = lived ? 1 : (this.failing.get(name)?.times ?? 0) + 1
+      this.giveUpDying(child.pid).catch(error => this.log.error({ err: error }, 'runs cannot be given up'))
+      const times = lived > LIVED_MS ? 1 : (this.failing.get(name)?.times ?? 0) + 1
       const wait = Math.min(MOST_WAIT_MS, 1000 * 2 ** times)
       this.failing.set(name, { times, notBefore: performance.now() + wait })
       this.log.warn(
@@ -100,6 +106,18 @@ export class FactoryWorkers {
         `the process of a factory died; the next one begins in ${wait / 1000} s`,
       )
     })
+  }
+
+  /** Runs whose processes die again and again are not tried for ever. */
+  private async giveUpDying(pid: number | undefined): Promise<void> {
+    if (pid === undefined) return
+    const { db } = this.state
+    for (const { id, epoch, deaths } of await countDeaths(db, pid, MOST_DEATHS)) {
+      const message = `its process has died ${deaths} times: it may take more memory than there is for it`
+      const error = { errorCode: 'FERRY-5012', message, failureType: 'UserError', target: '' }
+      const failure = JSON.stringify({ activity: '', error, message })
+      await endPipeline(db, { run: id, epoch }, { state: 'Failed', error: failure, return_value: null })
+    }
   }
 
   /** Ends the processes; their runs are gone on with when a server starts again. */

@@ -4,33 +4,51 @@
  * Sources: https://learn.microsoft.com/azure/event-grid/event-schema, https://learn.microsoft.com/azure/event-grid/cloud-event-schema
  */
 import { z } from 'zod'
-import { parsed } from './notifications.ts'
+import { parseValue, printValue, type Value } from '../pipelines/expressions/values.ts'
+
+const MOST_EVENTS = 5000
 
 const text = z.string().max(8000)
 const eventSchema = z.looseObject({
+  id: text.optional(),
   eventType: text.optional(),
   type: text.optional(),
   subject: text.default(''),
   data: z.unknown().optional(),
 })
-const eventsSchema = z
-  .array(eventSchema)
-  .min(1)
-  .max(5000)
-  .or(eventSchema.transform(one => [one]))
+
+export interface ToldEvent {
+  id: string | undefined
+  type: string
+  subject: string
+  /** The whole event as JSON, with every digit that it came with. */
+  event: string
+}
 
 export type GridEvents =
   /** Asked whether the address is meant: what is to be answered. */
-  { validation: string } | { events: { type: string; subject: string; event: string }[] }
+  { validation: string } | { events: ToldEvent[] }
 
 /** Undefined for what is no event. */
-export function gridEventsOf(body: unknown): GridEvents | undefined {
-  const found = eventsSchema.safeParse(typeof body === 'string' ? parsed(body) : body)
-  if (!found.success) return undefined
-  const typeOf = (e: z.output<typeof eventSchema>) => e.eventType ?? e.type
-  const asked = found.data.find(e => typeOf(e) === 'Microsoft.EventGrid.SubscriptionValidationEvent')
-  const { validationCode } = (asked?.data ?? {}) as { validationCode?: unknown }
-  if (typeof validationCode === 'string') return { validation: validationCode }
-  if (!found.data.every(e => typeOf(e) !== undefined)) return undefined
-  return { events: found.data.map(e => ({ type: typeOf(e)!, subject: e.subject, event: JSON.stringify(e) })) }
+export function gridEventsOf(body: string): GridEvents | undefined {
+  let value: Value
+  try {
+    value = parseValue(body)
+  } catch {
+    return undefined
+  }
+  const all = Array.isArray(value) ? value : [value]
+  if (all.length === 0 || all.length > MOST_EVENTS) return undefined
+  const events: ToldEvent[] = []
+  for (const one of all) {
+    const found = eventSchema.safeParse(one)
+    const type = found.data?.eventType ?? found.data?.type
+    if (!found.success || type === undefined) return undefined
+    const { validationCode } = (found.data.data ?? {}) as { validationCode?: unknown }
+    if (type === 'Microsoft.EventGrid.SubscriptionValidationEvent' && typeof validationCode === 'string') {
+      return { validation: validationCode }
+    }
+    events.push({ id: found.data.id, type, subject: found.data.subject, event: printValue(one) })
+  }
+  return { events }
 }

@@ -161,6 +161,7 @@ export const pipelineRunRoutes: FastifyPluginAsyncZod<{
     // Its id is the secret.
     config: {
       role: 'public',
+      keepsText: true,
       rateLimit: { max: 600, timeWindow: '1 minute' },
       admits: async ({ params }) => {
         const { id } = params as z.output<typeof ofRun>
@@ -176,7 +177,7 @@ export const pipelineRunRoutes: FastifyPluginAsyncZod<{
       response: { 200: z.object({ status: z.string() }) },
     },
     handler: async request => {
-      const body = typeof request.body === 'string' ? request.body : JSON.stringify(request.body ?? {})
+      const body = request.text ?? (typeof request.body === 'string' ? request.body : '{}')
       if (await answerCallback(db, request.params.id, body)) return { status: 'taken' }
       throw new FerryError('FERRY-1007', 'nobody waits for this answer')
     },

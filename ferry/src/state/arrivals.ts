@@ -81,3 +81,18 @@ export async function takeSeen(db: Kysely<Schema>, { job, name }: Watcher, seen:
   }
   return true
 }
+
+/** Keeps that something has come, for what comes by itself and may come again; false if it was kept before. */
+export async function isFirst(db: Kysely<Schema>, watcher: Watcher, path: string, now: number): Promise<boolean> {
+  const made = await db
+    .insertInto('arrival')
+    .values({ ...keyed(watcher), path: path.slice(0, 500), print: 'event', since: now, fired: 1 })
+    .onConflict(c => c.columns(['job', 'name', 'path']).doNothing())
+    .executeTakeFirst()
+  return Number(made.numInsertedOrUpdatedRows ?? 0) > 0
+}
+
+/** Forgets what was seen before a moment. */
+export async function forgetSeen(db: Kysely<Schema>, { job, name }: Watcher, before: number): Promise<void> {
+  await db.deleteFrom('arrival').where('job', '=', job).where('name', '=', name).where('since', '<', before).execute()
+}

@@ -45,6 +45,16 @@ export async function answerCallback(db: Kysely<Schema>, id: string, body: strin
   return row !== undefined
 }
 
+/** Takes no answer any more; gives back one that has come meanwhile. */
+export async function closeCallback(db: Kysely<Schema>, id: string): Promise<string | undefined> {
+  return db.transaction().execute(async tx => {
+    await tx.updateTable('callback').set({ called: 1 }).where('id', '=', id).execute()
+    const body = await answerOf(tx, id)
+    if (body === undefined) await tx.deleteFrom('callback').where('id', '=', id).execute()
+    return body
+  })
+}
+
 /** True if somebody waits for an answer of this id. */
 export async function isAwaited(db: Kysely<Schema>, id: string): Promise<boolean> {
   const row = await db

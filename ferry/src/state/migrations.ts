@@ -390,6 +390,10 @@ export const MIGRATIONS: Record<string, Migration> = {
         .alterTable('pipeline_run')
         .addColumn('watched', 'integer', c => c.notNull().defaultTo(0))
         .execute()
+      await db.schema
+        .alterTable('pipeline_run')
+        .addColumn('deaths', 'integer', c => c.notNull().defaultTo(0))
+        .execute()
       await db.schema.createIndex('activity_run_by_seq').on('activity_run').columns(['run', 'seq']).execute()
       await sql`UPDATE pipeline_run SET watched = 1 WHERE info NOT LIKE '%"type":"Manual"%'`.execute(db)
     },

@@ -40,6 +40,7 @@ export async function newPipelineRun(
     group_id: run.group_id ?? id,
     state: queued ? 'Queued' : 'InProgress',
     watched: queued ? 1 : 0,
+    deaths: 0,
     wish: null,
     epoch: queued ? 0 : 1,
     created_at: iso(now),
@@ -77,7 +78,7 @@ export async function listPipelineRuns(
 ): Promise<PipelineRunRow[]> {
   let query = db.selectFrom('pipeline_run').selectAll().orderBy('id', 'desc').limit(limit)
   if (factory !== undefined) query = query.where('factory', '=', factory)
-  if (pipeline !== undefined) query = query.where('pipeline', '=', pipeline)
+  if (pipeline !== undefined) query = query.where(eb => eb(eb.fn('lower', ['pipeline']), '=', pipeline.toLowerCase()))
   if (state !== undefined) query = query.where('state', 'in', state)
   if (before !== undefined) query = query.where('id', '<', before)
   if (!inner) query = query.where('parent_run', 'is', null)
@@ -199,12 +200,13 @@ export async function endPipeline(
       .execute()
     if (!row) throw lost(run)
     if (end.state === 'Cancelled') {
-      await tx
-        .updateTable('activity_run')
-        .set({ state: 'Cancelled', ended_at: now })
-        .where('run', '=', run)
-        .where('state', '=', 'InProgress')
-        .execute()
+      const all = await tx.selectFrom('activity_run').select(['key', 'seq', 'state']).where('run', '=', run).execute()
+      let seq = all.reduce((most, a) => Math.max(most, Number(a.seq)), 0)
+      for (const { key } of all.filter(a => a.state === 'InProgress')) {
+        // Who asks for what has changed gets them, too.
+        const ended = { state: 'Cancelled' as const, ended_at: now, seq: ++seq }
+        await tx.updateTable('activity_run').set(ended).where('run', '=', run).where('key', '=', key).execute()
+      }
     }
   })
 }
@@ -308,6 +310,41 @@ export async function putActivities(
       )
       .execute()
   }
+}
+
+/** Says why a run that is not at its end does not go on; null if it does. */
+export async function tellStuck(db: Kysely<Schema>, id: string, error: string | null): Promise<void> {
+  await db
+    .updateTable('pipeline_run')
+    .set({ error })
+    .where('id', '=', id)
+    .where('state', 'in', ['Queued', 'InProgress'])
+    .execute()
+}
+
+/** Unfinished runs of a factory that whoever watches it executes, those that others have started not among them. */
+export async function openRuns(db: Kysely<Schema>, factory: string): Promise<PipelineRunRow[]> {
+  return db
+    .selectFrom('pipeline_run')
+    .selectAll()
+    .where('factory', '=', factory)
+    .where('state', 'in', ['Queued', 'InProgress'])
+    .where('watched', '=', 1)
+    .where('parent_run', 'is', null)
+    .execute()
+}
+
+/** Counts the death of a process for each run that it executed; gives back those that have had so many. */
+export async function countDeaths(db: Kysely<Schema>, pid: number, most: number): Promise<PipelineRunRow[]> {
+  const rows = await db
+    .updateTable('pipeline_run')
+    .set(eb => ({ deaths: eb('deaths', '+', 1) }))
+    .where('owner_pid', '=', pid)
+    .where('state', '=', 'InProgress')
+    .where('parent_run', 'is', null)
+    .returningAll()
+    .execute()
+  return rows.filter(row => Number(row.deaths) >= most)
 }
 
 const ENDED: PipelineRunRow['state'][] = ['Succeeded', 'Failed', 'Cancelled']

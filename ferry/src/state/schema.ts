@@ -74,6 +74,8 @@ export interface PipelineRunRow {
   return_value: string | null
   /** 1 if whoever watches the factory executes it; else the command that began it does. */
   watched: number
+  /** How many of its processes have died with it. */
+  deaths: number
 }
 
 /** A trigger of a factory that was started. */

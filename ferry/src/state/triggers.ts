@@ -37,10 +37,17 @@ export async function startTrigger(
     const same = before?.fingerprint === fingerprint
     if (before?.started === 1 && same) return
     const from = same && goesOn ? before.at : at
+    // Windows of other words would keep new ones from being made.
+    if (!same)
+      await tx.deleteFrom('pipeline_window').where('factory', '=', factory).where('trigger', '=', name).execute()
     await tx
       .insertInto('pipeline_trigger')
       .values({ factory, name, fingerprint, at: from, started: 1, outcome: null, outcome_at: null })
-      .onConflict(c => c.columns(['factory', 'name']).doUpdateSet({ fingerprint, at: from, started: 1 }))
+      .onConflict(c =>
+        c
+          .columns(['factory', 'name'])
+          .doUpdateSet({ fingerprint, at: from, started: 1, outcome: null, outcome_at: null }),
+      )
       .execute()
   })
 }
@@ -51,7 +58,7 @@ export async function stopTrigger(db: Kysely<Schema>, factory: string, name: str
     .updateTable('pipeline_trigger')
     .set({ started: 0 })
     .where('factory', '=', factory)
-    .where('name', '=', name)
+    .where(eb => eb(eb.fn('lower', ['name']), '=', name.toLowerCase()))
     .where('started', '=', 1)
     .returning('name')
     .execute()

@@ -22,7 +22,9 @@ export function makeLog(level: string): Log {
         // Queries and what else is asked for stay out of it.
         req: request => ({
           method: request.method,
-          url: String(request.url).replace(/\?.*$/s, ''),
+          url: String(request.url)
+            .replace(/\?.*$/s, '')
+            .replace(/\/callbacks\/.*$/s, '/callbacks/***'),
           host: request.host,
           remoteAddress: request.ip,
         }),

@@ -74,20 +74,42 @@ export class Factory {
     return [...new Set(this.artifacts.map(a => a.file))]
   }
 
-  /** Names all artifacts as they are. */
-  get fingerprint(): string {
-    const all = this.artifacts
+  /** Names a pipeline, and all that it refers to, as they are; a reference by an expression means all artifacts. */
+  fingerprint(pipeline: string): string {
+    const used = new Set<Artifact>()
+    let isOpen = false
+    const use = (artifact: Artifact) => {
+      if (used.has(artifact)) return
+      used.add(artifact)
+      visit(artifact.properties)
+    }
+    const visit = (value: unknown): void => {
+      if (typeof value !== 'object' || value === null) return
+      for (const [key, inner] of Object.entries(value)) {
+        if (key !== 'referenceName') visit(inner)
+        else if (typeof inner === 'string' && !inner.includes('@')) {
+          for (const category of CATEGORIES) {
+            const found = this.get(category, inner)
+            if (found) use(found)
+          }
+        } else isOpen = true
+      }
+    }
+    use(this.require('pipeline', pipeline))
+    const all = (isOpen ? [...this.artifacts] : [...used])
       .map(a => [a.category, a.name, a.properties])
-      .sort((a, b) => (String(a) < String(b) ? -1 : 1))
-    const plain = (_key: string, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value)
+      .sort((a, b) => (String(a.slice(0, 2)) < String(b.slice(0, 2)) ? -1 : 1))
     return createHash('sha256')
-      .update(JSON.stringify([all, this.globalParameters], plain))
+      .update(JSON.stringify([all, this.globalParameters], exactly))
       .digest('hex')
   }
 }
 
 /** Data Factory finds artifacts in any case. */
 const keyOf = (category: Category, name: string) => `${category}/${name.toLowerCase()}`
+
+/** Numbers that a float cannot hold, as texts of JSON. */
+export const exactly = (_key: string, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value)
 
 /** `{ a: { type, value } }` as `{ a: value }`. */
 export function globalsOf(declared: unknown): Record<string, unknown> {

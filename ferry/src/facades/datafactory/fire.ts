@@ -7,10 +7,12 @@ import { createRun, type Making } from '../../pipelines/make.ts'
 import { bindParameters } from '../../pipelines/parameters.ts'
 import { resolve } from '../../pipelines/resolve.ts'
 import { type RunInfo, roundTrip } from '../../pipelines/values.ts'
+import { beginWith, forgetSeen, isFirst, type Watcher } from '../../state/arrivals.ts'
 import type { State } from '../../state/database.ts'
 import type { PipelineRunRow, Schema } from '../../state/schema.ts'
 import { databaseNow } from '../../state/time.ts'
 import * as triggers from '../../state/triggers.ts'
+import { arrivedBlobs } from './arrivals.ts'
 import { keptSource, type Opened, requireRuns } from './source.ts'
 import { readTrigger, type TriggeredPipeline, triggerFingerprint } from './triggers.ts'
 
@@ -51,18 +53,33 @@ export async function startTrigger({ state, ...opened }: Opened & { state: State
   const trigger = readTrigger(artifact)
   for (const { name: pipeline } of trigger.pipelines) requireRuns(opened, factory.require('pipeline', pipeline).name)
   const now = await databaseNow(state.db)
+  if (trigger.kind === 'blobs') {
+    // What is there now has not arrived; what comes from now on has.
+    const watcher = watcherOf(factory.name, artifact.name)
+    await beginWith(state.db, watcher, await arrivedBlobs({ ...opened, state }, trigger), now)
+  }
   await triggers.startTrigger(state.db, {
     factory: factory.name,
     name: artifact.name,
     fingerprint: triggerFingerprint(artifact),
-    // The place of a trigger by files is before all times until they are looked at for the first time.
-    at: trigger.kind === 'tumbling' ? trigger.start : trigger.kind === 'blobs' ? -1 : now,
+    at: trigger.kind === 'tumbling' ? trigger.start : now,
     goesOn: trigger.kind === 'tumbling',
   })
 }
 
+/** Under what arrivals of a trigger are kept: no job has such a name. */
+export const watcherOf = (factory: string, trigger: string): Watcher => ({
+  job: `factory:${factory}`,
+  name: `trigger:${trigger}`,
+})
+
+/** How long ids of events are kept: Event Grid sends an event again for a day at the most. */
+const KEPT_MS = 7 * 86_400_000
+
 /** An event as Event Grid sends it, in either of its forms. */
 export interface GridEvent {
+  /** Undefined for one that cannot be told from others. */
+  id: string | undefined
   type: string
   subject: string
   /** The whole event, as it came. */
@@ -93,7 +110,11 @@ export async function fireEvents(
   // All of a call or none: who gets no answer sends it again.
   const made = await state.db.transaction().execute(async db => {
     const ids: string[] = []
-    for (const { event } of wanted) {
+    const watcher = watcherOf(factory.name, artifact.name)
+    await forgetSeen(db, watcher, now - KEPT_MS)
+    for (const { id, event } of wanted) {
+      // Event Grid sends an event again whose answer it has not got.
+      if (id !== undefined && !(await isFirst(db, watcher, id, now))) continue
       for (const pipeline of trigger.pipelines) {
         const outputs = { body: { event } }
         const info = {

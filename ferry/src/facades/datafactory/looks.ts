@@ -2,7 +2,7 @@
 
 import { FerryError } from '../../errors.ts'
 import { cancelPipeline } from '../../pipelines/cancel.ts'
-import { parseValue, type ValueObject, valueOf } from '../../pipelines/expressions/values.ts'
+import { parseValue, plainOf, type ValueObject, valueOf } from '../../pipelines/expressions/values.ts'
 import { createRerun, createRun } from '../../pipelines/make.ts'
 import { type Activity, childrenOf } from '../../pipelines/model.ts'
 import { bindParameters } from '../../pipelines/parameters.ts'
@@ -11,12 +11,22 @@ import type { Access } from '../../runtime/stores.ts'
 import type { State } from '../../state/database.ts'
 import { findFactory } from '../../state/factories.ts'
 import { findPipelineRun } from '../../state/pipelines.ts'
+import type { PipelineTriggerRow } from '../../state/schema.ts'
 import { allTriggers } from '../../state/triggers.ts'
+import type { Factory } from './artifacts.ts'
 import { checkFactory } from './check.ts'
 import { fireEvents, type GridEvent, startTrigger } from './fire.ts'
 import { artifactProgram } from './program.ts'
 import { summaryOf } from './runs.ts'
-import { type FactorySource, keptSource, type Opened, openFactory, requireRuns, sourceSchema } from './source.ts'
+import {
+  type FactorySource,
+  keptSource,
+  type Opened,
+  openFactory,
+  requireName,
+  requireRuns,
+  sourceSchema,
+} from './source.ts'
 import type { ActivityNode, FactoryView, PipelineRunView, PipelineView } from './views.ts'
 
 export interface FactoryLooks {
@@ -24,13 +34,20 @@ export interface FactoryLooks {
   openFactory: { ask: { source: FactorySource }; answer: { name: string; source: FactorySource } }
   factory: { ask: { name: string }; answer: Omit<FactoryView, 'addedAt'> }
   pipeline: { ask: { factory: string; pipeline: string }; answer: PipelineView }
-  runPipeline: { ask: { factory: string; pipeline: string; parameters: object }; answer: PipelineRunView }
+  /** `parameters` is JSON, with every digit that it came with. */
+  runPipeline: { ask: { factory: string; pipeline: string; parameters: string }; answer: PipelineRunView }
   rerunPipeline: { ask: { run: string; from?: string | undefined }; answer: PipelineRunView }
   cancelPipeline: { ask: { run: string }; answer: PipelineRunView }
+  /** The name of a trigger as its artifact has it. */
+  triggerName: { ask: { factory: string; trigger: string }; answer: string }
   startTrigger: { ask: { factory: string; trigger: string }; answer: null }
   /** Events are JSON: Event Grid's, each with its type and subject. */
   events: {
-    ask: { factory: string; trigger: string; events: { type: string; subject: string; event: string }[] }
+    ask: {
+      factory: string
+      trigger: string
+      events: { id?: string | undefined; type: string; subject: string; event: string }[]
+    }
     answer: string[]
   }
 }
@@ -42,7 +59,8 @@ export const FACTORY_PATIENCE_MS: Record<keyof FactoryLooks, number> = {
   runPipeline: 30_000,
   rerunPipeline: 30_000,
   cancelPipeline: 120_000,
-  startTrigger: 30_000,
+  startTrigger: 60_000,
+  triggerName: 30_000,
   events: 30_000,
 }
 
@@ -54,6 +72,7 @@ type Look<N extends keyof FactoryLooks> = (
 export const FACTORY_LOOKS: { [N in keyof FactoryLooks]: Look<N> } = {
   openFactory: async ({ policy }, { source }) => {
     const opened = openFactory(sourceSchema.parse(source), policy)
+    requireName(opened.factory.name)
     return { name: opened.factory.name, source: opened.source }
   },
   factory: async ({ state, policy }, { name }) => factoryView(await keptFactory(state, policy, name), state),
@@ -67,7 +86,7 @@ export const FACTORY_LOOKS: { [N in keyof FactoryLooks]: Look<N> } = {
     const given = bindParameters(
       `pipeline ${name}`,
       program.pipeline(name).parameters,
-      valueOf(parameters) as ValueObject,
+      parseValue(parameters) as ValueObject,
     )
     const trigger = { type: 'Manual', name: 'Manual', id: 'Manual' }
     return summaryOf(
@@ -82,13 +101,20 @@ export const FACTORY_LOOKS: { [N in keyof FactoryLooks]: Look<N> } = {
     return summaryOf(await createRerun(making, of, { from, source: keptSource(opened.source), queued: true }))
   },
   cancelPipeline: async ({ state, policy }, { run }) => summaryOf(await cancelPipeline(state, run, policy)),
+  triggerName: async ({ state, policy }, { factory, trigger }) =>
+    (await keptFactory(state, policy, factory)).factory.require('trigger', trigger).name,
   startTrigger: async ({ state, policy }, { factory, trigger }) => {
     await startTrigger({ ...(await keptFactory(state, policy, factory)), state }, trigger)
     return null
   },
   events: async ({ state, policy }, { factory, trigger, events }) => {
     const opened = await keptFactory(state, policy, factory)
-    const told: GridEvent[] = events.map(e => ({ ...e, event: parseValue(e.event) }))
+    const told: GridEvent[] = events.map(({ id, type, subject, event }) => ({
+      id,
+      type,
+      subject,
+      event: parseValue(event),
+    }))
     return fireEvents({ state, program: artifactProgram(opened) }, opened, trigger, told)
   },
 }
@@ -129,7 +155,7 @@ async function factoryView(
         verdict: verdicts.get(name) ?? 'cannot run',
       }
     }),
-    triggers: of('trigger').map(({ name, properties }) => {
+    triggers: [...of('trigger'), ...gone(rows, factory)].map(({ name, properties }) => {
       const row = rows.find(r => r.name === name)
       const { type, pipeline, pipelines } = properties as { type?: unknown; pipeline?: unknown; pipelines?: unknown }
       const called = [...(Array.isArray(pipelines) ? pipelines : []), ...(pipeline ? [pipeline] : [])]
@@ -148,6 +174,12 @@ async function factoryView(
   }
 }
 
+/** Triggers that are started, and whose artifacts are not there any more: they can be stopped. */
+const gone = (rows: PipelineTriggerRow[], factory: Factory) =>
+  rows
+    .filter(r => Number(r.started) === 1 && !factory.get('trigger', r.name))
+    .map(r => ({ name: r.name, properties: { type: 'gone' } }))
+
 function pipelineView(opened: Opened, name: string): PipelineView {
   const { factory, redirects } = opened
   const artifact = factory.require('pipeline', name)
@@ -159,7 +191,9 @@ function pipelineView(opened: Opened, name: string): PipelineView {
     parameters: Object.entries(pipeline.parameters).map(([name, { type, defaultValue }]) => ({
       name,
       type,
-      ...(defaultValue === undefined ? {} : { defaultValue: /^secure/i.test(type) ? '***' : defaultValue }),
+      ...(defaultValue === undefined
+        ? {}
+        : { defaultValue: /^secure/i.test(type) ? '***' : plainOf(valueOf(defaultValue)) }),
     })),
     activities: pipeline.activities.map(nodeOf),
     findings: checked.verdict === 'cannot run' ? checked.findings : [],

@@ -59,9 +59,10 @@ export function artifactProgram({ factory, redirects }: Pick<Running, 'factory' 
   return {
     factory: factory.name,
     // The same artifacts over other stores are another program.
-    fingerprint: createHash('sha256')
-      .update(JSON.stringify([factory.fingerprint, [...redirects.linkedServices], [...redirects.runtimes]]))
-      .digest('hex'),
+    fingerprint: pipeline =>
+      createHash('sha256')
+        .update(JSON.stringify([factory.fingerprint(pipeline), [...redirects.linkedServices], [...redirects.runtimes]]))
+        .digest('hex'),
     globalParameters: valueOf(factory.globalParameters) as ValueObject,
     kind: () => undefined,
     pipeline: name => {

@@ -1,5 +1,5 @@
 /** Where a factory is, and what of it leads elsewhere here: as commands name it, as runs and servers keep it. */
-import { statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { FerryError } from '../../errors.ts'
@@ -14,6 +14,11 @@ import { type Redirects, readRedirects, requireKnown } from './redirects.ts'
 
 const path = z.string().min(1).max(4000)
 
+/** Names that stand in addresses and on command lines. */
+const FACTORY_NAME = /^[\p{L}\p{N}_][\p{L}\p{N}_ .-]{0,199}$/u
+const NAME_RULE =
+  'a name has letters, digits, spaces, points, hyphens and underscores, and begins with a letter or a digit'
+
 export const sourceSchema = z.strictObject({
   factory: path.describe('A folder that Data Factory keeps in git, or an exported template'),
   parameters: z.array(path).max(20).default([]).describe('Files with values for the parameters of a template'),
@@ -23,7 +28,11 @@ export const sourceSchema = z.strictObject({
     .max(100)
     .default([])
     .describe('Integration runtimes whose work is done here, as `NAME=local`'),
-  name: z.string().min(1).max(200).optional().describe('What it is called here; else as it calls itself'),
+  name: z
+    .string()
+    .regex(FACTORY_NAME, NAME_RULE)
+    .optional()
+    .describe('What it is called here; else as it calls itself'),
 })
 export type FactorySource = z.output<typeof sourceSchema>
 
@@ -32,6 +41,14 @@ export interface Opened {
   redirects: Redirects
   policy: Policy
   source: FactorySource
+}
+
+/** Throws FERRY-7001 for a name that a server does not keep a factory under. */
+export function requireName(name: string): void {
+  if (FACTORY_NAME.test(name)) return
+  throw new FerryError('FERRY-7001', `the factory calls itself ${JSON.stringify(name)}: ${NAME_RULE}`, {
+    hint: 'Give it a name of its own.',
+  })
 }
 
 /** The same with whole paths: another process reads it there. */
@@ -56,7 +73,8 @@ export function openFactory(source: FactorySource, policy: Policy): Opened {
 /** Changes when a file of a factory does, or one comes or goes. */
 export function stampOf({ factory, source }: Opened): string {
   const folders = [...CATEGORIES, 'factory'].map(folder => join(source.factory, folder))
-  const files = [source.factory, ...folders, ...source.parameters, source.redirect ?? '', ...factory.files]
+  const own = existsSync(folders.at(-1)!) ? readdirSync(folders.at(-1)!).map(name => join(folders.at(-1)!, name)) : []
+  const files = [source.factory, ...folders, ...own, ...source.parameters, source.redirect ?? '', ...factory.files]
   return [...new Set(files)]
     .map(file => statSync(file, { throwIfNoEntry: false }))
     .map(found => (found ? `${found.mtimeMs}:${found.size}` : ''))

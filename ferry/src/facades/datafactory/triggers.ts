@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { FerryError } from '../../errors.ts'
 import { parseInstant } from '../../pipelines/expressions/dates/parse.ts'
 import { requireSpan } from '../../pipelines/resolve.ts'
-import type { Artifact } from './artifacts.ts'
+import { type Artifact, exactly } from './artifacts.ts'
 import { recurrenceSchema } from './recurrence.ts'
 
 const pipelineSchema = z.looseObject({
@@ -201,5 +201,5 @@ function signedSpan(text: string): number {
 
 /** Names what a trigger says: an edited one begins anew. */
 export function triggerFingerprint({ properties }: Pick<Artifact, 'properties'>): string {
-  return createHash('sha256').update(JSON.stringify(properties)).digest('hex')
+  return createHash('sha256').update(JSON.stringify(properties, exactly)).digest('hex')
 }

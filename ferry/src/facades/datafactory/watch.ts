@@ -6,18 +6,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Kysely } from 'kysely'
 import { asFerryError, FerryError } from '../../errors.ts'
 import { type Execution, executeRun } from '../../pipelines/execute.ts'
+import { printValue } from '../../pipelines/expressions/values.ts'
 import { fingerprintOf, parametersOf } from '../../pipelines/make.ts'
 import { type RunInfo, roundTrip } from '../../pipelines/values.ts'
 import type { Copier } from '../../runtime/copier.ts'
-import { beginWith, settledOf, takeSeen } from '../../state/arrivals.ts'
+import { settledOf, takeSeen } from '../../state/arrivals.ts'
 import type { State } from '../../state/database.ts'
-import { findPipelineRun, takePipelineRun, waitingPipelineRuns } from '../../state/pipelines.ts'
+import { endPipeline, findPipelineRun, takePipelineRun, tellStuck, waitingPipelineRuns } from '../../state/pipelines.ts'
 import type { PipelineRunRow, PipelineTriggerRow, PipelineWindowRow, Schema } from '../../state/schema.ts'
 import { databaseNow, iso } from '../../state/time.ts'
 import * as triggers from '../../state/triggers.ts'
 import { arrivedBlobs } from './arrivals.ts'
 import type { Factory } from './artifacts.ts'
-import { createTriggered } from './fire.ts'
+import { createTriggered, watcherOf } from './fire.ts'
 import { programOf } from './program.ts'
 import { nextTime } from './recurrence.ts'
 import { type Opened, stampOf } from './source.ts'
@@ -26,7 +27,7 @@ import { readTrigger, type TriggeredPipeline, type TriggerOf, triggerFingerprint
 /** How often times are looked at. */
 const TICK_MS = 1000
 /** Runs at work at one time. */
-const MOST_RUNS = 20
+const MOST_RUNS = 500
 /** A time further in the past than this was missed: nobody watched. Schedules make up for none; windows for all. */
 const GRACE_MS = 60_000
 /** Windows that are made at one time. */
@@ -34,6 +35,8 @@ const MOST_WINDOWS = 500
 /** How often files are looked for, and whether those of the factory have changed. */
 const FILES_MS = 5000
 const LOOK_TICKS = 2
+/** So long a file has to be as it is before it has arrived. */
+const SETTLED_MS = 10_000
 
 export interface Watching {
   state: State
@@ -41,7 +44,7 @@ export interface Watching {
   /** Stops all runs so that they can be resumed. */
   signal: AbortSignal
   /** Reads the factory: at first, and again when its files have changed. */
-  open: () => Opened
+  open: () => Promise<Opened>
   /** Where answers to webhooks are received; undefined where nobody does. */
   callbacks?: string | undefined
   /** Told what was fired, and what went wrong. */
@@ -55,41 +58,57 @@ interface Current {
 }
 
 type Tumbling = Extract<TriggerOf, { kind: 'tumbling' }>
+type Blobs = Extract<TriggerOf, { kind: 'blobs' }>
+
+function toldOf(error: unknown): string {
+  const { code, message } = asFerryError(error)
+  return `${code} ${message}`
+}
 
 export class Watch {
   private readonly of: Watching
   private readonly active = new Map<string, Promise<unknown>>()
   private now: Current
+  /** Triggers whose files are being looked for. */
+  private readonly looking = new Map<string, Promise<void>>()
   private ticks = 0
   /** What was told of runs that cannot go on, and of the factory, so that it is told once. */
   private readonly told = new Map<string, string>()
   /** When files were looked for last, by trigger. */
   private readonly looked = new Map<string, number>()
 
-  /** Throws what keeps the factory from being read. */
-  constructor(of: Watching) {
+  private constructor(of: Watching, now: Current) {
     this.of = of
-    this.now = this.load()
+    this.now = now
   }
 
-  private load(): Current {
-    const { state, copier, signal, callbacks } = this.of
-    const opened = this.of.open()
+  /** Throws what keeps the factory from being read. */
+  static async open(of: Watching): Promise<Watch> {
+    return new Watch(of, await Watch.load(of))
+  }
+
+  private static async load(of: Watching): Promise<Current> {
+    const { state, copier, signal, callbacks } = of
+    const opened = await of.open()
     const { policy, factory, redirects } = opened
     const program = programOf({ factory, redirects, state, policy, copier, callbacks })
     return { opened, execution: { state, program, policy, signal }, stamp: stampOf(opened) }
   }
 
   /** Reads the factory again if its files have changed; while they cannot be read it stays as it was. */
-  private refresh(): void {
-    if (this.ticks++ % LOOK_TICKS === 0 && stampOf(this.now.opened) !== this.now.stamp) this.reload()
+  private async refresh(): Promise<void> {
+    if (this.ticks++ % LOOK_TICKS === 0 && stampOf(this.now.opened) !== this.now.stamp) await this.reload()
   }
 
-  private reload(): void {
+  private async reload(): Promise<void> {
     try {
-      const { fingerprint } = this.now.execution.program
-      this.now = this.load()
-      if (this.now.execution.program.fingerprint !== fingerprint) this.once('', 'its artifacts were read again')
+      const now = await Watch.load(this.of)
+      // Another name is another factory: its runs are not those of this one.
+      if (now.opened.factory.name !== this.name) {
+        throw new FerryError('FERRY-7001', `the factory calls itself ${now.opened.factory.name} now`)
+      }
+      this.now = now
+      this.told.delete('')
     } catch (error) {
       const { code, message } = asFerryError(error)
       this.once('', `its artifacts cannot be read, and stay as they were: ${code} ${message}`)
@@ -120,35 +139,39 @@ export class Watch {
       await this.tick()
       await sleep(TICK_MS, undefined, { signal }).catch(() => {})
     }
-    await Promise.all(this.active.values())
+    await this.settled()
   }
 
   /** Resolves when no run is at work. */
   async settled(): Promise<void> {
-    while (this.active.size > 0) await Promise.all(this.active.values())
+    while (this.active.size + this.looking.size > 0) {
+      await Promise.all([...this.active.values(), ...this.looking.values()])
+    }
   }
 
   /** Does what is due at `at` (milliseconds since 1970; by the state's clock where omitted). */
   async tick(at?: number): Promise<void> {
     const { state } = this.of
-    this.refresh()
+    await this.refresh()
     const { factory } = this
     const now = at ?? (await databaseNow(state.db))
     for (const row of await triggers.startedTriggers(state.db, factory.name)) {
       try {
         await this.look(row, now)
       } catch (error) {
-        const { code, message } = asFerryError(error)
-        await this.tell(row.name, `${code} ${message}`)
+        await this.tell(row.name, toldOf(error))
       }
     }
     await this.startWaiting()
   }
 
   private async look(row: PipelineTriggerRow, now: number): Promise<void> {
+    const isSame = () => row.fingerprint === triggerFingerprint(this.factory.require('trigger', row.name))
+    // Who has started it may have seen files that are newer than those that were read here.
+    if (!isSame()) await this.reload()
     const artifact = this.factory.require('trigger', row.name)
     const trigger = readTrigger(artifact)
-    if (row.fingerprint !== triggerFingerprint(artifact)) {
+    if (!isSame()) {
       throw new FerryError(
         'FERRY-5009',
         `trigger ${row.name} was edited since it was started: stop it, and start it again`,
@@ -156,7 +179,7 @@ export class Watch {
     }
     if (trigger.kind === 'schedule') await this.bySchedule(row, trigger, now)
     else if (trigger.kind === 'tumbling') await this.byWindows(row, trigger, now)
-    else if (trigger.kind === 'blobs') await this.byFiles(row, trigger, now)
+    else if (trigger.kind === 'blobs') this.lookForFiles(row, trigger, now)
   }
 
   private async bySchedule(
@@ -280,24 +303,23 @@ export class Watch {
     return true
   }
 
-  /** New files, each with a run of its own. */
-  private async byFiles(row: PipelineTriggerRow, trigger: Extract<TriggerOf, { kind: 'blobs' }>, now: number) {
-    const { state } = this.of
-    if (now - (this.looked.get(row.name) ?? 0) < FILES_MS) return
+  /** Looks for files, while others have their turn: a store may take long to answer. */
+  private lookForFiles(row: PipelineTriggerRow, trigger: Blobs, now: number): void {
+    if (this.looking.has(row.name) || now - (this.looked.get(row.name) ?? 0) < FILES_MS) return
     this.looked.set(row.name, now)
-    const { db } = state
-    const watcher = { job: `factory:${this.factory.name}`, name: `trigger:${row.name}` }
-    const files = await arrivedBlobs({ ...this.now.opened, state }, trigger)
-    // What is there when it is started has not arrived.
-    if (Number(row.at) < 0) {
-      await db.transaction().execute(async tx => {
-        await beginWith(tx, watcher, files, now)
-        await triggers.moveTrigger(tx, row, now)
-      })
-      await this.tell(row.name, `waits for files: ${files.length} are there already`)
-      return
-    }
-    for (const file of await settledOf(db, watcher, files, { now, before: now })) {
+    const look = this.byFiles(row, trigger, now)
+      .catch(error => this.tell(row.name, toldOf(error)))
+      .finally(() => this.looking.delete(row.name))
+    this.looking.set(row.name, look)
+  }
+
+  /** New files, each with a run of its own. */
+  private async byFiles(row: PipelineTriggerRow, trigger: Blobs, now: number): Promise<void> {
+    const { db } = this.of.state
+    const watcher = watcherOf(this.name, row.name)
+    const files = await arrivedBlobs({ ...this.now.opened, state: this.of.state }, trigger)
+    // A file that is being written has not arrived yet.
+    for (const file of await settledOf(db, watcher, files, { now, before: now - SETTLED_MS })) {
       const cut = file.path.lastIndexOf('/')
       const body = {
         folderPath: [trigger.container, file.path.slice(0, Math.max(0, cut))].filter(Boolean).join('/'),
@@ -310,13 +332,18 @@ export class Watch {
         scheduledTime: roundTrip(now),
         outputs: { body },
       }
-      const made = await db.transaction().execute(async tx => {
-        if (!(await takeSeen(tx, watcher, [file]))) return undefined
-        const ids: string[] = []
-        for (const pipeline of trigger.pipelines) ids.push((await this.createRun(tx, pipeline, info, now)).id)
-        return ids
-      })
-      for (const run of made ?? []) await this.tell(row.name, `${file.path} has arrived`, run)
+      const fire = (tx: Kysely<Schema>) =>
+        Promise.all(trigger.pipelines.map(async pipeline => (await this.createRun(tx, pipeline, info, now)).id))
+      const made = await db
+        .transaction()
+        .execute(async tx => ((await takeSeen(tx, watcher, [file])) ? fire(tx) : []))
+        .catch(async error => {
+          // One that no run can be made for keeps no others back.
+          await takeSeen(db, watcher, [file])
+          await this.tell(row.name, `${file.path}: ${toldOf(error)}`)
+          return []
+        })
+      for (const run of made) await this.tell(row.name, `${file.path} has arrived`, run)
     }
   }
 
@@ -333,29 +360,49 @@ export class Watch {
     for (const row of waiting) {
       if (this.active.size >= MOST_RUNS) return
       if (this.active.has(row.id)) continue
+      const isLeft = row.state === 'InProgress'
       try {
         // Who has asked for it may have seen artifacts that are newer than those that were read here.
-        if (!this.isOfNow(row) && this.told.get(row.id) === undefined) this.reload()
+        if (!this.isOfNow(row) && !this.told.has(row.id)) await this.reload()
         const { execution } = this.now
-        const { program } = execution
-        const { concurrency } = program.pipeline(row.pipeline)
+        const { concurrency } = execution.program.pipeline(row.pipeline)
         const busy = atWork.get(row.pipeline) ?? 0
-        if (row.state === 'Queued' && concurrency !== undefined && busy >= concurrency) continue
-        atWork.set(row.pipeline, busy + 1)
-        const isLeft = row.state === 'InProgress'
+        if (!isLeft && concurrency !== undefined && busy >= concurrency) continue
         // One that has begun goes on with the artifacts that it has begun with.
         if (isLeft && !this.isOfNow(row)) {
-          this.once(row.id, `cannot go on: the artifacts of ${program.factory} have changed since it began`)
+          await this.stuck(row, 'it cannot go on: artifacts that it uses have changed since it began')
           continue
         }
+        atWork.set(row.pipeline, busy + 1)
         const work = this.execute(execution, row, isLeft)
         this.active.set(row.id, work)
         work.finally(() => this.active.delete(row.id))
       } catch (error) {
-        const { code, message } = asFerryError(error)
-        this.once(row.id, `${code} ${message}`)
+        if (isLeft) await this.stuck(row, `it cannot go on: ${toldOf(error)}`)
+        else await this.refuse(row, error)
       }
     }
+  }
+
+  /** A run that waits for its artifacts says so. */
+  private async stuck(row: PipelineRunRow, why: string): Promise<void> {
+    if (this.told.get(row.id) === why) return
+    await tellStuck(this.of.state.db, row.id, printValue({ message: `${why}. Cancel it, or bring them back.` }))
+    this.once(row.id, why)
+  }
+
+  /** Ends a run that cannot even begin. */
+  private async refuse(row: PipelineRunRow, error: unknown): Promise<void> {
+    const { code, message } = asFerryError(error)
+    const failure = { activity: '', error: { errorCode: code, message, failureType: 'UserError', target: '' }, message }
+    try {
+      const { epoch } = await takePipelineRun(this.of.state.db, row.id)
+      const ended = { state: 'Failed' as const, error: printValue(failure), return_value: null }
+      await endPipeline(this.of.state.db, { run: row.id, epoch }, ended)
+    } catch (taken) {
+      if (!['FERRY-5001', 'FERRY-5004', 'FERRY-5006'].includes(asFerryError(taken).code)) throw taken
+    }
+    this.once(row.id, `${code} ${message}`)
   }
 
   /** True if a run is of the artifacts as they were read last. */
@@ -373,6 +420,7 @@ export class Watch {
       if (!resumed && row.fingerprint !== fingerprint) {
         await state.db.updateTable('pipeline_run').set({ fingerprint }).where('id', '=', id).execute()
       }
+      await tellStuck(state.db, id, null)
       await executeRun(execution, { ...row, fingerprint: resumed ? row.fingerprint : fingerprint }, resumed)
     } catch (error) {
       const { code, message } = asFerryError(error)

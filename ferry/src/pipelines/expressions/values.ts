@@ -34,7 +34,8 @@ export function parseValue(text: string): Value {
 
 /** JSON that a program made, as a value: its whole numbers are integers. */
 export function valueOf(made: unknown): Value {
-  return parseValue(JSON.stringify(made) ?? 'null')
+  const exactly = (_key: string, value: unknown) => (typeof value === 'bigint' ? rawJSON(String(value)) : value)
+  return parseValue(JSON.stringify(made, exactly) ?? 'null')
 }
 
 /** A value as JSON text. A float keeps its point: `2.0`. */

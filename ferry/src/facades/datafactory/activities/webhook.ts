@@ -11,7 +11,7 @@ import {
   type ValueObject,
 } from '../../../pipelines/expressions/values.ts'
 import { requireBoolean, requireObject, requireSpan } from '../../../pipelines/resolve.ts'
-import { answerOf, callbackFor, markCalled } from '../../../state/callbacks.ts'
+import { answerOf, callbackFor, closeCallback, markCalled } from '../../../state/callbacks.ts'
 import type { Running } from '../context.ts'
 import { request } from '../web.ts'
 import { refused, shown, targetOf } from './web.ts'
@@ -55,11 +55,20 @@ async function callAndWait({ state, policy, callbacks }: Running, context: Activ
     if (answer.status >= 400) throw refused(url, answer)
     await markCalled(state.db, id)
   }
-  while (Date.now() - context.startedAt < limit) {
-    const came = await answerOf(state.db, id)
-    if (came !== undefined) return outputOf(came, reports)
-    await context.sleep(LOOK_MS)
+  try {
+    for (;;) {
+      const came = await answerOf(state.db, id)
+      if (came !== undefined) return outputOf(came, reports)
+      if (Date.now() - context.startedAt >= limit) break
+      await context.sleep(LOOK_MS)
+    }
+  } catch (error) {
+    // Who goes on with the run waits on.
+    if (context.signal.aborted && context.signal.reason !== 'stop') await closeCallback(state.db, id)
+    throw error
   }
+  const last = await closeCallback(state.db, id)
+  if (last !== undefined) return outputOf(last, reports)
   throw new ActivityFailure('2115', `No answer came to the webhook within ${limit / 1000} seconds`)
 }
 
