@@ -1,5 +1,7 @@
 /**
  * The schema's steps, in order, never changed once released. Each runs on SQLite and on PostgreSQL.
+ *
+ * One file: a list that is read from its beginning to its end.
  */
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'

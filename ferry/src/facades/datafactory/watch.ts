@@ -12,8 +12,8 @@ import { type RunInfo, roundTrip } from '../../pipelines/values.ts'
 import type { Copier } from '../../runtime/copier.ts'
 import { settledOf, takeSeen } from '../../state/arrivals.ts'
 import type { State } from '../../state/database.ts'
-import { endPipeline, findPipelineRun, takePipelineRun, tellStuck, waitingPipelineRuns } from '../../state/pipelines.ts'
-import type { PipelineRunRow, PipelineTriggerRow, PipelineWindowRow, Schema } from '../../state/schema.ts'
+import { endPipeline, takePipelineRun, tellStuck, waitingPipelineRuns } from '../../state/pipelines.ts'
+import type { PipelineRunRow, PipelineTriggerRow, Schema } from '../../state/schema.ts'
 import { databaseNow, iso } from '../../state/time.ts'
 import * as triggers from '../../state/triggers.ts'
 import { arrivedBlobs } from './arrivals.ts'
@@ -23,6 +23,7 @@ import { programOf } from './program.ts'
 import { nextTime } from './recurrence.ts'
 import { type Opened, stampOf } from './source.ts'
 import { readTrigger, type TriggeredPipeline, type TriggerOf, triggerFingerprint } from './triggers.ts'
+import { byWindows, type Firing } from './windows.ts'
 
 /** How often times are looked at. */
 const TICK_MS = 1000
@@ -30,8 +31,6 @@ const TICK_MS = 1000
 const MOST_RUNS = 500
 /** A time further in the past than this was missed: nobody watched. Schedules make up for none; windows for all. */
 const GRACE_MS = 60_000
-/** Windows that are made at one time. */
-const MOST_WINDOWS = 500
 /** How often files are looked for, and whether those of the factory have changed. */
 const FILES_MS = 5000
 const LOOK_TICKS = 2
@@ -57,7 +56,6 @@ interface Current {
   stamp: string
 }
 
-type Tumbling = Extract<TriggerOf, { kind: 'tumbling' }>
 type Blobs = Extract<TriggerOf, { kind: 'blobs' }>
 
 function toldOf(error: unknown): string {
@@ -178,7 +176,7 @@ export class Watch {
       )
     }
     if (trigger.kind === 'schedule') await this.bySchedule(row, trigger, now)
-    else if (trigger.kind === 'tumbling') await this.byWindows(row, trigger, now)
+    else if (trigger.kind === 'tumbling') await byWindows(this.firing, row, trigger, now)
     else if (trigger.kind === 'blobs') this.lookForFiles(row, trigger, now)
   }
 
@@ -218,89 +216,6 @@ export class Watch {
     if (missed > 0)
       await this.tell(row.name, `missed ${missed} times, the last one at ${iso(due[missed - 1]!)}: nobody watched`)
     for (const run of made) await this.tell(row.name, `fired for ${iso(last)}`, run)
-  }
-
-  private async byWindows(row: PipelineTriggerRow, trigger: Tumbling, now: number): Promise<void> {
-    const { state } = this.of
-    const { factory } = this
-    const { size, end, delay } = trigger
-    let at = Number(row.at)
-    const windows: { start: number; end: number }[] = []
-    while (windows.length < MOST_WINDOWS && at + size <= end && at + size + delay <= now) {
-      windows.push({ start: at, end: at + size })
-      at += size
-    }
-    if (windows.length > 0) {
-      await state.db.transaction().execute(async tx => {
-        if (await triggers.moveTrigger(tx, row, at)) await triggers.addWindows(tx, factory.name, row.name, windows)
-      })
-    }
-    const open = await triggers.openWindows(state.db, factory.name, row.name)
-    let running = 0
-    for (const window of open.filter(w => w.state === 'Running'))
-      if (!(await this.mirror(window, trigger, now))) running++
-    for (const window of open.filter(w => w.state === 'Waiting')) {
-      if (running >= trigger.most) break
-      if (Number(window.retry_at ?? 0) > now || !(await this.isReady(window, row, trigger))) continue
-      await this.startWindow(window, row, trigger, now)
-      running++
-    }
-  }
-
-  /** True if all windows that a window depends on have succeeded. */
-  private async isReady(window: PipelineWindowRow, row: PipelineTriggerRow, trigger: Tumbling): Promise<boolean> {
-    const { state } = this.of
-    const { factory } = this
-    for (const { trigger: other, offset, size } of trigger.dependsOn) {
-      const from = Number(window.start_at) + offset
-      const to = from + (size ?? trigger.size)
-      const isSelf = other === undefined
-      // Before the first window there is nothing to wait for.
-      if (isSelf && from < trigger.start) continue
-      const name = isSelf ? row.name : factory.require('trigger', other).name
-      if (!(await triggers.areDone(state.db, factory.name, name, from, to))) return false
-    }
-    return true
-  }
-
-  private async startWindow(
-    window: PipelineWindowRow,
-    row: PipelineTriggerRow,
-    { pipelines: [pipeline] }: Tumbling,
-    now: number,
-  ): Promise<void> {
-    const { state } = this.of
-    const [start, end] = [roundTrip(Number(window.start_at)), roundTrip(Number(window.end_at))]
-    const info = {
-      type: 'TumblingWindowTrigger',
-      name: row.name,
-      id: row.name,
-      scheduledTime: end,
-      outputs: { windowStartTime: start, windowEndTime: end },
-    }
-    const run = await state.db.transaction().execute(async tx => {
-      const taken = await triggers.moveWindow(tx, window, { state: 'Running', attempts: window.attempts + 1 })
-      if (!taken) return undefined
-      const { id } = await this.createRun(tx, pipeline, info, now)
-      await triggers.moveWindow(tx, { ...window, state: 'Running' }, { run: id })
-      return id
-    })
-    if (run !== undefined) await this.tell(row.name, `window ${start} to ${end}`, run)
-  }
-
-  /** Takes over how the run of a window has ended; false while it has not. */
-  private async mirror(window: PipelineWindowRow, trigger: Tumbling, now: number): Promise<boolean> {
-    const { state } = this.of
-    if (window.run === null) return false
-    const run = await findPipelineRun(state.db, window.run)
-    if (run.state === 'InProgress' || run.state === 'Queued') return false
-    const isRepeated = run.state === 'Failed' && window.attempts <= trigger.retries
-    await triggers.moveWindow(
-      state.db,
-      window,
-      isRepeated ? { state: 'Waiting', retry_at: now + trigger.retryMs } : { state: run.state },
-    )
-    return true
   }
 
   /** Looks for files, while others have their turn: a store may take long to answer. */
@@ -344,6 +259,16 @@ export class Watch {
           return []
         })
       for (const run of made) await this.tell(row.name, `${file.path} has arrived`, run)
+    }
+  }
+
+  /** What triggers fire with. */
+  private get firing(): Firing {
+    return {
+      state: this.of.state,
+      factory: this.factory,
+      createRun: (db, pipeline, info, now) => this.createRun(db, pipeline, info, now),
+      tell: (trigger, outcome, run) => this.tell(trigger, outcome, run),
     }
   }
 
