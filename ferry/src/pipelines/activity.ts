@@ -32,6 +32,8 @@ export interface ActivityContext {
   readonly decision: Value | undefined
   /** Makes a decision once: a process that goes on with the run gets the same. */
   decide(make: () => Value): Value
+  /** Puts a decision in the place of the one before, which it goes on from. */
+  decideFurther(value: Value): void
   /** Says what the activity got, for people. */
   told(input: Value): void
   /** Says which copy it runs. */

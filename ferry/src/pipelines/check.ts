@@ -15,8 +15,6 @@ export interface Known {
   hasKind(type: string): boolean
   /** Names of global parameters. */
   globals: readonly string[]
-  /** Why an activity of a type does not run here, if that is known. */
-  whyNot(type: string): string | undefined
 }
 
 /** How deep activities may lie in one another. */
@@ -122,8 +120,7 @@ function checkList(list: readonly Activity[], path: string, around: Around): voi
       }
     }
     if (!known.hasKind(activity.type)) {
-      const why = known.whyNot(activity.type) ?? 'activities of this type do not run here'
-      problems.push({ path: `${at}.type`, message: `${activity.type}: ${why}` })
+      problems.push({ path: `${at}.type`, message: `${activity.type}: activities of this type do not run here` })
     }
     const children = childrenOf(activity)
     const own = new Set(children.map(c => c.at.replace(/\[.*/, '')))

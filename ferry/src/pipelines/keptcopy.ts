@@ -19,6 +19,21 @@ export async function keptCopy(context: ActivityContext, make: () => Promise<Cop
   return job
 }
 
+/** The same for an activity that makes several copies, in steps with names: all are kept until it ends. */
+export async function keptCopies(
+  context: ActivityContext,
+  step: string,
+  make: () => Promise<CopyJob[]>,
+): Promise<CopyJob[]> {
+  const kept = context.decision === undefined ? {} : stepsOf(printValue(context.decision))
+  if (kept[step]) return kept[step].map(job => checkJob(job))
+  const jobs = await make()
+  context.decideFurther(valueOf({ ...kept, [step]: jobs }))
+  return jobs
+}
+
+const stepsOf = (kept: string) => JSON.parse(kept) as Record<string, unknown[]>
+
 const openCopy = (kept: string): CopyJob => checkJob(JSON.parse(kept))
 
 /** Gives up the unfinished run of a copy, and removes what it left; nothing if there is none. */
@@ -31,7 +46,11 @@ export async function discardCopy(state: State, job: CopyJob, policy: Policy): P
 /** The same for all copies that a run of a pipeline has begun and not ended. */
 export async function discardCopies(state: State, run: string, policy: Policy): Promise<void> {
   for (const { key, type, state: activity, decision } of await activityRuns(state.db, run)) {
-    if (type !== 'Copy' || activity !== 'InProgress' || decision === null) continue
-    await discardCopy(state, openCopy(Seal.open(state.home).reveal(sealName(key, 'decision'), decision)), policy)
+    if (activity !== 'InProgress' || decision === null) continue
+    if (type !== 'Copy' && type !== 'ExecuteDataFlow') continue
+    const kept = Seal.open(state.home).reveal(sealName(key, 'decision'), decision)
+    const jobs =
+      type === 'Copy' ? [openCopy(kept)] : Object.values(stepsOf(kept)).flatMap(step => step.map(job => checkJob(job)))
+    for (const job of jobs) await discardCopy(state, job, policy)
   }
 }

@@ -377,7 +377,7 @@ describe('a run whose process has ended', () => {
 })
 
 describe('a pipeline that cannot run', () => {
-  const known = { hasKind: (type: string) => type !== 'Unknown', globals: ['zone'], whyNot: () => undefined }
+  const known = { hasKind: (type: string) => type !== 'Unknown', globals: ['zone'] }
   const problems = (properties: Record<string, unknown>) =>
     problemsOf(readPipeline('p', properties), known).map(p => `${p.path}: ${p.message}`)
 

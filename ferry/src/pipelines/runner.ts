@@ -281,13 +281,19 @@ class PipelineRun {
       resolveWith: (value, path, item) =>
         resolve(value, this.values.scopeAt({ ...place, item: { value: item } }, record), path),
       property: name => (Object.hasOwn(typeProperties, name) ? resolve(typeProperties[name], scope, name) : undefined),
-      decision: record.decision,
+      get decision() {
+        return record.decision
+      },
       decide: make => {
         if (record.decision === undefined) {
           record.decision = make()
           save()
         }
         return record.decision
+      },
+      decideFurther: value => {
+        record.decision = value
+        save()
       },
       told: input => {
         record.input = input

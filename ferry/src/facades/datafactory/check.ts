@@ -5,6 +5,7 @@ import { type Activity, childrenOf, type Pipeline, type Reference } from '../../
 import type { bindParameters } from '../../pipelines/parameters.ts'
 import { serviceFor } from './arrivals.ts'
 import type { Artifact, Category, Factory } from './artifacts.ts'
+import { plannedAhead, readDataFlow } from './dataflows.ts'
 import { whyNoDataset } from './datasets.ts'
 import { REDIRECTED, runtimeOf, whyNoStore } from './linkedservices.ts'
 import { knownOf } from './program.ts'
@@ -94,7 +95,7 @@ class Checker {
         this.trigger(artifact, checked)
         break
       case 'dataflow':
-        fail(checked, `${artifact.path}.type`, 'mapping data flows are to come')
+        this.dataflow(artifact, checked)
         break
       case 'credential':
       case 'integrationRuntime':
@@ -158,6 +159,18 @@ class Checker {
     this.reference('linkedService', properties.linkedServiceName, `${path}.linkedServiceName`, checked)
   }
 
+  private dataflow(artifact: Artifact, checked: CheckedArtifact): void {
+    try {
+      const flow = readDataFlow(artifact)
+      for (const [stream, dataset] of flow.datasets) {
+        this.reference('dataset', dataset, `${artifact.path}.typeProperties (${stream})`, checked)
+      }
+      plannedAhead(flow)
+    } catch (error) {
+      fail(checked, `${artifact.path}.typeProperties`, (error as FerryError).message)
+    }
+  }
+
   private pipeline(artifact: Artifact, checked: CheckedArtifact): void {
     let pipeline: Pipeline
     try {
@@ -212,6 +225,10 @@ class Checker {
             )
           }
         }
+      }
+      if (activity.type === 'ExecuteDataFlow') {
+        const [name, reference] = Object.entries(typeProperties).find(([key]) => /^dataflow$/i.test(key)) ?? []
+        this.reference('dataflow', reference, `${at}.typeProperties.${name ?? 'dataflow'}`, checked)
       }
       if (activity.type === 'ExecutePipeline') this.call(activity, at, checked)
       for (const child of childrenOf(activity)) {
@@ -295,6 +312,7 @@ class Checker {
     const declared = found.properties.parameters
     if (
       category !== 'pipeline' &&
+      category !== 'dataflow' &&
       typeof declared === 'object' &&
       declared !== null &&
       !this.redirects.linkedServices.has(found.name.toLowerCase())

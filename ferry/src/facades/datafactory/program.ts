@@ -8,6 +8,7 @@ import { type ValueObject, valueOf } from '../../pipelines/expressions/values.ts
 import type { Program } from '../../pipelines/make.ts'
 import type { Pipeline } from '../../pipelines/model.ts'
 import { copyActivity } from './activities/copy.ts'
+import { dataFlowActivity } from './activities/dataflow.ts'
 import { deleteActivity, getMetadataActivity, validationActivity } from './activities/files.ts'
 import { lookupActivity } from './activities/lookup.ts'
 import { scriptActivity, storedProcedureActivity } from './activities/statements.ts'
@@ -18,6 +19,7 @@ import type { Running } from './context.ts'
 
 const MAKERS: ((around: Running) => ActivityKind)[] = [
   copyActivity,
+  dataFlowActivity,
   lookupActivity,
   getMetadataActivity,
   deleteActivity,
@@ -34,16 +36,11 @@ export const ACTIVITY_TYPES = [
   ...CONTROL.map(k => k.type).filter(type => !type.startsWith('.')),
 ].sort()
 
-const NOT_YET: Record<string, string> = {
-  ExecuteDataFlow: 'mapping data flows are to come',
-}
-
 /** What checks of pipelines know of a factory. */
 export function knownOf(factory: Factory): Known {
   return {
     hasKind: type => ACTIVITY_TYPES.includes(type),
     globals: Object.keys(factory.globalParameters),
-    whyNot: type => (Object.hasOwn(NOT_YET, type) ? NOT_YET[type] : undefined),
   }
 }
 

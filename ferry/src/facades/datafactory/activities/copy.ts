@@ -153,7 +153,7 @@ function forget(outgoing: string): void {
 const LINGER_MS = 30_000
 
 /** Executes a copy; one whose former process is about to end is waited for. */
-async function executed(around: Running, context: ActivityContext, job: CopyJob): Promise<RunReport> {
+export async function executed(around: Running, context: ActivityContext, job: CopyJob): Promise<RunReport> {
   const { signal } = context
   for (const began = Date.now(); ; ) {
     try {
@@ -167,7 +167,7 @@ async function executed(around: Running, context: ActivityContext, job: CopyJob)
 }
 
 /** The run of a copy that has completed; undefined if it has not. */
-async function completedRun(state: State, job: string): Promise<CopyEnd | undefined> {
+export async function completedRun(state: State, job: string): Promise<CopyEnd | undefined> {
   const run = await newestRun(state.db, job)
   if (run?.state !== 'completed') return undefined
   return {

@@ -1,0 +1,78 @@
+/** What flows between transformations: a query with columns. */
+import { ERRORS, MARK, MATCH } from './compile.ts'
+import type { Column, Scope, Value } from './scope.ts'
+import type { Statement } from './script/tree.ts'
+import { type FlowType, quoted } from './types.ts'
+
+export interface Relation {
+  /** The stream: of a branch of a split `split@branch`. */
+  name: string
+  /** How a query refers to it, quoted. */
+  id: string
+  columns: Column[]
+  /** Whether rows are marked for a sink, know whether they were matched, and which assertions failed. */
+  hasMark: boolean
+  hasMatch: boolean
+  hasErrors: boolean
+}
+
+/** What a transformation makes: one query for each stream that it gives. */
+export interface Made {
+  stream: string
+  sql: string
+  columns: Column[]
+  hasMark?: boolean
+  hasMatch?: boolean
+  hasErrors?: boolean
+}
+
+export interface Flow {
+  parameters: ReadonlyMap<string, Value>
+  startedAt: string
+  note: (text: string) => void
+}
+
+export interface Step {
+  statement: Statement
+  inputs: Relation[]
+  flow: Flow
+}
+
+/** Hidden columns of a relation, to be handed on. */
+export const hidden = (relation: Relation): string[] => [
+  ...(relation.hasMark ? [MARK] : []),
+  ...(relation.hasMatch ? [MATCH] : []),
+  ...(relation.hasErrors ? [ERRORS] : []),
+]
+
+export const keepsHidden = ({ hasMark, hasMatch, hasErrors }: Relation) => ({ hasMark, hasMatch, hasErrors })
+
+/** A scope with the columns of one relation. */
+export function scopeOf({ columns }: { columns: readonly Column[] }, flow: Flow, more: Partial<Scope> = {}): Scope {
+  const { parameters, startedAt, note } = flow
+  return { columns, parameters, startedAt, note, items: new Map(), depth: 0, ...more }
+}
+
+/** Columns with names in SQL that are their own; the engine takes names in any case for one. */
+export function named(columns: readonly Omit<Column, 'id'>[]): Column[] {
+  const taken = new Set<string>()
+  return columns.map(column => {
+    let name = column.name
+    for (let i = 2; taken.has(name.toLowerCase()); i++) name = `${column.name}_${i}`
+    taken.add(name.toLowerCase())
+    return { ...column, id: quoted(name) }
+  })
+}
+
+export const column = (name: string, type: FlowType, stream: string, from?: Column): Omit<Column, 'id'> => ({
+  name,
+  type,
+  streams: [stream, ...(from?.streams ?? [])],
+  ...(from?.isDrifted ? { isDrifted: true } : {}),
+})
+
+/** A list of `expression AS name`. */
+export function listed(values: readonly string[], columns: readonly Column[], more: readonly string[] = []): string {
+  const all = [...values.map((v, i) => (v === columns[i]!.id ? v : `${v} AS ${columns[i]!.id}`)), ...more]
+  return all.length === 0 ? '1 AS "no columns"' : all.join(', ')
+}

@@ -1,0 +1,175 @@
+/** Runs a flow: its sources lie in a database file of the engine, and what its sinks get is put beside them. */
+import { Duckdb, translate } from '../duckdb/engine.ts'
+import type { Policy } from '../policy.ts'
+import { type Plan, type PlannedStep, type PlanRequest, planFlow } from './plan.ts'
+import type { PlannedSink, Way } from './sink.ts'
+import type { Stored } from './source.ts'
+import { type Field, type FlowType, fromSqlType, literal, quoted, STRING } from './types.ts'
+
+/** Bytes that the engine takes before it spills to disk: with Node and a copy beside it a flow stays below 512 MB. */
+const MEMORY = '256MB'
+
+/** What a source was read into. */
+export const sourceTable = (source: string) => `source ${source}`
+/** The rows that a sink gets in one way. */
+export const sinkTable = (sink: string, way: Way) => `sink ${sink} ${way}`
+/** It is there when all sinks have their rows. */
+const DONE = '"ferry done"'
+
+export interface FlowRequest extends Omit<PlanRequest, 'stored'> {
+  /** The database file. */
+  file: string
+  policy: Policy
+  /** Sources whose further columns get the types that all their values have. */
+  infers: ReadonlySet<string>
+  sources: readonly string[]
+  signal?: AbortSignal
+}
+
+export interface FlowEnd {
+  plan: Plan
+  /** Rows by source, and by the table of a sink. */
+  counts: Map<string, number>
+}
+
+/** Works out all sinks, at once or not at all. A flow that was worked out before is not again. Throws FERRY-4001 and others. */
+export async function runFlow(request: FlowRequest): Promise<FlowEnd> {
+  return withEngine(request, async engine => {
+    const plan = planFlow({ ...request, stored: await storedIn(engine, request) })
+    const done = await engine.all(`SELECT 1 FROM duckdb_tables() WHERE table_name = 'ferry done'`)
+    if (done.length === 0) await work(engine, plan)
+    const counts = new Map<string, number>()
+    const tables = [
+      ...request.sources.map(sourceTable),
+      ...plan.sinks.flatMap(s => s.rows.map(({ way }) => sinkTable(s.name, way))),
+    ]
+    for (const table of tables) counts.set(table, await countOf(engine, quoted(table)))
+    return { plan, counts }
+  })
+}
+
+/** The first rows of a stream, as JSON. */
+export async function previewFlow(
+  request: FlowRequest & { stream: string; most: number },
+): Promise<{ fields: Field[]; rows: Record<string, unknown>[] }> {
+  return withEngine(request, async engine => {
+    const plan = planFlow({ ...request, stored: await storedIn(engine, request) })
+    const step = stepNamed(plan, request.stream)
+    const fields = step.relation.columns.map(({ name, type }) => ({ name, type }))
+    const list = step.relation.columns.map(c => `${c.id} := ${c.id}`).join(', ')
+    const rows = await engine.all(
+      `${withOf(plan, step.inputs.concat(step.stream), new Set())} SELECT CAST(to_json(struct_pack(${list})) AS VARCHAR) AS row FROM ${step.id} LIMIT ${request.most}`,
+    )
+    return { fields, rows: rows.map(r => JSON.parse(String(r.row)) as Record<string, unknown>) }
+  })
+}
+
+/** The stream of a step, or what a sink reads. */
+export function stepNamed({ steps, sinks }: Plan, stream: string): PlannedStep {
+  const read = sinks.find(s => s.name === stream)?.input ?? stream
+  return steps.find(s => s.stream === read)!
+}
+
+async function withEngine<T>({ file, policy, signal }: FlowRequest, work: (engine: Duckdb) => Promise<T>): Promise<T> {
+  const engine = await Duckdb.openAt(policy, file)
+  const stop = () => engine.interrupt()
+  signal?.addEventListener('abort', stop)
+  try {
+    await engine.run(`SET memory_limit = '${MEMORY}'`)
+    return await work(engine)
+  } catch (error) {
+    throw translate(error, 'the data flow')
+  } finally {
+    signal?.removeEventListener('abort', stop)
+    await engine.close()
+  }
+}
+
+async function countOf(engine: Duckdb, table: string): Promise<number> {
+  const [row] = await engine.all(`SELECT count(*) AS n FROM main.${table}`)
+  return Number(row!.n)
+}
+
+/** What the sources have. */
+async function storedIn(engine: Duckdb, { sources, infers }: FlowRequest): Promise<Map<string, Stored>> {
+  const found = new Map<string, Stored>()
+  for (const source of sources) {
+    const table = `main.${quoted(sourceTable(source))}`
+    const rows = await engine.all(`DESCRIBE ${table}`)
+    const columns = rows.map(r => ({ name: String(r.column_name), type: fromSqlType(String(r.column_type)) }))
+    const inferred = infers.has(source) ? await inferredIn(engine, table, columns) : undefined
+    found.set(source, { table, columns, ...(inferred ? { inferred } : {}) })
+  }
+  return found
+}
+
+/** Types from the narrowest; a column is of the first one that all its values have. */
+const INFERRED: FlowType['kind'][] = ['integer', 'long', 'double', 'boolean', 'date', 'timestamp']
+const TESTS: Record<string, (id: string) => string> = {
+  integer: id => `regexp_full_match(${id}, '[+-]?\\d+') AND TRY_CAST(${id} AS INTEGER) IS NOT NULL`,
+  long: id => `regexp_full_match(${id}, '[+-]?\\d+') AND TRY_CAST(${id} AS BIGINT) IS NOT NULL`,
+  double: id => `TRY_CAST(${id} AS DOUBLE) IS NOT NULL`,
+  boolean: id => `lower(${id}) IN ('true', 'false')`,
+  date: id => `regexp_full_match(${id}, '\\d{4}-\\d{2}-\\d{2}') AND TRY_CAST(${id} AS DATE) IS NOT NULL`,
+  timestamp: id => `regexp_matches(${id}, '^\\d{4}-\\d{2}-\\d{2}[T ]') AND TRY_CAST(${id} AS TIMESTAMP) IS NOT NULL`,
+}
+
+async function inferredIn(engine: Duckdb, table: string, columns: readonly Field[]): Promise<Map<string, FlowType>> {
+  const texts = columns.filter(c => c.type.kind === 'string')
+  const found = new Map<string, FlowType>()
+  if (texts.length === 0) return found
+  const tests = texts.flatMap((c, i) =>
+    INFERRED.map(kind => `coalesce(bool_and(${TESTS[kind]!(quoted(c.name))}), false) AS "${i} ${kind}"`),
+  )
+  const [row] = await engine.all(`SELECT ${tests.join(', ')} FROM ${table}`)
+  texts.forEach((c, i) => {
+    const kind = INFERRED.find(k => row![`${i} ${k}`] === true)
+    found.set(c.name, kind === undefined ? STRING : ({ kind } as FlowType))
+  })
+  return found
+}
+
+async function work(engine: Duckdb, plan: Plan): Promise<void> {
+  const kept = new Set<string>()
+  await engine.run('BEGIN')
+  for (const step of plan.steps) {
+    // What several read is worked out once: all of them see the same rows.
+    if (!step.isShared || step.kind === 'source') continue
+    const from = withOf(plan, step.inputs, kept)
+    await engine.run(`CREATE TEMP TABLE ${step.id} AS ${from} ${step.sql}`)
+    kept.add(step.stream)
+  }
+  for (const sink of plan.sinks) {
+    for (const { way, sql } of sink.rows) {
+      const table = quoted(sinkTable(sink.name, way))
+      await engine.run(`CREATE TABLE main.${table} AS ${withOf(plan, [sink.input], kept)} ${sql}`)
+      if (way !== 'insert') await requireOnce(engine, sink, table)
+    }
+  }
+  await engine.run(`CREATE TABLE main.${DONE} (done BOOLEAN)`)
+  await engine.run('COMMIT')
+}
+
+/** A key that comes twice would be written in an order that nobody knows. */
+async function requireOnce(engine: Duckdb, sink: PlannedSink, table: string): Promise<void> {
+  const keys = sink.keys.map(quoted).join(', ')
+  const [twice] = await engine.all(
+    `SELECT CAST(to_json(struct_pack(${sink.keys.map(k => `${quoted(k)} := ${quoted(k)}`).join(', ')})) AS VARCHAR) AS key FROM main.${table} GROUP BY ${keys} HAVING count(*) > 1 LIMIT 1`,
+  )
+  if (!twice) return
+  const message = `the sink ${sink.name} gets several rows with the key ${String(twice.key)}, and one can be written`
+  await engine.run(`SELECT error(${literal(message)})`)
+}
+
+/** The queries that streams are made of, but those that are kept. */
+export function withOf(plan: Plan, streams: readonly string[], kept: ReadonlySet<string>): string {
+  const needed = new Set<string>()
+  for (const left = [...streams]; left.length > 0; ) {
+    const next = left.pop()!
+    if (needed.has(next) || kept.has(next)) continue
+    needed.add(next)
+    left.push(...plan.steps.find(s => s.stream === next)!.inputs)
+  }
+  const parts = plan.steps.filter(s => needed.has(s.stream)).map(s => `${s.id} AS (${s.sql})`)
+  return parts.length === 0 ? '' : `WITH ${parts.join(',\n')}`
+}

@@ -1,0 +1,46 @@
+/** What an expression sees: columns, parameters, items of arrays. */
+import { FerryError } from '../errors.ts'
+import type { Place } from './script/tokens.ts'
+import type { FlowType } from './types.ts'
+
+/** An expression of the engine and its type; `many` for all columns at once. */
+export interface Value {
+  sql: string
+  type: FlowType
+  many?: Value[]
+  /** The text of a literal, for what has to be known before anything runs. */
+  constant?: string
+}
+
+export interface Column {
+  name: string
+  type: FlowType
+  /** Its name in SQL, quoted. */
+  id: string
+  /** The streams that it has come through, nearest first. */
+  streams: readonly string[]
+  /** True if no projection names it. */
+  isDrifted?: boolean
+}
+
+export interface Scope {
+  columns: readonly Column[]
+  /** Columns of each input by the names of the streams, where there are several. */
+  parameters: ReadonlyMap<string, Value>
+  /** `#item`, `#index` and others, within functions of arrays. */
+  items: ReadonlyMap<string, Value>
+  /** The column that a pattern has matched. */
+  matched?: Column | undefined
+  /** What functions of groups are over: a group, a window (its clause), or nothing. */
+  over?: { kind: 'group' } | { kind: 'window'; clause: string } | undefined
+  /** The moment when the flow began, as an ISO text in UTC. */
+  startedAt: string
+  /** Told what is not as Data Factory has it, but is no mistake. */
+  note: (text: string) => void
+  /** Names of variables of lambdas that are taken. */
+  depth: number
+}
+
+export function flowFault(place: Place | undefined, message: string): FerryError {
+  return new FerryError('FERRY-7003', place ? `line ${place.line}, column ${place.column}: ${message}` : message)
+}

@@ -1,0 +1,111 @@
+/** Sinks of a flow: which rows they get in which way, and under which names. */
+import { FerryError } from '../errors.ts'
+import { MARK } from './compile.ts'
+import { column, listed, named, type Step, scopeOf } from './relation.ts'
+import { type Column, flowFault } from './scope.ts'
+import { isOn, property, requireInputs, setting, texts, within } from './transformations/args.ts'
+import { mappedColumns, withoutTwice } from './transformations/columns.ts'
+import type { Field } from './types.ts'
+
+export type Way = 'insert' | 'upsert' | 'update' | 'delete'
+
+export interface PlannedSink {
+  name: string
+  input: string
+  columns: Column[]
+  /** Rows by how they are written; ways that are not here have none. */
+  rows: { way: Way; sql: string }[]
+  keys: string[]
+  /** Sinks with a lower number are written first. */
+  order: number
+  recreate: boolean
+  truncate: boolean
+  before: string[]
+  after: string[]
+  /** One file by this name. */
+  file: string | undefined
+  /** The path of a new container's partition key. */
+  partitionKey: string | undefined
+}
+
+const WAYS: { way: Way; property: string; byDefault: boolean }[] = [
+  { way: 'insert', property: 'insertable', byDefault: true },
+  { way: 'upsert', property: 'upsertable', byDefault: false },
+  { way: 'update', property: 'updateable', byDefault: false },
+  { way: 'delete', property: 'deletable', byDefault: false },
+]
+
+/** Throws FERRY-7003, FERRY-7006. */
+export function sinkOf(step: Step): PlannedSink {
+  const { statement, inputs, flow } = step
+  requireInputs(statement, inputs, 1)
+  const [from] = inputs
+  const { output: name } = statement
+  if (['inline', 'cache'].includes(setting(statement, 'format', flow) ?? '')) {
+    throw new FerryError(
+      'FERRY-7006',
+      `line ${statement.line}: the sink ${name} is a cache: caches do not run here yet`,
+    )
+  }
+  const scope = scopeOf(from!, flow)
+  const args = within(statement, 'mapColumn')
+  const mapped = args
+    ? withoutTwice(mappedColumns(args, scope, name), step)
+    : from!.columns.map(c => ({
+        column: column(c.name, c.type, name, c),
+        value: { sql: c.id, type: c.type },
+        from: c.name,
+      }))
+  if (mapped.length === 0) throw flowFault(statement, `the sink ${name} gets no column`)
+  const columns = named(mapped.map(m => m.column))
+  const select = `SELECT ${listed(
+    mapped.map(m => m.value.sql),
+    columns,
+  )} FROM ${from!.id}`
+  const allowed = WAYS.filter(w => (property(statement, w.property) ? isOn(statement, w.property, flow) : w.byDefault))
+  if (allowed.length === 0)
+    throw flowFault(statement, `the sink ${name} takes no row: none of insertable and the others is true`)
+  const keys = texts(statement, 'keys', flow)
+  const changes = allowed.filter(w => w.way !== 'insert')
+  if (changes.length > 0 && !from!.hasMark) {
+    throw flowFault(
+      statement,
+      `the sink ${name} is ${changes.map(w => w.property).join(' and ')}, and no alterRow before it says which rows are`,
+    )
+  }
+  if (changes.length > 0 && keys.length === 0)
+    throw flowFault(statement, `the sink ${name} is ${changes[0]!.property}, and has no keys`)
+  for (const key of keys) requireKey(key, columns, step)
+  const rows = from!.hasMark
+    ? allowed.map(({ way }) => ({ way, sql: `${select} WHERE ${MARK} = '${way}'` }))
+    : [{ way: 'insert' as const, sql: select }]
+  const files = texts(statement, 'partitionFileNames', flow)
+  if (files.length > 1)
+    throw flowFault(statement, `the sink ${name} names ${files.length} files: one, or none, is written here`)
+  return {
+    name,
+    input: from!.name,
+    columns,
+    rows,
+    keys,
+    order: Number(setting(statement, 'saveOrder', flow) ?? 0),
+    recreate: isOn(statement, 'recreate', flow),
+    truncate: isOn(statement, 'truncate', flow),
+    before: texts(statement, 'preSQLs', flow),
+    after: texts(statement, 'postSQLs', flow),
+    file: files[0],
+    partitionKey: texts(statement, 'partitionKey', flow)[0],
+  }
+}
+
+function requireKey(key: string, columns: readonly Column[], { statement }: Step): void {
+  if (columns.some(c => c.name === key)) return
+  const names = columns.map(c => c.name).join(', ')
+  throw flowFault(
+    statement,
+    `the sink ${statement.output} has no column ${key}, which is one of its keys: it has ${names}`,
+  )
+}
+
+/** The columns that a sink gets. */
+export const fieldsOf = ({ columns }: PlannedSink): Field[] => columns.map(({ name, type }) => ({ name, type }))

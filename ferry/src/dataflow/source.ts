@@ -1,0 +1,87 @@
+/** Sources of a flow: what their projections say, and what they really have. */
+import { FerryError } from '../errors.ts'
+import { compile } from './compile.ts'
+import { converted } from './convert.ts'
+import { column, type Flow, listed, type Made, named, scopeOf } from './relation.ts'
+import { type Column, flowFault, type Value } from './scope.ts'
+import type { Expression, Statement } from './script/tree.ts'
+import { isOn, within } from './transformations/args.ts'
+import { ANY, type Field, type FlowType, quoted, STRING, shownType, typeOf } from './types.ts'
+
+export interface Declared {
+  columns: (Field & { format?: Expression })[]
+  /** False without `output(...)`: its columns are known when it is read. */
+  isThere: boolean
+}
+
+/** What a table has that a source was read into. */
+export interface Stored {
+  /** The table, quoted. */
+  table: string
+  columns: readonly Field[]
+  /** Texts of columns that no projection names, with the types that all their values have. */
+  inferred?: ReadonlyMap<string, FlowType>
+}
+
+/** The projection of a source: `output(id as integer, day as date 'yyyy-MM-dd')`. Throws FERRY-7003. */
+export function declaredOf(statement: Statement): Declared {
+  const args = within(statement, 'output')
+  const columns = (args ?? []).map(arg => {
+    // A column without a type is a text.
+    if (arg.kind === 'value' && arg.value.kind === 'name') return { name: arg.value.name, type: STRING }
+    if (arg.kind !== 'column' || arg.of.kind !== 'name') {
+      throw flowFault(statement, 'the projection of a source is output(column as type)')
+    }
+    const [format] = arg.formats
+    return { name: arg.of.name, type: typeOf(arg.type), ...(format ? { format } : {}) }
+  })
+  return { columns, isThere: args !== undefined && columns.length > 0 }
+}
+
+interface SourceStep {
+  statement: Statement
+  flow: Flow
+  stored: Stored | undefined
+}
+
+/** The columns of a projection in its types, and what else there is, where drift is allowed. Throws FERRY-3002, FERRY-7003. */
+export function readSource({ statement, flow, stored }: SourceStep): Made {
+  const declared = declaredOf(statement)
+  const stream = statement.output
+  const drifts = isOn(statement, 'allowSchemaDrift', flow) || !declared.isThere
+  const has = new Map((stored?.columns ?? declared.columns).map(c => [c.name, c]))
+  const columns: Omit<Column, 'id'>[] = []
+  const values: Value[] = []
+  for (const { name, type, format } of declared.columns) {
+    const found = has.get(name)
+    if (!found && isOn(statement, 'validateSchema', flow)) {
+      throw new FerryError('FERRY-3002', `the source ${stream} has no column ${name}, which its projection names`)
+    }
+    const value: Value = found ? { sql: quoted(name), type: found.type } : { sql: 'NULL', type: ANY }
+    const pattern = format && compile(format, scopeOf({ columns: [] }, flow)).constant
+    columns.push(column(name, type, stream))
+    // A format says how a text is read.
+    values.push(converted(value, type, value.type.kind === 'string' ? pattern : undefined))
+  }
+  const names = new Set(declared.columns.map(c => c.name))
+  for (const { name, type } of stored?.columns ?? []) {
+    if (names.has(name)) continue
+    if (isOn(statement, 'validateSchema', flow)) {
+      throw new FerryError('FERRY-3002', `the source ${stream} has a column ${name} that its projection does not name`)
+    }
+    if (!drifts) continue
+    const wanted = stored?.inferred?.get(name) ?? type
+    columns.push({ ...column(name, wanted, stream), isDrifted: declared.isThere })
+    values.push(wanted === type ? { sql: quoted(name), type } : converted({ sql: quoted(name), type }, wanted))
+  }
+  const all = named(columns)
+  const sql = `SELECT ${listed(
+    values.map(v => v.sql),
+    all,
+  )} FROM ${stored?.table ?? quoted(`source ${stream}`)}`
+  return { stream, sql, columns: all }
+}
+
+/** A projection as a script writes it, for who has none: `output(id as integer, name as string)`. */
+export const shownProjection = (columns: readonly Field[]): string =>
+  `output(${columns.map(c => `${c.name} as ${shownType(c.type)}`).join(', ')})`

@@ -1,0 +1,312 @@
+/** Transformations that make, choose, rename and convert columns. */
+import { compile, memberOf, valueOf } from '../compile.ts'
+import { converted } from '../convert.ts'
+import { isMatched, patternName, patternOf } from '../patterns.ts'
+import {
+  column,
+  hidden,
+  keepsHidden,
+  listed,
+  type Made,
+  named,
+  type Relation,
+  type Step,
+  scopeOf,
+} from '../relation.ts'
+import { type Column, flowFault, type Scope, type Value } from '../scope.ts'
+import type { Argument, Expression } from '../script/tree.ts'
+import { type FlowType, quoted, STRING, typeOf } from '../types.ts'
+import { assigned, isOn, pathOf, requireInputs, setting, within } from './args.ts'
+
+/** New columns, and new values of columns that are there; one may use those before it. */
+export function derive({ statement, inputs, flow }: Step): Made[] {
+  requireInputs(statement, inputs, 1)
+  const [from] = inputs
+  const scope = scopeOf(from!, flow)
+  const values = new Map<string, { column: Omit<Column, 'id'>; value: Value }>()
+  for (const c of from!.columns) {
+    values.set(c.name, { column: column(c.name, c.type, statement.output, c), value: valueOf(c) })
+  }
+  for (const { name, path, value } of assigned(statement.args, scope)) {
+    if (value.many) throw flowFault(statement, `${name} has one value, and gets all columns`)
+    const before = values.get(name)
+    const whole = path.length === 0 ? value : withMember(before?.value, path, value)
+    const streams = [statement.output, ...(before?.column.streams ?? [])]
+    values.set(name, { column: { name, type: whole.type, streams }, value: whole })
+  }
+  const columns = named([...values.values()].map(v => v.column))
+  const sql = `SELECT ${listed(
+    [...values.values()].map(v => sqlOf(v.value)),
+    columns,
+    hidden(from!),
+  )} FROM ${from!.id}`
+  return [{ stream: statement.output, sql, columns, ...keepsHidden(from!) }]
+}
+
+/** A null without a type is a text. */
+const sqlOf = ({ sql, type }: Value) => (type.kind === 'any' ? `CAST(${sql} AS VARCHAR)` : sql)
+
+/** A structure with another value of a member, which may be new. */
+function withMember(of: Value | undefined, [first, ...rest]: string[], value: Value): Value {
+  const fields = of?.type.kind === 'struct' ? of.type.fields : []
+  const known = fields.find(f => f.name === first)
+  const inner =
+    rest.length === 0
+      ? value
+      : withMember(known && { sql: `${of!.sql}.${quoted(first!)}`, type: known.type }, rest, value)
+  const all = [
+    ...fields.map(f =>
+      f.name === first
+        ? { name: f.name, value: inner }
+        : { name: f.name, value: { sql: `${of!.sql}.${quoted(f.name)}`, type: f.type } },
+    ),
+    ...(known ? [] : [{ name: first!, value: inner }]),
+  ]
+  return {
+    sql: `struct_pack(${all.map(f => `${quoted(f.name)} := ${f.value.sql}`).join(', ')})`,
+    type: { kind: 'struct', fields: all.map(f => ({ name: f.name, type: f.value.type })) },
+  }
+}
+
+interface Mapped {
+  column: Omit<Column, 'id'>
+  value: Value
+  from: string
+}
+
+/** The columns of `mapColumn(...)`: chosen, renamed, by pattern. */
+export function mappedColumns(args: readonly Argument[], scope: Scope, stream: string): Mapped[] {
+  const take = (e: Expression, name?: string): Mapped => {
+    const value = compile(e, scope)
+    const path = pathOf(e)
+    const source = scope.columns.find(c => c.id === value.sql)
+    return { column: column(name ?? path.at(-1)!, value.type, stream, source), value, from: path.join('.') }
+  }
+  return args.flatMap((arg): Mapped[] => {
+    if (arg.kind === 'assignment') return [take(arg.value, pathOf(arg.to).at(-1)!)]
+    if (arg.kind !== 'value') return []
+    const pattern = patternOf(arg.value)
+    if (!pattern) return [take(arg.value)]
+    return scope.columns.flatMap((c, i) => {
+      const about = { column: c, position: i + 1, parameters: scope.parameters }
+      if (!isMatched(pattern.condition, about)) return []
+      const rename = pattern.rest.find(r => r.kind === 'assignment')
+      const name = rename?.kind === 'assignment' ? patternName(rename.to, about) : c.name
+      const value = rename?.kind === 'assignment' ? compile(rename.value, { ...scope, matched: c }) : valueOf(c)
+      return [{ column: column(name, value.type, stream, c), value, from: c.name }]
+    })
+  })
+}
+
+/** Leaves out columns that come twice where the properties say so; else two of one name are a mistake. */
+export function withoutTwice(mapped: Mapped[], { statement, flow }: Step): Mapped[] {
+  const inputs = new Set<string>()
+  const outputs = new Set<string>()
+  const skipInputs = isOn(statement, 'skipDuplicateMapInputs', flow)
+  const skipOutputs = isOn(statement, 'skipDuplicateMapOutputs', flow)
+  return mapped.filter(({ column: { name }, value }) => {
+    if (skipInputs && inputs.has(value.sql)) return false
+    inputs.add(value.sql)
+    if (outputs.has(name)) {
+      if (skipOutputs) return false
+      throw flowFault(statement, `two columns are called ${name}: skipDuplicateMapOutputs leaves out the second one`)
+    }
+    outputs.add(name)
+    return true
+  })
+}
+
+export function select(step: Step): Made[] {
+  const { statement, inputs, flow } = step
+  requireInputs(statement, inputs, 1)
+  const [from] = inputs
+  const args = within(statement, 'mapColumn')
+  const scope = scopeOf(from!, flow)
+  const all = args
+    ? mappedColumns(args, scope, statement.output)
+    : from!.columns.map(c => ({ column: column(c.name, c.type, statement.output, c), value: valueOf(c), from: c.name }))
+  const mapped = withoutTwice(all, step)
+  const columns = named(mapped.map(m => m.column))
+  const sql = `SELECT ${listed(
+    mapped.map(m => m.value.sql),
+    columns,
+    hidden(from!),
+  )} FROM ${from!.id}`
+  return [{ stream: statement.output, sql, columns, ...keepsHidden(from!) }]
+}
+
+/** Converts columns to types: `cast(output(age as integer))`. */
+export function cast({ statement, inputs, flow }: Step): Made[] {
+  requireInputs(statement, inputs, 1)
+  const [from] = inputs
+  const scope = scopeOf(from!, flow)
+  const wanted = new Map<string, { type: FlowType; format: string | undefined }>()
+  for (const arg of within(statement, 'output') ?? []) {
+    if (arg.kind !== 'column') throw flowFault(statement, 'cast takes output(column as type)')
+    const format = arg.formats[0] ? compile(arg.formats[0], scope).constant : undefined
+    const name = pathOf(arg.of)[0]!
+    if (!from!.columns.some(c => c.name === name)) compile(arg.of, scope)
+    wanted.set(name, { type: typeOf(arg.type), format })
+  }
+  const values = from!.columns.map(c => {
+    const to = wanted.get(c.name)
+    return to ? converted(valueOf(c), to.type, to.format) : valueOf(c)
+  })
+  const columns = named(from!.columns.map((c, i) => column(c.name, values[i]!.type, statement.output, c)))
+  return [
+    {
+      stream: statement.output,
+      sql: `SELECT ${listed(
+        values.map(v => v.sql),
+        columns,
+        hidden(from!),
+      )} FROM ${from!.id}`,
+      columns,
+      ...keepsHidden(from!),
+    },
+  ]
+}
+
+/** Columns that `parse` and `stringify` make of others. */
+function made({ statement, inputs, flow }: Step, make: (value: Value, type: FlowType, e: Expression) => Value): Made[] {
+  requireInputs(statement, inputs, 1)
+  const [from] = inputs
+  const scope = scopeOf(from!, flow)
+  const values = new Map(
+    from!.columns.map(c => [c.name, { column: column(c.name, c.type, statement.output, c), value: valueOf(c) }]),
+  )
+  for (const arg of statement.args) {
+    if (arg.kind !== 'assignment') continue
+    const { value: e } = arg
+    if (e.kind !== 'typed') throw flowFault(e, `${statement.kind} takes column = value ? type`)
+    const type = typeOf(e.type)
+    const name = pathOf(arg.to)[0]!
+    const value = make(compile(e.of, scope), type, e)
+    values.set(name, { column: { name, type: value.type, streams: [statement.output] }, value })
+  }
+  const all = [...values.values()]
+  const columns = named(all.map(v => v.column))
+  const sql = `SELECT ${listed(
+    all.map(v => v.value.sql),
+    columns,
+    hidden(from!),
+  )} FROM ${from!.id}`
+  return [{ stream: statement.output, sql, columns, ...keepsHidden(from!) }]
+}
+
+export function parse(step: Step): Made[] {
+  const format = setting(step.statement, 'format', step.flow) ?? 'json'
+  if (format !== 'json') throw flowFault(step.statement, `parse of ${format} does not run here: json does`)
+  return made(step, (value, type) => {
+    const text = converted(value, STRING).sql
+    const json = `CASE WHEN json_valid(${text}) THEN json_transform(${text}, '${structureOf(type)}') END`
+    return { sql: json, type }
+  })
+}
+
+/** A type as the engine's reader of JSON takes it. */
+function structureOf(type: FlowType): string {
+  const of = (t: FlowType): unknown => {
+    if (t.kind === 'struct') return Object.fromEntries(t.fields.map(f => [f.name, of(f.type)]))
+    if (t.kind === 'array') return [of(t.of)]
+    if (t.kind === 'decimal') return `DECIMAL(${t.precision},${t.scale})`
+    return (
+      { string: 'VARCHAR', long: 'BIGINT', short: 'SMALLINT', byte: 'TINYINT', binary: 'BLOB', any: 'VARCHAR' }[
+        t.kind as string
+      ] ?? t.kind.toUpperCase()
+    )
+  }
+  return JSON.stringify(of(type)).replaceAll("'", "''")
+}
+
+export function stringify(step: Step): Made[] {
+  const format = setting(step.statement, 'format', step.flow) ?? 'json'
+  if (format !== 'json') throw flowFault(step.statement, `stringify as ${format} does not run here: json does`)
+  return made(step, value => ({ sql: `CAST(to_json(${value.sql}) AS VARCHAR)`, type: STRING }))
+}
+
+/** A row for each element of an array, with columns of it and of what is around it. */
+export function foldDown(step: Step): Made[] {
+  const { statement, inputs, flow } = step
+  requireInputs(statement, inputs, 1)
+  const [from] = inputs
+  const [unrolled] = within(statement, 'unroll') ?? []
+  if (unrolled?.kind !== 'value') throw flowFault(statement, 'foldDown takes unroll(array)')
+  const path = pathOf(unrolled.value)
+  const start = from!.columns.find(c => c.name === path[0])
+  if (!start) compile(unrolled.value, scopeOf(from!, flow))
+  // Each array on the way is unrolled; what was unrolled is known by its path.
+  const joins: string[] = []
+  let value: Value = valueOf(start!)
+  let known = start!.name
+  const elements = new Map<string, Value>()
+  path.forEach((part, i) => {
+    if (i > 0) {
+      value = memberOf(value, part, unrolled.value)
+      known = `${known}.${part}`
+    }
+    if (value.type.kind !== 'array') return
+    const name = `"element ${joins.length + 1}"`
+    // A row whose array is empty or null stays, with nulls.
+    joins.push(
+      `LEFT JOIN LATERAL (SELECT unnest(${value.sql}) AS ${name}) AS ${name.replace('element', 'rows')} ON true`,
+    )
+    value = { sql: name, type: value.type.of }
+    elements.set(known, value)
+  })
+  if (joins.length === 0) throw flowFault(unrolled.value, `${path.join('.')} is no array`)
+  const scope = unrolledScope(from!, elements, step)
+  const args = within(statement, 'mapColumn')
+  const all = args
+    ? mappedColumns(rewritten(args, elements), scope, statement.output)
+    : scope.columns.map(c => ({ column: column(c.name, c.type, statement.output, c), value: valueOf(c), from: c.name }))
+  const mapped = withoutTwice(all, step)
+  const columns = named(mapped.map(m => m.column))
+  const sql = `SELECT ${listed(
+    mapped.map(m => m.value.sql),
+    columns,
+    hidden(from!),
+  )} FROM ${from!.id} ${joins.join(' ')}`
+  return [{ stream: statement.output, sql, columns, ...keepsHidden(from!) }]
+}
+
+/** Columns of the relation, with elements in place of the arrays that were unrolled. */
+function unrolledScope(from: Relation, elements: ReadonlyMap<string, Value>, { flow }: Step): Scope {
+  const inner = [...elements].map(([path, v]): Column => ({ name: `\0${path}`, type: v.type, id: v.sql, streams: [] }))
+  const columns = from.columns.map(c => {
+    const element = elements.get(c.name)
+    return element ? { ...c, id: element.sql, type: element.type } : c
+  })
+  return scopeOf({ columns: [...columns, ...inner] }, flow)
+}
+
+/** Paths through an array that was unrolled begin at its element. */
+function rewritten(args: readonly Argument[], elements: ReadonlyMap<string, Value>): Argument[] {
+  const paths = [...elements.keys()].sort((a, b) => b.length - a.length)
+  const path = (e: Expression): string | undefined =>
+    e.kind === 'name' ? e.name : e.kind === 'member' && path(e.of) !== undefined ? `${path(e.of)}.${e.name}` : undefined
+  const one = (e: Expression): Expression => {
+    const whole = path(e)
+    const found = whole === undefined ? undefined : paths.find(p => whole === p || whole.startsWith(`${p}.`))
+    if (found === undefined) return e
+    const rest = whole!
+      .slice(found.length + 1)
+      .split('.')
+      .filter(part => part !== '')
+    const { line, column: at } = e
+    return rest.reduce<Expression>((of, name) => ({ kind: 'member', line, column: at, of, name }), {
+      kind: 'name',
+      line,
+      column: at,
+      name: `\0${found}`,
+    })
+  }
+  return args.map(arg => {
+    if (arg.kind === 'assignment') return { ...arg, value: one(arg.value) }
+    if (arg.kind !== 'value' || patternOf(arg.value)) return arg
+    const value = one(arg.value)
+    if (value === arg.value) return arg
+    const { line, column: at } = arg.value
+    return { kind: 'assignment', to: { kind: 'name', line, column: at, name: pathOf(arg.value).at(-1)! }, value }
+  })
+}

@@ -1,0 +1,137 @@
+/** ExecuteDataFlow: sources are copied into the engine, the flow is worked out, and its sinks are copied from it. */
+import { createHash } from 'node:crypto'
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { sourcesOf } from '../../../dataflow/plan.ts'
+import { runFlow, sinkTable, sourceTable } from '../../../dataflow/run.ts'
+import { isOn } from '../../../dataflow/transformations/args.ts'
+import { FerryError } from '../../../errors.ts'
+import type { CopyJob } from '../../../job/schema.ts'
+import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
+import { ActivityFailure } from '../../../pipelines/errors.ts'
+import { isObject, type ValueObject, valueOf } from '../../../pipelines/expressions/values.ts'
+import { discardCopy, keptCopies } from '../../../pipelines/keptcopy.ts'
+import { requireObject } from '../../../pipelines/resolve.ts'
+import type { Running } from '../context.ts'
+import {
+  type DataFlow,
+  deliveriesOf,
+  type FlowCall,
+  flowParameters,
+  type Moving,
+  plannedAhead,
+  readDataFlow,
+  stagesOf,
+} from '../dataflows.ts'
+import { completedRun, executed } from './copy.ts'
+
+export function dataFlowActivity(around: Running): ActivityKind {
+  return { type: 'ExecuteDataFlow', isOutside: true, run: context => execute(around, context) }
+}
+
+async function execute(around: Running, context: ActivityContext): Promise<ValueObject> {
+  const { state, policy } = around
+  const { signal } = context
+  const { flow, call } = calledFlow(around, context)
+  const startedAt = new Date(context.startedAt).toISOString()
+  const print = createHash('sha256').update(`${context.runId}/${context.key}`).digest('hex').slice(0, 16)
+  const folder = join(state.home, 'spool', `flow-${print}`)
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const parameters = flowParameters(flow, call.parameters, startedAt)
+  const file = join(folder, 'flow.duckdb')
+  const moving: Moving = {
+    around,
+    flow,
+    call,
+    scope: context.scope,
+    parameters,
+    startedAt,
+    file,
+    prefix: `flow-${print}`,
+  }
+  context.told({ dataflow: flow.name, parameters: call.parameters })
+  // What is wrong with a flow is said before anything runs, as far as its projections tell.
+  const ahead = plannedAhead(flow, parameters)
+  if (ahead) await deliveriesOf(moving, ahead.sinks)
+  const jobs: CopyJob[] = []
+  const began = Date.now()
+  const give = async () => {
+    for (const job of jobs) await discardCopy(state, job, policy)
+    rmSync(folder, { recursive: true, force: true })
+  }
+  try {
+    jobs.push(...(await keptCopies(context, 'stages', () => stagesOf(moving))))
+    for (const job of jobs) await copied(around, context, job)
+    const sources = sourcesOf(flow.script)
+    const infers = new Set(
+      sources
+        .filter(s => isOn(s.statement, 'inferDriftedColumnTypes', { parameters, startedAt, note: () => {} }))
+        .map(s => s.name),
+    )
+    const names = sources.map(s => s.name)
+    const { script } = flow
+    const { plan, counts } = await runFlow({
+      script,
+      parameters,
+      startedAt,
+      file,
+      policy,
+      infers,
+      sources: names,
+      signal,
+    })
+    const deliveries = await keptCopies(context, 'deliveries', () => deliveriesOf(moving, plan.sinks))
+    jobs.push(...deliveries)
+    for (const job of deliveries) await copied(around, context, job)
+    rmSync(folder, { recursive: true, force: true })
+    const took = Date.now() - began
+    const rowsRead = Object.fromEntries(names.map(name => [name, { rowsRead: counts.get(sourceTable(name))! }]))
+    const metrics = Object.fromEntries(
+      plan.sinks.map(sink => [
+        sink.name,
+        {
+          rowsWritten: sink.rows.reduce((n, { way }) => n + counts.get(sinkTable(sink.name, way))!, 0),
+          sinkProcessingTime: took,
+          sources: rowsRead,
+        },
+      ]),
+    )
+    return valueOf({
+      runStatus: { computeAcquisitionDuration: 0, dsl: '', profile: {}, metrics },
+      effectiveIntegrationRuntime: 'Ferry',
+      ...(plan.notes.length > 0 ? { notes: plan.notes } : {}),
+    }) as ValueObject
+  } catch (error) {
+    if (signal.reason !== 'stop' && (context.isLastAttempt || signal.aborted)) await give()
+    throw error
+  }
+}
+
+/** The flow that an activity executes, with what it gives it. Throws FERRY-7001, FERRY-7007. */
+function calledFlow({ factory }: Running, context: ActivityContext): { flow: DataFlow; call: FlowCall } {
+  const { typeProperties, name } = context.activity
+  const own = typeProperties.dataflow !== undefined ? 'dataflow' : 'dataFlow'
+  const reference = requireObject(context.property(own), own)
+  if (typeof reference.referenceName !== 'string') {
+    throw new FerryError('FERRY-7001', `activity ${name} names no data flow`)
+  }
+  const flow = readDataFlow(factory.require('dataflow', reference.referenceName))
+  const of = (value: unknown) => (isObject(value as never) ? (value as ValueObject) : {})
+  return {
+    flow,
+    call: { parameters: of(reference.parameters), datasetParameters: of(reference.datasetParameters) },
+  }
+}
+
+/** Executes a copy, or goes on with it; one that has ended is not repeated. */
+async function copied(around: Running, context: ActivityContext, job: CopyJob): Promise<void> {
+  if (await completedRun(around.state, job.name)) return
+  await context.flush()
+  const report = await executed(around, context, job)
+  if (report.status === 'completed') return
+  const [first] = report.errors
+  throw new ActivityFailure(
+    first?.code ?? 'Cancelled',
+    first ? `${first.message}. ${first.hint}` : `the copy is ${report.status}`,
+  )
+}

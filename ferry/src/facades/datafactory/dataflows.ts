@@ -1,0 +1,285 @@
+/** Mapping data flows: their artifacts, and the copies that bring rows to the engine and from it. */
+
+import { compile } from '../../dataflow/compile.ts'
+import { type Plan, planFlow, requireGraph, sourcesOf } from '../../dataflow/plan.ts'
+import { type Flow, scopeOf } from '../../dataflow/relation.ts'
+import { sinkTable, sourceTable } from '../../dataflow/run.ts'
+import type { Value as FlowValue } from '../../dataflow/scope.ts'
+import { parseExpression, parseScript } from '../../dataflow/script/parser.ts'
+import type { Script, Statement } from '../../dataflow/script/tree.ts'
+import type { PlannedSink } from '../../dataflow/sink.ts'
+import { property, setting, texts } from '../../dataflow/transformations/args.ts'
+import { literal } from '../../dataflow/types.ts'
+import { didYouMean, FerryError } from '../../errors.ts'
+import { checkJob } from '../../job/read.ts'
+import type { CopyJob } from '../../job/schema.ts'
+import type { Scope } from '../../pipelines/expressions/evaluate.ts'
+import { isObject, type Value, type ValueObject } from '../../pipelines/expressions/values.ts'
+import type { Reference } from '../../pipelines/model.ts'
+import type { Artifact } from './artifacts.ts'
+import { filesIn, kindsOf, type Surroundings } from './context.ts'
+import { type CopyOf, copyJobOf } from './copyjob.ts'
+import { type Dataset, datasetOf } from './datasets.ts'
+import { Settings } from './settings.ts'
+
+export interface DataFlow {
+  name: string
+  script: Script
+  /** The datasets of sources and sinks by their streams. */
+  datasets: ReadonlyMap<string, Reference>
+}
+
+/** Throws FERRY-7001, FERRY-7002 with the place in the script, FERRY-7006. */
+export function readDataFlow({ name, properties, path }: Artifact): DataFlow {
+  const { type, typeProperties } = properties as { type?: unknown; typeProperties?: Record<string, unknown> }
+  if (type !== 'MappingDataFlow') {
+    const why =
+      type === 'Flowlet' ? 'flowlets do not run here' : `there is no data flow of the type ${String(type)} here`
+    throw new FerryError('FERRY-7006', `dataflow ${name}: ${why}`)
+  }
+  const script = parseScript(scriptOf(name, typeProperties ?? {}))
+  requireGraph(script)
+  const datasets = new Map<string, Reference>()
+  for (const side of ['sources', 'sinks']) {
+    const list = typeProperties?.[side]
+    for (const one of Array.isArray(list) ? (list as Record<string, unknown>[]) : []) {
+      const stream = String(one.name)
+      const reference = one.dataset as Reference | undefined
+      if (reference !== undefined && typeof reference.referenceName === 'string') datasets.set(stream, reference)
+      else if (one.flowlet !== undefined)
+        throw new FerryError('FERRY-7006', `dataflow ${name}: flowlets do not run here`)
+    }
+  }
+  for (const { kind, output } of script.statements) {
+    if ((kind !== 'source' && kind !== 'sink') || datasets.has(output)) continue
+    throw new FerryError(
+      'FERRY-7006',
+      `dataflow ${name}: the ${kind} ${output} has no dataset (${path}): inline datasets do not run here, make it one of the factory`,
+    )
+  }
+  return { name, script, datasets }
+}
+
+function scriptOf(name: string, { script, scriptLines }: Record<string, unknown>): string {
+  if (Array.isArray(scriptLines)) return scriptLines.map(String).join('\n')
+  if (typeof script === 'string') return script
+  throw new FerryError('FERRY-7001', `dataflow ${name} has neither script nor scriptLines`)
+}
+
+/**
+ * The queries of a flow by what its projections say, before anything is read; undefined where a source has none, and columns are known
+ * when it is read. Throws FERRY-7002, FERRY-7003, FERRY-7006 with the place.
+ */
+export function plannedAhead({ script }: DataFlow, given?: ReadonlyMap<string, FlowValue>): Plan | undefined {
+  const startedAt = new Date(0).toISOString()
+  const isOpen = !given && script.parameters.some(p => p.default === undefined)
+  if (isOpen || sourcesOf(script).some(s => !s.declared.isThere)) return undefined
+  return planFlow({ script, parameters: given ?? new Map(), startedAt })
+}
+
+/** What an activity gives a flow: values of its parameters, and of those of its datasets. */
+export interface FlowCall {
+  /** Texts of expressions, or values. */
+  parameters: ValueObject
+  datasetParameters: ValueObject
+}
+
+/** Parameters of a flow as its activity gives them: texts are expressions of data flows. Throws FERRY-7003, FERRY-7004. */
+export function flowParameters({ script }: DataFlow, given: ValueObject, startedAt: string): Map<string, FlowValue> {
+  const flow: Flow = { parameters: new Map(), startedAt, note: () => {} }
+  return new Map(
+    Object.entries(given).map(([name, value]): [string, FlowValue] => {
+      const known = script.parameters.find(p => p.name.toLowerCase() === name.toLowerCase())
+      if (!known) {
+        const near = didYouMean(
+          name,
+          script.parameters.map(p => p.name),
+        )
+        throw new FerryError('FERRY-7004', `the data flow has no parameter ${name}${near}`)
+      }
+      return [known.name, parameterValue(name, value, flow)]
+    }),
+  )
+}
+
+function parameterValue(name: string, value: Value, flow: Flow): FlowValue {
+  if (typeof value === 'boolean') return { sql: String(value), type: { kind: 'boolean' }, constant: String(value) }
+  if (typeof value === 'bigint' || typeof value === 'number') {
+    return compile(parseExpression(String(value)), scopeOf({ columns: [] }, flow))
+  }
+  if (Array.isArray(value) && value.every(v => typeof v === 'string')) {
+    return {
+      sql: `[${value.map(v => literal(String(v))).join(', ')}]`,
+      type: { kind: 'array', of: { kind: 'string' } },
+    }
+  }
+  if (typeof value !== 'string')
+    throw new FerryError('FERRY-7004', `the parameter ${name} of the data flow is no text and no number`)
+  try {
+    return compile(parseExpression(value), scopeOf({ columns: [] }, flow))
+  } catch (error) {
+    throw new FerryError('FERRY-7003', `the parameter ${name} of the data flow: ${(error as Error).message}`, {
+      hint: `A text of a data flow stands in quotes: '${value.slice(0, 50)}'.`,
+    })
+  }
+}
+
+export interface Moving {
+  around: Surroundings
+  flow: DataFlow
+  call: FlowCall
+  /** What datasets see of the pipeline. */
+  scope: Scope
+  parameters: ReadonlyMap<string, FlowValue>
+  startedAt: string
+  /** The database file of the engine. */
+  file: string
+  /** What the names of its copies begin with. */
+  prefix: string
+}
+
+/** The copies that bring the rows of the sources, at most so many of each. */
+export async function stagesOf(moving: Moving, most?: number): Promise<CopyJob[]> {
+  const { flow, around } = moving
+  const kindOf = await kindsOf(around)
+  const jobs: CopyJob[] = []
+  for (const { name, statement } of sourcesOf(flow.script)) {
+    const source = datasetFor(moving, name)
+    const properties: ValueObject = {
+      source: sourceProperties(moving, statement, source),
+      sink: { type: 'Engine', tableOption: 'autoCreate' },
+    }
+    const sink = engineTable(moving, sourceTable(name))
+    const job = await copyJobOf({
+      ...common(moving, kindOf),
+      name: `${moving.prefix}-from-${name}`,
+      source,
+      sink,
+      properties,
+    })
+    // The tables of the engine are its own.
+    jobs.push(changed(job, () => ({ update: 'overwrite', ...(most === undefined ? {} : { limit: most }) })))
+  }
+  return jobs
+}
+
+/** The copies that bring the sinks what they get, in the order in which they are written. */
+export async function deliveriesOf(moving: Moving, sinks: readonly PlannedSink[]): Promise<CopyJob[]> {
+  const kindOf = await kindsOf(moving.around)
+  const jobs: CopyJob[] = []
+  for (const planned of sinks) {
+    const sink = datasetFor(moving, planned.name)
+    requireWays(planned, sink)
+    for (const [i, { way }] of planned.rows.entries()) {
+      const source = engineTable(moving, sinkTable(planned.name, way))
+      const name = `${moving.prefix}-to-${planned.name}${planned.rows.length > 1 ? `-${way}` : ''}`
+      const properties: ValueObject = {
+        source: { type: 'Engine' },
+        sink: {
+          type: 'Engine',
+          ...(planned.recreate ? { tableOption: 'autoCreate' } : {}),
+          ...(way === 'upsert' ? { writeBehavior: 'upsert', upsertSettings: { keys: planned.keys } } : {}),
+        },
+      }
+      const at = sink.at
+      const to =
+        at.kind === 'files' && planned.file !== undefined ? { ...sink, at: { ...at, file: planned.file } } : sink
+      const job = await copyJobOf({ ...common(moving, kindOf), name, source, sink: to, properties })
+      const isFirst = i === 0
+      const isLast = i === planned.rows.length - 1
+      jobs.push(
+        changed(job, table => ({
+          ...(isFirst && (planned.recreate || planned.truncate) ? { update: 'overwrite' } : {}),
+          ...(isFirst && planned.before.length > 0 ? { before: planned.before } : {}),
+          ...(isLast && planned.after.length > 0 ? { after: planned.after } : {}),
+          ...(planned.partitionKey !== undefined && at.kind === 'documents'
+            ? { write: { ...table.write, partitionKey: planned.partitionKey } }
+            : {}),
+        })),
+      )
+    }
+  }
+  return jobs
+}
+
+/** Throws FERRY-7006 for rows that are written in no such way here. */
+function requireWays({ name, rows }: PlannedSink, { at }: Dataset): void {
+  for (const { way } of rows) {
+    if (way === 'insert') continue
+    if (way === 'upsert' && (at.kind === 'table' || at.kind === 'documents')) continue
+    const which = way === 'upsert' ? 'upserted in files' : way === 'update' ? 'updated' : 'deleted'
+    throw new FerryError(
+      'FERRY-7006',
+      `the sink ${name}: rows are not ${which} by a data flow here: inserts and upserts are`,
+      {
+        hint: 'A Script activity behind the data flow can do it, or an upsert with a column that says so.',
+      },
+    )
+  }
+}
+
+const common = ({ around }: Moving, kindOf: CopyOf['kindOf']) => ({ kindOf, list: filesIn(around) })
+
+type Table = Exclude<CopyJob['tables'][number], string>
+
+function changed(job: CopyJob, change: (table: Table) => Partial<Table> | object): CopyJob {
+  return checkJob({
+    ...job,
+    tables: job.tables.map(table => (typeof table === 'string' ? table : { ...table, ...change(table) })),
+  })
+}
+
+function datasetFor({ around, flow, call, scope }: Moving, stream: string): Dataset {
+  const reference = flow.datasets.get(stream)!
+  const given = call.datasetParameters[stream]
+  const parameters = { ...(reference.parameters ?? {}), ...(isObject(given) ? given : {}) }
+  return datasetOf(around.factory, around.redirects, { ...reference, parameters } as Reference, scope)
+}
+
+/** A table of the engine, as a dataset. */
+function engineTable({ around, file }: Moving, object: string): Dataset {
+  const service = {
+    name: 'engine',
+    type: 'Engine',
+    properties: new Settings('engine', {}, around.factory),
+    redirect: undefined,
+  }
+  return {
+    name: object,
+    type: 'Engine',
+    service,
+    endpoint: { kind: 'duckdb', path: file },
+    at: { kind: 'table', object },
+    properties: {},
+  }
+}
+
+/** How a source is read, with the names that a Copy has for it. Throws FERRY-7006. */
+function sourceProperties({ parameters, startedAt }: Moving, statement: Statement, { at, name }: Dataset): ValueObject {
+  const flow: Flow = { parameters, startedAt, note: () => {} }
+  const query = setting(statement, 'query', flow)
+  const found: ValueObject = { type: 'Engine', ...(query === undefined || query === '' ? {} : { query }) }
+  const pageSize = setting(statement, 'pageSize', flow)
+  if (at.kind === 'documents' && pageSize !== undefined) found.pageSize = BigInt(pageSize)
+  if (at.kind === 'documents' && property(statement, 'preferredRegions') !== undefined) {
+    found.preferredRegions = texts(statement, 'preferredRegions', flow).filter(region => region !== '')
+  }
+  const url = setting(statement, 'rowUrlColumn', flow)
+  if (url !== undefined) found.additionalColumns = [{ name: url, value: '$$FILEPATH' }]
+  if (property(statement, 'wildcardPaths') === undefined) return found
+  const paths = texts(statement, 'wildcardPaths', flow)
+  if (at.kind !== 'files' || paths.length !== 1) {
+    throw new FerryError(
+      'FERRY-7006',
+      `dataset ${name}: a source has one of wildcardPaths here, and ${paths.length} are given`,
+    )
+  }
+  const [path] = paths as [string]
+  const cut = path.lastIndexOf('/')
+  found.storeSettings = {
+    recursive: false,
+    ...(cut < 0 ? {} : { wildcardFolderPath: path.slice(0, cut) }),
+    wildcardFileName: path.slice(cut + 1),
+  }
+  return found
+}
