@@ -2,10 +2,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { account, contents } from '../cosmos.ts'
 import { makeDatabase } from '../support.ts'
 import {
   type Artifacts,
   activity,
+  collectionDataset,
+  cosmosService,
   csvDataset,
   dataset,
   filesDataset,
@@ -45,7 +48,8 @@ async function ran(artifacts: Artifacts, more?: object) {
 describe('a data flow', () => {
   it('reads files by their projections, joins, sums up and writes files', async () => {
     const folder = folderWith({
-      'in/orders.csv': 'id,customer,total,day\n1,a,10.50,24/12/2026\n2,b,7.25,25/12/2026\n3,a,0.50,\n4,z,1,01/01/2027\n',
+      'in/orders.csv':
+        'id,customer,total,day\n1,a,10.50,24/12/2026\n2,b,7.25,25/12/2026\n3,a,0.50,\n4,z,1,01/01/2027\n',
       'in/customers.csv': 'id,name\na,Ada\nb,Bo\n',
     })
     const only = await ran({
@@ -80,12 +84,16 @@ sorted sink(allowSchemaDrift: true, validateSchema: false, partitionFileNames: [
   })
 
   it('upserts by keys, inserts and truncates tables in order', async () => {
-    const db = await makeDatabase()
-    await db.query('CREATE TABLE "in" (id int, name text, n bigint); INSERT INTO "in" VALUES (1,$$a$$,1),(2,$$b$$,2),(3,$$c$$,3)')
-    await db.query('CREATE TABLE kept (id int PRIMARY KEY, name text, n bigint); INSERT INTO kept VALUES (2,$$old$$,0),(9,$$left$$,9)')
+    const { client: db, url } = await makeDatabase()
+    await db.query(
+      'CREATE TABLE "in" (id int, name text, n bigint); INSERT INTO "in" VALUES (1,$$a$$,1),(2,$$b$$,2),(3,$$c$$,3)',
+    )
+    await db.query(
+      'CREATE TABLE kept (id int PRIMARY KEY, name text, n bigint); INSERT INTO kept VALUES (2,$$old$$,0),(9,$$left$$,9)',
+    )
     await db.query('CREATE TABLE fresh (id int, name text); INSERT INTO fresh VALUES (7,$$gone$$)')
     const only = await ran({
-      'linkedService/pg': postgresService(db.url),
+      'linkedService/pg': postgresService(url),
       'dataset/table': tableDataset('pg'),
       'dataflow/f': flowOf(
         { source1: dataset('table', { table: 'in' }) },
@@ -106,5 +114,73 @@ slim sink(truncate: true, format: 'table', preSQLs: ["INSERT INTO fresh VALUES (
       { id: 9, name: 'left', n: '9' },
     ])
     expect((await rows('SELECT * FROM fresh ORDER BY id')).map(r => r.id)).toEqual([1, 2, 3, 99])
+  })
+
+  it('updates and deletes rows by keys', async () => {
+    const { client: db, url } = await makeDatabase()
+    await db.query(`CREATE TABLE news (id int, name text, gone boolean); INSERT INTO news VALUES (1,'one',false),(2,'two',true),(3,'three',false),(4,null,false);
+      CREATE TABLE "Kept Rows" ("Id" smallint PRIMARY KEY, name varchar(9), other text); INSERT INTO "Kept Rows" VALUES (1,'a','x'),(2,'b','y'),(4,'d','z'),(5,'e','v')`)
+    const only = await ran({
+      'linkedService/pg': postgresService(url),
+      'dataset/table': tableDataset('pg'),
+      'dataflow/f': flowOf(
+        { news: dataset('table', { table: 'news' }) },
+        { kept: dataset('table', { table: 'Kept Rows' }) },
+        `source(output(id as integer, name as string, gone as boolean), format: 'table') ~> news
+news alterRow(deleteIf(gone), updateIf(true())) ~> marked
+marked select(mapColumn(Id = id, name)) ~> slim
+slim sink(insertable: false, updateable: true, deletable: true, keys: ['Id'], format: 'table') ~> kept`,
+      ),
+    })
+    expect(only.error).toBeNull()
+    const { rows } = await db.query('SELECT * FROM "Kept Rows" ORDER BY 1')
+    expect(rows.map(r => [r.Id, r.name, r.other])).toEqual([
+      [1, 'one', 'x'],
+      [4, null, 'z'],
+      [5, 'e', 'v'],
+    ])
+    const left = await db.query(`SELECT tablename FROM pg_tables WHERE tablename LIKE 'ferry_flow%'`)
+    expect(left.rows).toEqual([])
+  })
+
+  it('makes documents of relations: orders with their lines embedded', async () => {
+    const { client: db, url } = await makeDatabase()
+    await db.query(`CREATE TABLE orders (id int PRIMARY KEY, customer text, placed timestamp, total numeric(12,2));
+      CREATE TABLE lines (order_id int, no int, sku text, price numeric(10,2), gift boolean);
+      INSERT INTO orders SELECT i, 'c' || i % 7, timestamp '2026-01-01' + i * interval '1 hour', i * 1.25 FROM generate_series(1, 200) i;
+      INSERT INTO lines SELECT i, n, 's' || n, n * 0.1, n % 2 = 0 FROM generate_series(1, 200) i, generate_series(1, 5) n WHERE n <= i % 5 + 1`)
+    const running = await account()
+    const only = await ran({
+      'linkedService/pg': postgresService(url),
+      'linkedService/cosmos': cosmosService(running),
+      'dataset/table': tableDataset('pg'),
+      'dataset/items': collectionDataset('cosmos'),
+      'dataflow/f': flowOf(
+        { orders: dataset('table', { table: 'orders' }), lines: dataset('table', { table: 'lines' }) },
+        { documents: dataset('items', { collection: 'orders' }) },
+        `source(output(id as integer, customer as string, placed as timestamp, total as decimal(12,2)), allowSchemaDrift: true, format: 'table') ~> orders
+source(output(order_id as integer, no as integer, sku as string, price as decimal(10,2), gift as boolean), format: 'table') ~> lines
+lines derive(line = @(no = no, sku = sku, price = price, gift = gift)) ~> structured
+structured aggregate(groupBy(order_id), lines = collect(line)) ~> collected
+orders, collected join(id == order_id, joinType: 'inner') ~> joined
+joined derive(id = toString(id), lines = sort(lines, compare(#item1.no, #item2.no))) ~> typed
+typed select(mapColumn(id, customer, placed, total, lines), skipDuplicateMapInputs: true, skipDuplicateMapOutputs: true) ~> slim
+slim sink(allowSchemaDrift: true, validateSchema: false, deletable: false, insertable: true, updateable: false, upsertable: false, recreate: true, partitionKey: ['/customer'], throughput: 1000, format: 'document') ~> documents`,
+      ),
+    })
+    expect(only.error).toBeNull()
+    const written = contents(running, 'orders')
+    expect(written.size).toBe(200)
+    const { rows } = await db.query(
+      `SELECT o.id, o.customer, o.total::float8 AS total, (SELECT json_agg(json_build_object('no', no, 'sku', sku, 'price', price, 'gift', gift) ORDER BY no) FROM lines WHERE order_id = o.id) AS lines FROM orders o`,
+    )
+    for (const row of rows) {
+      const { placed, ...document } = JSON.parse(written.get(String(row.id))!)
+      expect(document).toEqual({ ...row, id: String(row.id) })
+      expect(placed).toMatch(/^2026-01-\d\dT\d\d:00:00/)
+    }
+    expect(running.account.container('shop', 'orders').definition).toMatchObject({
+      partitionKey: { paths: ['/customer'] },
+    })
   })
 })

@@ -2,8 +2,8 @@
 import { didYouMean, FerryError } from '../errors.ts'
 import { converted } from './convert.ts'
 import { listOf } from './functions/arrays.ts'
-import type { Call } from './functions/kinds.ts'
-import { functionNamed, nearFunction } from './functions/registry.ts'
+import { type Call, hasItem } from './functions/kinds.ts'
+import { functionNamed, isAbsent, nearFunction } from './functions/registry.ts'
 import { binary, unary, WORDS } from './operators.ts'
 import { type Column, flowFault, type Scope, type Value } from './scope.ts'
 import { parseExpression } from './script/parser.ts'
@@ -115,10 +115,14 @@ function text(e: Extract<Expression, { kind: 'text' }>, scope: Scope): Value {
   if (quote !== '"' || !/\{[^{}]+\}/.test(value)) return { sql: literal(value), type: STRING, constant: value }
   const parts = value.split(/(\{[^{}]+\})/).filter(part => part !== '')
   const all = parts.map(part => {
-    if (!/^\{[^{}]+\}$/.test(part)) return literal(part)
-    return converted(compile(parseExpression(part.slice(1, -1)), scope), STRING).sql
+    if (!/^\{[^{}]+\}$/.test(part)) return { sql: literal(part), constant: part }
+    const { constant, ...made } = compile(parseExpression(part.slice(1, -1)), scope)
+    return { sql: converted(made, STRING).sql, constant }
   })
-  return { sql: `(${all.join(' || ')})`, type: STRING }
+  const sql = `(${all.map(part => part.sql).join(' || ')})`
+  // What is known before anything runs is known as a whole.
+  if (all.some(part => part.constant === undefined)) return { sql, type: STRING }
+  return { sql, type: STRING, constant: all.map(part => part.constant).join('') }
 }
 
 function number(written: string, suffix: string | undefined): Value {
@@ -211,6 +215,9 @@ function call(e: Extract<Expression, { kind: 'call' }>, scope: Scope): Value {
   const own = OWN[name]
   if (own) return own(e, scope, values)
   const found = functionNamed(name)
+  if (!found && isAbsent(e.name)) {
+    throw new FerryError('FERRY-7006', `line ${e.line}, column ${e.column}: the function ${e.name} does not run here`)
+  }
   if (!found) throw flowFault(e, `there is no function ${e.name}${nearFunction(e.name)}`)
   if (found.isAggregate && !scope.over)
     throw flowFault(e, `${e.name} is of a group: it stands in aggregate, window and pivot alone`)
@@ -229,7 +236,7 @@ function call(e: Extract<Expression, { kind: 'call' }>, scope: Scope): Value {
     compile: (one, inner = scope) => compile(one, inner),
   }
   // Functions of elements compile their arguments themselves.
-  const isOfElements = e.args.some(arg => arg.kind === 'value' && hasItems(arg.value))
+  const isOfElements = e.args.some(arg => arg.kind === 'value' && hasItem(arg.value))
   const isLambda = ['filter', 'map', 'mapindex', 'mapif', 'find', 'contains', 'maploop', 'reduce', 'sort'].includes(
     name,
   )
@@ -241,15 +248,6 @@ function call(e: Extract<Expression, { kind: 'call' }>, scope: Scope): Value {
     }
     throw error
   }
-}
-
-function hasItems(e: Expression): boolean {
-  if (e.kind === 'item') return true
-  return Object.values(e).some(v =>
-    Array.isArray(v)
-      ? v.some(one => typeof one === 'object' && hasItems(one as Expression))
-      : typeof v === 'object' && v !== null && hasItems(v as Expression),
-  )
 }
 
 function valueArgument(arg: Argument, e: Expression): Expression {

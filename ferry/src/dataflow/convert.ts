@@ -66,7 +66,7 @@ function numberText(sql: string, format: string): string {
     leastWhole === 0
       ? `CASE WHEN starts_with(${cut}, '0.') THEN substr(${cut}, 2) ELSE ${cut} END`
       : leastWhole > 1
-        ? `lpad(${cut}, greatest(length(${cut}), ${leastWhole + fraction}), '0')`
+        ? `lpad(${cut}, CAST(greatest(length(${cut}), ${leastWhole + fraction}) AS INTEGER), '0')`
         : cut
   return `(CASE WHEN ${sql} < 0 THEN '-' ELSE '' END || ${literal(prefix)} || (${whole}) || ${literal(suffix)})`
 }

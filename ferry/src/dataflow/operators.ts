@@ -105,17 +105,57 @@ function arithmetic(operator: string, left: Value, right: Value, wrong: () => Fe
     // Whole numbers give whole numbers; nothing is divided by zero.
     if (isIntegral(type)) return { sql: `(${left.sql} // ${right.sql})`, type }
     const divided = `(CAST(${left.sql} AS DOUBLE) / nullif(CAST(${right.sql} AS DOUBLE), 0))`
-    if (type.kind !== 'decimal') return { sql: divided, type }
-    const result: FlowType = { kind: 'decimal', precision: 38, scale: Math.min(18, Math.max(6, type.scale + 4)) }
-    return { sql: `CAST(${divided} AS ${sqlType(result)})`, type: result }
+    return type.kind === 'decimal' ? divideExactly(left, right) : { sql: divided, type }
   }
   if (operator === '%') return { sql: `(${left.sql} % nullif(${right.sql}, 0))`, type }
   if (type.kind === 'decimal' && operator === '*') {
-    const of = (t: FlowType) => (t.kind === 'decimal' ? t : { precision: 19, scale: 0 })
-    const product: FlowType = { kind: 'decimal', precision: 38, scale: Math.min(38, of(a).scale + of(b).scale) }
+    const [x, y] = [decimalOf(a), decimalOf(b)]
+    const product = bounded(x.precision + y.precision + 1, x.scale + y.scale)
     return { sql: `CAST((${left.sql} * ${right.sql}) AS ${sqlType(product)})`, type: product }
   }
-  return { sql: `CAST((${left.sql} ${operator} ${right.sql}) AS ${sqlType(type)})`, type }
+  // A sum of decimals may have a digit more.
+  const sum = type.kind === 'decimal' ? bounded(type.precision + 1, type.scale) : type
+  return { sql: `CAST((${left.sql} ${operator} ${right.sql}) AS ${sqlType(sum)})`, type: sum }
+}
+
+interface Decimal {
+  kind: 'decimal'
+  precision: number
+  scale: number
+}
+
+const MOST_DIGITS = 38
+const WHOLE_DIGITS: Record<string, number> = { byte: 3, short: 5, integer: 10, long: 20 }
+
+const decimalOf = (type: FlowType): Decimal =>
+  type.kind === 'decimal' ? type : { kind: 'decimal', precision: WHOLE_DIGITS[type.kind]!, scale: 0 }
+
+/** As Spark bounds results: digits before the point are kept, those behind it down to six. */
+function bounded(precision: number, scale: number): Decimal {
+  if (precision <= MOST_DIGITS) return { kind: 'decimal', precision, scale }
+  const whole = precision - scale
+  return { kind: 'decimal', precision: MOST_DIGITS, scale: Math.max(MOST_DIGITS - whole, Math.min(scale, 6)) }
+}
+
+/** The engine divides decimals as floats: here they are divided as whole numbers, and rounded half away from zero. */
+function divideExactly(left: Value, right: Value): Value {
+  const [a, b] = [decimalOf(left.type), decimalOf(right.type)]
+  const fraction = Math.max(6, a.scale + b.precision + 1)
+  const type = bounded(a.precision - a.scale + b.scale + fraction, fraction)
+  const n = `(${unscaled(left, a)} * ${power(type.scale + b.scale - a.scale)})`
+  const d = `nullif(${unscaled(right, b)}, 0)`
+  const quotient = `((2 * abs(${n}) + abs(${d})) // (2 * abs(${d})) * sign(${n}) * sign(${d}))`
+  const unit = `CAST('${type.scale === 0 ? '1' : `0.${'0'.repeat(type.scale - 1)}1`}' AS DECIMAL(${Math.max(1, type.scale)},${type.scale}))`
+  return { sql: `CAST(CAST(${quotient} AS DECIMAL(38,0)) * ${unit} AS ${sqlType(type)})`, type }
+}
+
+const power = (n: number) => `CAST('1${'0'.repeat(Math.max(0, n))}' AS HUGEINT)`
+
+/** A decimal without its point. */
+function unscaled({ sql }: Value, { precision, scale }: Decimal): string {
+  if (scale === 0) return `CAST(${sql} AS HUGEINT)`
+  if (precision + scale + 1 > MOST_DIGITS) return `CAST(replace(CAST(${sql} AS VARCHAR), '.', '') AS HUGEINT)`
+  return `CAST(${sql} * CAST('1${'0'.repeat(scale)}' AS DECIMAL(${scale + 1},0)) AS HUGEINT)`
 }
 
 function momentArithmetic(operator: string, left: Value, right: Value, wrong: () => FerryError): Value {

@@ -4,7 +4,7 @@ import { flowFault } from './scope.ts'
 import type { Argument, Statement } from './script/tree.ts'
 
 /** How rows are spread and in which portions: planned here by itself. */
-const PACE = ['partitionBy', 'broadcast', 'batchSize', 'concurrency', 'timeout', 'throughput', 'writeThroughputBudget']
+const PACE = ['partitionBy', 'broadcast', 'batchSize', 'concurrency', 'timeout']
 
 const MAPPED = ['mapColumn', 'skipDuplicateMapInputs', 'skipDuplicateMapOutputs']
 
@@ -30,6 +30,8 @@ const KNOWN: Record<string, Known> = {
       'documentForm',
       'pageSize',
       'preferredRegions',
+      'systemColumns',
+      'throughput',
       'isolationLevel',
       'limit',
     ],
@@ -52,6 +54,8 @@ const KNOWN: Record<string, Known> = {
       'saveOrder',
       'partitionFileNames',
       'partitionKey',
+      'throughput',
+      'writeThroughputBudget',
       'skipKeyWrites',
       'stageInsert',
       'umask',

@@ -26,6 +26,9 @@ export interface PlannedSink {
   file: string | undefined
   /** The path of a new container's partition key. */
   partitionKey: string | undefined
+  /** RU/s of a new container, and those that writing may take. */
+  throughput: number | undefined
+  budget: number | undefined
 }
 
 const WAYS: { way: Way; property: string; byDefault: boolean }[] = [
@@ -95,7 +98,18 @@ export function sinkOf(step: Step): PlannedSink {
     after: texts(statement, 'postSQLs', flow),
     file: files[0],
     partitionKey: texts(statement, 'partitionKey', flow)[0],
+    throughput: numberAt('throughput', step),
+    budget: numberAt('writeThroughputBudget', step),
   }
+}
+
+/** A number that is set; none where it is 0 or less. */
+function numberAt(name: string, { statement, flow }: Step): number | undefined {
+  const written = setting(statement, name, flow)
+  const value = Number(written)
+  if (written === undefined || written === 'null' || value <= 0) return undefined
+  if (Number.isFinite(value)) return value
+  throw flowFault(statement, `${name} has to be a number, and is ${written}`)
 }
 
 function requireKey(key: string, columns: readonly Column[], { statement }: Step): void {

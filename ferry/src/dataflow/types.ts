@@ -243,7 +243,7 @@ export function common(a: FlowType, b: FlowType, what: string): FlowType {
   if (a.kind === 'any') return b
   if (b.kind === 'any') return a
   if (isNumber(a) && isNumber(b)) return wider(a, b)
-  if (isMoment(a) && isMoment(b)) return TIMESTAMP
+  if (isMoment(a) && isMoment(b)) return a.kind === b.kind ? a : TIMESTAMP
   if (a.kind === b.kind) {
     if (a.kind === 'array' && b.kind === 'array') return arrayOf(common(a.of, b.of, what))
     return a

@@ -2,7 +2,7 @@
 import { converted } from '../convert.ts'
 import { flowFault, type Scope, type Value } from '../scope.ts'
 import { ANY, arrayOf, BOOLEAN, common, type FlowType, INTEGER, STRING, sqlType } from '../types.ts'
-import { type Call, expressionAt, type FlowFunction, taken, unknownElement } from './kinds.ts'
+import { type Call, expressionAt, type FlowFunction, hasItem, taken, unknownElement } from './kinds.ts'
 
 const array = (
   name: string,
@@ -49,6 +49,9 @@ function each(
   }
 }
 
+/** Each element once, where it comes first. */
+const once = (list: string) => `list_filter(${list}, lambda x, i: coalesce(list_position(${list}, x), i) = i)`
+
 const lambda = (names: string[], body: string) => `lambda ${names.join(', ')}: ${body}`
 
 /** A scope with items; variables of the engine have names that nobody else has. */
@@ -73,7 +76,7 @@ export const ARRAYS: FlowFunction[] = [
     [1, 1],
     () => INTEGER,
   ),
-  array('distinct', list => `list_distinct(${list})`, [1, 1], arrayOf),
+  array('distinct', once, [1, 1], arrayOf),
   array('reverse_array', list => `list_reverse(${list})`, [1, 1], arrayOf),
   array(
     'slice',
@@ -81,9 +84,9 @@ export const ARRAYS: FlowFunction[] = [
     [2, 3],
     arrayOf,
   ),
-  array('union', (a, b) => `list_distinct(list_concat(${a}, ${b}))`, [2, 2], arrayOf),
-  array('intersect', (a, b) => `list_distinct(list_intersect(${a}, ${b}))`, [2, 2], arrayOf),
-  array('except', (a, b) => `list_distinct(list_filter(${a}, lambda x: NOT list_contains(${b}, x)))`, [2, 2], arrayOf),
+  array('union', (a, b) => once(`list_concat(${a}, ${b})`), [2, 2], arrayOf),
+  array('intersect', (a, b) => once(`list_filter(${a}, lambda x: list_contains(${b}, x))`), [2, 2], arrayOf),
+  array('except', (a, b) => once(`list_filter(${a}, lambda x: NOT list_contains(${b}, x))`), [2, 2], arrayOf),
   array(
     'flatten',
     list => `flatten(${list})`,
@@ -203,15 +206,28 @@ export const ARRAYS: FlowFunction[] = [
     build: (_, call) => {
       const list = taken(call.compile(expressionAt(call, 0)), 'a', 0, call)
       const by = expressionAt(call, 1)
-      const names =
-        by.kind === 'call' && by.name === 'compare'
-          ? by.args.map(a => (a.kind === 'value' && a.value.kind === 'item' ? a.value.name : ''))
-          : []
-      const order = names.join() === 'item1,item2' ? 'ASC' : names.join() === 'item2,item1' ? 'DESC' : undefined
-      if (order === undefined) {
-        throw flowFault(call.place, 'sort takes compare(#item1, #item2) or compare(#item2, #item1) here')
+      const sides = by.kind === 'call' && by.name === 'compare' ? by.args : []
+      const [x, i] = [`x${call.scope.depth}`, `i${call.scope.depth}`]
+      const item: Value = { sql: x, type: unknownElement(list.type) }
+      // Both sides ask the same of two elements: by what of one they are ordered.
+      const keys = [0, 1].map(side => {
+        const e = sides[side]
+        if (e?.kind !== 'value') throw flowFault(call.place, 'sort takes compare(of #item1, of #item2)')
+        const of = (name: string) => {
+          const items = new Map(call.scope.items).set(name, item)
+          return call.compile(e.value, { ...call.scope, items, depth: call.scope.depth + 1 })
+        }
+        const name = hasItem(e.value, 'item1') ? 'item1' : 'item2'
+        return { name, ...of(name) }
+      })
+      const [left, right] = keys as [(typeof keys)[0], (typeof keys)[0]]
+      if (left.sql !== right.sql || left.name === right.name) {
+        throw flowFault(call.place, 'sort orders by one thing of #item1 and #item2 here: compare(#item1.a, #item2.a)')
       }
-      return { sql: `list_sort(${list.sql}, '${order}')`, type: list.type }
+      const [order, sign] = left.name === 'item1' ? ['ASC', ''] : ['DESC', '-']
+      // Elements that are alike stay in their order.
+      const made = `list_transform(${list.sql}, lambda ${x}, ${i}: struct_pack(k := ${left.sql}, i := ${sign}${i}, v := ${x}))`
+      return { sql: `list_transform(list_sort(${made}, '${order}'), lambda ${x}: ${x}.v)`, type: list.type }
     },
   },
 ]

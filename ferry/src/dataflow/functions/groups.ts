@@ -126,6 +126,7 @@ export const GROUPS: FlowFunction[] = [
   ...both('min', { type: alike, sql: x => `min(${x})` }),
   ...both('max', { type: alike, sql: x => `max(${x})` }),
   ...statistics.flatMap(([name, sql]) => both(name, { type: double, sql: x => `${sql}(${x})` })),
+  ...both('correlation', { arity: [2, 2], type: double, sql: (x, y) => `corr(${x}, ${y})` }),
   ...both('covariancesample', { arity: [2, 2], type: double, sql: (x, y) => `covar_samp(${x}, ${y})` }),
   ...both('covariancepopulation', { arity: [2, 2], type: double, sql: (x, y) => `covar_pop(${x}, ${y})` }),
   counted('count', false, false),

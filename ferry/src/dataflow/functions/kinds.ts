@@ -113,3 +113,13 @@ export function expressionAt(call: Call, i: number): Expression {
 }
 
 export const unknownElement = (type: FlowType): FlowType => (type.kind === 'array' ? type.of : ANY)
+
+/** True if an expression names an item of an array, or a certain one. */
+export function hasItem(e: Expression, name?: string): boolean {
+  if (e.kind === 'item') return name === undefined || e.name === name
+  return Object.values(e).some(v =>
+    (Array.isArray(v) ? v : [v]).some(
+      one => typeof one === 'object' && one !== null && hasItem(one as Expression, name),
+    ),
+  )
+}

@@ -49,6 +49,19 @@ function kept(f: FlowFunction): FlowFunction {
   }
 }
 
+/** The last day of a month leads to the last day of another one. */
+const months = (name: string, sign: '+' | '-') =>
+  fn(
+    name,
+    'd i x? -> s',
+    (d, n) => {
+      const moved = `(CAST(${d} AS TIMESTAMP) ${sign} to_months(CAST(${n} AS INTEGER)))`
+      const isLast = `CAST(${d} AS DATE) = last_day(${d})`
+      return `CASE WHEN ${isLast} THEN ${moved} + to_days(CAST(date_diff('day', CAST(${moved} AS DATE), last_day(${moved})) AS INTEGER)) ELSE ${moved} END`
+    },
+    ([d]) => d!.type,
+  )
+
 export const MOMENTS: FlowFunction[] = [
   part('year', m => `CAST(year(${m}) AS INTEGER)`),
   part('month', m => `CAST(month(${m}) AS INTEGER)`),
@@ -62,8 +75,8 @@ export const MOMENTS: FlowFunction[] = [
   part('millisecond', m => `CAST(millisecond(CAST(${m} AS TIMESTAMP)) % 1000 AS INTEGER)`),
   kept(shift('adddays', 'days', '+')),
   kept(shift('subdays', 'days', '-')),
-  kept(shift('addmonths', 'months', '+')),
-  kept(shift('submonths', 'months', '-')),
+  kept(months('addmonths', '+')),
+  kept(months('submonths', '-')),
   fn(
     'lastdayofmonth',
     'd -> s',

@@ -49,6 +49,7 @@ export const NUMBERS: FlowFunction[] = [
   fn('factorial', 'i -> l', n => `CAST(factorial(CAST(${n} AS INTEGER)) AS BIGINT)`),
   fn('pmod', 'n n -> f', (a, b) => `(((${a} % ${b}) + ${b}) % ${b})`, same),
   fn('isnan', 'n -> b', n => `isnan(CAST(${n} AS DOUBLE))`),
+  fn('isbitset', 'i i -> b', (n, bit) => `((${n} >> ${bit}) & 1 = 1)`),
   fn('bitwiseand', 'i i -> l', (a, b) => `(${a} & ${b})`, same),
   fn('bitwiseor', 'i i -> l', (a, b) => `(${a} | ${b})`, same),
   fn('bitwisexor', 'i i -> l', (a, b) => `xor(${a}, ${b})`, same),

@@ -41,6 +41,15 @@ const OWN = [
   ...['isinsert', 'isupdate', 'isupsert', 'isdelete', 'isignore', 'ismatch', 'iserror', 'haserror', 'each', 'toarray'],
 ]
 
+/** Functions of Data Factory that do not run here. */
+const ABSENT = new Set([
+  ...['blake2b', 'blake2bbinary', 'byitem', 'byorigin', 'byorigins', 'crc32', 'decode', 'encode', 'isdistinct'],
+  ...['lookup', 'mapassociation', 'mlookup', 'nextsequence', 'origincolumns', 'output', 'outputs', 'partitionid'],
+  ...['reassociate', 'setbitset', 'soundex', 'topn', 'trunc', 'unescape', 'unfold'],
+])
+
+export const isAbsent = (name: string): boolean => ABSENT.has(name.toLowerCase())
+
 export const FUNCTION_NAMES = [...ALL.keys(), ...OWN].sort()
 
 export const functionNamed = (name: string): FlowFunction | undefined => ALL.get(name.toLowerCase())

@@ -7,19 +7,19 @@ import { sinkTable, sourceTable } from '../../dataflow/run.ts'
 import type { Value as FlowValue } from '../../dataflow/scope.ts'
 import { parseExpression, parseScript } from '../../dataflow/script/parser.ts'
 import type { Script, Statement } from '../../dataflow/script/tree.ts'
-import type { PlannedSink } from '../../dataflow/sink.ts'
-import { property, setting, texts } from '../../dataflow/transformations/args.ts'
+import type { PlannedSink, Way } from '../../dataflow/sink.ts'
+import { isOn, property, setting, texts } from '../../dataflow/transformations/args.ts'
 import { literal } from '../../dataflow/types.ts'
 import { didYouMean, FerryError } from '../../errors.ts'
 import { checkJob } from '../../job/read.ts'
-import type { CopyJob } from '../../job/schema.ts'
+import type { CopyJob, EndpointSpec } from '../../job/schema.ts'
 import type { Scope } from '../../pipelines/expressions/evaluate.ts'
 import { isObject, type Value, type ValueObject } from '../../pipelines/expressions/values.ts'
 import type { Reference } from '../../pipelines/model.ts'
 import type { Artifact } from './artifacts.ts'
 import { filesIn, kindsOf, type Surroundings } from './context.ts'
 import { type CopyOf, copyJobOf } from './copyjob.ts'
-import { type Dataset, datasetOf } from './datasets.ts'
+import { type Dataset, datasetOf, type TablePlace } from './datasets.ts'
 import { Settings } from './settings.ts'
 
 export interface DataFlow {
@@ -158,64 +158,162 @@ export async function stagesOf(moving: Moving, most?: number): Promise<CopyJob[]
       properties,
     })
     // The tables of the engine are its own.
-    jobs.push(changed(job, () => ({ update: 'overwrite', ...(most === undefined ? {} : { limit: most }) })))
+    const read = documentReads(moving, statement, source)
+    jobs.push(
+      changed(job, table => ({
+        update: 'overwrite',
+        ...(most === undefined ? {} : { limit: most }),
+        read: { ...table.read, ...read },
+      })),
+    )
   }
   return jobs
 }
 
-/** The copies that bring the sinks what they get, in the order in which they are written. */
-export async function deliveriesOf(moving: Moving, sinks: readonly PlannedSink[]): Promise<CopyJob[]> {
+/** A copy to a sink, and what it needs around it. */
+export interface Delivery {
+  job: CopyJob
+  /** Statements of the sink's store before its first copy, and behind it. */
+  around?: { endpoint: EndpointSpec; before: string[]; after: string[] }
+}
+
+/** The copies that bring the sinks what they get, in the order in which they are written. Throws FERRY-7006. */
+export async function deliveriesOf(moving: Moving, sinks: readonly PlannedSink[]): Promise<Delivery[]> {
   const kindOf = await kindsOf(moving.around)
-  const jobs: CopyJob[] = []
+  const deliveries: Delivery[] = []
   for (const planned of sinks) {
-    const sink = datasetFor(moving, planned.name)
-    requireWays(planned, sink)
-    for (const [i, { way }] of planned.rows.entries()) {
-      const source = engineTable(moving, sinkTable(planned.name, way))
-      const name = `${moving.prefix}-to-${planned.name}${planned.rows.length > 1 ? `-${way}` : ''}`
+    const dataset = datasetFor(moving, planned.name)
+    const { file, rows } = planned
+    const { at } = dataset
+    const sink = at.kind === 'files' && file !== undefined ? { ...dataset, at: { ...at, file } } : dataset
+    for (const [i, { way }] of rows.entries()) {
+      const isMerge = way === 'upsert' && at.kind === 'table'
+      const changes =
+        (way === 'update' || way === 'delete') && at.kind === 'table'
+          ? changeOf(moving, planned, way, sink, kindOf)
+          : undefined
+      if (way !== 'insert' && at.kind !== 'table' && at.kind !== 'documents') {
+        throw new FerryError(
+          'FERRY-7006',
+          `the sink ${planned.name}: files get rows by insert alone, and ${way} is asked for`,
+        )
+      }
       const properties: ValueObject = {
         source: { type: 'Engine' },
         sink: {
           type: 'Engine',
           ...(planned.recreate ? { tableOption: 'autoCreate' } : {}),
-          ...(way === 'upsert' ? { writeBehavior: 'upsert', upsertSettings: { keys: planned.keys } } : {}),
+          ...(isMerge ? { writeBehavior: 'upsert', upsertSettings: { keys: planned.keys } } : {}),
         },
       }
-      const at = sink.at
-      const to =
-        at.kind === 'files' && planned.file !== undefined ? { ...sink, at: { ...at, file: planned.file } } : sink
-      const job = await copyJobOf({ ...common(moving, kindOf), name, source, sink: to, properties })
-      const isFirst = i === 0
-      const isLast = i === planned.rows.length - 1
-      jobs.push(
-        changed(job, table => ({
-          ...(isFirst && (planned.recreate || planned.truncate) ? { update: 'overwrite' } : {}),
-          ...(isFirst && planned.before.length > 0 ? { before: planned.before } : {}),
-          ...(isLast && planned.after.length > 0 ? { after: planned.after } : {}),
-          ...(planned.partitionKey !== undefined && at.kind === 'documents'
-            ? { write: { ...table.write, partitionKey: planned.partitionKey } }
-            : {}),
-        })),
-      )
+      const job = await copyJobOf({
+        ...common(moving, kindOf),
+        name: `${moving.prefix}-to-${planned.name}${rows.length > 1 ? `-${way}` : ''}`,
+        source: engineTable(moving, sinkTable(planned.name, way)),
+        sink: changes ? { ...sink, at: { kind: 'table', object: changes.table } } : sink,
+        properties,
+      })
+      const place = { isFirst: i === 0, isLast: i === rows.length - 1 }
+      const own = at.kind === 'documents' ? documentsOf(planned, way, place) : tableOf(planned, place, changes)
+      const done = changed(job, table => ({
+        ...own,
+        ...(own.write ? { write: { ...table.write, ...own.write } } : {}),
+      }))
+      deliveries.push({
+        job: done,
+        ...(changes ? { around: { endpoint: sink.endpoint, before: changes.before, after: changes.after } } : {}),
+      })
     }
   }
-  return jobs
+  return deliveries
 }
 
-/** Throws FERRY-7006 for rows that are written in no such way here. */
-function requireWays({ name, rows }: PlannedSink, { at }: Dataset): void {
-  for (const { way } of rows) {
-    if (way === 'insert') continue
-    if (way === 'upsert' && (at.kind === 'table' || at.kind === 'documents')) continue
-    const which = way === 'upsert' ? 'upserted in files' : way === 'update' ? 'updated' : 'deleted'
-    throw new FerryError(
-      'FERRY-7006',
-      `the sink ${name}: rows are not ${which} by a data flow here: inserts and upserts are`,
-      {
-        hint: 'A Script activity behind the data flow can do it, or an upsert with a column that says so.',
-      },
-    )
+interface Place {
+  isFirst: boolean
+  isLast: boolean
+}
+
+type Own = { write?: Record<string, unknown> } & Record<string, unknown>
+
+function tableOf(
+  { recreate, truncate, before, after }: PlannedSink,
+  { isFirst, isLast }: Place,
+  changes?: Change,
+): Own {
+  const behind = [...(changes ? [changes.statement] : []), ...(isLast ? after : [])]
+  return {
+    ...(isFirst && (recreate || truncate) ? { update: 'overwrite' } : {}),
+    ...(isFirst && before.length > 0 ? { before } : {}),
+    ...(behind.length > 0 ? { after: behind } : {}),
   }
+}
+
+const OPERATIONS: Record<Way, string> = { insert: 'insert', upsert: 'upsert', update: 'replace', delete: 'delete' }
+
+function documentsOf(planned: PlannedSink, way: Way, { isFirst }: Place): Own {
+  const { recreate, truncate, partitionKey, throughput, budget, before, after } = planned
+  return {
+    update: way === 'insert' ? 'append' : 'merge',
+    ...(truncate ? { truncate } : {}),
+    ...(before.length > 0 ? { before } : {}),
+    ...(after.length > 0 ? { after } : {}),
+    write: {
+      operation: OPERATIONS[way],
+      ...(recreate && isFirst ? { recreate } : {}),
+      ...(partitionKey === undefined ? {} : { partitionKey }),
+      ...(throughput === undefined || !recreate ? {} : { throughput }),
+      ...(budget === undefined ? {} : { throughputBudget: budget }),
+    },
+  }
+}
+
+interface Change {
+  /** The table beside that of the sink that gets the rows. */
+  table: string
+  before: string[]
+  statement: string
+  after: string[]
+}
+
+/** Rows that are updated or deleted go into a table of their own first, and from there in one statement. */
+function changeOf(
+  { prefix }: Moving,
+  { name, columns, keys }: PlannedSink,
+  way: 'update' | 'delete',
+  { at, endpoint }: Dataset,
+  kindOf: CopyOf['kindOf'],
+): Change {
+  const { object } = at as TablePlace
+  if (object === undefined) throw new FerryError('FERRY-7001', `the dataset of the sink ${name} names no table`)
+  const quote = quotesOf(kindOf(endpoint))
+  const parts = object.split('.')
+  const own = `ferry_${prefix.replace('-', '_')}_${way}`
+  const table = [...parts.slice(0, -1), own].join('.')
+  const target = parts.map(quote).join('.')
+  const stage = [...parts.slice(0, -1), own].map(quote).join('.')
+  const same = keys.map(key => `${stage}.${quote(key)} = ${target}.${quote(key)}`).join(' AND ')
+  const list = columns.map(c => quote(c.name)).join(', ')
+  const set = columns
+    .filter(c => !keys.includes(c.name))
+    .map(c => `${quote(c.name)} = (SELECT ${stage}.${quote(c.name)} FROM ${stage} WHERE ${same})`)
+  const where = `WHERE EXISTS (SELECT 1 FROM ${stage} WHERE ${same})`
+  const nothing = `SELECT ${list} FROM ${target} WHERE 1 = 0`
+  return {
+    table,
+    before: [`DROP TABLE IF EXISTS ${stage}`, `CREATE TABLE ${stage} AS ${nothing}`],
+    // A row that is its keys alone has nothing to be changed.
+    statement:
+      way === 'delete'
+        ? `DELETE FROM ${target} ${where}`
+        : `UPDATE ${target} SET ${(set.length > 0 ? set : [`${quote(keys[0]!)} = ${quote(keys[0]!)}`]).join(', ')} ${where}`,
+    after: [`DROP TABLE IF EXISTS ${stage}`],
+  }
+}
+
+/** How a store quotes names. */
+const quotesOf = (kind: string | undefined) => {
+  const mark = kind === 'mysql' ? '`' : '"'
+  return (name: string) => `${mark}${name.replaceAll(mark, mark + mark)}${mark}`
 }
 
 const common = ({ around }: Moving, kindOf: CopyOf['kindOf']) => ({ kindOf, list: filesIn(around) })
@@ -282,4 +380,15 @@ function sourceProperties({ parameters, startedAt }: Moving, statement: Statemen
     wildcardFileName: path.slice(cut + 1),
   }
   return found
+}
+
+/** Options of Cosmos DB that a Copy does not have. */
+function documentReads({ parameters, startedAt }: Moving, statement: Statement, { at }: Dataset) {
+  const flow: Flow = { parameters, startedAt, note: () => {} }
+  const budget = Number(setting(statement, 'throughput', flow) ?? 0)
+  if (at.kind !== 'documents') return {}
+  return {
+    ...(isOn(statement, 'systemColumns', flow) ? { systemProperties: true } : {}),
+    ...(budget > 0 ? { throughputBudget: budget } : {}),
+  }
 }

@@ -6,13 +6,14 @@ import { sourcesOf } from '../../../dataflow/plan.ts'
 import { runFlow, sinkTable, sourceTable } from '../../../dataflow/run.ts'
 import { isOn } from '../../../dataflow/transformations/args.ts'
 import { FerryError } from '../../../errors.ts'
-import type { CopyJob } from '../../../job/schema.ts'
+import type { CopyJob, EndpointSpec } from '../../../job/schema.ts'
 import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
 import { ActivityFailure } from '../../../pipelines/errors.ts'
 import { isObject, type ValueObject, valueOf } from '../../../pipelines/expressions/values.ts'
 import { discardCopy, keptCopies } from '../../../pipelines/keptcopy.ts'
 import { requireObject } from '../../../pipelines/resolve.ts'
-import type { Running } from '../context.ts'
+import { newestRun } from '../../../state/runs.ts'
+import { type Running, withStore } from '../context.ts'
 import {
   type DataFlow,
   deliveriesOf,
@@ -80,9 +81,16 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
       sources: names,
       signal,
     })
-    const deliveries = await keptCopies(context, 'deliveries', () => deliveriesOf(moving, plan.sinks))
-    jobs.push(...deliveries)
-    for (const job of deliveries) await copied(around, context, job)
+    const deliveries = await deliveriesOf(moving, plan.sinks)
+    const kept = await keptCopies(context, 'deliveries', async () => deliveries.map(d => d.job))
+    jobs.push(...kept)
+    for (const [i, job] of kept.entries()) {
+      const { around: own } = deliveries[i]!
+      const isNew = own && (await newestRun(state.db, job.name)) === undefined
+      if (isNew) await statements(around, own.endpoint, own.before)
+      await copied(around, context, job)
+      if (own) await statements(around, own.endpoint, own.after)
+    }
     rmSync(folder, { recursive: true, force: true })
     const took = Date.now() - began
     const rowsRead = Object.fromEntries(names.map(name => [name, { rowsRead: counts.get(sourceTable(name))! }]))
@@ -121,6 +129,13 @@ function calledFlow({ factory }: Running, context: ActivityContext): { flow: Dat
     flow,
     call: { parameters: of(reference.parameters), datasetParameters: of(reference.datasetParameters) },
   }
+}
+
+async function statements(around: Running, endpoint: EndpointSpec, list: readonly string[]): Promise<void> {
+  await withStore(around, endpoint, async store => {
+    if (!store.statements) throw new FerryError('FERRY-7006', `${store.label} executes no statements`)
+    for (const one of list) await store.statements.execute(one)
+  })
 }
 
 /** Executes a copy, or goes on with it; one that has ended is not repeated. */

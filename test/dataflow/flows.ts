@@ -1,0 +1,35 @@
+/** Flows of tests over rows that are written beside them. */
+import { join } from 'node:path'
+import { sourcesOf } from '../../ferry/src/dataflow/plan.ts'
+import { previewFlow, sourceTable } from '../../ferry/src/dataflow/run.ts'
+import { parseScript } from '../../ferry/src/dataflow/script/parser.ts'
+import { Duckdb } from '../../ferry/src/duckdb/engine.ts'
+import { policy, temporaryFolder } from '../support.ts'
+
+const STARTED = '2026-01-01T00:00:00.000Z'
+
+/** Tables by the names of sources, each as a query. */
+export type Tables = Record<string, string>
+
+/** The rows of a stream. */
+export async function rowsOf(text: string, tables: Tables, stream: string): Promise<Record<string, unknown>[]> {
+  const file = join(temporaryFolder(), 'flow.duckdb')
+  const engine = await Duckdb.openAt(policy, file)
+  for (const [name, query] of Object.entries(tables)) {
+    await engine.run(`CREATE TABLE "${sourceTable(name)}" AS ${query}`)
+  }
+  await engine.close()
+  const script = parseScript(text)
+  const sources = sourcesOf(script).map(s => s.name)
+  const request = {
+    script,
+    parameters: new Map(),
+    startedAt: STARTED,
+    file,
+    policy,
+    infers: new Set<string>(),
+    sources,
+  }
+  const { rows } = await previewFlow({ ...request, stream, most: 1000 })
+  return rows
+}
