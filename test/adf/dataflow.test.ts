@@ -12,6 +12,7 @@ import {
   csvDataset,
   dataset,
   filesDataset,
+  flowOf,
   folderService,
   folderWith,
   postgresService,
@@ -19,19 +20,6 @@ import {
   runFactory,
   tableDataset,
 } from './factory.ts'
-
-export const flowOf = (sources: Record<string, object>, sinks: Record<string, object>, script: string) => {
-  const side = (all: Record<string, object>) => Object.entries(all).map(([name, of]) => ({ name, dataset: of }))
-  return {
-    type: 'MappingDataFlow',
-    typeProperties: {
-      sources: side(sources),
-      sinks: side(sinks),
-      transformations: [],
-      scriptLines: script.split('\n'),
-    },
-  }
-}
 
 const execute = (more: object = {}) =>
   activity('flow', 'ExecuteDataFlow', {

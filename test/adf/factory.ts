@@ -192,3 +192,17 @@ export const collectionDataset = (linked: string, type = 'CosmosDbSqlApiCollecti
   parameters: { collection: { type: 'string' } },
   typeProperties: { collectionName: expression('@dataset().collection') },
 })
+
+/** A data flow with the datasets of its sources and sinks. */
+export const flowOf = (sources: Record<string, object>, sinks: Record<string, object>, script: string) => {
+  const side = (all: Record<string, object>) => Object.entries(all).map(([name, of]) => ({ name, dataset: of }))
+  return {
+    type: 'MappingDataFlow',
+    typeProperties: {
+      sources: side(sources),
+      sinks: side(sinks),
+      transformations: [],
+      scriptLines: script.split('\n'),
+    },
+  }
+}

@@ -35,6 +35,9 @@ export const EXAMPLES: Record<string, string> = {
   'adf start': 'ferry adf start nightly --factory ./factory',
   'adf stop': 'ferry adf stop nightly --factory ./factory',
   'adf watch': 'ferry adf watch --factory ./factory --redirect here.yaml',
+  'adf flow show': 'ferry adf flow show totals --factory ./factory',
+  'adf flow explain': 'ferry adf flow explain totals --factory ./factory',
+  'adf flow preview': 'ferry adf flow preview totals --factory ./factory --stream sums --rows 20',
   'adf convert': 'ferry adf convert --factory ./factory --pipeline nightly --activity "copy orders" > orders.json',
   'cosmos copy create':
     'ferry cosmos copy create --job-name orders --dest-account shop --src-nosql database=shop container=orders ' +

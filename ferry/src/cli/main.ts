@@ -306,13 +306,14 @@ const ADF = {
   artifacts: () => import('./adf.ts'),
   runs: () => import('./adfruns.ts'),
   triggers: () => import('./adftriggers.ts'),
+  flow: () => import('./adfflow.ts'),
 }
 
 /** Adds a command of `ferry adf`: its first word is the function of its file. */
-const addAdf = (words: string, description: string, of: keyof typeof ADF = 'artifacts') => {
+const addAdf = (words: string, description: string, of: keyof typeof ADF = 'artifacts', parent = adf) => {
   const verb = words.split(' ')[0]!
   const load = async () => ({ default: ((await ADF[of]()) as unknown as Record<string, Action['default']>)[verb]! })
-  return add(words, description, load, adf)
+  return add(words, description, load, parent)
 }
 const ofFactory = (command: Command) =>
   withVariables(command)
@@ -350,6 +351,17 @@ withFactory(addAdf('convert', 'print the job of a Copy activity'))
   .requiredOption('--pipeline <name>', 'the pipeline')
   .requiredOption('--activity <name>', 'the Copy activity')
   .option('--parameter <name=value>', 'a parameter of the pipeline; may be repeated', list)
+
+const flow = adf.command('flow').description('data flows of a factory, looked at without being run')
+const ofFlow = (words: string, description: string) =>
+  withFactory(addAdf(words, description, 'flow', flow))
+    .option('--parameter <name=value>', 'a parameter of the flow, or STREAM.NAME of a dataset; may be repeated', list)
+    .option('--sample <rows>', 'so many rows are read of each source where they are needed', count, 1000)
+ofFlow('show <dataflow>', 'its streams, with the columns that each of them gives')
+ofFlow('explain <dataflow>', 'the SQL of each stream')
+ofFlow('preview <dataflow>', 'the first rows of a stream')
+  .requiredOption('--stream <name>', 'the stream: `name`, or `split@branch`')
+  .option('--rows <rows>', 'at most so many', count, 100)
 
 /** How the command that was called is called. */
 function usageOf(given: string[]): string {

@@ -1,5 +1,6 @@
 /** Runs a flow: its sources lie in a database file of the engine, and what its sinks get is put beside them. */
 import { Duckdb, translate } from '../duckdb/engine.ts'
+import { didYouMean, FerryError } from '../errors.ts'
 import type { Policy } from '../policy.ts'
 import { type Plan, type PlannedStep, type PlanRequest, planFlow } from './plan.ts'
 import type { PlannedSink, Way } from './sink.ts'
@@ -48,26 +49,31 @@ export async function runFlow(request: FlowRequest): Promise<FlowEnd> {
   })
 }
 
-/** The first rows of a stream, as JSON. */
+/** The queries of a flow by what its sources really have, and the first rows of a stream as objects of JSON. Throws FERRY-7007. */
 export async function previewFlow(
-  request: FlowRequest & { stream: string; most: number },
-): Promise<{ fields: Field[]; rows: Record<string, unknown>[] }> {
+  request: FlowRequest & { stream?: string | undefined; most: number },
+): Promise<{ plan: Plan; rows: Record<string, unknown>[] }> {
   return withEngine(request, async engine => {
     const plan = planFlow({ ...request, stored: await storedIn(engine, request) })
-    const step = stepNamed(plan, request.stream)
-    const fields = step.relation.columns.map(({ name, type }) => ({ name, type }))
-    const list = step.relation.columns.map(c => `${c.id} := ${c.id}`).join(', ')
+    if (request.stream === undefined) return { plan, rows: [] }
+    const { id, stream, relation } = stepNamed(plan, request.stream)
+    const list = relation.columns.map(c => `${c.id} := ${c.id}`).join(', ')
     const rows = await engine.all(
-      `${withOf(plan, step.inputs.concat(step.stream), new Set())} SELECT CAST(to_json(struct_pack(${list})) AS VARCHAR) AS row FROM ${step.id} LIMIT ${request.most}`,
+      `${withOf(plan, [stream], new Set())} SELECT CAST(to_json(struct_pack(${list})) AS VARCHAR) AS row FROM ${id} LIMIT ${request.most}`,
     )
-    return { fields, rows: rows.map(r => JSON.parse(String(r.row)) as Record<string, unknown>) }
+    return { plan, rows: rows.map(r => JSON.parse(String(r.row)) as Record<string, unknown>) }
   })
 }
 
-/** The stream of a step, or what a sink reads. */
-export function stepNamed({ steps, sinks }: Plan, stream: string): PlannedStep {
+/** The stream of a step, or what a sink reads. Throws FERRY-7007 with the nearest name. */
+function stepNamed({ steps, sinks }: Plan, stream: string): PlannedStep {
   const read = sinks.find(s => s.name === stream)?.input ?? stream
-  return steps.find(s => s.stream === read)!
+  const found = steps.find(s => s.stream === read)
+  if (found) return found
+  const names = [...steps.map(s => s.stream), ...sinks.map(s => s.name)]
+  throw new FerryError('FERRY-7007', `the data flow has no stream ${stream}${didYouMean(stream, names)}`, {
+    hint: `There are: ${names.join(', ')}`,
+  })
 }
 
 async function withEngine<T>({ file, policy, signal }: FlowRequest, work: (engine: Duckdb) => Promise<T>): Promise<T> {
@@ -162,7 +168,7 @@ async function requireOnce(engine: Duckdb, sink: PlannedSink, table: string): Pr
 }
 
 /** The queries that streams are made of, but those that are kept. */
-export function withOf(plan: Plan, streams: readonly string[], kept: ReadonlySet<string>): string {
+function withOf(plan: Plan, streams: readonly string[], kept: ReadonlySet<string>): string {
   const needed = new Set<string>()
   for (const left = [...streams]; left.length > 0; ) {
     const next = left.pop()!

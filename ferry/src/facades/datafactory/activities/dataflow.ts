@@ -37,7 +37,6 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
   const startedAt = new Date(context.startedAt).toISOString()
   const print = createHash('sha256').update(`${context.runId}/${context.key}`).digest('hex').slice(0, 16)
   const folder = join(state.home, 'spool', `flow-${print}`)
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
   const parameters = flowParameters(flow, call.parameters, startedAt)
   const file = join(folder, 'flow.duckdb')
   const moving: Moving = {
@@ -61,6 +60,7 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
     rmSync(folder, { recursive: true, force: true })
   }
   try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
     jobs.push(...(await keptCopies(context, 'stages', () => stagesOf(moving))))
     for (const job of jobs) await copied(around, context, job)
     const sources = sourcesOf(flow.script)

@@ -1,0 +1,104 @@
+/** A data flow as people look at it: its streams, their columns, their queries and their first rows. */
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Plan, sourcesOf } from '../../dataflow/plan.ts'
+import { previewFlow } from '../../dataflow/run.ts'
+import { shownType } from '../../dataflow/types.ts'
+import { type ErrorCode, FerryError } from '../../errors.ts'
+import type { ValueObject } from '../../pipelines/expressions/values.ts'
+import type { Running } from './context.ts'
+import { flowParameters, plannedAhead, readDataFlow, stagesOf } from './dataflows.ts'
+
+export interface FlowStream {
+  name: string
+  /** `source`, `filter`, `sink`, ... */
+  kind: string
+  inputs: string[]
+  columns: { name: string; type: string; isDrifted: boolean }[]
+  /** The query of the stream by itself; of a sink one for each way in which it gets rows. */
+  sql: string[]
+}
+
+export interface FlowLook {
+  name: string
+  streams: FlowStream[]
+  notes: string[]
+}
+
+export function streamsOf(plan: Plan): FlowStream[] {
+  const shown = (columns: Plan['steps'][number]['relation']['columns']) =>
+    columns.map(({ name, type, isDrifted = false }) => ({ name, type: shownType(type), isDrifted }))
+  return [
+    ...plan.steps.map(({ stream, kind, inputs, sql, relation }) => ({
+      name: stream,
+      kind,
+      inputs,
+      columns: shown(relation.columns),
+      sql: [sql],
+    })),
+    ...plan.sinks.map(({ name, input, columns, rows }) => ({
+      name,
+      kind: 'sink',
+      inputs: [input],
+      columns: shown(columns),
+      sql: rows.map(r => r.sql),
+    })),
+  ]
+}
+
+export interface LookRequest {
+  flow: string
+  parameters: ValueObject
+  datasetParameters: ValueObject
+  /** Whose rows are wanted; undefined for those of none. */
+  stream?: string | undefined
+  /** At most so many. */
+  most: number
+  /** So many rows are read of each source. */
+  sample: number
+  signal: AbortSignal
+}
+
+/** What a flow is made of; its sources are read, in part, where its projections do not say enough, or rows are wanted. */
+export async function lookAtFlow(around: Running, request: LookRequest): Promise<FlowLook & { rows: object[] }> {
+  const flow = readDataFlow(around.factory.require('dataflow', request.flow))
+  const startedAt = new Date().toISOString()
+  const parameters = flowParameters(flow, request.parameters, startedAt)
+  const ahead = plannedAhead(flow, parameters)
+  const { name } = flow
+  if (ahead && request.stream === undefined) return { name, streams: streamsOf(ahead), notes: ahead.notes, rows: [] }
+  const folder = mkdtempSync(join(around.policy.scratch, 'ferry-flow-'))
+  try {
+    const file = join(folder, 'flow.duckdb')
+    const scope = { functions: new Map() }
+    const prefix = `flow-preview-${randomBytes(8).toString('hex')}`
+    const call = { parameters: request.parameters, datasetParameters: request.datasetParameters }
+    const moving = { around, flow, call, scope, parameters, startedAt, file, prefix }
+    for (const job of await stagesOf(moving, request.sample)) {
+      const { status, errors } = await around.copier.run({ job, signal: request.signal, onStart: () => {} })
+      const [first] = errors
+      if (status !== 'completed')
+        throw new FerryError((first?.code as ErrorCode) ?? 'FERRY-2005', first?.message ?? `the copy is ${status}`)
+    }
+    const { script } = flow
+    const sources = sourcesOf(script).map(s => s.name)
+    const { policy } = around
+    const { stream, most } = request
+    const infers = new Set<string>()
+    const { plan, rows } = await previewFlow({
+      script,
+      parameters,
+      startedAt,
+      file,
+      policy,
+      sources,
+      infers,
+      stream,
+      most,
+    })
+    return { name, streams: streamsOf(plan), notes: plan.notes, rows }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
