@@ -21,6 +21,8 @@ import { settingsSchema as s3Settings } from '../ferry/src/connectors/s3/setting
 import { settingsSchema as sftpSettings } from '../ferry/src/connectors/sftp/settings.ts'
 import { settingsSchema as sqliteSettings } from '../ferry/src/connectors/sqlite/settings.ts'
 import * as sqliteTypes from '../ferry/src/connectors/sqlite/types.ts'
+import { ABSENT, FUNCTION_NAMES } from '../ferry/src/dataflow/functions/registry.ts'
+import { KNOWN, NOT_HERE } from '../ferry/src/dataflow/properties.ts'
 import * as duckdbTypes from '../ferry/src/duckdb/logical.ts'
 import { ERRORS } from '../ferry/src/errors.ts'
 import { DATASET_TYPES } from '../ferry/src/facades/datafactory/datasets.ts'
@@ -201,12 +203,26 @@ function dataFactory(): string {
   )
 }
 
+/** What of data flows runs. */
+function dataFlows(): string {
+  return table(
+    ['what', 'which'],
+    [
+      ...Object.entries(KNOWN).map(([kind, { names }]) => [`\`${kind}\``, names.length === 0 ? '' : code(names)]),
+      ['functions', code(FUNCTION_NAMES)],
+      ['functions that do not run here', code(ABSENT)],
+      ['transformations that do not run here', code(Object.keys(NOT_HERE))],
+    ],
+  )
+}
+
 const settings = (schema: z.ZodObject) => options(schema)
 
 /** All made parts by file: the whole file, or its parts by name. */
 const MADE: Record<string, string | Record<string, string>> = {
   'docs/errors.md': errors(),
   'docs/adf.md': { supported: dataFactory() },
+  'docs/dataflows.md': { supported: dataFlows() },
   'docs/job-file.md': { keys: options(jobSchema as unknown as z.ZodObject, TABLE_DEFAULTS) },
   'docs/schedules.md': {
     schedules: options(scheduleSchema as unknown as z.ZodObject),

@@ -125,6 +125,7 @@ describe('layers', () => {
     'state',
     'runtime',
     'pipelines',
+    'dataflow',
     'facades',
     'server',
     'cli',

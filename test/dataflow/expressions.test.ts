@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { compile } from '../../ferry/src/dataflow/compile.ts'
+import { FUNCTION_NAMES } from '../../ferry/src/dataflow/functions/registry.ts'
 import { scopeOf } from '../../ferry/src/dataflow/relation.ts'
 import { parseExpression } from '../../ferry/src/dataflow/script/parser.ts'
 import { type FlowType, INTEGER, STRING, shownType } from '../../ferry/src/dataflow/types.ts'
@@ -66,6 +67,18 @@ describe('an expression', () => {
     ['"n is {n}"', 'string'],
   ])('%s is %s', (text, type) => {
     expect(shownType(compiled(text).type)).toBe(type)
+  })
+
+  it('knows every function that the list names', () => {
+    const unknown = FUNCTION_NAMES.filter(name => {
+      try {
+        compiled(`${name}(n, n)`)
+      } catch (error) {
+        return /there is no function/.test((error as Error).message)
+      }
+      return false
+    })
+    expect(unknown).toEqual([])
   })
 
   it.each([

@@ -301,6 +301,17 @@ const OWN: Record<string, Own> = {
     const found = byName(e, scope)
     return found ? valueOf(found) : NOTHING
   },
+  bynames: (e, scope) => {
+    const [names] = e.args
+    const items = names?.kind === 'value' && names.value.kind === 'array' ? names.value.items : undefined
+    if (!items) throw flowFault(e, 'byNames takes a list of names that is written as it is')
+    const stream = e.args.length > 1 ? constantName(e, scope, 1) : undefined
+    const wanted = items.map(item => compile(item, scope).constant)
+    const found = wanted.flatMap(name =>
+      scope.columns.filter(c => c.name === name && (stream === undefined || c.streams.includes(stream))).slice(0, 1),
+    )
+    return { sql: '', type: ANY, many: found.map(valueOf) }
+  },
   byposition: (e, scope) => {
     const found = scope.columns[Number(constantName(e, scope)) - 1]
     return found ? valueOf(found) : NOTHING

@@ -15,7 +15,8 @@ interface Known {
   takesValues?: boolean
 }
 
-const KNOWN: Record<string, Known> = {
+/** What is known of each transformation. */
+export const KNOWN: Record<string, Known> = {
   source: {
     names: [
       'output',

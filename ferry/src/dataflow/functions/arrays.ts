@@ -77,7 +77,6 @@ export const ARRAYS: FlowFunction[] = [
     () => INTEGER,
   ),
   array('distinct', once, [1, 1], arrayOf),
-  array('reverse_array', list => `list_reverse(${list})`, [1, 1], arrayOf),
   array(
     'slice',
     (list, from, n) => `list_slice(${list}, ${from}, ${n ? `${from} + ${n} - 1` : `len(${list})`})`,
@@ -114,7 +113,7 @@ export const ARRAYS: FlowFunction[] = [
         : { sql: `${of!.sql}[${key!.sql}]`, type: unknownElement(of!.type) },
   },
   {
-    name: 'keyvalues',
+    name: 'keyValues',
     arity: [2, 2],
     build: ([keys, values]) => ({
       sql: `map(${keys!.sql}, ${values!.sql})`,
@@ -146,7 +145,7 @@ export const ARRAYS: FlowFunction[] = [
     (_, body) => arrayOf(body),
   ),
   each(
-    'mapindex',
+    'mapIndex',
     (list, of, body, _, names) => `list_transform(${list}, ${of(names, body.sql)})`,
     (_, body) => arrayOf(body),
     {
@@ -154,7 +153,7 @@ export const ARRAYS: FlowFunction[] = [
     },
   ),
   each(
-    'mapif',
+    'mapIf',
     (list, of, body, [condition], [item]) =>
       `list_transform(list_filter(${list}, ${of([item!], condition!.sql)}), ${of([item!], body.sql)})`,
     (_, body) => arrayOf(body),
@@ -171,7 +170,7 @@ export const ARRAYS: FlowFunction[] = [
     () => BOOLEAN,
   ),
   {
-    name: 'maploop',
+    name: 'mapLoop',
     arity: [2, 2],
     build: (_, call) => {
       const most = call.compile(expressionAt(call, 0))

@@ -4,6 +4,8 @@ import { flowFault, type Value } from '../scope.ts'
 import { BOOLEAN, DATE, DOUBLE, type FlowType, INTEGER, LONG, literal, STRING, simple, TIMESTAMP } from '../types.ts'
 import { type Call, constantOf, type FlowFunction } from './kinds.ts'
 
+const capital = (name: string) => name[0]!.toUpperCase() + name.slice(1)
+
 const TYPES: Record<string, FlowType> = {
   string: STRING,
   boolean: BOOLEAN,
@@ -26,7 +28,7 @@ function refuseLocale(value: Value | undefined, call: Call): void {
 }
 
 const to = (name: string, type: FlowType): FlowFunction => ({
-  name: `to${name}`,
+  name: `to${capital(name)}`,
   arity: [1, 3],
   build: ([value, format, third], call) => {
     const pattern = constantOf(format, 'the pattern', call)
@@ -41,7 +43,7 @@ const to = (name: string, type: FlowType): FlowFunction => ({
 })
 
 const is = (name: string, type: FlowType): FlowFunction => ({
-  name: `is${name}`,
+  name: `is${capital(name)}`,
   arity: [1, 2],
   build: ([value, format], call) => ({
     sql: `(${converted(value!, type, constantOf(format, 'the pattern', call)).sql} IS NOT NULL)`,
@@ -52,7 +54,7 @@ const is = (name: string, type: FlowType): FlowFunction => ({
 export const CONVERSIONS: FlowFunction[] = [
   ...Object.entries(TYPES).map(([name, type]) => to(name, type)),
   {
-    name: 'todecimal',
+    name: 'toDecimal',
     arity: [1, 5],
     build: ([value, precision, scale, format, locale], call) => {
       refuseLocale(locale, call)

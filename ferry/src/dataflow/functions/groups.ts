@@ -33,7 +33,7 @@ function both(name: string, { arity = [1, 1], type, sql }: Shape): FlowFunction[
   return [
     { name, arity, isAggregate: true, build: (args, call) => made(args, call) },
     {
-      name: `${name}if`,
+      name: `${name}If`,
       arity: [arity[0] + 1, arity[1] + 1],
       isAggregate: true,
       build: ([condition, ...args], call) => {
@@ -48,11 +48,11 @@ const alike = (type: FlowType) => type
 const double = () => DOUBLE
 const statistics: [string, string][] = [
   ['stddev', 'stddev_samp'],
-  ['stddevsample', 'stddev_samp'],
-  ['stddevpopulation', 'stddev_pop'],
+  ['stddevSample', 'stddev_samp'],
+  ['stddevPopulation', 'stddev_pop'],
   ['variance', 'var_samp'],
-  ['variancesample', 'var_samp'],
-  ['variancepopulation', 'var_pop'],
+  ['varianceSample', 'var_samp'],
+  ['variancePopulation', 'var_pop'],
   ['skewness', 'skewness'],
   ['kurtosis', 'kurtosis_pop'],
 ]
@@ -120,21 +120,21 @@ function counted(name: string, isDistinct: boolean, takesNulls: boolean): FlowFu
 
 export const GROUPS: FlowFunction[] = [
   ...both('sum', { type: sumOf, sql: x => `sum(${x})` }),
-  ...both('sumdistinct', { type: sumOf, sql: x => `sum(DISTINCT ${x})` }),
+  ...both('sumDistinct', { type: sumOf, sql: x => `sum(DISTINCT ${x})` }),
   ...both('avg', { type: double, sql: x => `avg(${x})` }),
   ...both('mean', { type: double, sql: x => `avg(${x})` }),
   ...both('min', { type: alike, sql: x => `min(${x})` }),
   ...both('max', { type: alike, sql: x => `max(${x})` }),
   ...statistics.flatMap(([name, sql]) => both(name, { type: double, sql: x => `${sql}(${x})` })),
   ...both('correlation', { arity: [2, 2], type: double, sql: (x, y) => `corr(${x}, ${y})` }),
-  ...both('covariancesample', { arity: [2, 2], type: double, sql: (x, y) => `covar_samp(${x}, ${y})` }),
-  ...both('covariancepopulation', { arity: [2, 2], type: double, sql: (x, y) => `covar_pop(${x}, ${y})` }),
+  ...both('covarianceSample', { arity: [2, 2], type: double, sql: (x, y) => `covar_samp(${x}, ${y})` }),
+  ...both('covariancePopulation', { arity: [2, 2], type: double, sql: (x, y) => `covar_pop(${x}, ${y})` }),
   counted('count', false, false),
-  counted('countall', false, true),
-  counted('countdistinct', true, false),
-  counted('countalldistinct', true, true),
+  counted('countAll', false, true),
+  counted('countDistinct', true, false),
+  counted('countAllDistinct', true, true),
   {
-    name: 'countif',
+    name: 'countIf',
     arity: [1, 2],
     isAggregate: true,
     build: ([condition, value], call) => {
@@ -144,7 +144,7 @@ export const GROUPS: FlowFunction[] = [
     },
   },
   {
-    name: 'approxdistinctcount',
+    name: 'approxDistinctCount',
     arity: [1, 2],
     isAggregate: true,
     build: ([value], call) => ({ sql: over(`approx_count_distinct(${value!.sql})`, call), type: LONG }),
@@ -156,7 +156,7 @@ export const GROUPS: FlowFunction[] = [
     build: ([value], call) => ({ sql: over(`list(${value!.sql})`, call), type: arrayOf(value!.type) }),
   },
   {
-    name: 'collectunique',
+    name: 'collectUnique',
     arity: [1, 1],
     isAggregate: true,
     build: ([value], call) => ({ sql: over(`list(DISTINCT ${value!.sql})`, call), type: arrayOf(value!.type) }),
@@ -165,12 +165,12 @@ export const GROUPS: FlowFunction[] = [
   end('last'),
   shifted('lag'),
   shifted('lead'),
-  ranking('rownumber', 'row_number()', INTEGER),
+  ranking('rowNumber', 'row_number()', INTEGER),
   ranking('rank', 'rank()', INTEGER),
-  ranking('denserank', 'dense_rank()', INTEGER),
-  ranking('cumedist', 'cume_dist()', DOUBLE),
+  ranking('denseRank', 'dense_rank()', INTEGER),
+  ranking('cumeDist', 'cume_dist()', DOUBLE),
   {
-    name: 'ntile',
+    name: 'nTile',
     arity: [1, 1],
     isWindow: true,
     build: ([n], call) => ({ sql: `CAST(${over(`ntile(${n!.sql})`, call)} AS INTEGER)`, type: INTEGER }),

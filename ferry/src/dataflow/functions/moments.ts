@@ -65,25 +65,25 @@ const months = (name: string, sign: '+' | '-') =>
 export const MOMENTS: FlowFunction[] = [
   part('year', m => `CAST(year(${m}) AS INTEGER)`),
   part('month', m => `CAST(month(${m}) AS INTEGER)`),
-  part('dayofmonth', m => `CAST(day(${m}) AS INTEGER)`),
-  part('dayofyear', m => `CAST(dayofyear(${m}) AS INTEGER)`),
-  part('dayofweek', m => `CAST(dayofweek(${m}) + 1 AS INTEGER)`),
-  part('weekofyear', m => `CAST(week(${m}) AS INTEGER)`),
+  part('dayOfMonth', m => `CAST(day(${m}) AS INTEGER)`),
+  part('dayOfYear', m => `CAST(dayofyear(${m}) AS INTEGER)`),
+  part('dayOfWeek', m => `CAST(dayofweek(${m}) + 1 AS INTEGER)`),
+  part('weekOfYear', m => `CAST(week(${m}) AS INTEGER)`),
   part('hour', m => `CAST(hour(CAST(${m} AS TIMESTAMP)) AS INTEGER)`),
   part('minute', m => `CAST(minute(CAST(${m} AS TIMESTAMP)) AS INTEGER)`),
   part('second', m => `CAST(second(CAST(${m} AS TIMESTAMP)) AS INTEGER)`),
   part('millisecond', m => `CAST(millisecond(CAST(${m} AS TIMESTAMP)) % 1000 AS INTEGER)`),
-  kept(shift('adddays', 'days', '+')),
-  kept(shift('subdays', 'days', '-')),
-  kept(months('addmonths', '+')),
-  kept(months('submonths', '-')),
+  kept(shift('addDays', 'days', '+')),
+  kept(shift('subDays', 'days', '-')),
+  kept(months('addMonths', '+')),
+  kept(months('subMonths', '-')),
   fn(
-    'lastdayofmonth',
+    'lastDayOfMonth',
     'd -> s',
     d => `last_day(${d})`,
     () => DATE,
   ),
-  fn('monthsbetween', 'd d b? x? -> f', (a, b) => {
+  fn('monthsBetween', 'd d b? x? -> f', (a, b) => {
     const [x, y] = [`CAST(${a} AS TIMESTAMP)`, `CAST(${b} AS TIMESTAMP)`]
     const isWhole = `(day(${x}) = day(${y}) OR (day(${x}) = day(last_day(${x})) AND day(${y}) = day(last_day(${y}))))`
     const months = `((year(${x}) - year(${y})) * 12 + month(${x}) - month(${y}))`
@@ -91,7 +91,7 @@ export const MOMENTS: FlowFunction[] = [
     return `round(CASE WHEN ${isWhole} THEN ${months} ELSE ${months} + (${seconds(x)} - ${seconds(y)}) / 2678400.0 END, 8)`
   }),
   {
-    name: 'currentdate',
+    name: 'currentDate',
     arity: [0, 1],
     build: ([where], call) => {
       const name = constantOf(where, 'the zone', call)
@@ -99,7 +99,7 @@ export const MOMENTS: FlowFunction[] = [
       return { sql: `CAST(timezone(${zone(name ?? 'UTC')}, ${now}) AS DATE)`, type: DATE }
     },
   },
-  ...['currenttimestamp', 'currentutc'].map(
+  ...['currentTimestamp', 'currentUTC'].map(
     (name): FlowFunction => ({
       name,
       arity: [0, 1],
@@ -109,7 +109,7 @@ export const MOMENTS: FlowFunction[] = [
       },
     }),
   ),
-  ...(['fromutc', 'toutc'] as const).map(
+  ...(['fromUTC', 'toUTC'] as const).map(
     (name): FlowFunction => ({
       name,
       arity: [1, 2],
@@ -117,7 +117,7 @@ export const MOMENTS: FlowFunction[] = [
         const there = zone(constantOf(where, 'the zone', call) ?? 'UTC')
         const at = `CAST(${moment!.sql} AS TIMESTAMP)`
         const sql =
-          name === 'fromutc'
+          name === 'fromUTC'
             ? `timezone(${there}, timezone('UTC', ${at}))`
             : `timezone('UTC', timezone(${there}, ${at}))`
         return { sql, type: TIMESTAMP }

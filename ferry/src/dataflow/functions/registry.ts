@@ -8,20 +8,22 @@ import { MOMENTS } from './moments.ts'
 import { NUMBERS } from './numbers.ts'
 import { TEXTS } from './texts.ts'
 
-const ALL = new Map([...TEXTS, ...NUMBERS, ...MOMENTS, ...ARRAYS, ...CONVERSIONS, ...GROUPS].map(f => [f.name, f]))
+const ALL = new Map(
+  [...TEXTS, ...NUMBERS, ...MOMENTS, ...ARRAYS, ...CONVERSIONS, ...GROUPS].map(f => [f.name.toLowerCase(), f]),
+)
 
 /** Those that the compiler knows by itself. */
 const OWN = [
   ...[
     'null',
     'columns',
-    'columnnames',
-    'byname',
-    'bynames',
-    'byposition',
-    'bypath',
-    'hascolumn',
-    'haspath',
+    'columnNames',
+    'byName',
+    'byNames',
+    'byPosition',
+    'byPath',
+    'hasColumn',
+    'hasPath',
     'syntax',
     'expr',
   ],
@@ -32,27 +34,29 @@ const OWN = [
     'divide',
     'mod',
     'equals',
-    'notequals',
+    'notEquals',
     'greater',
-    'greaterorequal',
+    'greaterOrEqual',
     'lesser',
-    'lesserorequal',
+    'lesserOrEqual',
   ],
-  ...['isinsert', 'isupdate', 'isupsert', 'isdelete', 'isignore', 'ismatch', 'iserror', 'haserror', 'each', 'toarray'],
+  ...['isInsert', 'isUpdate', 'isUpsert', 'isDelete', 'isIgnore', 'isMatch', 'isError', 'hasError'],
 ]
 
 /** Functions of Data Factory that do not run here. */
-const ABSENT = new Set([
-  ...['blake2b', 'blake2bbinary', 'byitem', 'byorigin', 'byorigins', 'crc32', 'decode', 'encode', 'isdistinct'],
-  ...['lookup', 'mapassociation', 'mlookup', 'nextsequence', 'origincolumns', 'output', 'outputs', 'partitionid'],
-  ...['reassociate', 'setbitset', 'soundex', 'topn', 'trunc', 'unescape', 'unfold'],
-])
+export const ABSENT = [
+  ...['blake2b', 'blake2bBinary', 'byItem', 'byOrigin', 'byOrigins', 'crc32', 'decode', 'encode', 'isDistinct'],
+  ...['lookup', 'mapAssociation', 'mlookup', 'nextSequence', 'originColumns', 'output', 'outputs', 'partitionId'],
+  ...['reassociate', 'setBitSet', 'soundex', 'topN', 'trunc', 'unescape', 'unfold'],
+]
 
-export const isAbsent = (name: string): boolean => ABSENT.has(name.toLowerCase())
+export const isAbsent = (name: string): boolean => ABSENT.some(absent => absent.toLowerCase() === name.toLowerCase())
 
-export const FUNCTION_NAMES = [...ALL.keys(), ...OWN].sort()
+export const FUNCTION_NAMES = [...[...ALL.values()].map(f => f.name), ...OWN].sort((a, b) =>
+  a.toLowerCase() < b.toLowerCase() ? -1 : 1,
+)
 
 export const functionNamed = (name: string): FlowFunction | undefined => ALL.get(name.toLowerCase())
 
 /** How the nearest function is called, for messages. */
-export const nearFunction = (name: string): string => didYouMean(name.toLowerCase(), FUNCTION_NAMES)
+export const nearFunction = (name: string): string => didYouMean(name, FUNCTION_NAMES)

@@ -34,8 +34,8 @@ export const TEXTS: FlowFunction[] = [
   fn('left', 's i -> s', (s, n) => `left(${s}, greatest(${n}, 0))`),
   fn('right', 's i -> s', (s, n) => `right(${s}, greatest(${n}, 0))`),
   fn('substring', 's i i? -> s', (s, from, n) => (n ? `substring(${s}, ${from}, ${n})` : `substring(${s}, ${from})`)),
-  fn('dropleft', 's i -> s', (s, n) => `substring(${s}, ${n} + 1)`),
-  fn('dropright', 's i -> s', (s, n) => `left(${s}, greatest(length(${s}) - ${n}, 0))`),
+  fn('dropLeft', 's i -> s', (s, n) => `substring(${s}, ${n} + 1)`),
+  fn('dropRight', 's i -> s', (s, n) => `left(${s}, greatest(length(${s}) - ${n}, 0))`),
   fn('replace', 's s s? -> s', (s, a, b = "''") => `replace(${s}, ${a}, ${b})`),
   fn('reverse', 's -> s', s => `reverse(${s})`),
   fn('translate', 's s s -> s', (s, a, b) => `translate(${s}, ${a}, ${b})`),
@@ -43,18 +43,18 @@ export const TEXTS: FlowFunction[] = [
   fn('rpad', 's i s -> s', (s, n, p) => `rpad(${s}, CAST(${n} AS INTEGER), ${p})`),
   fn('concat', 's* -> s', (...all) => `(${all.join(' || ')})`),
   fn(
-    'concatws',
+    'concatWS',
     's s* -> s',
     (by, ...all) => `CASE WHEN ${by} IS NOT NULL THEN concat_ws(${by}, ${all.join(', ')}) END`,
   ),
   fn(
-    'initcap',
+    'initCap',
     's -> s',
     s =>
       `array_to_string(list_transform(string_split(lower(${s}), ' '), lambda w: upper(left(w, 1)) || substring(w, 2)), ' ')`,
   ),
-  fn('startswith', 's s -> b', (s, t) => `starts_with(${s}, ${t})`),
-  fn('endswith', 's s -> b', (s, t) => `ends_with(${s}, ${t})`),
+  fn('startsWith', 's s -> b', (s, t) => `starts_with(${s}, ${t})`),
+  fn('endsWith', 's s -> b', (s, t) => `ends_with(${s}, ${t})`),
   fn('instr', 's s -> i', (s, t) => `instr(${s}, ${t})`),
   fn('locate', 's s i? -> i', (t, s, from) =>
     from
@@ -63,15 +63,15 @@ export const TEXTS: FlowFunction[] = [
   ),
   fn('like', 's s -> b', (s, p) => `(${s} LIKE ${p})`),
   fn('rlike', 's s -> b', (s, p) => `regexp_matches(${s}, ${p})`),
-  fn('regexmatch', 's s -> b', (s, p) => `regexp_full_match(${s}, ${p})`),
+  fn('regexMatch', 's s -> b', (s, p) => `regexp_full_match(${s}, ${p})`),
   fn(
-    'regexreplace',
+    'regexReplace',
     's s s -> s',
     (s, p, r) => `regexp_replace(${s}, ${p}, regexp_replace(${r}, '\\$(\\d)', '\\\\\\1', 'g'), 'g')`,
   ),
-  fn('regexextract', 's s i? -> s', (s, p, n = '1') => `nullif(regexp_extract(${s}, ${p}, ${n}), '')`),
+  fn('regexExtract', 's s i? -> s', (s, p, n = '1') => `nullif(regexp_extract(${s}, ${p}, ${n}), '')`),
   fn(
-    'regexsplit',
+    'regexSplit',
     's s -> s',
     (s, p) => `regexp_split_to_array(${s}, ${p})`,
     () => arrayOf(STRING),
@@ -82,19 +82,19 @@ export const TEXTS: FlowFunction[] = [
     (s, t) => `string_split(${s}, ${t})`,
     () => arrayOf(STRING),
   ),
-  fn('substringindex', 's s i -> s', (s, d, n) => {
+  fn('substringIndex', 's s i -> s', (s, d, n) => {
     const parts = `string_split(${s}, ${d})`
     return `array_to_string(CASE WHEN ${n} >= 0 THEN list_slice(${parts}, 1, ${n}) ELSE list_slice(${parts}, len(${parts}) + 1 + ${n}, len(${parts})) END, ${d})`
   }),
   fn('ascii', 's -> i', s => `ascii(${s})`),
   fn('char', 'n -> s', n => `chr(CAST(${n} AS INTEGER) % 256)`),
   fn('levenshtein', 's s -> i', (a, b) => `levenshtein(${a}, ${b})`),
-  fn('jarowinkler', 's s -> f', (a, b) => `jaro_winkler_similarity(${a}, ${b})`),
-  fn('equalsignorecase', 's s -> b', (a, b) => `(lower(${a}) = lower(${b}))`),
+  fn('jaroWinkler', 's s -> f', (a, b) => `jaro_winkler_similarity(${a}, ${b})`),
+  fn('equalsIgnoreCase', 's s -> b', (a, b) => `(lower(${a}) = lower(${b}))`),
   fn('normalize', 's -> s', s => `nfc_normalize(${s})`),
   fn('uuid', '-> s', () => 'CAST(uuid() AS VARCHAR)'),
-  fn('tobase64', 's -> s', s => `to_base64(encode(${s}))`),
-  fn('frombase64', 's -> s', s => `decode(from_base64(${s}))`),
+  fn('toBase64', 's -> s', s => `to_base64(encode(${s}))`),
+  fn('fromBase64', 's -> s', s => `decode(from_base64(${s}))`),
   {
     name: 'hex',
     arity: [1, 1],
