@@ -1,7 +1,7 @@
 /** Flows of tests over rows that are written beside them. */
 import { join } from 'node:path'
 import { sourcesOf } from '../../ferry/src/dataflow/plan.ts'
-import { previewFlow, sourceTable } from '../../ferry/src/dataflow/run.ts'
+import { type FlowEnd, type FlowRequest, previewFlow, runFlow, sourceTable } from '../../ferry/src/dataflow/run.ts'
 import { parseScript } from '../../ferry/src/dataflow/script/parser.ts'
 import { Duckdb } from '../../ferry/src/duckdb/engine.ts'
 import { policy, temporaryFolder } from '../support.ts'
@@ -11,8 +11,7 @@ const STARTED = '2026-01-01T00:00:00.000Z'
 /** Tables by the names of sources, each as a query. */
 export type Tables = Record<string, string>
 
-/** The rows of a stream. */
-export async function rowsOf(text: string, tables: Tables, stream: string): Promise<Record<string, unknown>[]> {
+async function made(text: string, tables: Tables): Promise<FlowRequest> {
   const file = join(temporaryFolder(), 'flow.duckdb')
   const engine = await Duckdb.openAt(policy, file)
   for (const [name, query] of Object.entries(tables)) {
@@ -21,15 +20,14 @@ export async function rowsOf(text: string, tables: Tables, stream: string): Prom
   await engine.close()
   const script = parseScript(text)
   const sources = sourcesOf(script).map(s => s.name)
-  const request = {
-    script,
-    parameters: new Map(),
-    startedAt: STARTED,
-    file,
-    policy,
-    infers: new Set<string>(),
-    sources,
-  }
-  const { rows } = await previewFlow({ ...request, stream, most: 1000 })
+  return { script, parameters: new Map(), startedAt: STARTED, file, policy, infers: new Set(), sources }
+}
+
+/** The rows of a stream. */
+export async function rowsOf(text: string, tables: Tables, stream: string): Promise<Record<string, unknown>[]> {
+  const { rows } = await previewFlow({ ...(await made(text, tables)), stream, most: 1000 })
   return rows
 }
+
+/** Runs a flow: how many rows its sinks got. */
+export const endOf = async (text: string, tables: Tables): Promise<FlowEnd> => runFlow(await made(text, tables))

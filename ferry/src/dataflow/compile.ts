@@ -5,7 +5,7 @@ import { listOf } from './functions/arrays.ts'
 import { type Call, hasItem } from './functions/kinds.ts'
 import { functionNamed, isAbsent, nearFunction } from './functions/registry.ts'
 import { binary, unary, WORDS } from './operators.ts'
-import { type Column, flowFault, type Scope, type Value } from './scope.ts'
+import { type Column, columnOf, flowFault, type Scope, type Value } from './scope.ts'
 import { parseExpression } from './script/parser.ts'
 import type { Argument, Expression } from './script/tree.ts'
 import {
@@ -30,7 +30,7 @@ export function compile(e: Expression, scope: Scope): Value {
     case 'name':
       return named(e.name, scope, e)
     case 'origin': {
-      const found = scope.columns.find(c => c.name === e.name && c.streams.includes(e.stream))
+      const found = columnOf(scope.columns, e.name, e.stream)
       if (found) return valueOf(found)
       throw flowFault(
         e,
@@ -139,7 +139,12 @@ function number(written: string, suffix: string | undefined): Value {
   if (suffix === 'S') return { sql: `CAST(${written} AS SMALLINT)`, type: simple('short'), constant }
   if (suffix === 'F') return { sql: `CAST(${written} AS FLOAT)`, type: simple('float'), constant }
   if (suffix === 'D' || /[.eE]/.test(written)) return { sql: `CAST(${written} AS DOUBLE)`, type: DOUBLE, constant }
-  const isLong = BigInt(written) > 2147483647n
+  const n = BigInt(written)
+  if (n > 9223372036854775807n) {
+    const type: FlowType = { kind: 'decimal', precision: 38, scale: 0 }
+    return { sql: `CAST('${written}' AS DECIMAL(38,0))`, type, constant }
+  }
+  const isLong = n > 2147483647n
   return {
     sql: isLong ? `CAST(${written} AS BIGINT)` : `CAST(${written} AS INTEGER)`,
     type: isLong ? LONG : INTEGER,
@@ -151,7 +156,7 @@ function member(e: Extract<Expression, { kind: 'member' }>, scope: Scope): Value
   // `stream.column` is written too, where there is no column of the stream's name.
   if (e.of.kind === 'name' && !scope.columns.some(c => c.name === (e.of as { name: string }).name)) {
     const { name: stream } = e.of
-    const found = scope.columns.find(c => c.name === e.name && c.streams.includes(stream))
+    const found = columnOf(scope.columns, e.name, stream)
     if (found) return valueOf(found)
   }
   const of = compile(e.of, scope)
@@ -163,7 +168,7 @@ export function memberOf(of: Value, name: string, e: Expression): Value {
   const { type } = of
   if (type.kind === 'struct') {
     const field = type.fields.find(f => f.name === name)
-    if (field) return { sql: `${of.sql}.${quoted(name)}`, type: field.type }
+    if (field) return { sql: `struct_extract(${of.sql}, ${literal(name)})`, type: field.type }
     throw flowFault(
       e,
       `there is no ${name} in ${shownType(type)}${didYouMean(
@@ -174,7 +179,11 @@ export function memberOf(of: Value, name: string, e: Expression): Value {
   }
   if (type.kind === 'array' && type.of.kind === 'struct') {
     const field = type.of.fields.find(f => f.name === name)
-    if (field) return { sql: `list_transform(${of.sql}, lambda s: s.${quoted(name)})`, type: arrayOf(field.type) }
+    if (field)
+      return {
+        sql: `list_transform(${of.sql}, lambda "ferry s": struct_extract("ferry s", ${literal(name)}))`,
+        type: arrayOf(field.type),
+      }
   }
   throw flowFault(e, `${shownType(type)} has no member ${name}`)
 }
@@ -211,7 +220,9 @@ function call(e: Extract<Expression, { kind: 'call' }>, scope: Scope): Value {
     return binary(word, left!, right!, e)
   }
   const mark = MARKS[name]
+  if (mark !== undefined) requireHidden(e, scope, MARK, 'an alterRow')
   if (mark !== undefined) return { sql: `(${MARK} = ${literal(mark)})`, type: BOOLEAN }
+  if ((name === 'true' || name === 'false') && e.args.length === 0) return { sql: name, type: BOOLEAN, constant: name }
   const own = OWN[name]
   if (own) return own(e, scope, values)
   const found = functionNamed(name)
@@ -250,6 +261,16 @@ function call(e: Extract<Expression, { kind: 'call' }>, scope: Scope): Value {
   }
 }
 
+/** Throws FERRY-7003 where rows do not know what is asked of them. */
+function requireHidden(
+  e: Extract<Expression, { kind: 'call' }>,
+  { hidden = [] }: Scope,
+  name: string,
+  by: string,
+): void {
+  if (!hidden.includes(name)) throw flowFault(e, `${e.name} needs ${by} before it, in the one stream that comes in`)
+}
+
 function valueArgument(arg: Argument, e: Expression): Expression {
   if (arg.kind === 'value') return arg.value
   throw flowFault(e, 'a function takes expressions alone')
@@ -270,7 +291,7 @@ function constantName(e: Extract<Expression, { kind: 'call' }>, scope: Scope, i 
 function byName(e: Extract<Expression, { kind: 'call' }>, scope: Scope): Column | undefined {
   const name = constantName(e, scope)
   const stream = e.args.length > 1 ? constantName(e, scope, 1) : undefined
-  return scope.columns.find(c => c.name === name && (stream === undefined || c.streams.includes(stream)))
+  return stream === undefined ? scope.columns.find(c => c.name === name) : columnOf(scope.columns, name, stream)
 }
 
 function byPath(e: Extract<Expression, { kind: 'call' }>, scope: Scope): Value | undefined {
@@ -307,9 +328,11 @@ const OWN: Record<string, Own> = {
     if (!items) throw flowFault(e, 'byNames takes a list of names that is written as it is')
     const stream = e.args.length > 1 ? constantName(e, scope, 1) : undefined
     const wanted = items.map(item => compile(item, scope).constant)
-    const found = wanted.flatMap(name =>
-      scope.columns.filter(c => c.name === name && (stream === undefined || c.streams.includes(stream))).slice(0, 1),
-    )
+    const found = wanted.flatMap(name => {
+      const one =
+        stream === undefined ? scope.columns.find(c => c.name === name) : columnOf(scope.columns, name ?? '', stream)
+      return one ? [one] : []
+    })
     return { sql: '', type: ANY, many: found.map(valueOf) }
   },
   byposition: (e, scope) => {
@@ -319,7 +342,16 @@ const OWN: Record<string, Own> = {
   bypath: (e, scope) => byPath(e, scope) ?? NOTHING,
   hascolumn: (e, scope) => ({ sql: byName(e, scope) ? 'true' : 'false', type: BOOLEAN }),
   haspath: (e, scope) => ({ sql: byPath(e, scope) ? 'true' : 'false', type: BOOLEAN }),
-  ismatch: () => ({ sql: MATCH, type: BOOLEAN }),
-  iserror: () => ({ sql: `(len(${ERRORS}) > 0)`, type: BOOLEAN }),
-  haserror: (e, scope) => ({ sql: `list_contains(${ERRORS}, ${literal(constantName(e, scope))})`, type: BOOLEAN }),
+  ismatch: (e, scope) => {
+    requireHidden(e, scope, MATCH, 'a lookup')
+    return { sql: MATCH, type: BOOLEAN }
+  },
+  iserror: (e, scope) => {
+    requireHidden(e, scope, ERRORS, 'an assert')
+    return { sql: `(len(${ERRORS}) > 0)`, type: BOOLEAN }
+  },
+  haserror: (e, scope) => {
+    requireHidden(e, scope, ERRORS, 'an assert')
+    return { sql: `list_contains(${ERRORS}, ${literal(constantName(e, scope))})`, type: BOOLEAN }
+  },
 }

@@ -2,7 +2,7 @@
 import { FerryError } from '../errors.ts'
 import { datePattern, numberPattern } from './formats.ts'
 import type { Value } from './scope.ts'
-import { type FlowType, isIntegral, isNumber, literal, shownType, sqlType } from './types.ts'
+import { type Field, type FlowType, isIntegral, isNumber, literal, quoted, shownType, sqlType } from './types.ts'
 
 /** `format` is a pattern of Java. Throws FERRY-7003, FERRY-7006. */
 export function converted(value: Value, type: FlowType, format?: string): Value {
@@ -30,12 +30,47 @@ export function converted(value: Value, type: FlowType, format?: string): Value 
       if (from.kind === 'string') return as(`encode(${sql})`)
       throw mismatch(from, type)
     case 'array':
+      if (from.kind === 'array') {
+        const one = converted({ sql: '"ferry e"', type: from.of }, type.of)
+        return as(one.sql === '"ferry e"' ? sql : `list_transform(${sql}, lambda "ferry e": ${one.sql})`)
+      }
+      return as(ofJson(value, type))
     case 'struct':
+      if (from.kind === 'struct') return as(structured(value, from.fields, type.fields))
+      return as(ofJson(value, type))
     case 'map':
+      if (from.kind === 'string') return as(ofJson(value, type))
       return as(`TRY_CAST(${sql} AS ${sqlType(type)})`)
     default:
       return as(numberOf(value, type, format))
   }
+}
+
+/** Each field by its name; one that is not there is null. */
+function structured({ sql }: Value, from: readonly Field[], to: readonly Field[]): string {
+  const fields = to.map(({ name, type }) => {
+    const own = from.find(f => f.name === name)
+    const value = own
+      ? converted({ sql: `struct_extract(${sql}, ${literal(name)})`, type: own.type }, type).sql
+      : `CAST(NULL AS ${sqlType(type)})`
+    return `${quoted(name)} := ${value}`
+  })
+  return `CASE WHEN ${sql} IS NOT NULL THEN struct_pack(${fields.join(', ')}) END`
+}
+
+/** What lies in a text as JSON. Throws FERRY-7003. */
+function ofJson({ sql, type: from }: Value, type: FlowType): string {
+  if (from.kind !== 'string') throw mismatch(from, type)
+  return `CASE WHEN json_valid(${sql}) THEN json_transform(${sql}, ${literal(jsonStructure(type))}) END`
+}
+
+/** A type as the engine's reader of JSON takes it. */
+export function jsonStructure(type: FlowType): string {
+  const of = (t: FlowType): unknown => {
+    if (t.kind === 'struct') return Object.fromEntries(t.fields.map(f => [f.name, of(f.type)]))
+    return t.kind === 'array' ? [of(t.of)] : sqlType(t)
+  }
+  return JSON.stringify(of(type))
 }
 
 function mismatch(from: FlowType, type: FlowType): FerryError {
@@ -86,14 +121,22 @@ function timestampOf({ sql, type }: Value, format?: string): string {
   // Milliseconds since 1970.
   if (isIntegral(type)) return `epoch_ms(CAST(${sql} AS BIGINT))`
   if (type.kind !== 'string') throw mismatch(type, { kind: 'timestamp' })
-  if (format !== undefined) return `try_strptime(${sql}, ${literal(datePattern(format))})`
-  return `TRY_CAST(${sql} AS TIMESTAMP)`
+  // A zone that is written leads to the time in UTC.
+  if (format !== undefined) {
+    const hasZone = /[XZ]/.test(format.replace(/'[^']*'/g, ''))
+    const text = hasZone ? `regexp_replace(${sql}, 'Z$', '+00:00')` : sql
+    return `CAST(try_strptime(${text}, ${literal(datePattern(format))}) AS TIMESTAMP)`
+  }
+  return `coalesce(CAST(TRY_CAST(${sql} AS TIMESTAMPTZ) AS TIMESTAMP), CAST(${dateOf({ sql, type })} AS TIMESTAMP))`
 }
 
 function numberOf({ sql, type: from }: Value, type: FlowType, format?: string): string {
   const target = sqlType(type)
   if (from.kind === 'boolean') return `CAST(${sql} AS ${target})`
   if (isNumber(from)) {
+    // A float becomes the decimal that it is written as.
+    const isFloat = from.kind === 'double' || from.kind === 'float'
+    if (type.kind === 'decimal' && isFloat) return `TRY_CAST(CAST(${sql} AS VARCHAR) AS ${target})`
     if (!isIntegral(type)) return `TRY_CAST(${sql} AS ${target})`
     // Digits behind the point are cut off, and not rounded.
     return isIntegral(from) ? `TRY_CAST(${sql} AS ${target})` : `TRY_CAST(trunc(${sql}) AS ${target})`
@@ -112,6 +155,6 @@ function numberOf({ sql, type: from }: Value, type: FlowType, format?: string): 
     if (isGrouped) text = `replace(${text}, ',', '')`
   }
   return isIntegral(type)
-    ? `TRY_CAST(trunc(TRY_CAST(${text} AS DECIMAL(38,10))) AS ${target})`
+    ? `CASE WHEN regexp_full_match(${text}, '[+-]?(\\d+\\.?\\d*|\\.\\d+)') THEN TRY_CAST(trunc(TRY_CAST(${text} AS DECIMAL(38,10))) AS ${target}) END`
     : `TRY_CAST(${text} AS ${target})`
 }

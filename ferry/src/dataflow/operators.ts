@@ -5,6 +5,7 @@ import { flowFault, type Value } from './scope.ts'
 import type { Place } from './script/tokens.ts'
 import {
   BOOLEAN,
+  bounded,
   common,
   DOUBLE,
   type FlowType,
@@ -70,9 +71,11 @@ export function binary(operator: string, left: Value, right: Value, e: Place): V
     const other = left.type.kind === 'string' ? right.type : left.type
     const type =
       texts && other.kind !== 'string' && !isAny
-        ? isNumber(other)
-          ? DOUBLE
-          : other
+        ? isIntegral(other)
+          ? LONG
+          : isNumber(other)
+            ? DOUBLE
+            : other
         : common(left.type, right.type, operator)
     return { sql: `(${converted(left, type).sql} ${sign} ${converted(right, type).sql})`, type: BOOLEAN }
   }
@@ -124,18 +127,10 @@ interface Decimal {
   scale: number
 }
 
-const MOST_DIGITS = 38
 const WHOLE_DIGITS: Record<string, number> = { byte: 3, short: 5, integer: 10, long: 20 }
 
 const decimalOf = (type: FlowType): Decimal =>
   type.kind === 'decimal' ? type : { kind: 'decimal', precision: WHOLE_DIGITS[type.kind]!, scale: 0 }
-
-/** As Spark bounds results: digits before the point are kept, those behind it down to six. */
-function bounded(precision: number, scale: number): Decimal {
-  if (precision <= MOST_DIGITS) return { kind: 'decimal', precision, scale }
-  const whole = precision - scale
-  return { kind: 'decimal', precision: MOST_DIGITS, scale: Math.max(MOST_DIGITS - whole, Math.min(scale, 6)) }
-}
 
 /** The engine divides decimals as floats: here they are divided as whole numbers, and rounded half away from zero. */
 function divideExactly(left: Value, right: Value): Value {
@@ -154,7 +149,7 @@ const power = (n: number) => `CAST('1${'0'.repeat(Math.max(0, n))}' AS HUGEINT)`
 /** A decimal without its point. */
 function unscaled({ sql }: Value, { precision, scale }: Decimal): string {
   if (scale === 0) return `CAST(${sql} AS HUGEINT)`
-  if (precision + scale + 1 > MOST_DIGITS) return `CAST(replace(CAST(${sql} AS VARCHAR), '.', '') AS HUGEINT)`
+  if (precision + scale + 1 > 38) return `CAST(replace(CAST(${sql} AS VARCHAR), '.', '') AS HUGEINT)`
   return `CAST(${sql} * CAST('1${'0'.repeat(scale)}' AS DECIMAL(${scale + 1},0)) AS HUGEINT)`
 }
 

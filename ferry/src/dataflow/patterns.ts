@@ -1,8 +1,9 @@
 /** What a pattern asks of a column before anything runs: its name, type, position and streams. */
 import { FerryError } from '../errors.ts'
 import { type Column, flowFault } from './scope.ts'
+import { parseExpression } from './script/parser.ts'
 import type { Argument, Expression } from './script/tree.ts'
-import { nameOf } from './types.ts'
+import { type FlowType, isNumber, nameOf } from './types.ts'
 
 type Known = string | number | boolean | null
 
@@ -10,7 +11,7 @@ interface About {
   column: Column
   /** From 1. */
   position: number
-  parameters: ReadonlyMap<string, { constant?: string }>
+  parameters: ReadonlyMap<string, { constant?: string; type: FlowType }>
 }
 
 /** True if a pattern means a column. Throws FERRY-7003, FERRY-7006. */
@@ -51,7 +52,7 @@ function known(e: Expression, about: About): Known {
   const all = (args: readonly Argument[]) => args.map(a => (a.kind === 'value' ? known(a.value, about) : null))
   switch (e.kind) {
     case 'text':
-      return e.value
+      return e.quote === '"' ? filled(e, about) : e.value
     case 'number':
       return Number(e.text)
     case 'pattern':
@@ -61,23 +62,38 @@ function known(e: Expression, about: About): Known {
       if (e.name === 'type') return nameOf(column.type)
       if (e.name === 'position') return position
       if (e.name === 'stream') return column.streams[0] ?? ''
-      if (e.name === 'origin') return column.streams.at(-1) ?? ''
+      if (e.name === 'origin') return column.origin ?? column.streams.at(-1) ?? ''
       if (e.name === 'true' || e.name === 'false') return e.name === 'true'
       throw flowFault(e, `a pattern knows name, type, position, stream and origin, and not ${e.name}`)
     case 'parameter': {
-      const found = about.parameters.get(e.name)?.constant
-      if (found !== undefined) return found
-      throw flowFault(e, `there is no parameter ${e.name}`)
+      const found = about.parameters.get(e.name)
+      if (found?.constant === undefined)
+        throw flowFault(e, `there is no parameter ${e.name} that is known before a run`)
+      const { constant, type } = found
+      return type.kind === 'boolean' ? constant === 'true' : isNumber(type) ? Number(constant) : constant
     }
     case 'unary': {
       const of = known(e.of, about)
       return e.operator === '!' ? !of : -Number(of)
     }
-    case 'binary':
+    case 'binary': {
+      const side = [e.left, e.right].findIndex(x => x.kind === 'name' && x.name === 'stream')
+      // A column is of every stream that it has come through.
+      if (side >= 0 && (e.operator === '==' || e.operator === '!=')) {
+        const isOf = column.streams.includes(String(known(side === 0 ? e.right : e.left, about)))
+        return isOf === (e.operator === '==')
+      }
       return compared(e, known(e.left, about), known(e.right, about))
+    }
     case 'call': {
       const found = CALLS[e.name.toLowerCase()]
-      if (found) return found(all(e.args))
+      if (found) {
+        try {
+          return found(all(e.args))
+        } catch (error) {
+          throw error instanceof FerryError ? error : flowFault(e, `${e.name}: ${(error as Error).message}`)
+        }
+      }
       if (e.name.toLowerCase() === 'in') {
         const [list, item] = e.args
         if (list?.kind === 'value' && list.value.kind === 'array' && item?.kind === 'value') {
@@ -133,6 +149,16 @@ const words = (pattern: Known) =>
     's',
   )
 
+/** A regular expression of Java: `(?i)` at its beginning is a flag. */
+function pattern(text: Known, flags = '', isWhole = false): RegExp {
+  const [, own = '', rest] = /^(?:\(\?([ims]+)\))?([\s\S]*)$/.exec(String(text))!
+  return new RegExp(isWhole ? `^(?:${rest})$` : rest!, flags + own)
+}
+
+/** A text whose braces are filled in. */
+const filled = (e: Extract<Expression, { kind: 'text' }>, about: About): string =>
+  e.value.replace(/\{([^{}]+)\}/g, (_, inner: string) => String(known(parseExpression(inner), about)))
+
 /** Kinds of types, as `typeMatch` knows them. */
 const KINDS: Record<string, string[]> = {
   number: ['byte', 'short', 'integer', 'long', 'float', 'double', 'decimal'],
@@ -151,7 +177,11 @@ const CALLS: Record<string, (args: Known[]) => Known> = {
   notequals: ([a, b]) => a !== b,
   upper: ([s]) => String(s).toUpperCase(),
   lower: ([s]) => String(s).toLowerCase(),
-  trim: ([s]) => String(s).trim(),
+  trim: ([s, letters]) => {
+    if (letters === undefined) return String(s).trim()
+    const any = `[${String(letters).replace(/[\]\\^-]/g, '\\$&')}]+`
+    return String(s).replace(new RegExp(`^${any}|${any}$`, 'g'), '')
+  },
   length: ([s]) => String(s).length,
   concat: all => all.join(''),
   startswith: ([s, t]) => String(s).startsWith(String(t)),
@@ -162,9 +192,9 @@ const CALLS: Record<string, (args: Known[]) => Known> = {
   substring: ([s, from, n]) =>
     String(s).substring(Number(from) - 1, n === undefined ? undefined : Number(from) - 1 + Number(n)),
   replace: ([s, a, b]) => String(s).replaceAll(String(a), String(b ?? '')),
-  regexreplace: ([s, p, r]) => String(s).replace(new RegExp(String(p), 'g'), String(r)),
-  regexmatch: ([s, p]) => new RegExp(`^(?:${p})$`).test(String(s)),
-  rlike: ([s, p]) => new RegExp(String(p)).test(String(s)),
+  regexreplace: ([s, p, r]) => String(s).replace(pattern(p!, 'g'), String(r)),
+  regexmatch: ([s, p]) => pattern(p!, '', true).test(String(s)),
+  rlike: ([s, p]) => pattern(p!).test(String(s)),
   like: ([s, p]) => words(p!).test(String(s)),
   initcap: ([s]) =>
     String(s)

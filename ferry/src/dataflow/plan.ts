@@ -103,35 +103,30 @@ export function planFlow({ script, parameters, startedAt, stored }: PlanRequest)
       statement.kind === 'source'
         ? [readSource({ statement, flow, stored: stored?.get(statement.output) })]
         : MAKERS[statement.kind]!({ statement, inputs, flow })
-    for (const { stream, sql, columns, hasMark = false, hasMatch = false, hasErrors = false } of made) {
+    for (const one of made) {
+      const { stream, sql, columns, hasMark = false, hasMatch = false, hasErrors = false } = one
       // The engine takes names in any case for one.
       let id = stream
       for (let i = 2; ids.has(id.toLowerCase()); i++) id = `${stream} ${i}`
       ids.add(id.toLowerCase())
       const relation = { name: stream, id: quoted(id), columns, hasMark, hasMatch, hasErrors }
       relations.set(stream, relation)
-      const reads = statement.inputs.map(streamOf)
-      steps.push({
-        stream,
-        kind: statement.kind,
-        inputs: reads,
-        id: relation.id,
-        sql,
-        relation,
-        isShared: readersOf(script, stream) > 1,
-      })
+      const reads = one.inputs ?? statement.inputs.map(streamOf)
+      steps.push({ stream, kind: statement.kind, inputs: reads, id: relation.id, sql, relation, isShared: false })
     }
   }
+  for (const step of steps) step.isShared = readersOf({ steps, sinks }, step.stream) > 1
   const order = sinks.map((sink, i) => ({ sink, i })).sort((a, b) => a.sink.order - b.sink.order || a.i - b.i)
   return { steps, sinks: order.map(o => o.sink), notes: [...notes] }
 }
 
 const streamOf = ({ name, branch }: StreamName) => (branch === undefined ? name : `${name}@${branch}`)
 
-const readersOf = ({ statements }: Script, stream: string) => {
-  const of = (inputs: readonly StreamName[]) => inputs.filter(i => streamOf(i) === stream).length
-  // Each branch of a split is a query of its own.
-  return statements.reduce((n, s) => n + of(s.inputs) * Math.max(1, s.branches.length), 0)
+/** How many queries read a stream: a sink has one for each way, an unpivot one for each column. */
+function readersOf({ steps, sinks }: Pick<Plan, 'steps' | 'sinks'>, stream: string): number {
+  const read = steps.map(s => s.inputs.filter(i => i === stream).length * (s.kind === 'unpivot' ? 2 : 1))
+  const written = sinks.map(s => (s.input === stream ? s.rows.length : 0))
+  return [...read, ...written].reduce((a, b) => a + b, 0)
 }
 
 /** Values of parameters: given ones, else defaults. Throws FERRY-7003, FERRY-7004. */

@@ -97,6 +97,7 @@ const REFUSED: Record<string, string> = {
   'rank caseInsensitive': 'true',
   'sink errorHandlingOption': 'allowErrors',
   'sink skipKeyWrites': 'true',
+  'sink validateSchema': 'true',
   'pivot lateral': 'false',
   'cast errors': 'true',
 }

@@ -16,11 +16,13 @@ export interface Relation {
   hasErrors: boolean
 }
 
-/** What a transformation makes: one query for each stream that it gives. */
+/** What a transformation makes: one query for each stream that it gives, and for what they have in common. */
 export interface Made {
   stream: string
   sql: string
   columns: Column[]
+  /** The streams that it reads, where they are not those of the statement. */
+  inputs?: string[]
   hasMark?: boolean
   hasMatch?: boolean
   hasErrors?: boolean
@@ -45,12 +47,32 @@ export const hidden = (relation: Relation): string[] => [
   ...(relation.hasErrors ? [ERRORS] : []),
 ]
 
+/** What a hidden column is where rows do not have it: rows without a mark are inserted. */
+const MISSING: Record<string, string> = { [MARK]: "'insert'", [MATCH]: 'false', [ERRORS]: 'CAST([] AS VARCHAR[])' }
+
+/** Hidden columns of some names, of a relation that may have them, under an alias; rows of the other side of a join have none. */
+export const withHidden = (names: readonly string[], relation: Relation, alias = ''): string[] =>
+  names.map(name =>
+    hidden(relation).includes(name)
+      ? `coalesce(${alias}${name}, ${MISSING[name]}) AS ${name}`
+      : `${MISSING[name]} AS ${name}`,
+  )
+
+/** All hidden columns that one of several relations has. */
+export const allHidden = (relations: readonly Relation[]) => ({
+  hasMark: relations.some(r => r.hasMark),
+  hasMatch: relations.some(r => r.hasMatch),
+  hasErrors: relations.some(r => r.hasErrors),
+})
+
 export const keepsHidden = ({ hasMark, hasMatch, hasErrors }: Relation) => ({ hasMark, hasMatch, hasErrors })
 
 /** A scope with the columns of one relation. */
-export function scopeOf({ columns }: { columns: readonly Column[] }, flow: Flow, more: Partial<Scope> = {}): Scope {
+export function scopeOf(of: { columns: readonly Column[] } | Relation, flow: Flow, more: Partial<Scope> = {}): Scope {
   const { parameters, startedAt, note } = flow
-  return { columns, parameters, startedAt, note, items: new Map(), depth: 0, ...more }
+  const { columns } = of
+  const own = 'hasMark' in of ? hidden(of) : []
+  return { columns, parameters, startedAt, note, items: new Map(), depth: 0, hidden: own, ...more }
 }
 
 /** Columns with names in SQL that are their own; the engine takes names in any case for one. */
@@ -68,6 +90,7 @@ export const column = (name: string, type: FlowType, stream: string, from?: Colu
   name,
   type,
   streams: [stream, ...(from?.streams ?? [])],
+  origin: from ? (from.origin ?? from.streams.at(-1)) : stream,
   ...(from?.isDrifted ? { isDrifted: true } : {}),
 })
 

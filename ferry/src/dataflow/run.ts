@@ -61,8 +61,18 @@ export async function previewFlow(
     const rows = await engine.all(
       `${withOf(plan, [stream], new Set())} SELECT CAST(to_json(struct_pack(${list})) AS VARCHAR) AS row FROM ${id} LIMIT ${request.most}`,
     )
-    return { plan, rows: rows.map(r => JSON.parse(String(r.row)) as Record<string, unknown>) }
+    return { plan, rows: rows.map(r => rowOf(String(r.row))) }
   })
+}
+
+/** What JSON has no number for is a text. */
+function rowOf(text: string): Record<string, unknown> {
+  const texts = text.replace(/(?<=[:,[])(NaN|-?Infinity)(?=[,}\]])/g, '"$1"')
+  try {
+    return JSON.parse(text)
+  } catch {
+    return JSON.parse(texts)
+  }
 }
 
 /** The stream of a step, or what a sink reads. Throws FERRY-7007 with the nearest name. */
@@ -176,6 +186,8 @@ function withOf(plan: Plan, streams: readonly string[], kept: ReadonlySet<string
     needed.add(next)
     left.push(...plan.steps.find(s => s.stream === next)!.inputs)
   }
-  const parts = plan.steps.filter(s => needed.has(s.stream)).map(s => `${s.id} AS (${s.sql})`)
+  // What several read is worked out once.
+  const how = (s: PlannedStep) => (s.isShared && s.kind !== 'source' ? 'MATERIALIZED ' : '')
+  const parts = plan.steps.filter(s => needed.has(s.stream)).map(s => `${s.id} AS ${how(s)}(${s.sql})`)
   return parts.length === 0 ? '' : `WITH ${parts.join(',\n')}`
 }

@@ -19,6 +19,8 @@ export interface Column {
   id: string
   /** The streams that it has come through, nearest first. */
   streams: readonly string[]
+  /** Where it was read or last given another value; where it is first in `streams` otherwise. */
+  origin?: string | undefined
   /** True if no projection names it. */
   isDrifted?: boolean
 }
@@ -32,13 +34,22 @@ export interface Scope {
   /** The column that a pattern has matched. */
   matched?: Column | undefined
   /** What functions of groups are over: a group, a window (its clause), or nothing. */
-  over?: { kind: 'group' } | { kind: 'window'; clause: string } | undefined
+  over?: { kind: 'group'; filter?: string } | { kind: 'window'; clause: string } | undefined
   /** The moment when the flow began, as an ISO text in UTC. */
   startedAt: string
+  /** Which of the hidden columns are there: marks, matches, errors. */
+  hidden?: readonly string[]
   /** Told what is not as Data Factory has it, but is no mistake. */
   note: (text: string) => void
   /** Names of variables of lambdas that are taken. */
   depth: number
+}
+
+/** The column of a stream: one of its own comes before one that has only come through it. */
+export function columnOf(columns: readonly Column[], name: string, stream: string): Column | undefined {
+  const distance = (c: Column) => c.streams.indexOf(stream)
+  const found = columns.filter(c => c.name === name && distance(c) >= 0)
+  return found.sort((a, b) => distance(a) - distance(b))[0]
 }
 
 export function flowFault(place: Place | undefined, message: string): FerryError {

@@ -5,7 +5,7 @@ import { column, listed, named, type Step, scopeOf } from './relation.ts'
 import { type Column, flowFault } from './scope.ts'
 import { isOn, property, requireInputs, setting, texts, within } from './transformations/args.ts'
 import { mappedColumns, withoutTwice } from './transformations/columns.ts'
-import type { Field } from './types.ts'
+import { type Field, quoted } from './types.ts'
 
 export type Way = 'insert' | 'upsert' | 'update' | 'delete'
 
@@ -52,15 +52,23 @@ export function sinkOf(step: Step): PlannedSink {
   }
   const scope = scopeOf(from!, flow)
   const args = within(statement, 'mapColumn')
-  const mapped = args
-    ? withoutTwice(mappedColumns(args, scope, name), step)
+  const all = args
+    ? mappedColumns(args, scope, name)
     : from!.columns.map(c => ({
         column: column(c.name, c.type, name, c),
         value: { sql: c.id, type: c.type },
         from: c.name,
       }))
+  const mapped = withoutTwice(all, step)
   if (mapped.length === 0) throw flowFault(statement, `the sink ${name} gets no column`)
   const columns = named(mapped.map(m => m.column))
+  const cased = columns.find(c => c.id !== quoted(c.name))
+  if (cased) {
+    throw flowFault(
+      statement,
+      `the sink ${name} gets columns whose names differ from ${cased.name} in case alone: rename one by a select`,
+    )
+  }
   const select = `SELECT ${listed(
     mapped.map(m => m.value.sql),
     columns,

@@ -5,7 +5,7 @@ import { converted } from './convert.ts'
 import { column, type Flow, listed, type Made, named, scopeOf } from './relation.ts'
 import { type Column, flowFault, type Value } from './scope.ts'
 import type { Expression, Statement } from './script/tree.ts'
-import { isOn, within } from './transformations/args.ts'
+import { isOn, setting, within } from './transformations/args.ts'
 import { ANY, type Field, type FlowType, quoted, STRING, shownType, typeOf } from './types.ts'
 
 export interface Declared {
@@ -59,9 +59,11 @@ export function readSource({ statement, flow, stored }: SourceStep): Made {
     }
     const value: Value = found ? { sql: quoted(name), type: found.type } : { sql: 'NULL', type: ANY }
     const pattern = format && compile(format, scopeOf({ columns: [] }, flow)).constant
-    columns.push(column(name, type, stream))
+    // `any` is what there is.
+    const own = type.kind === 'any' ? (found && found.type.kind !== 'any' ? found.type : STRING) : type
+    columns.push(column(name, own, stream))
     // A format says how a text is read.
-    values.push(converted(value, type, value.type.kind === 'string' ? pattern : undefined))
+    values.push(converted(value, own, value.type.kind === 'string' ? pattern : undefined))
   }
   const names = new Set(declared.columns.map(c => c.name))
   for (const { name, type } of stored?.columns ?? []) {
@@ -75,10 +77,11 @@ export function readSource({ statement, flow, stored }: SourceStep): Made {
     values.push(wanted === type ? { sql: quoted(name), type } : converted({ sql: quoted(name), type }, wanted))
   }
   const all = named(columns)
+  const most = setting(statement, 'limit', flow)
   const sql = `SELECT ${listed(
     values.map(v => v.sql),
     all,
-  )} FROM ${stored?.table ?? quoted(`source ${stream}`)}`
+  )} FROM ${stored?.table ?? quoted(`source ${stream}`)}${most === undefined ? '' : ` LIMIT ${Number(most)}`}`
   return { stream, sql, columns: all }
 }
 

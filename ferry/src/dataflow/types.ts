@@ -246,9 +246,26 @@ export function common(a: FlowType, b: FlowType, what: string): FlowType {
   if (isMoment(a) && isMoment(b)) return a.kind === b.kind ? a : TIMESTAMP
   if (a.kind === b.kind) {
     if (a.kind === 'array' && b.kind === 'array') return arrayOf(common(a.of, b.of, what))
+    if (a.kind === 'struct' && b.kind === 'struct') {
+      const others = b.fields.filter(f => !a.fields.some(own => own.name === f.name))
+      const own = a.fields.map(f => {
+        const same = b.fields.find(other => other.name === f.name)
+        return same ? { name: f.name, type: common(f.type, same.type, what) } : f
+      })
+      return { kind: 'struct', fields: [...own, ...others] }
+    }
     return a
   }
   throw new FerryError('FERRY-7003', `${what}: ${shownType(a)} and ${shownType(b)} have no type in common`)
+}
+
+const MOST_DIGITS = 38
+
+/** As Spark bounds decimals: digits before the point are kept, those behind it down to six. */
+export function bounded(precision: number, scale: number): { kind: 'decimal'; precision: number; scale: number } {
+  if (precision <= MOST_DIGITS) return { kind: 'decimal', precision, scale }
+  const whole = precision - scale
+  return { kind: 'decimal', precision: MOST_DIGITS, scale: Math.max(MOST_DIGITS - whole, Math.min(scale, 6)) }
 }
 
 const DIGITS: Record<string, number> = { byte: 3, short: 5, integer: 10, long: 19 }
@@ -263,7 +280,7 @@ export function wider(a: FlowType, b: FlowType): FlowType {
     }[]
     const scale = Math.max(x!.scale, y!.scale)
     const whole = Math.max(x!.precision - x!.scale, y!.precision - y!.scale)
-    return { kind: 'decimal', precision: Math.min(38, whole + scale), scale: Math.min(scale, 38) }
+    return bounded(whole + scale, scale)
   }
   const rank = [...INTEGRALS, 'float', 'double']
   // A long has more digits than a float.

@@ -1,7 +1,7 @@
 /** Functions of arrays and maps, those with an expression for each element too. */
 import { converted } from '../convert.ts'
 import { flowFault, type Scope, type Value } from '../scope.ts'
-import { ANY, arrayOf, BOOLEAN, common, type FlowType, INTEGER, STRING, sqlType } from '../types.ts'
+import { ANY, arrayOf, BOOLEAN, common, type FlowType, INTEGER, quoted, STRING, sqlType } from '../types.ts'
 import { type Call, expressionAt, type FlowFunction, hasItem, taken, unknownElement } from './kinds.ts'
 
 const array = (
@@ -50,7 +50,8 @@ function each(
 }
 
 /** Each element once, where it comes first. */
-const once = (list: string) => `list_filter(${list}, lambda x, i: coalesce(list_position(${list}, x), i) = i)`
+const once = (list: string) =>
+  `list_filter(${list}, lambda "ferry x", "ferry i": coalesce(list_position(${list}, "ferry x"), "ferry i") = "ferry i")`
 
 const lambda = (names: string[], body: string) => `lambda ${names.join(', ')}: ${body}`
 
@@ -58,7 +59,7 @@ const lambda = (names: string[], body: string) => `lambda ${names.join(', ')}: $
 function within(call: Call, given: Record<string, FlowType>): { inner: Scope; names: string[] } {
   const { scope } = call
   const depth = scope.depth + 1
-  const names = Object.keys(given).map(name => `${name}_${depth}`)
+  const names = Object.keys(given).map(name => quoted(`ferry ${name} ${depth}`))
   const items = new Map(scope.items)
   Object.entries(given).forEach(([name, type], i) => void items.set(name, { sql: names[i]!, type }))
   return { inner: { ...scope, items, depth }, names }
@@ -84,8 +85,18 @@ export const ARRAYS: FlowFunction[] = [
     arrayOf,
   ),
   array('union', (a, b) => once(`list_concat(${a}, ${b})`), [2, 2], arrayOf),
-  array('intersect', (a, b) => once(`list_filter(${a}, lambda x: list_contains(${b}, x))`), [2, 2], arrayOf),
-  array('except', (a, b) => once(`list_filter(${a}, lambda x: NOT list_contains(${b}, x))`), [2, 2], arrayOf),
+  array(
+    'intersect',
+    (a, b) => once(`list_filter(${a}, lambda "ferry y": list_contains(${b}, "ferry y"))`),
+    [2, 2],
+    arrayOf,
+  ),
+  array(
+    'except',
+    (a, b) => once(`list_filter(${a}, lambda "ferry y": NOT list_contains(${b}, "ferry y"))`),
+    [2, 2],
+    arrayOf,
+  ),
   array(
     'flatten',
     list => `flatten(${list})`,
@@ -206,7 +217,7 @@ export const ARRAYS: FlowFunction[] = [
       const list = taken(call.compile(expressionAt(call, 0)), 'a', 0, call)
       const by = expressionAt(call, 1)
       const sides = by.kind === 'call' && by.name === 'compare' ? by.args : []
-      const [x, i] = [`x${call.scope.depth}`, `i${call.scope.depth}`]
+      const [x, i] = [quoted(`ferry x ${call.scope.depth}`), quoted(`ferry i ${call.scope.depth}`)]
       const item: Value = { sql: x, type: unknownElement(list.type) }
       // Both sides ask the same of two elements: by what of one they are ordered.
       const keys = [0, 1].map(side => {

@@ -1,7 +1,18 @@
 /** Functions of groups and of windows. */
 import { converted } from '../convert.ts'
 import { flowFault, type Value } from '../scope.ts'
-import { ANY, arrayOf, DOUBLE, type FlowType, INTEGER, isIntegral, LONG, sqlType } from '../types.ts'
+import {
+  ANY,
+  arrayOf,
+  DOUBLE,
+  type FlowType,
+  INTEGER,
+  isIntegral,
+  isNumber,
+  LONG,
+  shownType,
+  sqlType,
+} from '../types.ts'
 import type { Call, FlowFunction } from './kinds.ts'
 
 const sumOf = (type: FlowType): FlowType =>
@@ -14,7 +25,9 @@ const sumOf = (type: FlowType): FlowType =>
 /** Puts a call over its group, or over its window. */
 function over(sql: string, call: Call, filter?: string): string {
   const { over } = call.scope
-  const filtered = filter === undefined ? sql : `${sql} FILTER (WHERE ${filter})`
+  const own = over?.kind === 'group' ? over.filter : undefined
+  const all = [own, filter].filter(f => f !== undefined)
+  const filtered = all.length === 0 ? sql : `${sql} FILTER (WHERE ${all.map(f => `(${f})`).join(' AND ')})`
   return over?.kind === 'window' ? `${filtered} OVER (${over.clause})` : filtered
 }
 
@@ -27,6 +40,8 @@ interface Shape {
 /** A function of a group, and the one of those rows alone for which a condition holds: `sum`, `sumIf`. */
 function both(name: string, { arity = [1, 1], type, sql }: Shape): FlowFunction[] {
   const made = (args: Value[], call: Call, filter?: string): Value => {
+    const odd = args.find(a => !['min', 'max'].includes(name) && !isNumber(a.type) && a.type.kind !== 'any')
+    if (odd) throw flowFault(call.place, `${call.name} takes numbers, and gets ${shownType(odd.type)}`)
     const found = type(args[0]?.type ?? ANY)
     return { sql: `CAST(${over(sql(...args.map(a => a.sql)), call, filter)} AS ${sqlType(found)})`, type: found }
   }
@@ -53,7 +68,6 @@ const statistics: [string, string][] = [
   ['variance', 'var_samp'],
   ['varianceSample', 'var_samp'],
   ['variancePopulation', 'var_pop'],
-  ['skewness', 'skewness'],
   ['kurtosis', 'kurtosis_pop'],
 ]
 
@@ -118,6 +132,12 @@ function counted(name: string, isDistinct: boolean, takesNulls: boolean): FlowFu
   }
 }
 
+/** An array of the values of a group that are not null. */
+function collected(how: string, { sql, type }: Value, call: Call): Value {
+  const list = over(`list(${how}${sql})`, call, `${sql} IS NOT NULL`)
+  return { sql: `coalesce(${list}, CAST([] AS ${sqlType(arrayOf(type))}))`, type: arrayOf(type) }
+}
+
 export const GROUPS: FlowFunction[] = [
   ...both('sum', { type: sumOf, sql: x => `sum(${x})` }),
   ...both('sumDistinct', { type: sumOf, sql: x => `sum(DISTINCT ${x})` }),
@@ -153,13 +173,13 @@ export const GROUPS: FlowFunction[] = [
     name: 'collect',
     arity: [1, 1],
     isAggregate: true,
-    build: ([value], call) => ({ sql: over(`list(${value!.sql})`, call), type: arrayOf(value!.type) }),
+    build: ([value], call) => collected('', value!, call),
   },
   {
     name: 'collectUnique',
     arity: [1, 1],
     isAggregate: true,
-    build: ([value], call) => ({ sql: over(`list(DISTINCT ${value!.sql})`, call), type: arrayOf(value!.type) }),
+    build: ([value], call) => collected('DISTINCT ', value!, call),
   },
   end('first'),
   end('last'),

@@ -62,6 +62,11 @@ export const NUMBERS: FlowFunction[] = [
       const how = mode?.constant ?? '5'
       const type: FlowType = n!.type.kind === 'decimal' || isIntegral(n!.type) ? n!.type : DOUBLE
       const cast = (sql: string): Value => ({ sql: `CAST(${sql} AS ${sqlType(type)})`, type })
+      if (how === '5' && type.kind === 'double') {
+        // A float is rounded as the decimal that it is written as: 1.005 is no less than that.
+        const exact = `round(CAST(CAST(${n!.sql} AS VARCHAR) AS DECIMAL(38,18)), CAST(${digits} AS INTEGER))`
+        return cast(`CASE WHEN abs(${n!.sql}) < 1e15 THEN CAST(${exact} AS DOUBLE) ELSE ${n!.sql} END`)
+      }
       if (how === '5') return cast(`round(${n!.sql}, CAST(${digits} AS INTEGER))`)
       if (how === '7') return cast(`round_even(${n!.sql}, CAST(${digits} AS INTEGER))`)
       const rounded = ROUNDINGS[how]

@@ -47,7 +47,7 @@ const OWN = [
 export const ABSENT = [
   ...['blake2b', 'blake2bBinary', 'byItem', 'byOrigin', 'byOrigins', 'crc32', 'decode', 'encode', 'isDistinct'],
   ...['lookup', 'mapAssociation', 'mlookup', 'nextSequence', 'originColumns', 'output', 'outputs', 'partitionId'],
-  ...['reassociate', 'setBitSet', 'soundex', 'topN', 'trunc', 'unescape', 'unfold'],
+  ...['reassociate', 'setBitSet', 'skewness', 'skewnessIf', 'soundex', 'topN', 'trunc', 'unescape', 'unfold'],
 ]
 
 export const isAbsent = (name: string): boolean => ABSENT.some(absent => absent.toLowerCase() === name.toLowerCase())

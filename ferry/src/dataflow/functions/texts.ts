@@ -33,7 +33,10 @@ export const TEXTS: FlowFunction[] = [
   fn('rtrim', 's s? -> s', (s, c) => (c ? `rtrim(${s}, ${c})` : `rtrim(${s})`)),
   fn('left', 's i -> s', (s, n) => `left(${s}, greatest(${n}, 0))`),
   fn('right', 's i -> s', (s, n) => `right(${s}, greatest(${n}, 0))`),
-  fn('substring', 's i i? -> s', (s, from, n) => (n ? `substring(${s}, ${from}, ${n})` : `substring(${s}, ${from})`)),
+  fn('substring', 's i i? -> s', (s, from, n) => {
+    const at = `CASE WHEN ${from} = 0 THEN 1 ELSE ${from} END`
+    return n ? `substring(${s}, ${at}, greatest(${n}, 0))` : `substring(${s}, ${at})`
+  }),
   fn('dropLeft', 's i -> s', (s, n) => `substring(${s}, ${n} + 1)`),
   fn('dropRight', 's i -> s', (s, n) => `left(${s}, greatest(length(${s}) - ${n}, 0))`),
   fn('replace', 's s s? -> s', (s, a, b = "''") => `replace(${s}, ${a}, ${b})`),
@@ -51,7 +54,7 @@ export const TEXTS: FlowFunction[] = [
     'initCap',
     's -> s',
     s =>
-      `array_to_string(list_transform(string_split(lower(${s}), ' '), lambda w: upper(left(w, 1)) || substring(w, 2)), ' ')`,
+      `array_to_string(list_transform(string_split(lower(${s}), ' '), lambda "ferry w": upper(left("ferry w", 1)) || substring("ferry w", 2)), ' ')`,
   ),
   fn('startsWith', 's s -> b', (s, t) => `starts_with(${s}, ${t})`),
   fn('endsWith', 's s -> b', (s, t) => `ends_with(${s}, ${t})`),
@@ -61,7 +64,7 @@ export const TEXTS: FlowFunction[] = [
       ? `CASE WHEN instr(substring(${s}, ${from}), ${t}) = 0 THEN 0 ELSE instr(substring(${s}, ${from}), ${t}) + ${from} - 1 END`
       : `instr(${s}, ${t})`,
   ),
-  fn('like', 's s -> b', (s, p) => `(${s} LIKE ${p})`),
+  fn('like', 's s -> b', (s, p) => `(${s} LIKE ${p} ESCAPE '\\')`),
   fn('rlike', 's s -> b', (s, p) => `regexp_matches(${s}, ${p})`),
   fn('regexMatch', 's s -> b', (s, p) => `regexp_full_match(${s}, ${p})`),
   fn(

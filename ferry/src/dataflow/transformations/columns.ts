@@ -1,6 +1,6 @@
 /** Transformations that make, choose, rename and convert columns. */
 import { compile, memberOf, valueOf } from '../compile.ts'
-import { converted } from '../convert.ts'
+import { converted, jsonStructure } from '../convert.ts'
 import { isMatched, patternName, patternOf } from '../patterns.ts'
 import {
   column,
@@ -15,7 +15,7 @@ import {
 } from '../relation.ts'
 import { type Column, flowFault, type Scope, type Value } from '../scope.ts'
 import type { Argument, Expression } from '../script/tree.ts'
-import { type FlowType, quoted, STRING, typeOf } from '../types.ts'
+import { type Field, type FlowType, literal, quoted, STRING, typeOf } from '../types.ts'
 import { assigned, isOn, pathOf, requireInputs, setting, within } from './args.ts'
 
 /** New columns, and new values of columns that are there; one may use those before it. */
@@ -23,42 +23,60 @@ export function derive({ statement, inputs, flow }: Step): Made[] {
   requireInputs(statement, inputs, 1)
   const [from] = inputs
   const scope = scopeOf(from!, flow)
-  const values = new Map<string, { column: Omit<Column, 'id'>; value: Value }>()
-  for (const c of from!.columns) {
-    values.set(c.name, { column: column(c.name, c.type, statement.output, c), value: valueOf(c) })
-  }
+  const values = new Values(from!, statement.output)
   for (const { name, path, value } of assigned(statement.args, scope)) {
     if (value.many) throw flowFault(statement, `${name} has one value, and gets all columns`)
-    const before = values.get(name)
-    const whole = path.length === 0 ? value : withMember(before?.value, path, value)
-    const streams = [statement.output, ...(before?.column.streams ?? [])]
-    values.set(name, { column: { name, type: whole.type, streams }, value: whole })
+    const whole = path.length === 0 ? value : withMember(values.get(name), path, value)
+    values.set(name, whole)
   }
-  const columns = named([...values.values()].map(v => v.column))
+  const columns = named(values.all.map(v => v.column))
   const sql = `SELECT ${listed(
-    [...values.values()].map(v => sqlOf(v.value)),
+    values.all.map(v => sqlOf(v.value)),
     columns,
     hidden(from!),
   )} FROM ${from!.id}`
   return [{ stream: statement.output, sql, columns, ...keepsHidden(from!) }]
 }
 
+/** The columns of a relation with other values and further ones; two columns of one name stay apart. */
+class Values {
+  readonly all: { column: Omit<Column, 'id'>; value: Value }[]
+  private readonly stream: string
+
+  constructor({ columns }: Relation, stream: string) {
+    this.stream = stream
+    this.all = columns.map(c => ({ column: column(c.name, c.type, stream, c), value: valueOf(c) }))
+  }
+
+  get(name: string): Value | undefined {
+    return this.all.find(v => v.column.name === name)?.value
+  }
+
+  set(name: string, value: Value): void {
+    const at = this.all.findIndex(v => v.column.name === name)
+    const streams = at < 0 ? [this.stream] : this.all[at]!.column.streams
+    const made = { column: { name, type: value.type, streams, origin: this.stream }, value }
+    if (at < 0) this.all.push(made)
+    else this.all[at] = made
+  }
+}
+
 /** A null without a type is a text. */
 const sqlOf = ({ sql, type }: Value) => (type.kind === 'any' ? `CAST(${sql} AS VARCHAR)` : sql)
+
+const memberValue = ({ sql }: Value, { name, type }: Field): Value => ({
+  sql: `struct_extract(${sql}, ${literal(name)})`,
+  type,
+})
 
 /** A structure with another value of a member, which may be new. */
 function withMember(of: Value | undefined, [first, ...rest]: string[], value: Value): Value {
   const fields = of?.type.kind === 'struct' ? of.type.fields : []
   const known = fields.find(f => f.name === first)
-  const inner =
-    rest.length === 0
-      ? value
-      : withMember(known && { sql: `${of!.sql}.${quoted(first!)}`, type: known.type }, rest, value)
+  const inner = rest.length === 0 ? value : withMember(known && memberValue(of!, known), rest, value)
   const all = [
     ...fields.map(f =>
-      f.name === first
-        ? { name: f.name, value: inner }
-        : { name: f.name, value: { sql: `${of!.sql}.${quoted(f.name)}`, type: f.type } },
+      f.name === first ? { name: f.name, value: inner } : { name: f.name, value: memberValue(of!, f) },
     ),
     ...(known ? [] : [{ name: first!, value: inner }]),
   ]
@@ -172,19 +190,16 @@ function made({ statement, inputs, flow }: Step, make: (value: Value, type: Flow
   requireInputs(statement, inputs, 1)
   const [from] = inputs
   const scope = scopeOf(from!, flow)
-  const values = new Map(
-    from!.columns.map(c => [c.name, { column: column(c.name, c.type, statement.output, c), value: valueOf(c) }]),
-  )
+  const values = new Values(from!, statement.output)
   for (const arg of statement.args) {
     if (arg.kind !== 'assignment') continue
     const { value: e } = arg
     if (e.kind !== 'typed') throw flowFault(e, `${statement.kind} takes column = value ? type`)
     const type = typeOf(e.type)
     const name = pathOf(arg.to)[0]!
-    const value = make(compile(e.of, scope), type, e)
-    values.set(name, { column: { name, type: value.type, streams: [statement.output] }, value })
+    values.set(name, make(compile(e.of, scope), type, e))
   }
-  const all = [...values.values()]
+  const { all } = values
   const columns = named(all.map(v => v.column))
   const sql = `SELECT ${listed(
     all.map(v => v.value.sql),
@@ -196,27 +211,15 @@ function made({ statement, inputs, flow }: Step, make: (value: Value, type: Flow
 
 export function parse(step: Step): Made[] {
   const format = setting(step.statement, 'format', step.flow) ?? 'json'
+  const form = setting(step.statement, 'documentForm', step.flow) ?? 'singleDocument'
+  if (!['singleDocument', 'documentPerLine'].includes(form))
+    throw flowFault(step.statement, `parse of ${form} does not run here: singleDocument does, and an array as the type`)
   if (format !== 'json') throw flowFault(step.statement, `parse of ${format} does not run here: json does`)
   return made(step, (value, type) => {
     const text = converted(value, STRING).sql
-    const json = `CASE WHEN json_valid(${text}) THEN json_transform(${text}, '${structureOf(type)}') END`
+    const json = `CASE WHEN json_valid(${text}) THEN json_transform(${text}, ${literal(jsonStructure(type))}) END`
     return { sql: json, type }
   })
-}
-
-/** A type as the engine's reader of JSON takes it. */
-function structureOf(type: FlowType): string {
-  const of = (t: FlowType): unknown => {
-    if (t.kind === 'struct') return Object.fromEntries(t.fields.map(f => [f.name, of(f.type)]))
-    if (t.kind === 'array') return [of(t.of)]
-    if (t.kind === 'decimal') return `DECIMAL(${t.precision},${t.scale})`
-    return (
-      { string: 'VARCHAR', long: 'BIGINT', short: 'SMALLINT', byte: 'TINYINT', binary: 'BLOB', any: 'VARCHAR' }[
-        t.kind as string
-      ] ?? t.kind.toUpperCase()
-    )
-  }
-  return JSON.stringify(of(type)).replaceAll("'", "''")
 }
 
 export function stringify(step: Step): Made[] {
@@ -230,44 +233,67 @@ export function foldDown(step: Step): Made[] {
   const { statement, inputs, flow } = step
   requireInputs(statement, inputs, 1)
   const [from] = inputs
-  const [unrolled] = within(statement, 'unroll') ?? []
-  if (unrolled?.kind !== 'value') throw flowFault(statement, 'foldDown takes unroll(array)')
-  const path = pathOf(unrolled.value)
-  const start = from!.columns.find(c => c.name === path[0])
-  if (!start) compile(unrolled.value, scopeOf(from!, flow))
-  // Each array on the way is unrolled; what was unrolled is known by its path.
-  const joins: string[] = []
-  let value: Value = valueOf(start!)
-  let known = start!.name
+  const calls = statement.args.flatMap(a =>
+    a.kind === 'value' && a.value.kind === 'call' && a.value.name === 'unroll' ? [a.value] : [],
+  )
+  if (calls.length === 0) throw flowFault(statement, 'foldDown takes unroll(array)')
   const elements = new Map<string, Value>()
-  path.forEach((part, i) => {
-    if (i > 0) {
-      value = memberOf(value, part, unrolled.value)
-      known = `${known}.${part}`
-    }
-    if (value.type.kind !== 'array') return
-    const name = `"element ${joins.length + 1}"`
-    // A row whose array is empty or null stays, with nulls.
-    joins.push(
-      `LEFT JOIN LATERAL (SELECT unnest(${value.sql}) AS ${name}) AS ${name.replace('element', 'rows')} ON true`,
-    )
-    value = { sql: name, type: value.type.of }
-    elements.set(known, value)
-  })
-  if (joins.length === 0) throw flowFault(unrolled.value, `${path.join('.')} is no array`)
+  let source = from!.id
+  for (const call of calls) {
+    const [unrolled, root] = call.args
+    if (unrolled?.kind !== 'value') throw flowFault(call, 'foldDown takes unroll(array)')
+    if (root) throw flowFault(call, 'unroll has one array here: an unroll root does not run')
+    source = unrolledFrom(source, unrolled.value, { from: from!, elements, flow })
+  }
   const scope = unrolledScope(from!, elements, step)
   const args = within(statement, 'mapColumn')
   const all = args
     ? mappedColumns(rewritten(args, elements), scope, statement.output)
     : scope.columns.map(c => ({ column: column(c.name, c.type, statement.output, c), value: valueOf(c), from: c.name }))
-  const mapped = withoutTwice(all, step)
+  const mapped = withoutTwice(
+    all.filter(m => !m.column.name.startsWith('\0')),
+    step,
+  )
   const columns = named(mapped.map(m => m.column))
   const sql = `SELECT ${listed(
     mapped.map(m => m.value.sql),
     columns,
     hidden(from!),
-  )} FROM ${from!.id} ${joins.join(' ')}`
+  )} FROM ${source} AS unrolled`
   return [{ stream: statement.output, sql, columns, ...keepsHidden(from!) }]
+}
+
+interface Unrolling {
+  from: Relation
+  /** What was unrolled, by its path. */
+  elements: Map<string, Value>
+  flow: Step['flow']
+}
+
+/** A row for each element of an array and of each array on the way to it, in their order. Throws FERRY-7003. */
+function unrolledFrom(source: string, e: Expression, { from, elements, flow }: Unrolling): string {
+  const path = pathOf(e)
+  const start = from.columns.find(c => c.name === path[0])
+  let value: Value = start ? valueOf(start) : compile(e, scopeOf(from, flow))
+  let made = source
+  let known = ''
+  let isUnrolled = false
+  for (const [i, part] of path.entries()) {
+    if (i > 0) value = memberOf(value, part, e)
+    known = i > 0 ? `${known}.${part}` : part
+    const element = elements.get(known)
+    if (element) value = element
+    if (element || value.type.kind !== 'array') continue
+    const name = `"ferry element ${elements.size + 1}"`
+    // A row whose array is empty or null stays, with nulls.
+    const list = `CASE WHEN len(${value.sql}) > 0 THEN ${value.sql} ELSE [NULL] END`
+    made = `(SELECT *, unnest(${list}) AS ${name} FROM ${made} AS rows)`
+    value = { sql: name, type: value.type.of }
+    elements.set(known, value)
+    isUnrolled = true
+  }
+  if (!isUnrolled) throw flowFault(e, `${path.join('.')} is no array`)
+  return made
 }
 
 /** Columns of the relation, with elements in place of the arrays that were unrolled. */

@@ -1,9 +1,10 @@
 /** Transformations of groups and windows. */
 import { compile } from '../compile.ts'
+import { converted } from '../convert.ts'
 import { column, hidden, keepsHidden, listed, type Made, named, type Step, scopeOf } from '../relation.ts'
 import { type Column, flowFault, type Value } from '../scope.ts'
 import type { Argument } from '../script/tree.ts'
-import { common, type FlowType, LONG, literal, STRING, sqlType, typeOf } from '../types.ts'
+import { LONG, literal, STRING, typeOf } from '../types.ts'
 import { assigned, isOn, ordered, pathOf, requireInputs, setting, within } from './args.ts'
 
 /** Names and expressions of `groupBy(a, b = upper(c))`. */
@@ -127,21 +128,15 @@ export function pivot(step: Step): Made[] {
   for (const item of items) {
     const value = compile(item, scope)
     if (value.constant === undefined) throw flowFault(item, 'the values of a pivot are written as they are')
-    for (const arg of statement.args) {
-      if (arg.kind !== 'assignment') continue
-      const prefix = arg.to.kind === 'name' ? arg.to.name : ''
-      // Only rows of the value are taken.
-      const filtered = scopeOf(
-        { columns: from!.columns.map(c => ({ ...c, id: `CASE WHEN ${key.sql} = ${value.sql} THEN ${c.id} END` })) },
-        flow,
-        { over: { kind: 'group' } },
-      )
-      const isCount = arg.value.kind === 'call' && /^count$/i.test(arg.value.name) && arg.value.args.length === 0
-      const result: Value = isCount
-        ? { sql: `count(*) FILTER (WHERE ${key.sql} = ${value.sql})`, type: LONG }
-        : compile(arg.value, filtered)
+    const filter = `${key.sql} = ${converted(value, key.type).sql}`
+    // Only rows of the value are taken; a group that has none has null.
+    const filtered = scopeOf(from!, flow, { over: { kind: 'group', filter } })
+    const names = new Set(groups.map(g => g.column.name))
+    for (const { name: prefix, value: result, of } of assigned(statement.args, filtered)) {
+      if (of && (names.has(of.name) || of.id === key.sql)) continue
       const name = naming.replaceAll('$N', prefix).replaceAll('$V', value.constant)
-      made.push({ column: column(name, result.type, statement.output), value: result })
+      const sql = `CASE WHEN count(*) FILTER (WHERE ${filter}) > 0 THEN ${result.sql} END`
+      made.push({ column: column(name, result.type, statement.output), value: { sql, type: result.type } })
     }
   }
   const all = [...groups, ...made]
@@ -174,16 +169,19 @@ export function unpivot(step: Step): Made[] {
   const taken = new Set(groups.map(g => g.value.sql))
   const rest = from!.columns.filter(c => !taken.has(c.id))
   if (rest.length === 0) throw flowFault(statement, 'there is no column to unpivot')
-  const type = rest.map(c => c.type).reduce((a: FlowType, b) => common(a, b, 'unpivot'))
   const columns = named([
     ...groups.map(g => g.column),
-    column(key.name, STRING, statement.output),
-    column(value.name, type, statement.output),
+    column(key.name, key.type, statement.output),
+    column(value.name, value.type, statement.output),
   ])
   const skips = isOn(statement, 'ignoreNullPivots', flow)
   const parts = rest.map(c => {
     const list = listed(
-      [...groups.map(g => g.value.sql), literal(c.name), `CAST(${c.id} AS ${sqlType(type)})`],
+      [
+        ...groups.map(g => g.value.sql),
+        converted({ sql: literal(c.name), type: STRING }, key.type).sql,
+        converted({ sql: c.id, type: c.type }, value.type).sql,
+      ],
       columns,
     )
     return `SELECT ${list} FROM ${from!.id}${skips ? ` WHERE ${c.id} IS NOT NULL` : ''}`

@@ -1,8 +1,8 @@
 /** Transformations that choose, order and mark rows. */
 import { compile, ERRORS, MARK } from '../compile.ts'
-import { hidden, keepsHidden, listed, type Made, type Step, scopeOf } from '../relation.ts'
+import { hidden, keepsHidden, listed, type Made, named, type Step, scopeOf } from '../relation.ts'
 import { flowFault } from '../scope.ts'
-import { LONG, literal } from '../types.ts'
+import { LONG, literal, quoted } from '../types.ts'
 import { condition, isOn, ordered, requireInputs, setting, values, within } from './args.ts'
 
 export function filter({ statement, inputs, flow }: Step): Made[] {
@@ -36,14 +36,22 @@ export function split({ statement, inputs, flow }: Step): Made[] {
     throw flowFault(statement, `split has ${conditions.length} conditions, and ${branches.length} branches`)
   }
   const isDisjoint = isOn(statement, 'disjoint', flow)
-  const isTrue = (sql: string) => `coalesce(${sql}, false)`
-  return branches.map((branch, i) => {
-    const before = isDisjoint && i < conditions.length ? [] : conditions.slice(0, i).map(c => `NOT ${isTrue(c)}`)
-    const own = i < conditions.length ? [isTrue(conditions[i]!)] : []
-    const where = [...before, ...own].join(' AND ') || 'true'
-    return same(`${statement.output}@${branch}`, from!, `SELECT * FROM ${from!.id} WHERE ${where}`)
+  // Each condition is asked once: a branch that asked again could get another answer of a function of chance.
+  const base = `${statement.output}@`
+  const answers = conditions.map(c => `coalesce(${c}, false)`)
+  const asked = `SELECT *, CAST([${answers.join(', ')}] AS BOOLEAN[]) AS ${ANSWERS} FROM ${from!.id}`
+  const answer = (i: number) => `${ANSWERS}[${i + 1}]`
+  const made = branches.map((branch, i): Made => {
+    const isLast = i === conditions.length
+    const before = isDisjoint && !isLast ? [] : conditions.slice(0, i).map((_, j) => `NOT ${answer(j)}`)
+    const where = [...before, ...(isLast ? [] : [answer(i)])].join(' AND ') || 'true'
+    const sql = `SELECT * EXCLUDE (${ANSWERS}) FROM ${quoted(base)} WHERE ${where}`
+    return { ...same(`${statement.output}@${branch}`, from!, sql), inputs: [base] }
   })
+  return [{ ...same(base, from!, asked), columns: [] }, ...made]
 }
+
+const ANSWERS = '"ferry answers"'
 
 const POLICIES: Record<string, string> = {
   insertIf: 'insert',
@@ -81,35 +89,35 @@ export function assert({ statement, inputs, flow }: Step): Made[] {
   const [from] = inputs
   const scope = scopeOf(from!, flow)
   const failed: string[] = []
-  const aborting: string[] = []
   for (const e of values(statement)) {
     if (e.kind !== 'call') throw flowFault(e, 'assert takes expectTrue and expectUnique')
-    const [tested, , id] = e.args
+    const [tested, ignores, id] = e.args
     if (tested?.kind !== 'value') throw flowFault(e, `${e.name} takes an expression`)
     const name = id?.kind === 'value' ? (compile(id.value, scope).constant ?? e.name) : e.name
+    const ignoresNulls = ignores?.kind === 'value' && compile(ignores.value, scope).constant === 'true'
+    const { sql: value } = compile(tested.value, scope)
     const sql =
       e.name === 'expectTrue'
-        ? `NOT coalesce(${condition(tested.value, scope, statement)}, false)`
+        ? `NOT coalesce(${condition(tested.value, scope, statement)}, ${ignoresNulls})`
         : e.name === 'expectUnique'
-          ? `count(*) OVER (PARTITION BY ${compile(tested.value, scope).sql}) > 1`
+          ? `count(*) OVER (PARTITION BY ${value}) > 1${ignoresNulls ? ` AND ${value} IS NOT NULL` : ''}`
           : undefined
     if (sql === undefined) throw flowFault(e, `assert by ${e.name} does not run here: expectTrue and expectUnique do`)
     failed.push(`CASE WHEN ${sql} THEN ${literal(name)} END`)
-    aborting.push(name)
   }
   const before = from!.hasErrors ? `list_concat(${ERRORS}, ` : ''
-  const found = `list_filter([${failed.join(', ')}], lambda x: x IS NOT NULL)`
+  const found = `list_filter([${failed.join(', ')}], lambda "ferry x": "ferry x" IS NOT NULL)`
   const errors = `${before}${found}${before === '' ? '' : ')'}`
-  const checked = isOn(statement, 'abort', flow)
-    ? `CASE WHEN len(${errors}) > 0 THEN error('FERRY-4001 the assertion ' || (${errors})[1] || ' failed') ELSE ${errors} END`
-    : errors
   const kept = hidden(from!).filter(name => name !== ERRORS)
   const sql = `SELECT ${listed(
     from!.columns.map(c => c.id),
     from!.columns,
-    [...kept, `${checked} AS ${ERRORS}`],
+    [...kept, `${errors} AS ${ERRORS}`],
   )} FROM ${from!.id}`
-  return [{ ...same(statement.output, from!, sql), hasErrors: true }]
+  // A condition on rows is asked whether or not somebody reads the column.
+  const stops = `SELECT * FROM (${sql}) AS checked WHERE CASE WHEN len(${ERRORS}) > 0 THEN error('the assertion ' || ${ERRORS}[1] || ' failed') ELSE true END`
+  const isStrict = isOn(statement, 'abort', flow)
+  return [{ ...same(statement.output, from!, isStrict ? stops : sql), hasErrors: true }]
 }
 
 /** A number for each row, from a beginning, in steps. */
@@ -124,9 +132,9 @@ export function keyGenerate({ statement, inputs, flow }: Step): Made[] {
   const start = setting(statement, 'startAt', flow) ?? '1'
   const step = setting(statement, 'stepValue', flow) ?? '1'
   const made = same(statement.output, from!, '')
-  const key = { name, type: LONG, streams: [statement.output], id: `"${name.replaceAll('"', '""')}"` }
-  const value = `CAST(${start} + (row_number() OVER () - 1) * ${step} AS BIGINT) AS ${key.id}`
-  const others = made.columns.filter(c => c.id.toLowerCase() !== key.id.toLowerCase())
-  const sql = `SELECT ${listed([...others.map(c => c.id)], others, [value, ...hidden(from!)])} FROM ${from!.id}`
-  return [{ ...made, columns: [...others, key], sql }]
+  const others = made.columns.filter(c => c.name !== name)
+  const columns = named([...others, { name, type: LONG, streams: [statement.output] }])
+  const value = `CAST(${start} + (row_number() OVER () - 1) * ${step} AS BIGINT)`
+  const sql = `SELECT ${listed([...others.map(c => c.id), value], columns, hidden(from!))} FROM ${from!.id}`
+  return [{ ...made, columns, sql }]
 }

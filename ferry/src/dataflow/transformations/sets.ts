@@ -2,6 +2,7 @@
 import { MATCH } from '../compile.ts'
 import { converted } from '../convert.ts'
 import {
+  allHidden,
   column,
   hidden,
   keepsHidden,
@@ -11,6 +12,7 @@ import {
   type Relation,
   type Step,
   scopeOf,
+  withHidden,
 } from '../relation.ts'
 import { type Column, flowFault, type Scope } from '../scope.ts'
 import { common } from '../types.ts'
@@ -46,13 +48,13 @@ export function join(step: Step): Made[] {
   const type = setting(statement, 'joinType', flow) ?? 'inner'
   const join = JOINS[type]
   if (!join) throw flowFault(statement, `there is no joinType ${type}: there are ${Object.keys(JOINS).join(', ')}`)
-  const on = condition(values(statement)[0], scope, statement)
+  const [first] = values(statement)
+  const on = type === 'cross' && !first ? 'true' : condition(first, scope, statement)
   const columns = named(all.map(c => column(c.name, c.type, statement.output, c)))
-  const marks = hidden(left).map(name => `l.${name}`)
   const sql = `SELECT ${listed(
     all.map(c => c.id),
     columns,
-    marks,
+    withHidden(hidden(left), left, 'l.'),
   )} FROM ${left.id} AS l ${join} JOIN ${right.id} AS r ON ${on}`
   return [{ stream: statement.output, sql, columns, ...keepsHidden(left) }]
 }
@@ -109,13 +111,17 @@ export function union({ statement, inputs, flow }: Step): Made[] {
   const byName = isOn(statement, 'byName', flow)
   const [first] = inputs as [Relation]
   const shapes = new Map<string, { column: Omit<Column, 'id'>; at: (Column | undefined)[] }>()
-  const keyOf = (c: Column, i: number) => (byName ? c.name : String(i))
   inputs.forEach((relation, n) => {
+    const seen = new Map<string, number>()
     relation.columns.forEach((c, i) => {
-      const known = shapes.get(keyOf(c, i))
+      // The second column of a name goes to the second one of that name.
+      const nth = (seen.get(c.name) ?? 0) + 1
+      seen.set(c.name, nth)
+      const key = byName ? `${nth} ${c.name}` : String(i)
+      const known = shapes.get(key)
       if (!known) {
         const at = inputs.map((_, m) => (m === n ? c : undefined))
-        shapes.set(keyOf(c, i), { column: column(c.name, c.type, statement.output, c), at })
+        shapes.set(key, { column: column(c.name, c.type, statement.output, c), at })
         return
       }
       known.at[n] = c
@@ -124,7 +130,8 @@ export function union({ statement, inputs, flow }: Step): Made[] {
   })
   const all = [...shapes.values()]
   const columns = named(all.map(s => s.column))
-  const marks = hidden(first)
+  const kinds = allHidden(inputs)
+  const marks = hidden({ ...first, ...kinds })
   const parts = inputs.map((relation, n) => {
     const own = all.map((s, i) => {
       const c = s.at[n]
@@ -133,8 +140,7 @@ export function union({ statement, inputs, flow }: Step): Made[] {
         ? converted({ sql: c.id, type: c.type }, type).sql
         : converted({ sql: 'NULL', type: { kind: 'any' } }, type).sql
     })
-    const kept = marks.map(name => (hidden(relation).includes(name) ? name : `NULL AS ${name}`))
-    return `SELECT ${listed(own, columns, kept)} FROM ${relation.id}`
+    return `SELECT ${listed(own, columns, withHidden(marks, relation))} FROM ${relation.id}`
   })
-  return [{ stream: statement.output, sql: parts.join(' UNION ALL '), columns, ...keepsHidden(first) }]
+  return [{ stream: statement.output, sql: parts.join(' UNION ALL '), columns, ...kinds }]
 }

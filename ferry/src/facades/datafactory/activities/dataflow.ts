@@ -54,7 +54,7 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
   const ahead = plannedAhead(flow, parameters)
   if (ahead) await deliveriesOf(moving, ahead.sinks)
   const jobs: CopyJob[] = []
-  const began = Date.now()
+  const began = performance.now()
   const give = async () => {
     for (const job of jobs) await discardCopy(state, job, policy)
     rmSync(folder, { recursive: true, force: true })
@@ -63,6 +63,7 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
     mkdirSync(folder, { recursive: true, mode: 0o700 })
     jobs.push(...(await keptCopies(context, 'stages', () => stagesOf(moving))))
     for (const job of jobs) await copied(around, context, job)
+    const read = performance.now()
     const sources = sourcesOf(flow.script)
     const infers = new Set(
       sources
@@ -81,6 +82,7 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
       sources: names,
       signal,
     })
+    const worked = performance.now()
     const deliveries = await deliveriesOf(moving, plan.sinks)
     const kept = await keptCopies(context, 'deliveries', async () => deliveries.map(d => d.job))
     jobs.push(...kept)
@@ -92,20 +94,25 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
       if (own) await statements(around, own.endpoint, own.after)
     }
     rmSync(folder, { recursive: true, force: true })
-    const took = Date.now() - began
+    const ended = performance.now()
+    const seconds = (from: number, to: number) => Math.round(to - from) / 1000
     const rowsRead = Object.fromEntries(names.map(name => [name, { rowsRead: counts.get(sourceTable(name))! }]))
     const metrics = Object.fromEntries(
       plan.sinks.map(sink => [
         sink.name,
         {
           rowsWritten: sink.rows.reduce((n, { way }) => n + counts.get(sinkTable(sink.name, way))!, 0),
-          sinkProcessingTime: took,
+          sinkProcessingTime: Math.round(ended - began),
           sources: rowsRead,
         },
       ]),
     )
     return valueOf({
-      runStatus: { computeAcquisitionDuration: 0, dsl: '', profile: {}, metrics },
+      runStatus: { computeAcquisitionDuration: 0, dsl: '', metrics },
+      // How long it took to bring the sources, to work, and to bring the sinks what they get.
+      secondsOfSources: seconds(began, read),
+      secondsOfWork: seconds(read, worked),
+      secondsOfSinks: seconds(worked, ended),
       effectiveIntegrationRuntime: 'Ferry',
       ...(plan.notes.length > 0 ? { notes: plan.notes } : {}),
     }) as ValueObject
