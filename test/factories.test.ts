@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type Artifacts, writeFactory } from './adf/factory.ts'
+import { type Artifacts, csvDataset, flowOf, folderService, writeFactory } from './adf/factory.ts'
 import { type Problem, startServer, type TestServer } from './server.ts'
 import { temporaryFolder, until } from './support.ts'
 
@@ -557,5 +557,54 @@ describe('factories in a server', { timeout: 120_000 }, () => {
     copied.close()
     const refused = await ended(server, await run(server, 'outside'))
     expect(refused).toMatchObject({ status: 'Failed', message: expect.stringMatching(/folder/) })
+  })
+
+  it('run data flows between files of their folders, and show them', async () => {
+    const data = temporaryFolder()
+    writeFileSync(join(data, 'in.csv'), 'id,name\n1,a\n2,b\n3,c\n')
+    const redirect = join(data, 'here.json')
+    writeFileSync(redirect, JSON.stringify({ linkedServices: { files: './' } }))
+    const script = `source(output(id as integer, name as string)) ~> raw
+raw split(id > 1, disjoint: false) ~> parts@(some, rest)
+parts@some derive(name = upper(name)) ~> loud
+loud sink(partitionFileNames: ['out.csv']) ~> out`
+    const csv = (file: string) => ({ referenceName: 'csv', type: 'DatasetReference', parameters: { file } })
+    const flow = flowOf({ raw: csv('in.csv') }, { out: csv('') }, script)
+    const dataflow = { referenceName: 'f', type: 'DataFlowReference' }
+    const { server } = await serverWith(
+      {
+        'pipeline/p': { activities: [{ name: 'flow', type: 'ExecuteDataFlow', typeProperties: { dataflow } }] },
+        'dataflow/f': flow,
+        'dataflow/broken': flowOf({ raw: csv('in.csv') }, { out: csv('') }, script.replace('upper', 'uper')),
+        'dataset/csv': csvDataset('files'),
+        'linkedService/files': folderService('elsewhere'),
+      },
+      { redirect },
+      { args: ['--folder', data] },
+    )
+    const found = await server.call<{ streams: { name: string; kind: string; inputs: string[]; columns: object[] }[] }>(
+      'GET',
+      '/factories/tests/dataflows/f',
+    )
+    expect(found.body.streams.map(s => [s.name, s.kind, s.inputs])).toEqual([
+      ['raw', 'source', []],
+      ['parts@', 'split', ['raw']],
+      ['parts@some', 'split', ['parts@']],
+      ['parts@rest', 'split', ['parts@']],
+      ['loud', 'derive', ['parts@some']],
+      ['out', 'sink', ['loud']],
+    ])
+    expect(found.body.streams[4]!.columns).toEqual([
+      { name: 'id', type: 'integer', isDrifted: false },
+      { name: 'name', type: 'string', isDrifted: false },
+    ])
+    const broken = await server.call<{ findings: { message: string }[]; streams: object[] }>(
+      'GET',
+      '/factories/tests/dataflows/broken',
+    )
+    expect(broken.body.findings[0]!.message).toContain('there is no function uper: did you mean upper?')
+    expect(broken.body.streams.length).toBe(5)
+    expect(await ended(server, await run(server, 'p'))).toMatchObject({ status: 'Succeeded', message: '' })
+    expect(readFileSync(join(data, 'out.csv'), 'utf8')).toBe('id,name\r\n2,B\r\n3,C\r\n')
   })
 })

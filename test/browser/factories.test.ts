@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { folderWith, writeFactory } from '../adf/factory.ts'
+import { flowOf, folderWith, writeFactory } from '../adf/factory.ts'
 import { startServer } from '../server.ts'
 import { closeBrowser, openBrowser, picture, seriousFaults, signIn } from './browser.ts'
 
@@ -93,10 +93,39 @@ const look = {
   typeProperties: { dataset: { referenceName: 'marker', type: 'DatasetReference' }, fieldList: ['size'] },
 }
 
+const TOTALS = `source(output(id as integer, customer as integer, total as decimal(10,2), day as date 'yyyy-MM-dd')) ~> orders
+source(output(id as integer, name as string, zone as string)) ~> customers
+orders split(total >= 0, disjoint: false) ~> checked@(good, bad)
+checked@good, customers join(orders@customer == customers@id, joinType: 'inner', broadcast: 'auto') ~> joined
+joined derive(month = month(day), name = upper(name)) ~> named
+named aggregate(groupBy(zone, month), total = sum(total), orders = count()) ~> sums
+sums sink(recreate: true, format: 'table') ~> warehouse
+checked@bad sink(recreate: true, format: 'table') ~> doubts`
+
 function factory() {
   const place = writeFactory({
     'pipeline/load': load([look]),
     'pipeline/cannot': { activities: [{ name: 'Flow', type: 'Unheard', typeProperties: {} }] },
+    'pipeline/sums': {
+      activities: [
+        {
+          name: 'Sum up',
+          type: 'ExecuteDataFlow',
+          typeProperties: { dataflow: { referenceName: 'totals', type: 'DataFlowReference' } },
+        },
+      ],
+    },
+    'dataflow/totals': flowOf(
+      {
+        orders: { referenceName: 'files', type: 'DatasetReference' },
+        customers: { referenceName: 'files', type: 'DatasetReference' },
+      },
+      {
+        warehouse: { referenceName: 'table', type: 'DatasetReference' },
+        doubts: { referenceName: 'table', type: 'DatasetReference' },
+      },
+      TOTALS,
+    ),
     'dataset/files': {
       type: 'DelimitedText',
       linkedServiceName: { referenceName: 'landing' },
@@ -224,6 +253,25 @@ describe('factories', () => {
       ['Succeeded', { files: 6 }],
       ['Failed', { files: 6 }],
     ])
+  })
+
+  it('show their data flows: streams, columns and SQL', async () => {
+    const { place, data, redirect } = factory()
+    const server = await startServer({ folder: place, args: ['--folder', data] })
+    expect((await server.call('POST', '/factories', { factory: place, redirect })).status).toBe(200)
+    const page = await signIn(await openBrowser(), server)
+    await page.goto(`${server.url}/factories/tests/pipelines/sums`)
+    await page.getByRole('button', { name: /^Sum up ExecuteDataFlow: totals/ }).click()
+    await page.getByRole('link', { name: 'totals' }).click()
+    const graph = page.getByRole('region', { name: 'Streams of totals' })
+    await graph.getByRole('button', { name: /^sums aggregate/ }).click()
+    await page.getByRole('table', { name: 'Columns of sums' }).getByText('decimal(20,2)').waitFor()
+    await page.getByText(/^SELECT "zone", "month"/).waitFor()
+    expect(await seriousFaults(page)).toEqual([])
+    await graph.evaluate(element => element.scrollTo(0, 0))
+    await picture(page, 'dataflow')
+    await page.goto(`${server.url}/factories/tests/dataflows`)
+    await page.getByRole('table', { name: 'Data flows' }).getByRole('link', { name: 'totals' }).waitFor()
   })
 
   it('show their triggers, and start and stop them; a viewer sees no values', async () => {

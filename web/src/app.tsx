@@ -43,6 +43,7 @@ import { TOASTER } from './parts/tell.tsx'
 const WizardPage = lazy(() => import('./wizard/page.tsx'))
 const FactoriesPage = lazy(() => import('./pipelines/factories.tsx'))
 const FactoryPage = lazy(() => import('./pipelines/factory.tsx'))
+const DataFlowPage = lazy(() => import('./pipelines/dataflow.tsx'))
 const PipelinePage = lazy(() => import('./pipelines/pipeline.tsx'))
 const PipelineRunPage = lazy(() => import('./pipelines/run.tsx'))
 const AccessPage = lazy(() => import('./pages/access.tsx'))
@@ -198,6 +199,9 @@ function Frame({ session }: { session: SessionView }) {
             <Route path="/runs/:id">{({ id }) => <RunPage id={decodeURIComponent(id)} />}</Route>
             <Route path="/monitor" component={MonitorPage} />
             <Route path="/factories" component={FactoriesPage} />
+            <Route path="/factories/:name/dataflows/:flow">
+              {({ name, flow }) => <DataFlowPage factory={decodeURIComponent(name)} name={decodeURIComponent(flow)} />}
+            </Route>
             <Route path="/factories/:name/pipelines/:pipeline">
               {({ name, pipeline }) => (
                 <PipelinePage factory={decodeURIComponent(name)} name={decodeURIComponent(pipeline)} />

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { FerryError } from '../errors.ts'
 import { type FactorySource, sourceSchema } from '../facades/datafactory/source.ts'
 import {
+  dataFlowViewSchema,
   factorySchema,
   type KeptFactory,
   keptFactorySchema,
@@ -29,6 +30,7 @@ import { secretIn } from './schedules.ts'
 const name = z.string().min(1).max(260)
 const ofFactory = z.object({ name })
 const ofPipeline = z.object({ name, pipeline: name })
+const ofFlow = z.object({ name, dataflow: name })
 const ofTrigger = z.object({ name, trigger: name })
 const MOST_EVENTS = 1_100_000
 
@@ -131,6 +133,22 @@ export const factoryRoutes: FastifyPluginAsyncZod<{
     handler: async (request, reply) => {
       const { name: factory, pipeline } = request.params
       return scouts.ask('pipeline', { factory, pipeline }, askerOf(reply))
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/factories/:name/dataflows/:dataflow',
+    config: { role: 'viewer' },
+    schema: {
+      tags: ['factories'],
+      summary: 'A mapping data flow: its streams as a graph, with the columns and the SQL of each',
+      params: ofFlow,
+      response: { 200: dataFlowViewSchema },
+    },
+    handler: async (request, reply) => {
+      const { name: factory, dataflow } = request.params
+      return scouts.ask('dataflow', { factory, dataflow }, askerOf(reply))
     },
   })
 

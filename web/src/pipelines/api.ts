@@ -3,6 +3,7 @@ import { queryOptions, useQuery } from '@tanstack/react-query'
 import type {
   ActivityRunView,
   ActivitySummary,
+  DataFlowView,
   FactoryView,
   KeptFactory,
   PipelineRunView,
@@ -34,6 +35,12 @@ export const pipelineQuery = (factory: string, pipeline: string) =>
   queryOptions({
     queryKey: ['factory', factory, 'pipeline', pipeline],
     queryFn: () => call<PipelineView>(`/factories/${part(factory)}/pipelines/${part(pipeline)}`),
+  })
+
+export const dataFlowQuery = (factory: string, flow: string) =>
+  queryOptions({
+    queryKey: ['factory', factory, 'dataflow', flow],
+    queryFn: () => call<DataFlowView>(`/factories/${part(factory)}/dataflows/${part(flow)}`),
   })
 
 export interface PipelineRunFilter {

@@ -15,7 +15,7 @@ import { useMay } from '../parts/session.ts'
 import { useAct } from '../parts/tell.tsx'
 import { pageWords } from '../words.ts'
 import { actOn, type FactoryView, factoryQuery } from './api.ts'
-import { link, PipelineRunList, pathOf } from './runlist.tsx'
+import { flowPathOf, link, PipelineRunList, pathOf } from './runlist.tsx'
 import { RunPipeline } from './runpipeline.tsx'
 import { type Verdict, VerdictBadge } from './status.tsx'
 
@@ -56,6 +56,7 @@ export default function FactoryPage({ name, tab }: { name: string; tab: string }
       </PageHead>
       <TabList selectedValue={tab} onTabSelect={(_, { value }) => go(`${pathOf(name)}/${value}`)}>
         <Tab value="pipelines">Pipelines</Tab>
+        <Tab value="dataflows">Data flows</Tab>
         <Tab value="check">Check</Tab>
         <Tab value="triggers">Triggers</Tab>
         <Tab value="runs">Runs</Tab>
@@ -64,6 +65,7 @@ export default function FactoryPage({ name, tab }: { name: string; tab: string }
         {factory.isError && <Failure error={factory.error} />}
         {factory.isPending && <Spinner label="Reading the factory" />}
         {data && tab === 'pipelines' && <Pipelines factory={data} />}
+        {data && tab === 'dataflows' && <DataFlows factory={data} />}
         {data && tab === 'check' && <Check factory={data} />}
         {data && tab === 'triggers' && <Triggers factory={data} />}
         {tab === 'runs' && <PipelineRunList filter={{ factory: name }} maxHeight="calc(100vh - 260px)" />}
@@ -104,6 +106,32 @@ function Pipelines({ factory }: { factory: FactoryView }) {
       columns={columns}
       rows={factory.pipelines}
       keyOf={p => p.name}
+      maxHeight="calc(100vh - 240px)"
+    />
+  )
+}
+
+function DataFlows({ factory }: { factory: FactoryView }) {
+  const columns: GridColumn<FactoryView['dataflows'][number]>[] = [
+    {
+      name: 'Data flow',
+      cell: f => (
+        <Link href={flowPathOf(factory.name, f.name)} style={link}>
+          {f.name}
+        </Link>
+      ),
+    },
+    { name: 'Folder', cell: f => f.folder ?? '' },
+    { name: 'Here', cell: f => <VerdictBadge verdict={f.verdict} /> },
+    { name: 'Description', cell: f => f.description },
+  ]
+  if (factory.dataflows.length === 0) return <Empty title="It has no data flows" />
+  return (
+    <Grid
+      label="Data flows"
+      columns={columns}
+      rows={factory.dataflows}
+      keyOf={f => f.name}
       maxHeight="calc(100vh - 240px)"
     />
   )

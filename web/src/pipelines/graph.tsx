@@ -78,18 +78,20 @@ export function standings(activities: readonly ActivitySummary[]): Map<string, S
 }
 
 interface Props {
-  pipeline: PipelineView
+  pipeline: Pick<PipelineView, 'name' | 'activities'>
   /** Of a run; undefined where the pipeline itself is shown. */
   standing?: ReadonlyMap<string, Standing> | undefined
   onOpen: (activity: string) => void
+  /** What its boxes are called. */
+  what?: string
 }
 
-export function PipelineGraph({ pipeline, standing, onOpen }: Props) {
+export function PipelineGraph({ pipeline, standing, onOpen, what = 'Activities' }: Props) {
   const styles = useStyles()
   const list = useMemo(() => placed(pipeline.activities), [pipeline])
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by the keyboard
-    <section className={styles.scroll} aria-label={`Activities of ${pipeline.name}`} tabIndex={0}>
+    <section className={styles.scroll} aria-label={`${what} of ${pipeline.name}`} tabIndex={0}>
       <List list={list} standing={standing} onOpen={onOpen} />
     </section>
   )
@@ -175,7 +177,7 @@ function Box({ placed, list, standing, onOpen }: { placed: PlacedNode } & ListPr
           {node.name}
         </Text>
         <Text size={200} className={mergeClasses(styles.name, styles.type)}>
-          {[node.calls ? `${node.type}: ${node.calls}` : node.type, told].filter(Boolean).join(' · ')}
+          {[calledOf(node), told].filter(Boolean).join(' · ')}
         </Text>
         {after.length > 0 && <span className={styles.hidden}> after {after.join(' and ')}</span>}
       </button>
@@ -190,6 +192,8 @@ function Box({ placed, list, standing, onOpen }: { placed: PlacedNode } & ListPr
     </div>
   )
 }
+
+const calledOf = ({ type, calls, flow }: PlacedNode['node']) => (calls || flow ? `${type}: ${calls ?? flow}` : type)
 
 function toldOf(own: Standing | undefined, isActive: boolean): string {
   if (!isActive) return 'inactive'

@@ -10,7 +10,7 @@ import { pageWords } from '../words.ts'
 import { pipelineQuery } from './api.ts'
 import { PipelineGraph } from './graph.tsx'
 import type { Node } from './layout.ts'
-import { link, PipelineRunList, pathOf } from './runlist.tsx'
+import { flowPathOf, link, PipelineRunList, pathOf } from './runlist.tsx'
 import { RunPipeline } from './runpipeline.tsx'
 
 const useStyles = makeStyles({
@@ -56,6 +56,14 @@ export default function PipelinePage({ factory, name }: { factory: string; name:
                 {' of '}
                 <Link href={pathOf(factory, node.calls)} style={link}>
                   {node.calls}
+                </Link>
+              </>
+            )}
+            {node.flow && (
+              <>
+                {' of '}
+                <Link href={flowPathOf(factory, node.flow)} style={link}>
+                  {node.flow}
                 </Link>
               </>
             )}

@@ -16,6 +16,9 @@ export const link = { color: tokens.colorBrandForegroundLink }
 export const secondsOf = ({ runStart, runEnd }: Pick<PipelineRunView, 'runStart' | 'runEnd'>) =>
   runEnd === null ? null : (Date.parse(runEnd) - Date.parse(runStart)) / 1000
 
+export const flowPathOf = (factory: string, flow: string) =>
+  `/factories/${encodeURIComponent(factory)}/dataflows/${encodeURIComponent(flow)}`
+
 export const pathOf = (factory: string, pipeline?: string) =>
   `/factories/${encodeURIComponent(factory)}${pipeline === undefined ? '' : `/pipelines/${encodeURIComponent(pipeline)}`}`
 

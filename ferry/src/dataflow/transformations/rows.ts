@@ -48,7 +48,7 @@ export function split({ statement, inputs, flow }: Step): Made[] {
     const sql = `SELECT * EXCLUDE (${ANSWERS}) FROM ${quoted(base)} WHERE ${where}`
     return { ...same(`${statement.output}@${branch}`, from!, sql), inputs: [base] }
   })
-  return [{ ...same(base, from!, asked), columns: [] }, ...made]
+  return [same(base, from!, asked), ...made]
 }
 
 const ANSWERS = '"ferry answers"'

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Plan, sourcesOf } from '../../dataflow/plan.ts'
 import { previewFlow } from '../../dataflow/run.ts'
+import type { Script, StreamName } from '../../dataflow/script/tree.ts'
 import { shownType } from '../../dataflow/types.ts'
 import { type ErrorCode, FerryError } from '../../errors.ts'
 import type { ValueObject } from '../../pipelines/expressions/values.ts'
@@ -45,6 +46,15 @@ export function streamsOf(plan: Plan): FlowStream[] {
       sql: rows.map(r => r.sql),
     })),
   ]
+}
+
+/** The streams of a script whose columns are not known yet. */
+export function graphOf({ statements }: Script): (Omit<FlowStream, 'columns'> & { columns: null })[] {
+  const nameOf = ({ name, branch }: StreamName) => (branch === undefined ? name : `${name}@${branch}`)
+  return statements.flatMap(({ kind, inputs, output, branches }) => {
+    const names = branches.length > 0 ? branches.map(b => `${output}@${b}`) : [output]
+    return names.map(name => ({ name, kind, inputs: inputs.map(nameOf), columns: null, sql: [] }))
+  })
 }
 
 export interface LookRequest {

@@ -15,7 +15,9 @@ import type { PipelineTriggerRow } from '../../state/schema.ts'
 import { allTriggers } from '../../state/triggers.ts'
 import type { Factory } from './artifacts.ts'
 import { checkFactory } from './check.ts'
+import { type DataFlow, plannedAhead, readDataFlow } from './dataflows.ts'
 import { fireEvents, type GridEvent, startTrigger } from './fire.ts'
+import { graphOf, streamsOf } from './flowlook.ts'
 import { artifactProgram } from './program.ts'
 import { summaryOf } from './runs.ts'
 import {
@@ -27,13 +29,14 @@ import {
   requireRuns,
   sourceSchema,
 } from './source.ts'
-import type { ActivityNode, FactoryView, PipelineRunView, PipelineView } from './views.ts'
+import type { ActivityNode, DataFlowView, FactoryView, PipelineRunView, PipelineView } from './views.ts'
 
 export interface FactoryLooks {
   /** Reads a factory that is to be kept; gives back what it is called, and its source with whole paths. */
   openFactory: { ask: { source: FactorySource }; answer: { name: string; source: FactorySource } }
   factory: { ask: { name: string }; answer: Omit<FactoryView, 'addedAt'> }
   pipeline: { ask: { factory: string; pipeline: string }; answer: PipelineView }
+  dataflow: { ask: { factory: string; dataflow: string }; answer: DataFlowView }
   /** `parameters` is JSON, with every digit that it came with. */
   runPipeline: { ask: { factory: string; pipeline: string; parameters: string }; answer: PipelineRunView }
   rerunPipeline: { ask: { run: string; from?: string | undefined }; answer: PipelineRunView }
@@ -56,6 +59,7 @@ export const FACTORY_PATIENCE_MS: Record<keyof FactoryLooks, number> = {
   openFactory: 30_000,
   factory: 60_000,
   pipeline: 30_000,
+  dataflow: 30_000,
   runPipeline: 30_000,
   rerunPipeline: 30_000,
   cancelPipeline: 120_000,
@@ -78,6 +82,8 @@ export const FACTORY_LOOKS: { [N in keyof FactoryLooks]: Look<N> } = {
   factory: async ({ state, policy }, { name }) => factoryView(await keptFactory(state, policy, name), state),
   pipeline: async ({ state, policy }, { factory, pipeline }) =>
     pipelineView(await keptFactory(state, policy, factory), pipeline),
+  dataflow: async ({ state, policy }, { factory, dataflow }) =>
+    dataFlowView(await keptFactory(state, policy, factory), dataflow),
   runPipeline: async ({ state, policy }, { factory, pipeline, parameters }) => {
     const opened = await keptFactory(state, policy, factory)
     const { name } = opened.factory.require('pipeline', pipeline)
@@ -134,9 +140,9 @@ async function factoryView(
   state: State,
 ): Promise<Omit<FactoryView, 'addedAt'>> {
   const artifacts = checkFactory(factory, redirects)
-  const verdicts = new Map(artifacts.filter(a => a.category === 'pipeline').map(a => [a.name, a.verdict]))
+  const verdicts = new Map(artifacts.map(a => [`${a.category} ${a.name}`, a.verdict]))
   const rows = await allTriggers(state.db, factory.name)
-  const of = (category: 'pipeline' | 'trigger') => factory.artifacts.filter(a => a.category === category)
+  const of = (category: 'pipeline' | 'dataflow' | 'trigger') => factory.artifacts.filter(a => a.category === category)
   return {
     name: factory.name,
     source,
@@ -152,7 +158,16 @@ async function factoryView(
         folder: typeof folder?.name === 'string' ? folder.name : null,
         description: typeof description === 'string' ? description : '',
         activities: Array.isArray(activities) ? activities.length : 0,
-        verdict: verdicts.get(name) ?? 'cannot run',
+        verdict: verdicts.get(`pipeline ${name}`) ?? 'cannot run',
+      }
+    }),
+    dataflows: of('dataflow').map(({ name, properties }) => {
+      const { folder, description } = properties as { folder?: { name?: unknown }; description?: unknown }
+      return {
+        name,
+        folder: typeof folder?.name === 'string' ? folder.name : null,
+        description: typeof description === 'string' ? description : '',
+        verdict: verdicts.get(`dataflow ${name}`) ?? 'cannot run',
       }
     }),
     triggers: [...of('trigger'), ...gone(rows, factory)].map(({ name, properties }) => {
@@ -200,6 +215,36 @@ function pipelineView(opened: Opened, name: string): PipelineView {
   }
 }
 
+function dataFlowView({ factory, redirects }: Opened, name: string): DataFlowView {
+  const artifact = factory.require('dataflow', name)
+  const checked = checkFactory(factory, redirects).find(a => a.category === 'dataflow' && a.name === artifact.name)!
+  const findings = checked.verdict === 'cannot run' ? checked.findings : []
+  const { description } = artifact.properties as { description?: unknown }
+  const common = {
+    name: artifact.name,
+    description: typeof description === 'string' ? description : '',
+    findings,
+  }
+  try {
+    const flow = readDataFlow(artifact)
+    return { ...common, streams: streamsIn(flow) }
+  } catch (error) {
+    // What is wrong with it is among the findings.
+    if (findings.length === 0) throw error
+    return { ...common, streams: [] }
+  }
+}
+
+function streamsIn(flow: DataFlow): DataFlowView['streams'] {
+  try {
+    const plan = plannedAhead(flow)
+    if (plan) return streamsOf(plan)
+  } catch {
+    // It is drawn all the same, without columns.
+  }
+  return graphOf(flow.script)
+}
+
 const BRANCHES: Record<string, string> = {
   activities: 'each time',
   ifTrueActivities: 'true',
@@ -211,6 +256,7 @@ function nodeOf(activity: Activity): ActivityNode {
   const { name, type, state, dependsOn = [], typeProperties } = activity
   const cases = typeProperties.cases as { value?: unknown }[] | undefined
   const { referenceName } = (typeProperties.pipeline ?? {}) as { referenceName?: unknown }
+  const flow = (typeProperties.dataflow ?? typeProperties.dataFlow) as { referenceName?: unknown } | undefined
   return {
     name,
     type,
@@ -224,5 +270,6 @@ function nodeOf(activity: Activity): ActivityNode {
       })
       .filter(b => b.activities.length > 0),
     calls: type === 'ExecutePipeline' && typeof referenceName === 'string' ? referenceName : null,
+    flow: type === 'ExecuteDataFlow' && typeof flow?.referenceName === 'string' ? flow.referenceName : null,
   }
 }

@@ -33,6 +33,9 @@ export const factorySchema = keptFactorySchema
         verdict: checkedSchema.shape.verdict,
       }),
     ),
+    dataflows: z.array(
+      z.object({ name: text, folder: text.nullable(), description: text, verdict: checkedSchema.shape.verdict }),
+    ),
     triggers: z.array(
       z.object({
         name: text,
@@ -47,6 +50,8 @@ export const factorySchema = keptFactorySchema
   })
   .meta({ id: 'Factory' })
 
+export type DataFlowView = z.infer<typeof dataFlowViewSchema>
+
 export interface ActivityNode {
   name: string
   type: string
@@ -56,6 +61,8 @@ export interface ActivityNode {
   branches: { name: string; activities: ActivityNode[] }[]
   /** The pipeline that it executes. */
   calls: string | null
+  /** The data flow that it executes. */
+  flow: string | null
 }
 
 const nodeSchema: z.ZodType<ActivityNode> = z
@@ -68,6 +75,7 @@ const nodeSchema: z.ZodType<ActivityNode> = z
       return z.array(z.object({ name: text, activities: z.array(nodeSchema) }))
     },
     calls: text.nullable(),
+    flow: text.nullable(),
   })
   .meta({ id: 'Activity' })
 
@@ -82,6 +90,26 @@ export const pipelineViewSchema = z
     findings: checkedSchema.shape.findings.describe('What keeps it from running'),
   })
   .meta({ id: 'Pipeline' })
+
+export const dataFlowViewSchema = z
+  .object({
+    name: text,
+    description: text,
+    streams: z.array(
+      z.object({
+        name: text,
+        kind: text.describe('`source`, `filter`, `sink` and others'),
+        inputs: z.array(text).describe('The streams that it reads'),
+        columns: z
+          .array(z.object({ name: text, type: text, isDrifted: z.boolean() }))
+          .nullable()
+          .describe('null where they are known only when the sources are read'),
+        sql: z.array(text),
+      }),
+    ),
+    findings: checkedSchema.shape.findings.describe('What keeps it from running'),
+  })
+  .meta({ id: 'DataFlow' })
 
 export const pipelineStates = z.enum(['Queued', 'InProgress', 'Succeeded', 'Failed', 'Cancelled'])
 

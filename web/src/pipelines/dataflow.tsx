@@ -1,0 +1,125 @@
+/** One data flow: its streams as a graph, and of the one that is chosen its columns and its SQL. */
+import {
+  MessageBar,
+  MessageBarBody,
+  MessageBarTitle,
+  makeStyles,
+  Spinner,
+  Text,
+  tokens,
+} from '@fluentui/react-components'
+import { useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
+import { Link } from 'wouter'
+import { Failure } from '../parts/failure.tsx'
+import { Grid, type GridColumn } from '../parts/grid.tsx'
+import { PageHead } from '../parts/page.tsx'
+import { pageWords } from '../words.ts'
+import { type DataFlowView, dataFlowQuery } from './api.ts'
+import { PipelineGraph } from './graph.tsx'
+import type { Node } from './layout.ts'
+import { link, pathOf } from './runlist.tsx'
+
+type Stream = DataFlowView['streams'][number]
+type FlowColumn = NonNullable<Stream['columns']>[number]
+
+const useStyles = makeStyles({
+  part: { display: 'flex', flexDirection: 'column', gap: '14px' },
+  sql: {
+    margin: 0,
+    padding: '10px',
+    whiteSpace: 'pre-wrap',
+    overflowWrap: 'anywhere',
+    fontFamily: tokens.fontFamilyMonospace,
+    fontSize: tokens.fontSizeBase200,
+    border: `1px solid ${tokens.colorNeutralStroke2}`,
+    borderRadius: tokens.borderRadiusMedium,
+    backgroundColor: tokens.colorNeutralBackground2,
+  },
+})
+
+export default function DataFlowPage({ factory, name }: { factory: string; name: string }) {
+  const styles = useStyles()
+  const found = useQuery(dataFlowQuery(factory, name))
+  const [shown, setShown] = useState<string>()
+  const { data } = found
+  const stream = data?.streams.find(s => s.name === shown)
+  return (
+    <>
+      <PageHead title={name} beside={<Text>{data?.description}</Text>}>
+        <Link href={`${pathOf(factory)}/dataflows`} style={link}>
+          To {factory}
+        </Link>
+      </PageHead>
+      <div className={styles.part}>
+        {found.isError && <Failure error={found.error} />}
+        {found.isPending && <Spinner label="Reading the data flow" />}
+        {data && data.findings.length > 0 && (
+          <MessageBar intent="warning" layout="multiline">
+            <MessageBarBody>
+              <MessageBarTitle>It cannot run here</MessageBarTitle>
+              {data.findings.slice(0, 10).map(f => (
+                <Text block key={`${f.path}\n${f.message}`}>
+                  {pageWords(f.message)} <code>{f.path}</code>
+                </Text>
+              ))}
+            </MessageBarBody>
+          </MessageBar>
+        )}
+        {data && data.streams.length > 0 && (
+          <PipelineGraph
+            what="Streams"
+            pipeline={{ name: data.name, activities: data.streams.map(nodeOf) }}
+            onOpen={setShown}
+          />
+        )}
+        {data && !stream && data.streams.length > 0 && <Text>Choose a stream to see its columns and its SQL.</Text>}
+        {stream && <StreamView stream={stream} />}
+      </div>
+    </>
+  )
+}
+
+/** A stream as a box of the graph. */
+const nodeOf = ({ name, kind, inputs }: Stream): Node => ({
+  name,
+  type: kind,
+  isActive: true,
+  dependsOn: inputs.map(activity => ({ activity, conditions: [] })),
+  branches: [],
+  calls: null,
+  flow: null,
+})
+
+const COLUMNS: GridColumn<FlowColumn>[] = [
+  { name: 'Column', cell: c => c.name },
+  { name: 'Type', cell: c => c.type },
+  { name: 'Drifted', cell: c => (c.isDrifted ? 'yes' : '') },
+]
+
+function StreamView({ stream: { name, kind, columns, sql } }: { stream: Stream }) {
+  const styles = useStyles()
+  return (
+    <section aria-label={`Stream ${name}`} className={styles.part}>
+      <Text as="h2" size={400} weight="semibold">
+        {name}: {kind}
+      </Text>
+      {columns ? (
+        <Grid
+          label={`Columns of ${name}`}
+          columns={COLUMNS}
+          rows={columns.map((c, i) => ({ ...c, i }))}
+          keyOf={c => `${(c as FlowColumn & { i: number }).i}`}
+          maxHeight="40vh"
+        />
+      ) : (
+        <Text>Its columns are known when the sources are read: a source has no projection.</Text>
+      )}
+      {sql.map(one => (
+        <pre key={one} className={styles.sql}>
+          {one}
+        </pre>
+      ))}
+    </section>
+  )
+}
