@@ -131,10 +131,10 @@ describe('check', () => {
     )
   })
 
-  it('names what is to come', () => {
+  it('names a data flow that is not there', () => {
     const flow = { name: 'flow', type: 'ExecuteDataFlow', typeProperties: {} }
     expect(findings({ 'pipeline/p': { activities: [flow] } })).toEqual([
-      '$.properties.activities[0].type: ExecuteDataFlow: mapping data flows are to come',
+      '$.properties.activities[0].typeProperties.dataflow: the reference to a dataflow has no name',
     ])
   })
 })

@@ -171,4 +171,88 @@ slim sink(allowSchemaDrift: true, validateSchema: false, deletable: false, inser
       partitionKey: { paths: ['/customer'] },
     })
   })
+
+  it('makes a table anew, and empties one whose rows are deleted alone', async () => {
+    const { client: db, url } = await makeDatabase()
+    await db.query(`CREATE TABLE news AS SELECT 1 AS id, 'a' AS v; CREATE TABLE anew (id int, other text, z text NOT NULL);
+      CREATE TABLE emptied (id int, v text); INSERT INTO emptied VALUES (1, 'x'), (2, 'y')`)
+    const only = await ran({
+      'linkedService/pg': postgresService(url),
+      'dataset/table': tableDataset('pg'),
+      'dataflow/f': flowOf(
+        { news: dataset('table', { table: 'news' }) },
+        { anew: dataset('table', { table: 'anew' }), emptied: dataset('table', { table: 'emptied' }) },
+        `source(output(id as integer, v as string), format: 'table') ~> news
+news sink(recreate: true, format: 'table') ~> anew
+news alterRow(deleteIf(true())) ~> marked
+marked sink(insertable: false, deletable: true, truncate: true, keys: ['id'], format: 'table') ~> emptied`,
+      ),
+    })
+    expect(only.error).toBeNull()
+    expect((await db.query('SELECT * FROM anew')).rows).toEqual([{ id: 1, v: 'a' }])
+    expect((await db.query('SELECT * FROM emptied')).rows).toEqual([])
+  })
+
+  it('leaves nothing in a store where it fails', async () => {
+    const { client: db, url } = await makeDatabase()
+    await db.query(`CREATE TABLE news AS SELECT 1 AS id, 'too long' AS v; CREATE TABLE kept (id int, v varchar(3))`)
+    const only = await ran({
+      'linkedService/pg': postgresService(url),
+      'dataset/table': tableDataset('pg'),
+      'dataflow/f': flowOf(
+        { news: dataset('table', { table: 'news' }) },
+        { kept: dataset('table', { table: 'kept' }) },
+        `source(output(id as integer, v as string), format: 'table') ~> news
+news alterRow(updateIf(true())) ~> marked
+marked sink(insertable: false, updateable: true, keys: ['id'], format: 'table') ~> kept`,
+      ),
+    })
+    expect(only.error.message).toContain('too long')
+    expect((await db.query(`SELECT tablename FROM pg_tables WHERE tablename LIKE 'ferry_flow%'`)).rows).toEqual([])
+  })
+
+  it('takes no parameter that is not of its type, and no path that leads out of a folder', async () => {
+    const folder = folderWith({ 'in/a.csv': 'id\n1\n', 'secret/s.csv': 'id\n9\n' })
+    const files = {
+      'linkedService/files': folderService(join(folder, 'in')),
+      'dataset/csv': csvDataset('files'),
+      'dataset/json': filesDataset('Json', 'files'),
+    }
+    const flow = (script: string) => ({
+      ...files,
+      'dataflow/f': flowOf(
+        { s: dataset('csv', { file: 'a.csv' }) },
+        { o: dataset('json', { folder: 'out' }) },
+        `parameters{ n as integer (1) }\nsource(output(id as integer)) ~> s\n${script}`,
+      ),
+    })
+    const out = `s sink(partitionFileNames: ['../../out.json']) ~> o`
+    expect((await ran(flow(out))).error.message).toContain('leads out of the folder')
+    const plain = 's sink() ~> o'
+    const wild = flow(plain)
+    wild['dataflow/f'].typeProperties.scriptLines[1] =
+      "source(output(id as integer), wildcardPaths: ['../secret/*.csv']) ~> s"
+    expect((await ran(wild)).error.message).toContain('leads out of the folder')
+    const told = (await ran(flow(plain), { parameters: { n: "'1 OR 1=1'" } })).error.message
+    expect(told).toContain('the parameter n of the data flow is integer')
+  })
+
+  it('knows where each row comes from', async () => {
+    const folder = folderWith({ 'in/a.csv': 'id\n1\n', 'in/b.csv': 'id\n2\n' })
+    const only = await ran({
+      'linkedService/files': folderService(folder),
+      'dataset/csv': csvDataset('files'),
+      'dataset/json': filesDataset('Json', 'files'),
+      'dataflow/f': flowOf(
+        { s: dataset('csv') },
+        { o: dataset('json', { file: 'out.json' }) },
+        `source(output(id as integer), wildcardPaths: ['in/*.csv'], rowUrlColumn: 'u') ~> s
+s derive(u = right(u, 5)) ~> d
+d sort(asc(id, true)) ~> e
+e sink() ~> o`,
+      ),
+    })
+    expect(only.error).toBeNull()
+    expect(readFileSync(join(folder, 'out.json'), 'utf8')).toBe('{"id":1,"u":"a.csv"}\n{"id":2,"u":"b.csv"}\n')
+  })
 })

@@ -14,7 +14,8 @@ news derive(mark = uuid()) ~> marked
 marked select(mapColumn(id, n, mark)) ~> all
 all sink(format: 'table', saveOrder: 1) ~> appended
 all alterRow(deleteIf(n % 3 == 0), updateIf(n % 3 == 1), upsertIf(true())) ~> changes
-changes sink(insertable: false, updateable: true, upsertable: true, deletable: true, keys: ['id'], format: 'table', saveOrder: 2) ~> kept`
+changes sink(insertable: false, updateable: true, upsertable: true, deletable: true, keys: ['id'], format: 'table', saveOrder: 2) ~> kept
+changes sink(insertable: false, updateable: true, upsertable: true, deletable: true, keys: ['id'], format: 'table', saveOrder: 3) ~> again`
 
 /** Kills runs of a pipeline with a data flow so many times, at moments of the seed; gives back how often it was hit. */
 export async function killFlows(kills: number, seed: number): Promise<number> {
@@ -27,12 +28,17 @@ export async function killFlows(kills: number, seed: number): Promise<number> {
     await client.query('CREATE TABLE appended (id int, n int, mark text)')
     await client.query(`CREATE TABLE kept (id int PRIMARY KEY, n int, mark text);
       INSERT INTO kept SELECT i, 0, 'old' FROM generate_series(2, ${ROWS}, 2) i`)
+    await client.query('CREATE TABLE again (LIKE kept INCLUDING ALL); INSERT INTO again SELECT * FROM kept')
     const folder = writeFactory({
       'linkedService/pg': postgresService(url),
       'dataset/table': tableDataset('pg'),
       'dataflow/f': flowOf(
         { news: dataset('table', { table: 'news' }) },
-        { appended: dataset('table', { table: 'appended' }), kept: dataset('table', { table: 'kept' }) },
+        {
+          appended: dataset('table', { table: 'appended' }),
+          kept: dataset('table', { table: 'kept' }),
+          again: dataset('table', { table: 'again' }),
+        },
         SCRIPT,
       ),
       'pipeline/p': {
@@ -79,6 +85,9 @@ export async function killFlows(kills: number, seed: number): Promise<number> {
         WHEN a.n % 3 = 1 AND a.n % 2 = 1 THEN k.id IS NOT NULL
         ELSE k.id IS NULL OR k.n <> a.n OR k.mark <> a.mark END`
     expect(await one(wrong)).toEqual({ n: 0 })
+    const other =
+      'SELECT count(*)::int AS n FROM kept FULL JOIN again USING (id, n, mark) WHERE kept.id IS NULL OR again.id IS NULL'
+    expect(await one(other.replaceAll(/(kept|again)\.id IS NULL/g, '$1.ctid IS NULL'))).toEqual({ n: 0 })
     expect(await one(`SELECT count(*)::int AS n FROM pg_tables WHERE tablename LIKE 'ferry_flow%'`)).toEqual({ n: 0 })
     const spool = join(home, 'spool')
     expect(existsSync(spool) ? readdirSync(spool) : []).toEqual([])

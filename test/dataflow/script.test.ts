@@ -80,6 +80,20 @@ describe('a script', () => {
     [`${source}s call(mapColumn(id)) ~> o`, 'external calls do not run here'],
     [`${source}s sink(format: 'inline', store: 'cache') ~> o`, 'known here'],
     [`${source}s join(id == 1) ~> o`, 'join takes 2 inputs, and gets 1'],
+    [`${source}s filter(id > 1) ~> S`, 'two streams are called s and S'],
+    [`${source}s derive(x = constructor(1)) ~> d`, 'there is no function constructor'],
+    [
+      `${source.replace('name', 'a'.repeat(40))}s select(mapColumn(each(match(regexMatch(name, '(a+)+b'))))) ~> d`,
+      'timed out',
+    ],
+    [
+      `${source}s select(mapColumn(each(match(regexMatch(name, '('))))) ~> d`,
+      'line 2, column 31: regexMatch: Invalid regular',
+    ],
+    [
+      `${source}s derive(x = ${'substringIndex('.repeat(14)}name${", '-', 1)".repeat(14)}) ~> d`,
+      'the expression is too long',
+    ],
     [`${source}s filter(id > 1)`, '~> is expected here'],
   ])('is refused before anything runs: %s', (text, message) => {
     expect(() => plan(text)).toThrow(message)

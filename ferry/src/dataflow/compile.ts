@@ -24,8 +24,17 @@ import {
   typeOf,
 } from './types.ts'
 
+/** Characters of one expression: some functions need an argument several times. */
+const MOST_SQL = 1_000_000
+
 /** Throws FERRY-7002, FERRY-7003, FERRY-7006 with the place. */
 export function compile(e: Expression, scope: Scope): Value {
+  const made = compiled(e, scope)
+  if (made.sql.length > MOST_SQL) throw flowFault(e, 'the expression is too long: make a column of a part of it before')
+  return made
+}
+
+function compiled(e: Expression, scope: Scope): Value {
   switch (e.kind) {
     case 'name':
       return named(e.name, scope, e)
@@ -211,20 +220,22 @@ export const MARK = '"ferry mark"'
 export const MATCH = '"ferry match"'
 export const ERRORS = '"ferry errors"'
 
+const own = <T>(of: Record<string, T>, name: string): T | undefined => (Object.hasOwn(of, name) ? of[name] : undefined)
+
 function call(e: Extract<Expression, { kind: 'call' }>, scope: Scope): Value {
   const name = e.name.toLowerCase()
   const values = () => e.args.map(arg => compile(valueArgument(arg, e), scope))
-  const word = WORDS[name]
+  const word = own(WORDS, name)
   if (word !== undefined && e.args.length === 2) {
     const [left, right] = values()
     return binary(word, left!, right!, e)
   }
-  const mark = MARKS[name]
+  const mark = own(MARKS, name)
   if (mark !== undefined) requireHidden(e, scope, MARK, 'an alterRow')
   if (mark !== undefined) return { sql: `(${MARK} = ${literal(mark)})`, type: BOOLEAN }
   if ((name === 'true' || name === 'false') && e.args.length === 0) return { sql: name, type: BOOLEAN, constant: name }
-  const own = OWN[name]
-  if (own) return own(e, scope, values)
+  const special = own(OWN, name)
+  if (special) return special(e, scope, values)
   const found = functionNamed(name)
   if (!found && isAbsent(e.name)) {
     throw new FerryError('FERRY-7006', `line ${e.line}, column ${e.column}: the function ${e.name} does not run here`)

@@ -1,4 +1,5 @@
 /** What a pattern asks of a column before anything runs: its name, type, position and streams. */
+import { runInNewContext } from 'node:vm'
 import { FerryError } from '../errors.ts'
 import { type Column, flowFault } from './scope.ts'
 import { parseExpression } from './script/parser.ts'
@@ -86,7 +87,8 @@ function known(e: Expression, about: About): Known {
       return compared(e, known(e.left, about), known(e.right, about))
     }
     case 'call': {
-      const found = CALLS[e.name.toLowerCase()]
+      const called = e.name.toLowerCase()
+      const found = Object.hasOwn(CALLS, called) ? CALLS[called] : undefined
       if (found) {
         try {
           return found(all(e.args))
@@ -155,6 +157,12 @@ function pattern(text: Known, flags = '', isWhole = false): RegExp {
   return new RegExp(isWhole ? `^(?:${rest})$` : rest!, flags + own)
 }
 
+const PATIENCE_MS = 500
+
+/** A regular expression may take longer than anybody lives: it is given up. */
+const inTime = <T extends Known>(code: string, given: { s: string; p: RegExp; r?: string }): T =>
+  runInNewContext(code, given, { timeout: PATIENCE_MS }) as T
+
 /** A text whose braces are filled in. */
 const filled = (e: Extract<Expression, { kind: 'text' }>, about: About): string =>
   e.value.replace(/\{([^{}]+)\}/g, (_, inner: string) => String(known(parseExpression(inner), about)))
@@ -192,10 +200,10 @@ const CALLS: Record<string, (args: Known[]) => Known> = {
   substring: ([s, from, n]) =>
     String(s).substring(Number(from) - 1, n === undefined ? undefined : Number(from) - 1 + Number(n)),
   replace: ([s, a, b]) => String(s).replaceAll(String(a), String(b ?? '')),
-  regexreplace: ([s, p, r]) => String(s).replace(pattern(p!, 'g'), String(r)),
-  regexmatch: ([s, p]) => pattern(p!, '', true).test(String(s)),
-  rlike: ([s, p]) => pattern(p!).test(String(s)),
-  like: ([s, p]) => words(p!).test(String(s)),
+  regexreplace: ([s, p, r]) => inTime('s.replace(p, r)', { s: String(s), p: pattern(p!, 'g'), r: String(r) }),
+  regexmatch: ([s, p]) => inTime('p.test(s)', { s: String(s), p: pattern(p!, '', true) }),
+  rlike: ([s, p]) => inTime('p.test(s)', { s: String(s), p: pattern(p!) }),
+  like: ([s, p]) => inTime('p.test(s)', { s: String(s), p: words(p!) }),
   initcap: ([s]) =>
     String(s)
       .toLowerCase()

@@ -12,7 +12,7 @@ import { cast, derive, foldDown, parse, select, stringify } from './transformati
 import { aggregate, pivot, rank, unpivot, window } from './transformations/groups.ts'
 import { alterRow, assert, filter, keyGenerate, sort, split } from './transformations/rows.ts'
 import { exists, join, lookup, union } from './transformations/sets.ts'
-import { quoted, typeOf } from './types.ts'
+import { type FlowType, isIntegral, isMoment, isNumber, quoted, shownType, typeOf } from './types.ts'
 
 export interface PlannedStep {
   /** `name`, or `split@branch`. */
@@ -145,9 +145,26 @@ function parametersOf(script: Script, given: PlanRequest['parameters'], startedA
     const value = given.get(name) ?? (byDefault && compile(byDefault, scopeOf({ columns: [] }, flow)))
     if (value === undefined) throw new FerryError('FERRY-7004', `the parameter ${name} of the data flow has no value`)
     const { constant } = value
-    known.set(name, { ...converted(value, typeOf(type)), ...(constant === undefined ? {} : { constant }) })
+    const wanted = typeOf(type)
+    // Its text may become part of a query or of a name: it is what its type says, or nothing.
+    if (constant !== undefined && !isOf(constant, wanted)) {
+      throw new FerryError(
+        'FERRY-7004',
+        `the parameter ${name} of the data flow is ${shownType(wanted)}, and ${JSON.stringify(constant.slice(0, 100))} is none`,
+      )
+    }
+    known.set(name, { ...converted(value, wanted), ...(constant === undefined ? {} : { constant }) })
   }
   return known
+}
+
+/** True if a text is a value of a type. */
+function isOf(text: string, type: FlowType): boolean {
+  if (isIntegral(type)) return /^[+-]?\d{1,19}$/.test(text)
+  if (isNumber(type)) return /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$/.test(text)
+  if (type.kind === 'boolean') return /^(true|false)$/i.test(text)
+  if (isMoment(type)) return /^\d{4}-\d{1,2}-\d{1,2}([T ][\d:.]+(Z|[+-][\d:]+)?)?$/.test(text)
+  return true
 }
 
 /** Throws FERRY-7002 for streams that are not there, come twice, or lead into a circle, and for unknown transformations. */
@@ -163,7 +180,11 @@ export function requireGraph({ statements }: Script): void {
     requireKnown(statement)
     if (kind === 'split' && branches.length === 0) throw fault(statement, 'split names its branches: ~> name@(a, b)')
     for (const name of branches.length > 0 ? branches.map(b => `${output}@${b}`) : [output]) {
-      if (outputs.has(name)) throw fault(statement, `two streams are called ${name}`)
+      const other = [...outputs.keys()].find(known => known.toLowerCase() === name.toLowerCase())
+      if (other !== undefined) {
+        const how = other === name ? name : `${other} and ${name}: names differ by more than case`
+        throw fault(statement, `two streams are called ${how}`)
+      }
       outputs.set(name, i)
     }
   })

@@ -94,7 +94,12 @@ async function withEngine<T>({ file, policy, signal }: FlowRequest, work: (engin
     await engine.run(`SET memory_limit = '${MEMORY}'`)
     return await work(engine)
   } catch (error) {
-    throw translate(error, 'the data flow')
+    const told = translate(error, 'the data flow')
+    if (told === error) throw error
+    throw new FerryError(told.code, told.message, {
+      cause: error,
+      hint: 'Look for the stream: `ferry adf flow explain` prints the SQL of each, `preview` its first rows.',
+    })
   } finally {
     signal?.removeEventListener('abort', stop)
     await engine.close()

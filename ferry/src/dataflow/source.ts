@@ -66,6 +66,13 @@ export function readSource({ statement, flow, stored }: SourceStep): Made {
     values.push(converted(value, own, value.type.kind === 'string' ? pattern : undefined))
   }
   const names = new Set(declared.columns.map(c => c.name))
+  // Where each row comes from is a column as others are.
+  const url = setting(statement, 'rowUrlColumn', flow)
+  if (url !== undefined && declared.isThere && !names.has(url)) {
+    names.add(url)
+    columns.push(column(url, STRING, stream))
+    values.push({ sql: quoted(url), type: STRING })
+  }
   for (const { name, type } of stored?.columns ?? []) {
     if (names.has(name)) continue
     if (isOn(statement, 'validateSchema', flow)) {

@@ -8,7 +8,7 @@ import type { State } from '../state/database.ts'
 import { activityRuns } from '../state/pipelines.ts'
 import { newestRun } from '../state/runs.ts'
 import type { ActivityContext } from './activity.ts'
-import { printValue, valueOf } from './expressions/values.ts'
+import { printValue, type Value, valueOf } from './expressions/values.ts'
 import { sealName } from './statejournal.ts'
 
 /** The job that was kept, else the one that `make` makes, which is kept. The journal seals it: it may hold secrets. */
@@ -25,14 +25,27 @@ export async function keptCopies(
   step: string,
   make: () => Promise<CopyJob[]>,
 ): Promise<CopyJob[]> {
-  const kept = context.decision === undefined ? {} : stepsOf(printValue(context.decision))
-  if (kept[step]) return kept[step].map(job => checkJob(job))
+  const kept = keptStep(context, step)
+  if (kept) return kept.map(job => checkJob(JSON.parse(printValue(job))))
   const jobs = await make()
-  context.decideFurther(valueOf({ ...kept, [step]: jobs }))
+  keepStep(context, step, jobs)
   return jobs
 }
 
-const stepsOf = (kept: string) => JSON.parse(kept) as Record<string, unknown[]>
+/** What a step of an activity has kept; undefined if it has not come to it. */
+export function keptStep({ decision }: ActivityContext, step: string): Value[] | undefined {
+  return decision === undefined ? undefined : ((decision as Record<string, Value[]>)[step] as Value[] | undefined)
+}
+
+export function keepStep(context: ActivityContext, step: string, kept: unknown[]): void {
+  context.decideFurther(valueOf({ ...(context.decision as object | undefined), [step]: kept }))
+}
+
+/** The copies of an activity that makes several. */
+const copiesOf = (kept: string) => {
+  const { stages = [], deliveries = [] } = JSON.parse(kept) as Record<string, unknown[]>
+  return [...stages, ...deliveries].map(job => checkJob(job))
+}
 
 const openCopy = (kept: string): CopyJob => checkJob(JSON.parse(kept))
 
@@ -49,8 +62,7 @@ export async function discardCopies(state: State, run: string, policy: Policy): 
     if (activity !== 'InProgress' || decision === null) continue
     if (type !== 'Copy' && type !== 'ExecuteDataFlow') continue
     const kept = Seal.open(state.home).reveal(sealName(key, 'decision'), decision)
-    const jobs =
-      type === 'Copy' ? [openCopy(kept)] : Object.values(stepsOf(kept)).flatMap(step => step.map(job => checkJob(job)))
+    const jobs = type === 'Copy' ? [openCopy(kept)] : copiesOf(kept)
     for (const job of jobs) await discardCopy(state, job, policy)
   }
 }

@@ -1,4 +1,5 @@
 /** Mapping data flows: their artifacts, and the copies that bring rows to the engine and from it. */
+import { createHash } from 'node:crypto'
 
 import { compile } from '../../dataflow/compile.ts'
 import { type Plan, planFlow, requireGraph, sourcesOf } from '../../dataflow/plan.ts'
@@ -185,6 +186,7 @@ export async function deliveriesOf(moving: Moving, sinks: readonly PlannedSink[]
     const dataset = datasetFor(moving, planned.name)
     const { file, rows } = planned
     const { at } = dataset
+    if (file !== undefined) requireWithin(file, `partitionFileNames of the sink ${planned.name}`)
     const sink = at.kind === 'files' && file !== undefined ? { ...dataset, at: { ...at, file } } : dataset
     for (const [i, { way }] of rows.entries()) {
       const isMerge = way === 'upsert' && at.kind === 'table'
@@ -221,11 +223,31 @@ export async function deliveriesOf(moving: Moving, sinks: readonly PlannedSink[]
       }))
       deliveries.push({
         job: done,
-        ...(changes ? { around: { endpoint: sink.endpoint, before: changes.before, after: changes.after } } : {}),
+        ...aroundOf(planned, sink, { isFirst: place.isFirst, changes, kindOf }),
       })
     }
   }
   return deliveries
+}
+
+/** What is executed in the store of a table before the copy and behind it. */
+function aroundOf(
+  { recreate, truncate }: PlannedSink,
+  { at, endpoint }: Dataset,
+  { isFirst, changes, kindOf }: { isFirst: boolean; changes: Change | undefined; kindOf: CopyOf['kindOf'] },
+): Pick<Delivery, 'around'> {
+  if (at.kind !== 'table' || at.object === undefined) return {}
+  const target = at.object
+    .split('.')
+    .map(quotesOf(kindOf(endpoint)))
+    .join('.')
+  const before = [
+    ...(isFirst && recreate ? [`DROP TABLE IF EXISTS ${target}`] : []),
+    ...(isFirst && truncate && changes ? [`DELETE FROM ${target}`] : []),
+    ...(changes?.before ?? []),
+  ]
+  if (before.length === 0) return {}
+  return { around: { endpoint, before, after: changes?.after ?? [] } }
 }
 
 interface Place {
@@ -240,9 +262,10 @@ function tableOf(
   { isFirst, isLast }: Place,
   changes?: Change,
 ): Own {
-  const behind = [...(changes ? [changes.statement] : []), ...(isLast ? after : [])]
+  const behind = [...(changes?.statements ?? []), ...(isLast ? after : [])]
   return {
-    ...(isFirst && (recreate || truncate) ? { update: 'overwrite' } : {}),
+    // A table that is made anew is gone when its copy begins; that of changes is emptied before it.
+    ...(isFirst && truncate && !recreate && !changes ? { update: 'overwrite' } : {}),
     ...(isFirst && before.length > 0 ? { before } : {}),
     ...(behind.length > 0 ? { after: behind } : {}),
   }
@@ -271,7 +294,7 @@ interface Change {
   /** The table beside that of the sink that gets the rows. */
   table: string
   before: string[]
-  statement: string
+  statements: string[]
   after: string[]
 }
 
@@ -287,27 +310,35 @@ function changeOf(
   if (object === undefined) throw new FerryError('FERRY-7001', `the dataset of the sink ${name} names no table`)
   const quote = quotesOf(kindOf(endpoint))
   const parts = object.split('.')
-  const own = `ferry_${prefix.replace('-', '_')}_${way}`
+  const print = createHash('sha256').update(name).digest('hex').slice(0, 8)
+  const own = `ferry_${prefix.replace('-', '_')}_${print}_${way}`
   const table = [...parts.slice(0, -1), own].join('.')
   const target = parts.map(quote).join('.')
   const stage = [...parts.slice(0, -1), own].map(quote).join('.')
   const same = keys.map(key => `${stage}.${quote(key)} = ${target}.${quote(key)}`).join(' AND ')
   const list = columns.map(c => quote(c.name)).join(', ')
-  const set = columns
-    .filter(c => !keys.includes(c.name))
-    .map(c => `${quote(c.name)} = (SELECT ${stage}.${quote(c.name)} FROM ${stage} WHERE ${same})`)
-  const where = `WHERE EXISTS (SELECT 1 FROM ${stage} WHERE ${same})`
+  const others = columns.filter(c => !keys.includes(c.name)).map(c => quote(c.name))
+  const isMysql = kindOf(endpoint) === 'mysql'
+  const set = others.map(c => `${isMysql ? `${target}.` : ''}${c} = ${stage}.${c}`).join(', ')
+  const keyed = keys.map(quote).join(', ')
+  const update = isMysql
+    ? `UPDATE ${target} JOIN ${stage} ON ${same} SET ${set}`
+    : `UPDATE ${target} SET ${set} FROM ${stage} WHERE ${same}`
+  const remove = `DELETE FROM ${target} WHERE ${keys.length > 1 ? `(${keyed})` : keyed} IN (SELECT ${keyed} FROM ${stage})`
   const nothing = `SELECT ${list} FROM ${target} WHERE 1 = 0`
   return {
     table,
     before: [`DROP TABLE IF EXISTS ${stage}`, `CREATE TABLE ${stage} AS ${nothing}`],
     // A row that is its keys alone has nothing to be changed.
-    statement:
-      way === 'delete'
-        ? `DELETE FROM ${target} ${where}`
-        : `UPDATE ${target} SET ${(set.length > 0 ? set : [`${quote(keys[0]!)} = ${quote(keys[0]!)}`]).join(', ')} ${where}`,
+    statements: way === 'delete' ? [remove] : others.length > 0 ? [update] : [],
     after: [`DROP TABLE IF EXISTS ${stage}`],
   }
+}
+
+/** Throws FERRY-7001 for a path that leads out of its container. */
+function requireWithin(path: string, what: string): void {
+  if (!path.startsWith('/') && !path.split(/[\\/]/).includes('..')) return
+  throw new FerryError('FERRY-7001', `${what}: ${JSON.stringify(path)} leads out of the folder`)
 }
 
 /** How a store quotes names. */
@@ -373,6 +404,7 @@ function sourceProperties({ parameters, startedAt }: Moving, statement: Statemen
     )
   }
   const [path] = paths as [string]
+  requireWithin(path, `wildcardPaths of dataset ${name}`)
   const cut = path.lastIndexOf('/')
   found.storeSettings = {
     recursive: false,

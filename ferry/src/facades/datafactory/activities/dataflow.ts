@@ -1,6 +1,6 @@
 /** ExecuteDataFlow: sources are copied into the engine, the flow is worked out, and its sinks are copied from it. */
 import { createHash } from 'node:crypto'
-import { mkdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { sourcesOf } from '../../../dataflow/plan.ts'
 import { runFlow, sinkTable, sourceTable } from '../../../dataflow/run.ts'
@@ -10,12 +10,13 @@ import type { CopyJob, EndpointSpec } from '../../../job/schema.ts'
 import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
 import { ActivityFailure } from '../../../pipelines/errors.ts'
 import { isObject, type ValueObject, valueOf } from '../../../pipelines/expressions/values.ts'
-import { discardCopy, keptCopies } from '../../../pipelines/keptcopy.ts'
+import { discardCopy, keepStep, keptCopies, keptStep } from '../../../pipelines/keptcopy.ts'
 import { requireObject } from '../../../pipelines/resolve.ts'
 import { newestRun } from '../../../state/runs.ts'
 import { type Running, withStore } from '../context.ts'
 import {
   type DataFlow,
+  type Delivery,
   deliveriesOf,
   type FlowCall,
   flowParameters,
@@ -53,16 +54,31 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
   // What is wrong with a flow is said before anything runs, as far as its projections tell.
   const ahead = plannedAhead(flow, parameters)
   if (ahead) await deliveriesOf(moving, ahead.sinks)
+  const done = keptStep(context, 'done')
+  if (done) {
+    rmSync(folder, { recursive: true, force: true })
+    return done[0] as ValueObject
+  }
   const jobs: CopyJob[] = []
+  let leftovers: Delivery[] = []
   const began = performance.now()
   const give = async () => {
     for (const job of jobs) await discardCopy(state, job, policy)
+    // What stays because its store does not answer is named by the failure of the flow.
+    for (const { around: own } of leftovers) {
+      if (own && own.after.length > 0) await statements(around, own.endpoint, own.after).catch(() => undefined)
+    }
     rmSync(folder, { recursive: true, force: true })
   }
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
     jobs.push(...(await keptCopies(context, 'stages', () => stagesOf(moving))))
     for (const job of jobs) await copied(around, context, job)
+    if (!existsSync(file)) {
+      throw new FerryError('FERRY-3001', 'what the sources of the data flow gave is not there any more', {
+        hint: 'Begin a run of the pipeline anew.',
+      })
+    }
     const read = performance.now()
     const sources = sourcesOf(flow.script)
     const infers = new Set(
@@ -86,6 +102,7 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
     const deliveries = await deliveriesOf(moving, plan.sinks)
     const kept = await keptCopies(context, 'deliveries', async () => deliveries.map(d => d.job))
     jobs.push(...kept)
+    leftovers = deliveries
     for (const [i, job] of kept.entries()) {
       const { around: own } = deliveries[i]!
       const isNew = own && (await newestRun(state.db, job.name)) === undefined
@@ -93,7 +110,6 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
       await copied(around, context, job)
       if (own) await statements(around, own.endpoint, own.after)
     }
-    rmSync(folder, { recursive: true, force: true })
     const ended = performance.now()
     const seconds = (from: number, to: number) => Math.round(to - from) / 1000
     const rowsRead = Object.fromEntries(names.map(name => [name, { rowsRead: counts.get(sourceTable(name))! }]))
@@ -107,7 +123,7 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
         },
       ]),
     )
-    return valueOf({
+    const output = valueOf({
       runStatus: { computeAcquisitionDuration: 0, dsl: '', metrics },
       // How long it took to bring the sources, to work, and to bring the sinks what they get.
       secondsOfSources: seconds(began, read),
@@ -116,6 +132,11 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
       effectiveIntegrationRuntime: 'Ferry',
       ...(plan.notes.length > 0 ? { notes: plan.notes } : {}),
     }) as ValueObject
+    // The file goes when it is known that it is not needed any more.
+    keepStep(context, 'done', [output])
+    await context.flush()
+    rmSync(folder, { recursive: true, force: true })
+    return output
   } catch (error) {
     if (signal.reason !== 'stop' && (context.isLastAttempt || signal.aborted)) await give()
     throw error
