@@ -2,21 +2,21 @@
 import { FerryError } from '../errors.ts'
 import type { TypeNode } from './script/tree.ts'
 
+type SimpleKind =
+  | 'string'
+  | 'boolean'
+  | 'byte'
+  | 'short'
+  | 'integer'
+  | 'long'
+  | 'float'
+  | 'double'
+  | 'date'
+  | 'timestamp'
+  | 'binary'
+
 export type FlowType =
-  | {
-      kind:
-        | 'string'
-        | 'boolean'
-        | 'byte'
-        | 'short'
-        | 'integer'
-        | 'long'
-        | 'float'
-        | 'double'
-        | 'date'
-        | 'timestamp'
-        | 'binary'
-    }
+  | { kind: SimpleKind }
   | { kind: 'decimal'; precision: number; scale: number }
   | { kind: 'array'; of: FlowType }
   | { kind: 'struct'; fields: Field[] }
@@ -29,23 +29,7 @@ export interface Field {
   type: FlowType
 }
 
-export const simple = <
-  K extends
-    | 'string'
-    | 'boolean'
-    | 'byte'
-    | 'short'
-    | 'integer'
-    | 'long'
-    | 'float'
-    | 'double'
-    | 'date'
-    | 'timestamp'
-    | 'binary'
-    | 'any',
->(
-  kind: K,
-): { kind: K } => ({ kind })
+export const simple = <K extends SimpleKind | 'any'>(kind: K): { kind: K } => ({ kind })
 
 export const STRING: FlowType = simple('string')
 export const BOOLEAN: FlowType = simple('boolean')
@@ -57,7 +41,8 @@ export const TIMESTAMP: FlowType = simple('timestamp')
 export const ANY: FlowType = simple('any')
 export const arrayOf = (of: FlowType): FlowType => ({ kind: 'array', of })
 
-const NAMES: Record<string, FlowType> = {
+/** Types without parameters, by the names that scripts have for them. */
+export const NAMES: Record<string, FlowType> = {
   string: STRING,
   boolean: BOOLEAN,
   byte: simple('byte'),

@@ -1,21 +1,13 @@
 /** One data flow: its streams as a graph, and of the one that is chosen its columns and its SQL. */
-import {
-  MessageBar,
-  MessageBarBody,
-  MessageBarTitle,
-  makeStyles,
-  Spinner,
-  Text,
-  tokens,
-} from '@fluentui/react-components'
+import { makeStyles, Spinner, Text, tokens } from '@fluentui/react-components'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { Link } from 'wouter'
 import { Failure } from '../parts/failure.tsx'
 import { Grid, type GridColumn } from '../parts/grid.tsx'
 import { PageHead } from '../parts/page.tsx'
-import { pageWords } from '../words.ts'
 import { type DataFlowView, dataFlowQuery } from './api.ts'
+import { CannotRun } from './cannotrun.tsx'
 import { PipelineGraph } from './graph.tsx'
 import type { Node } from './layout.ts'
 import { link, pathOf } from './runlist.tsx'
@@ -54,18 +46,7 @@ export default function DataFlowPage({ factory, name }: { factory: string; name:
       <div className={styles.part}>
         {found.isError && <Failure error={found.error} />}
         {found.isPending && <Spinner label="Reading the data flow" />}
-        {data && data.findings.length > 0 && (
-          <MessageBar intent="warning" layout="multiline">
-            <MessageBarBody>
-              <MessageBarTitle>It cannot run here</MessageBarTitle>
-              {data.findings.slice(0, 10).map(f => (
-                <Text block key={`${f.path}\n${f.message}`}>
-                  {pageWords(f.message)} <code>{f.path}</code>
-                </Text>
-              ))}
-            </MessageBarBody>
-          </MessageBar>
-        )}
+        {data && <CannotRun findings={data.findings} />}
         {data && data.streams.length > 0 && (
           <PipelineGraph
             what="Streams"

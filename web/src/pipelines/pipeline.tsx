@@ -1,13 +1,13 @@
 /** One pipeline: its graph, and its runs. */
-import { MessageBar, MessageBarBody, MessageBarTitle, makeStyles, Spinner, Text } from '@fluentui/react-components'
+import { makeStyles, Spinner, Text } from '@fluentui/react-components'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { Link } from 'wouter'
 import { Failure } from '../parts/failure.tsx'
 import { PageHead } from '../parts/page.tsx'
 import { useMay } from '../parts/session.ts'
-import { pageWords } from '../words.ts'
 import { pipelineQuery } from './api.ts'
+import { CannotRun } from './cannotrun.tsx'
 import { PipelineGraph } from './graph.tsx'
 import type { Node } from './layout.ts'
 import { flowPathOf, link, PipelineRunList, pathOf } from './runlist.tsx'
@@ -35,18 +35,7 @@ export default function PipelinePage({ factory, name }: { factory: string; name:
       <div className={styles.part}>
         {found.isError && <Failure error={found.error} />}
         {found.isPending && <Spinner label="Reading the pipeline" />}
-        {data && data.findings.length > 0 && (
-          <MessageBar intent="warning" layout="multiline">
-            <MessageBarBody>
-              <MessageBarTitle>It cannot run here</MessageBarTitle>
-              {data.findings.slice(0, 10).map(f => (
-                <Text block key={`${f.path}\n${f.message}`}>
-                  {pageWords(f.message)} <code>{f.path}</code>
-                </Text>
-              ))}
-            </MessageBarBody>
-          </MessageBar>
-        )}
+        {data && <CannotRun findings={data.findings} />}
         {data && <PipelineGraph pipeline={data} onOpen={setShown} />}
         {node && (
           <Text aria-live="polite">

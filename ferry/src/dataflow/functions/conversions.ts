@@ -1,24 +1,12 @@
 /** `toInteger` and the others, and those that ask whether a text could be converted. */
 import { converted } from '../convert.ts'
 import { flowFault, type Value } from '../scope.ts'
-import { BOOLEAN, DATE, DOUBLE, type FlowType, INTEGER, LONG, literal, STRING, simple, TIMESTAMP } from '../types.ts'
+import { BOOLEAN, type FlowType, literal, NAMES, STRING } from '../types.ts'
 import { type Call, constantOf, type FlowFunction } from './kinds.ts'
 
 const capital = (name: string) => name[0]!.toUpperCase() + name.slice(1)
 
-const TYPES: Record<string, FlowType> = {
-  string: STRING,
-  boolean: BOOLEAN,
-  byte: simple('byte'),
-  short: simple('short'),
-  integer: INTEGER,
-  long: LONG,
-  float: simple('float'),
-  double: DOUBLE,
-  date: DATE,
-  timestamp: TIMESTAMP,
-  binary: simple('binary'),
-}
+const { any: _, ...TYPES } = NAMES
 
 function refuseLocale(value: Value | undefined, call: Call): void {
   const locale = constantOf(value, 'the locale', call)
