@@ -9,7 +9,8 @@ import { shownType } from '../../dataflow/types.ts'
 import { type ErrorCode, FerryError } from '../../errors.ts'
 import type { ValueObject } from '../../pipelines/expressions/values.ts'
 import type { Running } from './context.ts'
-import { flowParameters, plannedAhead, readDataFlow, stagesOf } from './dataflows.ts'
+import { flowParameters, plannedAhead, readDataFlow } from './dataflows.ts'
+import { stagesOf } from './flowcopies.ts'
 
 export interface FlowStream {
   name: string

@@ -14,17 +14,8 @@ import { discardCopy, keepStep, keptCopies, keptStep } from '../../../pipelines/
 import { requireObject } from '../../../pipelines/resolve.ts'
 import { newestRun } from '../../../state/runs.ts'
 import { type Running, withStore } from '../context.ts'
-import {
-  type DataFlow,
-  type Delivery,
-  deliveriesOf,
-  type FlowCall,
-  flowParameters,
-  type Moving,
-  plannedAhead,
-  readDataFlow,
-  stagesOf,
-} from '../dataflows.ts'
+import { type DataFlow, type FlowCall, flowParameters, plannedAhead, readDataFlow } from '../dataflows.ts'
+import { type Delivery, deliveriesOf, type Moving, stagesOf } from '../flowcopies.ts'
 import { completedRun, executed } from './copy.ts'
 
 export function dataFlowActivity(around: Running): ActivityKind {

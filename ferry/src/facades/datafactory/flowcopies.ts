@@ -1,0 +1,321 @@
+/** The copies that bring rows to the engine of a data flow and from it. */
+import { createHash } from 'node:crypto'
+
+import { sourcesOf } from '../../dataflow/plan.ts'
+import type { Flow } from '../../dataflow/relation.ts'
+import { sinkTable, sourceTable } from '../../dataflow/run.ts'
+import type { Value as FlowValue } from '../../dataflow/scope.ts'
+import type { Statement } from '../../dataflow/script/tree.ts'
+import type { PlannedSink, Way } from '../../dataflow/sink.ts'
+import { isOn, property, setting, texts } from '../../dataflow/transformations/args.ts'
+import { FerryError } from '../../errors.ts'
+import { checkJob } from '../../job/read.ts'
+import type { CopyJob, EndpointSpec } from '../../job/schema.ts'
+import type { Scope } from '../../pipelines/expressions/evaluate.ts'
+import { isObject, type ValueObject } from '../../pipelines/expressions/values.ts'
+import type { Reference } from '../../pipelines/model.ts'
+import { filesIn, kindsOf, type Surroundings } from './context.ts'
+import { type CopyOf, copyJobOf } from './copyjob.ts'
+import type { DataFlow, FlowCall } from './dataflows.ts'
+import { type Dataset, datasetOf, type TablePlace } from './datasets.ts'
+import { Settings } from './settings.ts'
+
+export interface Moving {
+  around: Surroundings
+  flow: DataFlow
+  call: FlowCall
+  /** What datasets see of the pipeline. */
+  scope: Scope
+  parameters: ReadonlyMap<string, FlowValue>
+  startedAt: string
+  /** The database file of the engine. */
+  file: string
+  /** What the names of its copies begin with. */
+  prefix: string
+}
+
+/** The copies that bring the rows of the sources, at most so many of each. */
+export async function stagesOf(moving: Moving, most?: number): Promise<CopyJob[]> {
+  const { flow, around } = moving
+  const kindOf = await kindsOf(around)
+  const jobs: CopyJob[] = []
+  for (const { name, statement } of sourcesOf(flow.script)) {
+    const source = datasetFor(moving, name)
+    const properties: ValueObject = {
+      source: sourceProperties(moving, statement, source),
+      sink: { type: 'Engine', tableOption: 'autoCreate' },
+    }
+    const sink = engineTable(moving, sourceTable(name))
+    const job = await copyJobOf({
+      ...common(moving, kindOf),
+      name: `${moving.prefix}-from-${name}`,
+      source,
+      sink,
+      properties,
+    })
+    // The tables of the engine are its own.
+    const read = documentReads(moving, statement, source)
+    jobs.push(
+      changed(job, table => ({
+        update: 'overwrite',
+        ...(most === undefined ? {} : { limit: most }),
+        read: { ...table.read, ...read },
+      })),
+    )
+  }
+  return jobs
+}
+
+/** A copy to a sink, and what it needs around it. */
+export interface Delivery {
+  job: CopyJob
+  /** Statements of the sink's store before its first copy, and behind it. */
+  around?: { endpoint: EndpointSpec; before: string[]; after: string[] }
+}
+
+/** The copies that bring the sinks what they get, in the order in which they are written. Throws FERRY-7006. */
+export async function deliveriesOf(moving: Moving, sinks: readonly PlannedSink[]): Promise<Delivery[]> {
+  const kindOf = await kindsOf(moving.around)
+  const deliveries: Delivery[] = []
+  for (const planned of sinks) {
+    const dataset = datasetFor(moving, planned.name)
+    const { file, rows } = planned
+    const { at } = dataset
+    if (file !== undefined) requireWithin(file, `partitionFileNames of the sink ${planned.name}`)
+    const sink = at.kind === 'files' && file !== undefined ? { ...dataset, at: { ...at, file } } : dataset
+    for (const [i, { way }] of rows.entries()) {
+      const isMerge = way === 'upsert' && at.kind === 'table'
+      const changes =
+        (way === 'update' || way === 'delete') && at.kind === 'table'
+          ? changeOf(moving, planned, way, sink, kindOf)
+          : undefined
+      if (way !== 'insert' && at.kind !== 'table' && at.kind !== 'documents') {
+        throw new FerryError(
+          'FERRY-7006',
+          `the sink ${planned.name}: files get rows by insert alone, and ${way} is asked for`,
+        )
+      }
+      const properties: ValueObject = {
+        source: { type: 'Engine' },
+        sink: {
+          type: 'Engine',
+          ...(planned.recreate ? { tableOption: 'autoCreate' } : {}),
+          ...(isMerge ? { writeBehavior: 'upsert', upsertSettings: { keys: planned.keys } } : {}),
+        },
+      }
+      const job = await copyJobOf({
+        ...common(moving, kindOf),
+        name: `${moving.prefix}-to-${planned.name}${rows.length > 1 ? `-${way}` : ''}`,
+        source: engineTable(moving, sinkTable(planned.name, way)),
+        sink: changes ? { ...sink, at: { kind: 'table', object: changes.table } } : sink,
+        properties,
+      })
+      const place = { isFirst: i === 0, isLast: i === rows.length - 1 }
+      const own = at.kind === 'documents' ? documentsOf(planned, way, place) : tableOf(planned, place, changes)
+      const done = changed(job, table => ({
+        ...own,
+        ...(own.write ? { write: { ...table.write, ...own.write } } : {}),
+      }))
+      deliveries.push({
+        job: done,
+        ...aroundOf(planned, sink, { isFirst: place.isFirst, changes, kindOf }),
+      })
+    }
+  }
+  return deliveries
+}
+
+/** What is executed in the store of a table before the copy and behind it. */
+function aroundOf(
+  { recreate, truncate }: PlannedSink,
+  { at, endpoint }: Dataset,
+  { isFirst, changes, kindOf }: { isFirst: boolean; changes: Change | undefined; kindOf: CopyOf['kindOf'] },
+): Pick<Delivery, 'around'> {
+  if (at.kind !== 'table' || at.object === undefined) return {}
+  const target = at.object
+    .split('.')
+    .map(quotesOf(kindOf(endpoint)))
+    .join('.')
+  const before = [
+    ...(isFirst && recreate ? [`DROP TABLE IF EXISTS ${target}`] : []),
+    ...(isFirst && truncate && changes ? [`DELETE FROM ${target}`] : []),
+    ...(changes?.before ?? []),
+  ]
+  if (before.length === 0) return {}
+  return { around: { endpoint, before, after: changes?.after ?? [] } }
+}
+
+interface Place {
+  isFirst: boolean
+  isLast: boolean
+}
+
+type Own = { write?: Record<string, unknown> } & Record<string, unknown>
+
+function tableOf(
+  { recreate, truncate, before, after }: PlannedSink,
+  { isFirst, isLast }: Place,
+  changes?: Change,
+): Own {
+  const behind = [...(changes?.statements ?? []), ...(isLast ? after : [])]
+  return {
+    // A table that is made anew is gone when its copy begins; that of changes is emptied before it.
+    ...(isFirst && truncate && !recreate && !changes ? { update: 'overwrite' } : {}),
+    ...(isFirst && before.length > 0 ? { before } : {}),
+    ...(behind.length > 0 ? { after: behind } : {}),
+  }
+}
+
+const OPERATIONS: Record<Way, string> = { insert: 'insert', upsert: 'upsert', update: 'replace', delete: 'delete' }
+
+function documentsOf(planned: PlannedSink, way: Way, { isFirst }: Place): Own {
+  const { recreate, truncate, partitionKey, throughput, budget, before, after } = planned
+  return {
+    update: way === 'insert' ? 'append' : 'merge',
+    ...(truncate ? { truncate } : {}),
+    ...(before.length > 0 ? { before } : {}),
+    ...(after.length > 0 ? { after } : {}),
+    write: {
+      operation: OPERATIONS[way],
+      ...(recreate && isFirst ? { recreate } : {}),
+      ...(partitionKey === undefined ? {} : { partitionKey }),
+      ...(throughput === undefined || !recreate ? {} : { throughput }),
+      ...(budget === undefined ? {} : { throughputBudget: budget }),
+    },
+  }
+}
+
+interface Change {
+  /** The table beside that of the sink that gets the rows. */
+  table: string
+  before: string[]
+  statements: string[]
+  after: string[]
+}
+
+/** Rows that are updated or deleted go into a table of their own first, and from there in one statement. */
+function changeOf(
+  { prefix }: Moving,
+  { name, columns, keys }: PlannedSink,
+  way: 'update' | 'delete',
+  { at, endpoint }: Dataset,
+  kindOf: CopyOf['kindOf'],
+): Change {
+  const { object } = at as TablePlace
+  if (object === undefined) throw new FerryError('FERRY-7001', `the dataset of the sink ${name} names no table`)
+  const quote = quotesOf(kindOf(endpoint))
+  const parts = object.split('.')
+  const print = createHash('sha256').update(name).digest('hex').slice(0, 8)
+  const own = `ferry_${prefix.replace('-', '_')}_${print}_${way}`
+  const table = [...parts.slice(0, -1), own].join('.')
+  const target = parts.map(quote).join('.')
+  const stage = [...parts.slice(0, -1), own].map(quote).join('.')
+  const same = keys.map(key => `${stage}.${quote(key)} = ${target}.${quote(key)}`).join(' AND ')
+  const list = columns.map(c => quote(c.name)).join(', ')
+  const others = columns.filter(c => !keys.includes(c.name)).map(c => quote(c.name))
+  const isMysql = kindOf(endpoint) === 'mysql'
+  const set = others.map(c => `${isMysql ? `${target}.` : ''}${c} = ${stage}.${c}`).join(', ')
+  const keyed = keys.map(quote).join(', ')
+  const update = isMysql
+    ? `UPDATE ${target} JOIN ${stage} ON ${same} SET ${set}`
+    : `UPDATE ${target} SET ${set} FROM ${stage} WHERE ${same}`
+  const remove = `DELETE FROM ${target} WHERE ${keys.length > 1 ? `(${keyed})` : keyed} IN (SELECT ${keyed} FROM ${stage})`
+  const nothing = `SELECT ${list} FROM ${target} WHERE 1 = 0`
+  return {
+    table,
+    before: [`DROP TABLE IF EXISTS ${stage}`, `CREATE TABLE ${stage} AS ${nothing}`],
+    // A row that is its keys alone has nothing to be changed.
+    statements: way === 'delete' ? [remove] : others.length > 0 ? [update] : [],
+    after: [`DROP TABLE IF EXISTS ${stage}`],
+  }
+}
+
+/** Throws FERRY-7001 for a path that leads out of its container. */
+function requireWithin(path: string, what: string): void {
+  if (!path.startsWith('/') && !path.split(/[\\/]/).includes('..')) return
+  throw new FerryError('FERRY-7001', `${what}: ${JSON.stringify(path)} leads out of the folder`)
+}
+
+/** How a store quotes names. */
+const quotesOf = (kind: string | undefined) => {
+  const mark = kind === 'mysql' ? '`' : '"'
+  return (name: string) => `${mark}${name.replaceAll(mark, mark + mark)}${mark}`
+}
+
+const common = ({ around }: Moving, kindOf: CopyOf['kindOf']) => ({ kindOf, list: filesIn(around) })
+
+type Table = Exclude<CopyJob['tables'][number], string>
+
+function changed(job: CopyJob, change: (table: Table) => Partial<Table> | object): CopyJob {
+  return checkJob({
+    ...job,
+    tables: job.tables.map(table => (typeof table === 'string' ? table : { ...table, ...change(table) })),
+  })
+}
+
+function datasetFor({ around, flow, call, scope }: Moving, stream: string): Dataset {
+  const reference = flow.datasets.get(stream)!
+  const given = call.datasetParameters[stream]
+  const parameters = { ...(reference.parameters ?? {}), ...(isObject(given) ? given : {}) }
+  return datasetOf(around.factory, around.redirects, { ...reference, parameters } as Reference, scope)
+}
+
+/** A table of the engine, as a dataset. */
+function engineTable({ around, file }: Moving, object: string): Dataset {
+  const service = {
+    name: 'engine',
+    type: 'Engine',
+    properties: new Settings('engine', {}, around.factory),
+    redirect: undefined,
+  }
+  return {
+    name: object,
+    type: 'Engine',
+    service,
+    endpoint: { kind: 'duckdb', path: file },
+    at: { kind: 'table', object },
+    properties: {},
+  }
+}
+
+/** How a source is read, with the names that a Copy has for it. Throws FERRY-7006. */
+function sourceProperties({ parameters, startedAt }: Moving, statement: Statement, { at, name }: Dataset): ValueObject {
+  const flow: Flow = { parameters, startedAt, note: () => {} }
+  const query = setting(statement, 'query', flow)
+  const found: ValueObject = { type: 'Engine', ...(query === undefined || query === '' ? {} : { query }) }
+  const pageSize = setting(statement, 'pageSize', flow)
+  if (at.kind === 'documents' && pageSize !== undefined) found.pageSize = BigInt(pageSize)
+  if (at.kind === 'documents' && property(statement, 'preferredRegions') !== undefined) {
+    found.preferredRegions = texts(statement, 'preferredRegions', flow).filter(region => region !== '')
+  }
+  const url = setting(statement, 'rowUrlColumn', flow)
+  if (url !== undefined) found.additionalColumns = [{ name: url, value: '$$FILEPATH' }]
+  if (property(statement, 'wildcardPaths') === undefined) return found
+  const paths = texts(statement, 'wildcardPaths', flow)
+  if (at.kind !== 'files' || paths.length !== 1) {
+    throw new FerryError(
+      'FERRY-7006',
+      `dataset ${name}: a source has one of wildcardPaths here, and ${paths.length} are given`,
+    )
+  }
+  const [path] = paths as [string]
+  requireWithin(path, `wildcardPaths of dataset ${name}`)
+  const cut = path.lastIndexOf('/')
+  found.storeSettings = {
+    recursive: false,
+    ...(cut < 0 ? {} : { wildcardFolderPath: path.slice(0, cut) }),
+    wildcardFileName: path.slice(cut + 1),
+  }
+  return found
+}
+
+/** Options of Cosmos DB that a Copy does not have. */
+function documentReads({ parameters, startedAt }: Moving, statement: Statement, { at }: Dataset) {
+  const flow: Flow = { parameters, startedAt, note: () => {} }
+  const budget = Number(setting(statement, 'throughput', flow) ?? 0)
+  if (at.kind !== 'documents') return {}
+  return {
+    ...(isOn(statement, 'systemColumns', flow) ? { systemProperties: true } : {}),
+    ...(budget > 0 ? { throughputBudget: budget } : {}),
+  }
+}
