@@ -255,4 +255,42 @@ e sink() ~> o`,
     expect(only.error).toBeNull()
     expect(readFileSync(join(folder, 'out.json'), 'utf8')).toBe('{"id":1,"u":"a.csv"}\n{"id":2,"u":"b.csv"}\n')
   })
+
+  it('takes every type of a database in the types of data flows', async () => {
+    const { client: db, url } = await makeDatabase()
+    await db.query(`CREATE TYPE mood AS ENUM ('sad', 'glad');
+      CREATE TABLE many AS SELECT 1 AS id, '0198c0de-0000-7000-8000-000000000001'::uuid AS u, timestamptz '2026-01-01 12:00:00+02' AS z,
+        '{"a": {"b": [1, 2]}}'::jsonb AS j, time '12:30:00' AS t, 'glad'::mood AS m, ARRAY[1, 2] AS l, 1.50::numeric(10,2) AS n, 1.5::float4 AS f, true AS b, date '2026-02-03' AS d`)
+    const folder = folderWith({ 'out/.keep': '' })
+    const only = await ran({
+      'linkedService/pg': postgresService(url),
+      'linkedService/files': folderService(folder),
+      'dataset/table': tableDataset('pg'),
+      'dataset/json': filesDataset('Json', 'files'),
+      'dataflow/f': flowOf(
+        { s: dataset('table', { table: 'many' }) },
+        { o: dataset('json', { file: 'out.json' }) },
+        `source(allowSchemaDrift: true, format: 'table') ~> s
+s derive(u = upper(u), z = addDays(z, 1), m = m + '!', t = left(t, 5), l = size(l), n = n * 2, y = year(d)) ~> e
+e parse(j = j ? (a as (b as integer[])), format: 'json') ~> p
+p derive(j = p.j.a.b[2]) ~> q
+q sink() ~> o`,
+      ),
+    })
+    expect(only.error).toBeNull()
+    expect(JSON.parse(readFileSync(join(folder, 'out.json'), 'utf8'))).toEqual({
+      id: 1,
+      u: '0198C0DE-0000-7000-8000-000000000001',
+      z: expect.stringMatching(/^2026-01-02T10:00:00/),
+      j: 2,
+      t: '12:30',
+      m: 'glad!',
+      l: 2,
+      n: 3,
+      f: 1.5,
+      b: true,
+      d: '2026-02-03',
+      y: 2026,
+    })
+  })
 })

@@ -4,8 +4,8 @@ import { didYouMean, FerryError } from '../errors.ts'
 import type { Policy } from '../policy.ts'
 import { type Plan, type PlannedStep, type PlanRequest, planFlow } from './plan.ts'
 import type { PlannedSink, Way } from './sink.ts'
-import type { Stored } from './source.ts'
-import { type Field, type FlowType, fromSqlType, literal, quoted, STRING } from './types.ts'
+import type { Stored, StoredColumn } from './source.ts'
+import { type FlowType, fromSqlType, literal, quoted, STRING, sqlType } from './types.ts'
 
 /** Bytes that the engine takes before it spills to disk: with Node and a copy beside it a flow stays below 512 MB. */
 const MEMORY = '256MB'
@@ -117,7 +117,11 @@ async function storedIn(engine: Duckdb, { sources, infers }: FlowRequest): Promi
   for (const source of sources) {
     const table = `main.${quoted(sourceTable(source))}`
     const rows = await engine.all(`DESCRIBE ${table}`)
-    const columns = rows.map(r => ({ name: String(r.column_name), type: fromSqlType(String(r.column_type)) }))
+    const columns = rows.map((r): StoredColumn => {
+      const own = String(r.column_type)
+      const type = fromSqlType(own)
+      return { name: String(r.column_name), type, isCast: sqlType(type) !== own }
+    })
     const inferred = infers.has(source) ? await inferredIn(engine, table, columns) : undefined
     found.set(source, { table, columns, ...(inferred ? { inferred } : {}) })
   }
@@ -135,12 +139,18 @@ const TESTS: Record<string, (id: string) => string> = {
   timestamp: id => `regexp_matches(${id}, '^\\d{4}-\\d{2}-\\d{2}[T ]') AND TRY_CAST(${id} AS TIMESTAMP) IS NOT NULL`,
 }
 
-async function inferredIn(engine: Duckdb, table: string, columns: readonly Field[]): Promise<Map<string, FlowType>> {
+async function inferredIn(
+  engine: Duckdb,
+  table: string,
+  columns: readonly StoredColumn[],
+): Promise<Map<string, FlowType>> {
   const texts = columns.filter(c => c.type.kind === 'string')
   const found = new Map<string, FlowType>()
   if (texts.length === 0) return found
   const tests = texts.flatMap((c, i) =>
-    INFERRED.map(kind => `coalesce(bool_and(${TESTS[kind]!(quoted(c.name))}), false) AS "${i} ${kind}"`),
+    INFERRED.map(
+      kind => `coalesce(bool_and(${TESTS[kind]!(`CAST(${quoted(c.name)} AS VARCHAR)`)}), false) AS "${i} ${kind}"`,
+    ),
   )
   const [row] = await engine.all(`SELECT ${tests.join(', ')} FROM ${table}`)
   texts.forEach((c, i) => {

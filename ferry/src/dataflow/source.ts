@@ -6,7 +6,7 @@ import { column, type Flow, listed, type Made, named, scopeOf } from './relation
 import { type Column, flowFault, type Value } from './scope.ts'
 import type { Expression, Statement } from './script/tree.ts'
 import { isOn, setting, within } from './transformations/args.ts'
-import { ANY, type Field, type FlowType, quoted, STRING, shownType, typeOf } from './types.ts'
+import { ANY, type Field, type FlowType, quoted, STRING, sqlType, typeOf } from './types.ts'
 
 export interface Declared {
   columns: (Field & { format?: Expression })[]
@@ -14,11 +14,16 @@ export interface Declared {
   isThere: boolean
 }
 
+export interface StoredColumn extends Field {
+  /** True if the engine's own type is another one: a uuid is a text for flows. */
+  isCast?: boolean
+}
+
 /** What a table has that a source was read into. */
 export interface Stored {
   /** The table, quoted. */
   table: string
-  columns: readonly Field[]
+  columns: readonly StoredColumn[]
   /** Texts of columns that no projection names, with the types that all their values have. */
   inferred?: ReadonlyMap<string, FlowType>
 }
@@ -49,7 +54,11 @@ export function readSource({ statement, flow, stored }: SourceStep): Made {
   const declared = declaredOf(statement)
   const stream = statement.output
   const drifts = isOn(statement, 'allowSchemaDrift', flow) || !declared.isThere
-  const has = new Map((stored?.columns ?? declared.columns).map(c => [c.name, c]))
+  const has = new Map<string, StoredColumn>((stored?.columns ?? declared.columns).map(c => [c.name, c]))
+  const valueOf = ({ name, type, isCast }: StoredColumn): Value => ({
+    sql: isCast ? `CAST(${quoted(name)} AS ${sqlType(type)})` : quoted(name),
+    type,
+  })
   const columns: Omit<Column, 'id'>[] = []
   const values: Value[] = []
   for (const { name, type, format } of declared.columns) {
@@ -57,7 +66,7 @@ export function readSource({ statement, flow, stored }: SourceStep): Made {
     if (!found && isOn(statement, 'validateSchema', flow)) {
       throw new FerryError('FERRY-3002', `the source ${stream} has no column ${name}, which its projection names`)
     }
-    const value: Value = found ? { sql: quoted(name), type: found.type } : { sql: 'NULL', type: ANY }
+    const value: Value = found ? valueOf(found) : { sql: 'NULL', type: ANY }
     const pattern = format && compile(format, scopeOf({ columns: [] }, flow)).constant
     // `any` is what there is.
     const own = type.kind === 'any' ? (found && found.type.kind !== 'any' ? found.type : STRING) : type
@@ -73,7 +82,8 @@ export function readSource({ statement, flow, stored }: SourceStep): Made {
     columns.push(column(url, STRING, stream))
     values.push({ sql: quoted(url), type: STRING })
   }
-  for (const { name, type } of stored?.columns ?? []) {
+  for (const own of stored?.columns ?? []) {
+    const { name, type } = own
     if (names.has(name)) continue
     if (isOn(statement, 'validateSchema', flow)) {
       throw new FerryError('FERRY-3002', `the source ${stream} has a column ${name} that its projection does not name`)
@@ -81,7 +91,7 @@ export function readSource({ statement, flow, stored }: SourceStep): Made {
     if (!drifts) continue
     const wanted = stored?.inferred?.get(name) ?? type
     columns.push({ ...column(name, wanted, stream), isDrifted: declared.isThere })
-    values.push(wanted === type ? { sql: quoted(name), type } : converted({ sql: quoted(name), type }, wanted))
+    values.push(converted(valueOf(own), wanted))
   }
   const all = named(columns)
   const most = setting(statement, 'limit', flow)
@@ -91,7 +101,3 @@ export function readSource({ statement, flow, stored }: SourceStep): Made {
   )} FROM ${stored?.table ?? quoted(`source ${stream}`)}${most === undefined ? '' : ` LIMIT ${Number(most)}`}`
   return { stream, sql, columns: all }
 }
-
-/** A projection as a script writes it, for who has none: `output(id as integer, name as string)`. */
-export const shownProjection = (columns: readonly Field[]): string =>
-  `output(${columns.map(c => `${c.name} as ${shownType(c.type)}`).join(', ')})`
