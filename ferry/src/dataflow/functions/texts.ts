@@ -24,6 +24,9 @@ function hash(name: string, sql: (text: string, bits: string) => string, hasBits
   }
 }
 
+/** A number that is not negative; the engine's `greatest` passes over nulls. */
+const atLeast = (n: string) => `CASE WHEN ${n} < 0 THEN 0 ELSE ${n} END`
+
 export const TEXTS: FlowFunction[] = [
   fn('upper', 's -> s', s => `upper(${s})`),
   fn('lower', 's -> s', s => `lower(${s})`),
@@ -31,14 +34,14 @@ export const TEXTS: FlowFunction[] = [
   fn('trim', 's s? -> s', (s, c) => (c ? `trim(${s}, ${c})` : `trim(${s})`)),
   fn('ltrim', 's s? -> s', (s, c) => (c ? `ltrim(${s}, ${c})` : `ltrim(${s})`)),
   fn('rtrim', 's s? -> s', (s, c) => (c ? `rtrim(${s}, ${c})` : `rtrim(${s})`)),
-  fn('left', 's i -> s', (s, n) => `left(${s}, greatest(${n}, 0))`),
-  fn('right', 's i -> s', (s, n) => `right(${s}, greatest(${n}, 0))`),
+  fn('left', 's i -> s', (s, n) => `left(${s}, ${atLeast(n)})`),
+  fn('right', 's i -> s', (s, n) => `right(${s}, ${atLeast(n)})`),
   fn('substring', 's i i? -> s', (s, from, n) => {
     const at = `CASE WHEN ${from} = 0 THEN 1 ELSE ${from} END`
-    return n ? `substring(${s}, ${at}, greatest(${n}, 0))` : `substring(${s}, ${at})`
+    return n ? `substring(${s}, ${at}, ${atLeast(n)})` : `substring(${s}, ${at})`
   }),
   fn('dropLeft', 's i -> s', (s, n) => `substring(${s}, ${n} + 1)`),
-  fn('dropRight', 's i -> s', (s, n) => `left(${s}, greatest(length(${s}) - ${n}, 0))`),
+  fn('dropRight', 's i -> s', (s, n) => `left(${s}, ${atLeast(`length(${s}) - ${n}`)})`),
   fn('replace', 's s s? -> s', (s, a, b = "''") => `replace(${s}, ${a}, ${b})`),
   fn('reverse', 's -> s', s => `reverse(${s})`),
   fn('translate', 's s s -> s', (s, a, b) => `translate(${s}, ${a}, ${b})`),
