@@ -293,4 +293,37 @@ q sink() ~> o`,
       y: 2026,
     })
   })
+
+  it('infers the types of what drifts, and goes on without files where it may', async () => {
+    const folder = folderWith({ 'in/a.csv': 'id,n,when,mixed\n1,007,2026-01-02,1\n2,12,2026-03-04,x\n' })
+    const artifacts = (script: string) => ({
+      'linkedService/files': folderService(folder),
+      'dataset/csv': csvDataset('files'),
+      'dataset/json': filesDataset('Json', 'files'),
+      'dataflow/f': flowOf(
+        { s: dataset('csv', { folder: 'in', file: 'a.csv' }), none: dataset('csv', { folder: 'none' }) },
+        { o: dataset('json', { file: 'out.json' }) },
+        script,
+      ),
+    })
+    const script = `source(output(id as integer), allowSchemaDrift: true, inferDriftedColumnTypes: true) ~> s
+source(output(id as integer), ignoreNoFilesFound: true) ~> none
+s, none exists(s@id == none@id, negate: true) ~> e
+e derive(n = byName('n'), y = year(byName('when'))) ~> d
+d sort(asc(id, true)) ~> t
+t sink() ~> o`
+    const only = await ran(artifacts(script))
+    expect(only.error).toBeNull()
+    expect(
+      readFileSync(join(folder, 'out.json'), 'utf8')
+        .trim()
+        .split('\n')
+        .map(r => JSON.parse(r)),
+    ).toEqual([
+      { id: 1, n: 7, when: '2026-01-02', mixed: '1', y: 2026 },
+      { id: 2, n: 12, when: '2026-03-04', mixed: 'x', y: 2026 },
+    ])
+    const failed = await ran(artifacts(script.replace('ignoreNoFilesFound: true', 'ignoreNoFilesFound: false')))
+    expect(failed.error.errorCode).toBe('FERRY-3001')
+  })
 })

@@ -8,6 +8,7 @@ import type { Value } from './scope.ts'
 import type { Script, Statement, StreamName } from './script/tree.ts'
 import { type PlannedSink, sinkOf } from './sink.ts'
 import { type Declared, declaredOf, readSource, type Stored } from './source.ts'
+import { isOn } from './transformations/args.ts'
 import { cast, derive, foldDown, parse, select, stringify } from './transformations/columns.ts'
 import { aggregate, pivot, rank, unpivot, window } from './transformations/groups.ts'
 import { alterRow, assert, filter, keyGenerate, sort, split } from './transformations/rows.ts'
@@ -82,6 +83,14 @@ export function sourcesOf({ statements }: Script): SourceOf[] {
     .filter(s => s.kind === 'source')
     .map(statement => ({ name: statement.output, statement, declared: declaredOf(statement) }))
 }
+
+/** The sources whose further columns get the types that all their values have. */
+export const inferredIn = (script: Script, flow: Flow): Set<string> =>
+  new Set(
+    sourcesOf(script)
+      .filter(s => isOn(s.statement, 'inferDriftedColumnTypes', flow))
+      .map(s => s.name),
+  )
 
 /** Throws FERRY-7002, FERRY-7003, FERRY-7006 with the place in the script. */
 export function planFlow({ script, parameters, startedAt, stored }: PlanRequest): Plan {

@@ -96,7 +96,6 @@ const REFUSED: Record<string, string> = {
   'sort caseInsensitive': 'true',
   'rank caseInsensitive': 'true',
   'sink errorHandlingOption': 'allowErrors',
-  'source ignoreNoFilesFound': 'true',
   'sink skipKeyWrites': 'true',
   'sink validateSchema': 'true',
   'pivot lateral': 'false',

@@ -2,7 +2,7 @@
 import { Duckdb, translate } from '../duckdb/engine.ts'
 import { didYouMean, FerryError } from '../errors.ts'
 import type { Policy } from '../policy.ts'
-import { type Plan, type PlannedStep, type PlanRequest, planFlow } from './plan.ts'
+import { type Plan, type PlannedStep, type PlanRequest, planFlow, sourcesOf } from './plan.ts'
 import type { PlannedSink, Way } from './sink.ts'
 import type { Stored, StoredColumn } from './source.ts'
 import { type FlowType, fromSqlType, literal, quoted, STRING, sqlType } from './types.ts'
@@ -24,6 +24,8 @@ export interface FlowRequest extends Omit<PlanRequest, 'stored'> {
   /** Sources whose further columns get the types that all their values have. */
   infers: ReadonlySet<string>
   sources: readonly string[]
+  /** Sources that have no rows, and no table yet. */
+  empty?: readonly string[]
   signal?: AbortSignal
 }
 
@@ -36,6 +38,7 @@ export interface FlowEnd {
 /** Works out all sinks, at once or not at all. A flow that was worked out before is not again. Throws FERRY-4001 and others. */
 export async function runFlow(request: FlowRequest): Promise<FlowEnd> {
   return withEngine(request, async engine => {
+    await makeEmpty(engine, request)
     const plan = planFlow({ ...request, stored: await storedIn(engine, request) })
     const done = await engine.all(`SELECT 1 FROM duckdb_tables() WHERE table_name = 'ferry done'`)
     if (done.length === 0) await work(engine, plan)
@@ -54,6 +57,7 @@ export async function previewFlow(
   request: FlowRequest & { stream?: string | undefined; most: number },
 ): Promise<{ plan: Plan; rows: Record<string, unknown>[] }> {
   return withEngine(request, async engine => {
+    await makeEmpty(engine, request)
     const plan = planFlow({ ...request, stored: await storedIn(engine, request) })
     if (request.stream === undefined) return { plan, rows: [] }
     const { id, stream, relation } = stepNamed(plan, request.stream)
@@ -109,6 +113,16 @@ async function withEngine<T>({ file, policy, signal }: FlowRequest, work: (engin
 async function countOf(engine: Duckdb, table: string): Promise<number> {
   const [row] = await engine.all(`SELECT count(*) AS n FROM main.${table}`)
   return Number(row!.n)
+}
+
+/** Tables of sources without rows, with the columns of their projections. */
+async function makeEmpty(engine: Duckdb, { script, empty = [] }: FlowRequest): Promise<void> {
+  for (const { name, declared } of sourcesOf(script)) {
+    if (!empty.includes(name)) continue
+    const columns = declared.columns.map(c => `${quoted(c.name)} ${sqlType(c.type)}`)
+    const all = columns.length > 0 ? columns : ['"no columns" INTEGER']
+    await engine.run(`CREATE TABLE IF NOT EXISTS main.${quoted(sourceTable(name))} (${all.join(', ')})`)
+  }
 }
 
 /** What the sources have. */

@@ -1,6 +1,5 @@
 /** The copies that bring rows to the engine of a data flow and from it. */
 import { createHash } from 'node:crypto'
-
 import { sourcesOf } from '../../dataflow/plan.ts'
 import type { Flow } from '../../dataflow/relation.ts'
 import { sinkTable, sourceTable } from '../../dataflow/run.ts'
@@ -34,7 +33,7 @@ export interface Moving {
   prefix: string
 }
 
-/** The copies that bring the rows of the sources, at most so many of each. */
+/** The copies that bring the rows of the sources, at most so many of each; none for a source that has no files and may have none. */
 export async function stagesOf(moving: Moving, most?: number): Promise<CopyJob[]> {
   const { flow, around } = moving
   const kindOf = await kindsOf(around)
@@ -53,6 +52,7 @@ export async function stagesOf(moving: Moving, most?: number): Promise<CopyJob[]
       sink,
       properties,
     })
+    if (await isEmpty(moving, statement, { job, source })) continue
     // The tables of the engine are its own.
     const read = documentReads(moving, statement, source)
     jobs.push(
@@ -65,6 +65,24 @@ export async function stagesOf(moving: Moving, most?: number): Promise<CopyJob[]
   }
   return jobs
 }
+
+/** True if a source of files has none, and says that it may: `ignoreNoFilesFound`. */
+async function isEmpty(
+  { around, parameters, startedAt }: Moving,
+  statement: Statement,
+  { job, source }: { job: CopyJob; source: Dataset },
+): Promise<boolean> {
+  const flow: Flow = { parameters, startedAt, note: () => {} }
+  const [table] = job.tables
+  if (source.at.kind !== 'files' || !isOn(statement, 'ignoreNoFilesFound', flow) || typeof table !== 'object')
+    return false
+  const found = await filesIn(around)(job.source, table.from!, table.read ?? {})
+  return found.length === 0
+}
+
+/** The sources that a copy was made for. */
+export const stagedIn = (jobs: readonly CopyJob[], prefix: string): Set<string> =>
+  new Set(jobs.map(job => job.name.slice(`${prefix}-from-`.length)))
 
 /** A copy to a sink, and what it needs around it. */
 export interface Delivery {

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Plan, sourcesOf } from '../../dataflow/plan.ts'
+import { inferredIn, type Plan, sourcesOf } from '../../dataflow/plan.ts'
 import { previewFlow } from '../../dataflow/run.ts'
 import type { Script, StreamName } from '../../dataflow/script/tree.ts'
 import { shownType } from '../../dataflow/types.ts'
@@ -10,7 +10,7 @@ import { type ErrorCode, FerryError } from '../../errors.ts'
 import type { ValueObject } from '../../pipelines/expressions/values.ts'
 import type { Running } from './context.ts'
 import { flowParameters, plannedAhead, readDataFlow } from './dataflows.ts'
-import { stagesOf } from './flowcopies.ts'
+import { stagedIn, stagesOf } from './flowcopies.ts'
 
 export interface FlowStream {
   name: string
@@ -86,7 +86,8 @@ export async function lookAtFlow(around: Running, request: LookRequest): Promise
     const prefix = `flow-preview-${randomBytes(8).toString('hex')}`
     const call = { parameters: request.parameters, datasetParameters: request.datasetParameters }
     const moving = { around, flow, call, scope, parameters, startedAt, file, prefix }
-    for (const job of await stagesOf(moving, request.sample)) {
+    const jobs = await stagesOf(moving, request.sample)
+    for (const job of jobs) {
       const { status, errors } = await around.copier.run({ job, signal: request.signal, onStart: () => {} })
       const [first] = errors
       if (status !== 'completed')
@@ -96,7 +97,9 @@ export async function lookAtFlow(around: Running, request: LookRequest): Promise
     const sources = sourcesOf(script).map(s => s.name)
     const { policy } = around
     const { stream, most } = request
-    const infers = new Set<string>()
+    const infers = inferredIn(script, { parameters, startedAt, note: () => {} })
+    const staged = stagedIn(jobs, prefix)
+    const empty = sources.filter(source => !staged.has(source))
     const { plan, rows } = await previewFlow({
       script,
       parameters,
@@ -105,6 +108,7 @@ export async function lookAtFlow(around: Running, request: LookRequest): Promise
       policy,
       sources,
       infers,
+      empty,
       stream,
       most,
     })

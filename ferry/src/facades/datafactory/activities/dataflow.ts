@@ -2,9 +2,8 @@
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { sourcesOf } from '../../../dataflow/plan.ts'
+import { inferredIn, sourcesOf } from '../../../dataflow/plan.ts'
 import { runFlow, sinkTable, sourceTable } from '../../../dataflow/run.ts'
-import { isOn } from '../../../dataflow/transformations/args.ts'
 import { FerryError } from '../../../errors.ts'
 import type { CopyJob, EndpointSpec } from '../../../job/schema.ts'
 import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
@@ -15,7 +14,7 @@ import { requireObject } from '../../../pipelines/resolve.ts'
 import { newestRun } from '../../../state/runs.ts'
 import { type Running, withStore } from '../context.ts'
 import { type DataFlow, type FlowCall, flowParameters, plannedAhead, readDataFlow } from '../dataflows.ts'
-import { type Delivery, deliveriesOf, type Moving, stagesOf } from '../flowcopies.ts'
+import { type Delivery, deliveriesOf, type Moving, stagedIn, stagesOf } from '../flowcopies.ts'
 import { completedRun, executed } from './copy.ts'
 
 export function dataFlowActivity(around: Running): ActivityKind {
@@ -65,18 +64,15 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
     mkdirSync(folder, { recursive: true, mode: 0o700 })
     jobs.push(...(await keptCopies(context, 'stages', () => stagesOf(moving))))
     for (const job of jobs) await copied(around, context, job)
-    if (!existsSync(file)) {
+    const staged = stagedIn(jobs, moving.prefix)
+    if (staged.size > 0 && !existsSync(file)) {
       throw new FerryError('FERRY-3001', 'what the sources of the data flow gave is not there any more', {
         hint: 'Begin a run of the pipeline anew.',
       })
     }
     const read = performance.now()
     const sources = sourcesOf(flow.script)
-    const infers = new Set(
-      sources
-        .filter(s => isOn(s.statement, 'inferDriftedColumnTypes', { parameters, startedAt, note: () => {} }))
-        .map(s => s.name),
-    )
+    const infers = inferredIn(flow.script, { parameters, startedAt, note: () => {} })
     const names = sources.map(s => s.name)
     const { script } = flow
     const { plan, counts } = await runFlow({
@@ -87,6 +83,7 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
       policy,
       infers,
       sources: names,
+      empty: names.filter(name => !staged.has(name)),
       signal,
     })
     const worked = performance.now()
