@@ -102,7 +102,7 @@ async function withEngine<T>({ file, policy, signal }: FlowRequest, work: (engin
     if (told === error) throw error
     throw new FerryError(told.code, told.message, {
       cause: error,
-      hint: 'Look for the stream: `ferry adf flow explain` prints the SQL of each, `preview` its first rows.',
+      hint: 'Look at the SQL and at the first rows of its streams: docs/dataflows.md.',
     })
   } finally {
     signal?.removeEventListener('abort', stop)
