@@ -20,6 +20,15 @@ export function threadPath(): string {
   return existsSync(source) ? source : join(ferry, 'dist', 'state-thread.js')
 }
 
+/**
+ * Ends this process at once, whatever its threads do: a statement of an engine that waits for a pipe which nobody reads would keep it, and
+ * what it has locked, for ever. What listens for the end of the process is still called.
+ */
+export function leave(): void {
+  process.once('exit', () => process.kill(process.pid, 'SIGKILL'))
+  process.exit(0)
+}
+
 /** The server answers first: what works for it gets the processor time that it leaves; `nice` is from 0 to 19. */
 export function letWait(child: { pid?: number | undefined }, nice: number): void {
   try {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { randomOf } from '../seed.ts'
-import { makeDatabase, startFerry, temporaryFolder } from '../support.ts'
+import { makeDatabase, startFerry, temporaryFolder, until } from '../support.ts'
 import { activity, dataset, flowOf, postgresService, reference, tableDataset, writeFactory } from './factory.ts'
 
 const ROWS = 20_000
@@ -93,4 +93,41 @@ export async function killFlows(kills: number, seed: number): Promise<number> {
     expect(existsSync(spool) ? readdirSync(spool) : []).toEqual([])
   }
   return hits
+}
+
+/** Kills a data flow while it copies, and cancels its run; gives back what stays in the folder beside the state. */
+export async function cancelFlow(): Promise<string[]> {
+  const home = temporaryFolder()
+  const { client, url } = await makeDatabase()
+  await client.query(
+    'CREATE TABLE news AS SELECT i AS id FROM generate_series(1, 200000) i; CREATE TABLE kept (id int)',
+  )
+  const folder = writeFactory({
+    'linkedService/pg': postgresService(url),
+    'dataset/table': tableDataset('pg'),
+    'dataflow/f': flowOf(
+      { news: dataset('table', { table: 'news' }) },
+      { kept: dataset('table', { table: 'kept' }) },
+      `source(output(id as integer), format: 'table') ~> news\nnews sink(format: 'table') ~> kept`,
+    ),
+    'pipeline/p': {
+      activities: [activity('flow', 'ExecuteDataFlow', { dataflow: reference('f', 'DataFlowReference') })],
+    },
+  })
+  // The sink waits: the run is killed in its midst.
+  await client.query('BEGIN')
+  await client.query('LOCK TABLE kept IN ACCESS EXCLUSIVE MODE')
+  const running = startFerry(['adf', 'run', '--factory', folder, '--pipeline', 'p', '--json'], { home })
+  const spool = join(home, 'spool')
+  const flows = () => (existsSync(spool) ? readdirSync(spool) : [])
+  await until(async () => flows().length > 0)
+  running.kill('SIGKILL')
+  await running.done
+  expect(flows().length).toBe(1)
+  await client.query('COMMIT')
+  const list = await startFerry(['adf', 'list', '--json'], { home }).done
+  const [{ runId }] = JSON.parse(list.stdout) as [{ runId: string }]
+  const cancelled = await startFerry(['adf', 'cancel', runId], { home }).done
+  expect(cancelled.code, cancelled.stderr).toBe(0)
+  return flows()
 }

@@ -2,6 +2,7 @@
 import { asFerryError } from '../errors.ts'
 import { guardNetwork } from '../network.ts'
 import { Policy } from '../policy.ts'
+import { leave } from '../program.ts'
 import type { Answer, Order } from '../runtime/copier.ts'
 import { runJob } from '../runtime/run.ts'
 import { openState } from '../state/database.ts'
@@ -10,7 +11,7 @@ export default async function copier(): Promise<void> {
   // Who has asked may be gone.
   const tell = (answer: Answer) => process.send?.(answer, undefined, undefined, () => {})
   // Who has asked is gone: what is committed stays, and is gone on with later.
-  process.once('disconnect', () => process.exit(0))
+  process.once('disconnect', leave)
   // The terminal's signals are for the process that this one works for.
   process.on('SIGINT', () => {})
   process.on('SIGTERM', () => {})

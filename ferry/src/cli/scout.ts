@@ -3,6 +3,7 @@ import { asFerryError, FerryError } from '../errors.ts'
 import { type AllLooks, lookAt } from '../facades/looks.ts'
 import { guardNetwork } from '../network.ts'
 import { Policy } from '../policy.ts'
+import { leave } from '../program.ts'
 import type { ScoutAnswer } from '../runtime/scouts.ts'
 import { openState } from '../state/database.ts'
 
@@ -37,7 +38,7 @@ export default async function scout(): Promise<void> {
     },
   )
   // The server has ended.
-  process.once('disconnect', () => process.exit(0))
+  process.once('disconnect', leave)
   await state
   await new Promise(() => {})
 }

@@ -1,4 +1,6 @@
 /** The job of a copy as its activity began it: a process that goes on with the run resumes it, and whoever cancels it removes what it left. */
+import { rmSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { checkJob } from '../job/read.ts'
 import type { CopyJob } from '../job/schema.ts'
 import type { Policy } from '../policy.ts'
@@ -41,6 +43,14 @@ export function keepStep(context: ActivityContext, step: string, kept: unknown[]
   context.decideFurther(valueOf({ ...(context.decision as object | undefined), [step]: kept }))
 }
 
+/** Where an activity keeps files: a folder of its own beside the state. */
+export const spoolFolder = ({ home }: Pick<State, 'home'>, name: string): string => join(home, 'spool', name)
+
+const foldersOf = (kept: string, state: State) => {
+  const { folders = [] } = JSON.parse(kept) as { folders?: string[] }
+  return folders.map(name => spoolFolder(state, basename(name)))
+}
+
 /** The copies of an activity that makes several. */
 const copiesOf = (kept: string) => {
   const { stages = [], deliveries = [] } = JSON.parse(kept) as Record<string, unknown[]>
@@ -64,5 +74,7 @@ export async function discardCopies(state: State, run: string, policy: Policy): 
     const kept = Seal.open(state.home).reveal(sealName(key, 'decision'), decision)
     const jobs = type === 'Copy' ? [openCopy(kept)] : copiesOf(kept)
     for (const job of jobs) await discardCopy(state, job, policy)
+    if (type === 'ExecuteDataFlow')
+      for (const folder of foldersOf(kept, state)) rmSync(folder, { recursive: true, force: true })
   }
 }

@@ -9,7 +9,7 @@ import type { CopyJob, EndpointSpec } from '../../../job/schema.ts'
 import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
 import { ActivityFailure } from '../../../pipelines/errors.ts'
 import { isObject, type ValueObject, valueOf } from '../../../pipelines/expressions/values.ts'
-import { discardCopy, keepStep, keptCopies, keptStep } from '../../../pipelines/keptcopy.ts'
+import { discardCopy, keepStep, keptCopies, keptStep, spoolFolder } from '../../../pipelines/keptcopy.ts'
 import { requireObject } from '../../../pipelines/resolve.ts'
 import { newestRun } from '../../../state/runs.ts'
 import { type Running, withStore } from '../context.ts'
@@ -27,7 +27,7 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
   const { flow, call } = calledFlow(around, context)
   const startedAt = new Date(context.startedAt).toISOString()
   const print = createHash('sha256').update(`${context.runId}/${context.key}`).digest('hex').slice(0, 16)
-  const folder = join(state.home, 'spool', `flow-${print}`)
+  const folder = spoolFolder(state, `flow-${print}`)
   const parameters = flowParameters(flow, call.parameters, startedAt)
   const file = join(folder, 'flow.duckdb')
   const moving: Moving = {
@@ -61,6 +61,8 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
     rmSync(folder, { recursive: true, force: true })
   }
   try {
+    if (!keptStep(context, 'folders')) keepStep(context, 'folders', [`flow-${print}`])
+    await context.flush()
     mkdirSync(folder, { recursive: true, mode: 0o700 })
     jobs.push(...(await keptCopies(context, 'stages', () => stagesOf(moving))))
     for (const job of jobs) await copied(around, context, job)
