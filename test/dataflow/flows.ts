@@ -1,6 +1,5 @@
 /** Flows of tests over rows that are written beside them. */
 import { join } from 'node:path'
-import { sourcesOf } from '../../ferry/src/dataflow/plan.ts'
 import { type FlowEnd, type FlowRequest, previewFlow, runFlow, sourceTable } from '../../ferry/src/dataflow/run.ts'
 import { parseScript } from '../../ferry/src/dataflow/script/parser.ts'
 import { Duckdb } from '../../ferry/src/duckdb/engine.ts'
@@ -19,8 +18,7 @@ async function made(text: string, tables: Tables): Promise<FlowRequest> {
   }
   await engine.close()
   const script = parseScript(text)
-  const sources = sourcesOf(script).map(s => s.name)
-  return { script, parameters: new Map(), startedAt: STARTED, file, policy, infers: new Set(), sources }
+  return { script, parameters: new Map(), startedAt: STARTED, file, policy }
 }
 
 /** The rows of a stream. */

@@ -82,8 +82,25 @@ export interface Containers {
   ): Promise<void>
 }
 
+/** A table in a statement over two: `t` is changed, and `s` says how. */
+export interface Aliased {
+  name: string
+  as: 's' | 't'
+}
+
+/** Statements over two tables. */
+export interface TwoTables {
+  /** Sets columns of one table from another, where both match. */
+  update(into: Aliased, set: { column: string; value: string }[], from: Aliased, match: string): string
+  /** Deletes what another table matches. */
+  remove(from: Aliased, using: Aliased, match: string): string
+}
+
 /** A store that executes statements in its own language. */
-export interface Statements {
+export interface Statements extends TwoTables {
+  /** An object as a statement names it: with its schema, quoted. */
+  table(object: string): string
+  quote(name: string): string
   /** Executes one statement that gives no rows. Gives back how many rows it changed; undefined if the store does not say. */
   execute(statement: string): Promise<number | undefined>
   /** Calls a procedure; a name of a parameter is empty where the store knows them by position only. */

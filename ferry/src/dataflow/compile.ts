@@ -2,10 +2,10 @@
 import { didYouMean, FerryError } from '../errors.ts'
 import { converted } from './convert.ts'
 import { listOf } from './functions/arrays.ts'
-import { type Call, hasItem } from './functions/kinds.ts'
+import type { Call } from './functions/kinds.ts'
 import { functionNamed, isAbsent, nearFunction } from './functions/registry.ts'
 import { binary, unary, WORDS } from './operators.ts'
-import { type Column, columnOf, flowFault, type Scope, type Value } from './scope.ts'
+import { type Column, columnOf, flowFault, refused, type Scope, type Value } from './scope.ts'
 import { parseExpression } from './script/parser.ts'
 import type { Argument, Expression } from './script/tree.ts'
 import {
@@ -69,7 +69,7 @@ function compiled(e: Expression, scope: Scope): Value {
     case 'call':
       return call(e, scope)
     case 'cached':
-      throw new FerryError('FERRY-7006', `line ${e.line}: cached lookups (${e.sink}#${e.name}) do not run here yet`)
+      throw refused(e, `cached lookups (${e.sink}#${e.name}) do not run here yet`)
     case 'member':
       return member(e, scope)
     case 'index': {
@@ -231,15 +231,15 @@ function call(e: Extract<Expression, { kind: 'call' }>, scope: Scope): Value {
     return binary(word, left!, right!, e)
   }
   const mark = own(MARKS, name)
-  if (mark !== undefined) requireHidden(e, scope, MARK, 'an alterRow')
-  if (mark !== undefined) return { sql: `(${MARK} = ${literal(mark)})`, type: BOOLEAN }
+  if (mark !== undefined) {
+    requireHidden(e, scope, MARK, 'an alterRow')
+    return { sql: `(${MARK} = ${literal(mark)})`, type: BOOLEAN }
+  }
   if ((name === 'true' || name === 'false') && e.args.length === 0) return { sql: name, type: BOOLEAN, constant: name }
   const special = own(OWN, name)
   if (special) return special(e, scope, values)
   const found = functionNamed(name)
-  if (!found && isAbsent(e.name)) {
-    throw new FerryError('FERRY-7006', `line ${e.line}, column ${e.column}: the function ${e.name} does not run here`)
-  }
+  if (!found && isAbsent(e.name)) throw refused(e, `the function ${e.name} does not run here`)
   if (!found) throw flowFault(e, `there is no function ${e.name}${nearFunction(e.name)}`)
   if (found.isAggregate && !scope.over)
     throw flowFault(e, `${e.name} is of a group: it stands in aggregate, window and pivot alone`)
@@ -257,16 +257,11 @@ function call(e: Extract<Expression, { kind: 'call' }>, scope: Scope): Value {
     scope,
     compile: (one, inner = scope) => compile(one, inner),
   }
-  // Functions of elements compile their arguments themselves.
-  const isOfElements = e.args.some(arg => arg.kind === 'value' && hasItem(arg.value))
-  const isLambda = ['filter', 'map', 'mapindex', 'mapif', 'find', 'contains', 'maploop', 'reduce', 'sort'].includes(
-    name,
-  )
   try {
-    return found.build(isLambda && (isOfElements || name !== 'sort') ? [] : values(), given)
+    return found.build(found.isOfElements ? [] : values(), given)
   } catch (error) {
     if (error instanceof FerryError && !/^line \d/.test(error.message)) {
-      throw new FerryError(error.code, `line ${e.line}, column ${e.column}: ${e.name}: ${error.message}`)
+      throw flowFault(e, `${e.name}: ${error.message}`, error.code)
     }
     throw error
   }

@@ -59,13 +59,13 @@ function structured({ sql }: Value, from: readonly Field[], to: readonly Field[]
 }
 
 /** What lies in a text as JSON. Throws FERRY-7003. */
-function ofJson({ sql, type: from }: Value, type: FlowType): string {
+export function ofJson({ sql, type: from }: Value, type: FlowType): string {
   if (from.kind !== 'string') throw mismatch(from, type)
   return `CASE WHEN json_valid(${sql}) THEN json_transform(${sql}, ${literal(jsonStructure(type))}) END`
 }
 
 /** A type as the engine's reader of JSON takes it. */
-export function jsonStructure(type: FlowType): string {
+function jsonStructure(type: FlowType): string {
   const of = (t: FlowType): unknown => {
     if (t.kind === 'struct') return Object.fromEntries(t.fields.map(f => [f.name, of(f.type)]))
     return t.kind === 'array' ? [of(t.of)] : sqlType(t)

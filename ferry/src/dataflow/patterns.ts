@@ -1,7 +1,7 @@
 /** What a pattern asks of a column before anything runs: its name, type, position and streams. */
 import { runInNewContext } from 'node:vm'
 import { FerryError } from '../errors.ts'
-import { type Column, flowFault } from './scope.ts'
+import { type Column, flowFault, refused } from './scope.ts'
 import { parseExpression } from './script/parser.ts'
 import type { Argument, Expression } from './script/tree.ts'
 import { type FlowType, isNumber, nameOf } from './types.ts'
@@ -37,11 +37,7 @@ export function patternOf(e: Expression): { condition: Expression; rest: Argumen
   const at = e.args.findIndex(
     a => a.kind === 'value' && a.value.kind === 'call' && ['match', 'patternMatch'].includes(a.value.name),
   )
-  if (at !== 0)
-    throw new FerryError(
-      'FERRY-7006',
-      `line ${e.line}: each takes match(...) first here: patterns within structures do not run`,
-    )
+  if (at !== 0) throw refused(e, `each takes match(...) first here: patterns within structures do not run`)
   const match = (e.args[0] as Extract<Argument, { kind: 'value' }>).value as Extract<Expression, { kind: 'call' }>
   const condition = match.args.at(-1)
   if (condition?.kind !== 'value') throw flowFault(match, 'match takes a condition')
@@ -103,10 +99,10 @@ function known(e: Expression, about: About): Known {
           return list.value.items.some(one => known(one, about) === wanted)
         }
       }
-      throw new FerryError('FERRY-7006', `line ${e.line}: ${e.name} does not run in a pattern here`)
+      throw refused(e, `${e.name} does not run in a pattern here`)
     }
     default:
-      throw new FerryError('FERRY-7006', `line ${e.line}: this does not run in a pattern here`)
+      throw refused(e, `this does not run in a pattern here`)
   }
 }
 
@@ -138,7 +134,7 @@ function compared(e: Extract<Expression, { kind: 'binary' }>, a: Known, b: Known
     case '>=':
       return a! >= b!
     default:
-      throw new FerryError('FERRY-7006', `line ${e.line}: ${e.operator} does not run in a pattern here`)
+      throw refused(e, `${e.operator} does not run in a pattern here`)
   }
 }
 

@@ -3,12 +3,11 @@ import { didYouMean, FerryError } from '../errors.ts'
 import { compile } from './compile.ts'
 import { converted } from './convert.ts'
 import { NOT_HERE, requireKnown, TRANSFORMATIONS } from './properties.ts'
-import { type Flow, type Made, type Relation, type Step, scopeOf } from './relation.ts'
-import type { Value } from './scope.ts'
+import { type Flow, type Made, quietly, type Relation, type Step, scopeOf } from './relation.ts'
+import { flowFault, refused, type Value } from './scope.ts'
 import type { Script, Statement, StreamName } from './script/tree.ts'
 import { type PlannedSink, sinkOf } from './sink.ts'
 import { type Declared, declaredOf, readSource, type Stored } from './source.ts'
-import { isOn } from './transformations/args.ts'
 import { cast, derive, foldDown, parse, select, stringify } from './transformations/columns.ts'
 import { aggregate, pivot, rank, unpivot, window } from './transformations/groups.ts'
 import { alterRow, assert, filter, keyGenerate, sort, split } from './transformations/rows.ts'
@@ -84,14 +83,6 @@ export function sourcesOf({ statements }: Script): SourceOf[] {
     .map(statement => ({ name: statement.output, statement, declared: declaredOf(statement) }))
 }
 
-/** The sources whose further columns get the types that all their values have. */
-export const inferredIn = (script: Script, flow: Flow): Set<string> =>
-  new Set(
-    sourcesOf(script)
-      .filter(s => isOn(s.statement, 'inferDriftedColumnTypes', flow))
-      .map(s => s.name),
-  )
-
 /** Throws FERRY-7002, FERRY-7003, FERRY-7006 with the place in the script. */
 export function planFlow({ script, parameters, startedAt, stored }: PlanRequest): Plan {
   requireGraph(script)
@@ -129,7 +120,8 @@ export function planFlow({ script, parameters, startedAt, stored }: PlanRequest)
   return { steps, sinks: order.map(o => o.sink), notes: [...notes] }
 }
 
-const streamOf = ({ name, branch }: StreamName) => (branch === undefined ? name : `${name}@${branch}`)
+/** A stream as it is called where it is read. */
+export const streamOf = ({ name, branch }: StreamName) => (branch === undefined ? name : `${name}@${branch}`)
 
 /** How many queries read a stream: a sink has one for each way, an unpivot one for each column. */
 function readersOf({ steps, sinks }: Pick<Plan, 'steps' | 'sinks'>, stream: string): number {
@@ -141,7 +133,7 @@ function readersOf({ steps, sinks }: Pick<Plan, 'steps' | 'sinks'>, stream: stri
 /** Values of parameters: given ones, else defaults. Throws FERRY-7003, FERRY-7004. */
 function parametersOf(script: Script, given: PlanRequest['parameters'], startedAt: string): Map<string, Value> {
   const known = new Map<string, Value>()
-  const flow: Flow = { parameters: known, startedAt, note: () => {} }
+  const flow = quietly({ parameters: known, startedAt })
   for (const name of given.keys()) {
     if (script.parameters.some(p => p.name === name)) continue
     const near = didYouMean(
@@ -182,7 +174,7 @@ export function requireGraph({ statements }: Script): void {
   statements.forEach((statement, i) => {
     const { kind, output, branches } = statement
     const why = Object.hasOwn(NOT_HERE, kind) ? NOT_HERE[kind] : undefined
-    if (why !== undefined) throw refusal(statement, why)
+    if (why !== undefined) throw refused(statement, why)
     if (!TRANSFORMATIONS.includes(kind)) {
       throw fault(statement, `there is no transformation ${kind}${didYouMean(kind, TRANSFORMATIONS)}`)
     }
@@ -238,7 +230,4 @@ function leadsTo(
   return false
 }
 
-const fault = ({ line, column }: Statement, message: string) =>
-  new FerryError('FERRY-7002', `line ${line}, column ${column}: ${message}`)
-const refusal = ({ line, column }: Statement, message: string) =>
-  new FerryError('FERRY-7006', `line ${line}, column ${column}: ${message}`)
+const fault = (place: Statement, message: string) => flowFault(place, message, 'FERRY-7002')

@@ -34,6 +34,13 @@ export interface Flow {
   note: (text: string) => void
 }
 
+/** A flow whose notes nobody wants: it is asked for settings alone. */
+export const quietly = ({ parameters, startedAt }: Omit<Flow, 'note'>): Flow => ({
+  parameters,
+  startedAt,
+  note: () => {},
+})
+
 export interface Step {
   statement: Statement
   inputs: Relation[]
@@ -93,6 +100,32 @@ export const column = (name: string, type: FlowType, stream: string, from?: Colu
   origin: from ? (from.origin ?? from.streams.at(-1)) : stream,
   ...(from?.isDrifted ? { isDrifted: true } : {}),
 })
+
+/** A column that a transformation gives, with its value. */
+export interface Given {
+  column: Omit<Column, 'id'>
+  value: Value
+}
+
+/** The columns of a relation as they are. */
+export const unchanged = ({ columns }: { columns: readonly Column[] }, stream: string): Given[] =>
+  columns.map(c => ({ column: column(c.name, c.type, stream, c), value: { sql: c.id, type: c.type } }))
+
+/** A stream of columns made of the rows of a relation, with what is hidden in them; `source` where they are not read by its name. */
+export function projected(stream: string, given: readonly Given[], from: Relation, source = from.id): Made {
+  return { ...selected(stream, given, `FROM ${source}`, hidden(from)), ...keepsHidden(from) }
+}
+
+/** The same of groups of rows, in which nothing is hidden. */
+export function selected(stream: string, given: readonly Given[], behind: string, more: readonly string[] = []): Made {
+  const columns = named(given.map(g => g.column))
+  const list = listed(
+    given.map(g => g.value.sql),
+    columns,
+    more,
+  )
+  return { stream, columns, sql: `SELECT ${list} ${behind}` }
+}
 
 /** A list of `expression AS name`. */
 export function listed(values: readonly string[], columns: readonly Column[], more: readonly string[] = []): string {

@@ -3,8 +3,10 @@ import { Duckdb, translate } from '../duckdb/engine.ts'
 import { didYouMean, FerryError } from '../errors.ts'
 import type { Policy } from '../policy.ts'
 import { type Plan, type PlannedStep, type PlanRequest, planFlow, sourcesOf } from './plan.ts'
+import { quietly } from './relation.ts'
 import type { PlannedSink, Way } from './sink.ts'
 import type { Stored, StoredColumn } from './source.ts'
+import { isOn } from './transformations/args.ts'
 import { type FlowType, fromSqlType, literal, quoted, STRING, sqlType } from './types.ts'
 
 /** Bytes that the engine takes before it spills to disk: with Node and a copy beside it a flow stays below 512 MB. */
@@ -21,9 +23,6 @@ export interface FlowRequest extends Omit<PlanRequest, 'stored'> {
   /** The database file. */
   file: string
   policy: Policy
-  /** Sources whose further columns get the types that all their values have. */
-  infers: ReadonlySet<string>
-  sources: readonly string[]
   /** Sources that have no rows, and no table yet. */
   empty?: readonly string[]
   signal?: AbortSignal
@@ -38,13 +37,12 @@ export interface FlowEnd {
 /** Works out all sinks, at once or not at all. A flow that was worked out before is not again. Throws FERRY-4001 and others. */
 export async function runFlow(request: FlowRequest): Promise<FlowEnd> {
   return withEngine(request, async engine => {
-    await makeEmpty(engine, request)
-    const plan = planFlow({ ...request, stored: await storedIn(engine, request) })
+    const plan = await planned(engine, request)
     const done = await engine.all(`SELECT 1 FROM duckdb_tables() WHERE table_name = 'ferry done'`)
     if (done.length === 0) await work(engine, plan)
     const counts = new Map<string, number>()
     const tables = [
-      ...request.sources.map(sourceTable),
+      ...sourcesOf(request.script).map(s => sourceTable(s.name)),
       ...plan.sinks.flatMap(s => s.rows.map(({ way }) => sinkTable(s.name, way))),
     ]
     for (const table of tables) counts.set(table, await countOf(engine, quoted(table)))
@@ -57,8 +55,7 @@ export async function previewFlow(
   request: FlowRequest & { stream?: string | undefined; most: number },
 ): Promise<{ plan: Plan; rows: Record<string, unknown>[] }> {
   return withEngine(request, async engine => {
-    await makeEmpty(engine, request)
-    const plan = planFlow({ ...request, stored: await storedIn(engine, request) })
+    const plan = await planned(engine, request)
     if (request.stream === undefined) return { plan, rows: [] }
     const { id, stream, relation } = stepNamed(plan, request.stream)
     const list = relation.columns.map(c => `${c.id} := ${c.id}`).join(', ')
@@ -125,10 +122,16 @@ async function makeEmpty(engine: Duckdb, { script, empty = [] }: FlowRequest): P
   }
 }
 
-/** What the sources have. */
-async function storedIn(engine: Duckdb, { sources, infers }: FlowRequest): Promise<Map<string, Stored>> {
+/** The queries by what the sources really have. */
+async function planned(engine: Duckdb, request: FlowRequest): Promise<Plan> {
+  await makeEmpty(engine, request)
+  return planFlow({ ...request, stored: await storedIn(engine, request) })
+}
+
+async function storedIn(engine: Duckdb, request: FlowRequest): Promise<Map<string, Stored>> {
+  const flow = quietly(request)
   const found = new Map<string, Stored>()
-  for (const source of sources) {
+  for (const { name: source, statement } of sourcesOf(request.script)) {
     const table = `main.${quoted(sourceTable(source))}`
     const rows = await engine.all(`DESCRIBE ${table}`)
     const columns = rows.map((r): StoredColumn => {
@@ -136,7 +139,8 @@ async function storedIn(engine: Duckdb, { sources, infers }: FlowRequest): Promi
       const type = fromSqlType(own)
       return { name: String(r.column_name), type, isCast: sqlType(type) !== own }
     })
-    const inferred = infers.has(source) ? await inferredIn(engine, table, columns) : undefined
+    const infers = isOn(statement, 'inferDriftedColumnTypes', flow)
+    const inferred = infers ? await inferredIn(engine, table, columns) : undefined
     found.set(source, { table, columns, ...(inferred ? { inferred } : {}) })
   }
   return found

@@ -1,5 +1,5 @@
 /** What an expression sees: columns, parameters, items of arrays. */
-import { FerryError } from '../errors.ts'
+import { type ErrorCode, FerryError } from '../errors.ts'
 import type { Place } from './script/tokens.ts'
 import type { FlowType } from './types.ts'
 
@@ -52,6 +52,10 @@ export function columnOf(columns: readonly Column[], name: string, stream: strin
   return found.sort((a, b) => distance(a) - distance(b))[0]
 }
 
-export function flowFault(place: Place | undefined, message: string): FerryError {
-  return new FerryError('FERRY-7003', place ? `line ${place.line}, column ${place.column}: ${message}` : message)
+/** A fault at a place of the script. */
+export function flowFault({ line, column }: Place, message: string, code: ErrorCode = 'FERRY-7003'): FerryError {
+  return new FerryError(code, `line ${line}, column ${column}: ${message}`)
 }
+
+/** What Data Factory has and Ferry does not. */
+export const refused = (place: Place, message: string): FerryError => flowFault(place, message, 'FERRY-7006')

@@ -1,11 +1,10 @@
 /** Sinks of a flow: which rows they get in which way, and under which names. */
-import { FerryError } from '../errors.ts'
 import { MARK } from './compile.ts'
-import { column, listed, named, type Step, scopeOf } from './relation.ts'
-import { type Column, flowFault } from './scope.ts'
-import { isOn, property, requireInputs, setting, texts, within } from './transformations/args.ts'
-import { mappedColumns, withoutTwice } from './transformations/columns.ts'
-import { type Field, quoted } from './types.ts'
+import { type Step, scopeOf, selected } from './relation.ts'
+import { type Column, flowFault, refused } from './scope.ts'
+import { isOn, property, requireInputs, setting, texts } from './transformations/args.ts'
+import { mapped } from './transformations/columns.ts'
+import { quoted } from './types.ts'
 
 export type Way = 'insert' | 'upsert' | 'update' | 'delete'
 
@@ -45,23 +44,11 @@ export function sinkOf(step: Step): PlannedSink {
   const [from] = inputs
   const { output: name } = statement
   if (['inline', 'cache'].includes(setting(statement, 'format', flow) ?? '')) {
-    throw new FerryError(
-      'FERRY-7006',
-      `line ${statement.line}: the sink ${name} is a cache: caches do not run here yet`,
-    )
+    throw refused(statement, `the sink ${name} is a cache: caches do not run here yet`)
   }
-  const scope = scopeOf(from!, flow)
-  const args = within(statement, 'mapColumn')
-  const all = args
-    ? mappedColumns(args, scope, name)
-    : from!.columns.map(c => ({
-        column: column(c.name, c.type, name, c),
-        value: { sql: c.id, type: c.type },
-        from: c.name,
-      }))
-  const mapped = withoutTwice(all, step)
-  if (mapped.length === 0) throw flowFault(statement, `the sink ${name} gets no column`)
-  const columns = named(mapped.map(m => m.column))
+  const given = mapped(step, scopeOf(from!, flow))
+  if (given.length === 0) throw flowFault(statement, `the sink ${name} gets no column`)
+  const { sql: select, columns } = selected(name, given, `FROM ${from!.id}`)
   const cased = columns.find(c => c.id !== quoted(c.name))
   if (cased) {
     throw flowFault(
@@ -69,10 +56,6 @@ export function sinkOf(step: Step): PlannedSink {
       `the sink ${name} gets columns whose names differ from ${cased.name} in case alone: rename one by a select`,
     )
   }
-  const select = `SELECT ${listed(
-    mapped.map(m => m.value.sql),
-    columns,
-  )} FROM ${from!.id}`
   const allowed = WAYS.filter(w => (property(statement, w.property) ? isOn(statement, w.property, flow) : w.byDefault))
   if (allowed.length === 0)
     throw flowFault(statement, `the sink ${name} takes no row: none of insertable and the others is true`)
@@ -128,6 +111,3 @@ function requireKey(key: string, columns: readonly Column[], { statement }: Step
     `the sink ${statement.output} has no column ${key}, which is one of its keys: it has ${names}`,
   )
 }
-
-/** The columns that a sink gets. */
-export const fieldsOf = ({ columns }: PlannedSink): Field[] => columns.map(({ name, type }) => ({ name, type }))

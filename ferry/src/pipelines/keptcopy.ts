@@ -36,15 +36,15 @@ export async function keptCopies(
 
 /** What a step of an activity has kept; undefined if it has not come to it. */
 export function keptStep({ decision }: ActivityContext, step: string): Value[] | undefined {
-  return decision === undefined ? undefined : ((decision as Record<string, Value[]>)[step] as Value[] | undefined)
+  return decision === undefined ? undefined : (decision as Record<string, Value[]>)[step]
 }
 
 export function keepStep(context: ActivityContext, step: string, kept: unknown[]): void {
   context.decideFurther(valueOf({ ...(context.decision as object | undefined), [step]: kept }))
 }
 
-/** Where an activity keeps files: a folder of its own beside the state. */
-export const spoolFolder = ({ home }: Pick<State, 'home'>, name: string): string => join(home, 'spool', name)
+/** Where activities keep files: a folder beside the state, with folders of their own in it. */
+export const spoolFolder = ({ home }: Pick<State, 'home'>, ...own: string[]): string => join(home, 'spool', ...own)
 
 const foldersOf = (kept: string, state: State) => {
   const { folders = [] } = JSON.parse(kept) as { folders?: string[] }

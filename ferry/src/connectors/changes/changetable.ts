@@ -1,5 +1,6 @@
 /** What databases differ in where changes are applied to a table of them, and what the statements share. */
 import type { LogicalType, Row } from '../../batch/types.ts'
+import type { Aliased, TwoTables } from '../../contract/capabilities.ts'
 
 /** A column of a staging table. */
 export interface StagedColumn {
@@ -27,11 +28,7 @@ export interface ChangeTable {
 }
 
 /** Statements over two tables. */
-export interface ChangeDialect {
-  /** Sets columns of one table from another, where both match. */
-  update(into: Aliased, set: { column: string; value: string }[], from: Aliased, match: string): string
-  /** Deletes what another table matches. */
-  remove(from: Aliased, using: Aliased, match: string): string
+export interface ChangeDialect extends TwoTables {
   /** Deletes what no row of another table matches. */
   removeUnmatched(from: Aliased, without: Aliased, match: string, condition: string): string
   /** That two values are the same, nulls too, to the last byte of a text. */
@@ -40,11 +37,6 @@ export interface ChangeDialect {
   exact(a: string, b: string): string
   /** Rows of a staging table into the live one, over those of the same keys. */
   upsert(rows: { live: string; stage: string; columns: string[]; keys: string[]; where: string }): string[]
-}
-
-export interface Aliased {
-  name: string
-  as: 's' | 't'
 }
 
 /** The dialect of stores that know `UPDATE ... FROM` and `DELETE ... USING`, without the upsert. */

@@ -1,16 +1,18 @@
 import { existsSync } from 'node:fs'
 import type { Column, LogicalType } from '../../batch/types.ts'
+import type { Statements } from '../../contract/capabilities.ts'
 import type { Names } from '../../contract/names.ts'
 import type { ObjectSpec, TableInfo } from '../../contract/schema.ts'
 import type { SinkSession } from '../../contract/sink.ts'
 import type { SourceSession } from '../../contract/source.ts'
 import type { Connector, Store } from '../../contract/store.ts'
 import type { RunIdentity } from '../../contract/write.ts'
-import { Duckdb, translate } from '../../duckdb/engine.ts'
+import { Duckdb, quoteName, translate } from '../../duckdb/engine.ts'
 import { held, toNative } from '../../duckdb/logical.ts'
 import { FerryError } from '../../errors.ts'
 import { realOf } from '../../policy.ts'
 import type { DatabaseFile } from '../databasefile.ts'
+import { DIALECT } from './apply.ts'
 import { describe, listObjects, namePart, qualified, splitName } from './catalog.ts'
 import { duckdbKind } from './settings.ts'
 import { DuckdbSink } from './sink.ts'
@@ -51,6 +53,25 @@ class DuckdbStore implements Store {
   async describe(spec: ObjectSpec): Promise<TableInfo | undefined> {
     if (!existsSync(this.path)) return undefined
     return this.reading(db => describe(db, spec))
+  }
+
+  readonly statements: Statements = {
+    ...DIALECT,
+    table: object => qualified(splitName(object)),
+    quote: quoteName,
+    execute: async statement => {
+      const db = await Duckdb.open(this.file.policy, this.path)
+      try {
+        return (await db.run(statement)).rowsChanged
+      } catch (error) {
+        throw translate(error, 'statement')
+      } finally {
+        await db.close()
+      }
+    },
+    call: async procedure => {
+      throw new FerryError('FERRY-3016', `${procedure}: DuckDB has no procedures`)
+    },
   }
 
   existing(target: ObjectSpec): Promise<TableInfo | undefined> {

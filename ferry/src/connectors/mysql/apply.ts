@@ -9,7 +9,7 @@ import { Load } from './load.ts'
 import * as sql from './statements.ts'
 import type { MysqlTarget } from './target.ts'
 
-const DIALECT: Omit<ChangeDialect, 'upsert'> = {
+export const DIALECT: Omit<ChangeDialect, 'upsert'> = {
   // Floats as texts are short of digits, and texts may be one under a collation.
   same: (a, b) => `(${a} <=> ${b} AND CAST(${a} AS BINARY) <=> CAST(${b} AS BINARY))`,
   exact: sql.exact,

@@ -1,4 +1,5 @@
 import type { Column, LogicalType } from '../../batch/types.ts'
+import type { Statements } from '../../contract/capabilities.ts'
 import type { Names } from '../../contract/names.ts'
 import type { ObjectSpec, TableInfo } from '../../contract/schema.ts'
 import type { SinkSession } from '../../contract/sink.ts'
@@ -7,6 +8,7 @@ import type { Connector, Store } from '../../contract/store.ts'
 import type { RunIdentity } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { placeOfServer } from '../names.ts'
+import { DIALECT } from './apply.ts'
 import { describe, listObjects } from './catalog.ts'
 import {
   type Connection,
@@ -16,6 +18,7 @@ import {
   namePart,
   qualified,
   query,
+  quoteName,
   quoteText,
   splitName,
   translate,
@@ -64,10 +67,12 @@ class MysqlStore implements Store {
     }
   }
 
-  readonly statements = {
-    execute: (statement: string) => this.execute(statement),
-    call: (procedure: string, parameters: { name: string; value: string | number | bigint | boolean | null }[]) =>
-      this.call(procedure, parameters),
+  readonly statements: Statements = {
+    ...DIALECT,
+    table: object => this.names.key(object),
+    quote: quoteName,
+    execute: statement => this.execute(statement),
+    call: (procedure, parameters) => this.call(procedure, parameters),
   }
 
   private async execute(statement: string): Promise<number | undefined> {

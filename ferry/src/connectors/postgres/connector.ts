@@ -1,14 +1,16 @@
 import type pg from 'pg'
 import type { Column, LogicalType } from '../../batch/types.ts'
+import type { Statements } from '../../contract/capabilities.ts'
 import type { Names } from '../../contract/names.ts'
 import type { ObjectSpec, TableInfo } from '../../contract/schema.ts'
 import type { SinkSession } from '../../contract/sink.ts'
 import type { SourceSession } from '../../contract/source.ts'
 import type { Connector, Store } from '../../contract/store.ts'
 import type { RunIdentity } from '../../contract/write.ts'
+import { STANDARD_CHANGES } from '../changes/changetable.ts'
 import { placeOfServer } from '../names.ts'
 import { describeQuery, describeTable, listObjects, qualified } from './catalog.ts'
-import { connect, joinName, labelOf, namePart, splitName, translate } from './client.ts'
+import { connect, joinName, labelOf, namePart, quoteName, splitName, translate } from './client.ts'
 import { dropLog, logMarks } from './log.ts'
 import { type PostgresSettings, postgresKind, readSettings } from './settings.ts'
 import { PostgresSink } from './sink.ts'
@@ -62,12 +64,12 @@ class PostgresStore implements Store {
     positionAt: (position: string, lsn: string) => logMarks.write({ ...logMarks.read(position), lsn }),
   }
 
-  readonly statements = {
-    execute: (statement: string) => this.execute(statement),
-    call: async (
-      procedure: string,
-      parameters: { name: string; value: string | number | bigint | boolean | null }[],
-    ) => {
+  readonly statements: Statements = {
+    ...STANDARD_CHANGES,
+    table: object => qualified(this.names.parts(object)),
+    quote: quoteName,
+    execute: statement => this.execute(statement),
+    call: async (procedure, parameters) => {
       const { escapeIdentifier, escapeLiteral } = await this.catalog()
       const args = parameters.map(({ name, value }) => {
         // A literal without a type takes that of the parameter.

@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Column, LogicalType } from '../../batch/types.ts'
+import type { Statements } from '../../contract/capabilities.ts'
 import type { Names } from '../../contract/names.ts'
 import type { ObjectSpec, TableInfo } from '../../contract/schema.ts'
 import type { SinkSession } from '../../contract/sink.ts'
@@ -10,8 +11,9 @@ import type { RunIdentity } from '../../contract/write.ts'
 import { FerryError } from '../../errors.ts'
 import { realOf } from '../../policy.ts'
 import type { DatabaseFile } from '../databasefile.ts'
+import { DIALECT } from './apply.ts'
 import { describe, listObjects } from './catalog.ts'
-import { namePart, openDatabase, tableName, translate } from './database.ts'
+import { namePart, openDatabase, quoteName, tableName, translate } from './database.ts'
 import { sqliteKind } from './settings.ts'
 import { SqliteSink } from './sink.ts'
 import { SqliteSource } from './source.ts'
@@ -56,8 +58,11 @@ class SqliteStore implements Store {
     return this.reading(db => describe(db, spec))
   }
 
-  readonly statements = {
-    execute: async (statement: string): Promise<number | undefined> => {
+  readonly statements: Statements = {
+    ...DIALECT,
+    table: object => quoteName(tableName(object)),
+    quote: quoteName,
+    execute: async statement => {
       const db = openDatabase(this.file, 'write')
       try {
         const before = db.prepare('SELECT total_changes() AS n').get()!.n as number
@@ -70,7 +75,7 @@ class SqliteStore implements Store {
         db.close()
       }
     },
-    call: async (procedure: string): Promise<never> => {
+    call: async procedure => {
       throw new FerryError('FERRY-3016', `${procedure}: SQLite has no procedures`)
     },
   }

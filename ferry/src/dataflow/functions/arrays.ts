@@ -34,6 +34,7 @@ function each(
   return {
     name,
     arity,
+    isOfElements: true,
     build: (_, call) => {
       const list = taken(call.compile(expressionAt(call, 0)), 'a', 0, call)
       const { inner, names } = within(call, {
@@ -183,6 +184,7 @@ export const ARRAYS: FlowFunction[] = [
   {
     name: 'mapLoop',
     arity: [2, 2],
+    isOfElements: true,
     build: (_, call) => {
       const most = call.compile(expressionAt(call, 0))
       const { inner, names } = within(call, { index: INTEGER })
@@ -193,6 +195,7 @@ export const ARRAYS: FlowFunction[] = [
   {
     name: 'reduce',
     arity: [4, 4],
+    isOfElements: true,
     build: (_, call) => {
       const list = taken(call.compile(expressionAt(call, 0)), 'a', 0, call)
       const initial = call.compile(expressionAt(call, 1))
@@ -213,6 +216,7 @@ export const ARRAYS: FlowFunction[] = [
   {
     name: 'sort',
     arity: [2, 2],
+    isOfElements: true,
     build: (_, call) => {
       const list = taken(call.compile(expressionAt(call, 0)), 'a', 0, call)
       const by = expressionAt(call, 1)

@@ -35,6 +35,8 @@ export interface FlowFunction {
   isAggregate?: boolean
   /** Of a window alone. */
   isWindow?: boolean
+  /** It compiles its arguments itself, with items: it is given none. */
+  isOfElements?: boolean
   build(args: Value[], call: Call): Value
 }
 

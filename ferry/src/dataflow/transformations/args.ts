@@ -1,7 +1,7 @@
 /** Arguments of transformations: expressions, properties, columns with their expressions, patterns. */
 import { compile } from '../compile.ts'
 import { isMatched, patternName, patternOf } from '../patterns.ts'
-import type { Flow } from '../relation.ts'
+import { type Flow, scopeOf } from '../relation.ts'
 import { type Column, flowFault, type Scope, type Value } from '../scope.ts'
 import type { Argument, Expression, Statement } from '../script/tree.ts'
 
@@ -28,7 +28,7 @@ export function setting(of: { args: readonly Argument[] }, name: string, flow: F
   const e = property(of, name)
   if (e === undefined) return undefined
   if (e.kind === 'name') return e.name
-  const { constant } = compile(e, { columns: [], ...flow, items: new Map(), depth: 0 })
+  const { constant } = compile(e, scopeOf({ columns: [] }, flow))
   if (constant !== undefined) return constant
   throw flowFault(e, `${name} has to be written as it is`)
 }
@@ -40,7 +40,7 @@ export const isOn = (of: { args: readonly Argument[] }, name: string, flow: Flow
 export function texts(of: { args: readonly Argument[] }, name: string, flow: Flow): string[] {
   const e = property(of, name)
   if (e === undefined) return []
-  const scope: Scope = { columns: [], ...flow, items: new Map(), depth: 0 }
+  const scope = scopeOf({ columns: [] }, flow)
   const all = e.kind === 'array' ? e.items : [e]
   return all.map(one => {
     const { constant } = compile(one, scope)

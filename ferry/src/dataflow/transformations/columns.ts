@@ -1,18 +1,8 @@
 /** Transformations that make, choose, rename and convert columns. */
 import { compile, memberOf, valueOf } from '../compile.ts'
-import { converted, jsonStructure } from '../convert.ts'
+import { converted, ofJson } from '../convert.ts'
 import { isMatched, patternName, patternOf } from '../patterns.ts'
-import {
-  column,
-  hidden,
-  keepsHidden,
-  listed,
-  type Made,
-  named,
-  type Relation,
-  type Step,
-  scopeOf,
-} from '../relation.ts'
+import { column, type Given, type Made, projected, type Relation, type Step, scopeOf, unchanged } from '../relation.ts'
 import { type Column, flowFault, type Scope, type Value } from '../scope.ts'
 import type { Argument, Expression } from '../script/tree.ts'
 import { type Field, type FlowType, literal, quoted, STRING, typeOf } from '../types.ts'
@@ -29,23 +19,18 @@ export function derive({ statement, inputs, flow }: Step): Made[] {
     const whole = path.length === 0 ? value : withMember(values.get(name), path, value)
     values.set(name, whole)
   }
-  const columns = named(values.all.map(v => v.column))
-  const sql = `SELECT ${listed(
-    values.all.map(v => sqlOf(v.value)),
-    columns,
-    hidden(from!),
-  )} FROM ${from!.id}`
-  return [{ stream: statement.output, sql, columns, ...keepsHidden(from!) }]
+  const typed = values.all.map(v => ({ ...v, value: { ...v.value, sql: sqlOf(v.value) } }))
+  return [projected(statement.output, typed, from!)]
 }
 
 /** The columns of a relation with other values and further ones; two columns of one name stay apart. */
 class Values {
-  readonly all: { column: Omit<Column, 'id'>; value: Value }[]
+  readonly all: Given[]
   private readonly stream: string
 
-  constructor({ columns }: Relation, stream: string) {
+  constructor(from: Relation, stream: string) {
     this.stream = stream
-    this.all = columns.map(c => ({ column: column(c.name, c.type, stream, c), value: valueOf(c) }))
+    this.all = unchanged(from, stream)
   }
 
   get(name: string): Value | undefined {
@@ -86,21 +71,14 @@ function withMember(of: Value | undefined, [first, ...rest]: string[], value: Va
   }
 }
 
-interface Mapped {
-  column: Omit<Column, 'id'>
-  value: Value
-  from: string
-}
-
 /** The columns of `mapColumn(...)`: chosen, renamed, by pattern. */
-export function mappedColumns(args: readonly Argument[], scope: Scope, stream: string): Mapped[] {
-  const take = (e: Expression, name?: string): Mapped => {
+export function mappedColumns(args: readonly Argument[], scope: Scope, stream: string): Given[] {
+  const take = (e: Expression, name?: string): Given => {
     const value = compile(e, scope)
-    const path = pathOf(e)
     const source = scope.columns.find(c => c.id === value.sql)
-    return { column: column(name ?? path.at(-1)!, value.type, stream, source), value, from: path.join('.') }
+    return { column: column(name ?? pathOf(e).at(-1)!, value.type, stream, source), value }
   }
-  return args.flatMap((arg): Mapped[] => {
+  return args.flatMap((arg): Given[] => {
     if (arg.kind === 'assignment') return [take(arg.value, pathOf(arg.to).at(-1)!)]
     if (arg.kind !== 'value') return []
     const pattern = patternOf(arg.value)
@@ -111,13 +89,13 @@ export function mappedColumns(args: readonly Argument[], scope: Scope, stream: s
       const rename = pattern.rest.find(r => r.kind === 'assignment')
       const name = rename?.kind === 'assignment' ? patternName(rename.to, about) : c.name
       const value = rename?.kind === 'assignment' ? compile(rename.value, { ...scope, matched: c }) : valueOf(c)
-      return [{ column: column(name, value.type, stream, c), value, from: c.name }]
+      return [{ column: column(name, value.type, stream, c), value }]
     })
   })
 }
 
 /** Leaves out columns that come twice where the properties say so; else two of one name are a mistake. */
-export function withoutTwice(mapped: Mapped[], { statement, flow }: Step): Mapped[] {
+export function withoutTwice(mapped: Given[], { statement, flow }: Step): Given[] {
   const inputs = new Set<string>()
   const outputs = new Set<string>()
   const skipInputs = isOn(statement, 'skipDuplicateMapInputs', flow)
@@ -134,23 +112,19 @@ export function withoutTwice(mapped: Mapped[], { statement, flow }: Step): Mappe
   })
 }
 
+/** What `mapColumn(...)` says, or all columns; those that come twice are left out, or refused. */
+export function mapped(step: Step, scope: Scope): Given[] {
+  const { statement } = step
+  const args = within(statement, 'mapColumn')
+  const all = args ? mappedColumns(args, scope, statement.output) : unchanged(scope, statement.output)
+  return withoutTwice(all, step)
+}
+
 export function select(step: Step): Made[] {
   const { statement, inputs, flow } = step
   requireInputs(statement, inputs, 1)
   const [from] = inputs
-  const args = within(statement, 'mapColumn')
-  const scope = scopeOf(from!, flow)
-  const all = args
-    ? mappedColumns(args, scope, statement.output)
-    : from!.columns.map(c => ({ column: column(c.name, c.type, statement.output, c), value: valueOf(c), from: c.name }))
-  const mapped = withoutTwice(all, step)
-  const columns = named(mapped.map(m => m.column))
-  const sql = `SELECT ${listed(
-    mapped.map(m => m.value.sql),
-    columns,
-    hidden(from!),
-  )} FROM ${from!.id}`
-  return [{ stream: statement.output, sql, columns, ...keepsHidden(from!) }]
+  return [projected(statement.output, mapped(step, scopeOf(from!, flow)), from!)]
 }
 
 /** Converts columns to types: `cast(output(age as integer))`. */
@@ -166,23 +140,12 @@ export function cast({ statement, inputs, flow }: Step): Made[] {
     if (!from!.columns.some(c => c.name === name)) compile(arg.of, scope)
     wanted.set(name, { type: typeOf(arg.type), format })
   }
-  const values = from!.columns.map(c => {
+  const given = from!.columns.map(c => {
     const to = wanted.get(c.name)
-    return to ? converted(valueOf(c), to.type, to.format) : valueOf(c)
+    const value = to ? converted(valueOf(c), to.type, to.format) : valueOf(c)
+    return { column: column(c.name, value.type, statement.output, c), value }
   })
-  const columns = named(from!.columns.map((c, i) => column(c.name, values[i]!.type, statement.output, c)))
-  return [
-    {
-      stream: statement.output,
-      sql: `SELECT ${listed(
-        values.map(v => v.sql),
-        columns,
-        hidden(from!),
-      )} FROM ${from!.id}`,
-      columns,
-      ...keepsHidden(from!),
-    },
-  ]
+  return [projected(statement.output, given, from!)]
 }
 
 /** Columns that `parse` and `stringify` make of others. */
@@ -199,14 +162,7 @@ function made({ statement, inputs, flow }: Step, make: (value: Value, type: Flow
     const name = pathOf(arg.to)[0]!
     values.set(name, make(compile(e.of, scope), type, e))
   }
-  const { all } = values
-  const columns = named(all.map(v => v.column))
-  const sql = `SELECT ${listed(
-    all.map(v => v.value.sql),
-    columns,
-    hidden(from!),
-  )} FROM ${from!.id}`
-  return [{ stream: statement.output, sql, columns, ...keepsHidden(from!) }]
+  return [projected(statement.output, values.all, from!)]
 }
 
 export function parse(step: Step): Made[] {
@@ -215,11 +171,7 @@ export function parse(step: Step): Made[] {
   if (!['singleDocument', 'documentPerLine'].includes(form))
     throw flowFault(step.statement, `parse of ${form} does not run here: singleDocument does, and an array as the type`)
   if (format !== 'json') throw flowFault(step.statement, `parse of ${format} does not run here: json does`)
-  return made(step, (value, type) => {
-    const text = converted(value, STRING).sql
-    const json = `CASE WHEN json_valid(${text}) THEN json_transform(${text}, ${literal(jsonStructure(type))}) END`
-    return { sql: json, type }
-  })
+  return made(step, (value, type) => ({ sql: ofJson(converted(value, STRING), type), type }))
 }
 
 export function stringify(step: Step): Made[] {
@@ -249,18 +201,12 @@ export function foldDown(step: Step): Made[] {
   const args = within(statement, 'mapColumn')
   const all = args
     ? mappedColumns(rewritten(args, elements), scope, statement.output)
-    : scope.columns.map(c => ({ column: column(c.name, c.type, statement.output, c), value: valueOf(c), from: c.name }))
-  const mapped = withoutTwice(
-    all.filter(m => !m.column.name.startsWith('\0')),
+    : unchanged(scope, statement.output)
+  const given = withoutTwice(
+    all.filter(g => !g.column.name.startsWith('\0')),
     step,
   )
-  const columns = named(mapped.map(m => m.column))
-  const sql = `SELECT ${listed(
-    mapped.map(m => m.value.sql),
-    columns,
-    hidden(from!),
-  )} FROM ${source} AS unrolled`
-  return [{ stream: statement.output, sql, columns, ...keepsHidden(from!) }]
+  return [projected(statement.output, given, from!, `${source} AS unrolled`)]
 }
 
 interface Unrolling {

@@ -1,14 +1,26 @@
 /** Transformations of groups and windows. */
 import { compile } from '../compile.ts'
 import { converted } from '../convert.ts'
-import { column, hidden, keepsHidden, listed, type Made, named, type Step, scopeOf } from '../relation.ts'
-import { type Column, flowFault, type Value } from '../scope.ts'
+import {
+  column,
+  type Given,
+  listed,
+  type Made,
+  named,
+  projected,
+  type Relation,
+  type Step,
+  scopeOf,
+  selected,
+  unchanged,
+} from '../relation.ts'
+import { flowFault } from '../scope.ts'
 import type { Argument } from '../script/tree.ts'
 import { LONG, literal, STRING, typeOf } from '../types.ts'
 import { assigned, isOn, ordered, pathOf, requireInputs, setting, within } from './args.ts'
 
 /** Names and expressions of `groupBy(a, b = upper(c))`. */
-function grouped(args: readonly Argument[], step: Step): { column: Omit<Column, 'id'>; value: Value }[] {
+function grouped(args: readonly Argument[], step: Step): Given[] {
   const { statement, inputs, flow } = step
   const scope = scopeOf(inputs[0]!, flow)
   return args.map(arg => {
@@ -35,19 +47,12 @@ export function aggregate(step: Step): Made[] {
     ...made.map(({ name, value }) => ({ column: column(name, value.type, statement.output), value })),
   ]
   if (all.length === 0) throw flowFault(statement, 'aggregate has nothing to give')
-  const columns = named(all.map(a => a.column))
-  const by = groups.length > 0 ? ` GROUP BY ${groups.map(g => g.value.sql).join(', ')}` : ''
-  return [
-    {
-      stream: statement.output,
-      sql: `SELECT ${listed(
-        all.map(a => a.value.sql),
-        columns,
-      )} FROM ${from!.id}${by}`,
-      columns,
-    },
-  ]
+  return [selected(statement.output, all, behind(from!, groups))]
 }
+
+/** Where groups come from. */
+const behind = ({ id }: Relation, groups: readonly Given[]) =>
+  `FROM ${id}${groups.length > 0 ? ` GROUP BY ${groups.map(g => g.value.sql).join(', ')}` : ''}`
 
 export function window(step: Step): Made[] {
   const { statement, inputs, flow } = step
@@ -66,13 +71,12 @@ export function window(step: Step): Made[] {
   const scope = { ...plain, over: { kind: 'window' as const, clause: clause.filter(part => part !== '').join(' ') } }
   const made = assigned(statement.args, scope)
   const fresh = new Map(made.map(a => [a.name, a]))
-  const kept = from!.columns.filter(c => !fresh.has(c.name))
-  const columns = named([
-    ...kept.map(c => column(c.name, c.type, statement.output, c)),
-    ...[...fresh.values()].map(({ name, value }) => column(name, value.type, statement.output)),
-  ])
-  const list = listed([...kept.map(c => c.id), ...[...fresh.values()].map(a => a.value.sql)], columns, hidden(from!))
-  return [{ stream: statement.output, sql: `SELECT ${list} FROM ${from!.id}`, columns, ...keepsHidden(from!) }]
+  const kept = unchanged(from!, statement.output).filter(g => !fresh.has(g.column.name))
+  const further = [...fresh.values()].map(({ name, value }) => ({
+    column: column(name, value.type, statement.output),
+    value,
+  }))
+  return [projected(statement.output, [...kept, ...further], from!)]
 }
 
 /** The rows around one that a window takes; without offsets all up to it, where they are ordered. */
@@ -100,13 +104,9 @@ export function rank(step: Step): Made[] {
     throw flowFault(statement, 'rank takes asc(column) and output(name as long)')
   const name = pathOf(out.of)[0]!
   const how = isOn(statement, 'dense', flow) ? 'dense_rank()' : 'rank()'
-  const kept = from!.columns.filter(c => c.name !== name)
-  const columns = named([
-    ...kept.map(c => column(c.name, c.type, statement.output, c)),
-    column(name, LONG, statement.output),
-  ])
-  const list = listed([...kept.map(c => c.id), `${how} OVER (ORDER BY ${order.join(', ')})`], columns, hidden(from!))
-  return [{ stream: statement.output, sql: `SELECT ${list} FROM ${from!.id}`, columns, ...keepsHidden(from!) }]
+  const kept = unchanged(from!, statement.output).filter(g => g.column.name !== name)
+  const place = { sql: `${how} OVER (ORDER BY ${order.join(', ')})`, type: LONG }
+  return [projected(statement.output, [...kept, { column: column(name, LONG, statement.output), value: place }], from!)]
 }
 
 /** Columns of the values of a column: each value that is named has its own. */
@@ -124,14 +124,14 @@ export function pivot(step: Step): Made[] {
     throw flowFault(statement, 'pivot needs the values that become columns here: pivotBy(column, [1, 2])')
   }
   const naming = setting(statement, 'columnNaming', flow) ?? '$V$N'
-  const made: { column: Omit<Column, 'id'>; value: Value }[] = []
+  const names = new Set(groups.map(g => g.column.name))
+  const made: Given[] = []
   for (const item of items) {
     const value = compile(item, scope)
     if (value.constant === undefined) throw flowFault(item, 'the values of a pivot are written as they are')
     const filter = `${key.sql} = ${converted(value, key.type).sql}`
     // Only rows of the value are taken; a group that has none has null.
     const filtered = scopeOf(from!, flow, { over: { kind: 'group', filter } })
-    const names = new Set(groups.map(g => g.column.name))
     for (const { name: prefix, value: result, of } of assigned(statement.args, filtered)) {
       if (of && (names.has(of.name) || of.id === key.sql)) continue
       const name = naming.replaceAll('$N', prefix).replaceAll('$V', value.constant)
@@ -139,19 +139,7 @@ export function pivot(step: Step): Made[] {
       made.push({ column: column(name, result.type, statement.output), value: { sql, type: result.type } })
     }
   }
-  const all = [...groups, ...made]
-  const columns = named(all.map(a => a.column))
-  const group = groups.length > 0 ? ` GROUP BY ${groups.map(g => g.value.sql).join(', ')}` : ''
-  return [
-    {
-      stream: statement.output,
-      sql: `SELECT ${listed(
-        all.map(a => a.value.sql),
-        columns,
-      )} FROM ${from!.id}${group}`,
-      columns,
-    },
-  ]
+  return [selected(statement.output, [...groups, ...made], behind(from!, groups))]
 }
 
 /** A row for each column that is not of the group. */

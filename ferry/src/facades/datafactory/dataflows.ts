@@ -1,6 +1,7 @@
+/** Mapping data flows: their artifacts, and what they are called with. */
 import { compile } from '../../dataflow/compile.ts'
 import { type Plan, planFlow, requireGraph, sourcesOf } from '../../dataflow/plan.ts'
-import { type Flow, scopeOf } from '../../dataflow/relation.ts'
+import { type Flow, quietly, scopeOf } from '../../dataflow/relation.ts'
 import type { Value as FlowValue } from '../../dataflow/scope.ts'
 import { parseExpression, parseScript } from '../../dataflow/script/parser.ts'
 import type { Script } from '../../dataflow/script/tree.ts'
@@ -74,7 +75,7 @@ export interface FlowCall {
 
 /** Parameters of a flow as its activity gives them: texts are expressions of data flows. Throws FERRY-7003, FERRY-7004. */
 export function flowParameters({ script }: DataFlow, given: ValueObject, startedAt: string): Map<string, FlowValue> {
-  const flow: Flow = { parameters: new Map(), startedAt, note: () => {} }
+  const flow = quietly({ parameters: new Map(), startedAt })
   return new Map(
     Object.entries(given).map(([name, value]): [string, FlowValue] => {
       const known = script.parameters.find(p => p.name.toLowerCase() === name.toLowerCase())

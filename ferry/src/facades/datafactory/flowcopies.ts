@@ -1,9 +1,10 @@
 /** The copies that bring rows to the engine of a data flow and from it. */
 import { createHash } from 'node:crypto'
+import type { Statements } from '../../contract/capabilities.ts'
+import type { Names } from '../../contract/names.ts'
 import { sourcesOf } from '../../dataflow/plan.ts'
 import type { Flow } from '../../dataflow/relation.ts'
 import { sinkTable, sourceTable } from '../../dataflow/run.ts'
-import type { Value as FlowValue } from '../../dataflow/scope.ts'
 import type { Statement } from '../../dataflow/script/tree.ts'
 import type { PlannedSink, Way } from '../../dataflow/sink.ts'
 import { isOn, property, setting, texts } from '../../dataflow/transformations/args.ts'
@@ -13,10 +14,10 @@ import type { CopyJob, EndpointSpec } from '../../job/schema.ts'
 import type { Scope } from '../../pipelines/expressions/evaluate.ts'
 import { isObject, type ValueObject } from '../../pipelines/expressions/values.ts'
 import type { Reference } from '../../pipelines/model.ts'
-import { filesIn, kindsOf, type Surroundings } from './context.ts'
+import { filesIn, kindsOf, type Surroundings, withStore } from './context.ts'
 import { type CopyOf, copyJobOf } from './copyjob.ts'
 import type { DataFlow, FlowCall } from './dataflows.ts'
-import { type Dataset, datasetOf, type TablePlace } from './datasets.ts'
+import { type Dataset, datasetOf } from './datasets.ts'
 import { Settings } from './settings.ts'
 
 export interface Moving {
@@ -25,8 +26,8 @@ export interface Moving {
   call: FlowCall
   /** What datasets see of the pipeline. */
   scope: Scope
-  parameters: ReadonlyMap<string, FlowValue>
-  startedAt: string
+  /** What its settings are asked with. */
+  flowing: Flow
   /** The database file of the engine. */
   file: string
   /** What the names of its copies begin with. */
@@ -68,21 +69,22 @@ export async function stagesOf(moving: Moving, most?: number): Promise<CopyJob[]
 
 /** True if a source of files has none, and says that it may: `ignoreNoFilesFound`. */
 async function isEmpty(
-  { around, parameters, startedAt }: Moving,
+  { around, flowing }: Moving,
   statement: Statement,
   { job, source }: { job: CopyJob; source: Dataset },
 ): Promise<boolean> {
-  const flow: Flow = { parameters, startedAt, note: () => {} }
   const [table] = job.tables
-  if (source.at.kind !== 'files' || !isOn(statement, 'ignoreNoFilesFound', flow) || typeof table !== 'object')
+  if (source.at.kind !== 'files' || !isOn(statement, 'ignoreNoFilesFound', flowing) || typeof table !== 'object')
     return false
   const found = await filesIn(around)(job.source, table.from!, table.read ?? {})
   return found.length === 0
 }
 
-/** The sources that a copy was made for. */
-export const stagedIn = (jobs: readonly CopyJob[], prefix: string): Set<string> =>
-  new Set(jobs.map(job => job.name.slice(`${prefix}-from-`.length)))
+/** The sources that no copy was made for. */
+export function emptyIn({ flow, prefix }: Moving, jobs: readonly CopyJob[]): string[] {
+  const staged = new Set(jobs.map(job => job.name.slice(`${prefix}-from-`.length)))
+  return sourcesOf(flow.script).flatMap(({ name }) => (staged.has(name) ? [] : [name]))
+}
 
 /** A copy to a sink, and what it needs around it. */
 export interface Delivery {
@@ -97,6 +99,7 @@ export async function deliveriesOf(moving: Moving, sinks: readonly PlannedSink[]
   const deliveries: Delivery[] = []
   for (const planned of sinks) {
     const dataset = datasetFor(moving, planned.name)
+    const tables = await tablesOf(moving.around, planned, dataset)
     const { file, rows } = planned
     const { at } = dataset
     if (file !== undefined) requireWithin(file, `partitionFileNames of the sink ${planned.name}`)
@@ -104,9 +107,7 @@ export async function deliveriesOf(moving: Moving, sinks: readonly PlannedSink[]
     for (const [i, { way }] of rows.entries()) {
       const isMerge = way === 'upsert' && at.kind === 'table'
       const changes =
-        (way === 'update' || way === 'delete') && at.kind === 'table'
-          ? changeOf(moving, planned, way, sink, kindOf)
-          : undefined
+        (way === 'update' || way === 'delete') && tables ? changeOf(moving, planned, way, tables) : undefined
       if (way !== 'insert' && at.kind !== 'table' && at.kind !== 'documents') {
         throw new FerryError(
           'FERRY-7006',
@@ -136,24 +137,46 @@ export async function deliveriesOf(moving: Moving, sinks: readonly PlannedSink[]
       }))
       deliveries.push({
         job: done,
-        ...aroundOf(planned, sink, { isFirst: place.isFirst, changes, kindOf }),
+        ...(tables ? aroundOf(planned, tables, { isFirst: i === 0, changes }) : {}),
       })
     }
   }
   return deliveries
 }
 
+/** The table of a sink, with what its store says in its own words. */
+interface SinkTable {
+  endpoint: EndpointSpec
+  names: Names
+  object: string
+  statements: Statements
+}
+
+/** Undefined for a sink whose copy needs nothing around it. Throws FERRY-7001, FERRY-7006. */
+async function tablesOf(
+  around: Surroundings,
+  { name, rows, recreate }: PlannedSink,
+  { at, endpoint }: Dataset,
+): Promise<SinkTable | undefined> {
+  if (at.kind !== 'table' || !(recreate || rows.some(r => r.way === 'update' || r.way === 'delete'))) return undefined
+  const { object } = at
+  if (object === undefined) throw new FerryError('FERRY-7001', `the dataset of the sink ${name} names no table`)
+  return withStore(around, endpoint, async ({ label, names, statements }) => {
+    if (statements) return { endpoint, names, object, statements }
+    throw new FerryError(
+      'FERRY-7006',
+      `the sink ${name} updates, deletes or makes anew, and ${label} executes no statements`,
+    )
+  })
+}
+
 /** What is executed in the store of a table before the copy and behind it. */
 function aroundOf(
   { recreate, truncate }: PlannedSink,
-  { at, endpoint }: Dataset,
-  { isFirst, changes, kindOf }: { isFirst: boolean; changes: Change | undefined; kindOf: CopyOf['kindOf'] },
+  { endpoint, object, statements }: SinkTable,
+  { isFirst, changes }: { isFirst: boolean; changes: Change | undefined },
 ): Pick<Delivery, 'around'> {
-  if (at.kind !== 'table' || at.object === undefined) return {}
-  const target = at.object
-    .split('.')
-    .map(quotesOf(kindOf(endpoint)))
-    .join('.')
+  const target = statements.table(object)
   const before = [
     ...(isFirst && recreate ? [`DROP TABLE IF EXISTS ${target}`] : []),
     ...(isFirst && truncate && changes ? [`DELETE FROM ${target}`] : []),
@@ -216,34 +239,28 @@ function changeOf(
   { prefix }: Moving,
   { name, columns, keys }: PlannedSink,
   way: 'update' | 'delete',
-  { at, endpoint }: Dataset,
-  kindOf: CopyOf['kindOf'],
+  { names, object, statements }: SinkTable,
 ): Change {
-  const { object } = at as TablePlace
-  if (object === undefined) throw new FerryError('FERRY-7001', `the dataset of the sink ${name} names no table`)
-  const quote = quotesOf(kindOf(endpoint))
-  const parts = object.split('.')
+  const { quote } = statements
   const print = createHash('sha256').update(name).digest('hex').slice(0, 8)
+  const { schema } = names.parts(object)
   const own = `ferry_${prefix.replace('-', '_')}_${print}_${way}`
-  const table = [...parts.slice(0, -1), own].join('.')
-  const target = parts.map(quote).join('.')
-  const stage = [...parts.slice(0, -1), own].map(quote).join('.')
-  const same = keys.map(key => `${stage}.${quote(key)} = ${target}.${quote(key)}`).join(' AND ')
-  const list = columns.map(c => quote(c.name)).join(', ')
+  const table = schema === '' ? own : `${names.part(schema)}.${own}`
+  const [target, stage] = [statements.table(object), statements.table(table)]
+  const [into, from] = [
+    { name: target, as: 't' as const },
+    { name: stage, as: 's' as const },
+  ]
+  const match = keys.map(key => `t.${quote(key)} = s.${quote(key)}`).join(' AND ')
   const others = columns.filter(c => !keys.includes(c.name)).map(c => quote(c.name))
-  const isMysql = kindOf(endpoint) === 'mysql'
-  const set = others.map(c => `${isMysql ? `${target}.` : ''}${c} = ${stage}.${c}`).join(', ')
-  const keyed = keys.map(quote).join(', ')
-  const update = isMysql
-    ? `UPDATE ${target} JOIN ${stage} ON ${same} SET ${set}`
-    : `UPDATE ${target} SET ${set} FROM ${stage} WHERE ${same}`
-  const remove = `DELETE FROM ${target} WHERE ${keys.length > 1 ? `(${keyed})` : keyed} IN (SELECT ${keyed} FROM ${stage})`
-  const nothing = `SELECT ${list} FROM ${target} WHERE 1 = 0`
+  const set = others.map(column => ({ column, value: `s.${column}` }))
+  const list = columns.map(c => quote(c.name)).join(', ')
+  // A row that is its keys alone has nothing to be changed.
+  const updates = set.length > 0 ? [statements.update(into, set, from, match)] : []
   return {
     table,
-    before: [`DROP TABLE IF EXISTS ${stage}`, `CREATE TABLE ${stage} AS ${nothing}`],
-    // A row that is its keys alone has nothing to be changed.
-    statements: way === 'delete' ? [remove] : others.length > 0 ? [update] : [],
+    before: [`DROP TABLE IF EXISTS ${stage}`, `CREATE TABLE ${stage} AS SELECT ${list} FROM ${target} WHERE 1 = 0`],
+    statements: way === 'delete' ? [statements.remove(into, from, match)] : updates,
     after: [`DROP TABLE IF EXISTS ${stage}`],
   }
 }
@@ -252,12 +269,6 @@ function changeOf(
 function requireWithin(path: string, what: string): void {
   if (!path.startsWith('/') && !path.split(/[\\/]/).includes('..')) return
   throw new FerryError('FERRY-7001', `${what}: ${JSON.stringify(path)} leads out of the folder`)
-}
-
-/** How a store quotes names. */
-const quotesOf = (kind: string | undefined) => {
-  const mark = kind === 'mysql' ? '`' : '"'
-  return (name: string) => `${mark}${name.replaceAll(mark, mark + mark)}${mark}`
 }
 
 const common = ({ around }: Moving, kindOf: CopyOf['kindOf']) => ({ kindOf, list: filesIn(around) })
@@ -297,19 +308,18 @@ function engineTable({ around, file }: Moving, object: string): Dataset {
 }
 
 /** How a source is read, with the names that a Copy has for it. Throws FERRY-7006. */
-function sourceProperties({ parameters, startedAt }: Moving, statement: Statement, { at, name }: Dataset): ValueObject {
-  const flow: Flow = { parameters, startedAt, note: () => {} }
-  const query = setting(statement, 'query', flow)
+function sourceProperties({ flowing }: Moving, statement: Statement, { at, name }: Dataset): ValueObject {
+  const query = setting(statement, 'query', flowing)
   const found: ValueObject = { type: 'Engine', ...(query === undefined || query === '' ? {} : { query }) }
-  const pageSize = setting(statement, 'pageSize', flow)
+  const pageSize = setting(statement, 'pageSize', flowing)
   if (at.kind === 'documents' && pageSize !== undefined) found.pageSize = BigInt(pageSize)
   if (at.kind === 'documents' && property(statement, 'preferredRegions') !== undefined) {
-    found.preferredRegions = texts(statement, 'preferredRegions', flow).filter(region => region !== '')
+    found.preferredRegions = texts(statement, 'preferredRegions', flowing).filter(region => region !== '')
   }
-  const url = setting(statement, 'rowUrlColumn', flow)
+  const url = setting(statement, 'rowUrlColumn', flowing)
   if (url !== undefined) found.additionalColumns = [{ name: url, value: '$$FILEPATH' }]
   if (property(statement, 'wildcardPaths') === undefined) return found
-  const paths = texts(statement, 'wildcardPaths', flow)
+  const paths = texts(statement, 'wildcardPaths', flowing)
   if (at.kind !== 'files' || paths.length !== 1) {
     throw new FerryError(
       'FERRY-7006',
@@ -328,12 +338,11 @@ function sourceProperties({ parameters, startedAt }: Moving, statement: Statemen
 }
 
 /** Options of Cosmos DB that a Copy does not have. */
-function documentReads({ parameters, startedAt }: Moving, statement: Statement, { at }: Dataset) {
-  const flow: Flow = { parameters, startedAt, note: () => {} }
-  const budget = Number(setting(statement, 'throughput', flow) ?? 0)
+function documentReads({ flowing }: Moving, statement: Statement, { at }: Dataset) {
+  const budget = Number(setting(statement, 'throughput', flowing) ?? 0)
   if (at.kind !== 'documents') return {}
   return {
-    ...(isOn(statement, 'systemColumns', flow) ? { systemProperties: true } : {}),
+    ...(isOn(statement, 'systemColumns', flowing) ? { systemProperties: true } : {}),
     ...(budget > 0 ? { throughputBudget: budget } : {}),
   }
 }

@@ -2,15 +2,16 @@
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { inferredIn, type Plan, sourcesOf } from '../../dataflow/plan.ts'
+import { type Plan, streamOf } from '../../dataflow/plan.ts'
+import { quietly } from '../../dataflow/relation.ts'
 import { previewFlow } from '../../dataflow/run.ts'
-import type { Script, StreamName } from '../../dataflow/script/tree.ts'
+import type { Script } from '../../dataflow/script/tree.ts'
 import { shownType } from '../../dataflow/types.ts'
 import { type ErrorCode, FerryError } from '../../errors.ts'
 import type { ValueObject } from '../../pipelines/expressions/values.ts'
 import type { Running } from './context.ts'
 import { flowParameters, plannedAhead, readDataFlow } from './dataflows.ts'
-import { stagedIn, stagesOf } from './flowcopies.ts'
+import { emptyIn, stagesOf } from './flowcopies.ts'
 
 export interface FlowStream {
   name: string
@@ -51,10 +52,9 @@ export function streamsOf(plan: Plan): FlowStream[] {
 
 /** The streams of a script whose columns are not known yet. */
 export function graphOf({ statements }: Script): (Omit<FlowStream, 'columns'> & { columns: null })[] {
-  const nameOf = ({ name, branch }: StreamName) => (branch === undefined ? name : `${name}@${branch}`)
   return statements.flatMap(({ kind, inputs, output, branches }) => {
     const names = branches.length > 0 ? branches.map(b => `${output}@${b}`) : [output]
-    return names.map(name => ({ name, kind, inputs: inputs.map(nameOf), columns: null, sql: [] }))
+    return names.map(name => ({ name, kind, inputs: inputs.map(streamOf), columns: null, sql: [] }))
   })
 }
 
@@ -85,7 +85,7 @@ export async function lookAtFlow(around: Running, request: LookRequest): Promise
     const scope = { functions: new Map() }
     const prefix = `flow-preview-${randomBytes(8).toString('hex')}`
     const call = { parameters: request.parameters, datasetParameters: request.datasetParameters }
-    const moving = { around, flow, call, scope, parameters, startedAt, file, prefix }
+    const moving = { around, flow, call, scope, flowing: quietly({ parameters, startedAt }), file, prefix }
     const jobs = await stagesOf(moving, request.sample)
     for (const job of jobs) {
       const { status, errors } = await around.copier.run({ job, signal: request.signal, onStart: () => {} })
@@ -94,24 +94,10 @@ export async function lookAtFlow(around: Running, request: LookRequest): Promise
         throw new FerryError((first?.code as ErrorCode) ?? 'FERRY-2005', first?.message ?? `the copy is ${status}`)
     }
     const { script } = flow
-    const sources = sourcesOf(script).map(s => s.name)
     const { policy } = around
     const { stream, most } = request
-    const infers = inferredIn(script, { parameters, startedAt, note: () => {} })
-    const staged = stagedIn(jobs, prefix)
-    const empty = sources.filter(source => !staged.has(source))
-    const { plan, rows } = await previewFlow({
-      script,
-      parameters,
-      startedAt,
-      file,
-      policy,
-      sources,
-      infers,
-      empty,
-      stream,
-      most,
-    })
+    const empty = emptyIn(moving, jobs)
+    const { plan, rows } = await previewFlow({ script, parameters, startedAt, file, policy, empty, stream, most })
     return { name, streams: streamsOf(plan), notes: plan.notes, rows }
   } finally {
     rmSync(folder, { recursive: true, force: true })

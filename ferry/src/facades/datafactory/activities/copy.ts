@@ -6,7 +6,7 @@ import type { CopyJob } from '../../../job/schema.ts'
 import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
 import { ActivityFailure } from '../../../pipelines/errors.ts'
 import { type ValueObject, valueOf } from '../../../pipelines/expressions/values.ts'
-import { discardCopy, keptCopy } from '../../../pipelines/keptcopy.ts'
+import { discardCopy, keptCopy, spoolFolder } from '../../../pipelines/keptcopy.ts'
 import { requireBoolean, requireObject } from '../../../pipelines/resolve.ts'
 import type { RunReport } from '../../../runtime/report.ts'
 import { withoutSecrets } from '../../../runtime/stores.ts'
@@ -95,12 +95,7 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
     await delivered()
     return withLog(around, context, properties, output, report.runId)
   }
-  const [first] = report.errors
-  throw new ActivityFailure(
-    first?.code ?? 'Cancelled',
-    first ? `${first.message}. ${first.hint}` : `the copy is ${report.status}`,
-    output,
-  )
+  throw failureOf(report, output)
 }
 
 /** The output with the place of the log, where one is written. */
@@ -139,8 +134,8 @@ async function spoolOf(
 }
 
 /** A file beside the state for what an activity gets from a service, or sends to one. */
-function spoolPath({ home }: State, context: ActivityContext, side: 'in' | 'out'): string {
-  const folder = join(home, 'spool')
+function spoolPath(state: State, context: ActivityContext, side: 'in' | 'out'): string {
+  const folder = spoolFolder(state)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   return join(folder, `${jobName(context)}${side === 'in' ? '' : '-out'}.jsonl`)
 }
@@ -199,9 +194,25 @@ type CopyEnd = Pick<
 > & { id: string }
 
 /** The same for the same activity of the same run: another try and another process resume its copy. */
-function jobName({ runId, key, pipeline }: ActivityContext): string {
-  const print = createHash('sha256').update(`${runId}/${key}`).digest('hex').slice(0, 16)
-  return `adf-${pipeline.replace(/[^A-Za-z0-9._-]/g, '-').slice(0, 60)}-${print}`
+function jobName(context: ActivityContext): string {
+  return `adf-${context.pipeline.replace(/[^A-Za-z0-9._-]/g, '-').slice(0, 60)}-${printOf(context)}`
+}
+
+/** Names an activity of a run in names of jobs and files. */
+export const printOf = ({ runId, key }: Pick<ActivityContext, 'runId' | 'key'>): string =>
+  createHash('sha256').update(`${runId}/${key}`).digest('hex').slice(0, 16)
+
+/** Why an activity fails whose copy has not completed. */
+export function failureOf(
+  { status, errors }: Pick<RunReport, 'status' | 'errors'>,
+  output?: ValueObject,
+): ActivityFailure {
+  const [first] = errors
+  return new ActivityFailure(
+    first?.code ?? 'Cancelled',
+    first ? `${first.message}. ${first.hint}` : `the copy is ${status}`,
+    output,
+  )
 }
 
 /** The report of a run with the names that Data Factory's output has. */

@@ -1,21 +1,20 @@
 /** ExecuteDataFlow: sources are copied into the engine, the flow is worked out, and its sinks are copied from it. */
-import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { inferredIn, sourcesOf } from '../../../dataflow/plan.ts'
+import { sourcesOf } from '../../../dataflow/plan.ts'
+import { quietly } from '../../../dataflow/relation.ts'
 import { runFlow, sinkTable, sourceTable } from '../../../dataflow/run.ts'
 import { FerryError } from '../../../errors.ts'
 import type { CopyJob, EndpointSpec } from '../../../job/schema.ts'
 import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
-import { ActivityFailure } from '../../../pipelines/errors.ts'
 import { isObject, type ValueObject, valueOf } from '../../../pipelines/expressions/values.ts'
 import { discardCopy, keepStep, keptCopies, keptStep, spoolFolder } from '../../../pipelines/keptcopy.ts'
 import { requireObject } from '../../../pipelines/resolve.ts'
 import { newestRun } from '../../../state/runs.ts'
 import { type Running, withStore } from '../context.ts'
 import { type DataFlow, type FlowCall, flowParameters, plannedAhead, readDataFlow } from '../dataflows.ts'
-import { type Delivery, deliveriesOf, type Moving, stagedIn, stagesOf } from '../flowcopies.ts'
-import { completedRun, executed } from './copy.ts'
+import { type Delivery, deliveriesOf, emptyIn, type Moving, stagesOf } from '../flowcopies.ts'
+import { completedRun, executed, failureOf, printOf } from './copy.ts'
 
 export function dataFlowActivity(around: Running): ActivityKind {
   return { type: 'ExecuteDataFlow', isOutside: true, run: context => execute(around, context) }
@@ -24,70 +23,49 @@ export function dataFlowActivity(around: Running): ActivityKind {
 async function execute(around: Running, context: ActivityContext): Promise<ValueObject> {
   const { state, policy } = around
   const { signal } = context
-  const { flow, call } = calledFlow(around, context)
-  const startedAt = new Date(context.startedAt).toISOString()
-  const print = createHash('sha256').update(`${context.runId}/${context.key}`).digest('hex').slice(0, 16)
-  const folder = spoolFolder(state, `flow-${print}`)
-  const parameters = flowParameters(flow, call.parameters, startedAt)
-  const file = join(folder, 'flow.duckdb')
-  const moving: Moving = {
-    around,
-    flow,
-    call,
-    scope: context.scope,
-    parameters,
-    startedAt,
-    file,
-    prefix: `flow-${print}`,
-  }
-  context.told({ dataflow: flow.name, parameters: call.parameters })
-  // What is wrong with a flow is said before anything runs, as far as its projections tell.
-  const ahead = plannedAhead(flow, parameters)
-  if (ahead) await deliveriesOf(moving, ahead.sinks)
+  const prefix = `flow-${printOf(context)}`
+  const folder = spoolFolder(state, prefix)
   const done = keptStep(context, 'done')
   if (done) {
     rmSync(folder, { recursive: true, force: true })
     return done[0] as ValueObject
   }
+  const { flow, call } = calledFlow(around, context)
+  const startedAt = new Date(context.startedAt).toISOString()
+  const parameters = flowParameters(flow, call.parameters, startedAt)
+  const file = join(folder, 'flow.duckdb')
+  const flowing = quietly({ parameters, startedAt })
+  const moving: Moving = { around, flow, call, scope: context.scope, flowing, file, prefix }
+  context.told({ dataflow: flow.name, parameters: call.parameters })
+  // What is wrong with a flow is said before anything runs, as far as its projections tell.
+  const ahead = plannedAhead(flow, parameters)
+  if (ahead) await deliveriesOf(moving, ahead.sinks)
   const jobs: CopyJob[] = []
   let leftovers: Delivery[] = []
   const began = performance.now()
   const give = async () => {
     for (const job of jobs) await discardCopy(state, job, policy)
-    // What stays because its store does not answer is named by the failure of the flow.
+    // The failure of the flow is told; that its store does not answer now, too, would hide it.
     for (const { around: own } of leftovers) {
       if (own && own.after.length > 0) await statements(around, own.endpoint, own.after).catch(() => undefined)
     }
     rmSync(folder, { recursive: true, force: true })
   }
   try {
-    if (!keptStep(context, 'folders')) keepStep(context, 'folders', [`flow-${print}`])
+    if (!keptStep(context, 'folders')) keepStep(context, 'folders', [prefix])
     await context.flush()
     mkdirSync(folder, { recursive: true, mode: 0o700 })
     jobs.push(...(await keptCopies(context, 'stages', () => stagesOf(moving))))
     for (const job of jobs) await copied(around, context, job)
-    const staged = stagedIn(jobs, moving.prefix)
-    if (staged.size > 0 && !existsSync(file)) {
+    if (jobs.length > 0 && !existsSync(file)) {
       throw new FerryError('FERRY-3001', 'what the sources of the data flow gave is not there any more', {
         hint: 'Begin a run of the pipeline anew.',
       })
     }
     const read = performance.now()
-    const sources = sourcesOf(flow.script)
-    const infers = inferredIn(flow.script, { parameters, startedAt, note: () => {} })
-    const names = sources.map(s => s.name)
     const { script } = flow
-    const { plan, counts } = await runFlow({
-      script,
-      parameters,
-      startedAt,
-      file,
-      policy,
-      infers,
-      sources: names,
-      empty: names.filter(name => !staged.has(name)),
-      signal,
-    })
+    const empty = emptyIn(moving, jobs)
+    const { plan, counts } = await runFlow({ script, parameters, startedAt, file, policy, empty, signal })
     const worked = performance.now()
     const deliveries = await deliveriesOf(moving, plan.sinks)
     const kept = await keptCopies(context, 'deliveries', async () => deliveries.map(d => d.job))
@@ -102,7 +80,9 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
     }
     const ended = performance.now()
     const seconds = (from: number, to: number) => Math.round(to - from) / 1000
-    const rowsRead = Object.fromEntries(names.map(name => [name, { rowsRead: counts.get(sourceTable(name))! }]))
+    const rowsRead = Object.fromEntries(
+      sourcesOf(script).map(({ name }) => [name, { rowsRead: counts.get(sourceTable(name))! }]),
+    )
     const metrics = Object.fromEntries(
       plan.sinks.map(sink => [
         sink.name,
@@ -161,10 +141,5 @@ async function copied(around: Running, context: ActivityContext, job: CopyJob): 
   if (await completedRun(around.state, job.name)) return
   await context.flush()
   const report = await executed(around, context, job)
-  if (report.status === 'completed') return
-  const [first] = report.errors
-  throw new ActivityFailure(
-    first?.code ?? 'Cancelled',
-    first ? `${first.message}. ${first.hint}` : `the copy is ${report.status}`,
-  )
+  if (report.status !== 'completed') throw failureOf(report)
 }
