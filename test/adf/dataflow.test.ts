@@ -2,11 +2,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { readRedirects } from '../../ferry/src/facades/datafactory/redirects.ts'
 import { account, contents } from '../cosmos.ts'
-import { makeDatabase } from '../support.ts'
+import { hasMariadb, makeDatabase, makeMariadb, policy, temporaryFolder } from '../support.ts'
 import {
   type Artifacts,
   activity,
+  after,
   collectionDataset,
   cosmosService,
   csvDataset,
@@ -129,6 +131,70 @@ slim sink(insertable: false, updateable: true, deletable: true, keys: ['Id'], fo
     ])
     const left = await db.query(`SELECT tablename FROM pg_tables WHERE tablename LIKE 'ferry_flow%'`)
     expect(left.rows).toEqual([])
+  })
+
+  const stores: [string, () => Promise<object>][] = [
+    ['PostgreSQL', async () => ({ kind: 'postgres', settings: (await makeDatabase()).settings })],
+    ['SQLite', async () => ({ kind: 'sqlite', settings: { path: join(temporaryFolder(), 'kept.db') } })],
+    ['DuckDB', async () => ({ kind: 'duckdb', settings: { path: join(temporaryFolder(), 'kept.duckdb') } })],
+    ...(hasMariadb()
+      ? [
+          ['MariaDB', async () => ({ kind: 'mysql', settings: (await makeMariadb()).settings })] as [
+            string,
+            () => Promise<object>,
+          ],
+        ]
+      : []),
+  ]
+
+  it.each(stores)('makes anew, inserts, updates and deletes in %s', async (_, made) => {
+    const store = await made()
+    const folder = folderWith({
+      'old.csv': 'Id,kind,name,n\n1,a,one,1\n2,a,two,2\n3,b,three,3\n3,a,kept,4\n',
+      'news.csv': 'Id,kind,name,n\n1,a,ONE,10\n2,a,,0\n3,b,,0\n4,c,four,40\n9,z,nobody,9\n',
+      'here.yaml': JSON.stringify({ linkedServices: { store: { ...store, tables: '{table}' } } }),
+    })
+    const projection = 'source(output(Id as integer, kind as string, name as string, n as long)) ~> rows\n'
+    const table = dataset('table', { table: 'the kept' })
+    const csv = (file: string) => dataset('csv', { file })
+    const artifacts: Artifacts = {
+      'linkedService/files': folderService(folder),
+      'linkedService/store': { type: 'AzureSqlDatabase', typeProperties: {} },
+      'dataset/csv': csvDataset('files'),
+      'dataset/table': tableDataset('store', 'AzureSqlTable'),
+      'dataflow/load': flowOf(
+        { rows: csv('old.csv') },
+        { out: table },
+        `${projection}rows sink(recreate: true, format: 'table') ~> out`,
+      ),
+      'dataflow/change': flowOf(
+        { rows: csv('news.csv') },
+        { out: table },
+        `${projection}rows alterRow(deleteIf(n == 0), updateIf(n <= 10), insertIf(true())) ~> marked
+marked sink(insertable: true, updateable: true, deletable: true, keys: ['Id', 'kind'], format: 'table') ~> out`,
+      ),
+      'dataflow/read': flowOf(
+        { rows: table },
+        { out: csv('out.csv') },
+        `source(allowSchemaDrift: true, format: 'table') ~> rows\nrows sort(asc(Id, true), asc(kind, true)) ~> sorted\nsorted sink() ~> out`,
+      ),
+      'pipeline/p': {
+        activities: ['load', 'change', 'read'].map((name, i, all) =>
+          activity(
+            name,
+            'ExecuteDataFlow',
+            { dataflow: reference(name, 'DataFlowReference') },
+            i === 0 ? {} : { dependsOn: after(all[i - 1]!) },
+          ),
+        ),
+      },
+    }
+    const redirects = readRedirects(join(folder, 'here.yaml'), [], policy)
+    const { activities } = await runFactory(artifacts, 'p', { redirects })
+    expect(activities.map(a => a.error)).toEqual([null, null, null])
+    expect(readFileSync(join(folder, 'out.csv'), 'utf8')).toBe(
+      'Id,kind,name,n\r\n1,a,ONE,10\r\n3,a,kept,4\r\n4,c,four,40\r\n',
+    )
   })
 
   it('makes documents of relations: orders with their lines embedded', async () => {

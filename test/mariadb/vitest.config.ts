@@ -9,6 +9,7 @@ export default defineConfig({
       'test/mariadb/**/*.test.ts',
       'ferry/src/contract/conformance/pairs.test.ts',
       'ferry/src/connectors/mysql/conformance.test.ts',
+      'test/adf/dataflow.test.ts',
       'test/cdc.test.ts',
       'test/long/crash.test.ts',
       'test/incremental.test.ts',

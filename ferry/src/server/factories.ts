@@ -1,6 +1,5 @@
 /** Factories of Data Factory: kept, checked, their pipelines and triggers. */
 import { randomBytes } from 'node:crypto'
-import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { FerryError } from '../errors.ts'
@@ -19,20 +18,19 @@ import type { State } from '../state/database.ts'
 import { findFactory, listFactories, removeFactory, saveFactory } from '../state/factories.ts'
 import { openRuns } from '../state/pipelines.ts'
 import type { FactoryRow } from '../state/schema.ts'
-import { forgetHookSecrets, isHookSecret, keepHookSecret } from '../state/secrets.ts'
+import { forgetHookSecrets, keepHookSecret } from '../state/secrets.ts'
 import { stopTrigger } from '../state/triggers.ts'
 import { askerOf } from './asker.ts'
 import type { FactoryWorkers } from './factoryworkers.ts'
 import { gridEventsOf } from './gridevents.ts'
+import { hookHeaders, hookOf, hookQuery } from './hooks.ts'
 import { discreetRun } from './pipelineruns.ts'
-import { secretIn } from './schedules.ts'
 
 const name = z.string().min(1).max(260)
 const ofFactory = z.object({ name })
 const ofPipeline = z.object({ name, pipeline: name })
 const ofFlow = z.object({ name, dataflow: name })
 const ofTrigger = z.object({ name, trigger: name })
-const MOST_EVENTS = 1_100_000
 
 export const factoryRoutes: FastifyPluginAsyncZod<{
   state: State
@@ -228,41 +226,17 @@ export const factoryRoutes: FastifyPluginAsyncZod<{
     },
   })
 
+  const { requireSecret, ...hooked } = hookOf(state, hookOwner)
   const hook = {
     url: '/factories/:name/triggers/:trigger/events',
-    // The secret is what admits a caller.
-    config: {
-      role: 'public' as const,
-      keepsText: true,
-      rateLimit: { max: 600, timeWindow: '1 minute' },
-      admits: async (request: FastifyRequest) => {
-        const call = request as unknown as Call
-        return (await hasSecret(call)) ? `hook ${call.params.name}/${call.params.trigger}` : undefined
-      },
-    },
-    bodyLimit: MOST_EVENTS,
+    ...hooked,
+    config: { ...hooked.config, keepsText: true },
   }
   const callSchema = {
     tags: ['factories'],
     params: ofTrigger,
-    querystring: z.strictObject({ secret: z.string().max(600).optional().describe('Where no header can be sent') }),
-    headers: z.object({
-      authorization: z.string().max(2000).optional(),
-      'webhook-request-origin': z.string().max(500).optional(),
-    }),
-  }
-  type Call = {
-    params: z.output<typeof ofTrigger>
-    query: { secret?: string | undefined }
-    headers: { authorization?: string | undefined }
-  }
-  const hasSecret = async ({ params, query, headers }: Call) => {
-    const given = secretIn(headers.authorization, query.secret)
-    return given !== undefined && (await isHookSecret(state, hookOwner(params.name), params.trigger, given))
-  }
-  const requireSecret = async (call: Call) => {
-    if (await hasSecret(call)) return
-    throw new FerryError('FERRY-6001', 'the secret of the trigger is missing or wrong')
+    querystring: hookQuery,
+    headers: hookHeaders.extend({ 'webhook-request-origin': z.string().max(500).optional() }),
   }
 
   app.route({

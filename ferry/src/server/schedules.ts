@@ -16,12 +16,10 @@ import { describeJob } from '../runtime/overview.ts'
 import { jobView, scheduleView, timesSchema, triggerView } from '../runtime/schemas.ts'
 import type { State } from '../state/database.ts'
 import { findJob, updateJob } from '../state/jobs.ts'
-import { hasHookSecret, isHookSecret, keepHookSecret } from '../state/secrets.ts'
+import { hasHookSecret, keepHookSecret } from '../state/secrets.ts'
+import { hookHeaders, hookOf, hookQuery } from './hooks.ts'
 import { namesMatching, parsed, readNotification } from './notifications.ts'
 import { tellVersion, wantedVersion } from './versions.ts'
-
-/** The bytes of one notification: Event Grid sends up to 1 MB. */
-const MOST_EVENTS = 1_100_000
 
 const nameParams = z.object({ name: z.string().max(200) })
 
@@ -182,39 +180,9 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
     },
   })
 
-  const hook = {
-    url: '/hooks/:name/:trigger',
-    // The secret is what admits a caller.
-    config: {
-      role: 'public' as const,
-      rateLimit: { max: 600, timeWindow: '1 minute' },
-      // Stores send many events in one body: who has the secret may.
-      admits: async (request: FastifyRequest) => {
-        const call = request as unknown as HookCall
-        const { name, trigger } = call.params
-        return (await hasSecret(call)) ? `hook ${name}/${trigger}` : undefined
-      },
-    },
-    bodyLimit: MOST_EVENTS,
-  }
-  const callSchema = {
-    tags: ['triggers'],
-    params: triggerParams,
-    querystring: z.strictObject({ secret: z.string().max(600).optional().describe('Where no header can be sent') }),
-    headers: z.object({ authorization: z.string().max(2000).optional() }),
-  }
-
-  /** Whether a call has the secret: as a bearer token, as the password of any user, or in its address. */
-  async function hasSecret({ params, query, headers }: HookCall): Promise<boolean> {
-    const given = secretIn(headers.authorization, query.secret)
-    return given !== undefined && (await isHookSecret(state, params.name, params.trigger, given))
-  }
-
-  /** Throws FERRY-6001. */
-  async function requireSecret(call: HookCall): Promise<void> {
-    if (await hasSecret(call)) return
-    throw new FerryError('FERRY-6001', 'the secret of the trigger is missing or wrong')
-  }
+  const { requireSecret, ...hooked } = hookOf(state, job => job)
+  const hook = { url: '/hooks/:name/:trigger', ...hooked }
+  const callSchema = { tags: ['triggers'], params: triggerParams, querystring: hookQuery, headers: hookHeaders }
 
   app.route({
     ...hook,
@@ -276,22 +244,4 @@ export const scheduleRoutes: FastifyPluginAsyncZod<{ state: State; dispatcher: D
       return reply.code(200).send()
     },
   })
-}
-
-/** The secret of a call: a bearer token, the password of any user, or in the address; undefined where there is none. */
-export function secretIn(authorization: string | undefined, inAddress: string | undefined): string | undefined {
-  const [, scheme, words] = /^(Bearer|Basic) +(.+)$/i.exec(authorization ?? '') ?? []
-  if (words === undefined) return inAddress || undefined
-  if (!/^basic$/i.test(scheme!)) return words
-  return (
-    Buffer.from(words, 'base64')
-      .toString('utf8')
-      .replace(/^[^:]*:/, '') || undefined
-  )
-}
-
-interface HookCall {
-  params: { name: string; trigger: string }
-  query: { secret?: string | undefined }
-  headers: { authorization?: string | undefined }
 }
