@@ -147,7 +147,7 @@ function numberOf({ sql, type: from }: Value, type: FlowType, format?: string): 
   let text = `trim(${sql})`
   if (format !== undefined) {
     const { prefix, suffix, isGrouped } = numberPattern(format)
-    // The sign stands before what is written around a number.
+    // What the pattern has around a number is taken off; a text without it is no number.
     if (prefix !== '')
       text = `CASE WHEN starts_with(${text}, ${literal(prefix)}) THEN substr(${text}, ${[...prefix].length + 1}) END`
     if (suffix !== '')

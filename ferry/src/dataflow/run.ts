@@ -7,7 +7,7 @@ import { quietly } from './relation.ts'
 import type { PlannedSink, Way } from './sink.ts'
 import type { Stored, StoredColumn } from './source.ts'
 import { isOn } from './transformations/args.ts'
-import { type FlowType, fromSqlType, literal, quoted, STRING, sqlType } from './types.ts'
+import { type FlowType, fromSqlType, quoted, STRING, sqlType } from './types.ts'
 
 /** Bytes that the engine takes before it spills to disk: with Node and a copy beside it a flow stays below 512 MB. */
 const MEMORY = '256MB'
@@ -199,15 +199,17 @@ async function work(engine: Duckdb, plan: Plan): Promise<void> {
   await engine.run('COMMIT')
 }
 
-/** A key that comes twice would be written in an order that nobody knows. */
+/** Throws FERRY-4001 if two rows have the same key: which of them is written last would be unknown. */
 async function requireOnce(engine: Duckdb, sink: PlannedSink, table: string): Promise<void> {
   const keys = sink.keys.map(quoted).join(', ')
   const [twice] = await engine.all(
     `SELECT CAST(to_json(struct_pack(${sink.keys.map(k => `${quoted(k)} := ${quoted(k)}`).join(', ')})) AS VARCHAR) AS key FROM main.${table} GROUP BY ${keys} HAVING count(*) > 1 LIMIT 1`,
   )
   if (!twice) return
-  const message = `the sink ${sink.name} gets several rows with the key ${String(twice.key)}, and one can be written`
-  await engine.run(`SELECT error(${literal(message)})`)
+  throw new FerryError(
+    'FERRY-4001',
+    `the sink ${sink.name} gets several rows with the key ${String(twice.key)}, and one can be written`,
+  )
 }
 
 /** The queries that streams are made of, but those that are kept. */

@@ -56,7 +56,7 @@ const once = (list: string) =>
 
 const lambda = (names: string[], body: string) => `lambda ${names.join(', ')}: ${body}`
 
-/** A scope with items; variables of the engine have names that nobody else has. */
+/** A scope with items. The variables of its lambda have names that no column has. */
 function within(call: Call, given: Record<string, FlowType>): { inner: Scope; names: string[] } {
   const { scope } = call
   const depth = scope.depth + 1

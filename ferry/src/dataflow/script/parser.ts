@@ -149,7 +149,7 @@ class Parser {
     return { ...place, inputs, kind, args, output, branches }
   }
 
-  /** What stands between parentheses; the first one is behind. */
+  /** Arguments up to the closing parenthesis; the opening one is already read. */
   private args(): Argument[] {
     const args: Argument[] = []
     if (this.take(')')) return args
@@ -344,7 +344,7 @@ class Parser {
       this.require(']')
       return { kind: 'array', ...place, items }
     }
-    // `{}` stands for no name: columns of a pivot are named by their values.
+    // `{}` is an empty name: the columns of a pivot are then named by their values alone.
     if (this.is('{') && this.tokens[this.at + 1]?.text === '}') {
       this.at += 2
       return { kind: 'name', ...place, name: '' }

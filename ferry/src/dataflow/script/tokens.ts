@@ -13,8 +13,6 @@ export type Token = Place & {
   text: string
   /** Of a text: how it was quoted. Of a number: its suffix. */
   form?: string
-  /** True if white space stands before it. */
-  isApart: boolean
 }
 
 /** Longer ones first. */
@@ -59,7 +57,6 @@ export function tokensOf(script: string): Token[] {
   let at = 0
   let line = 1
   let lineStart = 0
-  let isApart = false
   const place = (): Place => ({ line, column: at - lineStart + 1 })
   const fault = (message: string) => faultAt(place(), message)
   const pass = (end: number) => {
@@ -71,8 +68,7 @@ export function tokensOf(script: string): Token[] {
     }
   }
   const add = (kind: Token['kind'], text: string, end: number, form?: string) => {
-    tokens.push({ kind, text, ...place(), isApart, ...(form === undefined ? {} : { form }) })
-    isApart = false
+    tokens.push({ kind, text, ...place(), ...(form === undefined ? {} : { form }) })
     pass(end)
   }
   const match = (pattern: RegExp) => {
@@ -83,7 +79,6 @@ export function tokensOf(script: string): Token[] {
     const space = match(/(?:\s+|\/\/[^\n]*|\/\*[\s\S]*?\*\/)+/y)
     if (space) {
       pass(at + space[0].length)
-      isApart = true
       continue
     }
     const c = script[at]!
@@ -135,7 +130,7 @@ export function tokensOf(script: string): Token[] {
     if (symbol === undefined) throw fault(`${JSON.stringify(c)} is not known here`)
     add('symbol', symbol, at + symbol.length)
   }
-  tokens.push({ kind: 'end', text: 'the end of the script', ...place(), isApart })
+  tokens.push({ kind: 'end', text: 'the end of the script', ...place() })
   return tokens
 }
 

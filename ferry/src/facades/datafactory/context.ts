@@ -25,7 +25,7 @@ export interface Surroundings {
 /** The same for what runs: with processes that copy. */
 export interface Running extends Surroundings {
   copier: Copier
-  /** The address under which answers to webhooks are received; undefined where nobody receives any. */
+  /** The address that receives answers to webhooks; undefined without a server. */
   callbacks?: string | undefined
 }
 

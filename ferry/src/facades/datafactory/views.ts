@@ -1,4 +1,4 @@
-/** What the API tells of factories, as zod schemas: its description is generated from them, and the web UI uses their types. */
+/** The API's answers about factories, as zod schemas: its description is generated from them, and the web UI uses their types. */
 import { z } from 'zod'
 import { CATEGORIES } from './artifacts.ts'
 import { sourceSchema } from './source.ts'
