@@ -156,6 +156,29 @@ describe('a tumbling window trigger', () => {
     )
   })
 
+  it('has windows of months: from the day of the first one, or from the last of a shorter month', async () => {
+    const t = windows({
+      frequency: 'Month',
+      startTime: '2024-01-31T00:00:00Z',
+      endTime: '2024-05-31T00:00:00Z',
+      maxConcurrency: 5,
+    })
+    t.pipeline.parameters = {
+      a: "@formatDateTime(trigger().outputs.windowStartTime, 'MM-dd')",
+      b: "@formatDateTime(trigger().outputs.windowEndTime, 'MM-dd')",
+    }
+    const w = await watching({ 'pipeline/p': pipeline(), 'trigger/t': t })
+    await startTrigger(w, 't')
+    await w.tick(Date.parse('2024-04-29T00:00:00Z'))
+    await w.tick(Date.parse('2025-01-01T00:00:00Z'))
+    expect((await w.runs()).map(({ a, b }) => [a, b])).toEqual([
+      ['01-31', '02-29'],
+      ['02-29', '03-31'],
+      ['03-31', '04-30'],
+      ['04-30', '05-31'],
+    ])
+  })
+
   it('tries windows that failed again, as often as it says', async () => {
     const fails = pipeline("@equals(pipeline().parameters.a, '01:00')")
     const w = await watching({

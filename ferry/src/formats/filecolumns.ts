@@ -31,13 +31,25 @@ function unescaped(text: string): string {
   }
 }
 
+/** What the names of a file's folders say, below `partitionRoot` or what is read. Throws FERRY-3002 for a file that is not below it. */
+function valuesOf(key: string, { base, store }: FileSet, partitionRoot: unknown): Map<string, string | null> {
+  if (partitionRoot === undefined) return partitionsOf(key.slice(base.length))
+  const name = store.nameOf(key).replaceAll('\\', '/')
+  const root = `${String(partitionRoot)}/`.replace(/^(\.?\/+)+/, '').replace(/\/+$/, '/')
+  if (name.startsWith(root)) return partitionsOf(name.slice(root.length))
+  throw new FerryError('FERRY-3002', `${name} is not below ${partitionRoot}, where its partitions should begin`)
+}
+
 /**
  * The columns by the folders of the files, if the options ask for them. Throws FERRY-4002 if files have other ones than the first,
  * FERRY-3015 if `own`, the columns in the files, have one of the same name.
  */
 export function partitionColumns(set: FileSet, options: ReadOptions, own: { name: string }[]): TableColumn[] {
   if (!options.partitions) return []
-  const [first, ...others] = set.files.map(({ key }) => ({ key, values: partitionsOf(key.slice(set.base.length)) }))
+  const [first, ...others] = set.files.map(({ key }) => ({
+    key,
+    values: valuesOf(key, set, options.partitionRoot),
+  }))
   const names = [...first!.values.keys()]
   const odd = others.find(({ values }) => [...values.keys()].join('/') !== names.join('/'))
   if (odd) {
@@ -74,10 +86,16 @@ export class FileColumns {
   /** In the order in which rows have them. */
   readonly columns: Column[]
 
-  private readonly base: string
+  private readonly set: FileSet
+  private readonly root: unknown
 
-  constructor({ base }: FileSet, partitions: Pick<Column, 'name' | 'type' | 'nullable'>[], { columns }: ReadRequest) {
-    this.base = base
+  constructor(
+    set: FileSet,
+    partitions: Pick<Column, 'name' | 'type' | 'nullable'>[],
+    { columns, options }: ReadRequest,
+  ) {
+    this.set = set
+    this.root = options.partitionRoot
     this.columns = [...partitions, { name: FILE_PATH, type: utf8, nullable: false }].flatMap(column => {
       const mapped = columns.find(c => c.from === column.name)
       return mapped ? [{ name: column.name, type: mapped.sourceType, nullable: column.nullable }] : []
@@ -87,7 +105,7 @@ export class FileColumns {
   /** Throws a RowError for a text that is not of the type that was declared. */
   of(key: string): Row {
     if (this.columns.length === 0) return []
-    const values = partitionsOf(key.slice(this.base.length))
+    const values = valuesOf(key, this.set, this.root)
     return this.columns.map(({ name, type }) => {
       const text = name === FILE_PATH ? key : values.get(name)
       return text === null || text === undefined ? null : parseText(text, type)
@@ -96,7 +114,7 @@ export class FileColumns {
 
   /** The same as texts. */
   textsOf(key: string): (string | null)[] {
-    const values = partitionsOf(key.slice(this.base.length))
+    const values = valuesOf(key, this.set, this.root)
     return this.columns.map(({ name }) => (name === FILE_PATH ? key : (values.get(name) ?? null)))
   }
 }

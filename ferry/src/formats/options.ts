@@ -62,6 +62,12 @@ export const readSchema = z
       .boolean()
       .default(false)
       .describe('Whether names of folders such as `year=2026` are columns of the rows in them'),
+    partitionRoot: z
+      .string()
+      .min(1)
+      .max(2000)
+      .optional()
+      .describe('The folder below which names of folders are columns; what is read where omitted'),
     detectDatetime: z
       .boolean()
       .default(true)

@@ -112,7 +112,21 @@ describe('folders as columns', () => {
     const store = new FilesStore(filesKind, new LocalFolder(folder, policy), policy)
     const options = { partitions: true, recursive: true, format: 'csv' }
     const info = await store.describe({ object: 'env=prod/po/', options })
-    expect(info!.columns.filter(c => !c.onRequest).map(c => c.name)).toEqual(['id', 'year'])
+    const named = (i: typeof info) => i!.columns.filter(c => !c.onRequest).map(c => c.name)
+    expect(named(info)).toEqual(['id', 'year'])
+    const object = 'env=prod/po/year=2026/a.csv'
+    for (const [partitionRoot, names] of [
+      ['.', ['id', 'env', 'year']],
+      ['env=prod/', ['id', 'year']],
+      ['/env=prod/po', ['id', 'year']],
+    ] as const) {
+      expect(named(await store.describe({ object, options: { ...options, partitionRoot } }))).toEqual(names)
+      const { rows } = await rowsOf(store, object, { ...options, partitionRoot })
+      expect(rows[0]!.slice(-1)).toEqual([2026])
+    }
+    await expect(store.describe({ object, options: { ...options, partitionRoot: 'env=pro' } })).rejects.toMatchObject({
+      code: 'FERRY-3002',
+    })
   })
 
   it('stops where files have other folders, or a column of the same name', async () => {

@@ -51,10 +51,10 @@ const foldersOf = (kept: string, state: State) => {
   return folders.map(name => spoolFolder(state, basename(name)))
 }
 
-/** The copies of an activity that makes several. */
-const copiesOf = (kept: string) => {
-  const { stages = [], deliveries = [] } = JSON.parse(kept) as Record<string, unknown[]>
-  return [...stages, ...deliveries].map(job => checkJob(job))
+/** What was kept is a job alone, or the jobs of steps. */
+const copiesOf = (kept: string): CopyJob[] => {
+  const { stages = [], deliveries = [], ...one } = JSON.parse(kept) as Record<string, unknown[]>
+  return (Object.hasOwn(one, 'tables') ? [one] : [...stages, ...deliveries]).map(job => checkJob(job))
 }
 
 const openCopy = (kept: string): CopyJob => checkJob(JSON.parse(kept))
@@ -72,9 +72,7 @@ export async function discardCopies(state: State, run: string, policy: Policy): 
     if (activity !== 'InProgress' || decision === null) continue
     if (type !== 'Copy' && type !== 'ExecuteDataFlow') continue
     const kept = Seal.open(state.home).reveal(sealName(key, 'decision'), decision)
-    const jobs = type === 'Copy' ? [openCopy(kept)] : copiesOf(kept)
-    for (const job of jobs) await discardCopy(state, job, policy)
-    if (type === 'ExecuteDataFlow')
-      for (const folder of foldersOf(kept, state)) rmSync(folder, { recursive: true, force: true })
+    for (const job of copiesOf(kept)) await discardCopy(state, job, policy)
+    for (const folder of foldersOf(kept, state)) rmSync(folder, { recursive: true, force: true })
   }
 }

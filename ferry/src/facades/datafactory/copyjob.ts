@@ -207,6 +207,10 @@ function readFiles(source: OfFiles, from: ValueObject, kindOf: KindOf, listed?: 
     requireBoolean(store.enablePartitionDiscovery, 'enablePartitionDiscovery')
   ) {
     options.partitions = true
+    const given = optional(store.partitionRootPath)?.replace(/^\/+|\/+$/g, '')
+    // It is absolute: its first folder is the container.
+    const below = given?.split('/').slice(source.at.container === undefined ? 0 : 1)
+    if (below !== undefined) options.partitionRoot = join(root, ...below) || '.'
   }
   return { endpoint, object, options, root, recursive }
 }

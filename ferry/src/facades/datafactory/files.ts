@@ -89,7 +89,7 @@ export function optional(value: Value | undefined): string | undefined {
 
 const CODECS: Record<string, string> = { gzip: 'gzip', none: 'none', snappy: 'snappy', zstd: 'zstd' }
 
-function codecOf({ compression, compressionCodec }: ValueObject): string | undefined {
+export function codecOf({ compression, compressionCodec }: ValueObject): string | undefined {
   return optional(compressionCodec) ?? (isObject(compression) ? optional(compression.type) : undefined)
 }
 
@@ -99,15 +99,15 @@ function compressionOf(properties: ValueObject, dataset: string): string | undef
   const known = CODECS[codec.toLowerCase()]
   if (known !== undefined) return known
   throw new FerryError('FERRY-7006', `dataset ${dataset}: files that are packed by ${codec} are not read here`, {
-    hint: 'gzip, snappy (Parquet) and none are known.',
+    hint: 'A Copy reads gzip, deflate, bzip2, ZipDeflate, Tar and TarGzip; gzip and none are written.',
   })
 }
 
-/** Files as they are: they are neither packed nor unpacked on their way. */
+/** Files as they are: those that are packed were unpacked before. */
 function asItIs(properties: ValueObject, dataset: string): Record<string, unknown> {
   const codec = codecOf(properties)
   if (codec === undefined || codec.toLowerCase() === 'none') return { format: 'binary' }
-  throw new FerryError('FERRY-7006', `dataset ${dataset}: binary files are neither packed nor unpacked here (${codec})`)
+  throw new FerryError('FERRY-7006', `dataset ${dataset}: binary files are not packed here (${codec})`)
 }
 
 /** Encodings that Ferry reads are those of the WHATWG; Data Factory names some in its own way. */

@@ -120,11 +120,16 @@ export const READ_STORE: Known = {
     'wildcardFileName',
     'prefix',
     'enablePartitionDiscovery',
+    'partitionRootPath',
     'fileListPath',
     'modifiedDatetimeStart',
     'modifiedDatetimeEnd',
     'deleteFilesAfterCompletion',
     'requestTimeout',
+    // Of a web server.
+    'requestMethod',
+    'requestBody',
+    'additionalHeaders',
     'disableChunking',
     ...PACE,
   ],
@@ -135,7 +140,10 @@ export const WRITE_STORE: Known = {
   names: ['type', 'copyBehavior', 'blockSizeInMB', 'operationTimeout', 'useTempFileRename', ...PACE],
 }
 
-export const READ_FORMAT: Known = { what: 'formatSettings of a source', names: ['type', 'skipLineCount'] }
+export const READ_FORMAT: Known = {
+  what: 'formatSettings of a source',
+  names: ['type', 'skipLineCount', 'compressionProperties'],
+}
 
 export const WRITE_FORMAT: Known = {
   what: 'formatSettings of a sink',

@@ -1,9 +1,9 @@
 /** When a schedule trigger of Data Factory fires. */
 import { z } from 'zod'
+import { civilOf, DAY, daysInMonth, type Instant, instantOf } from '../../batch/dates/instant.ts'
+import { parseInstant } from '../../batch/dates/parse.ts'
+import { fromUtc, toUtc, zoneOf } from '../../batch/dates/zones.ts'
 import { FerryError } from '../../errors.ts'
-import { civilOf, DAY, daysInMonth, type Instant, instantOf } from '../../pipelines/expressions/dates/instant.ts'
-import { parseInstant } from '../../pipelines/expressions/dates/parse.ts'
-import { fromUtc, toUtc, zoneOf } from '../../pipelines/expressions/dates/zones.ts'
 
 const WEEKDAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday']
 const weekday = z

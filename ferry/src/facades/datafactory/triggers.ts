@@ -1,8 +1,9 @@
 /** Triggers of a factory: what they say, and when they are due. */
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
+import { civilOf, monthsLater } from '../../batch/dates/instant.ts'
+import { parseInstant } from '../../batch/dates/parse.ts'
 import { FerryError } from '../../errors.ts'
-import { parseInstant } from '../../pipelines/expressions/dates/parse.ts'
 import { requireSpan } from '../../pipelines/resolve.ts'
 import { type Artifact, exactly } from './artifacts.ts'
 import { recurrenceSchema } from './recurrence.ts'
@@ -85,7 +86,7 @@ export type TriggerOf =
       kind: 'tumbling'
       pipelines: [TriggeredPipeline]
       /** Milliseconds. */
-      size: number
+      size: WindowSize
       start: number
       end: number
       delay: number
@@ -113,7 +114,19 @@ export type TriggerOf =
       subjectEndsWith: string
     }
 
+/** Months are those of the calendar, in UTC. */
+export type WindowSize = { ms: number } | { months: number }
+
 const UNIT = { Minute: 60_000, Hour: 3_600_000 }
+
+/** Where the window ends that begins at `at`, in milliseconds since 1970: windows of months begin on the day of the first one, or on the last of a shorter month. */
+export function windowEnd({ start, size }: { start: number; size: WindowSize }, at: number): number {
+  if ('ms' in size) return at + size.ms
+  const first = civilOf({ ms: start, ticks: 0, isUtc: true })
+  const { year, month } = civilOf({ ms: at, ticks: 0, isUtc: true })
+  const months = (year - first.year) * 12 + month - first.month + size.months
+  return monthsLater({ ms: start, ticks: 0, isUtc: true }, months).ms
+}
 
 /** Reads a trigger. Throws FERRY-7001, and FERRY-7006 for a type that does not fire here. */
 export function readTrigger({
@@ -135,12 +148,10 @@ export function readTrigger({
   }
   if (type === 'TumblingWindowTrigger') {
     const { pipeline, typeProperties: p } = read(tumblingSchema)
-    if (p.frequency === 'Month')
-      throw new FerryError('FERRY-7006', `trigger ${name}: windows of months are not known here`)
     return {
       kind: 'tumbling',
       pipelines: [pipelineOf(pipeline)],
-      size: UNIT[p.frequency] * p.interval,
+      size: p.frequency === 'Month' ? { months: p.interval } : { ms: UNIT[p.frequency] * p.interval },
       start: momentOf(p.startTime),
       end: p.endTime === undefined ? Number.POSITIVE_INFINITY : momentOf(p.endTime),
       delay: p.delay === undefined ? 0 : requireSpan(p.delay, 'delay'),

@@ -6,7 +6,7 @@ import { findPipelineRun } from '../../state/pipelines.ts'
 import type { PipelineRunRow, PipelineTriggerRow, PipelineWindowRow, Schema } from '../../state/schema.ts'
 import * as triggers from '../../state/triggers.ts'
 import type { Factory } from './artifacts.ts'
-import type { TriggeredPipeline, TriggerOf } from './triggers.ts'
+import { type TriggeredPipeline, type TriggerOf, windowEnd } from './triggers.ts'
 
 /** Windows that are made at one time. */
 const MOST_WINDOWS = 500
@@ -32,12 +32,14 @@ export async function byWindows(
   now: number,
 ): Promise<void> {
   const { state, factory } = firing
-  const { size, end, delay } = trigger
+  const { end, delay } = trigger
   let at = Number(row.at)
   const windows: { start: number; end: number }[] = []
-  while (windows.length < MOST_WINDOWS && at + size <= end && at + size + delay <= now) {
-    windows.push({ start: at, end: at + size })
-    at += size
+  while (windows.length < MOST_WINDOWS) {
+    const next = windowEnd(trigger, at)
+    if (next > end || next + delay > now) break
+    windows.push({ start: at, end: next })
+    at = next
   }
   if (windows.length > 0) {
     await state.db.transaction().execute(async tx => {
@@ -66,7 +68,7 @@ async function isReady(
   const { state, factory } = firing
   for (const { trigger: other, offset, size } of trigger.dependsOn) {
     const from = Number(window.start_at) + offset
-    const to = from + (size ?? trigger.size)
+    const to = from + (size ?? Number(window.end_at) - Number(window.start_at))
     const isSelf = other === undefined
     // Before the first window there is nothing to wait for.
     if (isSelf && from < trigger.start) continue

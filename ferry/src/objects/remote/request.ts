@@ -11,17 +11,19 @@ export interface Answer {
   body: http.IncomingMessage
 }
 
-/** Follows redirects; another origin gets no `authorization`. The caller reads the body, or destroys it. */
+/** Follows redirects; another origin gets no `authorization`. The caller reads the body of the answer, or destroys it. */
 export async function send(
   url: URL,
-  { method = 'GET', headers, signal }: { method?: string; headers: Record<string, string>; signal?: AbortSignal },
+  request: { method?: string; headers: Record<string, string>; body?: string | undefined; signal?: AbortSignal },
   redirects = 0,
 ): Promise<Answer> {
-  const { request } = url.protocol === 'https:' ? https : http
+  const { method = 'GET', headers, body: sent, signal } = request
+  const { request: begin } = url.protocol === 'https:' ? https : http
+  const length = sent === undefined ? {} : { 'content-length': String(Buffer.byteLength(sent)) }
   const body = await new Promise<http.IncomingMessage>((resolve, reject) => {
-    request(url, { method, headers, ...(signal ? { signal } : {}) }, resolve)
+    begin(url, { method, headers: { ...headers, ...length }, ...(signal ? { signal } : {}) }, resolve)
       .on('error', reject)
-      .end()
+      .end(sent)
   })
   const status = body.statusCode!
   const { location } = body.headers
@@ -31,9 +33,14 @@ export async function send(
     const next = new URL(location, url)
     if (!/^https?:$/.test(next.protocol)) throw new Error(`it leads to ${next.protocol}`)
     const { authorization: _, ...others } = headers
+    // Where an answer lies is asked without what was sent; 307 and 308 want it sent again.
+    const again = sent === undefined || status === 307 || status === 308
     return send(
       next,
-      { method, headers: next.origin === url.origin ? headers : others, ...(signal ? { signal } : {}) },
+      {
+        ...(again ? request : { ...(signal ? { signal } : {}) }),
+        headers: next.origin === url.origin ? headers : others,
+      },
       redirects + 1,
     )
   }

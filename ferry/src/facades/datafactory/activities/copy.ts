@@ -6,7 +6,7 @@ import type { CopyJob } from '../../../job/schema.ts'
 import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.ts'
 import { ActivityFailure } from '../../../pipelines/errors.ts'
 import { type ValueObject, valueOf } from '../../../pipelines/expressions/values.ts'
-import { discardCopy, keptCopy, spoolFolder } from '../../../pipelines/keptcopy.ts'
+import { discardCopy, keptCopies, keptCopy, spoolFolder } from '../../../pipelines/keptcopy.ts'
 import { requireBoolean, requireObject } from '../../../pipelines/resolve.ts'
 import type { RunReport } from '../../../runtime/report.ts'
 import { withoutSecrets } from '../../../runtime/stores.ts'
@@ -15,6 +15,7 @@ import { newestRun } from '../../../state/runs.ts'
 import { datasetAt, filesIn, kindsOf, type Running } from '../context.ts'
 import { copyJobOf } from '../copyjob.ts'
 import type { Dataset } from '../datasets.ts'
+import { fetched } from '../fetched.ts'
 import { listedFiles } from '../filelist.ts'
 import { spool } from '../rest.ts'
 import { deliver } from '../restsink.ts'
@@ -30,13 +31,39 @@ export function copyActivity(around: Running): ActivityKind {
 }
 
 async function copy(around: Running, context: ActivityContext): Promise<ValueObject> {
+  const { signal, isLastAttempt } = context
+  try {
+    const output = await copyOnce(around, context)
+    forget(around, context)
+    return output
+  } catch (error) {
+    // What stops goes on later, with what is here.
+    if (signal.reason !== 'stop' && (isLastAttempt || signal.aborted)) forget(around, context)
+    throw error
+  }
+}
+
+/** Removes what came from a service or is for one. */
+function forget({ state }: Running, context: ActivityContext): void {
+  const outgoing = spoolPath(state, context, 'out')
+  for (const path of [spoolPath(state, context, 'in'), outgoing, `${outgoing}.sent`]) rmSync(path, { force: true })
+  rmSync(spoolFolder(state, jobName(context)), { recursive: true, force: true })
+}
+
+async function copyOnce(around: Running, context: ActivityContext): Promise<ValueObject> {
   const { activity, signal } = context
   const { state, policy } = around
-  const properties = requireObject(context.resolve(activity.typeProperties), 'typeProperties')
-  const source = datasetAt(around, context, activity.inputs?.[0], 'input')
+  const given = requireObject(context.resolve(activity.typeProperties), 'typeProperties')
+  const asked = datasetAt(around, context, activity.inputs?.[0], 'input')
   const sink = datasetAt(around, context, activity.outputs?.[0], 'output')
-  const spooled = await spoolOf(around, context, source, properties)
+  // Its process may have ended it when the one that executes the pipeline was gone.
+  const ended = await completedRun(state, jobName(context))
+  const fetching = { around, context, name: jobName(context), source: asked, properties: given }
+  const here = ended ? undefined : await fetched({ ...fetching, execute: job => executed(around, context, job) })
+  const { source, properties } = here ?? fetching
+  const spooled = ended ? undefined : await spoolOf(around, context, source, properties)
   const outgoing = sink.at.kind === 'rest' ? spoolPath(state, context, 'out') : undefined
+  if (outgoing !== undefined) mkdirSync(spoolFolder(state), { recursive: true, mode: 0o700 })
   const made = () =>
     kindsOf(around).then(async kindOf =>
       copyJobOf({
@@ -60,24 +87,21 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
     }
     const { sleep } = context
     if (existsSync(outgoing)) await deliver({ ...words, signal, sleep: ms => sleep.call(context, ms) }, outgoing)
-    forget(outgoing)
   }
-  const job = await keptCopy(context, made)
-  context.told({
-    source: requireObject(properties.source, 'source'),
-    sink: requireObject(properties.sink, 'sink'),
-    job: valueOf(withoutSecrets(job)),
-  })
-  await context.flush()
   const started = Date.now()
   const facts = { source: source.type, sink: sink.type, started, properties }
-  // Its process may have ended it when the one that executes the pipeline was gone.
-  const ended = await completedRun(state, job.name)
+  const told = { source: requireObject(given.source, 'source'), sink: requireObject(given.sink, 'sink') }
   if (ended) {
+    context.told(told)
     context.copies(ended.id)
     await delivered()
     return withLog(around, context, properties, outputOf(ended, facts), ended.id)
   }
+  const job = here
+    ? (await keptCopies(context, 'deliveries', async () => [await made()]))[0]!
+    : await keptCopy(context, made)
+  context.told({ ...told, job: valueOf(withoutSecrets(job)) })
+  await context.flush()
   const report = await executed(around, context, job).catch(async error => {
     // A process that has died leaves what it had begun.
     if (context.isLastAttempt && signal.reason !== 'stop') await discardCopy(state, job, policy)
@@ -85,11 +109,7 @@ async function copy(around: Running, context: ActivityContext): Promise<ValueObj
   })
   const isGivenUp =
     report.status === 'paused' ? signal.reason !== 'stop' : report.status === 'failed' && context.isLastAttempt
-  if (spooled !== undefined && (report.status === 'completed' || isGivenUp)) rmSync(spooled, { force: true })
-  if (isGivenUp) {
-    await discardCopy(state, job, policy)
-    if (outgoing !== undefined) forget(outgoing)
-  }
+  if (isGivenUp) await discardCopy(state, job, policy)
   const output = outputOf({ ...report, id: report.runId }, facts)
   if (report.status === 'completed') {
     await delivered()
@@ -121,6 +141,7 @@ async function spoolOf(
   if (at.kind !== 'rest') return undefined
   const path = spoolPath(state, context, 'in')
   if (existsSync(path)) return path
+  mkdirSync(spoolFolder(state), { recursive: true, mode: 0o700 })
   const source = requireObject(properties.source, 'source')
   const { relativeUrl } = at
   const { signal } = context
@@ -135,13 +156,7 @@ async function spoolOf(
 
 /** A file beside the state for what an activity gets from a service, or sends to one. */
 function spoolPath(state: State, context: ActivityContext, side: 'in' | 'out'): string {
-  const folder = spoolFolder(state)
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  return join(folder, `${jobName(context)}${side === 'in' ? '' : '-out'}.jsonl`)
-}
-
-function forget(outgoing: string): void {
-  for (const path of [outgoing, `${outgoing}.sent`]) rmSync(path, { force: true })
+  return join(spoolFolder(state), `${jobName(context)}${side === 'in' ? '' : '-out'}.jsonl`)
 }
 
 /** How long the process of a copy may take to end when the one that it works for is gone. */

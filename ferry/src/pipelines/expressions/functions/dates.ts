@@ -1,8 +1,8 @@
+import { formatInstant, ROUND_TRIP } from '../../../batch/dates/format.ts'
+import { civilOf, DAY, type Instant, later, monthsLater, now, ticksOf } from '../../../batch/dates/instant.ts'
+import { parseInstant } from '../../../batch/dates/parse.ts'
+import { fromUtc, toUtc, zoneOf } from '../../../batch/dates/zones.ts'
 import { FerryError } from '../../../errors.ts'
-import { formatInstant, ROUND_TRIP } from '../dates/format.ts'
-import { civilOf, DAY, type Instant, later, monthsLater, now, ticksOf } from '../dates/instant.ts'
-import { parseInstant } from '../dates/parse.ts'
-import { fromUtc, toUtc, zoneOf } from '../dates/zones.ts'
 import { define, type FunctionOf, integerAt, numberAt, optionalText, textAt, wrongArgument } from '../function.ts'
 import type { Value } from '../values.ts'
 

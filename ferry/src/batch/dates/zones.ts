@@ -1,6 +1,6 @@
 /** Time zones by their Windows names, such as `Pacific Standard Time`, or by those of the IANA. */
 import { WINDOWS_TO_IANA_MAP } from 'windows-iana'
-import { didYouMean, FerryError } from '../../../errors.ts'
+import { didYouMean, FerryError } from '../../errors.ts'
 import { type Instant, requireRange } from './instant.ts'
 
 /** The zone of the first territory of each Windows name, which is its own. */

@@ -1,6 +1,7 @@
 /** Moments of .NET's DateTime: from year 1 to 9999, to 100 nanoseconds, in UTC or in no zone at all. */
-import { civilFromDays, daysFromCivil } from '../../../batch/time.ts'
-import { FerryError } from '../../../errors.ts'
+
+import { FerryError } from '../../errors.ts'
+import { civilFromDays, daysFromCivil } from '../time.ts'
 
 export interface Instant {
   /** Milliseconds since 1970 of what the clock shows. */

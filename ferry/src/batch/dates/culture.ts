@@ -1,5 +1,5 @@
 /** Names of months and days, and the patterns of dates, of a culture such as `fr-FR`: those of the CLDR, as in .NET. */
-import { FerryError } from '../../../errors.ts'
+import { FerryError } from '../../errors.ts'
 
 export interface Names {
   months: string[]

@@ -1,5 +1,5 @@
 /** Moments as texts, by the standard and custom formats of .NET. */
-import { FerryError } from '../../../errors.ts'
+import { FerryError } from '../../errors.ts'
 import { culture, namesOf } from './culture.ts'
 import { type Civil, civilOf, type Instant } from './instant.ts'
 

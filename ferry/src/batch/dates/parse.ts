@@ -1,5 +1,5 @@
 /** Texts as moments, as .NET's DateTime.Parse takes them. What it would have to guess is refused. */
-import { FerryError } from '../../../errors.ts'
+import { FerryError } from '../../errors.ts'
 import { culture, namesOf } from './culture.ts'
 import { type Instant, instantOf } from './instant.ts'
 
