@@ -562,3 +562,90 @@ describe('a copy that cannot be the same here', () => {
     expect(existsSync(join(folder, 'out'))).toBe(false)
   })
 })
+
+describe('texts of dates and numbers', () => {
+  const translator = (settings: object, mappings?: object[]) => ({
+    type: 'TabularTranslator',
+    typeConversion: true,
+    typeConversionSettings: { allowDataTruncation: true, treatBooleanAsNumber: false, ...settings },
+    ...(mappings ? { mappings } : {}),
+  })
+
+  it('are read and written in the formats of a translator, into tables and out of them', async () => {
+    const { url, client } = await makeDatabase()
+    await client.query('CREATE TABLE sales (id int, sold timestamp, amount numeric(10,2), took interval)')
+    const { artifacts, folder } = files({
+      'in.csv': 'id,sold,amount,took\n1,31/01/2024 10:00,"1.234,50",1.02:03\n2,01/02/2024 00:00,"5,00",0.00:01\n',
+    })
+    const settings = { dateTimeFormat: 'dd/MM/yyyy HH:mm', culture: 'de-de', timeSpanFormat: 'd\\.hh\\:mm' }
+    const all = { ...artifacts, 'linkedService/pg': postgresService(url), 'dataset/table': tableDataset('pg') }
+    await copied(
+      all,
+      copyOf('in', dataset('csv', { file: 'in.csv' }), dataset('table', { table: 'sales' }), {
+        source: fromCsv(),
+        sink: { type: 'AzurePostgreSqlSink' },
+        translator: translator(settings),
+      }),
+    )
+    expect((await client.query('SELECT id, sold::text, amount::text, took::text FROM sales ORDER BY id')).rows).toEqual(
+      [
+        { id: 1, sold: '2024-01-31 10:00:00', amount: '1234.50', took: '26:03:00' },
+        { id: 2, sold: '2024-02-01 00:00:00', amount: '5.00', took: '00:01:00' },
+      ],
+    )
+    await copied(
+      all,
+      copyOf('out', dataset('table', { table: 'sales' }), dataset('csv', { file: 'out.csv' }), {
+        source: { type: 'AzurePostgreSqlSource', query: 'SELECT * FROM sales ORDER BY id' },
+        sink: { type: 'DelimitedTextSink', storeSettings: WRITE },
+        translator: translator(settings),
+      }),
+    )
+    expect(readFileSync(join(folder, 'out.csv'), 'utf8')).toBe(
+      'id,sold,amount,took\r\n1,31/01/2024 10:00,"1234,50",1.02:03\r\n2,01/02/2024 00:00,"5,00",0.00:01\r\n',
+    )
+  })
+
+  it('have formats of their own for a column', async () => {
+    const { artifacts, folder } = files({ 'in.csv': 'a,b\n31.01.24,x\n' })
+    const column = (source: object, sink: object) => [
+      { source: { name: 'a', ...source }, sink: { name: 'A', ...sink } },
+    ]
+    const run = (mappings: object[]) =>
+      copied(
+        artifacts,
+        copyOf('copy', dataset('csv', { file: 'in.csv' }), dataset('csv', { file: 'out.csv' }), {
+          source: fromCsv(),
+          sink: { type: 'DelimitedTextSink', storeSettings: WRITE },
+          translator: { type: 'TabularTranslator', mappings },
+        }),
+      )
+    const source = { type: 'DateTime', format: 'dd.MM.yy' }
+    await run(column(source, { type: 'DateTime', format: 'd MMMM yyyy', culture: 'de-de' }))
+    expect(readFileSync(join(folder, 'out.csv'), 'utf8')).toBe('A\r\n31 Januar 2024\r\n')
+    await run(column(source, {}))
+    expect(readFileSync(join(folder, 'out.csv'), 'utf8')).toBe('A\r\n2024-01-31 00:00:00\r\n')
+  })
+
+  it('that are not of their format stop the copy, with the text and the column', async () => {
+    const { artifacts } = files({ 'in.csv': 'a\n31.01.2024\n2024-01-31\n' })
+    const activity = (source: object) =>
+      copyOf('copy', dataset('csv', { file: 'in.csv' }), dataset('csv', { file: 'out.csv' }), {
+        source: fromCsv(),
+        sink: { type: 'DelimitedTextSink', storeSettings: WRITE },
+        translator: {
+          type: 'TabularTranslator',
+          mappings: [{ source: { name: 'a', ...source }, sink: { name: 'a' } }],
+        },
+      })
+    const failed = async (source: object) => {
+      const ran = await runFactory({ ...artifacts, 'pipeline/p': { activities: [activity(source)] } }, 'p')
+      return ran.activities[0]!.error.message
+    }
+    expect(await failed({ type: 'DateTime', format: 'dd.MM.yyyy' })).toMatch(/column a: "2024-01-31" is no timestamp/)
+    expect(await failed({ type: 'DateTime', format: 'dd.dd.yyyy' })).toMatch(
+      /a: the format "dd.dd.yyyy" says the day twice/,
+    )
+    expect(await failed({ type: 'DateTime', culture: 'no such' })).toMatch(/culture "no such"/)
+  })
+})

@@ -96,14 +96,7 @@ const groups: { of: { names: readonly string[] }; in: string[]; without: string[
   {
     of: known.READ_STORE,
     in: [...FILES.map(f => `${f}ReadSettings`), 'HttpReadSettings'],
-    without: [
-      'additionalColumns',
-      'additionalHeaders',
-      'fileFilter',
-      'partitionRootPath',
-      'requestBody',
-      'requestMethod',
-    ],
+    without: ['additionalColumns', 'fileFilter'],
   },
   {
     of: known.WRITE_STORE,
@@ -113,7 +106,7 @@ const groups: { of: { names: readonly string[] }; in: string[]; without: string[
   {
     of: known.READ_FORMAT,
     in: ['DelimitedTextReadSettings', 'JsonReadSettings', 'ParquetReadSettings', 'BinaryReadSettings'],
-    without: ['compressionProperties'],
+    without: [],
   },
   {
     of: known.WRITE_FORMAT,

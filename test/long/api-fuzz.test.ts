@@ -24,7 +24,8 @@ describe('fuzzed from its own description', () => {
       expect(answer.status, `${what}: ${JSON.stringify(answer.body)}`).toBeLessThan(500)
       const told = operation.responses[answer.status] ?? operation.responses[`${String(answer.status)[0]}XX`]
       expect(told, `${what} answered ${answer.status}`).toBeDefined()
-      const schema = told!.content?.['application/json']?.schema
+      const schema = told!.content?.[answer.status >= 400 ? 'application/problem+json' : 'application/json']?.schema
+      if (answer.status >= 400) expect(schema, what).toBeDefined()
       if (!schema || answer.status === 204 || typeof answer.body === 'string') return
       const text = JSON.stringify(schema).replaceAll('"#/components/', '"api#/components/')
       const check = ajv.compile(JSON.parse(text))

@@ -1,4 +1,5 @@
 /** Objects and their columns: as a store describes them, and as a copy maps them. */
+import type { TextForms } from '../batch/forms.ts'
 import type { Column, LogicalType } from '../batch/types.ts'
 
 /** The unquoted names of an object and of the schema, database or folder that holds it. */
@@ -79,6 +80,8 @@ export interface TableColumn extends Column {
   alters?: string
   /** True if the type was inferred from text: the destination's type may be parsed from the text instead. */
   inferred?: boolean
+  /** True if the source holds all of its values as texts, whatever type they were inferred as. */
+  written?: boolean
 }
 
 /** One column of a mapping: where its values come from, and what the destination holds. */
@@ -103,6 +106,8 @@ export interface MappedColumn {
   filled?: { by: 'numbers' } | { by: 'text'; text: string } | { by: 'sql'; sql: string }
   /** True if the type was inferred from a text file and the job does not state it: a text that it would alter is rejected. */
   guessed?: boolean
+  /** How values go through texts. Such a column is checked: the engine converts it. */
+  texts?: TextForms
 }
 
 /** A change of the destination's columns. */

@@ -6,8 +6,9 @@ import type { Alteration, MappedColumn, ObjectSpec, TableColumn, TableInfo } fro
 import type { Store } from '../contract/store.ts'
 import { didYouMean, FerryError } from '../errors.ts'
 import { applyCasing, type TableSpec } from '../job/tables.ts'
+import { type FormsWanted, formsOf, madeType } from './forms.ts'
 
-interface Wanted {
+interface Wanted extends FormsWanted {
   to: string
   from?: TableColumn
   type?: string
@@ -70,7 +71,9 @@ export function mapColumns(
       if (unreadable) {
         throw new FerryError('FERRY-4009', `${wanted.from!.name} ${unreadable.why}`, { hint: unreadable.hint })
       }
-      const column = existing ? intoExisting(wanted, existing, spec, into, alter) : intoNew(wanted, into, source)
+      const column = existing
+        ? intoExisting(wanted, existing, spec, into, alter)
+        : intoNew(wanted, into, source, spec.texts)
       if (column) mapped.push(column)
     } catch (error) {
       if (!(error instanceof FerryError)) throw error
@@ -106,13 +109,15 @@ function wantedColumns(spec: TableSpec, source: TableInfo, own: Wanted[]): Wante
     for (const [name, target] of Object.entries(spec.columns)) {
       const from = byName.get(name)
       if (!from) throw noColumn(name, source)
-      const options = typeof target === 'string' ? { to: target } : target
+      const options: Exclude<typeof target, string> = typeof target === 'string' ? { to: target } : target
       wanted.push({
         to: options.to ?? applyCasing(name, spec.casing),
         from,
         named: true,
         type: options.type,
         ...(options.default === undefined ? {} : { default: String(options.default) }),
+        parse: options.parse,
+        print: options.print,
       })
     }
   } else {
@@ -135,6 +140,8 @@ function wantedColumns(spec: TableSpec, source: TableInfo, own: Wanted[]): Wante
   if (twice) throw new FerryError('FERRY-1003', `${spec.from}: two columns go to ${twice.to}`)
   return wanted
 }
+
+const NO_TABLE: TableInfo = { object: '', columns: [], primaryKey: [] }
 
 function noColumn(name: string, table: TableInfo): FerryError {
   const names = table.columns.map(c => c.name)
@@ -171,6 +178,11 @@ function intoExisting(
   }
   const { from } = wanted
   const asked = requestedType(wanted)
+  const throughTexts = formsOf(wanted, target.inferred ? utf8 : (asked ?? target.type), spec.texts)
+  if (throughTexts) {
+    const { type, native, nullable } = target.inferred ? { ...target, type: utf8 } : target
+    return finish(wanted, { name: target.name, native, nullable, checked: true, ...throughTexts, type })
+  }
   const sourceType = from ? (from.inferred && isFlat(target.type.kind) ? target.type : from.type) : utf8
   const relation = from ? fit(asked ?? sourceType, target.type) : 'same'
   const native = `${target.name} (${target.native ?? typeName(target.type)})`
@@ -233,7 +245,7 @@ function intoMissing(
   alter: Alteration[],
 ): MappedColumn | undefined {
   if (wanted.own) {
-    const column = { ...intoNew(wanted, into, { object: '', columns: [], primaryKey: [] }), nullable: true }
+    const column = { ...intoNew(wanted, into, NO_TABLE), nullable: true }
     alter.push({ kind: 'add', column: wanted.to, native: column.native ?? '' })
     return column
   }
@@ -245,7 +257,7 @@ function intoMissing(
     })
   }
   const { missing } = wanted.from
-  const column = intoNew(wanted, into, { object: '', columns: [], primaryKey: [] })
+  const column = intoNew(wanted, into, NO_TABLE, spec.texts)
   const native = column.native ?? ''
   alter.push({ kind: 'add', column: wanted.to, native, missing })
   return { ...column, nullable: true }
@@ -264,9 +276,19 @@ function widened(
   return keeps && ['same', 'wider'].includes(fit(from.type, made.type)) ? made : undefined
 }
 
-function intoNew(wanted: Wanted, { sourceKind, destination, target }: Into, source: TableInfo): MappedColumn {
+function intoNew(
+  wanted: Wanted,
+  { sourceKind, destination, target }: Into,
+  source: TableInfo,
+  texts?: TableSpec['texts'],
+): MappedColumn {
   const { from } = wanted
-  const asked = requestedType(wanted)
+  const asked = requestedType(wanted) ?? madeType(wanted, texts)
+  const throughTexts = asked && formsOf(wanted, asked, texts)
+  if (throughTexts) {
+    const made = destination.created({ name: wanted.to, type: asked, nullable: true }, sourceKind, target)
+    return finish(wanted, { ...made, name: wanted.to, nullable: true, checked: true, ...throughTexts })
+  }
   const wish = asked ?? (from ? from.type : utf8)
   const made = destination.created(
     { name: wanted.to, type: wish, nullable: true, ...(asked || !from?.native ? {} : { native: from.native }) },

@@ -12,6 +12,8 @@ import type { TablePlan } from './tableplan.ts'
 const names = z.array(z.string())
 const options = z.record(z.string(), z.unknown())
 
+const textForm = z.object({ format: z.string().exactOptional(), culture: z.string().exactOptional() })
+
 const mappedColumn = z.looseObject({
   name: z.string(),
   from: z.string().exactOptional(),
@@ -31,6 +33,9 @@ const mappedColumn = z.looseObject({
     ])
     .exactOptional(),
   guessed: z.boolean().exactOptional(),
+  texts: z
+    .object({ as: logicalType, parse: textForm.exactOptional(), print: textForm.exactOptional() })
+    .exactOptional(),
 })
 
 const tableInfo = z.looseObject({

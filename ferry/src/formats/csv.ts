@@ -65,6 +65,7 @@ export async function describeCsv(set: FileSet, options: ReadOptions): Promise<C
     type: types[i]!,
     nullable: true,
     inferred: declaredType(options, name) === undefined,
+    written: true,
   }))
   const partitions = partitionColumns(set, options, columns)
   const names = [...shape.names, ...partitions.map(p => p.name)]

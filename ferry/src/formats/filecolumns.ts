@@ -77,7 +77,13 @@ export function partitionColumns(set: FileSet, options: ReadOptions, own: { name
       undefined,
     )
     const isSafe = guess && texts.every(t => isOfGuess(t, guess))
-    return { name, type: declared ?? (isSafe ? guess : utf8), nullable: true, inferred: declared === undefined }
+    return {
+      name,
+      type: declared ?? (isSafe ? guess : utf8),
+      nullable: true,
+      inferred: declared === undefined,
+      written: true,
+    }
   })
 }
 

@@ -19,12 +19,23 @@ const endpoint = z.union([
   z.looseObject({ kind: text }).describe('A connector kind with its settings'),
 ])
 
+const format = z.string().min(1).max(200)
+const culture = z.string().min(2).max(40)
+
 const columnTarget = z.union([
   text,
   z.strictObject({
     to: text.optional().describe('Name at the destination'),
     type: text.optional().describe('Logical type at the destination, e.g. `decimal(10,2)`'),
     default: scalar.optional().describe('Value in place of null'),
+    parse: z
+      .strictObject({ type: text.optional(), format: format.optional(), culture: culture.optional() })
+      .optional()
+      .describe('How texts of the source say a date, a time or a number: `{ format: dd.MM.yyyy, culture: de-DE }`'),
+    print: z
+      .strictObject({ format: format.optional(), culture: culture.optional() })
+      .optional()
+      .describe('How a date, a time or a number becomes a text'),
   }),
 ])
 
@@ -64,6 +75,19 @@ const tableSettings = {
     .record(text, columnTarget)
     .describe('Source column -> destination name, or { to, type, default }; only these'),
   constants: z.record(text, constant).describe('Destination column -> the same value in every row'),
+  texts: z
+    .strictObject({
+      timestamp: format.optional(),
+      timestamptz: format.optional(),
+      date: format.optional(),
+      time: format.optional(),
+      interval: format.optional(),
+      culture: culture.optional(),
+      print: z.boolean().optional(),
+    })
+    .describe(
+      'Formats and culture where one side of a column is text, as `{ date: dd/MM/yyyy, culture: en-GB }`; `print`: new columns become texts',
+    ),
   casing: z.enum(['asIs', 'lower', 'upper', 'snake']).describe('Spelling of destination column names'),
   where: statement.describe("Filter in the source's own language"),
   limit: z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER).describe('At most so many rows'),

@@ -24,6 +24,7 @@ export interface TableSpec
   keys?: string[]
   columns?: TableSettings['columns']
   constants?: TableSettings['constants']
+  texts?: TableSettings['texts']
   where?: string
   limit?: number
   tracking?: 'watermark' | 'cdc'
@@ -135,6 +136,7 @@ function specOf(job: CopyJob, entry: TableEntry, from: string, names: NamesOfTab
     keys: s.keys,
     columns: s.columns,
     constants: s.constants,
+    texts: s.texts,
     casing: s.casing,
     where: s.where,
     limit: s.limit,
@@ -182,6 +184,7 @@ const SETTINGS = [
   'overlap',
   'columns',
   'constants',
+  'texts',
   'casing',
   'where',
   'limit',

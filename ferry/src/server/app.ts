@@ -131,13 +131,14 @@ export async function makeApp(options: AppOptions): Promise<FastifyInstance> {
     },
     transformObject: document => withoutUnused(jsonSchemaTransformObject(document)),
   })
+  const problem = { description: 'A problem', content: { 'application/problem+json': { schema: problemSchema } } }
   addAuth(app, state, hosts)
   addBounds(app)
   addDiscretion(app)
   app.addHook('onRoute', route => {
     // The errors that every route may answer with.
     const schema = route.schema as { response?: Record<string, unknown>; hide?: boolean } | undefined
-    if (schema?.response) schema.response = { ...schema.response, '4xx': problemSchema, '5xx': problemSchema }
+    if (schema?.response) schema.response = { ...schema.response, '4xx': problem, '5xx': problem }
   })
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url

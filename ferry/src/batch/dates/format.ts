@@ -56,49 +56,58 @@ function standard(letter: string, locale: string): string | undefined {
   return Object.hasOwn(all, letter) ? all[letter] : undefined
 }
 
-function piecesOf(format: string, locale: string): Piece[] {
+/** A custom format in its parts: runs of a letter, and texts that stand for themselves. */
+export type Token = { letter: string; length: number } | { text: string }
+
+/** The parts of a standard or custom format, and the culture whose words it has. Throws FERRY-7003. */
+export function tokensOf(format: string, locale: string): { tokens: Token[]; locale: string } {
   if (format.length === 1) {
     const pattern = standard(format, locale)
     if (pattern === undefined) throw new FerryError('FERRY-7003', `"${format}" is no format of dates`)
-    return custom(pattern, /[rRsuoO]/.test(format) ? 'en-US' : locale)
+    return { tokens: custom(pattern), locale: /[rRsuoO]/.test(format) ? 'en-US' : locale }
   }
-  if (format === '') return custom(standard('G', locale)!, locale)
   // "%d" is the custom format d.
-  return custom(format, locale)
+  return { tokens: custom(format === '' ? standard('G', locale)! : format), locale }
+}
+
+function piecesOf(format: string, given: string): Piece[] {
+  const { tokens, locale } = tokensOf(format, given)
+  return tokens.map(token => {
+    if ('text' in token) return () => token.text
+    return pieceOf(token.letter, token.length, locale)!
+  })
 }
 
 const two = (n: number) => (n < 10 ? `0${n}` : String(n))
 
-function custom(pattern: string, locale: string): Piece[] {
-  const pieces: Piece[] = []
+const LETTERS = 'dMyHhmsfFtKzg'
+
+function custom(pattern: string): Token[] {
+  const tokens: Token[] = []
   for (let at = 0; at < pattern.length; ) {
     const letter = pattern[at]!
     if (letter === '\\') {
       const next = pattern[at + 1]
       if (next === undefined) throw new FerryError('FERRY-7003', `the format "${pattern}" ends with \\`)
-      pieces.push(() => next)
+      tokens.push({ text: next })
       at += 2
     } else if (letter === "'" || letter === '"') {
       const end = pattern.indexOf(letter, at + 1)
       if (end < 0) throw new FerryError('FERRY-7003', `the format "${pattern}" has a quote that is not closed`)
-      const text = pattern.slice(at + 1, end)
-      pieces.push(() => text)
+      tokens.push({ text: pattern.slice(at + 1, end) })
       at = end + 1
     } else if (letter === '%') at++
-    else {
+    else if (LETTERS.includes(letter)) {
       let length = 1
       while (pattern[at + length] === letter) length++
-      const piece = pieceOf(letter, length, locale)
-      if (piece) {
-        pieces.push(piece)
-        at += length
-      } else {
-        pieces.push(() => letter)
-        at++
-      }
+      tokens.push({ letter, length })
+      at += length
+    } else {
+      tokens.push({ text: letter })
+      at++
     }
   }
-  return pieces
+  return tokens
 }
 
 function pieceOf(letter: string, length: number, locale: string): Piece | undefined {

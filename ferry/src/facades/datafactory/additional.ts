@@ -2,6 +2,7 @@
 import { FerryError } from '../../errors.ts'
 import type { Value } from '../../pipelines/expressions/values.ts'
 import { requireList, requireObject } from '../../pipelines/resolve.ts'
+import type { MappedTo } from './translator.ts'
 
 interface Added {
   name: string
@@ -16,7 +17,7 @@ export function addedColumns(list: Value | undefined): Added[] {
   })
 }
 
-type Columns = Record<string, { to: string; type?: string }>
+type Columns = Record<string, MappedTo>
 
 /** Columns that the source does not have: constants, the path of a file, copies of other columns. */
 export function withAdded(columns: Columns | undefined, added: readonly Added[]) {

@@ -305,6 +305,10 @@ async function tabular(copy: CopyOf, read: Side, write: Side, to: ValueObject): 
   const settings = {
     ...updateOf(sink, to),
     ...(columns === undefined ? {} : { columns }),
+    // What files of text get is text.
+    ...(mapping.texts === undefined
+      ? {}
+      : { texts: isTextFile(sink) ? { ...mapping.texts, print: true } : mapping.texts }),
     ...(Object.keys(constants).length > 0 ? { constants } : {}),
     ...(path === undefined ? {} : { audit: { source: path } }),
     ...(before === undefined ? {} : { before }),
@@ -318,6 +322,8 @@ async function tabular(copy: CopyOf, read: Side, write: Side, to: ValueObject): 
   if (write.object !== undefined) return [{ ...named(read), to: write.object, ...settings, update: 'overwrite' }]
   return intoFolder(copy, read, write, to, settings)
 }
+
+const isTextFile = (sink: Dataset) => isFiles(sink) && sink.at.format !== 'parquet'
 
 const named = ({ object, query }: Side) => (query === undefined ? { from: object } : { query })
 

@@ -1,17 +1,27 @@
 /** The mapping of a copy activity: `TabularTranslator` in all of its forms, as columns of a job. */
+import { formatOf, hasForms } from '../../batch/forms.ts'
+import { parseType } from '../../batch/types.ts'
 import { FerryError } from '../../errors.ts'
+import type { TableSettings } from '../../job/schema.ts'
 import { isObject, type Value, type ValueObject } from '../../pipelines/expressions/values.ts'
 import { requireBoolean, requireList, requireObject } from '../../pipelines/resolve.ts'
+import { optional } from './files.ts'
 
 export interface Mapping {
   /** Source column -> destination; undefined where all columns are copied by name. */
-  columns: Record<string, { to: string; type?: string }> | undefined
+  columns: Record<string, MappedTo> | undefined
   /** The path of the list that is unrolled: `orders`, or `a.orders`. */
   unwind: string | undefined
   /** Types that source columns are read as. */
   sourceTypes: Record<string, string>
-  /** True if values may be altered to fit: what the defaults of `typeConversionSettings` allow. */
-  converts: boolean
+  /** Formats and culture of all columns: those of `typeConversionSettings`. */
+  texts: TableSettings['texts']
+}
+
+export interface MappedTo {
+  to: string
+  parse?: { type?: string; format?: string; culture?: string }
+  print?: { format?: string; culture?: string }
 }
 
 /** Interim types of Data Factory as types of Ferry. */
@@ -46,23 +56,21 @@ interface Sides {
 
 /** Reads a translator. Throws FERRY-7001, FERRY-7006. */
 export function mappingOf(translator: Value | undefined, sides: Sides): Mapping {
-  const none: Mapping = { columns: undefined, unwind: undefined, sourceTypes: {}, converts: false }
+  const none: Mapping = { columns: undefined, unwind: undefined, sourceTypes: {}, texts: undefined }
   if (translator === undefined || translator === null) return none
   const t = requireObject(translator, 'translator')
   const type = String(t.type ?? 'TabularTranslator')
   if (type !== 'TabularTranslator')
     throw new FerryError('FERRY-7006', `a translator of the type ${type} is not known here`)
-  requirePlain(t)
+  const texts = textsOf(t)
   const reference =
     typeof t.collectionReference === 'string' && t.collectionReference !== '' ? t.collectionReference : undefined
   const unwind = reference === undefined ? undefined : stepsOf(reference, 'collectionReference').join('.')
   const pairs = pairsOf(t, sides, unwind)
-  const converts =
-    typeof t.typeConversion !== 'undefined' && requireBoolean(t.typeConversion, 'translator.typeConversion')
-  if (pairs === undefined) return { ...none, unwind, converts }
+  if (pairs === undefined) return { ...none, unwind, texts }
   const columns: Mapping['columns'] = {}
   const sourceTypes: Record<string, string> = {}
-  for (const { from, to, sourceType, sinkType } of pairs) {
+  for (const { from, to, sourceType, parse, print } of pairs) {
     if (Object.hasOwn(columns, from)) {
       throw new FerryError(
         'FERRY-7006',
@@ -72,45 +80,72 @@ export function mappingOf(translator: Value | undefined, sides: Sides): Mapping 
         },
       )
     }
-    columns[from] = { to, ...(sinkType === undefined ? {} : { type: sinkType }) }
-    if (sourceType !== undefined) sourceTypes[from] = sourceType
+    // A text that is of a type has the form that is set for the type.
+    const isFormed = parse !== undefined || (sourceType !== undefined && isSaid(sourceType, texts))
+    columns[from] = {
+      to,
+      ...(isFormed
+        ? { parse: { ...(sourceType !== undefined && hasForm(sourceType) ? { type: sourceType } : {}), ...parse } }
+        : {}),
+      ...(print ? { print } : {}),
+    }
+    if (sourceType !== undefined && !isFormed) sourceTypes[from] = sourceType
   }
-  return { columns, unwind, sourceTypes, converts }
+  return { columns, unwind, sourceTypes, texts }
 }
 
-/** Throws FERRY-7006 for what would read or write values in another form. */
-function requirePlain(t: ValueObject): void {
-  const settings = isObject(t.typeConversionSettings) ? t.typeConversionSettings : {}
-  const forms = Object.entries(settings).filter(
-    ([name, v]) => /Format$|^culture$/i.test(name) && v !== null && v !== '',
-  )
-  const [first] = forms
-  if (first) {
-    throw new FerryError(
-      'FERRY-7006',
-      `typeConversionSettings.${first[0]} is not known here: texts of dates and numbers are read in one form`,
-      {
-        hint: 'Read them as texts, and convert them in a query or an expression.',
-      },
-    )
-  }
-  if (!Array.isArray(t.mappings)) return
-  for (const [i, mapping] of t.mappings.entries()) {
-    for (const side of ['source', 'sink'] as const) {
-      const of = isObject(mapping) ? mapping[side] : undefined
-      const named = isObject(of)
-        ? (['format', 'culture'] as const).find(n => of[n] !== undefined && of[n] !== null && of[n] !== '')
-        : undefined
-      if (named) throw new FerryError('FERRY-7006', `translator.mappings[${i}].${side}.${named} is not known here`)
-    }
-  }
+/** The names that types have in `texts` of a job, by the settings of a translator. */
+const FORMATS = {
+  dateTimeFormat: 'timestamp',
+  dateTimeOffsetFormat: 'timestamptz',
+  timeSpanFormat: 'interval',
+  dateFormat: 'date',
+  timeFormat: 'time',
+  culture: 'culture',
+} as const
+
+/** `typeConversionSettings`, where values are converted. */
+function textsOf({ typeConversion, typeConversionSettings: given }: ValueObject): TableSettings['texts'] {
+  const isOn =
+    typeConversion !== undefined && typeConversion !== null && requireBoolean(typeConversion, 'typeConversion')
+  if (!isOn || !isObject(given)) return undefined
+  const found = Object.entries(FORMATS).flatMap(([name, own]) => {
+    const format = optional(given[name])
+    return format === undefined ? [] : [[own, format] as const]
+  })
+  if (found.length === 0) return undefined
+  const texts: NonNullable<TableSettings['texts']> = Object.fromEntries(found)
+  // A span of time is a time of the day in stores that have no spans.
+  return texts.interval === undefined ? texts : { time: texts.interval, ...texts }
+}
+
+function hasForm(name: string): boolean {
+  const type = parseType(name)
+  return type !== undefined && hasForms(type)
+}
+
+/** Whether settings say how texts of a type are written. */
+function isSaid(name: string, texts: TableSettings['texts']): boolean {
+  const type = parseType(name)
+  if (!texts || !type || !hasForms(type)) return false
+  return texts.culture !== undefined || formatOf(type, texts) !== undefined
 }
 
 interface Pair {
   from: string
   to: string
   sourceType?: string | undefined
-  sinkType?: string | undefined
+  parse?: Form | undefined
+  print?: Form | undefined
+}
+
+type Form = { format?: string; culture?: string }
+
+/** `format` and `culture` of one side of a mapping. */
+function formOf({ format, culture }: ValueObject): Form | undefined {
+  const [f, c] = [optional(format), optional(culture)]
+  if (f === undefined && c === undefined) return undefined
+  return { ...(f === undefined ? {} : { format: f }), ...(c === undefined ? {} : { culture: c }) }
 }
 
 function pairsOf(t: ValueObject, sides: Sides, unwind: string | undefined): Pair[] | undefined {
@@ -147,7 +182,9 @@ function fromMappings(mappings: Value[], sides: Sides, unwind: string | undefine
       from: sideOf(from, `${at}.source`, sides.sourceIsUnnamed, unwind),
       to: sideOf(to, `${at}.sink`, sides.sinkIsUnnamed, undefined),
       sourceType: typeOf(from.type),
-      sinkType: undefined,
+      // Where the source is text and its side says nothing, the other one does.
+      parse: formOf(from) ?? formOf(to),
+      print: formOf(to),
       ordinal: to.ordinal === undefined ? i : Number(to.ordinal),
       isNested: typeof to.path === 'string' && stepsOf(to.path, `${at}.sink.path`).length > 1,
     }

@@ -1,0 +1,147 @@
+/** Texts as moments by a format, as .NET's DateTime.ParseExact reads them: every character has to be what the format says. */
+import { FerryError } from '../../errors.ts'
+import { namesOf } from './culture.ts'
+import { tokensOf } from './format.ts'
+import { type Instant, instantOf } from './instant.ts'
+
+/** Reads a text; undefined if it is not of the format, or no such moment is there. */
+export type ExactParser = (text: string) => Instant | undefined
+
+type Part =
+  | 'year'
+  | 'shortYear'
+  | 'month'
+  | 'monthName'
+  | 'day'
+  | 'hour'
+  | 'half'
+  | 'minute'
+  | 'second'
+  | 'fraction'
+  | 'zone'
+
+const escaped = (text: string) => text.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&')
+const oneOf = (words: readonly string[]) =>
+  [...words]
+    .sort((a, b) => b.length - a.length)
+    .map(escaped)
+    .join('|')
+
+/** Throws FERRY-7003 for a format that says one part twice, or that cannot be read. */
+export function exactParser(format: string, given = 'en-US'): ExactParser {
+  const { tokens, locale } = tokensOf(format, given)
+  const names = namesOf(locale)
+  const parts: Part[] = []
+  let pattern = ''
+  const take = (part: Part, expression: string) => {
+    if (parts.includes(part)) throw new FerryError('FERRY-7003', `the format "${format}" says the ${part} twice`)
+    parts.push(part)
+    pattern += `(${expression})`
+  }
+  for (const token of tokens) {
+    if ('text' in token) {
+      pattern += escaped(token.text)
+      continue
+    }
+    const { letter, length } = token
+    const digits = length === 1 ? '\\d{1,2}' : '\\d{2}'
+    switch (letter) {
+      case 'y':
+        if (length <= 2) take('shortYear', digits)
+        else take('year', length === 3 ? '\\d{3,4}' : `\\d{${length}}`)
+        break
+      case 'M':
+        if (length <= 2) take('month', digits)
+        else take('monthName', oneOf(length === 3 ? names.shortMonths : names.months))
+        break
+      case 'd':
+        if (length <= 2) take('day', digits)
+        // The name of a day says nothing that the date does not.
+        else pattern += `(?:${oneOf(length === 3 ? names.shortDays : names.days)})`
+        break
+      case 'H':
+      case 'h':
+        take('hour', digits)
+        break
+      case 'm':
+        take('minute', digits)
+        break
+      case 's':
+        take('second', digits)
+        break
+      case 'f':
+      case 'F':
+        if (length > 7) throw new FerryError('FERRY-7003', 'a format has at most 7 digits of a second')
+        take('fraction', letter === 'f' ? `\\d{${length}}` : `\\d{0,${length}}`)
+        break
+      case 't':
+        take('half', oneOf([names.am, names.pm].map(word => (length === 1 ? word.slice(0, 1) : word))))
+        break
+      case 'K':
+        take('zone', '(?:Z|[+-]\\d{2}:\\d{2})?')
+        break
+      case 'z':
+        take('zone', length === 1 ? '[+-]\\d{1,2}' : length === 2 ? '[+-]\\d{2}' : '[+-]\\d{2}:\\d{2}')
+        break
+      default:
+        throw new FerryError(
+          'FERRY-7003',
+          `the format "${format}" has "${letter.repeat(length)}", which is not read here`,
+        )
+    }
+  }
+  // In .NET, too, a point before a fraction that may be missing may be missing.
+  const whole = new RegExp(`^${pattern.replace(/\\\.\((\\d\{0,\d\})\)/g, '(?:\\.($1))?')}$`, 'i')
+  const isTwelve = tokens.some(t => 'letter' in t && t.letter === 'h')
+  return text => {
+    const match = whole.exec(text)
+    if (!match) return undefined
+    const found = new Map<Part, string | undefined>(parts.map((part, i) => [part, match[i + 1]]))
+    return momentOf(found, names, isTwelve)
+  }
+}
+
+function momentOf(
+  found: Map<Part, string | undefined>,
+  { months, shortMonths, pm }: ReturnType<typeof namesOf>,
+  isTwelve: boolean,
+): Instant | undefined {
+  const number = (part: Part, other: number) => Number(found.get(part) ?? other)
+  const name = found.get('monthName')?.toLowerCase()
+  const named = [months, shortMonths].map(list => list.findIndex(m => m.toLowerCase() === name))
+  const month = name === undefined ? number('month', 1) : Math.max(...named) + 1
+  let hour = number('hour', 0)
+  const half = found.get('half')
+  if (isTwelve && (hour < 1 || hour > 12)) return undefined
+  if (half !== undefined) {
+    if (!isTwelve && hour > 12) return undefined
+    hour = (hour % 12) + (pm.toLowerCase().startsWith(half.toLowerCase()) ? 12 : 0)
+  } else if (isTwelve) hour %= 12
+  const year = yearOf(found)
+  if (year === undefined) return undefined
+  return instantOf({
+    year,
+    month,
+    day: number('day', 1),
+    hour,
+    minute: number('minute', 0),
+    second: number('second', 0),
+    fraction: found.get('fraction') ?? '',
+    offset: offsetOf(found.get('zone')),
+  })
+}
+
+/** Versions of .NET disagree on the century of 30 to 49: such a year is not guessed, and neither is one that is not said. */
+function yearOf(found: Map<Part, string | undefined>): number | undefined {
+  const short = found.get('shortYear')
+  if (short === undefined) return found.has('year') ? Number(found.get('year')) : undefined
+  const year = Number(short)
+  return year < 30 ? 2000 + year : year >= 50 ? 1900 + year : undefined
+}
+
+function offsetOf(zone: string | undefined): number | undefined {
+  if (zone === undefined || zone === '') return undefined
+  if (/^z$/i.test(zone)) return 0
+  const [, sign, hours, minutes = '0'] = /^([+-])(\d{1,2})(?::(\d{2}))?$/.exec(zone)!
+  return (sign === '-' ? -1 : 1) * (Number(hours) * 60 + Number(minutes))
+}
