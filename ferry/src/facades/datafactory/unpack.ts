@@ -1,6 +1,6 @@
 /** Files that are packed, one by one or many in an archive, unpacked into a folder of this machine. */
 import { createReadStream, createWriteStream, mkdirSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { crc32, createGunzip, createInflateRaw } from 'node:zlib'
 import { extract } from 'tar-stream'
@@ -39,8 +39,14 @@ export async function unpack(path: string, packing: Packing, target: string, sig
   } catch (error) {
     if (error instanceof FerryError || signal.aborted) throw error
     const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'ENOSPC') throw new FerryError('FERRY-4006', `what is in ${path} does not fit on the disk here`)
-    throw new FerryError('FERRY-4004', `${path} cannot be unpacked: ${message}`, { cause: error })
+    if (code === 'ENOSPC')
+      throw new FerryError(
+        'FERRY-4006',
+        `what is in ${basename(path)} does not fit on the disk here: ${dirname(target)}`,
+      )
+    throw new FerryError('FERRY-4004', `${basename(path)} cannot be unpacked: ${message.replace(/\.$/, '')}`, {
+      cause: error,
+    })
   }
 }
 
@@ -75,10 +81,10 @@ async function unzip(path: string, target: string, signal: AbortSignal): Promise
   try {
     let count = 0
     for await (const entry of zip.eachEntry()) {
-      requireCount(++count, path)
+      requireCount(++count, basename(path))
       if (entry.fileName.endsWith('/')) continue
       if (entry.isEncrypted())
-        throw new FerryError('FERRY-7006', `${path}: ${entry.fileName} is encrypted, which is not known here`)
+        throw new FerryError('FERRY-7006', `${basename(path)}: ${entry.fileName} is encrypted, which is not known here`)
       let sum = 0
       const checked = async function* (data: AsyncIterable<Buffer>) {
         for await (const chunk of data) {
@@ -87,9 +93,12 @@ async function unzip(path: string, target: string, signal: AbortSignal): Promise
         }
       }
       const data = await zip.openReadStreamPromise(entry)
-      await pipeline(data, checked, ...file(placeOf(target, entry.fileName, path)), { signal })
+      await pipeline(data, checked, ...file(placeOf(target, entry.fileName, basename(path))), { signal })
       if (sum !== entry.crc32) {
-        throw new FerryError('FERRY-4004', `${path}: ${entry.fileName} is damaged: its checksum is another one`)
+        throw new FerryError(
+          'FERRY-4004',
+          `${basename(path)}: ${entry.fileName} is damaged: its checksum is another one`,
+        )
       }
     }
   } finally {
@@ -105,12 +114,16 @@ async function untar(path: string, isZipped: boolean, target: string, signal: Ab
   const taken = async () => {
     let count = 0
     for await (const entry of entries) {
-      requireCount(++count, path)
+      requireCount(++count, basename(path))
       const { name, type } = entry.header
       if (type === 'directory') entry.resume()
       else if (type === 'file' || type === 'contiguous-file')
-        await pipeline(entry, ...file(placeOf(target, name, path)), { signal })
-      else throw new FerryError('FERRY-7006', `${path}: ${name} is a ${type}: only files and folders are unpacked here`)
+        await pipeline(entry, ...file(placeOf(target, name, basename(path))), { signal })
+      else
+        throw new FerryError(
+          'FERRY-7006',
+          `${basename(path)}: ${name} is a ${type}: only files and folders are unpacked here`,
+        )
     }
   }
   const [first, second] = await Promise.allSettled([taken(), fed])
