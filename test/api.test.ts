@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { type Problem, serverWithJob, startServer } from './server.ts'
+import { startAzurite } from './servers/azurite.ts'
 import { ferry, makeDatabase, until } from './support.ts'
 
 describe('from the first call to the end of a run', () => {
@@ -271,4 +272,29 @@ describe('from the first call to the end of a run', () => {
     const runs = [...text.matchAll(/^event: run\ndata: (.*)$/gm)].map(m => JSON.parse(m[1]!))
     expect(runs.at(-1)).toMatchObject({ job: 'job', state: 'completed', rowsRead: 5000 })
   })
+})
+
+describe('a connection that is about to be made', () => {
+  it('lists the containers that it may lead to', async () => {
+    const azurite = await startAzurite()
+    onTestFinished(() => azurite.stop())
+    const [one, other] = [await azurite.container(), await azurite.container()]
+    const server = await startServer()
+    const { kind, container: _, ...settings } = one
+    const found = await server.call('POST', '/connections/listed', { kind, settings })
+    expect(found.body).toEqual({ names: [one.container, other.container].sort() })
+    const kinds = (
+      await server.call<{ kind: string; settings: { name: string; listed: boolean }[] }[]>('GET', '/connectors')
+    ).body
+    const listed = kinds.flatMap(k => k.settings.filter(s => s.listed).map(s => `${k.kind} ${s.name}`))
+    expect(listed.sort()).toEqual(['azureblob container', 'gcs bucket', 's3 bucket'])
+    const wrong = { ...settings, accountKey: Buffer.from('no key').toString('base64') }
+    const refused = await server.call<Problem>('POST', '/connections/listed', { kind, settings: wrong })
+    expect([refused.status, refused.body.code]).toEqual([422, 'FERRY-2004'])
+    const none = await server.call<Problem>('POST', '/connections/listed', {
+      kind: 'sqlite',
+      settings: { path: 'a.db' },
+    })
+    expect(none.body.detail).toMatch(/sqlite has no setting whose values it lists/)
+  }, 60_000)
 })

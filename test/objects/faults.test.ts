@@ -28,7 +28,7 @@ objectFaults(
     slowDown: xml(503, 'SlowDown'),
     expired: xml(403, 'ExpiredToken'),
     gone: xml(404, 'NoSuchKey'),
-    isRead: ({ method, url }) => method === 'GET' && /x-id=GetObject/.test(url!),
+    isRead: ({ method, headers }) => method === 'GET' && headers.range !== undefined,
   },
   seed,
 )

@@ -294,6 +294,11 @@ export const act = {
       method: 'POST',
       body: { kind, settings, ...(name ? { name } : {}) },
     }),
+  listed: (name: string | undefined, kind: string, settings: Record<string, unknown>) =>
+    call<{ names: string[] }>('/connections/listed', {
+      method: 'POST',
+      body: { kind, settings, ...(name ? { name } : {}) },
+    }),
   testConnection: (name: string) => call<{ answer: string }>(`/connections/${part(name)}/test`, { method: 'POST' }),
   removeConnection: (name: string) => call(`/connections/${part(name)}`, { method: 'DELETE' }),
   createJob: (definition: unknown) => call<JobView>('/jobs', { method: 'POST', body: definition }),

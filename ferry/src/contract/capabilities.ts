@@ -26,6 +26,8 @@ export interface Arrivals {
 
 /** A store of files in folders, to be looked around in. */
 export interface Folders {
+  /** The values that the setting `listed` of the kind may have, as far as the identity may see them: at most `most`. */
+  listed?(most: number): Promise<string[]>
   /** What is directly in a folder, by names as jobs say them, folders with a slash at their end; at most `most` of each. */
   list(folder: string, most: number): Promise<FolderView>
   /** The files that a name or a pattern means: how many, their bytes, and the first `most` names; `atLeast` if it stopped counting. */

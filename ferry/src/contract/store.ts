@@ -22,6 +22,8 @@ export interface Kind {
   readonly abilities: Abilities
   /** The settings of a connection. Forms and documentation are generated from it; `.meta({ secret: true })` marks secrets. */
   readonly settings: z.ZodObject
+  /** The setting that names a part of the service which the store can list: `bucket`. */
+  readonly listed?: string
   readonly locators: Locators
   /** The forms of rows that it defines, by name, each with the schema of its offer. */
   readonly encodings?: Record<string, z.ZodType>

@@ -90,6 +90,10 @@ export class FilesStore implements Store {
   }
 
   readonly folders = {
+    listed: async (most: number) => {
+      if (this.store.siblings) return this.store.siblings(most)
+      throw new FerryError('FERRY-1003', `${this.label} lists no others beside it`)
+    },
     list: async (folder: string, most: number) => {
       const found = await this.store.folderAt?.(folder, most)
       if (!found) throw new FerryError('FERRY-1003', `${this.label} lists no files`)

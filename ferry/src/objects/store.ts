@@ -44,6 +44,8 @@ export interface ObjectStore {
   readonly place: string
   /** Checks that the store can be read, and gives back what answered, for people. Throws FERRY-2001 to FERRY-2007. */
   test(): Promise<string>
+  /** The buckets or containers beside this one that the identity may see, at most `most`. */
+  siblings?(most: number): Promise<string[]>
   /** The names, relative to the store, of the objects that match a pattern; sorted. */
   names(pattern: string): Promise<string[]>
   /**

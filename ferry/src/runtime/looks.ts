@@ -24,6 +24,7 @@ export type Place = { locator: Locator } | { endpoint: EndpointSpec }
 export interface Looks {
   test: { ask: { at: Place }; answer: string }
   objects: { ask: { at: Place; search: string; limit: number }; answer: { objects: string[]; total: number } }
+  listed: { ask: { at: Place; limit: number }; answer: string[] }
   folder: { ask: { at: Place; folder: string; limit: number }; answer: FolderView }
   matching: {
     ask: { at: Place; pattern: string; limit: number }
@@ -49,6 +50,7 @@ export type LookName = keyof Looks
 export const PATIENCE_MS: Record<LookName, number> = {
   test: 30_000,
   objects: 30_000,
+  listed: 30_000,
   folder: 30_000,
   matching: 60_000,
   columns: 30_000,
@@ -86,6 +88,12 @@ const DO: { [N in LookName]: Look<N> } = {
         return room >= 0
       })
       return { objects: shown, total: found.length }
+    }),
+  listed: (from, { at, limit }) =>
+    within(from, at, async store => {
+      const { listed } = foldersOf(store)
+      if (listed) return listed(limit)
+      throw new FerryError('FERRY-1003', `${store.label} lists no others beside it`)
     }),
   folder: (from, { at, folder, limit }) => within(from, at, store => foldersOf(store).list(folder, limit)),
   matching: (from, { at, pattern, limit }) => within(from, at, store => foldersOf(store).matching(pattern, limit)),

@@ -223,6 +223,7 @@ const fieldSchema = z.object({
   name: z.string(),
   description: z.string(),
   secret: z.boolean(),
+  listed: z.boolean().describe('Whether its values can be listed, once the others are given'),
   type: z.enum(['text', 'number', 'boolean', 'choice']),
   choices: z.array(z.string()),
   default: z.string().nullable(),

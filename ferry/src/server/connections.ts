@@ -60,6 +60,7 @@ const locatorSchema = z.strictObject({
 })
 const bodySchema = z.union([inputSchema, locatorSchema])
 const ofName = { name: z.string().max(100).optional().describe('Of the connection whose secrets stand for `***`') }
+const MOST_LISTED = 1000
 const nameParams = z.object({ name: z.string().max(200) })
 const objectQuery = z.strictObject({
   object: z.string().min(1).max(1000).optional(),
@@ -182,15 +183,36 @@ export const connectionRoutes: FastifyPluginAsyncZod<{ state: State; scouts: Ser
       response: { 200: answerSchema },
     },
     handler: async (request, reply) => {
-      const { name } = request.body
-      const before = name === undefined ? undefined : (await listConnections(state.db)).find(c => c.name === name)
-      const input = read(request.body)
-      const settings = withVariables(merged(input, before), policy)
-      const locator = {
-        kind: input.kind,
-        settings: await withSecrets(state, { name: before?.name ?? '', kind: input.kind, settings }),
-      }
+      const locator = await unsaved(request.body.name, read(request.body))
       return { ok: true as const, answer: await scouts.ask('test', { at: { locator } }, askerOf(reply)) }
+    },
+  })
+
+  /** A store by settings that are not kept, with the secrets that are. */
+  const unsaved = async (name: string | undefined, input: Input) => {
+    const before = name === undefined ? undefined : (await listConnections(state.db)).find(c => c.name === name)
+    const settings = withVariables(merged(input, before), policy)
+    const secrets = { name: before?.name ?? '', kind: input.kind, settings }
+    return { kind: input.kind, settings: await withSecrets(state, secrets) }
+  }
+
+  app.route({
+    method: 'POST',
+    url: '/connections/listed',
+    config: { role: 'admin' },
+    schema: {
+      tags: ['connections'],
+      summary: 'The buckets or containers that settings which are not kept may lead to',
+      body: inputSchema.extend(ofName),
+      response: { 200: z.object({ names: z.array(z.string()) }) },
+    },
+    handler: async (request, reply) => {
+      const { name, kind, settings } = request.body
+      const { listed } = kindOf(kind)
+      if (listed === undefined) throw new FerryError('FERRY-6003', `${kind} has no setting whose values it lists`)
+      // Which one it is is not known yet; the settings want one.
+      const locator = await unsaved(name, { kind, settings: { ...settings, [listed]: settings[listed] || 'none' } })
+      return { names: await scouts.ask('listed', { at: { locator }, limit: MOST_LISTED }, askerOf(reply)) }
     },
   })
 
@@ -433,9 +455,13 @@ interface SettingSchema {
 }
 
 /** A kind of store with its settings as a form shows them. */
-function connectorView({ kind, label, abilities, tellsChanges, settings, options }: Kind): ConnectorView {
+function connectorView({ kind, label, abilities, tellsChanges, settings, options, listed }: Kind): ConnectorView {
   const { queries, knowsNew, arrivals } = abilities
-  const settingFields = fieldsOf(settings).map(f => ({ ...f, secret: isSecret(kind, f.name) }))
+  const settingFields = fieldsOf(settings).map(f => ({
+    ...f,
+    secret: isSecret(kind, f.name),
+    listed: f.name === listed,
+  }))
   return {
     kind,
     label,
@@ -464,6 +490,7 @@ function fieldsOf(schema: z.ZodObject): FieldView[] {
         name,
         description: field.description ?? '',
         secret: false,
+        listed: false,
         type: isBoolean ? 'boolean' : choices.length > 0 ? 'choice' : isNumber ? 'number' : 'text',
         choices,
         default: field.default === undefined ? null : String(field.default),

@@ -13,7 +13,7 @@ import {
   Select,
   Spinner,
 } from '@fluentui/react-components'
-import { PlugConnectedRegular } from '@fluentui/react-icons'
+import { PlugConnectedRegular, TextBulletListRegular } from '@fluentui/react-icons'
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { useEffect, useRef, useState } from 'react'
 import { act, type ConnectionView, connectorsQuery, type FieldView } from '../api.ts'
@@ -29,7 +29,19 @@ const useStyles = makeStyles({
 })
 
 /** What most connections need; the other settings are further down. */
-const FIRST = ['host', 'port', 'database', 'user', 'password', 'path', 'folder', 'endpoint', 'key']
+const FIRST = [
+  'host',
+  'port',
+  'database',
+  'user',
+  'password',
+  'path',
+  'bucket',
+  'container',
+  'folder',
+  'endpoint',
+  'key',
+]
 
 interface Props {
   connection?: ConnectionView
@@ -48,6 +60,7 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
   )
   const settings = () => Object.fromEntries(Object.entries(values).filter(([, v]) => v !== ''))
   const test = useMutation({ mutationFn: () => act.testSettings(connection?.name, kind, settings()) })
+  const listed = useMutation({ mutationFn: () => act.listed(connection?.name, kind, settings()) })
   const save = useAct(
     () => act.saveConnection(name.trim(), kind, settings(), connection),
     saved => {
@@ -58,7 +71,7 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
   )
   const connector = connectors.data?.find(c => c.kind === kind)
   const { at, isBeside } = faultsOf(
-    test.error ?? save.error,
+    test.error ?? save.error ?? listed.error,
     path => connector?.settings.some(s => s.name === path) ?? false,
   )
   const form = useRef<HTMLFormElement>(null)
@@ -77,6 +90,20 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
       setting={setting}
       value={values[setting.name] ?? ''}
       fault={at(setting.name)}
+      names={setting.listed ? listed.data?.names : undefined}
+      beside={
+        setting.listed ? (
+          <Button
+            appearance="subtle"
+            size="small"
+            icon={listed.isPending ? <Spinner size="tiny" /> : <TextBulletListRegular />}
+            disabledFocusable={listed.isPending}
+            onClick={() => listed.mutate()}
+          >
+            {listed.isSuccess ? `${listed.data.names.length} found` : 'List'}
+          </Button>
+        ) : undefined
+      }
       onChange={value => {
         test.reset()
         save.reset()
@@ -104,6 +131,7 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
             setKind(value)
             setValues({})
             test.reset()
+            listed.reset()
           }}
         >
           {connectors.data!.map(c => (
@@ -128,6 +156,7 @@ export function ConnectionForm({ connection, onSaved, onCancel }: Props) {
         </MessageBar>
       )}
       {!isBeside && test.isError && <Failure error={test.error} />}
+      {!isBeside && listed.isError && <Failure error={listed.error} />}
       {!isBeside && save.isError && <Failure error={save.error} />}
       <div className={styles.bar}>
         <Button

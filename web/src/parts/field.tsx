@@ -9,6 +9,7 @@ import {
   makeStyles,
   Select,
 } from '@fluentui/react-components'
+import { type ReactElement, useId } from 'react'
 import type { FieldView } from '../api.ts'
 import { type FaultAt, noFault, shown } from './faults.ts'
 
@@ -27,33 +28,49 @@ interface FieldProps {
   onChange: (value: string) => void
   /** What is wrong with it. */
   fault?: string | undefined
+  /** Names to choose from, beside whatever is typed. */
+  names?: readonly string[] | undefined
+  /** What is beside the field. */
+  beside?: ReactElement | undefined
 }
 
-export function SettingField({ setting, value, onChange, fault }: FieldProps) {
+export function SettingField({ setting, value, onChange, fault, names = [], beside }: FieldProps) {
+  const list = useId()
   const hint = setting.secret
     ? 'Kept encrypted, and never shown again. ${NAME} takes it from the environment of the server.'
     : setting.description.replaceAll('`', '')
   const placeholder = setting.default || undefined
   const choices = setting.type === 'boolean' ? ['true', 'false'] : setting.choices
   return (
-    <Field label={setting.name} hint={hint} required={setting.required} {...shown(fault)}>
-      {choices.length > 0 ? (
-        <Select value={value} onChange={(_, data) => onChange(data.value)}>
-          <option value="">{placeholder ? `${placeholder} (as usual)` : ''}</option>
-          {choices.map(c => (
-            <option key={c}>{c}</option>
+    <>
+      <Field label={setting.name} hint={hint} required={setting.required} {...shown(fault)}>
+        {choices.length > 0 ? (
+          <Select value={value} onChange={(_, data) => onChange(data.value)}>
+            <option value="">{placeholder ? `${placeholder} (as usual)` : ''}</option>
+            {choices.map(c => (
+              <option key={c}>{c}</option>
+            ))}
+          </Select>
+        ) : (
+          <Input
+            type={setting.secret ? 'password' : setting.type === 'number' ? 'number' : 'text'}
+            autoComplete="off"
+            placeholder={placeholder}
+            value={value}
+            {...(names.length > 0 ? { list } : {})}
+            {...(beside ? { contentAfter: beside } : {})}
+            onChange={(_, data) => onChange(data.value)}
+          />
+        )}
+      </Field>
+      {names.length > 0 && (
+        <datalist id={list}>
+          {names.map(name => (
+            <option key={name} value={name} />
           ))}
-        </Select>
-      ) : (
-        <Input
-          type={setting.secret ? 'password' : setting.type === 'number' ? 'number' : 'text'}
-          autoComplete="off"
-          placeholder={placeholder}
-          value={value}
-          onChange={(_, data) => onChange(data.value)}
-        />
+        </datalist>
       )}
-    </Field>
+    </>
   )
 }
 

@@ -219,6 +219,7 @@ function Limits(props: {
     choices: [],
     default: null,
     required: false,
+    listed: false,
   })
   return (
     <Options

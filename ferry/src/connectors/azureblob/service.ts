@@ -53,7 +53,7 @@ export class BlobService implements ObjectService {
   readonly secrets: string[]
   readonly guarantee = 'exactly once: lists of blocks are committed when all are stored'
   private readonly settings: BlobSettings
-  private client: Promise<ContainerClient> | undefined
+  private client: Promise<BlobServiceClient> | undefined
 
   constructor(settings: BlobSettings) {
     this.settings = settings
@@ -66,18 +66,18 @@ export class BlobService implements ObjectService {
     this.place = `azureblob:${endpoint.replace(/\/$/, '')}/${container}`
   }
 
-  private container(): Promise<ContainerClient> {
+  private async container(): Promise<ContainerClient> {
     this.client ??= this.connect()
-    return this.client
+    return (await this.client).getContainerClient(this.settings.container)
   }
 
-  private async connect(): Promise<ContainerClient> {
-    const { endpoint, container, account, accountKey, sasToken, isAnonymous } = this.settings
+  private async connect(): Promise<BlobServiceClient> {
+    const { endpoint, account, accountKey, sasToken, isAnonymous } = this.settings
     const options = { retryOptions: { maxTries: 2, tryTimeoutInMs: 120_000 } }
     const query = sasToken === undefined ? '' : `?${sasToken.replace(/^\?/, '')}`
     const url = `${endpoint.replace(/\/$/, '')}${query}`
     const open = (credential: Parameters<typeof newPipeline>[0]) =>
-      new BlobServiceClient(url, newPipeline(credential, options)).getContainerClient(container)
+      new BlobServiceClient(url, newPipeline(credential, options))
     if (accountKey !== undefined) return open(new StorageSharedKeyCredential(account!, accountKey))
     if (sasToken !== undefined || isAnonymous) return open(new AnonymousCredential())
     const token = await credentialOf('azureblob', this.settings)
@@ -96,6 +96,15 @@ export class BlobService implements ObjectService {
     const container = await this.container()
     await container.listBlobsFlat({ prefix: this.settings.folder }).byPage({ maxPageSize: 1 }).next()
     return `container ${this.settings.container}`
+  }
+
+  async siblings(most: number): Promise<string[]> {
+    this.client ??= this.connect()
+    const names: string[] = []
+    for await (const { name } of (await this.client).listContainers()) {
+      if (names.push(name) >= most) break
+    }
+    return names
   }
 
   async *list(prefix: string, shallow: boolean): AsyncGenerator<Listing> {

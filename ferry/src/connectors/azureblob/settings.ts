@@ -122,6 +122,7 @@ export const azureblobKind = {
   kind: 'azureblob',
   label: 'Azure Blob Storage and ADLS Gen2',
   settings: settingsSchema,
+  listed: 'container',
   ...OF_FILES,
   locators: { schemes: ['az', 'abfss', 'abfs', 'wasbs', 'wasb'], read: readLocator },
   check: readSettings,

@@ -6,6 +6,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto'
 import type { Readable } from 'node:stream'
+import { FerryError } from '../../errors.ts'
 import { asOurselves } from '../../network.ts'
 import { each } from '../../objects/each.ts'
 import { requireRange } from '../../objects/remote/answers.ts'
@@ -135,6 +136,17 @@ export class GcsService implements ObjectService {
   async test(): Promise<string> {
     await this.request(`${this.objects}?maxResults=1&fields=prefixes`)
     return `bucket ${this.settings.bucket}`
+  }
+
+  async siblings(most: number): Promise<string[]> {
+    const { serviceAccountKey, userProject, endpoint } = this.settings
+    const project = userProject ?? JSON.parse(serviceAccountKey ?? '{}').project_id
+    if (project === undefined) {
+      throw new FerryError('FERRY-2003', 'buckets are listed for a project', { hint: 'Give userProject.' })
+    }
+    const query = new URLSearchParams({ project, maxResults: String(most), fields: 'items(name)' })
+    const { items = [] } = await (await this.request(`${endpoint}/storage/v1/b?${query}`)).json()
+    return items.map((b: { name: string }) => b.name)
   }
 
   async *list(prefix: string, shallow: boolean): AsyncGenerator<Listing> {

@@ -73,6 +73,7 @@ export const gcsKind = {
   kind: 'gcs',
   label: 'Google Cloud Storage',
   settings: settingsSchema,
+  listed: 'bucket',
   ...OF_FILES,
   locators: {
     schemes: ['gs', 'gcs'],

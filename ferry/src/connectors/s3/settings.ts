@@ -92,6 +92,7 @@ export const s3Kind = {
   kind: 's3',
   label: 'Amazon S3',
   settings: settingsSchema,
+  listed: 'bucket',
   ...OF_FILES,
   locators: {
     schemes: ['s3', 's3a', 's3n'],

@@ -49,7 +49,10 @@ export function readSection(
     objectMode: false,
     highWaterMark: 1 << 20,
   })
-  return stream.once('close', () => stop.abort())
+  // What was read to its end has nothing to stop: an abort costs more than a request.
+  return stream.once('close', () => {
+    if (!stream.readableEnded) stop.abort()
+  })
 }
 
 /** One request for all, and another one for what is left when it breaks. */

@@ -60,6 +60,8 @@ export interface ObjectService {
   readonly guarantee: string
   /** Connects, and gives back what answered, for people. */
   test(): Promise<string>
+  /** The buckets or containers that the identity may see, at most `most`. */
+  siblings?(most: number): Promise<string[]>
   /**
    * Objects whose keys begin with a prefix, page by page, sorted by key. A shallow listing has those without a slash behind
    * the prefix alone, and the folders beside them. Requests are repeated where that helps: pages of a listing that begins

@@ -57,6 +57,12 @@ export class RemoteStore implements ObjectStore {
     return this.call('', () => this.service.test())
   }
 
+  siblings(most: number): Promise<string[]> {
+    const { service } = this
+    if (!service.siblings) throw new FerryError('FERRY-1003', `${this.label} lists no others beside it`)
+    return this.call('', () => service.siblings!(most))
+  }
+
   private call<T>(key: string, work: () => Promise<T>): Promise<T> {
     return retried(this.service, key === '' ? this.label : key, work)
   }
