@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { setPriority } from 'node:os'
 import { dirname, join } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
 
 /** The program itself, from the sources or from what is installed. */
 export function programPath(): string {
@@ -28,14 +27,6 @@ export function threadPath(): string {
 export function leave(): void {
   process.once('exit', () => process.kill(process.pid, 'SIGKILL'))
   process.exit(0)
-}
-
-/**
- * What files, listings and rows leave behind is garbage at once, but V8 looks for it only when the heap is about four times what is alive: it
- * looks at half as much again instead. 100,000 files then take 100 MB less, and no longer.
- */
-export function growSlowly(): void {
-  setFlagsFromString('--heap-growing-percent=50')
 }
 
 /** The server answers first: what works for it gets the processor time that it leaves; `nice` is from 0 to 19. */

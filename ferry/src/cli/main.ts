@@ -2,12 +2,9 @@
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
-import { growSlowly } from '../program.ts'
 import { parseSize } from '../size.ts'
 import { EXAMPLES } from './examples.ts'
 import { EXIT, fail } from './output.ts'
-
-growSlowly()
 
 const program = new Command('ferry')
   .description('Copy jobs between databases, documents and files: exact, resumable, fast.')

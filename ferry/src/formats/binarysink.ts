@@ -5,6 +5,7 @@ import type { CommitResult, Refused, SinkTable, SplitWriter, WriterWork } from '
 import type { Committed, Split } from '../contract/split.ts'
 import type { RunIdentity, WriteRequest } from '../contract/write.ts'
 import { FerryError, RowError } from '../errors.ts'
+import { tidily } from '../objects/garbage.ts'
 import type { ObjectWriter, Staging } from '../objects/staging.ts'
 import type { FileTarget, ObjectStore, SourceFile } from '../objects/store.ts'
 import { FILES } from './binary.ts'
@@ -125,7 +126,7 @@ class FilesBelow implements SinkTable {
       else await this.target.setModified(this.name ?? path, file.head.modified)
     }
     return {
-      write: batch => this.write(batch, put, going),
+      write: batch => tidily(() => this.write(batch, put, going)),
       commit: async () => {
         await this.remove(split.id, done.splice(0))
         return {}

@@ -11,6 +11,7 @@ import type { RunIdentity, WriteRequest } from '../contract/write.ts'
 import type { Duckdb } from '../duckdb/engine.ts'
 import { heldByParquet, toNative } from '../duckdb/logical.ts'
 import { FerryError } from '../errors.ts'
+import { tidily } from '../objects/garbage.ts'
 import { findAll, type ObjectHead, type ObjectStore } from '../objects/store.ts'
 import type { Policy } from '../policy.ts'
 import { BinarySourceTable, describeFiles } from './binary.ts'
@@ -268,7 +269,7 @@ export class FilesStore implements Store {
           })
         }
         const { pages } = await listed(this.store, request.object, request.options)
-        return newFiles(pages, request, since.after)
+        return tidily(() => newFiles(pages, request, since.after))
       },
       close: async () => {},
     }
