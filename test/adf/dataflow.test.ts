@@ -1,6 +1,7 @@
 /** Mapping data flows of a factory, run as they are. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DuckDBInstance } from '@duckdb/node-api'
 import { describe, expect, it } from 'vitest'
 import { readRedirects } from '../../ferry/src/facades/datafactory/redirects.ts'
 import { account, contents } from '../cosmos.ts'
@@ -70,6 +71,45 @@ sorted sink(allowSchemaDrift: true, validateSchema: false, partitionFileNames: [
       { name: 'ADA', month: 12, total: 10.5, n: 1 },
       { name: 'BO', month: 12, total: 7.25, n: 1 },
       { name: 'unknown', month: 1, total: 1, n: 1 },
+    ])
+  })
+
+  it('reads Parquet where it lies, beside what is copied: the rows that were read are counted all the same', async () => {
+    const folder = folderWith({ 'in/zones.csv': 'id,zone\n0,n\n1,s\n' })
+    const connection = await (await DuckDBInstance.create()).connect()
+    await connection.run(
+      `COPY (SELECT i AS id, (i % 2)::INT AS zone, (i * 1.5)::DECIMAL(10,2) AS price FROM range(1000) t(i)) TO '${folder}/in/a.parquet' (FORMAT parquet)`,
+    )
+    connection.closeSync()
+    const only = await ran({
+      'linkedService/files': folderService(folder),
+      'dataset/csv': csvDataset('files'),
+      'dataset/json': filesDataset('Json', 'files'),
+      'dataset/parquet': filesDataset('Parquet', 'files'),
+      'dataflow/f': flowOf(
+        {
+          rows: dataset('parquet', { folder: 'in', file: 'a.parquet' }),
+          zones: dataset('csv', { folder: 'in', file: 'zones.csv' }),
+        },
+        { out: dataset('json', { folder: 'out' }) },
+        `source(output(id as long, zone as integer, price as decimal(10,2))) ~> rows
+source(output(id as integer, zone as string)) ~> zones
+rows, zones join(rows@zone == zones@id, joinType: 'inner') ~> joined
+joined aggregate(groupBy(name = zones@zone), total = sum(price), n = count()) ~> sums
+sums sort(asc(name, true)) ~> sorted
+sorted sink(partitionFileNames: ['sums.json']) ~> out`,
+      ),
+    })
+    expect(only.error).toBeNull()
+    expect(only.output.runStatus.metrics.out.sources).toEqual({ rows: { rowsRead: 1000 }, zones: { rowsRead: 2 } })
+    expect(
+      readFileSync(join(folder, 'out/sums.json'), 'utf8')
+        .trim()
+        .split('\n')
+        .map(row => JSON.parse(row)),
+    ).toEqual([
+      { name: 'n', total: 374250, n: 500 },
+      { name: 's', total: 375000, n: 500 },
     ])
   })
 

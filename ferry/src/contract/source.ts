@@ -1,5 +1,5 @@
 /** Reading from a store. docs/architecture.md draws the order of calls. */
-import type { Batch, Checkpoint, CsvDialect } from '../batch/encoding.ts'
+import type { Batch, Checkpoint, CsvDialect, DuckdbQuery } from '../batch/encoding.ts'
 import type { Column, Row } from '../batch/types.ts'
 import type { FerryError } from '../errors.ts'
 import type { ChangeFeed } from './changefeed.ts'
@@ -39,6 +39,11 @@ export interface SourceTable {
   fingerprint(): Promise<string | undefined>
   /** Reads a split. A batch with a checkpoint may be committed: reading can be resumed right after it. */
   read(split: Split, options: ReadOptions): AsyncIterable<Batch>
+  /**
+   * A query of DuckDB that reads all of the table where it lies, for as long as `fingerprint` stays the same. Undefined where what it reads
+   * is here for a moment only.
+   */
+  lend?(offer: Offer): Promise<DuckdbQuery | undefined>
   /** The current rows with the keys of these rows; undefined for a row that is gone. Only of documents. */
   current?(rows: Row[]): Promise<(Row | undefined)[]>
   /** The names of members that no column copies, in the documents that were read so far. */

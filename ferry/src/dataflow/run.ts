@@ -25,6 +25,10 @@ export interface FlowRequest extends Omit<PlanRequest, 'stored'> {
   policy: Policy
   /** Sources that have no rows, and no table yet. */
   empty?: readonly string[]
+  /** Queries of sources that lie elsewhere and are read there. */
+  lent?: ReadonlyMap<string, string>
+  /** Called when all is worked out, before it holds: throws where what was read elsewhere has changed meanwhile. */
+  requireSame?: () => Promise<void>
   signal?: AbortSignal
 }
 
@@ -39,13 +43,16 @@ export async function runFlow(request: FlowRequest): Promise<FlowEnd> {
   return withEngine(request, async engine => {
     const plan = await planned(engine, request)
     const done = await engine.all(`SELECT 1 FROM duckdb_tables() WHERE table_name = 'ferry done'`)
-    if (done.length === 0) await work(engine, plan)
+    if (done.length === 0) await work(engine, plan, request)
     const counts = new Map<string, number>()
     const tables = [
       ...sourcesOf(request.script).map(s => sourceTable(s.name)),
       ...plan.sinks.flatMap(s => s.rows.map(({ way }) => sinkTable(s.name, way))),
     ]
     for (const table of tables) counts.set(table, await countOf(engine, quoted(table)))
+    for (const { source, rows } of await engine.all(`SELECT source, rows FROM main.${DONE}`)) {
+      counts.set(String(source), Number(rows))
+    }
     return { plan, counts }
   })
 }
@@ -122,17 +129,36 @@ async function makeEmpty(engine: Duckdb, { script, empty = [] }: FlowRequest): P
   }
 }
 
+/** Where sources lie that are read elsewhere: views, by their names. Those that were read already have a table. */
+async function makeLent(engine: Duckdb, { lent = new Map() }: FlowRequest): Promise<Map<string, string>> {
+  const kept = new Set((await engine.all('SELECT table_name AS name FROM duckdb_tables()')).map(r => r.name))
+  const views = new Map<string, string>()
+  for (const [source, sql] of lent) {
+    const name = sourceTable(source)
+    if (kept.has(name)) continue
+    const view = `temp.main.${quoted(name)}`
+    await engine.run(`CREATE TEMP VIEW ${quoted(name)} AS ${sql}`)
+    views.set(source, view)
+  }
+  return views
+}
+
 /** The queries by what the sources really have. */
 async function planned(engine: Duckdb, request: FlowRequest): Promise<Plan> {
   await makeEmpty(engine, request)
-  return planFlow({ ...request, stored: await storedIn(engine, request) })
+  const views = await makeLent(engine, request)
+  return planFlow({ ...request, stored: await storedIn(engine, request, views) })
 }
 
-async function storedIn(engine: Duckdb, request: FlowRequest): Promise<Map<string, Stored>> {
+async function storedIn(
+  engine: Duckdb,
+  request: FlowRequest,
+  views: ReadonlyMap<string, string>,
+): Promise<Map<string, Stored>> {
   const flow = quietly(request)
   const found = new Map<string, Stored>()
   for (const { name: source, statement } of sourcesOf(request.script)) {
-    const table = `main.${quoted(sourceTable(source))}`
+    const table = views.get(source) ?? `main.${quoted(sourceTable(source))}`
     const rows = await engine.all(`DESCRIBE ${table}`)
     const columns = rows.map((r): StoredColumn => {
       const own = String(r.column_type)
@@ -178,7 +204,7 @@ async function inferredIn(
   return found
 }
 
-async function work(engine: Duckdb, plan: Plan): Promise<void> {
+async function work(engine: Duckdb, plan: Plan, { lent = new Map(), requireSame }: FlowRequest): Promise<void> {
   const kept = new Set<string>()
   await engine.run('BEGIN')
   for (const step of plan.steps) {
@@ -195,7 +221,14 @@ async function work(engine: Duckdb, plan: Plan): Promise<void> {
       if (way !== 'insert') await requireOnce(engine, sink, table)
     }
   }
-  await engine.run(`CREATE TABLE main.${DONE} (done BOOLEAN)`)
+  await engine.run(`CREATE TABLE main.${DONE} (source VARCHAR, rows BIGINT)`)
+  // What lies elsewhere may be gone when the sinks are written: of it the columns stay, and how many rows there were.
+  for (const source of lent.keys()) {
+    const table = quoted(sourceTable(source))
+    await engine.run(`INSERT INTO main.${DONE} SELECT '${sourceTable(source)}', count(*) FROM temp.main.${table}`)
+    await engine.run(`CREATE TABLE main.${table} AS SELECT * FROM temp.main.${table} LIMIT 0`)
+  }
+  await requireSame?.()
   await engine.run('COMMIT')
 }
 

@@ -2,7 +2,7 @@
 
 import { type DuckDBType, VARCHAR } from '@duckdb/node-api'
 import { z } from 'zod'
-import type { Batch, CsvDialect } from '../batch/encoding.ts'
+import type { Batch, CsvDialect, DuckdbQuery } from '../batch/encoding.ts'
 import type { Column } from '../batch/types.ts'
 import type { Offer } from '../contract/encodings.ts'
 import type { ReadRequest, ReadOptions as SplitRead } from '../contract/read.ts'
@@ -304,6 +304,20 @@ export class ParquetSourceTable implements SourceTable {
         await release()
       }
     }
+  }
+
+  async lend(offer: Offer): Promise<DuckdbQuery | undefined> {
+    if (this.isApart || this.files.tiny || this.request.limit !== undefined) return undefined
+    const { signal } = new AbortController()
+    const place = this.files.set.name
+    for await (const batch of this.readHere({ paths: [...this.files.paths.keys()] }, this.request, {
+      offer,
+      signal,
+      place,
+    })) {
+      return batch.kind === 'query' ? batch.query : undefined
+    }
+    return undefined
   }
 
   /** The bytes of a file that a piece of it needs. */

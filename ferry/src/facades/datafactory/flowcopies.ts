@@ -82,9 +82,12 @@ async function isEmpty(
 
 /** The sources that no copy was made for. */
 export function emptyIn({ flow, prefix }: Moving, jobs: readonly CopyJob[]): string[] {
-  const staged = new Set(jobs.map(job => job.name.slice(`${prefix}-from-`.length)))
+  const staged = new Set(jobs.map(job => sourceOf(job, prefix)))
   return sourcesOf(flow.script).flatMap(({ name }) => (staged.has(name) ? [] : [name]))
 }
+
+/** The source that a copy is of. */
+export const sourceOf = (job: CopyJob, prefix: string): string => job.name.slice(`${prefix}-from-`.length)
 
 /** A copy to a sink, and what it needs around it. */
 export interface Delivery {

@@ -10,10 +10,11 @@ import type { ActivityContext, ActivityKind } from '../../../pipelines/activity.
 import { isObject, type ValueObject, valueOf } from '../../../pipelines/expressions/values.ts'
 import { discardCopy, keepStep, keptCopies, keptStep, spoolFolder } from '../../../pipelines/keptcopy.ts'
 import { requireObject } from '../../../pipelines/resolve.ts'
+import { type Lent, lendTable } from '../../../runtime/lend.ts'
 import { newestRun } from '../../../state/runs.ts'
 import { type Running, withStore } from '../context.ts'
 import { type DataFlow, type FlowCall, flowParameters, plannedAhead, readDataFlow } from '../dataflows.ts'
-import { type Delivery, deliveriesOf, emptyIn, type Moving, stagesOf } from '../flowcopies.ts'
+import { type Delivery, deliveriesOf, emptyIn, type Moving, sourceOf, stagesOf } from '../flowcopies.ts'
 import { completedRun, executed, failureOf, printOf } from './copy.ts'
 
 export function dataFlowActivity(around: Running): ActivityKind {
@@ -56,8 +57,16 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
     await context.flush()
     mkdirSync(folder, { recursive: true, mode: 0o700 })
     jobs.push(...(await keptCopies(context, 'stages', () => stagesOf(moving))))
-    for (const job of jobs) await copied(around, context, job)
-    if (jobs.length > 0 && !existsSync(file)) {
+    const lent = new Map<string, Lent>()
+    for (const job of jobs) {
+      // A process before this one may have copied it, or have worked all of it out.
+      if (keptStep(context, 'worked')) continue
+      const isHere = existsSync(file) && (await completedRun(state, job.name)) !== undefined
+      const own = isHere ? undefined : await lendTable(job, state, policy)
+      if (own) lent.set(sourceOf(job, prefix), own)
+      else await copied(around, context, job)
+    }
+    if (jobs.length > lent.size && !existsSync(file)) {
       throw new FerryError('FERRY-3001', 'what the sources of the data flow gave is not there any more', {
         hint: 'Begin a run of the pipeline anew.',
       })
@@ -65,8 +74,16 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
     const read = performance.now()
     const { script } = flow
     const empty = emptyIn(moving, jobs)
-    const { plan, counts } = await runFlow({ script, parameters, startedAt, file, policy, empty, signal })
+    const { plan, counts } = await runFlow({
+      ...{ script, parameters, startedAt, file, policy, empty, signal },
+      lent: new Map([...lent].map(([source, { sql }]) => [source, sql])),
+      requireSame: async () => {
+        for (const { requireSame } of lent.values()) await requireSame()
+      },
+    })
     const worked = performance.now()
+    if (!keptStep(context, 'worked')) keepStep(context, 'worked', [true])
+    await context.flush()
     const deliveries = await deliveriesOf(moving, plan.sinks)
     const kept = await keptCopies(context, 'deliveries', async () => deliveries.map(d => d.job))
     jobs.push(...kept)
