@@ -1,5 +1,5 @@
 /** Factories in a server, over HTTP: kept, run, gone on with after a kill, triggered by events and files, webhooks. */
-import { appendFileSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -604,6 +604,28 @@ loud sink(partitionFileNames: ['out.csv']) ~> out`
     )
     expect(broken.body.findings[0]!.message).toContain('there is no function uper: did you mean upper?')
     expect(broken.body.streams.length).toBe(5)
+    const rows = (stream: string, parameters: string[] = []) =>
+      server.call<{ columns: string[]; rows: unknown[][] } & Problem>('POST', '/factories/tests/dataflows/f/rows', {
+        stream,
+        parameters,
+      })
+    expect((await rows('loud')).body).toEqual({
+      columns: ['id', 'name'],
+      rows: [
+        ['2', 'B'],
+        ['3', 'C'],
+      ],
+    })
+    expect((await rows('loude')).body.detail).toContain('no stream loude: did you mean loud?')
+    expect((await rows('loud', ['none=1'])).body.code).toBe('FERRY-7004')
+    expect(
+      (await server.call<Problem>('POST', '/factories/tests/dataflows/broken/rows', { stream: 'raw' })).status,
+    ).toBe(422)
+    expect(existsSync(join(data, 'out.csv'))).toBe(false)
+    const viewer = (await server.call<{ token: string }>('POST', '/tokens', { name: 'v', role: 'viewer' })).body.token
+    const asViewer = { authorization: `Bearer ${viewer}` }
+    const refused = await server.call('POST', '/factories/tests/dataflows/f/rows', { stream: 'raw' }, asViewer)
+    expect(refused.status).toBe(403)
     expect(await ended(server, await run(server, 'p'))).toMatchObject({ status: 'Succeeded', message: '' })
     expect(readFileSync(join(data, 'out.csv'), 'utf8')).toBe('id,name\r\n2,B\r\n3,C\r\n')
   })

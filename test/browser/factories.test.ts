@@ -255,8 +255,11 @@ describe('factories', () => {
     ])
   })
 
-  it('show their data flows: streams, columns and SQL', async () => {
+  it('show their data flows: streams, columns, rows and SQL', async () => {
     const { place, data, redirect } = factory()
+    const orders = Array.from({ length: 20 }, (_, i) => `${i},${i % 3},${i}.50,2026-0${1 + (i % 2)}-10`)
+    writeFileSync(join(data, 'in/orders.csv'), `id,customer,total,day\n${orders.join('\n')}\n`)
+    writeFileSync(join(data, 'in/customers.csv'), 'id,name,zone\n0,Ada,north\n1,Bo,south\n2,Cy,north\n')
     const server = await startServer({ folder: place, args: ['--folder', data] })
     expect((await server.call('POST', '/factories', { factory: place, redirect })).status).toBe(200)
     const page = await signIn(await openBrowser(), server)
@@ -267,6 +270,15 @@ describe('factories', () => {
     await graph.getByRole('button', { name: /^sums aggregate/ }).click()
     await page.getByRole('table', { name: 'Columns of sums' }).getByText('decimal(20,2)').waitFor()
     await page.getByText(/^SELECT "zone", "month"/).waitFor()
+    expect(await seriousFaults(page)).toEqual([])
+    await page.getByLabel('Parameters').fill('orders.file=none.csv')
+    await page.getByRole('button', { name: 'Show the first rows' }).click()
+    await page.getByText(/none\.csv/).waitFor()
+    await page.getByLabel('Parameters').fill('orders.file=orders.csv\ncustomers.file=customers.csv')
+    await page.getByRole('button', { name: 'Show the first rows' }).click()
+    const rows = page.getByRole('table', { name: 'Rows of sums' })
+    await rows.getByText('south').first().waitFor()
+    expect(await rows.getByRole('row').count()).toBe(5)
     expect(await seriousFaults(page)).toEqual([])
     await graph.evaluate(element => element.scrollTo(0, 0))
     await picture(page, 'dataflow')

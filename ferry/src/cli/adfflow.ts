@@ -1,9 +1,6 @@
 /** `ferry adf flow`: data flows of a factory, looked at without being run. */
-import { FerryError } from '../errors.ts'
-import { type FlowLook, lookAtFlow } from '../facades/datafactory/flowlook.ts'
-import { isObject, type ValueObject } from '../pipelines/expressions/values.ts'
-import { CopierPool } from '../runtime/copier.ts'
-import { type FactoryOptions, MOST_COPIES, open } from './adf.ts'
+import { type FlowLook, givenTo, lookAtFlow } from '../facades/datafactory/flowlook.ts'
+import { type FactoryOptions, open } from './adf.ts'
 import { paint, printJson, table } from './output.ts'
 import { withState } from './state.ts'
 
@@ -15,38 +12,19 @@ export interface FlowOptions extends FactoryOptions {
   sample?: number
 }
 
-/** `name=value` for the flow, `stream.name=value` for the dataset of a source or a sink. */
-function given(pairs: readonly string[]): { parameters: ValueObject; datasetParameters: ValueObject } {
-  const parameters: ValueObject = {}
-  const datasetParameters: ValueObject = {}
-  for (const pair of pairs) {
-    const found = /^(?:([^.=]+)\.)?([^.=]+)=([\s\S]*)$/.exec(pair)
-    if (!found)
-      throw new FerryError('FERRY-7004', `${pair} is no parameter`, { hint: 'Write NAME=VALUE, or STREAM.NAME=VALUE.' })
-    const [, stream, name, value] = found as unknown as [string, string | undefined, string, string]
-    if (stream === undefined) parameters[name] = value
-    else {
-      const known = datasetParameters[stream]
-      datasetParameters[stream] = { ...(isObject(known) ? known : {}), [name]: value }
-    }
-  }
-  return { parameters, datasetParameters }
-}
-
 async function look(flow: string, options: FlowOptions, stream?: string): Promise<FlowLook & { rows: object[] }> {
   const opened = open(options.factory, options)
   const { factory, redirects, policy } = opened
   return withState(async state => {
-    const copier = new CopierPool(policy, MOST_COPIES)
     const ended = new AbortController()
     const onSignal = () => ended.abort('cancel')
     process.once('SIGINT', onSignal)
     try {
       return await lookAtFlow(
-        { factory, redirects, state, policy, copier },
+        { factory, redirects, state, policy },
         {
           flow,
-          ...given(options.parameter ?? []),
+          ...givenTo(options.parameter ?? []),
           stream,
           most: options.rows ?? 100,
           sample: options.sample ?? 1000,
@@ -55,7 +33,6 @@ async function look(flow: string, options: FlowOptions, stream?: string): Promis
       )
     } finally {
       process.off('SIGINT', onSignal)
-      await copier.close()
     }
   })
 }

@@ -7,6 +7,7 @@ import { type FactorySource, sourceSchema } from '../facades/datafactory/source.
 import {
   dataFlowViewSchema,
   factorySchema,
+  flowRowsSchema,
   type KeptFactory,
   keptFactorySchema,
   pipelineRunSchema,
@@ -147,6 +148,30 @@ export const factoryRoutes: FastifyPluginAsyncZod<{
     handler: async (request, reply) => {
       const { name: factory, dataflow } = request.params
       return scouts.ask('dataflow', { factory, dataflow }, askerOf(reply))
+    },
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/factories/:name/dataflows/:dataflow/rows',
+    config: { role: 'operator' },
+    schema: {
+      tags: ['factories'],
+      summary: 'The first rows of a stream, worked out of the first rows of its sources; nothing is written',
+      params: ofFlow,
+      body: z.strictObject({
+        stream: name,
+        parameters: z
+          .array(z.string().max(10_000))
+          .max(1000)
+          .default([])
+          .describe('`NAME=VALUE` of the flow, `STREAM.NAME=VALUE` of the dataset of a source or a sink'),
+      }),
+      response: { 200: flowRowsSchema },
+    },
+    handler: async (request, reply) => {
+      const { name: factory, dataflow } = request.params
+      return scouts.ask('flowRows', { factory, dataflow, ...request.body }, askerOf(reply))
     },
   })
 

@@ -5,6 +5,7 @@ import type {
   ActivitySummary,
   DataFlowView,
   FactoryView,
+  FlowRows,
   KeptFactory,
   PipelineRunView,
   PipelineView,
@@ -101,6 +102,11 @@ export const activityQuery = (run: string, key: string) =>
   })
 
 export const actOn = {
+  flowRows: (factory: string, flow: string, stream: string, parameters: string[]) =>
+    call<FlowRows>(`/factories/${part(factory)}/dataflows/${part(flow)}/rows`, {
+      method: 'POST',
+      body: { stream, parameters },
+    }),
   addFactory: (source: object) => call<KeptFactory>('/factories', { method: 'POST', body: source }),
   removeFactory: (name: string) => call(`/factories/${part(name)}`, { method: 'DELETE' }),
   run: (factory: string, pipeline: string, parameters: Record<string, unknown>) =>

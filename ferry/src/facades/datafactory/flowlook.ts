@@ -8,8 +8,9 @@ import { previewFlow } from '../../dataflow/run.ts'
 import type { Script } from '../../dataflow/script/tree.ts'
 import { shownType } from '../../dataflow/types.ts'
 import { type ErrorCode, FerryError } from '../../errors.ts'
-import type { ValueObject } from '../../pipelines/expressions/values.ts'
-import type { Running } from './context.ts'
+import { isObject, type ValueObject } from '../../pipelines/expressions/values.ts'
+import { CopierPool } from '../../runtime/copier.ts'
+import type { Surroundings } from './context.ts'
 import { flowParameters, plannedAhead, readDataFlow } from './dataflows.ts'
 import { emptyIn, stagesOf } from './flowcopies.ts'
 
@@ -58,6 +59,8 @@ export function graphOf({ statements }: Script): (Omit<FlowStream, 'columns'> & 
   })
 }
 
+const COPIES_AT_ONCE = 1
+
 export interface LookRequest {
   flow: string
   parameters: ValueObject
@@ -71,15 +74,36 @@ export interface LookRequest {
   signal: AbortSignal
 }
 
+/** `name=value` for the flow, `stream.name=value` for the dataset of a source or a sink. */
+export function givenTo(pairs: readonly string[]): { parameters: ValueObject; datasetParameters: ValueObject } {
+  const parameters: ValueObject = {}
+  const datasetParameters: ValueObject = {}
+  for (const pair of pairs) {
+    const found = /^(?:([^.=]+)\.)?([^.=]+)=([\s\S]*)$/.exec(pair)
+    if (!found)
+      throw new FerryError('FERRY-7004', `${pair} is no parameter`, { hint: 'Write NAME=VALUE, or STREAM.NAME=VALUE.' })
+    const [, stream, name, value] = found as unknown as [string, string | undefined, string, string]
+    if (stream === undefined) parameters[name] = value
+    else {
+      const known = datasetParameters[stream]
+      datasetParameters[stream] = { ...(isObject(known) ? known : {}), [name]: value }
+    }
+  }
+  return { parameters, datasetParameters }
+}
+
 /** What a flow is made of; its sources are read, in part, where its projections do not say enough, or rows are wanted. */
-export async function lookAtFlow(around: Running, request: LookRequest): Promise<FlowLook & { rows: object[] }> {
-  const flow = readDataFlow(around.factory.require('dataflow', request.flow))
+export async function lookAtFlow(given: Surroundings, request: LookRequest): Promise<FlowLook & { rows: object[] }> {
+  const flow = readDataFlow(given.factory.require('dataflow', request.flow))
   const startedAt = new Date().toISOString()
   const parameters = flowParameters(flow, request.parameters, startedAt)
   const ahead = plannedAhead(flow, parameters)
   const { name } = flow
   if (ahead && request.stream === undefined) return { name, streams: streamsOf(ahead), notes: ahead.notes, rows: [] }
-  const folder = mkdtempSync(join(around.policy.scratch, 'ferry-flow-'))
+  const folder = mkdtempSync(join(given.policy.scratch, 'ferry-flow-'))
+  const policy = given.policy.alsoIn(folder)
+  const around = { ...given, policy }
+  const copier = new CopierPool(policy, COPIES_AT_ONCE)
   try {
     const file = join(folder, 'flow.duckdb')
     const scope = { functions: new Map() }
@@ -88,18 +112,18 @@ export async function lookAtFlow(around: Running, request: LookRequest): Promise
     const moving = { around, flow, call, scope, flowing: quietly({ parameters, startedAt }), file, prefix }
     const jobs = await stagesOf(moving, request.sample)
     for (const job of jobs) {
-      const { status, errors } = await around.copier.run({ job, signal: request.signal, onStart: () => {} })
+      const { status, errors } = await copier.run({ job, signal: request.signal, onStart: () => {} })
       const [first] = errors
       if (status !== 'completed')
         throw new FerryError((first?.code as ErrorCode) ?? 'FERRY-2005', first?.message ?? `the copy is ${status}`)
     }
     const { script } = flow
-    const { policy } = around
     const { stream, most } = request
     const empty = emptyIn(moving, jobs)
     const { plan, rows } = await previewFlow({ script, parameters, startedAt, file, policy, empty, stream, most })
     return { name, streams: streamsOf(plan), notes: plan.notes, rows }
   } finally {
+    await copier.close()
     rmSync(folder, { recursive: true, force: true })
   }
 }

@@ -17,7 +17,7 @@ import type { Factory } from './artifacts.ts'
 import { checkFactory } from './check.ts'
 import { type DataFlow, plannedAhead, readDataFlow } from './dataflows.ts'
 import { fireEvents, type GridEvent, startTrigger } from './fire.ts'
-import { graphOf, streamsOf } from './flowlook.ts'
+import { type FlowStream, givenTo, graphOf, lookAtFlow, streamsOf } from './flowlook.ts'
 import { artifactProgram } from './program.ts'
 import { summaryOf } from './runs.ts'
 import {
@@ -29,7 +29,7 @@ import {
   requireRuns,
   sourceSchema,
 } from './source.ts'
-import type { ActivityNode, DataFlowView, FactoryView, PipelineRunView, PipelineView } from './views.ts'
+import type { ActivityNode, DataFlowView, FactoryView, FlowRows, PipelineRunView, PipelineView } from './views.ts'
 
 export interface FactoryLooks {
   /** Reads a factory that is to be kept; gives back what it is called, and its source with whole paths. */
@@ -37,6 +37,8 @@ export interface FactoryLooks {
   factory: { ask: { name: string }; answer: Omit<FactoryView, 'addedAt'> }
   pipeline: { ask: { factory: string; pipeline: string }; answer: PipelineView }
   dataflow: { ask: { factory: string; dataflow: string }; answer: DataFlowView }
+  /** The first rows of a stream, of the first rows of its sources; parameters as `NAME=VALUE`, `STREAM.NAME=VALUE`. */
+  flowRows: { ask: { factory: string; dataflow: string; stream: string; parameters: string[] }; answer: FlowRows }
   /** `parameters` is JSON, with every digit that it came with. */
   runPipeline: { ask: { factory: string; pipeline: string; parameters: string }; answer: PipelineRunView }
   rerunPipeline: { ask: { run: string; from?: string | undefined }; answer: PipelineRunView }
@@ -60,6 +62,7 @@ export const FACTORY_PATIENCE_MS: Record<keyof FactoryLooks, number> = {
   factory: 60_000,
   pipeline: 30_000,
   dataflow: 30_000,
+  flowRows: 120_000,
   runPipeline: 30_000,
   rerunPipeline: 30_000,
   cancelPipeline: 120_000,
@@ -84,6 +87,14 @@ export const FACTORY_LOOKS: { [N in keyof FactoryLooks]: Look<N> } = {
     pipelineView(await keptFactory(state, policy, factory), pipeline),
   dataflow: async ({ state, policy }, { factory, dataflow }) =>
     dataFlowView(await keptFactory(state, policy, factory), dataflow),
+  flowRows: async ({ state, policy }, { factory, dataflow, stream, parameters }) => {
+    const opened = await keptFactory(state, policy, factory)
+    const { signal } = new AbortController()
+    const words = { flow: dataflow, ...givenTo(parameters), stream, most: MOST_ROWS, sample: SAMPLE, signal }
+    const { streams, rows } = await lookAtFlow({ ...opened, state, policy }, words)
+    const columns = streams.find(s => s.name === stream)?.columns ?? []
+    return rowsOf(columns, rows as Record<string, unknown>[])
+  },
   runPipeline: async ({ state, policy }, { factory, pipeline, parameters }) => {
     const opened = await keptFactory(state, policy, factory)
     const { name } = opened.factory.require('pipeline', pipeline)
@@ -123,6 +134,21 @@ export const FACTORY_LOOKS: { [N in keyof FactoryLooks]: Look<N> } = {
     }))
     return fireEvents({ state, program: artifactProgram(opened) }, opened, trigger, told)
   },
+}
+
+const MOST_ROWS = 100
+/** Rows that are read of each source. */
+const SAMPLE = 1000
+/** Characters of a value that are shown. */
+const MOST_TEXT = 1000
+
+function rowsOf(columns: FlowStream['columns'], rows: readonly Record<string, unknown>[]): FlowRows {
+  const shown = (value: unknown) => {
+    if (value === null || value === undefined) return null
+    const text = typeof value === 'object' ? JSON.stringify(value) : String(value)
+    return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text
+  }
+  return { columns: columns.map(c => c.name), rows: rows.map(row => columns.map(c => shown(row[c.name]))) }
 }
 
 /** A factory that servers know, as it is now. Throws FERRY-1007. */

@@ -50,6 +50,12 @@ export const factorySchema = keptFactorySchema
   })
   .meta({ id: 'Factory' })
 
+export const flowRowsSchema = z
+  .object({ columns: z.array(text), rows: z.array(z.array(text.nullable())) })
+  .meta({ id: 'FlowRows' })
+
+export type FlowRows = z.infer<typeof flowRowsSchema>
+
 export type DataFlowView = z.infer<typeof dataFlowViewSchema>
 
 export interface ActivityNode {
