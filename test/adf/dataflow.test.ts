@@ -113,6 +113,44 @@ sorted sink(partitionFileNames: ['sums.json']) ~> out`,
     ])
   })
 
+  it('has its datasets in its script', async () => {
+    const folder = folderWith({ 'data/in/2026/a.csv': 'made by hand\nid;name\n1;"a;b"\n2;c\n' })
+    const { url, client } = await makeDatabase()
+    await client.query('CREATE TABLE names (id int, name text)')
+    const on = (stream: string, linked: string) => ({
+      name: stream,
+      linkedService: { referenceName: linked, type: 'LinkedServiceReference' },
+    })
+    const artifacts = (script: string) => ({
+      'linkedService/files': folderService(folder),
+      'linkedService/pg': postgresService(url),
+      'dataflow/f': {
+        type: 'MappingDataFlow',
+        typeProperties: {
+          sources: [on('raw', 'files')],
+          sinks: [on('table', 'pg'), on('file', 'files')],
+          scriptLines: script.split('\n'),
+        },
+      },
+    })
+    const script = `parameters{ year as string ('2026') }
+source(output(id as integer, name as string), allowSchemaDrift: true, validateSchema: false, multiLineRow: true, skipLines: 1,
+  format: 'delimited', fileSystem: 'data', folderPath: (concat('in/', $year)), fileName: 'a.csv', columnDelimiter: ';',
+  escapeChar: '\\\\', quoteChar: '"', columnNamesAsHeader: true) ~> raw
+raw sink(format: 'table', schemaName: 'public', tableName: 'names') ~> table
+raw sink(format: 'json', container: 'data', folderPath: 'out', partitionFileNames: ['names.json']) ~> file`
+    expect((await ran(artifacts(script))).error).toBeNull()
+    expect((await client.query('SELECT * FROM names ORDER BY id')).rows).toEqual([
+      { id: 1, name: 'a;b' },
+      { id: 2, name: 'c' },
+    ])
+    expect(readFileSync(join(folder, 'data/out/names.json'), 'utf8')).toBe(
+      '{"id":1,"name":"a;b"}\n{"id":2,"name":"c"}\n',
+    )
+    const avro = await ran(artifacts(script.replace("'delimited'", "'avro'")))
+    expect(avro.error.message).toMatch(/line 2, column 1: raw: the format avro does not run here/)
+  })
+
   it('upserts by keys, inserts and truncates tables in order', async () => {
     const { client: db, url } = await makeDatabase()
     await db.query(

@@ -78,7 +78,7 @@ describe('a script', () => {
     ],
     [`${source}s sink(inserteable: true) ~> o`, 'sink has no inserteable that is known here: did you mean insertable?'],
     [`${source}s call(mapColumn(id)) ~> o`, 'external calls do not run here'],
-    [`${source}s sink(format: 'inline', store: 'cache') ~> o`, 'known here'],
+    [`${source}s sink(format: 'inline', store: 'cache') ~> o`, 'is a cache'],
     [`${source}s join(id == 1) ~> o`, 'join takes 2 inputs, and gets 1'],
     [`${source}s filter(id > 1) ~> S`, 'two streams are called s and S'],
     [`${source}s derive(x = constructor(1)) ~> d`, 'there is no function constructor'],

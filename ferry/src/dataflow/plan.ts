@@ -130,6 +130,10 @@ function readersOf({ steps, sinks }: Pick<Plan, 'steps' | 'sinks'>, stream: stri
   return [...read, ...written].reduce((a, b) => a + b, 0)
 }
 
+/** What settings of a flow are asked with. Throws FERRY-7003, FERRY-7004. */
+export const flowing = ({ script, parameters, startedAt }: Omit<PlanRequest, 'stored'>): Flow =>
+  quietly({ parameters: parametersOf(script, parameters, startedAt), startedAt })
+
 /** Values of parameters: given ones, else defaults. Throws FERRY-7003, FERRY-7004. */
 function parametersOf(script: Script, given: PlanRequest['parameters'], startedAt: string): Map<string, Value> {
   const known = new Map<string, Value>()

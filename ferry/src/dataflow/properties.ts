@@ -8,6 +8,13 @@ const PACE = ['partitionBy', 'broadcast', 'batchSize', 'concurrency', 'timeout']
 
 const MAPPED = ['mapColumn', 'skipDuplicateMapInputs', 'skipDuplicateMapOutputs']
 
+/** Where a source or a sink lies that has no dataset, and how it is written. */
+const INLINE = [
+  ...['container', 'fileSystem', 'bucketName', 'folderPath', 'fileName', 'schemaName', 'tableName', 'store'],
+  ...['columnDelimiter', 'rowDelimiter', 'quoteChar', 'escapeChar', 'columnNamesAsHeader', 'nullValue', 'encoding'],
+  ...['compressionType', 'compressionLevel'],
+]
+
 interface Known {
   /** Properties and parts such as `groupBy(...)`. */
   names: readonly string[]
@@ -35,6 +42,9 @@ export const KNOWN: Record<string, Known> = {
       'throughput',
       'isolationLevel',
       'limit',
+      'multiLineRow',
+      'skipLines',
+      ...INLINE,
     ],
   },
   sink: {
@@ -61,6 +71,7 @@ export const KNOWN: Record<string, Known> = {
       'stageInsert',
       'umask',
       'errorHandlingOption',
+      ...INLINE,
       ...MAPPED,
     ],
   },

@@ -2,8 +2,7 @@
 import { Duckdb, translate } from '../duckdb/engine.ts'
 import { didYouMean, FerryError } from '../errors.ts'
 import type { Policy } from '../policy.ts'
-import { type Plan, type PlannedStep, type PlanRequest, planFlow, sourcesOf } from './plan.ts'
-import { quietly } from './relation.ts'
+import { flowing, type Plan, type PlannedStep, type PlanRequest, planFlow, sourcesOf } from './plan.ts'
 import type { PlannedSink, Way } from './sink.ts'
 import type { Stored, StoredColumn } from './source.ts'
 import { isOn } from './transformations/args.ts'
@@ -155,7 +154,7 @@ async function storedIn(
   request: FlowRequest,
   views: ReadonlyMap<string, string>,
 ): Promise<Map<string, Stored>> {
-  const flow = quietly(request)
+  const flow = flowing(request)
   const found = new Map<string, Stored>()
   for (const { name: source, statement } of sourcesOf(request.script)) {
     const table = views.get(source) ?? `main.${quoted(sourceTable(source))}`

@@ -28,9 +28,16 @@ export function setting(of: { args: readonly Argument[] }, name: string, flow: F
   const e = property(of, name)
   if (e === undefined) return undefined
   if (e.kind === 'name') return e.name
-  const { constant } = compile(e, scopeOf({ columns: [] }, flow))
+  const constant = constantOf(e, flow)
   if (constant !== undefined) return constant
   throw flowFault(e, `${name} has to be written as it is`)
+}
+
+/** What is written, what a parameter is, or the two put together: `concat('in/', $year)`. */
+function constantOf(e: Expression, flow: Flow): string | undefined {
+  if (e.kind !== 'call' || e.name !== 'concat') return compile(e, scopeOf({ columns: [] }, flow)).constant
+  const parts = e.args.map(arg => (arg.kind === 'value' ? constantOf(arg.value, flow) : undefined))
+  return parts.includes(undefined) ? undefined : parts.join('')
 }
 
 export const isOn = (of: { args: readonly Argument[] }, name: string, flow: Flow): boolean =>

@@ -162,8 +162,9 @@ class Checker {
   private dataflow(artifact: Artifact, checked: CheckedArtifact): void {
     try {
       const flow = readDataFlow(artifact)
-      for (const [stream, dataset] of flow.datasets) {
-        this.reference('dataset', dataset, `${artifact.path}.typeProperties (${stream})`, checked)
+      for (const [category, of] of [['dataset', flow.datasets] as const, ['linkedService', flow.inline] as const]) {
+        for (const [at, named] of of)
+          this.reference(category, named, `${artifact.path}.typeProperties (${at})`, checked)
       }
       plannedAhead(flow)
     } catch (error) {

@@ -16,6 +16,8 @@ export interface DataFlow {
   script: Script
   /** The datasets of sources and sinks by their streams. */
   datasets: ReadonlyMap<string, Reference>
+  /** The linked services of those whose datasets lie in the script. */
+  inline: ReadonlyMap<string, Reference>
 }
 
 /** Throws FERRY-7001, FERRY-7002 with the place in the script, FERRY-7006. */
@@ -29,25 +31,30 @@ export function readDataFlow({ name, properties, path }: Artifact): DataFlow {
   const script = parseScript(scriptOf(name, typeProperties ?? {}))
   requireGraph(script)
   const datasets = new Map<string, Reference>()
+  const inline = new Map<string, Reference>()
   for (const side of ['sources', 'sinks']) {
     const list = typeProperties?.[side]
     for (const one of Array.isArray(list) ? (list as Record<string, unknown>[]) : []) {
       const stream = String(one.name)
       const reference = one.dataset as Reference | undefined
       if (reference !== undefined && typeof reference.referenceName === 'string') datasets.set(stream, reference)
+      else if (isReference(one.linkedService)) inline.set(stream, one.linkedService)
       else if (one.flowlet !== undefined)
         throw new FerryError('FERRY-7006', `dataflow ${name}: flowlets do not run here`)
     }
   }
   for (const { kind, output } of script.statements) {
-    if ((kind !== 'source' && kind !== 'sink') || datasets.has(output)) continue
+    if ((kind !== 'source' && kind !== 'sink') || datasets.has(output) || inline.has(output)) continue
     throw new FerryError(
-      'FERRY-7006',
-      `dataflow ${name}: the ${kind} ${output} has no dataset (${path}): inline datasets do not run here, make it one of the factory`,
+      'FERRY-7001',
+      `dataflow ${name}: the ${kind} ${output} has no dataset and no linked service (${path})`,
     )
   }
-  return { name, script, datasets }
+  return { name, script, datasets, inline }
 }
+
+const isReference = (value: unknown): value is Reference =>
+  typeof (value as { referenceName?: unknown } | undefined)?.referenceName === 'string'
 
 function scriptOf(name: string, { script, scriptLines }: Record<string, unknown>): string {
   if (Array.isArray(scriptLines)) return scriptLines.map(String).join('\n')

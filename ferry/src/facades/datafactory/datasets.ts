@@ -6,7 +6,7 @@ import { isObject, type Value, type ValueObject } from '../../pipelines/expressi
 import type { Parameter, Reference } from '../../pipelines/model.ts'
 import { bindParameters } from '../../pipelines/parameters.ts'
 import { resolve } from '../../pipelines/resolve.ts'
-import type { Factory } from './artifacts.ts'
+import type { Artifact, Factory } from './artifacts.ts'
 import { INLINE } from './fabric.ts'
 import { endpointOf, type Service, serviceOf } from './linkedservices.ts'
 import { DATASET, LOCATION, requireKnownProperties } from './properties.ts'
@@ -86,8 +86,17 @@ export function whyNoDataset(type: string, isRedirected = false): string | undef
 /** A dataset with its parameters put in. Throws FERRY-7003, FERRY-7004, FERRY-7006, FERRY-7007. */
 export function datasetOf(factory: Factory, redirects: Redirects, reference: Reference, scope: Scope): Dataset {
   const name = String(resolve(reference.referenceName, scope))
-  const artifact = factory.require('dataset', name)
-  const { properties } = artifact
+  return datasetFrom(factory, redirects, factory.require('dataset', name), reference, scope)
+}
+
+/** The same of a dataset that is none of the factory's. */
+export function datasetFrom(
+  factory: Factory,
+  redirects: Redirects,
+  { name, properties }: Pick<Artifact, 'name' | 'properties'>,
+  reference: Pick<Reference, 'parameters'>,
+  scope: Scope,
+): Dataset {
   const declared = (properties.parameters ?? {}) as Record<string, Parameter>
   const given = resolve(reference.parameters ?? {}, scope, `dataset ${name}`) as ValueObject
   const parameters = bindParameters(`dataset ${name}`, declared, given)
@@ -101,7 +110,7 @@ export function datasetOf(factory: Factory, redirects: Redirects, reference: Ref
   requireKnownProperties(typeProperties, DATASET)
   requireKnownProperties(typeProperties.location, LOCATION)
 
-  const common = { name: artifact.name, type, service, properties: typeProperties }
+  const common = { name, type, service, properties: typeProperties }
   if (type === 'RestResource') {
     return { ...common, endpoint: '', at: { kind: 'rest', relativeUrl: textAt(typeProperties, 'relativeUrl') ?? '' } }
   }

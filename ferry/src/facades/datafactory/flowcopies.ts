@@ -17,7 +17,8 @@ import type { Reference } from '../../pipelines/model.ts'
 import { filesIn, kindsOf, type Surroundings, withStore } from './context.ts'
 import { type CopyOf, copyJobOf } from './copyjob.ts'
 import type { DataFlow, FlowCall } from './dataflows.ts'
-import { type Dataset, datasetOf } from './datasets.ts'
+import { type Dataset, datasetFrom, datasetOf } from './datasets.ts'
+import { inlineDataset } from './inline.ts'
 import { Settings } from './settings.ts'
 
 export interface Moving {
@@ -285,7 +286,13 @@ function changed(job: CopyJob, change: (table: Table) => Partial<Table> | object
   })
 }
 
-function datasetFor({ around, flow, call, scope }: Moving, stream: string): Dataset {
+function datasetFor({ around, flow, call, scope, flowing }: Moving, stream: string): Dataset {
+  const service = flow.inline.get(stream)
+  if (service) {
+    const statement = flow.script.statements.find(s => s.output === stream)!
+    const artifact = { name: stream, properties: inlineDataset(statement, service, flowing) }
+    return datasetFrom(around.factory, around.redirects, artifact, {}, scope)
+  }
   const reference = flow.datasets.get(stream)!
   const given = call.datasetParameters[stream]
   const parameters = { ...(reference.parameters ?? {}), ...(isObject(given) ? given : {}) }
@@ -320,6 +327,9 @@ function sourceProperties({ flowing }: Moving, statement: Statement, { at, name 
     found.preferredRegions = texts(statement, 'preferredRegions', flowing).filter(region => region !== '')
   }
   const url = setting(statement, 'rowUrlColumn', flowing)
+  const skipped = setting(statement, 'skipLines', flowing)
+  if (skipped !== undefined)
+    found.formatSettings = { type: 'DelimitedTextReadSettings', skipLineCount: BigInt(skipped) }
   if (url !== undefined) found.additionalColumns = [{ name: url, value: '$$FILEPATH' }]
   if (property(statement, 'wildcardPaths') === undefined) return found
   const paths = texts(statement, 'wildcardPaths', flowing)

@@ -2,8 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Plan, streamOf } from '../../dataflow/plan.ts'
-import { quietly } from '../../dataflow/relation.ts'
+import { flowing, type Plan, streamOf } from '../../dataflow/plan.ts'
 import { previewFlow } from '../../dataflow/run.ts'
 import type { Script } from '../../dataflow/script/tree.ts'
 import { shownType } from '../../dataflow/types.ts'
@@ -109,7 +108,15 @@ export async function lookAtFlow(given: Surroundings, request: LookRequest): Pro
     const scope = { functions: new Map() }
     const prefix = `flow-preview-${randomBytes(8).toString('hex')}`
     const call = { parameters: request.parameters, datasetParameters: request.datasetParameters }
-    const moving = { around, flow, call, scope, flowing: quietly({ parameters, startedAt }), file, prefix }
+    const moving = {
+      around,
+      flow,
+      call,
+      scope,
+      flowing: flowing({ script: flow.script, parameters, startedAt }),
+      file,
+      prefix,
+    }
     const jobs = await stagesOf(moving, request.sample)
     for (const job of jobs) {
       const { status, errors } = await copier.run({ job, signal: request.signal, onStart: () => {} })

@@ -1,8 +1,7 @@
 /** ExecuteDataFlow: sources are copied into the engine, the flow is worked out, and its sinks are copied from it. */
 import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { sourcesOf } from '../../../dataflow/plan.ts'
-import { quietly } from '../../../dataflow/relation.ts'
+import { flowing, sourcesOf } from '../../../dataflow/plan.ts'
 import { runFlow, sinkTable, sourceTable } from '../../../dataflow/run.ts'
 import { FerryError } from '../../../errors.ts'
 import type { CopyJob, EndpointSpec } from '../../../job/schema.ts'
@@ -35,8 +34,8 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
   const startedAt = new Date(context.startedAt).toISOString()
   const parameters = flowParameters(flow, call.parameters, startedAt)
   const file = join(folder, 'flow.duckdb')
-  const flowing = quietly({ parameters, startedAt })
-  const moving: Moving = { around, flow, call, scope: context.scope, flowing, file, prefix }
+  const asked = flowing({ script: flow.script, parameters, startedAt })
+  const moving: Moving = { around, flow, call, scope: context.scope, flowing: asked, file, prefix }
   context.told({ dataflow: flow.name, parameters: call.parameters })
   // What is wrong with a flow is said before anything runs, as far as its projections tell.
   const ahead = plannedAhead(flow, parameters)
