@@ -149,6 +149,11 @@ raw sink(format: 'json', container: 'data', folderPath: 'out', partitionFileName
     )
     const avro = await ran(artifacts(script.replace("'delimited'", "'avro'")))
     expect(avro.error.message).toMatch(/line 2, column 1: raw: the format avro does not run here/)
+    const both = artifacts(script)
+    const named = { name: 'raw', dataset: { referenceName: 'csv', type: 'DatasetReference' } }
+    both['dataflow/f'].typeProperties.sources = [named] as never
+    const twice = await ran({ ...both, 'dataset/csv': csvDataset('files') })
+    expect(twice.error.message).toMatch(/fileSystem is of a dataset that lies in the script, and raw has one/)
   })
 
   it('upserts by keys, inserts and truncates tables in order', async () => {

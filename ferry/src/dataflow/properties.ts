@@ -9,7 +9,7 @@ const PACE = ['partitionBy', 'broadcast', 'batchSize', 'concurrency', 'timeout']
 const MAPPED = ['mapColumn', 'skipDuplicateMapInputs', 'skipDuplicateMapOutputs']
 
 /** Where a source or a sink lies that has no dataset, and how it is written. */
-const INLINE = [
+export const INLINE = [
   ...['container', 'fileSystem', 'bucketName', 'folderPath', 'fileName', 'schemaName', 'tableName', 'store'],
   ...['columnDelimiter', 'rowDelimiter', 'quoteChar', 'escapeChar', 'columnNamesAsHeader', 'nullValue', 'encoding'],
   ...['compressionType', 'compressionLevel'],

@@ -269,7 +269,7 @@ export class FilesStore implements Store {
           })
         }
         const { pages } = await listed(this.store, request.object, request.options)
-        return tidily(() => newFiles(pages, request, since.after))
+        return tidily(() => newFiles(pages, request, since.after), 'listing')
       },
       close: async () => {},
     }

@@ -8,9 +8,9 @@ import type { IdleTable, OpenTable, PlanOptions, Sessions, TablePlan } from '../
 import { FerryError } from '../errors.ts'
 import type { CopyJob } from '../job/schema.ts'
 import type { State } from '../state/database.ts'
-import { completeTable, positionsOf } from '../state/positions.ts'
+import { completeTable, confirmTable, positionsOf } from '../state/positions.ts'
 import * as runs from '../state/runs.ts'
-import type { RunRow, RunTableRow } from '../state/schema.ts'
+import type { PositionRow, RunRow, RunTableRow } from '../state/schema.ts'
 import { closeGroups } from '../state/skipped.ts'
 import { saveSplits, splitsOf } from '../state/splits.ts'
 import { forgetTable } from './discard.ts'
@@ -94,7 +94,7 @@ export class RunTables {
     )
     // Kept only when all are planned: before any row moves, a fault of one table stops the run.
     const tables: (OpenTable | undefined)[] = []
-    for (const table of planned) tables.push(await this.keep(table))
+    for (const table of planned) tables.push(await this.keep(table, kept))
     return tables
   }
 
@@ -118,14 +118,20 @@ export class RunTables {
   }
 
   /** Keeps the plan of a table; undefined where there is nothing to copy. */
-  private async keep(table: OpenTable | IdleTable): Promise<OpenTable | undefined> {
+  private async keep(table: OpenTable | IdleTable, kept: readonly PositionRow[] = []): Promise<OpenTable | undefined> {
     const progress = this.track(table.plan)
     if ('source' in table) {
       await this.save(table.plan, progress)
       return table
     }
     progress.state = 'completed'
-    await this.saveEnd(table.plan, progress)
+    const { plan } = table
+    const before = kept.find(p => p.source === plan.from && p.destination === plan.to)
+    const { position } = plan.increment ?? {}
+    const stays = before !== undefined && before.value === position?.value && before.tracked === position.tracked
+    // A place in a log is released by what the plan has; what is known of a million files is not stored again.
+    if (stays && plan.read.log === undefined) await this.saveIdle(plan, progress)
+    else await this.saveEnd(plan, progress)
     return undefined
   }
 
@@ -227,6 +233,16 @@ export class RunTables {
     const { tracked, value } = increment.position
     const position = { job: row.job, source: plan.from, destination: plan.to, tracked, value }
     await completeTable(state.db, lease, this.rowOf(plan, progress), position)
+  }
+
+  /** The end of a table that has nothing new: its position stays, and is that of this run. */
+  private async saveIdle(plan: TablePlan, progress: TableProgress): Promise<void> {
+    const { state, job, lease, row, pulse } = this.context
+    await pulse.settled
+    if (job.mode === 'online') return this.save(plan, progress)
+    const { increment, from, to } = plan
+    const bare = { ...plan, increment: { ...increment!, position: { ...increment!.position, value: '' } } }
+    await confirmTable(state.db, lease, this.rowOf(bare, progress), { job: row.job, source: from, destination: to })
   }
 
   async save(plan: TablePlan, progress: TableProgress): Promise<void> {

@@ -21,6 +21,25 @@ export async function completeTable(
   })
 }
 
+/** The same of a table whose position stays. */
+export async function confirmTable(
+  db: Kysely<Schema>,
+  lease: Lease,
+  row: RunTableRow,
+  of: Pick<PositionRow, 'job' | 'source' | 'destination'>,
+): Promise<void> {
+  await whileHeld(db, lease, async tx => {
+    await putTable(tx, row)
+    await tx
+      .updateTable('position')
+      .set({ run: lease.run, updated_at: new Date().toISOString() })
+      .where('job', '=', of.job)
+      .where('source', '=', of.source)
+      .where('destination', '=', of.destination)
+      .execute()
+  })
+}
+
 export async function keepPosition(db: Kysely<Schema>, position: Omit<PositionRow, 'updated_at'>): Promise<void> {
   const kept: PositionRow = { ...position, updated_at: new Date().toISOString() }
   const { tracked, value, run, updated_at } = kept

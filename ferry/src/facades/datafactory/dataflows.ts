@@ -1,8 +1,9 @@
 /** Mapping data flows: their artifacts, and what they are called with. */
 import { compile } from '../../dataflow/compile.ts'
 import { type Plan, planFlow, requireGraph, sourcesOf } from '../../dataflow/plan.ts'
+import { INLINE } from '../../dataflow/properties.ts'
 import { type Flow, quietly, scopeOf } from '../../dataflow/relation.ts'
-import type { Value as FlowValue } from '../../dataflow/scope.ts'
+import { type Value as FlowValue, refused } from '../../dataflow/scope.ts'
 import { parseExpression, parseScript } from '../../dataflow/script/parser.ts'
 import type { Script } from '../../dataflow/script/tree.ts'
 import { literal } from '../../dataflow/types.ts'
@@ -43,8 +44,13 @@ export function readDataFlow({ name, properties, path }: Artifact): DataFlow {
         throw new FerryError('FERRY-7006', `dataflow ${name}: flowlets do not run here`)
     }
   }
-  for (const { kind, output } of script.statements) {
-    if ((kind !== 'source' && kind !== 'sink') || datasets.has(output) || inline.has(output)) continue
+  for (const { kind, output, args, ...place } of script.statements) {
+    if ((kind !== 'source' && kind !== 'sink') || inline.has(output)) continue
+    const own = args.find(a => a.kind === 'property' && INLINE.includes(a.name))
+    if (own?.kind === 'property' && datasets.has(output)) {
+      throw refused(place, `${own.name} is of a dataset that lies in the script, and ${output} has one of the factory`)
+    }
+    if (datasets.has(output)) continue
     throw new FerryError(
       'FERRY-7001',
       `dataflow ${name}: the ${kind} ${output} has no dataset and no linked service (${path})`,
