@@ -85,6 +85,15 @@ describe('texts of dates', () => {
     expect(written('2024-01-31 10:00:00', 'timestamp[us]', { culture: 'de-DE' })).toBe('31.01.2024 10:00:00')
   })
 
+  it('are of no culture whose calendar or digits would make another day or number of them', () => {
+    for (const culture of ['th-TH', 'ar-SA', 'fa-IR'])
+      expect(() => requireForm({ culture }, typed('date'))).toThrow(/calendar/)
+    for (const culture of ['ar-EG', 'fa-IR', 'mr-IN'])
+      expect(() => requireForm({ culture }, typed('int64'))).toThrow(/digits/)
+    expect(written('2024-03-15 13:05:06', 'timestamp[us]', { format: 'd MMMM', culture: 'ja-JP' })).toBe('15 3月')
+    expect(written('2024-03-15 13:05:06', 'timestamp[us]', { format: 'd', culture: 'bn-BD' })).toBe('15/3/2024')
+  })
+
   it('have formats that say each part once', () => {
     expect(() => requireForm({ format: 'yyyy-MM-dd MM' }, typed('date'))).toThrow(/says the month twice/)
     expect(() => requireForm({ format: 'yyyy-MM-dd gg' }, typed('date'))).toThrow(/"gg"/)

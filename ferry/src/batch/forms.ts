@@ -1,7 +1,7 @@
 /** Texts of dates, times and numbers in the forms of .NET: a format, and a culture such as `de-DE`. */
 import { FerryError, RowError } from '../errors.ts'
 import { type Converter, converter } from './convert.ts'
-import { culture } from './dates/culture.ts'
+import { culture, localeOf } from './dates/culture.ts'
 import { exactParser } from './dates/exact.ts'
 import { formatInstant } from './dates/format.ts'
 import type { Instant } from './dates/instant.ts'
@@ -46,7 +46,8 @@ export function formatOf(type: LogicalType, formats: { [kind: string]: unknown }
 /** Throws FERRY-1003 for a format that cannot be read, and a culture that nobody knows. */
 export function requireForm({ format, culture: name }: TextForm, type: LogicalType): void {
   try {
-    if (name !== undefined) culture(name)
+    if (name !== undefined && isDate(type) && !isSpan(type)) culture(name)
+    else if (name !== undefined && !isSpan(type)) marksOf(name)
     if (format === undefined) return
     if (isSpan(type)) requireSpanFormat(format)
     else if (isDate(type)) exactParser(format, name)
@@ -170,7 +171,17 @@ const marks = new Map<string, { decimal: string; group: string }>()
 function marksOf(name = 'en-US'): { decimal: string; group: string } {
   const known = marks.get(name)
   if (known) return known
-  const parts = new Intl.NumberFormat(culture(name).locale).formatToParts(1_234_567.5)
+  const format = new Intl.NumberFormat(localeOf(name))
+  if (format.resolvedOptions().numberingSystem !== 'latn') {
+    throw new FerryError(
+      'FERRY-7003',
+      `numbers of the culture "${name}" have digits or marks that versions of .NET write in several ways`,
+      {
+        hint: 'Write them in another culture, such as en-US.',
+      },
+    )
+  }
+  const parts = format.formatToParts(1_234_567.5)
   const of = (type: string, other: string) => parts.find(p => p.type === type)?.value ?? other
   const found = { decimal: of('decimal', '.'), group: of('group', ',') }
   if (marks.size < 1000) marks.set(name, found)

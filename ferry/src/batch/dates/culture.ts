@@ -30,11 +30,18 @@ const ENGLISH: Culture['patterns'] = {
 const cultures = new Map<string, Culture>()
 const names = new Map<string, Names>()
 
-/** Throws FERRY-7003 for a culture that nobody knows. */
+/** Throws FERRY-7003 for a culture that nobody knows, and for one of another calendar. */
 export function culture(name: string): Culture {
   const known = cultures.get(name)
   if (known) return known
   const locale = localeOf(name)
+  // Where .NET counts years from another event, or months by the moon, the same text is another day.
+  const { calendar } = new Intl.DateTimeFormat(locale).resolvedOptions()
+  if (calendar !== 'gregory' || OTHER_CALENDARS.test(locale)) {
+    throw new FerryError('FERRY-7003', `dates of the culture "${locale}" are of a calendar that is not known here`, {
+      hint: 'Write them in another culture, such as en-US.',
+    })
+  }
   const d = patternOf(locale, { dateStyle: 'short' }).replace(/\byy\b/, 'yyyy')
   const patterns =
     locale === 'en-US'
@@ -52,7 +59,11 @@ export function culture(name: string): Culture {
   return found
 }
 
-function localeOf(name: string): string {
+/** Cultures of .NET whose calendar is not that of the CLDR. */
+const OTHER_CALENDARS = /^(ar-SA|fa|th|ps|prs|uz-Arab|ckb-IR|lrc|mzn)\b/i
+
+/** Throws FERRY-7003 for a culture that nobody knows. */
+export function localeOf(name: string): string {
   try {
     const [found] = Intl.DateTimeFormat.supportedLocalesOf([name])
     if (found !== undefined) return found
@@ -68,7 +79,12 @@ export function namesOf(name: string): Names {
     new Intl.DateTimeFormat(locale, { timeZone: 'UTC', ...options }).formatToParts(ms).find(p => p.type === type)
       ?.value ?? ''
   const months = (month: 'long' | 'short') =>
-    Array.from({ length: 12 }, (_, i) => part({ month, day: 'numeric' }, 'month', Date.UTC(2023, i, 15)))
+    Array.from({ length: 12 }, (_, i) => {
+      const at = Date.UTC(2023, i, 15)
+      const found = part({ month, day: 'numeric' }, 'month', at)
+      // Beside a day some write a number, with a sign behind it that is a part of the name.
+      return /^\d+$/.test(found) ? new Intl.DateTimeFormat(locale, { timeZone: 'UTC', month }).format(at) : found
+    })
   // The first of January 2023 was a Sunday.
   const days = (weekday: 'long' | 'short') =>
     Array.from({ length: 7 }, (_, i) => part({ weekday }, 'weekday', Date.UTC(2023, 0, 1 + i)))
@@ -87,7 +103,8 @@ export function namesOf(name: string): Names {
 
 /** The pattern of .NET by which a culture writes the second of January 2003, 04:05:06. */
 function patternOf(locale: string, options: Intl.DateTimeFormatOptions): string {
-  const format = new Intl.DateTimeFormat(locale, { timeZone: 'UTC', ...options })
+  // In .NET digits are those of ASCII, whatever the culture.
+  const format = new Intl.DateTimeFormat(locale, { timeZone: 'UTC', numberingSystem: 'latn', ...options })
   const { hour12 } = format.resolvedOptions()
   return format
     .formatToParts(Date.UTC(2003, 0, 2, 4, 5, 6))
