@@ -156,6 +156,33 @@ raw sink(format: 'json', container: 'data', folderPath: 'out', partitionFileName
     expect(twice.error.message).toMatch(/fileSystem is of a dataset that lies in the script, and raw has one/)
   })
 
+  it('looks up a cache, which is written nowhere', async () => {
+    const folder = folderWith({ 'in/a.csv': 'id,n\n1,5\n2,6\n', 'in/names.csv': 'id,name\n1,one\n' })
+    const only = await ran({
+      'linkedService/files': folderService(folder),
+      'dataset/csv': csvDataset('files'),
+      'dataset/json': filesDataset('Json', 'files'),
+      'dataflow/f': flowOf(
+        {
+          rows: dataset('csv', { folder: 'in', file: 'a.csv' }),
+          names: dataset('csv', { folder: 'in', file: 'names.csv' }),
+        },
+        { out: dataset('json', { folder: 'out' }) },
+        `source(output(id as integer, n as integer)) ~> rows
+source(output(id as integer, name as string)) ~> names
+rows derive(name = iifNull(known#lookup(id).name, 'nobody')) ~> named
+named sink(partitionFileNames: ['named.json']) ~> out
+names sink(keys: ['id'], store: 'cache', format: 'inline', output: false, saveOrder: 1) ~> known`,
+      ),
+    })
+    expect(only.error).toBeNull()
+    expect(Object.keys(only.output.runStatus.metrics)).toEqual(['out'])
+    expect(readFileSync(join(folder, 'out/named.json'), 'utf8').trim().split('\n').sort()).toEqual([
+      '{"id":1,"n":5,"name":"one"}',
+      '{"id":2,"n":6,"name":"nobody"}',
+    ])
+  })
+
   it('upserts by keys, inserts and truncates tables in order', async () => {
     const { client: db, url } = await makeDatabase()
     await db.query(

@@ -78,7 +78,22 @@ describe('a script', () => {
     ],
     [`${source}s sink(inserteable: true) ~> o`, 'sink has no inserteable that is known here: did you mean insertable?'],
     [`${source}s call(mapColumn(id)) ~> o`, 'external calls do not run here'],
-    [`${source}s sink(format: 'inline', store: 'cache') ~> o`, 'is a cache'],
+    [`${source}s sink(format: 'inline', store: 'cache', keys: ['no']) ~> o`, 'no column no'],
+    [`${source}s sink(store: 'cache', output: true) ~> o`, 'does not run here'],
+    [
+      `${source}s derive(x = o#lookup(1).name) ~> d\nd sink(store: 'cache', keys: ['id']) ~> o`,
+      'waits for a cache that waits for it',
+    ],
+    [
+      `${source}s sink(store: 'cache', keys: ['id']) ~> o\ns derive(x = o#lookup(1, 2).name) ~> d`,
+      'takes 1 keys (id), and gets 2',
+    ],
+    [
+      `${source}s sink(store: 'cache') ~> o\ns derive(x = o#lookup(1).name) ~> d`,
+      'takes 0 keys (the cache has none), and gets 1',
+    ],
+    [`${source}s sink(store: 'cache', keys: ['id']) ~> o\ns derive(x = O2#outputs()) ~> d`, 'there is no cache O2'],
+    [`${source}s sink(store: 'cache', keys: ['id']) ~> o\ns derive(x = o#find(1)) ~> d`, 'and no find'],
     [`${source}s join(id == 1) ~> o`, 'join takes 2 inputs, and gets 1'],
     [`${source}s filter(id > 1) ~> S`, 'two streams are called s and S'],
     [`${source}s derive(x = constructor(1)) ~> d`, 'there is no function constructor'],

@@ -228,3 +228,58 @@ describe('a source', () => {
     )
   })
 })
+
+describe('caches', () => {
+  const prices = source('prices', 'id as integer, name as string, price as decimal(10,2)')
+  const tables = {
+    sales: SALES,
+    prices:
+      "SELECT * FROM (VALUES (1, 'one', 1.50::DECIMAL(10,2)), (2, 'two', 2.50::DECIMAL(10,2)), (2, 'zwei', 9.00::DECIMAL(10,2))) t(id, name, price)",
+  }
+
+  it('are looked up by their keys, whatever their columns are called, and as a whole', async () => {
+    // The sink stands behind those that look it up, as in scripts of the designer.
+    const text = `${sales}${prices}sales derive(
+  price = known#lookup(id).price, none = isNull(known#lookup(99)), all = size(known#mlookup(id)), names = known#mlookup(id).name) ~> d
+sales filter(id <= toInteger(first2#output().price) && size(known#outputs()) == 3) ~> f
+prices filter(name == 'two') ~> two
+prices sink(validateSchema: false, keys: ['id'], store: 'cache', format: 'inline', output: false, saveOrder: 1) ~> known
+two sink(store: 'cache', format: 'inline', mapColumn(id, price)) ~> first2`
+    const rows = (await found(text, 'd', tables)).map(({ id, price, none, all, names }) => ({
+      id,
+      price,
+      none,
+      all,
+      names,
+    }))
+    const by = (a: { id: unknown }, b: { id: unknown }) => Number(a.id) - Number(b.id)
+    expect(rows.sort(by).map(({ price: _, names, ...r }) => ({ ...r, names: (names as string[]).sort() }))).toEqual([
+      { id: 1, none: true, all: 1, names: ['one'] },
+      { id: 2, none: true, all: 2, names: ['two', 'zwei'] },
+      { id: 3, none: true, all: 0, names: [] },
+      { id: 4, none: true, all: 0, names: [] },
+    ])
+    expect(rows[0]!.price).toBe(1.5)
+    expect([2.5, 9]).toContain(rows[1]!.price)
+    expect(rows[3]!.price).toBeNull()
+    expect(await column(text, 'f', 'id', tables)).toEqual([1, 2])
+  })
+
+  it('may look up others, in aggregates, windows and joins too', async () => {
+    const text = `${sales}${prices}prices sink(store: 'cache', keys: ['id']) ~> known
+prices derive(again = known#lookup(id).price * 2) ~> doubled
+doubled sink(store: 'cache', keys: ['id']) ~> twice
+sales aggregate(groupBy(zone), total = sum(twice#lookup(1).again), n = count()) ~> sums
+sales, prices join(sales@id == prices@id && known#lookup(prices@id).price < 2, joinType: 'inner') ~> joined
+joined select(mapColumn(id = sales@id)) ~> ids`
+    const sums = await found(text, 'sums', tables)
+    expect(sums.map(r => [r.zone, Number(r.total)]).sort()).toEqual(
+      [
+        ['eu', 6],
+        ['us', 3],
+        [null, 3],
+      ].sort(),
+    )
+    expect(await column(text, 'ids', 'id', tables)).toEqual([1])
+  })
+})

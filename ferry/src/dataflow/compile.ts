@@ -69,7 +69,14 @@ function compiled(e: Expression, scope: Scope): Value {
     case 'call':
       return call(e, scope)
     case 'cached':
-      throw refused(e, `cached lookups (${e.sink}#${e.name}) do not run here yet`)
+      if (!scope.cached) throw refused(e, `${e.sink}#${e.name}: there is no cache here`)
+      return scope.cached(
+        e,
+        e.args.map(arg => {
+          if (arg.kind === 'value') return compile(arg.value, scope)
+          throw flowFault(e, `${e.sink}#${e.name} takes values alone`)
+        }),
+      )
     case 'member':
       return member(e, scope)
     case 'index': {

@@ -1,5 +1,6 @@
 /** A data flow as queries: one for each transformation, with the columns that it gives. */
 import { didYouMean, FerryError } from '../errors.ts'
+import { type Cache, cached, inOrder, isCache, lookedUp } from './cache.ts'
 import { compile } from './compile.ts'
 import { converted } from './convert.ts'
 import { NOT_HERE, requireKnown, TRANSFORMATIONS } from './properties.ts'
@@ -88,15 +89,43 @@ export function planFlow({ script, parameters, startedAt, stored }: PlanRequest)
   requireGraph(script)
   const notes = new Set<string>()
   const given = parametersOf(script, parameters, startedAt)
-  const flow: Flow = { parameters: given, startedAt, note: text => notes.add(text) }
   const steps: PlannedStep[] = []
   const sinks: PlannedSink[] = []
   const relations = new Map<string, Relation>()
+  const caches = new Map<string, Cache>()
   const ids = new Set<string>()
-  for (const statement of script.statements) {
+  const keep = (made: Made, { kind }: Statement, inputs: string[]): Relation => {
+    const { stream, sql, columns, hasMark = false, hasMatch = false, hasErrors = false } = made
+    // The engine takes names in any case for one.
+    let id = stream
+    for (let i = 2; ids.has(id.toLowerCase()); i++) id = `${stream} ${i}`
+    ids.add(id.toLowerCase())
+    const relation = { name: stream, id: quoted(id), columns, hasMark, hasMatch, hasErrors }
+    steps.push({ stream, kind, inputs, id: relation.id, sql, relation, isShared: false })
+    return relation
+  }
+  for (const statement of inOrder(script)) {
     const inputs = statement.inputs.map(name => relations.get(streamOf(name))!)
+    const used = new Set<string>()
+    const flow: Flow = {
+      parameters: given,
+      startedAt,
+      note: text => notes.add(text),
+      cached: (e, args) => {
+        const cache = caches.get(e.sink)
+        if (!cache) throw flowFault(e, `there is no cache ${e.sink}${didYouMean(e.sink, [...caches.keys()])}`)
+        used.add(cache.relation.name)
+        return lookedUp(e, cache, args)
+      },
+    }
+    if (isCache(statement)) {
+      const { made, keys } = cached({ statement, inputs, flow })
+      const reads = [...statement.inputs.map(streamOf), ...used]
+      caches.set(statement.output, { relation: keep(made, { ...statement, kind: 'cache' }, reads), keys })
+      continue
+    }
     if (statement.kind === 'sink') {
-      sinks.push(sinkOf({ statement, inputs, flow }))
+      sinks.push({ ...sinkOf({ statement, inputs, flow }), caches: [...used] })
       continue
     }
     const made =
@@ -104,18 +133,11 @@ export function planFlow({ script, parameters, startedAt, stored }: PlanRequest)
         ? [readSource({ statement, flow, stored: stored?.get(statement.output) })]
         : MAKERS[statement.kind]!({ statement, inputs, flow })
     for (const one of made) {
-      const { stream, sql, columns, hasMark = false, hasMatch = false, hasErrors = false } = one
-      // The engine takes names in any case for one.
-      let id = stream
-      for (let i = 2; ids.has(id.toLowerCase()); i++) id = `${stream} ${i}`
-      ids.add(id.toLowerCase())
-      const relation = { name: stream, id: quoted(id), columns, hasMark, hasMatch, hasErrors }
-      relations.set(stream, relation)
-      const reads = one.inputs ?? statement.inputs.map(streamOf)
-      steps.push({ stream, kind: statement.kind, inputs: reads, id: relation.id, sql, relation, isShared: false })
+      const reads = [...(one.inputs ?? statement.inputs.map(streamOf)), ...used]
+      relations.set(one.stream, keep(one, statement, reads))
     }
   }
-  for (const step of steps) step.isShared = readersOf({ steps, sinks }, step.stream) > 1
+  for (const step of steps) step.isShared = step.kind === 'cache' || readersOf({ steps, sinks }, step.stream) > 1
   const order = sinks.map((sink, i) => ({ sink, i })).sort((a, b) => a.sink.order - b.sink.order || a.i - b.i)
   return { steps, sinks: order.map(o => o.sink), notes: [...notes] }
 }
@@ -126,7 +148,7 @@ export const streamOf = ({ name, branch }: StreamName) => (branch === undefined 
 /** How many queries read a stream: a sink has one for each way, an unpivot one for each column. */
 function readersOf({ steps, sinks }: Pick<Plan, 'steps' | 'sinks'>, stream: string): number {
   const read = steps.map(s => s.inputs.filter(i => i === stream).length * (s.kind === 'unpivot' ? 2 : 1))
-  const written = sinks.map(s => (s.input === stream ? s.rows.length : 0))
+  const written = sinks.map(s => (s.input === stream || s.caches.includes(stream) ? s.rows.length : 0))
   return [...read, ...written].reduce((a, b) => a + b, 0)
 }
 

@@ -71,6 +71,7 @@ export const KNOWN: Record<string, Known> = {
       'stageInsert',
       'umask',
       'errorHandlingOption',
+      'output',
       ...INLINE,
       ...MAPPED,
     ],

@@ -32,6 +32,7 @@ export interface Flow {
   parameters: ReadonlyMap<string, Value>
   startedAt: string
   note: (text: string) => void
+  cached?: Scope['cached']
 }
 
 /** A flow whose notes nobody wants: it is asked for settings alone. */
@@ -76,10 +77,10 @@ export const keepsHidden = ({ hasMark, hasMatch, hasErrors }: Relation) => ({ ha
 
 /** A scope with the columns of one relation. */
 export function scopeOf(of: { columns: readonly Column[] } | Relation, flow: Flow, more: Partial<Scope> = {}): Scope {
-  const { parameters, startedAt, note } = flow
+  const { parameters, startedAt, note, cached } = flow
   const { columns } = of
   const own = 'hasMark' in of ? hidden(of) : []
-  return { columns, parameters, startedAt, note, items: new Map(), depth: 0, hidden: own, ...more }
+  return { columns, parameters, startedAt, note, cached, items: new Map(), depth: 0, hidden: own, ...more }
 }
 
 /** Columns with names in SQL that are their own; the engine takes names in any case for one. */

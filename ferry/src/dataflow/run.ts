@@ -216,7 +216,7 @@ async function work(engine: Duckdb, plan: Plan, { lent = new Map(), requireSame 
   for (const sink of plan.sinks) {
     for (const { way, sql } of sink.rows) {
       const table = quoted(sinkTable(sink.name, way))
-      await engine.run(`CREATE TABLE main.${table} AS ${withOf(plan, [sink.input], kept)} ${sql}`)
+      await engine.run(`CREATE TABLE main.${table} AS ${withOf(plan, [sink.input, ...sink.caches], kept)} ${sql}`)
       if (way !== 'insert') await requireOnce(engine, sink, table)
     }
   }

@@ -1,6 +1,7 @@
 /** What an expression sees: columns, parameters, items of arrays. */
 import { type ErrorCode, FerryError } from '../errors.ts'
 import type { Place } from './script/tokens.ts'
+import type { Expression } from './script/tree.ts'
 import type { FlowType } from './types.ts'
 
 /** An expression of the engine and its type; `many` for all columns at once. */
@@ -39,6 +40,8 @@ export interface Scope {
   startedAt: string
   /** Which of the hidden columns are there: marks, matches, errors. */
   hidden?: readonly string[]
+  /** What a cache gives; undefined where there are none. */
+  cached?: ((e: Extract<Expression, { kind: 'cached' }>, args: Value[]) => Value) | undefined
   /** Told what is not as Data Factory has it, but is no mistake. */
   note: (text: string) => void
   /** Names of variables of lambdas that are taken. */

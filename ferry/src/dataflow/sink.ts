@@ -1,7 +1,7 @@
 /** Sinks of a flow: which rows they get in which way, and under which names. */
 import { MARK } from './compile.ts'
 import { type Step, scopeOf, selected } from './relation.ts'
-import { type Column, flowFault, refused } from './scope.ts'
+import { type Column, flowFault } from './scope.ts'
 import { isOn, property, requireInputs, setting, texts } from './transformations/args.ts'
 import { mapped } from './transformations/columns.ts'
 import { quoted } from './types.ts'
@@ -11,6 +11,8 @@ export type Way = 'insert' | 'upsert' | 'update' | 'delete'
 export interface PlannedSink {
   name: string
   input: string
+  /** The caches that its columns look up. */
+  caches: string[]
   columns: Column[]
   /** Rows by how they are written; ways that are not here have none. */
   rows: { way: Way; sql: string }[]
@@ -43,9 +45,6 @@ export function sinkOf(step: Step): PlannedSink {
   requireInputs(statement, inputs, 1)
   const [from] = inputs
   const { output: name } = statement
-  if (['inline', 'cache'].includes(setting(statement, 'format', flow) ?? '')) {
-    throw refused(statement, `the sink ${name} is a cache: caches do not run here yet`)
-  }
   const given = mapped(step, scopeOf(from!, flow))
   if (given.length === 0) throw flowFault(statement, `the sink ${name} gets no column`)
   const { sql: select, columns } = selected(name, given, `FROM ${from!.id}`)
@@ -79,6 +78,7 @@ export function sinkOf(step: Step): PlannedSink {
   return {
     name,
     input: from!.name,
+    caches: [],
     columns,
     rows,
     keys,

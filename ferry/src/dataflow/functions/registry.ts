@@ -46,7 +46,7 @@ const OWN = [
 /** Functions of Data Factory that do not run here. */
 export const ABSENT = [
   ...['blake2b', 'blake2bBinary', 'byItem', 'byOrigin', 'byOrigins', 'crc32', 'decode', 'encode', 'isDistinct'],
-  ...['lookup', 'mapAssociation', 'mlookup', 'nextSequence', 'originColumns', 'output', 'outputs', 'partitionId'],
+  ...['mapAssociation', 'nextSequence', 'originColumns', 'partitionId'],
   ...['reassociate', 'setBitSet', 'skewness', 'skewnessIf', 'soundex', 'topN', 'trunc', 'unescape', 'unfold'],
 ]
 

@@ -1,4 +1,5 @@
 /** Mapping data flows: their artifacts, and what they are called with. */
+import { isCache } from '../../dataflow/cache.ts'
 import { compile } from '../../dataflow/compile.ts'
 import { type Plan, planFlow, requireGraph, sourcesOf } from '../../dataflow/plan.ts'
 import { INLINE } from '../../dataflow/properties.ts'
@@ -45,7 +46,7 @@ export function readDataFlow({ name, properties, path }: Artifact): DataFlow {
     }
   }
   for (const { kind, output, args, ...place } of script.statements) {
-    if ((kind !== 'source' && kind !== 'sink') || inline.has(output)) continue
+    if ((kind !== 'source' && kind !== 'sink') || inline.has(output) || isCache({ kind, args })) continue
     const own = args.find(a => a.kind === 'property' && INLINE.includes(a.name))
     if (own?.kind === 'property' && datasets.has(output)) {
       throw refused(place, `${own.name} is of a dataset that lies in the script, and ${output} has one of the factory`)
