@@ -32,6 +32,11 @@ export const readSchema = z.strictObject({
     .describe('Whether texts such as `2024-01-31T08:00:00Z` become instants in a table'),
   unwind: z.string().optional().describe('Path of an array: a row for each of its elements, as `lines` of an order'),
   throughputBudget: z.number().positive().optional().describe('RU/s that reading may take; found out where omitted'),
+  changes: z
+    .string()
+    .max(1_000_000)
+    .optional()
+    .describe('The part of the change feed to read, as an increment of the container has it; all where omitted'),
   systemProperties: z
     .boolean()
     .default(false)

@@ -49,7 +49,12 @@ export class CosmosSource implements SourceSession {
     const options = readOptions(request.options)
     const opened = await this.open(request.object, options)
     const query = queryOf(request, options)
-    if (query === undefined) return new CosmosSourceTable(opened, request, options)
+    if (query === undefined) {
+      const { changes } = options
+      return new CosmosSourceTable(opened, changes === undefined ? request : { ...request, part: changes }, options)
+    }
+    if (options.changes !== undefined)
+      throw new FerryError('FERRY-3006', 'a query reads no change feed: leave read.changes out')
     return new CosmosQueryTable(opened, request, { ...options, query }, this.settings)
   }
 

@@ -18,6 +18,7 @@ import { filesIn, kindsOf, type Surroundings, withStore } from './context.ts'
 import { type CopyOf, copyJobOf } from './copyjob.ts'
 import type { DataFlow, FlowCall } from './dataflows.ts'
 import { type Dataset, datasetFrom, datasetOf } from './datasets.ts'
+import { type Feed, partOf } from './feeds.ts'
 import { inlineDataset } from './inline.ts'
 import { Settings } from './settings.ts'
 
@@ -33,6 +34,8 @@ export interface Moving {
   file: string
   /** What the names of its copies begin with. */
   prefix: string
+  /** What sources read of change feeds. */
+  feeds?: readonly Feed[]
 }
 
 /** The copies that bring the rows of the sources, at most so many of each; none for a source that has no files and may have none. */
@@ -286,7 +289,7 @@ function changed(job: CopyJob, change: (table: Table) => Partial<Table> | object
   })
 }
 
-function datasetFor({ around, flow, call, scope, flowing }: Moving, stream: string): Dataset {
+export function datasetFor({ around, flow, call, scope, flowing }: Moving, stream: string): Dataset {
   const service = flow.inline.get(stream)
   if (service) {
     const statement = flow.script.statements.find(s => s.output === stream)!
@@ -351,10 +354,12 @@ function sourceProperties({ flowing }: Moving, statement: Statement, { at, name 
 }
 
 /** Options of Cosmos DB that a Copy does not have. */
-function documentReads({ flowing }: Moving, statement: Statement, { at }: Dataset) {
+function documentReads({ flowing, feeds = [] }: Moving, statement: Statement, { at }: Dataset) {
   const budget = Number(setting(statement, 'throughput', flowing) ?? 0)
   if (at.kind !== 'documents') return {}
+  const changes = partOf(feeds, statement.output)
   return {
+    ...(changes === undefined ? {} : { changes }),
     ...(isOn(statement, 'systemColumns', flowing) ? { systemProperties: true } : {}),
     ...(budget > 0 ? { throughputBudget: budget } : {}),
   }

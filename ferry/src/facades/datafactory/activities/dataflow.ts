@@ -13,7 +13,8 @@ import { type Lent, lendTable } from '../../../runtime/lend.ts'
 import { newestRun } from '../../../state/runs.ts'
 import { type Running, withStore } from '../context.ts'
 import { type DataFlow, type FlowCall, flowParameters, plannedAhead, readDataFlow } from '../dataflows.ts'
-import { type Delivery, deliveriesOf, emptyIn, type Moving, sourceOf, stagesOf } from '../flowcopies.ts'
+import { confirmFeeds, feedsOf } from '../feeds.ts'
+import { type Delivery, datasetFor, deliveriesOf, emptyIn, type Moving, sourceOf, stagesOf } from '../flowcopies.ts'
 import { completedRun, executed, failureOf, printOf } from './copy.ts'
 
 export function dataFlowActivity(around: Running): ActivityKind {
@@ -55,7 +56,8 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
     if (!keptStep(context, 'folders')) keepStep(context, 'folders', [prefix])
     await context.flush()
     mkdirSync(folder, { recursive: true, mode: 0o700 })
-    jobs.push(...(await keptCopies(context, 'stages', () => stagesOf(moving))))
+    const feeds = await feedsOf({ ...moving, context, datasetFor: stream => datasetFor(moving, stream) })
+    jobs.push(...(await keptCopies(context, 'stages', () => stagesOf({ ...moving, feeds }))))
     const lent = new Map<string, Lent>()
     for (const job of jobs) {
       // A process before this one may have copied it, or have worked all of it out.
@@ -118,6 +120,7 @@ async function execute(around: Running, context: ActivityContext): Promise<Value
       effectiveIntegrationRuntime: 'Ferry',
       ...(plan.notes.length > 0 ? { notes: plan.notes } : {}),
     }) as ValueObject
+    await confirmFeeds(around, context, feeds)
     // The file goes when it is known that it is not needed any more.
     keepStep(context, 'done', [output])
     await context.flush()
