@@ -4,7 +4,7 @@ import { type Converter, converter } from './convert.ts'
 import { culture, localeOf } from './dates/culture.ts'
 import { exactParser } from './dates/exact.ts'
 import { formatInstant } from './dates/format.ts'
-import type { Instant } from './dates/instant.ts'
+import { type Instant, isInRange } from './dates/instant.ts'
 import { parseInstant } from './dates/parse.ts'
 import { formatSpan, parseSpan, requireSpanFormat } from './dates/spans.ts'
 import { quoteShort } from './quote.ts'
@@ -78,8 +78,8 @@ type NotNull = Exclude<Value, null>
 function reader(as: LogicalType, form: TextForm): (value: NotNull) => Value {
   const parser = parserOf(as, form)
   return value => {
-    const text = (value as string).trim()
-    const found = parser(text)
+    // A format is of the whole text.
+    const found = parser(form.format === undefined ? (value as string).trim() : (value as string))
     if (found !== undefined) return found
     const { format, culture: name } = form
     const said = [format && `format ${format}`, name && `culture ${name}`].filter(Boolean).join(', ')
@@ -105,6 +105,8 @@ function parserOf(as: LogicalType, { format, culture: name }: TextForm): (text: 
 }
 
 function loose(text: string, name: string | undefined): Instant | undefined {
+  // .NET keeps seven digits of a second: what is beyond them would be lost.
+  if (/[.,]\d{7}\d*[1-9]/.test(text)) return undefined
   try {
     return parseInstant(text, name)
   } catch (error) {
@@ -123,7 +125,13 @@ function valueOf({ ms, ticks }: Instant, as: LogicalType): Value | undefined {
   return rescale(nanos, 'ns', as.unit)
 }
 
+/** Undefined outside the years 1 to 9999, and for what has no form. */
 function instantOfValue(value: NotNull, as: LogicalType): Instant | undefined {
+  const found = momentOfValue(value, as)
+  return found && isInRange(found) ? found : undefined
+}
+
+function momentOfValue(value: NotNull, as: LogicalType): Instant | undefined {
   if (value === Infinity || value === -Infinity) return undefined
   if (as.kind === 'date') return { ms: (value as number) * 86_400_000, ticks: 0, isUtc: false }
   if (as.kind !== 'timestamp') return undefined
@@ -143,7 +151,7 @@ function printer(as: LogicalType, form: TextForm): (value: NotNull) => string {
       return formatText(value, as).replace('.', decimal)
     }
     let text: string | undefined
-    if (as.kind === 'time') text = formatSpan(BigInt(value as number), format)
+    if (as.kind === 'time') text = value === 86_400_000_000 ? undefined : formatSpan(BigInt(value as number), format)
     else if (as.kind === 'interval') {
       const { months, days, micros } = value as Interval
       text = months === 0 ? formatSpan(BigInt(days) * 86_400_000_000n + BigInt(micros), format) : undefined
@@ -151,7 +159,9 @@ function printer(as: LogicalType, form: TextForm): (value: NotNull) => string {
       const instant = instantOfValue(value, as)
       if (instant) {
         try {
-          text = formatInstant(instant, format ?? 'G', name)
+          const isWhole = instant.ms % 1000 === 0 && instant.ticks === 0
+          // Nobody has asked for a format that leaves out what is below the second.
+          if (format !== undefined || isWhole) text = formatInstant(instant, format ?? 'G', name)
         } catch (error) {
           if (!(error instanceof FerryError)) throw error
         }
@@ -193,6 +203,8 @@ const escaped = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 /** A number with the marks of a culture; groups have to have three digits. */
 function numberOf(text: string, as: LogicalType, name: string | undefined): Value | undefined {
   const { decimal, group } = marksOf(name)
+  if (/^(NaN|-?Infinity)$/.test(text))
+    return as.kind === 'float' || as.kind === 'numeric' ? parseText(text, as) : undefined
   // Spaces of several widths stand between thousands.
   const between = /\s/.test(group) ? '[ \u00a0\u202f]' : escaped(group)
   const form = new RegExp(`^([+-]?)(\\d+|\\d{1,3}(?:${between}\\d{3})+)(?:${escaped(decimal)}(\\d+))?([eE][+-]?\\d+)?$`)

@@ -125,3 +125,10 @@ function patternOf(locale: string, options: Intl.DateTimeFormatOptions): string 
     .replaceAll('\u202f', ' ')
     .replaceAll('\u00a0', ' ')
 }
+
+/** What a culture has between the parts of its short date (`/`), or of its time (`:`). */
+export function separatorOf(name: string, of: '/' | ':'): string {
+  const { d, t } = culture(name).patterns
+  const found = of === '/' ? /[dMy]([^dMy'\p{L}]+?)[dMy]/u.exec(d) : /[Hh]([^Hhm'\p{L}]+?)m/u.exec(t)
+  return found?.[1]?.replace(/[\u200e\u200f]/g, '').trim() || of
+}

@@ -2,7 +2,7 @@
 import { FerryError } from '../../errors.ts'
 import { namesOf } from './culture.ts'
 import { tokensOf } from './format.ts'
-import { type Instant, instantOf } from './instant.ts'
+import { civilOf, type Instant, instantOf } from './instant.ts'
 
 /** Reads a text; undefined if it is not of the format, or no such moment is there. */
 export type ExactParser = (text: string) => Instant | undefined
@@ -13,6 +13,7 @@ type Part =
   | 'month'
   | 'monthName'
   | 'day'
+  | 'dayName'
   | 'hour'
   | 'half'
   | 'minute'
@@ -56,8 +57,7 @@ export function exactParser(format: string, given = 'en-US'): ExactParser {
         break
       case 'd':
         if (length <= 2) take('day', digits)
-        // The name of a day says nothing that the date does not.
-        else pattern += `(?:${oneOf(length === 3 ? names.shortDays : names.days)})`
+        else take('dayName', oneOf(length === 3 ? names.shortDays : names.days))
         break
       case 'H':
       case 'h':
@@ -75,13 +75,19 @@ export function exactParser(format: string, given = 'en-US'): ExactParser {
         take('fraction', letter === 'f' ? `\\d{${length}}` : `\\d{0,${length}}`)
         break
       case 't':
+        if (length === 1 && names.am.slice(0, 1).toLowerCase() === names.pm.slice(0, 1).toLowerCase()) {
+          throw new FerryError(
+            'FERRY-7003',
+            `the format "${format}" has t, which is one letter for both halves of the day in ${locale}`,
+          )
+        }
         take('half', oneOf([names.am, names.pm].map(word => (length === 1 ? word.slice(0, 1) : word))))
         break
       case 'K':
-        take('zone', '(?:Z|[+-]\\d{2}:\\d{2})?')
+        take('zone', '(?:Z|[+-]\\d{2}:[0-5]\\d)?')
         break
       case 'z':
-        take('zone', length === 1 ? '[+-]\\d{1,2}' : length === 2 ? '[+-]\\d{2}' : '[+-]\\d{2}:\\d{2}')
+        take('zone', length === 1 ? '[+-]\\d{1,2}' : length === 2 ? '[+-]\\d{2}' : '[+-]\\d{2}:[0-5]\\d')
         break
       default:
         throw new FerryError(
@@ -103,7 +109,7 @@ export function exactParser(format: string, given = 'en-US'): ExactParser {
 
 function momentOf(
   found: Map<Part, string | undefined>,
-  { months, shortMonths, pm }: ReturnType<typeof namesOf>,
+  { months, shortMonths, days, shortDays, pm }: ReturnType<typeof namesOf>,
   isTwelve: boolean,
 ): Instant | undefined {
   const number = (part: Part, other: number) => Number(found.get(part) ?? other)
@@ -113,21 +119,30 @@ function momentOf(
   let hour = number('hour', 0)
   const half = found.get('half')
   if (isTwelve && (hour < 1 || hour > 12)) return undefined
-  if (half !== undefined) {
-    if (!isTwelve && hour > 12) return undefined
-    hour = (hour % 12) + (pm.toLowerCase().startsWith(half.toLowerCase()) ? 12 : 0)
-  } else if (isTwelve) hour %= 12
+  const isPm = half !== undefined && pm.toLowerCase().startsWith(half.toLowerCase())
+  if (isTwelve) hour = (hour % 12) + (isPm ? 12 : 0)
+  // Of 24 hours the half is only said once more.
+  else if (half !== undefined && isPm !== hour >= 12) return undefined
   const year = yearOf(found)
   if (year === undefined) return undefined
+  const day = number('day', 1)
+  const dayName = found.get('dayName')?.toLowerCase()
+  const date = instantOf({ year, month, day })
+  if (date === undefined) return undefined
+  const { weekday } = civilOf(date)
+  if (dayName !== undefined && ![days, shortDays].some(list => list[weekday]!.toLowerCase() === dayName))
+    return undefined
+  const offset = offsetOf(found.get('zone'))
+  if (offset !== undefined && Math.abs(offset) > 14 * 60) return undefined
   return instantOf({
     year,
     month,
-    day: number('day', 1),
+    day,
     hour,
     minute: number('minute', 0),
     second: number('second', 0),
     fraction: found.get('fraction') ?? '',
-    offset: offsetOf(found.get('zone')),
+    offset,
   })
 }
 

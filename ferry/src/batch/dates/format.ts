@@ -1,6 +1,6 @@
 /** Moments as texts, by the standard and custom formats of .NET. */
 import { FerryError } from '../../errors.ts'
-import { culture, namesOf } from './culture.ts'
+import { culture, namesOf, separatorOf } from './culture.ts'
 import { type Civil, civilOf, type Instant } from './instant.ts'
 
 type Piece = (civil: Civil, instant: Instant) => string
@@ -64,10 +64,11 @@ export function tokensOf(format: string, locale: string): { tokens: Token[]; loc
   if (format.length === 1) {
     const pattern = standard(format, locale)
     if (pattern === undefined) throw new FerryError('FERRY-7003', `"${format}" is no format of dates`)
-    return { tokens: custom(pattern), locale: /[rRsuoO]/.test(format) ? 'en-US' : locale }
+    const own = /[rRsuoO]/.test(format) ? 'en-US' : locale
+    return { tokens: custom(pattern, own), locale: own }
   }
   // "%d" is the custom format d.
-  return { tokens: custom(format === '' ? standard('G', locale)! : format), locale }
+  return { tokens: custom(format === '' ? standard('G', locale)! : format, locale), locale }
 }
 
 function piecesOf(format: string, given: string): Piece[] {
@@ -82,7 +83,7 @@ const two = (n: number) => (n < 10 ? `0${n}` : String(n))
 
 const LETTERS = 'dMyHhmsfFtKzg'
 
-function custom(pattern: string): Token[] {
+function custom(pattern: string, locale: string): Token[] {
   const tokens: Token[] = []
   for (let at = 0; at < pattern.length; ) {
     const letter = pattern[at]!
@@ -103,7 +104,9 @@ function custom(pattern: string): Token[] {
       tokens.push({ letter, length })
       at += length
     } else {
-      tokens.push({ text: letter })
+      // A slash and a colon stand for what the culture has between the parts of a date and of a time.
+      const isSeparator = letter === '/' || letter === ':'
+      tokens.push({ text: isSeparator ? separatorOf(locale, letter) : letter })
       at++
     }
   }

@@ -69,8 +69,10 @@ export function daysInMonth(year: number, month: number): number {
   return next - daysFromCivil(year, month, 1)
 }
 
+export const isInRange = ({ ms }: Instant): boolean => ms >= LEAST_MS && ms <= MOST_MS
+
 export function requireRange(instant: Instant): Instant {
-  if (instant.ms < LEAST_MS || instant.ms > MOST_MS) throw outOfRange()
+  if (!isInRange(instant)) throw outOfRange()
   return instant
 }
 

@@ -76,6 +76,7 @@ function made(year: string, month: string, day: string, time: Time): Instant | u
     hours = (hours % 12) + (half.toLowerCase() === 'pm' ? 12 : 0)
   }
   const offset = zone === undefined ? undefined : offsetOf(zone)
+  if (offset !== undefined && (Math.abs(offset) > 14 * 60 || /:?[6-9]\d$/.test(zone!))) return undefined
   return instantOf({
     year: Number(year),
     month: Number(month),
