@@ -575,7 +575,7 @@ describe('texts of dates and numbers', () => {
     const { url, client } = await makeDatabase()
     await client.query('CREATE TABLE sales (id int, sold timestamp, amount numeric(10,2), took interval)')
     const { artifacts, folder } = files({
-      'in.csv': 'id,sold,amount,took\n1,31/01/2024 10:00,"1.234,50",1.02:03\n2,01/02/2024 00:00,"5,00",0.00:01\n',
+      'in.csv': 'id,sold,amount,took\n1,31.01.2024 10:00,"1.234,50",1.02:03\n2,01.02.2024 00:00,"5,00",0.00:01\n',
     })
     const settings = { dateTimeFormat: 'dd/MM/yyyy HH:mm', culture: 'de-de', timeSpanFormat: 'd\\.hh\\:mm' }
     const all = { ...artifacts, 'linkedService/pg': postgresService(url), 'dataset/table': tableDataset('pg') }
@@ -602,7 +602,7 @@ describe('texts of dates and numbers', () => {
       }),
     )
     expect(readFileSync(join(folder, 'out.csv'), 'utf8')).toBe(
-      'id,sold,amount,took\r\n1,31/01/2024 10:00,"1234,50",1.02:03\r\n2,01/02/2024 00:00,"5,00",0.00:01\r\n',
+      'id,sold,amount,took\r\n1,31.01.2024 10:00,"1234,50",1.02:03\r\n2,01.02.2024 00:00,"5,00",0.00:01\r\n',
     )
   })
 

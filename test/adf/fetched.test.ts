@@ -1,5 +1,5 @@
 /** Copies of packed files, and of what a web server answers to a request of one's own. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
@@ -8,7 +8,7 @@ import { deflateRawSync, gzipSync } from 'node:zlib'
 import { pack } from 'tar-stream'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import yazl from 'yazl'
-import { temporaryFolder } from '../support.ts'
+import { temporaryFolder, until } from '../support.ts'
 import {
   type Artifacts,
   copyOf,
@@ -174,6 +174,62 @@ describe('packed files', () => {
     }
   })
 
+  it('are fetched again where they could not be unpacked: what was there before is not delivered', async () => {
+    const { folder, artifacts } = factory(
+      {
+        'in/a.zip': (await zipped(FILES)).subarray(0, 60),
+        'in/gone.zip': await zipped({ 'g.csv': 'id,name\n9,gone\n' }),
+      },
+      { compression: { type: 'ZipDeflate' } },
+    )
+    const copy = copyOf('copy', dataset('packed', { folder: 'in' }), dataset('plain', { folder: 'out' }), {
+      source: { type: 'BinarySource', storeSettings: READ },
+      sink: { type: 'BinarySink', storeSettings: WRITE },
+    })
+    // Mended while the second try waits.
+    const mended = (async () => {
+      await until(() => existsSync(join(folder, 'in/gone.zip')), 'the files')
+      await new Promise(resolve => setTimeout(resolve, 3000))
+      writeFileSync(join(folder, 'in/a.zip'), await zipped(FILES))
+      rmSync(join(folder, 'in/gone.zip'))
+    })()
+    const { activities } = await ran(artifacts, { ...copy, policy: { retry: 1, retryIntervalInSeconds: 30 } })
+    await mended
+    expect(activities[0]!.error).toBeNull()
+    expect(Object.keys(below(join(folder, 'out')))).toEqual(['a.zip/a.csv', 'a.zip/deep/b.csv'])
+  }, 90_000)
+
+  it('that hold nothing, hidden files for rows, links, or that go on behind their end, are refused by name', async () => {
+    const link = new yazl.ZipFile()
+    link.addBuffer(Buffer.from('/etc/passwd'), 'l', { mode: 0o120777 })
+    link.end()
+    const { buffer: all } = await import('node:stream/consumers')
+    const two = Buffer.concat([deflateRawSync('one\n'), deflateRawSync('two\n')])
+    for (const [type, content, message, format] of [
+      ['ZipDeflate', await zipped({}), /FERRY-3001.*no file in x/, 'Binary'],
+      ['ZipDeflate', await all(link.outputStream), /FERRY-7006.*symlink/, 'Binary'],
+      [
+        'ZipDeflate',
+        await zipped({ 'a.csv': 'id\n1\n', '.b.csv': 'id\n2\n' }),
+        /FERRY-7006.*\.b\.csv is a hidden/,
+        'DelimitedText',
+      ],
+      ['Tar', (await tarred(FILES)).subarray(0, 1024), /FERRY-4004.*cut/, 'Binary'],
+      ['deflate', two, /FERRY-4004.*goes on behind its end/, 'Binary'],
+      ['bzip2', Buffer.alloc(0), /FERRY-4004.*empty/, 'Binary'],
+    ] as const) {
+      const { artifacts } = factory({ 'in/x': content }, { compression: { type } }, format)
+      const rows = copyOf('copy', dataset('packed', { folder: 'in', file: 'x' }), dataset('json', { file: 'o.json' }), {
+        source: fromCsv(),
+        sink: { type: 'JsonSink', storeSettings: WRITE },
+      })
+      const { activities, left } = await ran(artifacts, format === 'Binary' ? binary('x') : rows)
+      const { errorCode, message: found } = activities[0]!.error ?? {}
+      expect(`${errorCode} ${found}`, type).toMatch(message)
+      expect(left).toEqual([])
+    }
+  }, 60_000)
+
   it('are not written', async () => {
     const { artifacts } = factory({ 'in/x': Buffer.from('x') }, { compression: { type: 'ZipDeflate' } })
     const copy = copyOf('copy', dataset('plain', { folder: 'in' }), dataset('packed', { folder: 'out' }), {
@@ -186,11 +242,18 @@ describe('packed files', () => {
 
 describe('a file of a web server', () => {
   async function served(
-    answer: (request: IncomingMessage, body: string) => { status?: number; text: string; cut?: boolean },
+    answer: (
+      request: IncomingMessage,
+      body: string,
+    ) => { status?: number; text: string; cut?: boolean; location?: string },
   ) {
     const server = createServer(async (request, response) => {
-      const { status = 200, text: told, cut } = answer(request, await text(request))
-      response.writeHead(status, { 'content-type': 'text/csv', ...(cut ? { 'content-length': told.length + 10 } : {}) })
+      const { status = 200, text: told, cut, location } = answer(request, await text(request))
+      response.writeHead(status, {
+        'content-type': 'text/csv',
+        ...(location ? { location } : {}),
+        ...(cut ? { 'content-length': told.length + 10 } : {}),
+      })
       response.write(told, () => (cut ? response.destroy() : response.end()))
     })
     await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
@@ -227,7 +290,7 @@ describe('a file of a web server', () => {
         source: fromCsv({ storeSettings: { type: 'HttpReadSettings', ...store } }),
         sink: { type: 'JsonSink', storeSettings: WRITE },
       })
-    return { folder, artifacts, copy }
+    return { folder, artifacts, copy, url }
   }
 
   it('is asked for by POST, with a body and headers', async () => {
@@ -244,6 +307,16 @@ describe('a file of a web server', () => {
     const { activities, left } = await ran(artifacts, post)
     expect(activities[0]!.error).toBeNull()
     expect(asked).toEqual([['POST', '/api/report?day=1', 'k', 'Basic dTpw', '{"day":1}']])
+    // Another origin gets no keys, whatever their headers are called.
+    const other: unknown[] = []
+    const far = await served(({ headers }) => {
+      other.push([headers['x-key'], headers.cookie, headers.authorization])
+      return { text: 'id,name\n1,x\n' }
+    })
+    const near = await served(() => ({ status: 302, text: '', location: `${far.url}/report` }))
+    const led = near.copy({ requestMethod: 'POST', additionalHeaders: 'X-Key: k\nCookie: s=1' })
+    expect((await ran(near.artifacts, led)).activities[0]!.error).toBeNull()
+    expect(other).toEqual([[undefined, undefined, undefined]])
     expect(readFileSync(join(folder, 'out.json'), 'utf8')).toBe('{"id":"1","name":"x"}\n')
     expect(left).toEqual([])
   })

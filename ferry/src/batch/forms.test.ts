@@ -103,6 +103,38 @@ describe('texts of dates', () => {
   })
 })
 
+describe('what .NET reads in another way, or not at all, is refused', () => {
+  const exact = (text: string, format: string, culture?: string) => exactParser(format, culture)(text)
+  it('halves of a day, names of days, offsets, blanks', () => {
+    expect(exact('03:00 PM 2024', 'HH:mm tt yyyy')).toBeUndefined()
+    expect(exact('15:00 PM 2024', 'HH:mm tt yyyy')).toBeDefined()
+    expect(exact('Mon 15 Mar 2024', 'ddd d MMM yyyy')).toBeUndefined()
+    expect(exact('2024-01-31T10:00:00+99:00', 'yyyy-MM-ddTHH:mm:sszzz')).toBeUndefined()
+    expect(exact('2024-01-31T10:00:00+02:99', 'yyyy-MM-ddTHH:mm:sszzz')).toBeUndefined()
+    expect(() => exactParser('h:mm t yyyy', 'tr-TR')).toThrow(/one letter for both halves/)
+    expect(() => read(' 31/01/2024', 'date', { format: 'dd/MM/yyyy' })).toThrow(/is no date/)
+  })
+
+  it('separators are those of the culture', () => {
+    expect(read('31.01.2024', 'date', { format: 'dd/MM/yyyy', culture: 'de-DE' })).toBe('2024-01-31')
+    expect(written('2024-01-31 10:00:00', 'timestamp[us]', { format: 'dd/MM/yyyy', culture: 'de-DE' })).toBe(
+      '31.01.2024',
+    )
+    expect(written('2024-01-31 10:00:00', 'timestamp[us]', { format: 'd/M/yyyy', culture: 'en-GB' })).toBe('31/1/2024')
+  })
+
+  it('years outside of 1 to 9999, and fractions that nobody asked to leave out', () => {
+    const date = typed('date')
+    const print = formConverter(date, { as: date, print: { format: 'dd.MM.yyyy' } }, utf8)
+    for (const days of [-800_000, 2_932_897]) expect(() => print(days)).toThrow(/cannot be written/)
+    expect(print(0)).toBe('01.01.1970')
+    expect(() => written('2024-01-31 10:00:00.5', 'timestamp[us]', { culture: 'de-DE' })).toThrow(/cannot be written/)
+    expect(() => read('2024-01-31 10:00:00.123456789', 'timestamp[ns]', { culture: 'de-DE' })).toThrow(
+      /is no timestamp/,
+    )
+  })
+})
+
 describe('texts of spans', () => {
   it('are those of .NET', () => {
     for (const [text, format, micros] of [

@@ -72,14 +72,23 @@ export async function previewFlow(
   })
 }
 
-/** What JSON has no number for is a text. */
+/** What JSON or JavaScript has no number for is a text. */
 function rowOf(text: string): Record<string, unknown> {
-  const texts = text.replace(/(?<=[:,[])(NaN|-?Infinity)(?=[,}\]])/g, '"$1"')
-  try {
-    return JSON.parse(text)
-  } catch {
-    return JSON.parse(texts)
-  }
+  const tokens = /"(?:[^"\\]|\\.)*"|NaN|-?Infinity|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
+  return JSON.parse(text.replace(tokens, token => (token.startsWith('"') || isPlain(token) ? token : `"${token}"`)))
+}
+
+const isPlain = (token: string): boolean => {
+  if (/[NI]/.test(token)) return false
+  const digits = token
+    .replace(/[eE].*$/, '')
+    .replace(/\D/g, '')
+    .replace(/^0+/, '')
+  return (
+    digits.length <= 15 ||
+    /[eE]/.test(token) ||
+    (Number(token) === Number(Number(token).toPrecision(17)) && String(Number(token)) === token)
+  )
 }
 
 /** The stream of a step, or what a sink reads. Throws FERRY-7007 with the nearest name. */

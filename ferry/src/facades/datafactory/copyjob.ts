@@ -29,7 +29,7 @@ import {
   WRITE_FORMAT,
   WRITE_STORE,
 } from './properties.ts'
-import { mappingOf } from './translator.ts'
+import { type Mapping, mappingOf } from './translator.ts'
 
 export interface CopyOf {
   /** The name of the job. */
@@ -302,13 +302,11 @@ async function tabular(copy: CopyOf, read: Side, write: Side, to: ValueObject): 
       ? { types: mapping.sourceTypes }
       : {}
   const before = optional(to.preCopyScript)
+  const texts = mapping.texts && textsFor(sink, mapping.texts)
   const settings = {
     ...updateOf(sink, to),
     ...(columns === undefined ? {} : { columns }),
-    // What files of text get is text.
-    ...(mapping.texts === undefined
-      ? {}
-      : { texts: isTextFile(sink) ? { ...mapping.texts, print: true } : mapping.texts }),
+    ...(texts === undefined ? {} : { texts }),
     ...(Object.keys(constants).length > 0 ? { constants } : {}),
     ...(path === undefined ? {} : { audit: { source: path } }),
     ...(before === undefined ? {} : { before }),
@@ -323,7 +321,21 @@ async function tabular(copy: CopyOf, read: Side, write: Side, to: ValueObject): 
   return intoFolder(copy, read, write, to, settings)
 }
 
-const isTextFile = (sink: Dataset) => isFiles(sink) && sink.at.format !== 'parquet'
+/** How the sink has texts: what CSV gets is text; of JSON dates are where they have a format, and numbers never. */
+function textsFor(sink: Dataset, texts: NonNullable<Mapping['texts']>): Mapping['texts'] {
+  if (!isFiles(sink) || sink.at.format === 'parquet') return texts
+  if (sink.at.format === 'csv') return { ...texts, print: true }
+  const { culture, ...formats } = texts
+  const all = Object.values(formats).filter(f => typeof f === 'string')
+  if (all.length === 0) return undefined
+  if (culture !== undefined && all.some(f => /M{3}|d{3}|t|[/:]/.test(f))) {
+    throw new FerryError(
+      'FERRY-7006',
+      `dates of the culture ${culture} are not written into JSON here: numbers there have none`,
+    )
+  }
+  return { ...formats, print: true }
+}
 
 const named = ({ object, query }: Side) => (query === undefined ? { from: object } : { query })
 

@@ -1,6 +1,6 @@
 /** Sources that are brought here before they are copied: packed files, and answers of a web server to a request of one's own. */
 import { createWriteStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { FerryError } from '../../errors.ts'
 import type { CopyJob } from '../../job/schema.ts'
@@ -11,6 +11,7 @@ import { isObject, type ValueObject } from '../../pipelines/expressions/values.t
 import { discardCopy, keepStep, keptCopies, keptStep, spoolFolder } from '../../pipelines/keptcopy.ts'
 import { requireBoolean, requireObject, requireSpan } from '../../pipelines/resolve.ts'
 import type { RunReport } from '../../runtime/report.ts'
+import { newestRun } from '../../state/runs.ts'
 import { filesIn, kindsOf, type Running } from './context.ts'
 import { copyJobOf, requireSource } from './copyjob.ts'
 import type { Dataset, FilesPlace } from './datasets.ts'
@@ -52,10 +53,18 @@ export async function fetched(fetching: Fetching): Promise<Fetched | undefined> 
   const whole = join(folder, 'files')
   if (!existsSync(whole)) {
     const raw = join(folder, 'fetched')
-    mkdirSync(raw, { recursive: true, mode: 0o700 })
     if (request === undefined) await copyHere(fetching, raw)
-    else await ask(fetching, source.at, request, join(raw, basename(source.at.file ?? '') || 'answer'))
-    if (packing !== undefined) await unpackAll(raw, packing, foldersOf(from), join(folder, 'unpacked'), context.signal)
+    else await ask(fetching, source.at, request, raw)
+    if (packing !== undefined) {
+      const into = { target: join(folder, 'unpacked'), isNamed: foldersOf(from), ofRows: source.at.format !== 'binary' }
+      try {
+        await unpackAll(raw, packing, into, context.signal)
+      } catch (error) {
+        // Another try fetches them again: they may have been mended.
+        if (!context.signal.aborted) rmSync(raw, { recursive: true, force: true })
+        throw error
+      }
+    }
     // Only what is whole has the name.
     renameSync(packing === undefined ? raw : join(folder, 'unpacked'), whole)
     rmSync(raw, { recursive: true, force: true })
@@ -139,6 +148,13 @@ async function copyHere({ around, context, name, source, properties, execute }: 
       }),
     ]
   })
+  // What a copy before this one has brought, whole, is there still; what is left of others goes.
+  const before = await newestRun(around.state.db, job!.name)
+  if (before?.state === 'completed' && existsSync(raw)) return
+  const isOpen =
+    before !== undefined && before.state !== 'completed' && before.state !== 'cancelled' && before.given_up !== 1
+  if (!isOpen) rmSync(raw, { recursive: true, force: true })
+  mkdirSync(raw, { recursive: true, mode: 0o700 })
   const report = await execute(job!)
   if (report.status === 'completed') return
   const isGivenUp = report.status === 'paused' ? context.signal.reason !== 'stop' : context.isLastAttempt
@@ -177,7 +193,7 @@ function requestOf({ storeSettings }: ValueObject): Asked | undefined {
 }
 
 /** Asks for a file, and writes the answer as it comes. */
-async function ask({ around, context, source }: Fetching, at: FilesPlace, asked: Asked, path: string): Promise<void> {
+async function ask({ around, context, source }: Fetching, at: FilesPlace, asked: Asked, raw: string): Promise<void> {
   const { endpoint } = placedAt(source.endpoint, at, await kindsOf(around))
   const { kind, url, user, password } = endpoint as unknown as Record<string, string | undefined>
   if (kind !== 'http' || url === undefined) {
@@ -186,6 +202,8 @@ async function ask({ around, context, source }: Fetching, at: FilesPlace, asked:
       `linked service ${source.service.name} is no web server: it is not asked by requestMethod`,
     )
   }
+  rmSync(raw, { recursive: true, force: true })
+  mkdirSync(raw, { recursive: true, mode: 0o700 })
   const address = new URL(joined(at.folder, at.file), url.endsWith('/') || at.file === undefined ? url : `${url}/`)
   const { limit, ...request } = asked
   const headers: Record<string, string> = { 'accept-encoding': 'identity', ...request.headers }
@@ -201,7 +219,9 @@ async function ask({ around, context, source }: Fetching, at: FilesPlace, asked:
       answer.body.destroy()
       throw new ActivityFailure('2108', `${withoutSecrets(address.href)} answers ${answer.status}`)
     }
-    await pipeline(answer.body, createWriteStream(path, { mode: 0o600 }), { signal: context.signal })
+    await pipeline(answer.body, createWriteStream(join(raw, nameOf(address)), { mode: 0o600 }), {
+      signal: context.signal,
+    })
     if (!answer.body.complete) throw new Error('the connection broke in the middle of the answer')
   } catch (error) {
     if (context.signal.aborted || error instanceof ActivityFailure || error instanceof FerryError) throw error
@@ -212,23 +232,49 @@ async function ask({ around, context, source }: Fetching, at: FilesPlace, asked:
   }
 }
 
-/** Unpacks the files of a folder into another; a file of an archive has the path of the archive before its own. */
+/** The name of a file by its address: what follows the path may be a signature. */
+function nameOf(address: URL): string {
+  const last = address.pathname.slice(address.pathname.lastIndexOf('/') + 1)
+  const name = last.replace(/[^\w.-]/g, '_').slice(0, 100)
+  return /^\.*$/.test(name) ? 'answer' : name
+}
+
+interface Into {
+  target: string
+  /** Whether a file of an archive has the path of the archive before its own. */
+  isNamed: boolean
+  /** Whether they are read as rows. */
+  ofRows: boolean
+}
+
+/** Unpacks the files of a folder into another. Throws FERRY-3001 where archives hold none, FERRY-4004, FERRY-7006. */
 async function unpackAll(
   raw: string,
   packing: Packing,
-  named: boolean,
-  target: string,
+  { target, isNamed, ofRows }: Into,
   signal: AbortSignal,
 ): Promise<void> {
   // What another process left of it may be half of a file.
   rmSync(target, { recursive: true, force: true })
   mkdirSync(target, { recursive: true, mode: 0o700 })
-  for (const entry of readdirSync(raw, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue
+  const packed = readdirSync(raw, { recursive: true, withFileTypes: true }).filter(e => e.isFile())
+  for (const entry of packed) {
     const path = join(entry.parentPath, entry.name)
     const below = path.slice(raw.length + 1)
     const folder = below.slice(0, below.length - entry.name.length)
     if (!isArchive(packing)) await unpack(path, packing, join(target, folder, unpackedName(entry.name)), signal)
-    else await unpack(path, packing, join(target, folder, named ? entry.name : ''), signal)
+    else await unpack(path, packing, join(target, folder, isNamed ? entry.name : ''), signal)
+  }
+  const files = readdirSync(target, { recursive: true, withFileTypes: true }).filter(e => e.isFile())
+  if (files.length === 0) {
+    const names = packed.map(e => e.name).slice(0, 5)
+    throw new FerryError('FERRY-3001', `there is no file in ${names.join(', ') || 'what was fetched'}`)
+  }
+  const paths = files.map(e => join(e.parentPath, e.name).slice(target.length + 1))
+  const hidden = paths.find(path => /(^|\/)\./.test(path))
+  if (ofRows && hidden !== undefined) {
+    throw new FerryError('FERRY-7006', `${hidden} is a hidden file: rows of such files are not read here`, {
+      hint: 'Copy the archive as Binary, and read the files that are meant.',
+    })
   }
 }

@@ -5,6 +5,7 @@ import type { Names } from '../../contract/names.ts'
 import { sourcesOf } from '../../dataflow/plan.ts'
 import type { Flow } from '../../dataflow/relation.ts'
 import { sinkTable, sourceTable } from '../../dataflow/run.ts'
+import { flowFault } from '../../dataflow/scope.ts'
 import type { Statement } from '../../dataflow/script/tree.ts'
 import type { PlannedSink, Way } from '../../dataflow/sink.ts'
 import { isOn, property, setting, texts } from '../../dataflow/transformations/args.ts'
@@ -331,6 +332,8 @@ function sourceProperties({ flowing }: Moving, statement: Statement, { at, name 
   }
   const url = setting(statement, 'rowUrlColumn', flowing)
   const skipped = setting(statement, 'skipLines', flowing)
+  if (skipped !== undefined && !/^\d{1,6}$/.test(skipped))
+    throw flowFault(statement, `skipLines has to be a number of lines, and is ${skipped}`)
   if (skipped !== undefined)
     found.formatSettings = { type: 'DelimitedTextReadSettings', skipLineCount: BigInt(skipped) }
   if (url !== undefined) found.additionalColumns = [{ name: url, value: '$$FILEPATH' }]

@@ -70,7 +70,9 @@ export function mappingOf(translator: Value | undefined, sides: Sides): Mapping 
   if (pairs === undefined) return { ...none, unwind, texts }
   const columns: Mapping['columns'] = {}
   const sourceTypes: Record<string, string> = {}
-  for (const { from, to, sourceType, parse, print } of pairs) {
+  for (const { from, to, sourceType: given, sinkType, parse, print } of pairs) {
+    // What a text becomes is said by the sink, where the source says that it is one.
+    const sourceType = parse && (given === undefined || given === 'utf8') ? (sinkType ?? given) : given
     if (Object.hasOwn(columns, from)) {
       throw new FerryError(
         'FERRY-7006',
@@ -137,9 +139,12 @@ interface Pair {
   sourceType?: string | undefined
   parse?: Form | undefined
   print?: Form | undefined
+  sinkType?: string | undefined
 }
 
 type Form = { format?: string; culture?: string }
+
+const isText = (type: Value | undefined) => type === undefined || type === null || /^string$/i.test(String(type))
 
 /** `format` and `culture` of one side of a mapping. */
 function formOf({ format, culture }: ValueObject): Form | undefined {
@@ -183,7 +188,8 @@ function fromMappings(mappings: Value[], sides: Sides, unwind: string | undefine
       to: sideOf(to, `${at}.sink`, sides.sinkIsUnnamed, undefined),
       sourceType: typeOf(from.type),
       // Where the source is text and its side says nothing, the other one does.
-      parse: formOf(from) ?? formOf(to),
+      parse: formOf(from) ?? (isText(from.type) ? formOf(to) : undefined),
+      sinkType: typeOf(to.type),
       print: formOf(to),
       ordinal: to.ordinal === undefined ? i : Number(to.ordinal),
       isNested: typeof to.path === 'string' && stepsOf(to.path, `${at}.sink.path`).length > 1,

@@ -1,8 +1,8 @@
 /** Files that are packed, one by one or many in an archive, unpacked into a folder of this machine. */
-import { createReadStream, createWriteStream, mkdirSync } from 'node:fs'
+import { createReadStream, createWriteStream, mkdirSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { crc32, createGunzip, createInflateRaw } from 'node:zlib'
+import { crc32, createGunzip, createInflateRaw, type InflateRaw } from 'node:zlib'
 import { extract } from 'tar-stream'
 import unbzip2 from 'unbzip2-stream'
 import yauzl from 'yauzl'
@@ -22,6 +22,9 @@ export const PACKINGS: Record<string, Packing> = {
 
 export const isArchive = (packing: Packing) => packing === 'zip' || packing === 'tar' || packing === 'targz'
 
+/** Of a tar archive, in bytes. */
+const BLOCK = 512
+
 /** Files that one archive may hold here. */
 const MOST_ENTRIES = 1_000_000
 
@@ -35,7 +38,19 @@ export async function unpack(path: string, packing: Packing, target: string, sig
   try {
     if (packing === 'zip') await unzip(path, target, signal)
     else if (packing === 'tar' || packing === 'targz') await untar(path, packing === 'targz', target, signal)
-    else await pipeline(createReadStream(path), decoder(packing), ...file(target), { signal })
+    else {
+      const decode = decoder(packing)
+      await pipeline(createReadStream(path), decode, ...file(target), { signal })
+      const { size } = statSync(path)
+      // What stands behind the end of the stream would be left out.
+      const taken = packing === 'deflate' ? (decode as InflateRaw).bytesWritten : size
+      if (size === 0 || taken < size) {
+        throw new FerryError(
+          'FERRY-4004',
+          `${basename(path)} ${size === 0 ? 'is empty' : `goes on behind its end, at byte ${taken}`}`,
+        )
+      }
+    }
   } catch (error) {
     if (error instanceof FerryError || signal.aborted) throw error
     const { code, message } = error as NodeJS.ErrnoException
@@ -44,6 +59,13 @@ export async function unpack(path: string, packing: Packing, target: string, sig
         'FERRY-4006',
         `what is in ${basename(path)} does not fit on the disk here: ${dirname(target)}`,
       )
+    if (code === 'EEXIST' || code === 'EISDIR' || code === 'ENOTDIR') {
+      throw new FerryError('FERRY-7006', `${basename(path)} gives a file whose name another one has already`, {
+        hint: 'With preserveZipFileNameAsFolder, or preserveCompressionFileNameAsFolder, each archive has a folder of its own.',
+      })
+    }
+    if (error instanceof TypeError)
+      throw new FerryError('FERRY-4004', `${basename(path)} is damaged or cut`, { cause: error })
     throw new FerryError('FERRY-4004', `${basename(path)} cannot be unpacked: ${message.replace(/\.$/, '')}`, {
       cause: error,
     })
@@ -83,6 +105,12 @@ async function unzip(path: string, target: string, signal: AbortSignal): Promise
     for await (const entry of zip.eachEntry()) {
       requireCount(++count, basename(path))
       if (entry.fileName.endsWith('/')) continue
+      // Of Unix: 0o120000 is a symbolic link.
+      if (((entry.externalFileAttributes >>> 16) & 0o170000) === 0o120000)
+        throw new FerryError(
+          'FERRY-7006',
+          `${basename(path)}: ${entry.fileName} is a symlink: only files and folders are unpacked here`,
+        )
       if (entry.isEncrypted())
         throw new FerryError('FERRY-7006', `${basename(path)}: ${entry.fileName} is encrypted, which is not known here`)
       let sum = 0
@@ -108,9 +136,17 @@ async function unzip(path: string, target: string, signal: AbortSignal): Promise
 
 async function untar(path: string, isZipped: boolean, target: string, signal: AbortSignal): Promise<void> {
   const entries = extract()
+  let end = Buffer.alloc(0)
+  /** An archive ends with blocks of zeros: one that was cut between two files does not. */
+  const watched = async function* (data: AsyncIterable<Buffer>) {
+    for await (const chunk of data) {
+      end = Buffer.concat([end, chunk.subarray(-BLOCK)]).subarray(-BLOCK)
+      yield chunk
+    }
+  }
   const fed = isZipped
-    ? pipeline(createReadStream(path), createGunzip(), entries, { signal })
-    : pipeline(createReadStream(path), entries, { signal })
+    ? pipeline(createReadStream(path), createGunzip(), watched, entries, { signal })
+    : pipeline(createReadStream(path), watched, entries, { signal })
   const taken = async () => {
     let count = 0
     for await (const entry of entries) {
@@ -127,5 +163,8 @@ async function untar(path: string, isZipped: boolean, target: string, signal: Ab
     }
   }
   const [first, second] = await Promise.allSettled([taken(), fed])
-  for (const end of [first, second]) if (end.status === 'rejected') throw end.reason
+  for (const work of [first, second]) if (work.status === 'rejected') throw work.reason
+  if (end.length < BLOCK || end.some(byte => byte !== 0)) {
+    throw new FerryError('FERRY-4004', `${basename(path)} is cut: its end is missing`)
+  }
 }

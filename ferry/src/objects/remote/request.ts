@@ -4,6 +4,9 @@ import https from 'node:https'
 
 const MOST_REDIRECTS = 5
 
+/** Headers that another origin gets, too. */
+const OF_ANY = /^(accept|accept-encoding|range|if-[a-z-]+)$/i
+
 export interface Answer {
   status: number
   statusText: string
@@ -11,7 +14,7 @@ export interface Answer {
   body: http.IncomingMessage
 }
 
-/** Follows redirects; another origin gets no `authorization`. The caller reads the body of the answer, or destroys it. */
+/** Follows redirects; another origin gets no credentials. The caller reads the body of the answer, or destroys it. */
 export async function send(
   url: URL,
   request: { method?: string; headers: Record<string, string>; body?: string | undefined; signal?: AbortSignal },
@@ -32,7 +35,8 @@ export async function send(
     if (redirects >= MOST_REDIRECTS) throw new Error(`more than ${MOST_REDIRECTS} redirects`)
     const next = new URL(location, url)
     if (!/^https?:$/.test(next.protocol)) throw new Error(`it leads to ${next.protocol}`)
-    const { authorization: _, ...others } = headers
+    // Whatever else a header says is between the caller and the first address.
+    const others = Object.fromEntries(Object.entries(headers).filter(([name]) => OF_ANY.test(name)))
     // Where an answer lies is asked without what was sent; 307 and 308 want it sent again.
     const again = sent === undefined || status === 307 || status === 308
     return send(
