@@ -107,12 +107,15 @@ describe('kill -9', () => {
       schedules: [{ name: 's', every: `${every} s`, overlap: 'queue' }],
     }
     expect((await server.call('POST', '/jobs', job)).status).toBe(201)
-    const kills = 3
-    for (let kill = 0; kill < kills; kill++) {
+    // How many times can have come while nobody was there: a busy machine takes several of them to start a server.
+    let alone = 0
+    for (let kill = 0; kill < 3; kill++) {
       await setTimeout(1500 + random() * 2000)
+      const from = Date.now()
       server.kill('SIGKILL')
       await server.gone
       server = await startServer({ home, folder })
+      alone += Math.floor((Date.now() - from) / 1000 / every) + 1
     }
     await setTimeout(every * 1000)
     await until(
@@ -126,7 +129,7 @@ describe('kill -9', () => {
     const times = last - first + 1
     // A time that came while nobody was there is caught up with, together with those behind it.
     expect(runs.length).toBeLessThanOrEqual(times)
-    expect(runs.length).toBeGreaterThanOrEqual(times - kills)
+    expect(runs.length).toBeGreaterThanOrEqual(times - alone)
     expect(new Set(runs.map(r => r.invokedBy))).toEqual(new Set(['schedule:s']))
   })
 
