@@ -115,6 +115,16 @@ describe('what .NET reads in another way, or not at all, is refused', () => {
     expect(() => read(' 31/01/2024', 'date', { format: 'dd/MM/yyyy' })).toThrow(/is no date/)
   })
 
+  it('months without a day have their own names', () => {
+    expect(written('2024-01-31 10:00:00', 'timestamp[us]', { format: 'MMMM yyyy', culture: 'pl-PL' })).toBe(
+      'styczeń 2024',
+    )
+    expect(written('2024-01-31 10:00:00', 'timestamp[us]', { format: 'd MMMM yyyy', culture: 'pl-PL' })).toBe(
+      '31 stycznia 2024',
+    )
+    expect(read('styczeń 2024', 'date', { format: 'MMMM yyyy', culture: 'pl-PL' })).toBe('2024-01-01')
+  })
+
   it('separators are those of the culture', () => {
     expect(read('31.01.2024', 'date', { format: 'dd/MM/yyyy', culture: 'de-DE' })).toBe('2024-01-31')
     expect(written('2024-01-31 10:00:00', 'timestamp[us]', { format: 'dd/MM/yyyy', culture: 'de-DE' })).toBe(

@@ -4,6 +4,9 @@ import { FerryError } from '../../errors.ts'
 export interface Names {
   months: string[]
   shortMonths: string[]
+  /** As they stand without a day, which some languages write in another way. */
+  loneMonths: string[]
+  loneShortMonths: string[]
   /** From Sunday on. */
   days: string[]
   shortDays: string[]
@@ -85,6 +88,10 @@ export function namesOf(name: string): Names {
       // Beside a day some write a number, with a sign behind it that is a part of the name.
       return /^\d+$/.test(found) ? new Intl.DateTimeFormat(locale, { timeZone: 'UTC', month }).format(at) : found
     })
+  const alone = (month: 'long' | 'short') => {
+    const format = new Intl.DateTimeFormat(locale, { timeZone: 'UTC', month })
+    return Array.from({ length: 12 }, (_, i) => format.format(Date.UTC(2023, i, 15)))
+  }
   // The first of January 2023 was a Sunday.
   const days = (weekday: 'long' | 'short') =>
     Array.from({ length: 7 }, (_, i) => part({ weekday }, 'weekday', Date.UTC(2023, 0, 1 + i)))
@@ -92,6 +99,8 @@ export function namesOf(name: string): Names {
   const found = {
     months: months('long'),
     shortMonths: months('short'),
+    loneMonths: alone('long'),
+    loneShortMonths: alone('short'),
     days: days('long'),
     shortDays: days('short'),
     am: half(3),

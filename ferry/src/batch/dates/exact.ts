@@ -55,6 +55,9 @@ export function exactParser(format: string, given = 'en-US'): ExactParser {
         if (length <= 2) take('month', digits)
         else take('monthName', oneOf(length === 3 ? names.shortMonths : names.months))
         break
+      case 'L':
+        take('monthName', oneOf(length === 3 ? names.loneShortMonths : names.loneMonths))
+        break
       case 'd':
         if (length <= 2) take('day', digits)
         else take('dayName', oneOf(length === 3 ? names.shortDays : names.days))
@@ -109,12 +112,14 @@ export function exactParser(format: string, given = 'en-US'): ExactParser {
 
 function momentOf(
   found: Map<Part, string | undefined>,
-  { months, shortMonths, days, shortDays, pm }: ReturnType<typeof namesOf>,
+  { months, shortMonths, loneMonths, loneShortMonths, days, shortDays, pm }: ReturnType<typeof namesOf>,
   isTwelve: boolean,
 ): Instant | undefined {
   const number = (part: Part, other: number) => Number(found.get(part) ?? other)
   const name = found.get('monthName')?.toLowerCase()
-  const named = [months, shortMonths].map(list => list.findIndex(m => m.toLowerCase() === name))
+  const named = [months, shortMonths, loneMonths, loneShortMonths].map(list =>
+    list.findIndex(m => m.toLowerCase() === name),
+  )
   const month = name === undefined ? number('month', 1) : Math.max(...named) + 1
   let hour = number('hour', 0)
   const half = found.get('half')

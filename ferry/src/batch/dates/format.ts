@@ -110,7 +110,8 @@ function custom(pattern: string, locale: string): Token[] {
       at++
     }
   }
-  return tokens
+  if (tokens.some(t => 'letter' in t && t.letter === 'd' && t.length <= 2)) return tokens
+  return tokens.map(t => ('letter' in t && t.letter === 'M' && t.length > 2 ? { ...t, letter: 'L' } : t))
 }
 
 function pieceOf(letter: string, length: number, locale: string): Piece | undefined {
@@ -126,6 +127,10 @@ function pieceOf(letter: string, length: number, locale: string): Piece | undefi
       if (length === 2) return c => two(c.month)
       const { months, shortMonths } = namesOf(locale)
       return length === 3 ? c => shortMonths[c.month - 1]! : c => months[c.month - 1]!
+    }
+    case 'L': {
+      const { loneMonths, loneShortMonths } = namesOf(locale)
+      return length === 3 ? c => loneShortMonths[c.month - 1]! : c => loneMonths[c.month - 1]!
     }
     case 'y':
       if (length === 1) return c => String(c.year % 100)
