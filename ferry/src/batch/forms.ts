@@ -7,6 +7,7 @@ import { formatInstant } from './dates/format.ts'
 import { type Instant, isInRange } from './dates/instant.ts'
 import { parseInstant } from './dates/parse.ts'
 import { formatSpan, parseSpan, requireSpanFormat } from './dates/spans.ts'
+import { escaped } from './escaped.ts'
 import { quoteShort } from './quote.ts'
 import { formatText, parseText } from './text.ts'
 import { rescale } from './time.ts'
@@ -160,7 +161,7 @@ function printer(as: LogicalType, form: TextForm): (value: NotNull) => string {
       if (instant) {
         try {
           const isWhole = instant.ms % 1000 === 0 && instant.ticks === 0
-          // Nobody has asked for a format that leaves out what is below the second.
+          // The format of the culture has no fractions of a second: they would be lost.
           if (format !== undefined || isWhole) text = formatInstant(instant, format ?? 'G', name)
         } catch (error) {
           if (!(error instanceof FerryError)) throw error
@@ -175,10 +176,16 @@ function printer(as: LogicalType, form: TextForm): (value: NotNull) => string {
   }
 }
 
-const marks = new Map<string, { decimal: string; group: string }>()
+interface Marks {
+  decimal: string
+  /** A number whose groups have three digits: its sign, its whole part, its decimals and its exponent. */
+  number: RegExp
+}
 
-/** What stands before decimals and between thousands. */
-function marksOf(name = 'en-US'): { decimal: string; group: string } {
+const marks = new Map<string, Marks>()
+
+/** How a culture writes numbers. Throws FERRY-7003 for one that nobody knows, and for one of other digits. */
+function marksOf(name = 'en-US'): Marks {
   const known = marks.get(name)
   if (known) return known
   const format = new Intl.NumberFormat(localeOf(name))
@@ -193,22 +200,24 @@ function marksOf(name = 'en-US'): { decimal: string; group: string } {
   }
   const parts = format.formatToParts(1_234_567.5)
   const of = (type: string, other: string) => parts.find(p => p.type === type)?.value ?? other
-  const found = { decimal: of('decimal', '.'), group: of('group', ',') }
+  const decimal = of('decimal', '.')
+  const group = of('group', ',')
+  // Spaces of several widths stand between thousands.
+  const between = /\s/.test(group) ? '[ \u00a0\u202f]' : escaped(group)
+  const number = new RegExp(
+    `^([+-]?)(\\d+|\\d{1,3}(?:${between}\\d{3})+)(?:${escaped(decimal)}(\\d+))?([eE][+-]?\\d+)?$`,
+  )
+  const found = { decimal, number }
   if (marks.size < 1000) marks.set(name, found)
   return found
 }
 
-const escaped = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
-
 /** A number with the marks of a culture; groups have to have three digits. */
 function numberOf(text: string, as: LogicalType, name: string | undefined): Value | undefined {
-  const { decimal, group } = marksOf(name)
+  const { number } = marksOf(name)
   if (/^(NaN|-?Infinity)$/.test(text))
     return as.kind === 'float' || as.kind === 'numeric' ? parseText(text, as) : undefined
-  // Spaces of several widths stand between thousands.
-  const between = /\s/.test(group) ? '[ \u00a0\u202f]' : escaped(group)
-  const form = new RegExp(`^([+-]?)(\\d+|\\d{1,3}(?:${between}\\d{3})+)(?:${escaped(decimal)}(\\d+))?([eE][+-]?\\d+)?$`)
-  const [whole, sign, digits, decimals, exponent = ''] = form.exec(text) ?? []
+  const [whole, sign, digits, decimals, exponent = ''] = number.exec(text) ?? []
   if (whole === undefined) return undefined
   const plain = `${sign === '-' ? '-' : ''}${digits!.replaceAll(/\D/g, '')}${decimals === undefined ? '' : `.${decimals}`}${exponent}`
   return parseText(plain, as)

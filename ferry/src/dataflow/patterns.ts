@@ -1,5 +1,6 @@
 /** What a pattern asks of a column before anything runs: its name, type, position and streams. */
 import { runInNewContext } from 'node:vm'
+import { escaped } from '../batch/escaped.ts'
 import { FerryError } from '../errors.ts'
 import { type Column, flowFault, refused } from './scope.ts'
 import { parseExpression } from './script/parser.ts'
@@ -139,13 +140,7 @@ function compared(e: Extract<Expression, { kind: 'binary' }>, a: Known, b: Known
 }
 
 const words = (pattern: Known) =>
-  new RegExp(
-    `^${String(pattern)
-      .replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
-      .replaceAll('%', '.*')
-      .replaceAll('_', '.')}$`,
-    's',
-  )
+  new RegExp(`^${escaped(String(pattern)).replaceAll('%', '.*').replaceAll('_', '.')}$`, 's')
 
 /** A regular expression of Java: `(?i)` at its beginning is a flag. */
 function pattern(text: Known, flags = '', isWhole = false): RegExp {

@@ -84,11 +84,7 @@ const isPlain = (token: string): boolean => {
     .replace(/[eE].*$/, '')
     .replace(/\D/g, '')
     .replace(/^0+/, '')
-  return (
-    digits.length <= 15 ||
-    /[eE]/.test(token) ||
-    (Number(token) === Number(Number(token).toPrecision(17)) && String(Number(token)) === token)
-  )
+  return digits.length <= 15 || /[eE]/.test(token) || String(Number(token)) === token
 }
 
 /** The stream of a step, or what a sink reads. Throws FERRY-7007 with the nearest name. */

@@ -81,26 +81,27 @@ export function namesOf(name: string): Names {
   const part = (options: Intl.DateTimeFormatOptions, type: string, ms: number) =>
     new Intl.DateTimeFormat(locale, { timeZone: 'UTC', ...options }).formatToParts(ms).find(p => p.type === type)
       ?.value ?? ''
-  const months = (month: 'long' | 'short') =>
-    Array.from({ length: 12 }, (_, i) => {
-      const at = Date.UTC(2023, i, 15)
-      const found = part({ month, day: 'numeric' }, 'month', at)
-      // Beside a day some write a number, with a sign behind it that is a part of the name.
-      return /^\d+$/.test(found) ? new Intl.DateTimeFormat(locale, { timeZone: 'UTC', month }).format(at) : found
-    })
   const alone = (month: 'long' | 'short') => {
     const format = new Intl.DateTimeFormat(locale, { timeZone: 'UTC', month })
     return Array.from({ length: 12 }, (_, i) => format.format(Date.UTC(2023, i, 15)))
   }
+  const months = (month: 'long' | 'short', lone: string[]) =>
+    lone.map((name, i) => {
+      const found = part({ month, day: 'numeric' }, 'month', Date.UTC(2023, i, 15))
+      // Beside a day some write a number, with a sign behind it that is a part of the name.
+      return /^\d+$/.test(found) ? name : found
+    })
   // The first of January 2023 was a Sunday.
   const days = (weekday: 'long' | 'short') =>
     Array.from({ length: 7 }, (_, i) => part({ weekday }, 'weekday', Date.UTC(2023, 0, 1 + i)))
   const half = (hour: number) => part({ hour: 'numeric', hour12: true }, 'dayPeriod', Date.UTC(2023, 0, 1, hour))
+  const loneMonths = alone('long')
+  const loneShortMonths = alone('short')
   const found = {
-    months: months('long'),
-    shortMonths: months('short'),
-    loneMonths: alone('long'),
-    loneShortMonths: alone('short'),
+    months: months('long', loneMonths),
+    shortMonths: months('short', loneShortMonths),
+    loneMonths,
+    loneShortMonths,
     days: days('long'),
     shortDays: days('short'),
     am: half(3),

@@ -1,5 +1,6 @@
 /** Texts as moments by a format, as .NET's DateTime.ParseExact reads them: every character has to be what the format says. */
 import { FerryError } from '../../errors.ts'
+import { escaped } from '../escaped.ts'
 import { namesOf } from './culture.ts'
 import { tokensOf } from './format.ts'
 import { civilOf, type Instant, instantOf } from './instant.ts'
@@ -21,7 +22,6 @@ type Part =
   | 'fraction'
   | 'zone'
 
-const escaped = (text: string) => text.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&')
 const oneOf = (words: readonly string[]) =>
   [...words]
     .sort((a, b) => b.length - a.length)

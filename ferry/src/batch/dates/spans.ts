@@ -1,5 +1,6 @@
 /** Spans of time as texts, by the standard and custom formats of .NET's TimeSpan. Values are microseconds. */
 import { FerryError } from '../../errors.ts'
+import { escaped } from '../escaped.ts'
 
 type Unit = 'd' | 'h' | 'm' | 's' | 'f' | 'F'
 type Piece = { unit: Unit; length: number } | { text: string }
@@ -85,7 +86,7 @@ export function parseSpan(text: string, format = 'c'): bigint | undefined {
   const pieces = piecesOf(format)
   const units: Unit[] = []
   const pattern = pieces.map(piece => {
-    if ('text' in piece) return piece.text.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&')
+    if ('text' in piece) return escaped(piece.text)
     units.push(piece.unit)
     const { unit, length } = piece
     if (unit === 'F') return `(\\d{0,${length}})`

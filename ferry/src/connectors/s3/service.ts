@@ -274,7 +274,7 @@ export class S3Service implements ObjectService {
       'x-amz-copy-source-if-match': CopySourceIfMatch,
     }
     const answer = await this.direct.send({ method: 'PUT', key, headers })
-    // A copy that fails on its way is told in an answer that began as a success.
+    // A copy can fail after its answer has begun with 200: only the body tells.
     if (answer && /<CopyObjectResult[\s>]/.test(await text(answer).catch(() => ''))) return
     await this.client.send(new aws.CopyObjectCommand({ ...what, ...this.written }))
   }

@@ -42,7 +42,7 @@ export async function unpack(path: string, packing: Packing, target: string, sig
       const decode = decoder(packing)
       await pipeline(createReadStream(path), decode, ...file(target), { signal })
       const { size } = statSync(path)
-      // What stands behind the end of the stream would be left out.
+      // Bytes after the end of the stream would be lost.
       const taken = packing === 'deflate' ? (decode as InflateRaw).bytesWritten : size
       if (size === 0 || taken < size) {
         throw new FerryError(
